@@ -1,0 +1,81 @@
+"""The register: every implementation by name, imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from dropcheck.adapter import Implementation
+from dropcheck.contract import Contract, Pattern, patterns
+
+_KERAS = ("tensorflow", "jax", "torch")
+
+
+def _torch(name: str, pattern: str, ranks: Tuple[str, ...]) -> Implementation:
+    return Implementation(
+        make=f"torch.nn:{name}",
+        framework="torch",
+        contract=Contract(pattern=Pattern.parse(pattern), ranks=patterns(ranks)),
+        requires=("torch",),
+        summary=f"PyTorch's {name}, channels first",
+    )
+
+
+def _keras(name: str, pattern: str) -> Implementation:
+    return Implementation(
+        make=f"keras.layers:{name}",
+        framework="keras",
+        contract=Contract(pattern=Pattern.parse(pattern), seeds=("global", "constructor")),
+        requires=("keras",),
+        backends=_KERAS,
+        summary=f"Keras' {name}, channels last",
+    )
+
+
+REGISTER: Mapping[str, Implementation] = {
+    "custom.reference": Implementation(
+        make="spatial_dropouts.custom.reference:Reference",
+        framework="numpy",
+        contract=Contract(pattern=Pattern.parse("n c l -> n c"), seeds=("generator",), promises=("nonfinite",)),
+        summary="our plain NumPy oracle on Philox",
+    ),
+    "custom.torch": Implementation(
+        make="spatial_dropouts.custom.torch_layer:SpatialDropout",
+        framework="torch",
+        contract=Contract(pattern=Pattern.parse("n c l -> n c"), promises=("nonfinite",)),
+        requires=("torch",),
+        summary="our own PyTorch layer: selects instead of multiplying, exact scale",
+    ),
+    "torch.Dropout1d": _torch("Dropout1d", "n c l -> n c", ("c l -> c",)),
+    "torch.Dropout2d": _torch("Dropout2d", "n c h w -> n c", ("n c l -> n c",)),
+    "torch.Dropout3d": _torch("Dropout3d", "n c d h w -> n c", ("c d h w -> c",)),
+    "keras.SpatialDropout1D": _keras("SpatialDropout1D", "n l c -> n c"),
+    "keras.SpatialDropout2D": _keras("SpatialDropout2D", "n h w c -> n c"),
+    "keras.SpatialDropout3D": _keras("SpatialDropout3D", "n d h w c -> n c"),
+}
+
+_ZOO = {"broken.": "spatial_dropouts.broken", "unusual.": "spatial_dropouts.unusual"}
+
+
+def implementations() -> Dict[str, Implementation]:
+    """The entry point of the group ``dropcheck.implementations``."""
+    return dict(REGISTER)
+
+
+def names() -> List[str]:
+    """Names of the registered implementations, without the zoo."""
+    return list(REGISTER)
+
+
+def zoo_names() -> List[str]:
+    """Names of planted defects and of correct layers that look unusual."""
+    return [name for module in _ZOO.values() for name in importlib.import_module(module).REGISTER]
+
+
+def find(name: str) -> Optional[Implementation]:
+    """The implementation of that name; the zoo is imported only for names that begin like it."""
+    for prefix, module in _ZOO.items():
+        if name.startswith(prefix):
+            found: Optional[Implementation] = importlib.import_module(module).REGISTER.get(name)
+            return found
+    return REGISTER.get(name)

@@ -1,0 +1,135 @@
+"""From what a target names to the adapter that drives it: loading, and recognising the framework from the object."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from typing import Any, Callable, List, Mapping, Tuple
+
+from dropcheck.adapter import Adapter, Implementation, Unsupported
+
+EXPECTED = (
+    "a torch.nn.Module class, a keras.Layer class, a function f(x, rate, *, training, rng) on NumPy arrays, "
+    "a function f(x, rate, *, training) on torch tensors, or a dropcheck.Implementation"
+)
+
+
+class TargetNotFound(ImportError):
+    """A target that cannot be loaded; the text is one sentence."""
+
+
+def load(locator: str) -> Any:
+    """The object at ``package.module:attr`` or ``path/to/file.py:attr``; attr may be dotted (``model.drop``).
+
+    Raises TargetNotFound with the nearest valid thing; an exception of the module itself passes through.
+    """
+    place, _, attr = locator.rpartition(":")
+    module = _file(place) if place.endswith(".py") else _module(place)
+    thing: Any = module
+    walked = place
+    for name in attr.split("."):
+        if not hasattr(thing, name):
+            public = [n for n in dir(thing) if not n.startswith("_")]
+            near = difflib.get_close_matches(name, public, 1, 0.0)
+            hint = f"; the nearest is {near[0]!r}" if near else ""
+            raise TargetNotFound(f"{os.path.basename(walked)} has no attribute {name!r}{hint}")
+        thing = getattr(thing, name)
+        walked = f"{walked}.{name}"
+    return thing
+
+
+def _file(path: str) -> Any:
+    if not os.path.isfile(path):
+        raise TargetNotFound(f"there is no file {path}")
+    folder = os.path.dirname(os.path.abspath(path))
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    name = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(f"dropcheck_target_{name}", path)
+    if spec is None or spec.loader is None:
+        raise TargetNotFound(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise TargetNotFound(f"there is no module {error.name!r} in this environment") from error
+        raise
+
+
+def _is(obj: Any, module: str, attr: str) -> Tuple[bool, bool]:
+    """(is a subclass, is an instance) of a framework's class, without importing the framework."""
+    loaded = sys.modules.get(module)
+    base = getattr(loaded, attr, None)
+    if base is None:
+        return False, False
+    return isinstance(obj, type) and issubclass(obj, base), isinstance(obj, base)
+
+
+def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
+    """The adapter for a loaded object. Raises TypeError that names what was given and what was expected."""
+    if implementation.adapter is not None:
+        found: Adapter = load(implementation.adapter)(obj, implementation)
+        return found
+    framework = implementation.framework or recognise(obj)
+    adapters: Mapping[str, Tuple[str, str]] = {
+        "torch": ("torch_layers", "TorchLayers"),
+        "torch-function": ("torch_layers", "TorchFunctions"),
+        "keras": ("keras_layers", "KerasLayers"),
+        "numpy": ("numpy_functions", "NumpyFunctions"),
+    }
+    if framework not in adapters:
+        near = difflib.get_close_matches(framework, adapters, 1, 0.0)
+        raise TypeError(f"framework {framework!r} is not one of {', '.join(adapters)}; the nearest is {near[0]!r}")
+    module, name = adapters[framework]
+    adapter: Adapter = getattr(importlib.import_module(f"{__name__}.{module}"), name)(obj, implementation)
+    return adapter
+
+
+def recognise(obj: Any) -> str:
+    """The framework of an object, einops style: a framework counts only if somebody imported it already."""
+    for framework, module, attr in (("torch", "torch.nn", "Module"), ("keras", "keras", "Layer")):
+        if any(_is(obj, module, attr)):
+            return framework
+    if isinstance(obj, type):
+        if _has_parameter(obj.__call__, "rng"):
+            return "numpy"
+        raise TypeError(f"the class {obj.__name__} is no layer of a known framework; expected {EXPECTED}")
+    if callable(obj):
+        return _function(obj)
+    raise TypeError(f"a {type(obj).__name__} was given; expected {EXPECTED}")
+
+
+def _function(function: Callable[..., Any]) -> str:
+    names = _parameters(function)
+    if "rng" in names:
+        return "numpy"
+    if "key" in names:
+        raise Unsupported("functions on JAX arrays (with a key) are not supported by this release")
+    if "torch" in sys.modules and "training" in names:
+        return "torch-function"
+    given = getattr(function, "__name__", type(function).__name__)
+    raise TypeError(
+        f"{given}({', '.join(names)}) is no dropout that can be driven: it takes neither rng nor training; expected {EXPECTED}"
+    )
+
+
+def _parameters(function: Callable[..., Any]) -> List[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def _has_parameter(function: Any, name: str) -> bool:
+    return name in _parameters(function)

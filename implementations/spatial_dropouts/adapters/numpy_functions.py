@@ -1,0 +1,105 @@
+"""NumPy: plain functions ``f(x, rate, *, training, rng)``, and classes built with the rate whose instances take rng."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, ContextManager, Iterator, Optional, Tuple
+
+import numpy as np
+from dropcheck.adapter import Implementation, Unsupported, unchanged
+from dropcheck.contract import Pattern
+
+DTYPES = {"float32": np.float32, "float64": np.float64, "float16": np.float16}
+
+
+def arranged(values: Any, layout: str) -> Any:
+    """An array of its own memory with these values: contiguous, every second element of a larger one, or transposed."""
+    if layout == "contiguous" or values.ndim == 0:
+        return np.array(values, copy=True, order="C")
+    if layout == "strided":
+        wide = np.zeros((*values.shape[:-1], 2 * values.shape[-1]), values.dtype)
+        view = wide[..., ::2]
+        view[...] = values
+        return view
+    return np.array(values.T, copy=True, order="C").T
+
+
+class _Instance:
+    """A layer with a generator of its own: what one ``numpy.random.default_rng(seed)`` an instance means."""
+
+    def __init__(self, call: Any, rng: Any) -> None:
+        self.call, self.rng = call, rng
+
+
+class NumpyFunctions:
+    """Drives NumPy dropout."""
+
+    framework = "numpy"
+
+    def __init__(self, obj: Any, implementation: Implementation) -> None:
+        self.obj, self.implementation = obj, implementation
+        self.contract = implementation.resolve_contract(Pattern.parse("n c l -> n c"), ("generator",))
+        self.is_class = isinstance(obj, type)
+
+    def version(self) -> str:
+        return str(np.__version__)
+
+    def dtypes(self) -> Tuple[str, ...]:
+        return tuple(DTYPES)
+
+    def layouts(self) -> Tuple[str, ...]:
+        return ("contiguous", "strided", "transposed")
+
+    def gradients(self) -> bool:
+        return False
+
+    def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
+        return arranged(np.asarray(values).astype(DTYPES[dtype]), layout)
+
+    def array(self, tensor: Any) -> Any:
+        return np.asarray(tensor)
+
+    def dtype_of(self, tensor: Any) -> str:
+        return str(np.asarray(tensor).dtype)
+
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+        rng = np.random.default_rng(seed)
+        if self.is_class:
+            return _Instance(self.implementation.construct(self.obj, rate), rng)
+        value = 1 - rate if self.implementation.keep_probability else rate
+        name = self.implementation.rate_argument
+        options = dict(self.implementation.options)
+
+        def call(x: Any, *, training: bool, rng: Any) -> Any:
+            if name is not None:
+                return self.obj(x, **{name: value}, training=training, rng=rng, **options)
+            return self.obj(x, value, training=training, rng=rng, **options)
+
+        return _Instance(call, rng)
+
+    def reseed(self, layer: Any, seed: int, way: str) -> Any:
+        layer.rng = np.random.default_rng(seed)
+        return layer
+
+    def apply(self, layer: Any, x: Any, training: bool) -> Any:
+        return layer.call(x, training=training, rng=layer.rng)
+
+    def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        raise Unsupported("NumPy has no gradients")
+
+    def recording(self, on: bool) -> ContextManager[Any]:
+        return unchanged()
+
+    def track(self, x: Any) -> Any:
+        return x
+
+    @contextlib.contextmanager
+    def _preserved(self) -> Iterator[None]:
+        state = np.random.get_state()
+        try:
+            yield
+        finally:
+            np.random.set_state(state)
+
+    def preserved(self) -> ContextManager[Any]:
+        return self._preserved()

@@ -1,0 +1,172 @@
+"""PyTorch: module classes, factories and instances as they stand in a model, and plain functions on tensors."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any, ContextManager, Iterator, Optional, Tuple
+
+import numpy as np
+import torch
+from dropcheck.adapter import Implementation
+from dropcheck.contract import Contract, Pattern
+
+_DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+class TorchTensors:
+    """What all PyTorch adapters share: tensors, layouts, modes and gradients."""
+
+    framework = "torch"
+
+    def __init__(self, obj: Any, implementation: Implementation) -> None:
+        self.obj, self.implementation = obj, implementation
+        way = "constructor" if implementation.seed_argument else "global"
+        self.contract: Contract = implementation.resolve_contract(Pattern.parse("n c l -> n c"), (way,))
+
+    def version(self) -> str:
+        return str(torch.__version__)
+
+    def dtypes(self) -> Tuple[str, ...]:
+        return tuple(_DTYPES)
+
+    def layouts(self) -> Tuple[str, ...]:
+        return ("contiguous", "strided", "transposed")
+
+    def gradients(self) -> bool:
+        return True
+
+    def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
+        kind = _DTYPES[dtype]
+        whole = torch.tensor(np.ascontiguousarray(values, dtype=np.float64)).to(kind)
+        if layout == "contiguous" or whole.ndim == 0:
+            return whole
+        if layout == "strided":
+            wide = torch.zeros((*whole.shape[:-1], 2 * whole.shape[-1]), dtype=kind)
+            wide[..., ::2] = whole
+            return wide[..., ::2]
+        order = list(range(whole.ndim))[::-1]
+        return whole.permute(order).contiguous().permute(order)
+
+    def array(self, tensor: Any) -> Any:
+        plain = tensor.detach()
+        if plain.dtype == torch.bfloat16:
+            # NumPy has no bfloat16: its bits cross, and integers can be viewed only where memory is contiguous
+            return plain.contiguous().view(torch.int16).numpy().view(np.uint16)
+        return plain.numpy()
+
+    def dtype_of(self, tensor: Any) -> str:
+        return _NAMES.get(tensor.dtype, str(tensor.dtype).replace("torch.", ""))
+
+    def seed(self, seed: Optional[int], way: str) -> None:
+        """Seed what the layer draws from, if it is seeded globally."""
+        if seed is None or way == "constructor":
+            return
+        if self.implementation.seed is not None:
+            self.implementation.seed(seed)
+        else:
+            torch.manual_seed(seed)
+
+    def recording(self, on: bool) -> ContextManager[Any]:
+        return torch.enable_grad() if on else torch.no_grad()
+
+    def track(self, x: Any) -> Any:
+        return x.detach().requires_grad_(True)
+
+    def apply(self, layer: Any, x: Any, training: bool) -> Any:
+        raise NotImplementedError
+
+    def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            y = self.apply(layer, x, True)
+            if not y.requires_grad:
+                return y.detach(), None
+            (gradient,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
+        return y.detach(), gradient
+
+    @contextlib.contextmanager
+    def _preserved(self) -> Iterator[None]:
+        state, default, recording = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
+        try:
+            yield
+        finally:
+            torch.set_rng_state(state)
+            torch.set_default_dtype(default)
+            torch.set_grad_enabled(recording)
+
+    def preserved(self) -> ContextManager[Any]:
+        return self._preserved()
+
+
+class TorchLayers(TorchTensors):
+    """Drives ``torch.nn.Module`` classes, factories that return a module, and one module as it stands."""
+
+    def __init__(self, obj: Any, implementation: Implementation) -> None:
+        super().__init__(obj, implementation)
+        self.instance = isinstance(obj, torch.nn.Module)
+        if self.instance:
+            rate = getattr(obj, "p", None)
+            if not isinstance(rate, float):
+                raise TypeError(
+                    f"a {type(obj).__name__} instance without a rate 'p' was given: it is a model or no dropout; name the "
+                    "dropout layer inside it, as in file.py:model.drop"
+                )
+            self.contract = replace(self.contract, rates=(rate,))
+
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+        self.seed(seed, way)
+        if self.instance:
+            return self.obj
+        extra = {}
+        if self.implementation.seed_argument and seed is not None:
+            extra[self.implementation.seed_argument] = seed
+        layer = self.implementation.construct(self.obj, rate, extra)
+        if not isinstance(layer, torch.nn.Module):
+            raise TypeError(f"the factory returned a {type(layer).__name__}; expected a torch.nn.Module")
+        if any(p.is_floating_point() for p in layer.parameters()):
+            layer = layer.to(_DTYPES[dtype])
+        layer.train()
+        if way == "constructor":
+            # kept for reseeding, which then means a new layer
+            layer._dropcheck_made = (rate, dtype)  # type: ignore[assignment]
+        return layer
+
+    def reseed(self, layer: Any, seed: int, way: str) -> Any:
+        if way == "constructor":
+            rate, dtype = layer._dropcheck_made
+            return self.make(rate, dtype, seed, way)
+        self.seed(seed, way)
+        return layer
+
+    def apply(self, layer: Any, x: Any, training: bool) -> Any:
+        if layer.training != training:
+            layer.train(training)
+        return layer(x)
+
+
+class TorchFunctions(TorchTensors):
+    """Drives plain functions ``f(x, rate, *, training)`` on tensors."""
+
+    framework = "torch"
+
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+        self.seed(seed, way)
+        value = 1 - rate if self.implementation.keep_probability else rate
+        name, options = self.implementation.rate_argument, dict(self.implementation.options)
+        if name is not None:
+            return lambda x, training: self.obj(x, **{name: value}, training=training, **options)
+        return lambda x, training: self.obj(x, value, training=training, **options)
+
+    def reseed(self, layer: Any, seed: int, way: str) -> Any:
+        self.seed(seed, way)
+        return layer
+
+    def apply(self, layer: Any, x: Any, training: bool) -> Any:
+        return layer(x, training)

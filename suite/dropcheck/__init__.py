@@ -1,0 +1,35 @@
+"""dropcheck: statistical verification of spatial (channel-wise) dropout. Importing it loads nothing heavy."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dropcheck.adapter import Implementation
+    from dropcheck.auditing import AuditRequest
+    from dropcheck.contract import Contract, Pattern
+    from dropcheck.library import audit, check
+
+__version__ = "0.1.0"
+
+__all__ = ["AuditRequest", "Contract", "Implementation", "Pattern", "audit", "check"]
+
+_PLACES = {
+    "AuditRequest": "dropcheck.auditing",
+    "Contract": "dropcheck.contract",
+    "Implementation": "dropcheck.adapter",
+    "Pattern": "dropcheck.contract",
+    "audit": "dropcheck.library",
+    "check": "dropcheck.library",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'dropcheck' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

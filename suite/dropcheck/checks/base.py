@@ -1,0 +1,185 @@
+"""What a check is, what it is given, and how its numbers become a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dropcheck import results
+from dropcheck.cases import Case
+from dropcheck.coins import Bytes
+from dropcheck.contract import Contract
+from dropcheck.results import Finding, Picture, Statistic, Verdict
+from dropcheck.tallies import Repeats, Tally
+from dropcheck.worker.client import Session
+
+ALPHA = 1e-6  # probability of accusing a correct layer, per target and run
+BETA = 1e-6  # probability of missing one defect of the printed resolution
+# The full plan of a profile never has more cases a check than this (a test counts): each case owns the same fixed share.
+MOST_CASES = {"quick": 96, "standard": 192, "deep": 768}
+# Calls of few coins are expensive, so their rates are asked for four times coarser.
+SHORT_CALL = 4096
+SHORT_FACTOR = 4.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a verdict may cost: error probabilities of one check on one case, and the coarsest resolution accepted."""
+
+    alpha: float
+    beta: float = BETA
+    coarsest: float | None = None
+    strict: bool = False
+
+
+@dataclass
+class Gathered:
+    """All that one coin case produced: counts, proof, the first coins, and repeated words in them."""
+
+    case: Case
+    contract: Contract
+    tally: Tally
+    proof: dict[str, Any]
+    sample: Bytes | None = None
+    repeats: Repeats | None = None
+    word_log10: float | None = None
+    call_of_row: Any = None
+    seeds: Any = None
+    traits: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Bench:
+    """What an exact check may use: a session, the target's description, and a seed of its own."""
+
+    session: Session
+    info: dict[str, Any]
+    contract: Contract
+    dtypes: tuple[str, ...]
+    seed: int
+    rates: tuple[float, ...]
+    profile: str
+    traits: dict[str, Any]
+    fresh_session: Callable[[], Session] | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named claim: its words, the cases that it wants, and its decision.
+
+    ``share``     its part of ALPHA; the shares of all checks add up to at most 1 (a test adds them).
+    ``coarsest``  profile -> coarsest resolution that counts as a pass.
+    ``wants``     whether a coin case bears on it; ``judge`` then decides from what was gathered.
+    ``observe``   for exact checks: asks the session and decides.
+    ``compare``   for checks over all cases together.
+    """
+
+    name: str
+    claim: str
+    how: str
+    remedy: str
+    resolution_words: str = ""
+    share: float = 0.0
+    coarsest: dict[str, float] = field(default_factory=dict)
+    wants: Callable[[Case], bool] | None = None
+    judge: Callable[[Check, Gathered, Limits], Finding | None] | None = None
+    observe: Callable[[Check, Bench, Limits], list[Finding]] | None = None
+    compare: Callable[[Check, Sequence[Gathered], Limits], list[Finding]] | None = None
+
+    @property
+    def family(self) -> str:
+        """The part of the name before the dot."""
+        return self.name.split(".", 1)[0]
+
+    def limits(self, profile: str, case: Case | None = None, strict: bool = False, resolution: float | None = None) -> Limits:
+        """The fixed share of one case, whatever else runs beside it."""
+        coarsest = self.coarsest.get(profile)
+        if coarsest is not None and resolution is not None and self.name.startswith("rate."):
+            coarsest = resolution
+        if coarsest is not None and case is not None and case.rows * case.channels < SHORT_CALL:
+            coarsest *= SHORT_FACTOR
+        return Limits(ALPHA * self.share / MOST_CASES[profile], BETA, coarsest, strict)
+
+
+def settle(failed: bool, resolution: float | None, coarsest: float | None) -> Verdict:
+    """Three outcomes: fail where the evidence says so, pass only where the printed resolution is fine enough."""
+    if failed:
+        return "fail"
+    if coarsest is not None and (resolution is None or not resolution <= coarsest):
+        return "inconclusive"
+    return "pass"
+
+
+def finding(
+    check: Check,
+    case: Case | str,
+    verdict: Verdict,
+    message: str,
+    **numbers: Any,
+) -> Finding:
+    """A finding with its numbers made plain (NumPy scalars, infinities)."""
+    clean: dict[str, Any] = {}
+    for key, value in numbers.items():
+        if key in ("estimate", "expected", "resolution", "log10_evidence", "alpha") and value is not None:
+            number = float(value)
+            # JSON has no infinity; a probability of 0 is shown as the smallest that a double can hold
+            clean[key] = number if math.isfinite(number) else (-99999.0 if number < 0 else None)
+        elif key in ("fail_interval", "pass_interval") and value is not None:
+            clean[key] = (float(value[0]), float(value[1]))
+        elif key == "tallies":
+            clean[key] = plain(value)
+        elif key == "coins":
+            clean[key] = int(value)
+        else:
+            clean[key] = value
+    return Finding(check=check.name, case=str(case), verdict=verdict, message=message, **clean)
+
+
+def plain(value: Any) -> Any:
+    """NumPy scalars and arrays as plain Python data."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def skipped(check: Check, case: Case | str, reason: str) -> Finding:
+    """A check that does not apply here, with the reason."""
+    return finding(check, case, "skipped", reason)
+
+
+def points(difference: float) -> str:
+    """A difference of rates in percentage points."""
+    return f"{abs(difference) * 100:.3g} points"
+
+
+def draw_matrix(packed: Bytes, channels: int, rows: int = 8, columns: int = 48, start: int = 0) -> list[str]:
+    """Rows of a coin matrix as text: ``#`` kept, ``.`` dropped, a space every four channels."""
+    from dropcheck.coins import unpack
+
+    block = unpack(packed[start : start + rows], channels)[:, :columns]
+    lines = []
+    for row in block:
+        text = "".join("." if coin else "#" for coin in row)
+        lines.append(" ".join(text[i : i + 4] for i in range(0, len(text), 4)))
+    return lines
+
+
+def picture(caption: str, columns: str, rows: list[str], labels: list[str] | None = None) -> Picture:
+    """A picture for a finding."""
+    return Picture(caption=caption, columns=columns, rows=rows, labels=labels or [])
+
+
+def pearson(name: str, value: float, degrees: int, p_value: float) -> Statistic:
+    """Pearson's chi-square as a statistic beside the gating form."""
+    return Statistic(name=name, value=float(value), degrees=int(degrees), p_value=float(p_value))
+
+
+PASSING = results.VERDICTS[0]

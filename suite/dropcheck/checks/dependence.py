@@ -1,0 +1,416 @@
+"""The second half of the mask family: coins are independent of each other and of the input's values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dropcheck.cases import Case
+from dropcheck.checks.base import Check, Gathered, Limits, draw_matrix, finding, pearson, picture, settle, skipped
+from dropcheck.results import Finding, Statistic
+from dropcheck.statistics import association, dispersion, goodness
+from dropcheck.tallies import Association, Tally
+
+
+def _rates(tally: Tally) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return tally.channel / max(1, tally.rows)
+
+
+def _pooled_rate(tally: Tally) -> float:
+    return tally.dropped / max(1, tally.rows * tally.channels)
+
+
+def _no_spread(check: Check, got: Gathered) -> Finding | None:
+    p = _pooled_rate(got.tally)
+    if not 0 < p < 1:
+        return skipped(check, got.case, f"every coin fell alike (rate {p:g}): dependence cannot be asked")
+    return None
+
+
+def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally, case = got.tally, got.case
+    if tally.channels < 2:
+        return skipped(check, case, "one channel has no other to depend on")
+    if not tally.pair_rows:
+        return None
+    if (early := _no_spread(check, got)) is not None:
+        return early
+    log_alpha = math.log10(limits.alpha / 2)  # half for single pairs, half for whole strides
+    worst = (0.0, 0, 1, 0.0)  # log10 p, channel, stride, correlation
+    tests = sum(len(b) for b in tally.pairs.values())
+    n = tally.pair_rows
+    margin = tally.turned_channel
+    lags: dict[str, float] = {}
+    stride_worst = (0.0, 0, 0.0)
+    for stride, both in tally.pairs.items():
+        a, b = margin[:-stride], margin[stride:]
+        logs = association.association_many(np.full(len(both), n), a, b, both)
+        i = int(np.argmin(logs))
+        if logs[i] < worst[0]:
+            worst = (float(logs[i]), i, stride, association.correlation(_one(n), a[i : i + 1], b[i : i + 1], both[i : i + 1]))
+        # disjoint pairs of one stride, pooled: small correlations shared by all pairs at this distance
+        chosen = np.flatnonzero((np.arange(len(both)) // stride) % 2 == 0)
+        ns = np.full(len(chosen), n)
+        low, high = association.log10_association(ns, a[chosen], b[chosen], both[chosen])
+        pooled = min(0.0, min(low, high) + math.log10(2))
+        if pooled < stride_worst[0]:
+            stride_worst = (pooled, stride, association.correlation(ns, a[chosen], b[chosen], both[chosen]))
+        if stride in (1, 2, 4, 8, 16):
+            lags[str(stride)] = round(association.correlation(ns, a[chosen], b[chosen], both[chosen]), 6)
+    pair_log = worst[0] + math.log10(tests)
+    stride_log = stride_worst[0] + math.log10(len(tally.pairs))
+    failed = pair_log <= log_alpha or stride_log <= log_alpha
+    by_pair = pair_log <= stride_log
+    resolution = association.correlation_resolution(n, _pooled_rate(tally), limits.alpha / 2 / tests, limits.beta)
+    numbers: dict[str, Any] = dict(
+        estimate=worst[3] if by_pair else stride_worst[2],
+        expected=0.0,
+        unit="correlation",
+        coins=n * tally.channels,
+        resolution=resolution,
+        log10_evidence=min(0.0, pair_log, stride_log) if failed else max(pair_log, 0.0) * 0,
+        tallies={"rows": n, "pairs": tests, "worst_pair": [worst[1], worst[1] + worst[2]], "stride_correlation": lags},
+    )
+    if failed:
+        what = (
+            f"channels {worst[1]} and {worst[1] + worst[2]} have correlation {worst[3]:+.3f}"
+            if by_pair
+            else f"channels {stride_worst[1]} apart have correlation {stride_worst[2]:+.4f} on average"
+        )
+        return finding(check, case, "fail", what, picture=_sample(got), **numbers)
+    return finding(
+        check, case, settle(False, resolution, limits.coarsest),
+        f"none of {tests} pairs of channels depends on the other; the largest correlation is {worst[3]:+.3f}", **numbers,
+    )
+
+
+def _one(n: int) -> Any:
+    return np.array([n])
+
+
+def _sample(got: Gathered) -> Any:
+    if got.sample is None:
+        return None
+    rows = draw_matrix(got.sample, got.tally.channels)
+    return picture(
+        "rows: samples in order, across: channels; # kept, . dropped", "channel", rows, [f"row {i}" for i in range(len(rows))]
+    )
+
+
+def _lagged(
+    check: Check, got: Gathered, limits: Limits, lags: list[tuple[str, Association]], unit: str
+) -> Finding | None:
+    """The strongest of several lags: exact conditional tests with the channels as strata."""
+    if not lags:
+        return None
+    if (early := _no_spread(check, got)) is not None:
+        return early
+    worst, where, rho, pairs = 0.0, lags[0][0], 0.0, 0
+    estimates: dict[str, float] = {}
+    least = None
+    for name, table in lags:
+        low, high = association.log10_association(table.pairs, table.first, table.second, table.both)
+        log = min(0.0, min(low, high) + math.log10(2))
+        estimates[name] = association.correlation(table.pairs, table.first, table.second, table.both)
+        count = int(table.pairs.sum())
+        least = count if least is None else min(least, count)
+        if log <= worst or not pairs:
+            worst, where, rho, pairs = log, name, estimates[name], count
+    total = worst + math.log10(len(lags))
+    failed = total <= math.log10(limits.alpha)
+    p = _pooled_rate(got.tally)
+    most = max(int(t.pairs.sum()) for _, t in lags)
+    resolution = association.correlation_resolution(most, p, limits.alpha / len(lags), limits.beta)
+    numbers: dict[str, Any] = dict(
+        estimate=rho,
+        expected=0.0,
+        unit="correlation",
+        coins=2 * most,
+        resolution=resolution,
+        log10_evidence=total if failed else min(0.0, total),
+        tallies={"lags": estimates, "pairs": most},
+    )
+    if failed:
+        return finding(
+            check, got.case, "fail", f"{unit} {where} apart have correlation {rho:+.4f} (expected 0)",
+            picture=_sample(got), **numbers,
+        )
+    return finding(
+        check, got.case, settle(False, resolution, limits.coarsest),
+        f"{unit} are independent at {len(lags)} lags; the largest correlation is {max(estimates.values(), key=abs):+.4f}",
+        **numbers,
+    )
+
+
+def _samples(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    rows = got.case.rows if not got.case.batches else min(got.case.batches)
+    lags = [(str(lag), t) for lag, t in got.tally.row_lags.items() if 2 * lag <= rows]
+    return _lagged(check, got, limits, lags, "samples")
+
+
+def _calls(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    if got.case.calls < 2:
+        return None
+    lags = [(f"{lag} calls", t) for lag, t in got.tally.call_lags.items()]
+    if got.case.rows == 1 and not got.case.batches:
+        lags = [(f"{lag} calls", t) for lag, t in got.tally.row_lags.items()]
+    return _lagged(check, got, limits, lags, "the coins of calls")
+
+
+def _count(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally, case = got.tally, got.case
+    if tally.channels < 2:
+        return skipped(check, case, "the number of dropped channels of one channel is its coin")
+    if not tally.rows:
+        return None
+    if (early := _no_spread(check, got)) is not None:
+        return early
+    p = _rates(tally)
+    low, high, ratio = dispersion.log10_dispersion(tally.histogram, p)
+    g, degrees, law = dispersion.log10_count_law(tally.histogram, p)
+    expected = dispersion.poisson_binomial(p) * tally.rows
+    chi, chi_degrees, chi_p = goodness.pearson(tally.histogram, expected)
+    # three tests share the case's alpha: both tails of the dispersion, and the law as a whole
+    log = min(0.0, min(low, high, law) + math.log10(3))
+    failed = log <= math.log10(limits.alpha)
+    resolution = dispersion.dispersion_resolution(tally.rows, p, limits.alpha / 3, limits.beta)
+    mean_correlation = (ratio - 1) / max(1, tally.channels - 1)
+    statistics: list[Statistic] = [
+        pearson("Pearson chi-square of the dropped count", chi, chi_degrees, chi_p),
+        Statistic(name="G of the dropped count", value=float(g), degrees=int(degrees)),
+    ]
+    numbers: dict[str, Any] = dict(
+        estimate=mean_correlation,
+        expected=0.0,
+        unit="mean correlation of channels",
+        coins=tally.rows * tally.channels,
+        resolution=resolution,
+        log10_evidence=log,
+        statistics=statistics,
+        tallies={
+            "histogram": _trim(tally.histogram),
+            "expected": _trim(np.round(expected, 2)),
+            "variance_ratio": ratio,
+        },
+    )
+    if failed:
+        how = "clumped" if high <= low else "rationed"
+        if law < min(low, high):
+            how = "not distributed"
+        return finding(
+            check, case, "fail",
+            f"dropped channels per row are {how}: variance {ratio:.3f} times that of independent coins "
+            f"(mean correlation {mean_correlation:+.4f})",
+            picture=_sample(got), **numbers,
+        )
+    return finding(
+        check, case, settle(False, resolution, limits.coarsest),
+        f"dropped channels per row vary {ratio:.4f} times as independent coins do", **numbers,
+    )
+
+
+def _trim(values: Any) -> list[float]:
+    """A histogram without its empty end."""
+    flat = np.asarray(values)
+    last = int(np.max(np.flatnonzero(flat), initial=0)) + 1
+    return [float(v) for v in flat[: min(last, 600)]]
+
+
+def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally, case = got.tally, got.case
+    if tally.channels < 3:
+        return skipped(check, case, "fewer than three channels have no pattern beyond their pair")
+    if not tally.pair_rows:
+        return None
+    if (early := _no_spread(check, got)) is not None:
+        return early
+    p = _rates(tally)
+    tests: list[tuple[float, str, float, int, float]] = []  # log10 p, name, G, degrees, rows
+    for stride, counts in tally.quads.items():
+        starts = [b + o for b in range(0, tally.channels - 4 * stride + 1, 4 * stride) for o in range(stride)]
+        laws = np.array([goodness.product_law(p[[s + i * stride for i in range(4)]]) for s in starts])
+        _collect(tests, f"four channels {stride} apart", counts, laws * tally.quad_rows, starts, tally.quad_rows)
+    if tally.octets.size:
+        laws = np.array([goodness.product_law(p[8 * g : 8 * g + 8]) for g in range(len(tally.octets))])
+        starts = [8 * g for g in range(len(tally.octets))]
+        _collect(tests, "eight adjacent channels", tally.octets, laws * tally.octet_rows, starts, tally.octet_rows)
+    if tally.triples.size and {1, 2} <= set(tally.pairs):
+        counts = _triple_patterns(tally)
+        laws = np.array([goodness.product_law(p[c : c + 3]) for c in range(len(counts))])
+        _collect(tests, "three adjacent channels", counts, laws * tally.pair_rows, list(range(len(counts))), tally.pair_rows)
+    if not tests:
+        return None
+    log, name, g, degrees, rows = min(tests)
+    total = min(0.0, log + math.log10(len(tests)))
+    failed = total <= math.log10(limits.alpha)
+    # sized by the pooled eight-channel (or four-channel) test; Cohen's w = sqrt(noncentrality / n)
+    widest = max(tests, key=lambda t: t[4])
+    resolution = goodness.g_resolution(int(widest[4]), int(widest[3]) + 1, limits.alpha / len(tests), limits.beta)
+    numbers: dict[str, Any] = dict(
+        estimate=math.sqrt(max(0.0, g - degrees) / max(1.0, rows)),
+        expected=0.0,
+        unit="effect size w of patterns",
+        coins=tally.pair_rows * tally.channels,
+        resolution=resolution,
+        log10_evidence=total,
+        statistics=[Statistic(name=f"G of the patterns of {name}", value=float(g), degrees=int(degrees))],
+        tallies={"tests": len(tests), "strongest": name, "rows": int(rows)},
+    )
+    if tally.octets.size:
+        chi = goodness.pearson(tally.octets.sum(axis=0), _pooled_law(tally, p))
+        numbers["statistics"].append(pearson("Pearson chi-square of eight adjacent channels, pooled", *chi))
+    if failed:
+        return finding(
+            check, case, "fail",
+            f"the joint patterns of {name} do not follow the product of their rates (G = {g:.4g}, {degrees} degrees of freedom)",
+            picture=_sample(got), **numbers,
+        )
+    return finding(
+        check, case, settle(False, resolution, limits.coarsest),
+        f"{len(tests)} groups of three, four and eight channels follow the product law", **numbers,
+    )
+
+
+def _pooled_law(tally: Tally, p: Any) -> Any:
+    return sum(goodness.product_law(p[8 * g : 8 * g + 8]) for g in range(len(tally.octets))) * tally.octet_rows
+
+
+def _collect(tests: list[Any], name: str, counts: Any, expected: Any, starts: list[int], rows: float) -> None:
+    """G of each group, and of all groups of one kind pooled (they follow the sum of their laws only if each does)."""
+    for start, observed, law in zip(starts, counts, expected, strict=True):
+        g, degrees, log = goodness.g_test(observed, law)
+        if degrees:
+            tests.append((log, f"{name} from channel {start}", g, degrees, float(rows)))
+    if len(starts) > 1 and name != "three adjacent channels":  # adjacent triples overlap: their sum has another law
+        g, degrees, log = goodness.g_test(counts.sum(axis=0), expected.sum(axis=0))
+        if degrees:
+            tests.append((log, f"{name}, all groups pooled", g, degrees, float(rows * len(starts))))
+
+
+def _triple_patterns(tally: Tally) -> Any:
+    """(channels - 2, 8) pattern counts of adjacent triples from single, pair and triple counts."""
+    n, single, one, two, three = tally.pair_rows, tally.turned_channel, tally.pairs[1], tally.pairs[2], tally.triples
+    a, b, c = single[:-2], single[1:-1], single[2:]
+    ab, bc, ac = one[:-1], one[1:], two
+    counts = np.zeros((len(three), 8), np.int64)
+    counts[:, 7] = three
+    counts[:, 3], counts[:, 5], counts[:, 6] = ab - three, ac - three, bc - three
+    counts[:, 1] = a - ab - ac + three
+    counts[:, 2] = b - ab - bc + three
+    counts[:, 4] = c - ac - bc + three
+    counts[:, 0] = n - counts[:, 1:].sum(axis=1)
+    return counts
+
+
+def _values(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    if not got.tally.values:
+        return None
+    names = ("the sign of the input", "the magnitude of the input")
+    lags = list(zip(names, got.tally.values, strict=False))
+    if (early := _no_spread(check, got)) is not None:
+        return early
+    result = _lagged(check, got, limits, lags, "values")
+    if result is None or result.verdict != "fail":
+        return result and finding(
+            check, got.case, result.verdict,
+            f"coins do not follow sign or magnitude of the input; the largest correlation is {result.estimate or 0:+.4f}",
+            estimate=result.estimate, expected=0.0, unit="correlation", coins=got.tally.rows * got.tally.channels,
+            resolution=result.resolution, log10_evidence=result.log10_evidence, tallies=result.tallies,
+        )
+    which = max(result.tallies["lags"].items(), key=lambda kv: abs(kv[1]))
+    return finding(
+        check, got.case, "fail", f"coins depend on {which[0]}: correlation {which[1]:+.4f} (expected 0)",
+        estimate=which[1], expected=0.0, unit="correlation", coins=got.tally.rows * got.tally.channels,
+        resolution=result.resolution, log10_evidence=result.log10_evidence, tallies=result.tallies,
+    )
+
+
+def _dependence_case(case: Case) -> bool:
+    return case.regime == "stream" and 0.05 <= case.rate <= 0.95
+
+
+_CONDITIONAL = (
+    "The margins of every channel are taken as they are, so that a wrong rate is never mistaken for dependence: the "
+    "number of joint drops then follows exactly known (hypergeometric) laws"
+)
+
+CHECKS = (
+    Check(
+        name="mask.independent-channels",
+        claim="the coins of different channels are independent",
+        how=f"{_CONDITIONAL}; extremes over all pairs are Bonferroni-corrected, and disjoint pairs of each distance "
+        "(neighbours, vector-width strides) are pooled in an exact Cochran-Mantel-Haenszel test.",
+        remedy="Channels share generator output: look for strided reuse of counters, low-entropy seeds per lane and weak "
+        "hash functions.",
+        resolution_words="a correlation of one pair of channels",
+        share=0.06,
+        coarsest={"quick": 0.25, "standard": 0.1, "deep": 0.02},
+        wants=_dependence_case,
+        judge=_channels,
+    ),
+    Check(
+        name="mask.independent-samples",
+        claim="the coins of different samples are independent",
+        how=f"{_CONDITIONAL}. Rows 1, 2, 4, 8, ... apart are compared over disjoint pairs, channels as strata.",
+        remedy="Samples share generator output: per-sample seeds or counters overlap.",
+        resolution_words="a correlation of samples at one distance",
+        share=0.06,
+        coarsest={"quick": 0.05, "standard": 0.02, "deep": 0.005},
+        wants=lambda case: _dependence_case(case) and (case.rows > 1 and not case.batches),
+        judge=_samples,
+    ),
+    Check(
+        name="mask.independent-calls",
+        claim="the coins of successive calls are independent",
+        how=f"{_CONDITIONAL}. The same position in neighbouring calls is compared over disjoint pairs of calls, channels "
+        "as strata.",
+        remedy="Calls share generator output: the offset advances by less than a call consumes, or a mask is updated "
+        "instead of drawn.",
+        resolution_words="a correlation of calls at one distance",
+        share=0.06,
+        coarsest={"quick": 0.05, "standard": 0.02, "deep": 0.005},
+        wants=lambda case: _dependence_case(case) and case.calls > 1 and not case.batches,
+        judge=_calls,
+    ),
+    Check(
+        name="mask.dropped-count",
+        claim="the number of dropped channels per row follows the law of independent coins",
+        how="Given the measured rate of each channel the number of drops per row is Poisson-binomial. Its dispersion is "
+        "tested in both directions by a Chernoff bound from the exact moment generating function, its whole histogram by "
+        "G with a safety factor; Pearson's chi-square is printed beside them.",
+        remedy="Exactly-k, stratified or systematic selection rations the drops; a shared random number clumps them. Flip "
+        "every coin by itself.",
+        resolution_words="a mean correlation of all channels",
+        share=0.06,
+        coarsest={"quick": 0.02, "standard": 0.01, "deep": 0.002},
+        wants=_dependence_case,
+        judge=_count,
+    ),
+    Check(
+        name="mask.patterns",
+        claim="joint patterns of channel groups follow the product law",
+        how="Patterns of three adjacent, four adjacent and strided, and eight adjacent channels are counted and compared by "
+        "G with the product of the measured rates; cells below 20 expected are merged and the p-value is multiplied by a "
+        "safety factor for the number of cells.",
+        remedy="Coins that are pairwise independent but tied in groups come from xor-ed bits or parity-like generators, or "
+        "from several coins cut out of one weak random word.",
+        resolution_words="an effect size w of channel patterns",
+        share=0.06,
+        coarsest={"quick": 0.5, "standard": 0.25, "deep": 0.05},
+        wants=_dependence_case,
+        judge=_patterns,
+    ),
+    Check(
+        name="mask.ignores-values",
+        claim="the coins do not depend on the input's values",
+        how=f"{_CONDITIONAL}. Inputs change sign and magnitude coin by coin at random; coins are compared with both classes.",
+        remedy="The mask is derived from the data (a hash or a sum of the input as seed, a comparison with the values).",
+        resolution_words="a correlation of coins with sign or magnitude of the input",
+        share=0.04,
+        coarsest={"quick": 0.05, "standard": 0.02, "deep": 0.005},
+        wants=lambda case: case.regime == "values",
+        judge=_values,
+    ),
+)

@@ -1,0 +1,347 @@
+"""The form family: shapes, dtypes, strides, batches, empty inputs, ranks, and what happens to the input."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe
+from dropcheck.contract import Pattern
+from dropcheck.results import Finding
+from dropcheck.worker import rounding
+from dropcheck.worker.client import Refused
+
+
+def _rate(bench: Bench) -> float:
+    return ladder(bench, (0.3,))[0]
+
+
+def _right(bench: Bench, pattern: Pattern, x: Any, y: Any, rate: float, dtype: str) -> str | None:
+    """What is wrong with an output: elements that disagree with their coin, or wrong values; None if nothing is."""
+    gone = dropped(y, bench.contract.dropped, dtype)
+    coins = by_coin(pattern, gone)
+    mixed = int(np.count_nonzero(coins.any(axis=1) != coins.all(axis=1)))
+    if mixed:
+        return f"{mixed} of {len(coins)} coins have elements that disagree"
+    unique, index = np.unique(x, return_inverse=True)
+    if rate < 1 or bench.contract.scale != "inverted":
+        low, high = rounding.bounds(unique, rate, bench.contract.scale, dtype)
+        low, high = low[index].reshape(x.shape), high[index].reshape(x.shape)
+        with np.errstate(invalid="ignore"):
+            wrong = ~gone & ~((y >= low) & (y <= high))
+        if wrong.any():
+            return f"{int(wrong.sum())} of {y.size} elements are neither dropped nor their input times the scale"
+    if coins.shape[0] >= 400 and not gone.any():
+        return "nothing was dropped"
+    return None
+
+
+def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    found = []
+    rate = _rate(bench)
+    for dtype in bench.dtypes:
+        for training in (True, False):
+            where = f"{dtype} rate={rate:g}" + ("" if training else " inference")
+            x = probe(bench.contract.pattern, dtype, 9, 33, 5)
+            try:
+                answer = Layer(bench, rate, dtype).call(x, training=training)
+            except Refused as refused:
+                found.append(finding(check, where, "fail", f"a {dtype} input raises {refused}"))
+                continue
+            wrong = []
+            if answer.dtype != dtype:
+                wrong.append(f"{dtype} comes out as {answer.dtype}")
+            if answer.shape != x.shape:
+                wrong.append(f"shape {x.shape} comes out as {answer.shape}")
+            found.append(
+                finding(check, where, "fail" if wrong else "pass", "; ".join(wrong) or "shape and dtype survive",
+                        log10_evidence=-math.inf if wrong else 0.0)
+            )
+    return found
+
+
+def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    layouts = [name for name in bench.info["layouts"] if name != "contiguous"]
+    if not layouts:
+        return [skipped(check, "strides", f"{bench.info['framework']} arrays have no strides")]
+    found = []
+    rate = _rate(bench)
+    for dtype in bench.dtypes:
+        for layout in layouts:
+            where = f"{dtype} rate={rate:g} {layout}"
+            x = probe(bench.contract.pattern, dtype, 33, 65, 6)
+            try:
+                layer = Layer(bench, rate, dtype)
+                answer = layer.call(x, layout=layout, times=2)
+                quiet = layer.call(x, layout=layout, training=False)
+            except Refused as refused:
+                found.append(finding(check, where, "pass", f"{layout} inputs are refused: {refused}"))
+                continue
+            if answer.shape != x.shape or answer.dtype != dtype:
+                found.append(finding(check, where, "fail", f"the output is {answer.dtype} {answer.shape}, the input {dtype} {x.shape}"))
+                continue
+            problem = next(
+                (p for i in range(2) if (p := _right(bench, bench.contract.pattern, x, answer.values(i), rate, dtype))), None
+            )
+            if problem is None and bench.contract.scale == "inverted" and not np.array_equal(quiet.values(), x):
+                problem = "inference permutes or changes the values"
+            found.append(
+                finding(check, where, "fail" if problem else "pass",
+                        f"with a {layout} input, {problem}" if problem else f"{layout} inputs work",
+                        log10_evidence=-math.inf if problem else 0.0, coins=2 * 33 * 65)
+            )
+    return found
+
+
+def _batch_change(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    found = []
+    rate = _rate(bench)
+    pattern = bench.contract.pattern
+    for sizes in ((4, 64, 1, 513, 64, 2), (257, 3, 1025)):
+        where = f"float32 rate={rate:g} batches={','.join(map(str, sizes))}"
+        problem = None
+        try:
+            layer = Layer(bench, rate)
+            for rows in sizes:
+                x = probe(pattern, "float32", rows, 33, 3)
+                answer = layer.call(x)
+                if answer.shape != x.shape:
+                    problem = f"a batch of {rows} comes out with shape {answer.shape}"
+                elif answer.dtype == "float32":
+                    values = answer.values()
+                    wrong = _right(bench, pattern, x, values, rate, "float32")
+                    gone = by_coin(pattern, dropped(values, bench.contract.dropped, "float32")).all(axis=1)
+                    tail = gone[len(gone) // 2 :]
+                    if wrong:
+                        problem = f"in a batch of {rows} after {sizes[0]}, {wrong}"
+                    elif len(tail) >= 2000 and tail.all():
+                        problem = f"in a batch of {rows} after {sizes[0]}, the second half is all zeros"
+                if problem:
+                    break
+        except Refused as refused:
+            problem = f"another batch size raises {refused}"
+        found.append(
+            finding(check, where, "fail" if problem else "pass", problem or "batch sizes may change within one layer",
+                    log10_evidence=-math.inf if problem else 0.0, coins=sum(sizes) * 33)
+        )
+    return found
+
+
+def _empty(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    found = []
+    rate = _rate(bench)
+    for name, sizes in (("no rows", (0, 8, 3)), ("no elements", (4, 8, 0))):
+        if not bench.contract.pattern.shared and sizes[2] == 0:
+            continue
+        if not bench.contract.pattern.row_axes and sizes[0] == 0:
+            continue
+        for training in (True, False):
+            where = f"float32 {name}" + ("" if training else " inference")
+            x = probe(bench.contract.pattern, "float32", *sizes)
+            try:
+                answer = Layer(bench, rate).call(x, training=training)
+            except Refused as refused:
+                found.append(finding(check, where, "pass", f"an empty input ({name}) is refused: {refused}"))
+                continue
+            good = answer.shape == x.shape and answer.dtype == "float32"
+            found.append(
+                finding(check, where, "pass" if good else "fail",
+                        f"an empty input ({name}) comes out as {answer.dtype} {answer.shape}, it was float32 {x.shape}"
+                        if not good else f"an empty input ({name}) works", log10_evidence=0.0 if good else -math.inf)
+            )
+    return found
+
+
+def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    rate = _rate(bench)
+    found = []
+    for pattern in bench.contract.ranks:
+        where = f"float32 rate={rate:g} '{pattern}'"
+        # without a row axis a call has few coins: several calls on many channels
+        x = probe(pattern, "float32", 33, 129, 6)
+        try:
+            answer = Layer(bench, rate).call(x, times=4)
+        except Refused as refused:
+            found.append(finding(check, where, "fail", f"the contract declares '{pattern}', the layer refuses: {refused}"))
+            continue
+        problem = None
+        for i in range(4):
+            if answer.shape != x.shape:
+                problem = f"shape {x.shape} comes out as {answer.shape}"
+            else:
+                problem = problem or _right(bench, pattern, x, answer.values(i), rate, answer.dtype)
+                problem = problem or _coarser(pattern, dropped(answer.values(i), bench.contract.dropped, answer.dtype))
+        found.append(
+            finding(check, where, "fail" if problem else "pass",
+                    f"for '{pattern}', {problem}" if problem else f"rank {len(pattern.axes)} follows '{pattern}'",
+                    log10_evidence=-math.inf if problem else 0.0)
+        )
+    _other_ranks(bench, rate)
+    return found or [skipped(check, "ranks", "the contract declares no other rank; what they do is a trait")]
+
+
+def _coarser(pattern: Pattern, gone: Any) -> str | None:
+    """Whether the coins of whole rows or whole channels agree throughout (129 x 33 coins cannot by chance)."""
+    rows, channels = pattern.matrix_shape(gone.shape)
+    matrix = by_coin(pattern, gone).all(axis=1).reshape(rows, channels)
+    if rows > 8 and channels > 8 and 0 < matrix.mean() < 1:
+        if (matrix.all(axis=1) == matrix.any(axis=1)).all():
+            return "whole rows are dropped together"
+        if (matrix.all(axis=0) == matrix.any(axis=0)).all():
+            return "all rows drop the same channels"
+    return None
+
+
+def _other_ranks(bench: Bench, rate: float) -> None:
+    """What inputs of undeclared ranks do: refused, or the axes whose elements share a coin."""
+    declared = {len(p.axes) for p in (bench.contract.pattern, *bench.contract.ranks)}
+    traits = bench.traits.setdefault("other ranks", {})
+    for rank in (2, 3, 4, 5):
+        if rank in declared:
+            continue
+        shape = (13, 11, 7, 5, 3)[:rank]
+        x = np.asarray(rounding.pool("float32", int(np.prod(shape)), 9).reshape(shape))
+        try:
+            answer = Layer(bench, rate).call(x, times=3)
+        except Refused as refused:
+            traits[str(rank)] = f"refused ({refused.kind})"
+            continue
+        if answer.shape != shape:
+            traits[str(rank)] = f"shape becomes {answer.shape}"
+            continue
+        gone = [answer.values(i) == 0 for i in range(3)]
+        if not any(g.any() for g in gone):
+            traits[str(rank)] = "nothing dropped"
+            continue
+        shared = [
+            axis for axis in range(rank) if all(bool((g.all(axis=axis) == g.any(axis=axis)).all()) for g in gone)
+        ]
+        names = [f"axis {a}" for a in range(rank) if a not in shared]
+        traits[str(rank)] = "one coin per (" + ", ".join(names) + ")" if names else "one coin for the whole tensor"
+
+
+def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    found = []
+    for rate in ladder(bench, (0.3, 0.0)):
+        for dtype in bench.dtypes:
+            for training in (True, False):
+                where = f"{dtype} rate={rate:g}" + ("" if training else " inference")
+                x = probe(bench.contract.pattern, dtype, 17, 33, 3)
+                try:
+                    answer = Layer(bench, rate, dtype).call(x, training=training, times=2)
+                except Refused as refused:
+                    found.append(skipped(check, where, f"the layer refuses: {refused}"))
+                    continue
+                wrong = []
+                if answer.input_changed:
+                    wrong.append("the input is overwritten")
+                if answer.earlier_changed:
+                    wrong.append("a later call changes the result of an earlier one")
+                if answer.same_object and training and 0 < rate < 1:
+                    wrong.append("the output of a training call shares the input's memory")
+                found.append(
+                    finding(check, where, "fail" if wrong else "pass",
+                            "; ".join(wrong) or "input and earlier results stay as they were",
+                            log10_evidence=-math.inf if wrong else 0.0)
+                )
+    return found
+
+
+def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    found = []
+    rate = ladder(bench, (0.5,))[0]
+    promised = "nonfinite" in bench.contract.promises
+    pattern = bench.contract.pattern
+    for dtype in bench.dtypes:
+        where = f"{dtype} rate={rate:g} with Inf and NaN"
+        x = probe(pattern, dtype, 33, 65, 3).copy()
+        columns = by_coin(pattern, np.arange(x.size).reshape(x.shape))
+        bad = np.arange(len(columns)) % 3
+        x.ravel()[columns[bad == 1, 0]] = np.inf
+        x.ravel()[columns[bad == 2, 0]] = np.nan
+        try:
+            answer = Layer(bench, rate, dtype).call(x)
+        except Refused as refused:
+            found.append(skipped(check, where, f"the layer refuses: {refused}"))
+            continue
+        if answer.shape != x.shape or answer.dtype != dtype:
+            found.append(skipped(check, where, "the output has another shape or dtype: see form.shape-dtype"))
+            continue
+        coins = by_coin(pattern, answer.values())
+        if columns.shape[1] > 1:
+            gone = dropped(coins[:, 1:], bench.contract.dropped, dtype).all(axis=1)
+        else:
+            gone = dropped(coins, bench.contract.dropped, dtype).all(axis=1)
+        leaks = {
+            name: int(np.count_nonzero(~np.isfinite(coins[gone & (bad == kind), 0]))) for name, kind in (("Inf", 1), ("NaN", 2))
+        }
+        seen = {name: int(np.count_nonzero(gone & (bad == kind))) for name, kind in (("Inf", 1), ("NaN", 2))}
+        leaking = [f"{name} ({leaks[name]} of {seen[name]})" for name in leaks if leaks[name]]
+        bench.traits.setdefault("Inf and NaN in dropped channels", {})[dtype] = (
+            "leak: " + ", ".join(leaking) if leaking else "are dropped"
+        )
+        if leaking and (promised or limits.strict):
+            found.append(finding(check, where, "fail", f"in dropped channels these leak as NaN: {', '.join(leaking)}",
+                                 log10_evidence=-math.inf, tallies={"leaks": leaks, "dropped": seen}))
+        elif leaking:
+            found.append(skipped(check, where, f"a trait, as the contract promises nothing: in dropped channels {', '.join(leaking)} leak"))
+        else:
+            found.append(finding(check, where, "pass", "Inf and NaN in dropped channels are dropped",
+                                 tallies={"leaks": leaks, "dropped": seen}))
+    return found
+
+
+CHECKS = (
+    Check(
+        name="form.shape-dtype",
+        claim="shape and dtype survive",
+        how="The output of training and inference calls must have the input's shape and dtype, in every dtype.",
+        remedy="Cast the mask to the dtype of the input; do not let a float32 factor promote it.",
+        observe=_shape_dtype,
+    ),
+    Check(
+        name="form.strides",
+        claim="strided, sliced and transposed inputs work or are refused",
+        how="Inputs with a stride of two and inputs stored in another axis order must give the same promise as contiguous ones.",
+        remedy="Make the input contiguous, or respect its strides; do not reinterpret its storage.",
+        observe=_strides,
+    ),
+    Check(
+        name="form.batch-change",
+        claim="one layer accepts batches of changing size",
+        how="One layer is called with batches that grow and shrink; each output must have its coins and values right.",
+        remedy="Size buffers by the call, not by the first call.",
+        observe=_batch_change,
+    ),
+    Check(
+        name="form.empty",
+        claim="empty inputs work or are refused",
+        how="Inputs with no rows or no elements must come out with their shape, or raise.",
+        remedy="Return early when there is nothing to drop.",
+        observe=_empty,
+    ),
+    Check(
+        name="form.ranks",
+        claim="declared ranks follow their declared patterns; what other ranks do is a trait",
+        how="For every further pattern of the contract, coins, values and shape are checked; undeclared ranks are only reported.",
+        remedy="Decide by the rank of the input which axis is the channel, or refuse the ranks that are ambiguous.",
+        observe=_ranks,
+    ),
+    Check(
+        name="form.input-untouched",
+        claim="the input is not modified, and a later call changes no earlier result",
+        how="Inputs are compared bit for bit before and after; the first of two results must survive the second call.",
+        remedy="Write into a fresh output; do not return a buffer that the next call reuses.",
+        observe=_untouched,
+    ),
+    Check(
+        name="form.nonfinite",
+        claim="Inf and NaN in a dropped channel do not leak",
+        how="Reported as a trait; a failure only where the contract promises it, or under --strict.",
+        remedy="Select instead of multiplying: 0 * inf is NaN.",
+        observe=_nonfinite,
+    ),
+)

@@ -1,0 +1,197 @@
+"""The gradient family: the backward pass uses the forward pass's coins and scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe
+from dropcheck.results import Finding
+from dropcheck.worker import rounding
+from dropcheck.worker.client import Refused
+
+_RATES = (0.3, 0.15, 0.9)
+
+
+def _applies(check: Check, bench: Bench) -> list[Finding] | None:
+    if not bench.info["gradients"]:
+        return [skipped(check, "gradient", f"{bench.info['framework']} has no gradients here")]
+    return None
+
+
+def _case(bench: Bench, dtype: str, rate: float, kind: str) -> dict[str, Any]:
+    """One forward and backward pass; inputs with zeros and negatives; coins known from elements that are not 0."""
+    pattern = bench.contract.pattern
+    x = probe(pattern, dtype, 33, 65, 4, seed=41).copy()
+    columns = by_coin(pattern, np.arange(x.size).reshape(x.shape))
+    flat = x.ravel()
+    if kind == "zeros":
+        # as after a ReLU: half of the elements are 0, but of every coin the first is not
+        rng = np.random.default_rng(7)
+        zero = columns[:, 1:][rng.random(columns[:, 1:].shape) < 0.6]
+        flat[zero] = 0.0
+        flat[flat < 0] *= -1
+    elif kind == "negative":
+        flat[:] = -np.abs(flat)
+    cotangent = probe(pattern, dtype, 33, 65, 4, seed=43)
+    layer = Layer(bench, rate, dtype)
+    layer.gradient(x, cotangent)  # a first pass: some defects begin with the second
+    y, gradient, kind_of = layer.gradient(x, cotangent)
+    if gradient is None:
+        # a gradient that does not exist counts as 0
+        gradient, kind_of = np.zeros_like(y), dtype
+    coin_values = by_coin(pattern, y)
+    reference = by_coin(pattern, x) != 0
+    gone = dropped(coin_values, bench.contract.dropped, dtype)
+    drops = np.array([bool(np.all(g[r])) if r.any() else False for g, r in zip(gone, reference, strict=True)])
+    return {
+        "x": by_coin(pattern, x), "cotangent": by_coin(pattern, cotangent), "dropped": drops,
+        "gradient": by_coin(pattern, gradient), "dtype": kind_of,
+    }
+
+
+def _each(check: Check, bench: Bench, decide: Any) -> list[Finding]:
+    found = []
+    for dtype in bench.dtypes:
+        for rate in ladder(bench, _RATES):
+            for kind in ("plain", "zeros", "negative"):
+                where = f"{dtype} rate={rate:g} grad {kind}"
+                try:
+                    got = _case(bench, dtype, rate, kind)
+                except Refused as refused:
+                    if refused.where == "unsupported":
+                        found.append(skipped(check, where, str(refused)))
+                    else:
+                        found.append(finding(check, where, "fail", f"the backward pass raises {refused}"))
+                    continue
+                if got["gradient"].shape != got["x"].shape:
+                    found.append(finding(check, where, "fail", "the gradient has another shape than the input"))
+                    continue
+                found.append(decide(check, where, got, rate, dtype, bench))
+    return found
+
+
+def _mask_of(check: Check, where: str, got: dict[str, Any], rate: float, dtype: str, bench: Bench) -> Finding:
+    gradient, drops = got["gradient"], got["dropped"]
+    coins = len(drops)
+    leaking = int(np.count_nonzero((gradient != 0) & drops[:, None]))
+    missing = int(np.count_nonzero((gradient == 0) & ~drops[:, None]))
+    at_zero = int(np.count_nonzero((gradient == 0) & ~drops[:, None] & (got["x"] == 0)))
+    tallies = {"coins": coins, "dropped": int(drops.sum()), "leaking": leaking, "missing": missing, "missing_at_zero": at_zero}
+    if not leaking and not missing:
+        return finding(
+            check, where, "pass", f"the gradient is 0 for dropped coins and only there ({coins} coins)", coins=coins,
+            tallies=tallies,
+        )
+    parts = []
+    if missing:
+        kept = max(1, int(np.count_nonzero(~drops)) * gradient.shape[1])
+        parts.append(f"the gradient is 0 at {missing / kept:.0%} of kept positions")
+        if at_zero == missing:
+            parts[-1] += ", all of them where the input is 0"
+    if leaking:
+        parts.append(f"it is not 0 at {leaking} positions of dropped coins")
+    return finding(check, where, "fail", " and ".join(parts), coins=coins, tallies=tallies, log10_evidence=-math.inf,
+                   estimate=float(missing + leaking), expected=0.0, unit="positions with a wrong gradient")
+
+
+def _scale_of(check: Check, where: str, got: dict[str, Any], rate: float, dtype: str, bench: Bench) -> Finding:
+    kept = ~got["dropped"]
+    gradient, cotangent = got["gradient"][kept].ravel(), got["cotangent"][kept].ravel()
+    seen = gradient != 0  # zeros are the business of gradient.mask
+    gradient, cotangent = gradient[seen], cotangent[seen]
+    if got["dtype"] != dtype:
+        return finding(check, where, "fail", f"the gradient of a {dtype} input is {got['dtype']}")
+    if not len(gradient):
+        return skipped(check, where, "no kept position has a gradient: see gradient.mask")
+    unique, index = np.unique(cotangent, return_inverse=True)
+    low, high = rounding.bounds(unique, rate, bench.contract.scale, dtype)
+    with np.errstate(invalid="ignore"):
+        wrong = ~((gradient >= low[index]) & (gradient <= high[index]))
+    factor = bench.contract.scale_at(rate)
+    ratio = float(np.median(gradient / cotangent))
+    numbers: dict[str, Any] = dict(
+        estimate=ratio, expected=factor, unit="factor of the gradient", coins=int(kept.sum()),
+        tallies={"wrong": int(wrong.sum()), "positions": len(gradient)},
+    )
+    if wrong.any():
+        return finding(
+            check, where, "fail",
+            f"{int(wrong.sum())} of {len(gradient)} gradients are not the cotangent times {factor:.6g}; the median factor "
+            f"is {ratio:.6g}", log10_evidence=-math.inf, **numbers,
+        )
+    return finding(check, where, "pass", f"gradients of kept coins are the cotangent times {factor:.6g}", **numbers)
+
+
+def _mask(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    return _applies(check, bench) or _each(check, bench, _mask_of)
+
+
+def _scale(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    return _applies(check, bench) or _each(check, bench, _scale_of)
+
+
+def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if (early := _applies(check, bench)) is not None:
+        return early
+    if bench.contract.rates is not None:
+        return [skipped(check, "rates 0 and 1", "this layer stands at one rate and takes no other")]
+    found = []
+    pattern = bench.contract.pattern
+    for dtype in bench.dtypes:
+        for rate in (0.0, 1.0):
+            where = f"{dtype} rate={rate:g} grad"
+            x, cotangent = probe(pattern, dtype, 17, 33, 3, seed=41), probe(pattern, dtype, 17, 33, 3, seed=43)
+            try:
+                _, gradient, kind = Layer(bench, rate, dtype).gradient(x, cotangent)
+            except Refused as refused:
+                verdict = "fail" if limits.strict and refused.where != "unsupported" else "skipped"
+                found.append(finding(check, where, verdict, f"rate {rate:g} is refused: {refused}"))  # type: ignore[arg-type]
+                continue
+            if gradient is None:
+                gradient = np.zeros_like(x)
+            factor = bench.contract.scale_at(rate) if rate == 0 else 0.0
+            wanted = cotangent * factor
+            if gradient.shape == wanted.shape and np.array_equal(gradient, wanted):
+                found.append(finding(check, where, "pass", f"the gradient at rate {rate:g} is finite and right", coins=17 * 33))
+                continue
+            infinite = int(np.count_nonzero(~np.isfinite(gradient)))
+            wrong = int(np.count_nonzero(gradient != wanted)) if gradient.shape == wanted.shape else gradient.size
+            found.append(
+                finding(
+                    check, where, "fail",
+                    f"at rate {rate:g}, {wrong} of {gradient.size} gradients are wrong, {infinite} of them not finite",
+                    log10_evidence=-math.inf, tallies={"wrong": wrong, "nonfinite": infinite}, coins=17 * 33,
+                )
+            )
+    return found
+
+
+CHECKS = (
+    Check(
+        name="gradient.mask",
+        claim="the backward pass uses the forward pass's coins, also where the input is 0 or negative",
+        how="The gradient of sum(output * cotangent) must be 0 exactly where the forward pass dropped. The coin of an element "
+        "that is 0 is known from other elements that share it. Second passes are judged, on plain inputs, on inputs with "
+        "zeros as after a ReLU, and on negative inputs.",
+        remedy="Keep the mask of the forward pass for the backward pass; do not infer it from the output being 0 or from signs.",
+        observe=_mask,
+    ),
+    Check(
+        name="gradient.scale",
+        claim="the backward pass uses the forward pass's scale",
+        how="Every gradient of a kept coin must be its cotangent times 1 / (1 - rate), to the same bound as kept values.",
+        remedy="The derivative of mask * scale * x is mask * scale: multiply by the scale once, in the backward pass too.",
+        observe=_scale,
+    ),
+    Check(
+        name="gradient.edges",
+        claim="gradients are finite and right at rate 0 and rate 1",
+        how="At rate 0 the gradient must be the cotangent bit for bit, at rate 1 zero; one NaN is a failure.",
+        remedy="Avoid 0 * inf: at rate 1 the factor is infinite and the mask 0.",
+        observe=_edges,
+    ),
+)

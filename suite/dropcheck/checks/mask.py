@@ -1,0 +1,282 @@
+"""The mask family: which elements share a coin, and whether coins that should differ do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dropcheck.cases import Case
+from dropcheck.checks.base import (
+    Check,
+    Gathered,
+    Limits,
+    draw_matrix,
+    finding,
+    picture,
+    settle,
+    skipped,
+)
+from dropcheck.results import Finding
+from dropcheck.statistics import binomial, duplicates
+from dropcheck.tallies import Tally
+
+# --- which elements share a coin -------------------------------------------------------------------------------------
+
+
+def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    coins = got.tally.rows * got.tally.channels
+    case, proof = got.case, got.proof
+    if case.shared < 2 or not coins:
+        return None
+    if not 0 < got.tally.dropped < coins and not proof["violations"]:
+        return skipped(check, case, f"all {coins} coins fell alike, so nothing shows which elements share one")
+    resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
+    if not proof["violations"]:
+        return finding(
+            check,
+            case,
+            settle(False, resolution, limits.coarsest),
+            f"the {case.shared} elements of every one of {coins} coins were dropped or kept together",
+            estimate=0.0,
+            expected=0.0,
+            unit="share of coins whose elements disagree",
+            resolution=resolution,
+            coins=coins,
+            tallies={"disagreeing": 0, "coins": coins},
+        )
+    share = proof["violations"] / coins
+    shown = None
+    if proof.get("example"):
+        block = np.asarray(proof["example"]["block"])
+        rows = [
+            " ".join("".join("." if v else "#" for v in line)[i : i + 4] for i in range(0, len(line), 4))
+            for line in block.T
+        ]
+        shared = " ".join(got.contract.pattern.shared)
+        shown = picture(
+            f"one sample; across: channels, down: positions along {shared}. Each column should be all # or all .",
+            "channel",
+            rows,
+            [f"{shared} {i}" for i in range(len(rows))],
+        )
+    return finding(
+        check,
+        case,
+        "fail",
+        f"{share:.1%} of the coins have elements that were dropped and elements that were kept: the elements along "
+        f"{' '.join(got.contract.pattern.shared)} do not share a coin",
+        estimate=share,
+        expected=0.0,
+        unit="share of coins whose elements disagree",
+        fail_interval=binomial.clopper_pearson(proof["violations"], coins, limits.alpha),
+        log10_evidence=-math.inf,
+        coins=coins,
+        resolution=resolution,
+        tallies={"disagreeing": proof["violations"], "coins": coins},
+        picture=shown,
+    )
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+def copied_channels(tally: Tally, alpha: float) -> list[tuple[int, int]]:
+    """Pairs of channels whose coins were equal in every row counted, where chance cannot explain it.
+
+    Two channels that never drop are equal without being copies: each pair is held against its own rates.
+    """
+    found = []
+    pairs = tally.channels * (tally.channels - 1) / 2
+    for stride, both in sorted(tally.pairs.items()):
+        first, second = tally.turned_channel[:-stride], tally.turned_channel[stride:]
+        for c in np.flatnonzero((both == first) & (both == second)):
+            p = first[c] / tally.pair_rows
+            if duplicates.log10_chance_of_equal(pairs, float(p), tally.pair_rows) <= math.log10(alpha):
+                found.append((int(c), int(c) + stride))
+    return found
+
+
+def _groups(pairs: list[tuple[int, int]]) -> list[list[int]]:
+    """Connected groups of copied channels."""
+    parent: dict[int, int] = {}
+
+    def root(c: int) -> int:
+        while parent.setdefault(c, c) != c:
+            c = parent[c]
+        return c
+
+    for one, two in pairs:
+        parent[root(two)] = root(one)
+    groups: dict[int, list[int]] = {}
+    for c in sorted(parent):
+        groups.setdefault(root(c), []).append(c)
+    return sorted(groups.values())
+
+
+def _name_groups(groups: list[list[int]]) -> str:
+    text = ", ".join("-".join(map(str, g[:8])) + ("-..." if len(g) > 8 else "") for g in groups[:3])
+    return text + (f", ... ({len(groups)} groups)" if len(groups) > 3 else "")
+
+
+def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally, case = got.tally, got.case
+    if tally.channels < 2:
+        return skipped(check, case, "one channel has no other to differ from")
+    if not tally.pair_rows:
+        return None
+    pairs = float(tally.channels * (tally.channels - 1) / 2)
+    p = tally.dropped / max(1, tally.rows * tally.channels)
+    chance = duplicates.log10_chance_of_equal(pairs, p, tally.pair_rows)
+    copies = copied_channels(tally, limits.alpha)
+    enough = chance <= math.log10(limits.alpha)
+    numbers: dict[str, Any] = dict(
+        estimate=float(len(copies)),
+        expected=0.0,
+        unit="pairs of channels with equal coins",
+        coins=tally.pair_rows * tally.channels,
+        log10_evidence=chance if copies else 0.0,
+        tallies={"copies": len(copies), "rows": tally.pair_rows, "rate": p, "log10_chance": chance},
+    )
+    if copies and enough:
+        groups = _groups(copies)
+        size = max(len(g) for g in groups)
+        shown = None
+        if got.sample is not None:
+            shown = picture(
+                "rows: samples, across: channels; # kept, . dropped",
+                "channel",
+                draw_matrix(got.sample, tally.channels),
+                [f"row {i}" for i in range(8)],
+            )
+        return finding(
+            check,
+            case,
+            "fail",
+            f"channels come in groups of {size} with identical coins in all {tally.pair_rows} rows: {_name_groups(groups)}",
+            picture=shown,
+            **numbers,
+        )
+    if not enough:
+        return finding(
+            check, case, "inconclusive", f"{tally.pair_rows} rows at rate {p:.3g} are too few to tell copies from chance",
+            **numbers,
+        )
+    return finding(
+        check, case, "pass", f"no two of {tally.channels} channels are copies in {tally.pair_rows} rows", **numbers
+    )
+
+
+def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> Finding | None:
+    """Copies among samples of one call, or among calls, from repeated words of the stream."""
+    found, tally, case = got.repeats, got.tally, got.case
+    if found is None or got.word_log10 is None:
+        return None
+    if got.word_log10 > math.log10(limits.alpha):
+        return finding(
+            check,
+            case,
+            "inconclusive",
+            f"words of {found.length} coins are too short to tell copies from chance at rate {case.rate:g}",
+            coins=found.words * tally.channels,
+        )
+    count = found.within_call if kind == "samples" else found.across_calls
+    numbers: dict[str, Any] = dict(
+        estimate=float(count),
+        expected=0.0,
+        unit=f"words of {found.length} coins that occur twice",
+        coins=found.words * tally.channels,
+        log10_evidence=got.word_log10 * max(1, min(count, 50)) if count else 0.0,
+        tallies={"repeats": count, "words": found.words, "word_coins": found.length, "log10_chance": got.word_log10},
+    )
+    if not count:
+        return finding(
+            check, case, "pass", f"none of {found.words} words of {found.length} coins occurs twice", **numbers
+        )
+    calls = got.call_of_row
+    chosen = [
+        (a, b) for a, b in found.places if (calls[a] == calls[b]) == (kind == "samples")
+    ] or found.places
+    one, two = chosen[0]
+    starts = {int(calls[r]): int(np.argmax(calls == calls[r])) for r in (one, two)}
+    where = [f"row {r - starts[int(calls[r])]} of call {int(calls[r])}" for r in (one, two)]
+    shown = None
+    if got.sample is not None:
+        rows = draw_matrix(got.sample, tally.channels, 2, 48, one)[:2] + draw_matrix(got.sample, tally.channels, 2, 48, two)[:2]
+        labels = [f"call {int(calls[min(r, len(calls) - 1)])} row {r}" for r in (one, one + 1, two, two + 1)][: len(rows)]
+        shown = picture("rows of the stream of coins, across: channels; # kept, . dropped", "channel", rows, labels)
+    return finding(
+        check, case, "fail", f"{where[1]} repeats the coins of {where[0]}; {count} such repeats in {found.words} rows",
+        picture=shown, **numbers,
+    )
+
+
+def _distinct_samples(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    if got.case.rows < 2 and not got.case.batches:
+        return None
+    return _repeat_finding(check, got, limits, "samples")
+
+
+def _distinct_calls(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    if got.case.calls < 2:
+        return None
+    return _repeat_finding(check, got, limits, "calls")
+
+
+def _balanced(case: Case) -> bool:
+    return case.regime == "stream" and 0.3 <= case.rate <= 0.7
+
+
+CHECKS = (
+    Check(
+        name="mask.whole-channels",
+        claim="elements that share a coin are dropped or kept together, on the declared axis",
+        how="Every element of every call is compared with its coin. One disagreement is a failure: under the contract it "
+        "cannot happen. With n coins seen, a defect that splits a share eps of them escapes with probability (1 - eps)^n.",
+        remedy="Check which axis the layer takes for channels (channels first or last), whether batch and channel are "
+        "swapped, and whether the noise shape broadcasts over all shared axes. `dropcheck explain TARGET` draws the "
+        "declared pattern; --pattern declares another.",
+        resolution_words="a share of coins whose elements disagree",
+        share=0.0,
+        coarsest={"quick": 1e-2, "standard": 1e-3, "deep": 1e-4},
+        wants=lambda case: case.regime in ("stream", "values") and case.shared > 1,
+        judge=_whole,
+    ),
+    Check(
+        name="mask.distinct-channels",
+        claim="no two channels that should differ are copies of each other",
+        how="Any two channels whose coins agree in every row are copies. The chance that some independent pair agrees so "
+        "long is bounded by pairs x (p^2 + q^2)^rows; the rows are chosen so that this lies below the check's share of "
+        "10^-6.",
+        remedy="Random numbers are reused across channels: look for vectorised kernels that broadcast one draw over a lane "
+        "group, noise shapes with too few entries, and modes that share masks.",
+        resolution_words="two channels that are copies",
+        share=0.03,
+        wants=_balanced,
+        judge=_distinct_channels,
+    ),
+    Check(
+        name="mask.distinct-samples",
+        claim="no two samples of a batch are copies of each other",
+        how="The coins of every row are looked up among all other rows of the same call, at every distance. Words are long "
+        "enough that a chance repeat among all of them has probability below the check's share of 10^-6.",
+        remedy="The mask is broadcast over the batch, or the generator restarts within it: the noise shape needs the batch "
+        "axis; counters must advance by sample.",
+        resolution_words="a row that repeats another row of its call",
+        share=0.03,
+        wants=lambda case: _balanced(case) and (case.rows > 1 or bool(case.batches)),
+        judge=_distinct_samples,
+    ),
+    Check(
+        name="mask.distinct-calls",
+        claim="no call repeats the coins of an earlier call",
+        how="As for samples, over rows of different calls, at every row offset: a frozen mask, a short cycle and a counter "
+        "that restarts or overlaps all show as repeated words.",
+        remedy="The mask or the seed is fixed when the layer is built, traced or first called: draw anew at every call.",
+        resolution_words="a row that repeats a row of an earlier call",
+        share=0.03,
+        wants=lambda case: _balanced(case) and case.calls > 1,
+        judge=_distinct_calls,
+    ),
+)

@@ -1,0 +1,109 @@
+"""Exact questions to a layer: one call, its output as float64, and the coins that it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dropcheck.checks.base import Bench
+from dropcheck.contract import Pattern
+from dropcheck.worker import rounding
+from dropcheck.worker.client import ask
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One call: raw arrays, values, and what happened to the input."""
+
+    raw: list[Any]
+    dtype: str
+    shape: tuple[int, ...]
+    input_changed: bool
+    earlier_changed: bool
+    same_object: bool
+
+    def values(self, index: int = 0) -> Values:
+        """Output of call ``index`` as float64."""
+        return np.asarray(rounding.to_float64(self.raw[index], self.dtype))
+
+
+class Layer:
+    """One layer of the target, made for one rate and dtype, that can be asked."""
+
+    def __init__(self, bench: Bench, rate: float, dtype: str = "float32", seed: int | None = None, way: str = "") -> None:
+        self.bench, self.rate, self.dtype = bench, rate, dtype
+        self.way = way or (bench.contract.seeds[0] if bench.contract.seeds else "global")
+        self.id = int(
+            ask(
+                bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed if seed is None else seed, way=self.way
+            )["id"]
+        )
+
+    def call(
+        self,
+        x: Values,
+        *,
+        training: bool = True,
+        record: bool = False,
+        layout: str = "contiguous",
+        times: int = 1,
+    ) -> Answer:
+        """Call the layer ``times`` times on one input."""
+        got = ask(
+            self.bench.session,
+            "apply",
+            id=self.id,
+            x=x,
+            dtype=self.dtype,
+            layout=layout,
+            training=training,
+            record=record,
+            times=times,
+        )
+        return Answer(
+            got["ys"], got["dtype"], tuple(got["shape"]), got["input_changed"], got["earlier_changed"], got["same_object"]
+        )
+
+    def gradient(self, x: Values, cotangent: Values) -> tuple[Values, Values | None, str | None]:
+        """Output and gradient of sum(output * cotangent), as float64, and the gradient's dtype."""
+        got = ask(self.bench.session, "gradient", id=self.id, x=x, dtype=self.dtype, cotangent=cotangent)
+        y = rounding.to_float64(got["y"], got["dtype"])
+        if got["gradient"] is None:
+            return y, None, None
+        return y, rounding.to_float64(got["gradient"], got["gradient_dtype"]), got["gradient_dtype"]
+
+    def reseed(self, seed: int) -> None:
+        """Reseed by the layer's way."""
+        self.id = int(ask(self.bench.session, "reseed", id=self.id, seed=seed, way=self.way)["id"])
+
+
+def probe(pattern: Pattern, dtype: str, rows: int, channels: int, shared: int, seed: int = 5) -> Values:
+    """Distinct values of both signs in the input shape with these sizes."""
+    shape = pattern.shape(rows, channels, shared)
+    size = int(np.prod(shape))
+    return np.asarray(rounding.pool(dtype, max(size, 1), seed)[:size].reshape(shape))
+
+
+def by_coin(pattern: Pattern, values: Any, ) -> Any:
+    """Reorder an input-shaped array to (coin axes ..., shared): coins, elements of a coin."""
+    order = tuple(pattern.axes.index(a) for a in pattern.coins + pattern.shared)
+    moved = np.asarray(values).transpose(order)
+    coins = int(np.prod([values.shape[pattern.axes.index(a)] for a in pattern.coins], dtype=np.int64))
+    return moved.reshape(coins, -1)
+
+
+def dropped(values: Any, constant: float, dtype: str) -> NDArray[np.bool_]:
+    """Which elements hold the dropped value."""
+    if constant == 0.0:
+        return np.asarray(values == 0)
+    return np.asarray(np.abs(values - constant) <= abs(constant) * 4 * rounding.unit_roundoff(dtype))
+
+
+def ladder(bench: Bench, wanted: tuple[float, ...]) -> tuple[float, ...]:
+    """The wanted rates, or the only ones that the layer can be asked for."""
+    return bench.contract.rates or wanted

@@ -1,0 +1,231 @@
+"""The rate family, counted part: a coin drops with the rate that was asked for, at every position and in every shape."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dropcheck.cases import Case
+from dropcheck.checks.base import Check, Gathered, Limits, finding, points, settle, skipped
+from dropcheck.results import Finding
+from dropcheck.statistics import binomial, homogeneity
+
+
+def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally, case = got.tally, got.case
+    n = tally.rows * tally.channels
+    if not n:
+        return None
+    k, p = tally.dropped, case.rate
+    tolerated = got.contract.rate_tolerance(p)
+    log = binomial.log10_outside(k, n, p, tolerated)
+    failed = log <= math.log10(limits.alpha)
+    resolution = binomial.resolution(n, p, limits.alpha, limits.beta, tolerated)
+    numbers: dict[str, Any] = dict(
+        estimate=k / n,
+        expected=p,
+        unit="probability of a drop",
+        fail_interval=binomial.clopper_pearson(k, n, limits.alpha),
+        pass_interval=binomial.one_sided(k, n, limits.beta),
+        coins=n,
+        resolution=resolution,
+        log10_evidence=log,
+        tallies={"dropped": k, "coins": n, "tolerated": tolerated},
+    )
+    off = k / n - p
+    if failed:
+        return finding(
+            check, case, "fail", f"coins drop with probability {k / n:.5g} instead of {p:g}: {points(off)} "
+            f"{'more' if off > 0 else 'less'}", **numbers,
+        )
+    return finding(
+        check, case, settle(False, resolution, limits.coarsest),
+        f"coins drop with probability {k / n:.5g}, asked for {p:g}", **numbers,
+    )
+
+
+def _positions(
+    check: Check, got: Gathered, limits: Limits, k: Any, size: int, word: str
+) -> Finding:
+    """Every position against all others: exact given the totals, so that a wrong overall rate is not accused twice."""
+    case = got.case
+    sizes = np.full(len(k), size, np.int64)
+    total, n = int(k.sum()), int(sizes.sum())
+    if not 0 < total < n:
+        return skipped(check, case, f"every coin fell alike: no {word} can differ")
+    logs = homogeneity.position_log10(k, sizes)
+    worst = int(np.argmin(logs))
+    single = min(0.0, float(logs[worst]) + math.log10(len(k)))
+    g, degrees, spread = homogeneity.spread(k, sizes)
+    # two tests share the case's alpha: the most extreme position, and all of them slightly off
+    log = min(0.0, min(single, float(spread)) + math.log10(2))
+    failed = log <= math.log10(limits.alpha)
+    p = total / n
+    resolution = homogeneity.position_resolution(size, len(k), p, limits.alpha / 2, limits.beta)
+    rest = (total - int(k[worst])) / max(1, n - size)
+    estimate = float(k[worst]) / size
+    numbers: dict[str, Any] = dict(
+        estimate=estimate,
+        expected=rest,
+        unit=f"probability of a drop at one {word}",
+        coins=n,
+        resolution=resolution,
+        log10_evidence=log,
+        fail_interval=binomial.clopper_pearson(int(k[worst]), size, limits.alpha / 2 / len(k)),
+        tallies={
+            "position": worst,
+            "positions": len(k),
+            "size": size,
+            "spread_G": g,
+            "degrees": degrees,
+            "dropped": k[:1024],
+        },
+    )
+    if failed:
+        text = (
+            f"{word} {worst} drops with probability {estimate:.4g}, all others together with {rest:.4g}"
+            if single <= spread
+            else f"the rates of {len(k)} {word}s differ more than chance allows (G = {g:.4g}, {degrees} degrees of freedom)"
+        )
+        off = np.flatnonzero(logs + math.log10(2 * len(k)) <= math.log10(limits.alpha))
+        if len(off) > 1:
+            text += f"; {len(off)} {word}s stand out: {', '.join(map(str, off[:8]))}{', ...' if len(off) > 8 else ''}"
+        return finding(check, case, "fail", text, **numbers)
+    return finding(
+        check, case, settle(False, resolution, limits.coarsest),
+        f"all {len(k)} {word}s drop alike; the farthest is {points(estimate - rest)} off", **numbers,
+    )
+
+
+def _channel(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    if got.tally.channels < 2:
+        return skipped(check, got.case, "one channel has no other to differ from")
+    if not got.tally.rows:
+        return None
+    return _positions(check, got, limits, got.tally.channel, got.tally.rows, "channel")
+
+
+def _sample(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally = got.tally
+    if got.case.rows < 2:
+        return skipped(check, got.case, "one row has no other to differ from")
+    if not tally.position_calls:
+        return None
+    return _positions(
+        check, got, limits, tally.position.sum(axis=1), tally.position_calls * tally.channels, "row"
+    )
+
+
+def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> list[Finding]:
+    """Cases of one dtype and rate that differ in shape, layout or gradient recording, each against all others."""
+    groups: dict[tuple[str, float], list[Gathered]] = defaultdict(list)
+    for got in everything:
+        if got.case.regime in ("stream", "seeds") and 0 < got.case.rate < 1 and got.tally.rows:
+            groups[(got.case.dtype, got.case.rate)].append(got)
+    findings = []
+    for (dtype, rate), members in sorted(groups.items()):
+        name = f"{dtype} rate={rate:g} over {len(members)} shapes"
+        if len(members) < 2:
+            continue
+        sizes = np.array([m.tally.rows * m.tally.channels for m in members], np.int64)
+        k = np.array([m.tally.dropped for m in members], np.int64)
+        total, n = int(k.sum()), int(sizes.sum())
+        if not 0 < total < n:
+            findings.append(skipped(check, name, "every coin fell alike: no shape can differ"))
+            continue
+        logs = homogeneity.position_log10(k, sizes)
+        worst = int(np.argmin(logs))
+        log = min(0.0, float(logs[worst]) + math.log10(len(k)))
+        failed = log <= math.log10(limits.alpha)
+        resolution = max(
+            homogeneity.position_resolution(int(s), len(k), total / n, limits.alpha, limits.beta) for s in sizes
+        )
+        rest = (total - int(k[worst])) / max(1, n - int(sizes[worst]))
+        numbers: dict[str, Any] = dict(
+            estimate=float(k[worst] / sizes[worst]),
+            expected=rest,
+            unit="probability of a drop in one case",
+            coins=n,
+            resolution=resolution,
+            log10_evidence=log,
+            tallies={"cases": [str(m.case) for m in members], "dropped": k, "coins": sizes},
+        )
+        if failed:
+            findings.append(
+                finding(
+                    check, name, "fail",
+                    f"in case '{members[worst].case}' coins drop with probability {k[worst] / sizes[worst]:.4g}, in all "
+                    f"other cases of this dtype and rate with {rest:.4g}", **numbers,
+                )
+            )
+        else:
+            findings.append(
+                finding(
+                    check, name, settle(False, resolution, limits.coarsest),
+                    f"{len(k)} shapes, layouts and modes drop alike", **numbers,
+                )
+            )
+    return findings
+
+
+CHECKS = (
+    Check(
+        name="rate.marginal",
+        claim="a coin drops with probability rate, over a ladder of rates, most of them off the dyadic grid",
+        how="All drops of a case are counted and compared with the rate that was asked for by the exact binomial law, both "
+        "tails doubled; a grid that the layer declares is tolerated to half its step. The printed resolution is the "
+        "smallest deviation that would have been missed less than once in a million.",
+        remedy="Draw the uniform number in at least single precision whatever the dtype of the input, compare with the rate "
+        "in that precision, and check that the constructor's argument is the drop probability, not the keep probability.",
+        resolution_words="a rate error",
+        share=0.12,
+        coarsest={"quick": 0.0045, "standard": 0.0023, "deep": 0.0005},
+        wants=lambda case: case.regime in ("stream", "seeds") and 0 < case.rate < 1,
+        judge=_marginal,
+    ),
+    Check(
+        name="rate.per-channel",
+        claim="no channel, tail lane or odd size has a rate of its own",
+        how="Every channel's drops are compared with those of all others: exact hypergeometric given the totals, "
+        "Bonferroni over channels, beside a homogeneity test over all of them.",
+        remedy="Look at the vector tail: the last channels of sizes that are no multiple of the vector width are often "
+        "handled by other code.",
+        resolution_words="one channel with a rate of its own",
+        share=0.08,
+        coarsest={"quick": 0.12, "standard": 0.05, "deep": 0.01},
+        wants=lambda case: case.regime == "stream" and 0.01 <= case.rate < 1,
+        judge=_channel,
+    ),
+    Check(
+        name="rate.per-sample",
+        claim="no position in the batch has a rate of its own",
+        how="As for channels, over the rows of calls of equal size, counted at every position over the calls.",
+        remedy="Look at batch sizes above the first one seen and at the first and last sample.",
+        resolution_words="one batch position with a rate of its own",
+        share=0.06,
+        coarsest={"quick": 0.15, "standard": 0.06, "deep": 0.015},
+        wants=lambda case: case.regime == "stream" and 0.01 <= case.rate < 1 and case.rows > 1 and not case.batches
+        and case.calls >= 64,
+        judge=_sample,
+    ),
+    Check(
+        name="rate.per-shape",
+        claim="no shape, layout or mode has a rate of its own",
+        how="All cases of one dtype and rate are compared, each with all others: exact hypergeometric given the totals.",
+        remedy="Look at sizes that are no multiple of a vector width, at batches larger than the first one, at strided "
+        "inputs and at inputs that require a gradient.",
+        resolution_words="one case with a rate of its own",
+        share=0.06,
+        wants=lambda case: case.regime in ("stream", "seeds") and 0 < case.rate < 1,
+        compare=_shapes,
+    ),
+)
+
+
+def is_ladder(case: Case) -> bool:
+    """Whether the case bears on the ladder of rates."""
+    return case.regime == "stream" and 0 < case.rate < 1

@@ -1,0 +1,235 @@
+"""The seed family: equal seeds give equal coins, different seeds unrelated ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
+from dropcheck.checks.questions import Layer, ladder, probe
+from dropcheck.results import Finding
+from dropcheck.statistics import association
+from dropcheck.worker.client import Refused, TargetError, ask
+
+_SIZES = ((5, 7, 3), (130, 129, 3))  # the second has above 10 000 coins and 50 000 elements: threads come in
+
+
+def _none(check: Check, bench: Bench) -> list[Finding] | None:
+    if not bench.contract.seeds:
+        return [skipped(check, "seeds", "the contract promises no seeds")]
+    return None
+
+
+def _outputs(bench: Bench, way: str, seed: int, sizes: tuple[int, int, int], dtype: str) -> list[Any]:
+    x = probe(bench.contract.pattern, dtype, *sizes)
+    layer = Layer(bench, ladder(bench, (0.5,))[0], dtype, seed, way)
+    return [layer.call(x).values() for _ in range(3)]
+
+
+def _equal(one: list[Any], two: list[Any]) -> bool:
+    return len(one) == len(two) and all(
+        a.shape == b.shape and np.array_equal(a, b, equal_nan=True) for a, b in zip(one, two, strict=True)
+    )
+
+
+def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if (early := _none(check, bench)) is not None:
+        return early
+    found = []
+    for way in bench.contract.seeds:
+        for dtype in bench.dtypes:
+            for sizes in _SIZES:
+                where = f"{dtype} {','.join(map(str, sizes))} way={way}"
+                try:
+                    same = _equal(
+                        _outputs(bench, way, bench.seed, sizes, dtype), _outputs(bench, way, bench.seed, sizes, dtype)
+                    )
+                except Refused as refused:
+                    found.append(skipped(check, where, f"the layer refuses: {refused}"))
+                    continue
+                text = "the same seed gives the same masks" if same else "two fresh layers with the same seed give different masks"
+                found.append(finding(check, where, "pass" if same else "fail", text,
+                                     log10_evidence=0.0 if same else -math.inf, coins=3 * sizes[0] * sizes[1]))
+    found.extend(_across_processes(check, bench))
+    return found
+
+
+def _across_processes(check: Check, bench: Bench) -> list[Finding]:
+    """The same seed in a fresh process; without a seed, what two processes share is a trait."""
+    if bench.fresh_session is None:
+        return []
+    found = []
+    sizes, dtype = _SIZES[1], "float32"
+    x = probe(bench.contract.pattern, dtype, *sizes)
+    rate = ladder(bench, (0.5,))[0]
+    try:
+        session = bench.fresh_session()
+    except (TargetError, Refused) as error:
+        return [skipped(check, "a fresh process", f"no second process could be started: {error}")]
+    try:
+        other = Bench(session, bench.info, bench.contract, bench.dtypes, bench.seed, bench.rates, bench.profile, {})
+        for way in bench.contract.seeds:
+            unseeded = _unseeded(other, x, rate, dtype, way)
+            here = _outputs(bench, way, bench.seed, sizes, dtype)
+            there = _outputs(other, way, bench.seed, sizes, dtype)
+            same = _equal(here, there)
+            where = f"{dtype} {','.join(map(str, sizes))} way={way} fresh process"
+            text = "a fresh process with the same seed gives the same masks" if same else \
+                "a fresh process with the same seed gives other masks"
+            found.append(finding(check, where, "pass" if same else "fail", text,
+                                 log10_evidence=0.0 if same else -math.inf, coins=3 * sizes[0] * sizes[1]))
+            if unseeded is not None:
+                bench.traits.setdefault("unseeded fresh process", {})[way] = unseeded
+    except (TargetError, Refused) as error:
+        found.append(skipped(check, "a fresh process", str(error)))
+    finally:
+        session.close()
+    return found
+
+
+def _unseeded(bench: Bench, x: Any, rate: float, dtype: str, way: str) -> str | None:
+    """A digest of the first masks of a process that nobody seeded, to be compared between processes."""
+    import hashlib
+
+    try:
+        made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=None, way=way)
+        answer = ask(
+            bench.session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False
+        )
+    except Refused:
+        return None
+    return hashlib.blake2b(np.ascontiguousarray(answer["ys"][0]).tobytes(), digest_size=6).hexdigest()
+
+
+def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if (early := _none(check, bench)) is not None:
+        return early
+    found = []
+    rate = ladder(bench, (0.5,))[0]
+    pattern = bench.contract.pattern
+    for way in bench.contract.seeds:
+        for sizes in _SIZES:
+            where = f"float32 {','.join(map(str, sizes))} way={way}"
+            x = probe(pattern, "float32", *sizes)
+            other = probe(pattern, "float32", sizes[0] + 3, sizes[1] + 2, 2)
+            try:
+                layer = Layer(bench, rate, "float32", bench.seed, way)
+                first = [layer.call(x).values() for _ in range(3)]
+                layer.call(other)
+                layer.call(x, training=False)
+                layer.call(x)
+                layer.reseed(bench.seed)
+                again = [layer.call(x).values() for _ in range(3)]
+                layer.reseed(bench.seed + 1)
+                moved = [layer.call(x).values() for _ in range(3)]
+            except Refused as refused:
+                found.append(skipped(check, where, f"the layer refuses: {refused}"))
+                continue
+            if not _equal(first, again):
+                text = "after other calls, reseeding does not bring the same masks back"
+            elif _equal(first, moved) and any(np.any(f == 0) for f in first):
+                text = "reseeding with another seed changes nothing"
+            else:
+                found.append(finding(check, where, "pass", "reseeding after other calls repeats the masks",
+                                     coins=6 * sizes[0] * sizes[1]))
+                continue
+            found.append(finding(check, where, "fail", text, log10_evidence=-math.inf, coins=6 * sizes[0] * sizes[1]))
+    return found
+
+
+def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    """Words of the first calls of many seeds that occur under two seeds."""
+    found = got.repeats
+    if found is None or got.word_log10 is None or got.seeds is None:
+        return None
+    seeds = len(got.seeds)
+    if got.word_log10 > math.log10(limits.alpha):
+        return finding(check, got.case, "inconclusive", "too few coins a row to tell copies from chance")
+    numbers: dict[str, Any] = dict(
+        estimate=float(found.across_calls), expected=0.0, unit=f"words of {found.length} coins under two seeds",
+        coins=found.words * got.tally.channels,
+        log10_evidence=got.word_log10 if found.across_calls else 0.0,
+        tallies={"repeats": found.across_calls, "words": found.words, "seeds": seeds, "log10_chance": got.word_log10},
+    )
+    if not found.across_calls:
+        return finding(check, got.case, "pass", f"{seeds} seeds give {seeds} unrelated streams of coins", **numbers)
+    calls = got.call_of_row
+    one, two = next((a, b) for a, b in found.places if calls[a] != calls[b])
+    return finding(
+        check, got.case, "fail",
+        f"seed {got.seeds[int(calls[two])]} repeats coins of seed {got.seeds[int(calls[one])]}; {found.across_calls} such "
+        f"repeats among {seeds} seeds", **numbers,
+    )
+
+
+def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    """Neighbouring seeds, and seeds one bit apart: exact conditional tests, channels as strata."""
+    if not got.tally.call_lags or got.seeds is None:
+        return None
+    p = got.tally.dropped / max(1, got.tally.rows * got.tally.channels)
+    if not 0 < p < 1:
+        return skipped(check, got.case, f"every coin fell alike (rate {p:g})")
+    worst, where, rho = 0.0, "", 0.0
+    names = {1: "neighbouring seeds", 2: "seeds two apart"}
+    estimates, most = {}, 0
+    for lag, t in got.tally.call_lags.items():
+        low, high = association.log10_association(t.pairs, t.first, t.second, t.both)
+        log = min(0.0, min(low, high) + math.log10(2 * len(got.tally.call_lags)))
+        r = association.correlation(t.pairs, t.first, t.second, t.both)
+        estimates[names.get(lag, f"seeds {lag} apart")] = r
+        most = max(most, int(t.pairs.sum()))
+        if log <= worst:
+            worst, where, rho = log, names.get(lag, f"seeds {lag} apart"), r
+    failed = worst <= math.log10(limits.alpha)
+    resolution = association.correlation_resolution(most, p, limits.alpha / len(estimates), limits.beta)
+    numbers: dict[str, Any] = dict(
+        estimate=rho, expected=0.0, unit="correlation", coins=2 * most, resolution=resolution, log10_evidence=worst,
+        tallies={"correlations": estimates, "pairs": most},
+    )
+    text = f"masks of {where} have correlation {rho:+.4f}" if failed else \
+        f"masks of neighbouring seeds are independent; the largest correlation is {max(estimates.values(), key=abs):+.4f}"
+    return finding(check, got.case, settle(failed, resolution, limits.coarsest), text, **numbers)
+
+
+CHECKS = (
+    Check(
+        name="seed.reproducible",
+        claim="the same seed gives the same masks",
+        how="Two fresh layers with one seed must give equal outputs over three calls, small and large (threads), in every "
+        "dtype and by every way that a seed reaches the layer; also in a fresh process.",
+        remedy="Draw from the generator that the seed sets; fix the order in which threads take their numbers.",
+        observe=_reproducible,
+    ),
+    Check(
+        name="seed.reset",
+        claim="reseeding gives the same masks again, also after other calls",
+        how="After calls of other shapes and inference calls, reseeding must repeat the first three calls; another seed must not.",
+        remedy="Reseeding must reset every cached state: counters, pre-drawn blocks of masks, compiled graphs.",
+        observe=_reset,
+    ),
+    Check(
+        name="seed.distinct",
+        claim="different seeds give unrelated streams",
+        how="The coins of many seeds are searched for words that occur under two of them, at every row offset; chance repeats "
+        "have probability below the check's share of 10^-6.",
+        remedy="Use the whole seed, and derive streams by hashing instead of adding: seed + offset makes streams overlap.",
+        resolution_words="a row that occurs under two seeds",
+        share=0.03,
+        wants=lambda case: case.regime == "seeds",
+        judge=_distinct,
+    ),
+    Check(
+        name="seed.neighbours",
+        claim="neighbouring seeds, seeds one bit apart and shifted calls are unrelated",
+        how="The same position under seeds s and s + 1, and under seeds one bit apart, is compared over disjoint pairs of "
+        "seeds, channels as strata, in an exact conditional test.",
+        remedy="Scramble the seed (a hash, SeedSequence, Philox keys) before it becomes generator state.",
+        resolution_words="a correlation of neighbouring seeds",
+        share=0.04,
+        coarsest={"quick": 0.1, "standard": 0.05, "deep": 0.02},
+        wants=lambda case: case.regime == "seeds",
+        judge=_neighbours,
+    ),
+)

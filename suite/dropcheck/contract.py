@@ -1,0 +1,298 @@
+"""What a dropout layer promises: which elements share a coin, how often it drops, and how it scales."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Union
+
+# The worker imports this module under whatever interpreter runs the framework: NumPy and the standard library only,
+# and nothing newer than Python 3.9 at run time.
+
+_AXIS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_ARROW = "->"
+
+
+class ContractError(ValueError):
+    """A pattern or a contract that cannot be understood; the message points at the place."""
+
+
+def _point(text: str, start: int, length: int, problem: str) -> ContractError:
+    """An error that quotes the pattern and underlines the offending axis."""
+    return ContractError(f"{problem}\n    {text}\n    {' ' * start}{'^' * max(1, length)}")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Input axes and the axes that index the coins, as in ``n c l -> n c``.
+
+    The last coin axis is the *channel*; the coin axes before it together index the *rows*. A single coin axis that is
+    the first input axis indexes rows of one channel (drop path, ``n c l -> n``).
+    """
+
+    axes: Tuple[str, ...]
+    coins: Tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Read ``"n c l -> n c"``. Raises ContractError with the offending axis underlined."""
+        if not isinstance(text, str):
+            raise ContractError(f"a pattern is a text such as 'n c l -> n c', not {type(text).__name__}")
+        if text.count(_ARROW) != 1:
+            raise ContractError(
+                f"the pattern {text!r} needs one arrow between input axes and coin axes, as in 'n c l -> n c'"
+            )
+        cut = text.index(_ARROW)
+        words = [(m.group(), m.start()) for m in re.finditer(r"\S+", text)]
+        left = [(w, s) for w, s in words if s < cut]
+        right = [(w, s) for w, s in words if s >= cut + len(_ARROW)]
+        arrow_stuck = [(w, s) for w, s in words if _ARROW in w and w != _ARROW]
+        if arrow_stuck:
+            word, start = arrow_stuck[0]
+            raise _point(text, start, len(word), "put spaces around the arrow '->'")
+        for word, start in left + right:
+            if not _AXIS.match(word):
+                raise _point(text, start, len(word), f"{word!r} is no axis name: letters, digits and _ only")
+        if not left:
+            raise _point(text, cut, 2, "no input axes stand before the arrow")
+        if not right:
+            raise _point(text, cut, 2, "no coin axes stand after the arrow: a layer with no coin has nothing to check")
+        names = [w for w, _ in left]
+        for side in (left, right):
+            seen: set[str] = set()
+            for word, start in side:
+                if word in seen:
+                    raise _point(text, start, len(word), f"axis {word!r} stands twice on one side of the arrow")
+                seen.add(word)
+        for word, start in right:
+            if word not in names:
+                near = difflib.get_close_matches(word, names, 1, 0.0)
+                hint = f"; the input axes are {' '.join(names)}" + (f", the nearest is {near[0]!r}" if near else "")
+                raise _point(text, start, len(word), f"coin axis {word!r} is not an input axis{hint}")
+        coin_names = [w for w, _ in right]
+        ordered = [w for w in names if w in coin_names]
+        if ordered != coin_names:
+            word, start = next((w, s) for (w, s), o in zip(right, ordered) if w != o)
+            raise _point(
+                text, start, len(word), f"coin axes keep the order of the input axes: write '-> {' '.join(ordered)}'"
+            )
+        return cls(tuple(names), tuple(coin_names))
+
+    @classmethod
+    def from_noise_shape(
+        cls,
+        noise_shape: Sequence[Optional[int]],
+        shape: Optional[Sequence[int]] = None,
+        axes: Optional[Sequence[str]] = None,
+    ) -> Pattern:
+        """The pattern of a Keras or TensorFlow noise shape: 1 marks a shared axis, None or a size one with coins.
+
+        With ``shape`` given, every entry must be 1, None or the size of its axis.
+        """
+        names = tuple(axes) if axes is not None else _default_axes(len(noise_shape))
+        if len(names) != len(noise_shape):
+            raise ContractError(f"noise shape {tuple(noise_shape)} has {len(noise_shape)} entries, the axes {len(names)}")
+        if shape is not None:
+            if len(shape) != len(noise_shape):
+                raise ContractError(
+                    f"noise shape {tuple(noise_shape)} has {len(noise_shape)} entries, the input shape {tuple(shape)} "
+                    f"has {len(shape)}: every input axis needs one"
+                )
+            for name, entry, size in zip(names, noise_shape, shape):
+                if entry not in (None, 1, size):
+                    raise ContractError(
+                        f"noise shape {tuple(noise_shape)}: axis {name!r} has size {size}, so its entry is {size}, "
+                        f"None or 1, not {entry}"
+                    )
+        coins = tuple(name for name, entry in zip(names, noise_shape) if entry != 1)
+        if not coins:
+            raise ContractError(f"noise shape {tuple(noise_shape)} has one coin for the whole tensor: nothing to compare")
+        return cls(names, coins)
+
+    def noise_shape(self, shape: Sequence[int]) -> Tuple[int, ...]:
+        """The Keras noise shape for an input of ``shape``: the size of each coin axis, 1 elsewhere."""
+        self.check_shape(shape)
+        return tuple(size if axis in self.coins else 1 for axis, size in zip(self.axes, shape))
+
+    def check_shape(self, shape: Sequence[int]) -> None:
+        """Raise ContractError unless ``shape`` has one size for each axis."""
+        if len(shape) != len(self.axes):
+            raise ContractError(
+                f"shape {tuple(shape)} has {len(shape)} axes, the pattern '{self}' has {len(self.axes)}"
+            )
+
+    @property
+    def shared(self) -> Tuple[str, ...]:
+        """Axes along which all elements share one coin."""
+        return tuple(a for a in self.axes if a not in self.coins)
+
+    @property
+    def row_axes(self) -> Tuple[str, ...]:
+        """Coin axes that together index the rows of the coin matrix."""
+        if len(self.coins) == 1:
+            return self.coins if self.coins[0] == self.axes[0] else ()
+        return self.coins[:-1]
+
+    @property
+    def channel_axis(self) -> Optional[str]:
+        """The coin axis that indexes channels; None for one channel (drop path)."""
+        if len(self.coins) == 1 and self.coins[0] == self.axes[0]:
+            return None
+        return self.coins[-1]
+
+    def matrix_shape(self, shape: Sequence[int]) -> Tuple[int, int]:
+        """(rows, channels) of the coin matrix of one call on an input of ``shape``."""
+        self.check_shape(shape)
+        sizes = dict(zip(self.axes, shape))
+        rows = math.prod(sizes[a] for a in self.row_axes)
+        channels = sizes[self.channel_axis] if self.channel_axis is not None else 1
+        return rows, channels
+
+    def shared_size(self, shape: Sequence[int]) -> int:
+        """Elements that share one coin, for an input of ``shape``."""
+        sizes = dict(zip(self.axes, shape))
+        return math.prod(sizes[a] for a in self.shared)
+
+    def shape(self, rows: int, channels: int, shared: int) -> Tuple[int, ...]:
+        """An input shape with these sizes; several row axes, or several shared axes, split theirs as evenly as it goes."""
+        sizes = dict.fromkeys(self.axes, 1)
+        for axes, total in ((self.row_axes, rows), (self.shared, shared)):
+            for axis, part in zip(axes, _split(total, len(axes))):
+                sizes[axis] = part
+        if self.channel_axis is not None:
+            sizes[self.channel_axis] = channels
+        return tuple(sizes[a] for a in self.axes)
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.axes)} {_ARROW} {' '.join(self.coins)}"
+
+
+def _default_axes(rank: int) -> Tuple[str, ...]:
+    """Channels-last names, the layout in which noise shapes are usually written."""
+    if rank == 1:
+        return ("n",)
+    if rank == 2:
+        return ("n", "c")
+    middle = {3: ("l",), 4: ("h", "w"), 5: ("d", "h", "w")}.get(rank, tuple(f"a{i}" for i in range(1, rank - 1)))
+    return ("n", *middle, "c")
+
+
+def _split(total: int, parts: int) -> Tuple[int, ...]:
+    """``parts`` factors of ``total``, as equal as its divisors allow."""
+    factors = []
+    for left in range(parts, 1, -1):
+        near = round(total ** (1 / left)) if total > 0 else 0
+        step = next((d for d in range(max(near, 1), 0, -1) if total % d == 0), 1)
+        factors.append(step)
+        total //= step
+    return (*factors, total) if parts else ()
+
+
+def _mapping() -> Dict[str, float]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One layer's promise. Everything that the suite checks is a consequence of these lines.
+
+    ``scale``      ``"inverted"`` (kept values are x / (1 - rate)), ``"none"``, or a number.
+    ``dropped``    the value of a dropped element: 0, or a constant.
+    ``grid``       the layer declares that its rates are rounded to multiples of this; tolerated deviation grid / 2.
+    ``seeds``      how a seed reaches the layer (``global``, ``constructor``, ``generator``, ``key``); empty: it promises
+                   no reproducibility and the seed checks do not apply.
+    ``gradient``   the layer can be differentiated (only asked where the framework can).
+    ``ranks``      patterns of other ranks that the layer declares as well.
+    ``rates``      the only rates that can be asked (a layer instance has one); None: any.
+    ``promises``   traits that this layer promises and is therefore judged on (``nonfinite``, ``fresh-output``).
+    ``tolerances`` check name -> largest acceptable deviation, in the unit of that check, granted by the owner.
+    """
+
+    pattern: Pattern
+    scale: Union[str, float] = "inverted"
+    dropped: float = 0.0
+    grid: Optional[float] = None
+    seeds: Tuple[str, ...] = ("global",)
+    gradient: bool = True
+    ranks: Tuple[Pattern, ...] = ()
+    rates: Optional[Tuple[float, ...]] = None
+    promises: Tuple[str, ...] = ()
+    tolerances: Mapping[str, float] = field(default_factory=_mapping)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.scale, str) and self.scale not in ("inverted", "none"):
+            near = difflib.get_close_matches(self.scale, ["inverted", "none"], 1, 0.0)
+            raise ContractError(f"scale is 'inverted', 'none' or a number, not {self.scale!r}; the nearest is {near[0]!r}")
+        if self.grid is not None and not 0 < self.grid <= 0.5:
+            raise ContractError(f"grid is the step of the rates that can be kept, in (0, 0.5], not {self.grid}")
+        for rate in self.rates or ():
+            check_rate(rate)
+        known = ("global", "constructor", "generator", "key")
+        for way in self.seeds:
+            if way not in known:
+                raise ContractError(f"a seed reaches a layer by one of {', '.join(known)}, not {way!r}")
+        for promise in self.promises:
+            if promise not in PROMISES:
+                raise ContractError(f"a promise is one of {', '.join(PROMISES)}, not {promise!r}")
+        for name, value in self.tolerances.items():
+            if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+                raise ContractError(f"the tolerance of {name} is a finite number of at least 0, not {value!r}")
+
+    def scale_at(self, rate: float) -> float:
+        """The factor of kept values at ``rate``, as a float, for messages; checks compute it exactly."""
+        if self.scale == "inverted":
+            return math.inf if rate == 1 else 1.0 / (1.0 - rate)
+        return 1.0 if self.scale == "none" else float(self.scale)
+
+    def rate_tolerance(self, rate: float) -> float:
+        """Largest declared deviation of the drop probability at ``rate`` (absolute)."""
+        granted = float(self.tolerances.get("rate.marginal", 0.0))
+        return max(granted, self.grid / 2 if self.grid is not None else 0.0)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Plain data for the result file and for the pipe to a worker."""
+        return {
+            "pattern": str(self.pattern),
+            "scale": self.scale,
+            "dropped": self.dropped,
+            "grid": self.grid,
+            "seeds": list(self.seeds),
+            "gradient": self.gradient,
+            "ranks": [str(p) for p in self.ranks],
+            "rates": None if self.rates is None else list(self.rates),
+            "promises": list(self.promises),
+            "tolerances": dict(self.tolerances),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Contract:
+        """The inverse of ``to_dict``."""
+        return cls(
+            pattern=Pattern.parse(data["pattern"]),
+            scale=data["scale"],
+            dropped=data["dropped"],
+            grid=data["grid"],
+            seeds=tuple(data["seeds"]),
+            gradient=data["gradient"],
+            ranks=tuple(Pattern.parse(p) for p in data["ranks"]),
+            rates=None if data["rates"] is None else tuple(data["rates"]),
+            promises=tuple(data["promises"]),
+            tolerances=dict(data["tolerances"]),
+        )
+
+
+PROMISES: Tuple[str, ...] = ("nonfinite", "fresh-output")
+
+
+def check_rate(rate: float) -> float:
+    """``rate`` if it is a probability; ContractError with the reason otherwise."""
+    if not (isinstance(rate, (int, float)) and 0 <= rate <= 1):
+        raise ContractError(f"a rate is a probability from 0 to 1, not {rate!r}")
+    return float(rate)
+
+
+def patterns(texts: Iterable[str]) -> Tuple[Pattern, ...]:
+    """Parse several patterns at once."""
+    return tuple(Pattern.parse(t) for t in texts)

@@ -1,0 +1,30 @@
+"""Where a run took place: what a reader needs to judge it, and nothing that names a person or a path."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = ("dropcheck", "numpy", "scipy", "torch", "keras", "tensorflow-cpu", "tensorflow", "jax", "jaxlib")
+
+
+def describe() -> dict[str, Any]:
+    """Versions, processor and load of this machine."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    load = os.getloadavg() if hasattr(os, "getloadavg") else ()
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load": [round(x, 2) for x in load],
+        "packages": versions,
+        "implementation": sys.implementation.name,
+    }

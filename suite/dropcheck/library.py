@@ -1,0 +1,32 @@
+"""dropcheck as a library: audits from Python, and one assertion for other projects' own tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dropcheck.results import Result
+
+
+def audit(*targets: str, **options: Any) -> Result:
+    """Audit targets by name and return the result; options are the fields of ``AuditRequest``.
+
+    ``in_process=True`` audits in this process (generators and modes are restored) instead of in one worker a target.
+    """
+    from dropcheck.auditing import AuditRequest, run
+
+    return run(AuditRequest(targets=targets, **options))
+
+
+def check(target: str | type | Any, **options: Any) -> Result:
+    """Audit one layer and raise AssertionError with the findings unless every claim that was tested holds.
+
+    ``target``: a name, ``module:attr``, ``file.py:attr``, or a class or function that is importable by its module and name.
+    """
+    from dropcheck.report.text import render
+    from dropcheck.results import exit_code
+
+    name = target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+    result = audit(name, **{"in_process": True, "jobs": 1, **options})
+    if exit_code(result) != 0:
+        raise AssertionError(render(result, width=100, colour=False))
+    return result

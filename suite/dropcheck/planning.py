@@ -1,0 +1,217 @@
+"""Which cases a profile asks for: a fixed core, and cases drawn from the root seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dropcheck.adapter import DTYPES
+from dropcheck.cases import Case, parse_case, seed_of
+from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, SHORT_CALL, SHORT_FACTOR
+from dropcheck.contract import Contract
+
+LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How many coins a profile spends. Rows of the three structure cases, calls of short cases, drawn cases."""
+
+    name: str
+    structure_rows: int
+    regime_rows: int
+    drawn: int
+    seeds: int
+    batch_one_calls: int
+
+
+PROFILES = {
+    "quick": Profile("quick", 16_448, 8_000, 6, 256, 512),
+    "standard": Profile("standard", 1_400_000, 60_000, 24, 1024, 2048),
+    "deep": Profile("deep", 20_000_000, 1_000_000, 120, 8192, 16384),
+}
+
+
+def ladder_coins(rate: float, check: Check, profile: str, resolution: float | None, rows_channels: int) -> int:
+    """Coins that make the rate's resolution as fine as the profile wants, by the normal formula with a small reserve.
+
+    n = (z(alpha/2) sqrt(pq) + z(beta) sqrt(p'q'))^2 / delta^2 with p' the rate under the defect (statistics.md); the exact
+    resolution is printed with the finding.
+    """
+    from scipy.stats import norm
+
+    delta = resolution if resolution is not None else check.coarsest[profile]
+    if rows_channels < SHORT_CALL:
+        delta *= SHORT_FACTOR
+    alpha = ALPHA * check.share / MOST_CASES[profile]
+    worst = 0.0
+    for other in (rate - delta, rate + delta):
+        if 0 < other < 1:
+            need = (
+                norm.isf(alpha / 2) * math.sqrt(rate * (1 - rate)) + norm.isf(BETA) * math.sqrt(other * (1 - other))
+            ) ** 2 / delta**2
+            worst = max(worst, need)
+    if rate - delta <= 0:
+        # a rate far below the resolution: dropping nothing must still be told from dropping at the rate
+        worst = max(worst, math.log(1 / alpha) / rate * 1.5)
+    return int(worst * 1.06) + 1
+
+
+def core(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], gradients: bool, profile: Profile,
+         marginal: Check, resolution: float | None) -> list[Case]:
+    """The fixed cases of a profile for one target."""
+
+    def sized(dtype: str, rate: float, rows: int, channels: int, shared: int, least_rows: int = 0, **more: Any) -> Case:
+        coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels)
+        calls = max(2, -(-max(coins, least_rows * channels) // (rows * channels)))
+        return Case(dtype=dtype, rate=rate, rows=rows, channels=channels, shared=shared, calls=calls, **more)
+
+    rates = contract.rates or LADDER
+    judged = [r for r in rates if 0 < r < 1]
+    first = dtypes[0]
+    middle = judged if contract.rates else [0.1, 0.3, 0.5]
+    half = 0.5 if not contract.rates else judged[0] if judged else 0.5
+    third = 0.3 if not contract.rates else half
+    cases: list[Case] = []
+    if not judged:
+        return cases
+    # structure: 257 rows, just above a power of two; 64 channels; four elements a coin
+    for rate in middle:
+        cases.append(sized(first, rate, 257, 64, 4, profile.structure_rows))
+    # the ladder of rates, in every dtype; 1025 rows and 65 channels make calls of 66 625 coins
+    for dtype in dtypes:
+        for rate in judged:
+            cases.append(sized(dtype, rate, 1025, 65, 4))
+    regime = profile.regime_rows
+    # channel counts: one, three (whole rows fall), odd, above 256 and 512
+    cases.append(sized(first, half, 4097, 1, 4))
+    cases.append(sized(first, judged[-1], 4097, 3, 4))
+    cases.append(sized(first, third, 1025, 17, 3, regime))
+    cases.append(sized(first, half, 129, 513, 3, regime // 4))
+    cases.append(sized(first, third, 65, 1025, 2, regime // 8))
+    # shared axes: one element a coin, just above a vector width, hundreds
+    cases.append(sized(first, third, 1025, 64, 1, regime // 2))
+    cases.append(sized(first, half, 129, 64, 33, regime // 4))
+    cases.append(Case(first, third, 33, 129, 257, calls=max(64, regime // 400)))
+    # many short calls, batches of one, batches that change, a batch larger than 128
+    short = max(profile.batch_one_calls, 64)
+    cases.append(sized(first, half, 5, 131, 3, 5 * short))
+    cases.append(sized(first, half, 1, 259, 3, short))
+    cases.append(Case(first, half, 64, 65, 3, calls=short // 4, batches=(64, 1, 130, 7)))
+    cases.append(sized(first, third, 1, 1031, 2, short // 2))
+    # other dtypes, layouts and gradient recording get structure too
+    for dtype in dtypes[1:]:
+        cases.append(sized(dtype, half, 257, 66, 4, regime))
+    for layout in layouts:
+        if layout != "contiguous":
+            cases.append(sized(first, half, 257, 66, 6, regime, layout=layout))
+            cases.append(sized(first, third, 131, 34, 6, layout=layout))
+    if gradients:
+        cases.append(sized(first, half, 257, 66, 4, regime, grad=True))
+        cases.append(sized(first, third, 131, 34, 4, grad=True))
+    cases.append(sized(first, half, 257, 33, 3, regime // 2, infer=3))
+    # inputs whose values vary coin by coin
+    cases.append(Case(first, half, 129, 65, 3, calls=max(64, regime // 500), regime="values"))
+    # first calls under many seeds, by every way that a seed reaches the layer
+    for way in contract.seeds:
+        cases.append(Case(first, half, 9, 131, 3, calls=2 * profile.seeds, regime="seeds", way=way))
+    if not contract.pattern.row_axes:
+        cases = [replace(c, rows=1, batches=(), calls=_more(c)) for c in cases]
+    if contract.pattern.channel_axis is None:
+        cases = [replace(c, rows=c.rows * min(c.channels, 64), channels=1) for c in cases]
+    if not contract.pattern.shared:
+        cases = [replace(c, shared=1) for c in cases]
+    return list(dict.fromkeys(cases))
+
+
+def _more(case: Case) -> int:
+    """Calls for a pattern without rows: as many as are affordable for about the same coins."""
+    return min(case.calls * case.rows, 20_000)
+
+
+def drawn(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], gradients: bool, profile: Profile,
+          marginal: Check, root: int, target: str, resolution: float | None) -> list[Case]:
+    """Cases from the root seed: shapes, rates with many digits, dtypes, layouts, gradients and batches nobody chose."""
+    found: list[Case] = []
+    for i in range(profile.drawn):
+        rng = np.random.default_rng(seed_of(root, target, "drawn", profile.name, i))
+        rate = float(np.round(rng.uniform(0.02, 0.95), 6))
+        if contract.rates:
+            rate = contract.rates[i % len(contract.rates)]
+        rows = int(rng.choice([1, 2, 3, *2 ** rng.integers(2, 9, 3) + rng.integers(-1, 2, 3)]))
+        channels = int(rng.choice([1, 2, 3, *2 ** rng.integers(2, 10, 4) + rng.integers(-1, 2, 4)]))
+        shared = int(rng.choice([1, 2, 3, 4, 5, 8, 9, 17, 33, 130]))
+        dtype = str(rng.choice(list(dtypes)))
+        layout = str(rng.choice(list(layouts))) if rng.random() < 0.4 else "contiguous"
+        grad = bool(gradients and rng.random() < 0.3)
+        batches: tuple[int, ...] = ()
+        if rows > 1 and rng.random() < 0.25:
+            batches = (rows, 1, int(2 * rows + 1))
+        if not contract.pattern.row_axes:
+            rows, batches = 1, ()
+        if contract.pattern.channel_axis is None:
+            channels = 1
+        if not contract.pattern.shared:
+            shared = 1
+        coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels)
+        calls = -(-coins // (rows * channels))
+        most = {"quick": 400, "standard": 2000, "deep": 20_000}[profile.name]
+        if calls > most:
+            # few coins a call: more channels or rows instead of ever more calls
+            factor = -(-calls // most)
+            if contract.pattern.row_axes and rows > 1 and not batches:
+                rows *= factor
+            elif contract.pattern.channel_axis is not None and channels > 1:
+                channels *= factor
+            elif contract.pattern.row_axes:
+                rows *= factor
+            calls = max(2, -(-ladder_coins(rate, marginal, profile.name, resolution, rows * channels) // (rows * channels)))
+            calls = min(calls, 4 * most)
+        found.append(
+            Case(dtype, rate, rows, channels, shared, max(2, calls), layout=layout, grad=grad, batches=batches, drawn=True)
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user narrows the plan to; empty means everything."""
+
+    rates: tuple[float, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
+    cases: tuple[str, ...] = ()
+    resolution: float | None = None
+
+
+def plan_cases(contract: Contract, info: dict[str, Any], profile: Profile, checks: Sequence[Check], marginal: Check,
+               root: int, target: str, wanted: Wanted) -> list[Case]:
+    """All coin cases of one target in the order in which they run, each wanted by at least one of ``checks``."""
+    dtypes = [d for d in DTYPES if d in info["dtypes"] and (not wanted.dtypes or d in wanted.dtypes)]
+    if wanted.cases:
+        return [parse_case(text) for text in wanted.cases]
+    if not dtypes:
+        return []
+    asked = contract
+    if wanted.rates:
+        asked = replace(contract, rates=tuple(r for r in wanted.rates if not contract.rates or r in contract.rates))
+    arguments = (asked, dtypes, info["layouts"], info["gradients"], profile, marginal)
+    cases = core(*arguments, wanted.resolution)
+    cases += drawn(*arguments, root, target, wanted.resolution)
+    if wanted.shapes:
+        sizes = []
+        for shape in wanted.shapes:
+            rows, channels = contract.pattern.matrix_shape(shape)
+            sizes.append((rows, channels, contract.pattern.shared_size(shape)))
+        some = {(c.dtype, c.rate, c.layout, c.grad) for c in cases if c.regime == "stream"}
+        cases = []
+        for dtype, rate, layout, grad in sorted(some):
+            for rows, channels, shared in sizes:
+                coins = ladder_coins(rate, marginal, profile.name, wanted.resolution, rows * channels)
+                calls = max(64, -(-coins // max(1, rows * channels)))
+                cases.append(Case(dtype, rate, rows, channels, shared, min(calls, 50_000), layout=layout, grad=grad))
+    return [c for c in cases if any(check.wants is not None and check.wants(c) for check in checks)]

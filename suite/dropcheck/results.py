@@ -1,0 +1,191 @@
+"""The result of a run: the only thing that reports and gates read, with its schema and its strict reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = "dropcheck.result/1"
+
+Verdict = Literal["pass", "fail", "inconclusive", "error", "skipped", "waived"]
+VERDICTS: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "error", "skipped", "waived")
+
+
+class ResultError(ValueError):
+    """A result file that cannot be read; the message names the file and the place of the damage."""
+
+
+class Statistic(msgspec.Struct, frozen=True, kw_only=True):
+    """A number that people expect beside the gating form, such as Pearson's chi-square; it decides nothing."""
+
+    name: str
+    value: float
+    degrees: int | None = None
+    p_value: float | None = None
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """A small coin matrix that shows a defect: one text a row, ``#`` kept and ``.`` dropped, ``?`` disagreeing."""
+
+    caption: str
+    columns: str
+    rows: list[str]
+    labels: list[str] = []
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one check on one case.
+
+    ``estimate``, ``expected``, the intervals and ``resolution`` share one unit, named by ``unit``. ``log10_evidence`` is
+    log10 of the probability of what was seen under the contract (0: nothing unusual, -412: impossible).
+    ``tallies`` are the counts that the decision is a function of.
+    """
+
+    check: str
+    case: str
+    verdict: Verdict
+    message: str
+    estimate: float | None = None
+    expected: float | None = None
+    unit: str = ""
+    fail_interval: tuple[float, float] | None = None
+    pass_interval: tuple[float, float] | None = None
+    coins: int = 0
+    resolution: float | None = None
+    log10_evidence: float | None = None
+    alpha: float | None = None
+    tallies: dict[str, Any] = {}
+    statistics: list[Statistic] = []
+    picture: Picture | None = None
+    cause: str | None = None
+    replay: str = ""
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds: starting the worker, inside the layer itself, gathering coins, counting, judging, and by the wall clock."""
+
+    start_s: float = 0.0
+    bare_s: float = 0.0
+    gather_s: float = 0.0
+    tally_s: float = 0.0
+    judge_s: float = 0.0
+    wall_s: float = 0.0
+
+
+class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one audit says of one target. ``error`` holds the sentence of a target that could not be audited."""
+
+    target: str
+    framework: str
+    version: str
+    contract: dict[str, Any]
+    verdict: Verdict
+    timing: Timing
+    traits: dict[str, Any]
+    findings: list[Finding]
+    error: str | None = None
+    details: str | None = None
+    coins: int = 0
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the tool."""
+
+    schema: Literal["dropcheck.result/1"] = "dropcheck.result/1"
+    kind: Literal["audit"] = "audit"
+    verdict: Verdict
+    environment: dict[str, Any]
+    argv: list[str]
+    profile: str
+    seed: int
+    alpha: float
+    beta: float
+    targets: list[TargetResult]
+    interrupted: bool = False
+
+
+def overall(verdicts: list[Verdict]) -> Verdict:
+    """One verdict for many: a failure outranks missing evidence, which outranks a pass; nothing measured is no pass."""
+    for worst in ("fail", "error", "inconclusive"):
+        if worst in verdicts:
+            return worst  # type: ignore[return-value]  # the loop's literals are verdicts
+    if "pass" in verdicts:
+        return "pass"
+    return "waived" if "waived" in verdicts else "skipped"
+
+
+def exit_code(result: Result) -> int:
+    """0 all required checks passed, are waived or do not apply; 1 a failure; 3 evidence is missing."""
+    if result.verdict == "fail":
+        return 1
+    if result.interrupted or not result.targets:
+        return 3
+    return 0 if result.verdict in ("pass", "waived") else 3
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a result file."""
+    return msgspec.json.schema(Result)
+
+
+def encode(result: Result) -> bytes:
+    """The result as indented JSON. Numbers that JSON has no word for (inf, nan) are written as null by msgspec."""
+    return msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader, or a crash, sees the old file or the new one, whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def save(result: Result, path: Path) -> None:
+    """Write a result file atomically."""
+    write_atomically(path, encode(result))
+
+
+def load(path: Path) -> Result:
+    """Read a result file. Raises ResultError with the file and the line or JSON path of the damage."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ResultError(f"cannot read the result {path}: {error.strerror or error}") from error
+    return decode(data, str(path))
+
+
+def decode(data: bytes, name: str) -> Result:
+    """Decode a result, strictly: unknown schema, missing keys and wrong types are refused with their place."""
+    try:
+        tree = json.loads(data)
+    except UnicodeDecodeError as error:
+        raise ResultError(f"{name} is no dropcheck result: byte {error.start} is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise ResultError(
+            f"{name} is damaged at line {error.lineno}, column {error.colno}: {error.msg}; expected a JSON document "
+            f"with schema {SCHEMA!r}"
+        ) from error
+    found = tree.get("schema") if isinstance(tree, dict) else None
+    if found != SCHEMA:
+        raise ResultError(f"{name} has schema {found!r}, expected {SCHEMA!r}: it is not a result that this release reads")
+    try:
+        return msgspec.convert(tree, Result)
+    except msgspec.ValidationError as error:
+        raise ResultError(f"{name} is damaged: {error}") from error

@@ -1,0 +1,103 @@
+"""The law of the number of dropped channels per row: neither clumped nor rationed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from dropcheck.statistics.evidence import LOG10E
+from dropcheck.statistics.goodness import g_test
+
+
+def poisson_binomial(p: Any) -> Any:
+    """Probabilities of 0..C drops of C independent coins with rates p, by convolution in pairs: (C + 1,)."""
+    laws = [np.array([1 - rate, rate]) for rate in np.asarray(p, dtype=float).ravel()]
+    if not laws:
+        return np.ones(1)
+    while len(laws) > 1:
+        laws = [
+            np.convolve(laws[i], laws[i + 1]) if i + 1 < len(laws) else laws[i] for i in range(0, len(laws), 2)
+        ]
+    return np.clip(laws[0], 0.0, 1.0)
+
+
+def _orthogonal(p: Any) -> tuple[Any, float, float]:
+    """The statistic of one row as a function of its number of drops d, its mean, and the mean of d.
+
+    y(d) = (d - mu)^2 - slope (d - mu) with slope = sum pq(1-2p) / sum pq. The derivative of E y by any common shift of the
+    rates is sum (1-2p) - slope C = 0 to first order at the rates themselves, so that putting measured rates for true ones
+    changes the law of sum y only in second order (Neyman's orthogonal score).
+    """
+    p = np.asarray(p, dtype=float)
+    mu = float(p.sum())
+    pq = p * (1 - p)
+    variance = float(pq.sum())
+    slope = float((pq * (1 - 2 * p)).sum()) / variance if variance > 0 else 0.0
+    d = np.arange(len(p) + 1) - mu
+    return d * d - slope * d, variance, mu
+
+
+def log10_dispersion(histogram: Any, p: Any) -> tuple[float, float, float]:
+    """(log10 p of too little spread, log10 p of too much, variance ratio) of the drops per row.
+
+    ``histogram``: rows with 0..C drops. Chernoff's bound, inf over t of exp(-t T) E[exp(t y)]^rows, from the exact law.
+    """
+    counts = np.asarray(histogram, dtype=float)
+    rows = float(counts.sum())
+    values, variance, _ = _orthogonal(p)
+    if rows <= 0 or variance <= 0:
+        return 0.0, 0.0, 1.0
+    total = float((counts * values).sum())
+    with np.errstate(divide="ignore"):
+        law = np.log(poisson_binomial(p))
+    ratio = total / (rows * variance)
+
+    def exponent(t: float) -> float:
+        return rows * float(logsumexp(law + t * values)) - t * total
+
+    upper = total > rows * variance
+    # t in units of the statistic's own spread; log-spaced brackets reach from tiny to huge deviations
+    scale = 1.0 / max(variance, 1e-12)
+    best = 0.0
+    for reach in (0.05, 0.5, 5.0, 50.0, 500.0):
+        bounds = (0.0, reach * scale) if upper else (-reach * scale, 0.0)
+        found = minimize_scalar(exponent, bounds=bounds, method="bounded", options={"xatol": reach * scale * 1e-7})
+        best = min(best, float(found.fun))
+    log = min(0.0, best * LOG10E)
+    return (0.0, log, ratio) if upper else (log, 0.0, ratio)
+
+
+def dispersion_resolution(rows: int, p: Any, alpha: float, beta: float) -> float:
+    """Smallest mean pair correlation that is missed with probability at most beta; variance ratio 1 + (C - 1) rho.
+
+    Normal law of the statistic with its exact variance; Chernoff's bound costs about log(z sqrt(2 pi)) in the exponent,
+    which the critical value includes.
+    """
+    values, variance, _ = _orthogonal(p)
+    channels = len(np.asarray(p).ravel())
+    if rows <= 0 or variance <= 0 or channels < 2:
+        return math.inf
+    law = poisson_binomial(p)
+    spread = math.sqrt(max(0.0, float((law * values**2).sum()) - variance**2))
+    critical = math.sqrt(2 * math.log(1 / alpha))  # Chernoff's exponent z^2 / 2 reaches log(1 / alpha) here
+    excess = critical * spread / math.sqrt(rows)
+    # skewness of the statistic: its upper tail is that of a gamma law; second-order Cornish-Fisher term
+    third = float((law * (values - variance) ** 3).sum()) / max(spread, 1e-12) ** 3
+    excess *= 1 + max(0.0, third) * critical / (6 * math.sqrt(rows))
+    ratio = 1 + excess / variance
+    for _ in range(50):
+        ratio = 1 + (excess + float(norm.isf(beta)) * spread * ratio / math.sqrt(rows)) / variance
+        if ratio > 1e6:
+            return math.inf
+    return (ratio - 1) / (channels - 1)
+
+
+def log10_count_law(histogram: Any, p: Any) -> tuple[float, int, float]:
+    """(G, degrees, log10 p) of the histogram of drops per row against the Poisson-binomial law."""
+    counts = np.asarray(histogram, dtype=float)
+    return g_test(counts, poisson_binomial(p) * counts.sum())

@@ -1,0 +1,41 @@
+"""Shared words of evidence: log10 probabilities, Bonferroni, normal quantiles, and the Chernoff bound of a binomial."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+LOG10E = math.log10(math.e)
+
+
+def z(alpha: float) -> float:
+    """Upper normal quantile: P(Z > z) = alpha."""
+    return float(norm.isf(alpha))
+
+
+def bonferroni(log10_p: Any, tests: int) -> float:
+    """log10 of the smallest p-value times the number of tests, at most 0; valid under any dependence."""
+    values = np.atleast_1d(np.asarray(log10_p, dtype=float))
+    if not values.size:
+        return 0.0
+    return float(min(0.0, values.min() + math.log10(max(1, tests))))
+
+
+def divergence(a: Any, p: Any) -> Any:
+    """KL divergence of Bernoulli(a) from Bernoulli(p), in nats; 0 log 0 = 0, inf where impossible."""
+    a, p = np.asarray(a, dtype=float), np.asarray(p, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = np.where(a > 0, a * np.log(a / p), 0.0)
+        two = np.where(a < 1, (1 - a) * np.log((1 - a) / (1 - p)), 0.0)
+    return one + two
+
+
+def chernoff_log10(k: Any, n: Any, p: Any) -> Any:
+    """log10 of Chernoff's bound exp(-n KL(k/n, p)) of the tail beyond k (Hoeffding 1963, theorem 1): never too small."""
+    n = np.asarray(n, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(n > 0, np.asarray(k, dtype=float) / np.maximum(n, 1), 0.0)
+    return -n * divergence(share, p) * LOG10E

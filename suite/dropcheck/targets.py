@@ -1,0 +1,195 @@
+"""From what the user typed to a target: a registered name, ``module:attr`` or ``file.py:attr``, and a trailing ``@word``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from dropcheck.adapter import Implementation
+from dropcheck.errors import UsageError, nearest
+
+KERAS_BACKENDS = ("tensorflow", "jax", "torch")
+MODES = ("eager",)
+GROUP = "dropcheck.implementations"
+
+
+class UnknownTarget(UsageError):
+    """A target that names nothing."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to check: the name that reports show, and how a worker finds it."""
+
+    name: str
+    locator: str
+    source: str
+    environment: tuple[tuple[str, str], ...] = ()
+    path: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One row of ``dropcheck list``."""
+
+    name: str
+    framework: str
+    pattern: str
+    summary: str
+    runnable: bool
+    reason: str
+    default: bool = True
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An implementation of a register, with the entry point that it came from."""
+
+    name: str
+    implementation: Implementation
+    source: str
+
+
+def register() -> dict[str, Registered]:
+    """All registered implementations by name; a broken third-party register is skipped, not fatal."""
+    found: dict[str, Registered] = {}
+    for source, entry in _entries():
+        for name, implementation in entry.items():
+            found.setdefault(name, Registered(name, implementation, source))
+    return found
+
+
+def _entries() -> Iterator[tuple[str, dict[str, Implementation]]]:
+    # the built-in register uses the same group; from a checkout that is not installed it is found by import
+    sources = {point.value for point in entry_points(group=GROUP)} | {"spatial_dropouts:implementations"}
+    for source in sorted(sources, key=lambda s: (s != "spatial_dropouts:implementations", s)):
+        module, _, attr = source.partition(":")
+        try:
+            entry = getattr(__import__(module, fromlist=[attr]), attr)
+            yield source, dict(entry() if callable(entry) else entry)
+        except Exception as error:  # somebody else's register must not stop ours
+            if source == "spatial_dropouts:implementations":
+                raise
+            print(f"dropcheck: the register {source} cannot be read: {error}", file=__import__("sys").stderr)
+
+
+def parse(text: str) -> Target:
+    """What the user typed. Raises UnknownTarget with the nearest valid name."""
+    base, word = _split_word(text)
+    environment: tuple[tuple[str, str], ...] = ()
+    if word in KERAS_BACKENDS:
+        environment = (("KERAS_BACKEND", word),)
+    elif word and word not in MODES:
+        raise UnknownTarget(
+            f"target {text!r}: '@{word}' is neither a Keras backend nor a mode"
+            f"{nearest(word, [*KERAS_BACKENDS, *MODES])}"
+        )
+    known = register()
+    if base in known:
+        entry = known[base]
+        backends = entry.implementation.backends
+        if word in KERAS_BACKENDS and word not in backends:
+            raise UnknownTarget(f"target {text!r}: {base} runs on no Keras backend {word!r}")
+        packages = (entry.source.partition(":")[0].partition(".")[0],)
+        return Target(text, base, entry.source, environment, packages=packages)
+    if base.startswith(("broken.", "unusual.")):
+        import spatial_dropouts
+
+        if spatial_dropouts.find(base) is not None:
+            return Target(text, base, "spatial_dropouts:find", environment)
+        raise UnknownTarget(f"the zoo has no {base!r}{nearest(base, spatial_dropouts.zoo_names())}")
+    if ":" in base:
+        return _located(text, base, environment)
+    if base.endswith(".py") or os.sep in base:
+        raise UnknownTarget(f"target {text!r} names a file but no layer in it; expected path/to/file.py:LayerName")
+    raise UnknownTarget(
+        f"there is no implementation {base!r}; expected a registered name (`dropcheck list` shows them), package.module:attr "
+        f"or path/to/file.py:attr{nearest(base, known)}"
+    )
+
+
+def _split_word(text: str) -> tuple[str, str]:
+    head, at, word = text.rpartition("@")
+    if at and head and word.replace("-", "").replace("_", "").isalnum():
+        return head, word
+    return text, ""
+
+
+def _located(text: str, base: str, environment: tuple[tuple[str, str], ...]) -> Target:
+    place, _, attr = base.rpartition(":")
+    if not attr or not place:
+        raise UnknownTarget(f"target {text!r} needs both sides of the colon: path/to/file.py:attr or package.module:attr")
+    if place.endswith(".py"):
+        path = Path(place)
+        if not path.is_file():
+            siblings = [str(p) for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
+            raise UnknownTarget(f"target {text!r}: there is no file {place}{nearest(place, siblings)}")
+        return Target(text, f"{path.resolve()}:{attr}", "user", environment, path=(str(path.resolve().parent),))
+    return Target(text, base, "user", environment, path=(os.getcwd(),))
+
+
+def defaults() -> list[Target]:
+    """Every implementation that can run here, Keras layers once a backend."""
+    chosen = []
+    for name, entry in register().items():
+        if not entry.implementation.default:
+            continue
+        for full, words in _variants(name, entry.implementation):
+            if not _missing(entry.implementation, words):
+                chosen.append(parse(full))
+    return chosen
+
+
+def _variants(name: str, implementation: Implementation) -> list[tuple[str, str]]:
+    if implementation.backends:
+        return [(f"{name}@{b}", b) for b in implementation.backends]
+    return [(name, "")]
+
+
+def _missing(implementation: Implementation, backend: str) -> str:
+    """The first module that is needed and not installed; an empty text if none is."""
+    for module in (*implementation.requires, *((backend,) if backend else ())):
+        try:
+            if find_spec(module) is None:
+                return module
+        except (ImportError, ValueError):
+            return module
+    return ""
+
+
+def available(zoo: bool = False) -> list[Listing]:
+    """All registered implementations, and why some cannot run here."""
+    rows = []
+    entries = list(register().items())
+    if zoo:
+        import spatial_dropouts
+
+        for name in spatial_dropouts.zoo_names():
+            found = spatial_dropouts.find(name)
+            if found is not None:
+                entries.append((name, Registered(name, found, "spatial_dropouts:find")))
+    for name, entry in entries:
+        for full, backend in _variants(name, entry.implementation):
+            implementation = entry.implementation
+            missing = _missing(implementation, backend)
+            contract = implementation.contract
+            pattern = str(contract.pattern) if contract is not None and not isinstance(contract, str) else str(contract or "")
+            if not pattern:
+                pattern = "n l c -> n c" if implementation.framework == "keras" else "n c l -> n c"
+            rows.append(
+                Listing(
+                    full,
+                    implementation.framework or "",
+                    pattern,
+                    implementation.summary,
+                    not missing,
+                    f"{missing} is not installed: pip install 'dropcheck[{missing}]'" if missing else "",
+                    implementation.default,
+                )
+            )
+    return rows

@@ -1,0 +1,57 @@
+"""The worker process: started by path under any interpreter, it answers requests on a private pipe until it closes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from multiprocessing.connection import Connection
+
+
+class _Packages:
+    """Finds the named packages at given folders and nothing else, so that no site-packages leaks in with them."""
+
+    def __init__(self, folders):  # type: ignore[no-untyped-def]  # runs before typing may matter, on any Python 3.9+
+        self.folders = folders
+
+    def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
+        folder = self.folders.get(name)
+        if folder is None:
+            return None
+        return importlib.util.spec_from_file_location(
+            name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+        )
+
+
+def main() -> int:
+    """``python WORKER FD JSON``: serve the pipe FD; JSON names the package folders and the entries of the path."""
+    descriptor, settings = int(sys.argv[1]), json.loads(sys.argv[2])
+    sys.argv = ["dropcheck-worker"]
+    # starting by path put the worker's own folder first: its module names must shadow nobody's
+    sys.path[:] = [*settings["path"], *[p for p in sys.path if os.path.abspath(p or ".") != settings["own"]]]
+    sys.meta_path.insert(0, _Packages(settings["packages"]))
+    sys.dont_write_bytecode = True
+    # what a layer prints goes to standard error, which the suite keeps apart from the answers
+    os.dup2(2, 1)
+    from dropcheck.worker import wire
+    from dropcheck.worker.server import Worker
+
+    pipe = Connection(descriptor)
+    worker = Worker()
+    pipe.send_bytes(wire.encode({"ready": True, "pid": os.getpid()}))
+    while True:
+        try:
+            request = wire.decode(pipe.recv_bytes())
+        except EOFError:
+            return 0
+        if request.get("ask") == "stop":
+            return 0
+        pipe.send_bytes(wire.encode(worker.handle(request)))
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # threads and exit hooks of a framework must not keep a finished worker alive
+    os._exit(status)

@@ -1,0 +1,243 @@
+"""The suite's end of the pipe: start a worker, ask it, watch its time and memory, and say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+from dropcheck.worker import wire
+
+_SLICE_S = 0.2  # how often time and memory are looked at while an answer is awaited
+START_TIMEOUT_S = 120.0
+
+
+class TargetError(Exception):
+    """The target could not be audited further: one sentence, and details to show indented under it."""
+
+    def __init__(self, sentence: str, details: str | None = None) -> None:
+        super().__init__(sentence)
+        self.details = details
+
+
+class Refused(Exception):
+    """The layer raised: where (construct, call, gradient, unsupported, ...), its type and its own words."""
+
+    def __init__(self, where: str, kind: str, message: str, lines: list[str]) -> None:
+        super().__init__(f"{kind}: {message}" if message else kind)
+        self.where, self.kind, self.message, self.lines = where, kind, message, lines
+
+
+class Session(Protocol):
+    """Somebody who answers requests: a worker process, or a worker in this process."""
+
+    def submit(self, request: Mapping[str, Any]) -> None:
+        """Send a request without waiting; one at a time."""
+        ...
+
+    def collect(self) -> dict[str, Any]:
+        """The answer to the submitted request. Raises Refused or TargetError."""
+        ...
+
+    def close(self) -> None:
+        """End the session."""
+        ...
+
+
+def ask(session: Session, what: str, **request: Any) -> dict[str, Any]:
+    """Send a request and wait for its answer."""
+    session.submit({"ask": what, **request})
+    return session.collect()
+
+
+def _checked(answer: dict[str, Any]) -> dict[str, Any]:
+    if "error" in answer:
+        error = answer["error"]
+        raise Refused(answer["where"], error["type"], error["message"], error["traceback"])
+    return answer
+
+
+class LocalSession:
+    """A worker in this process, for library calls and tests; generators and modes are restored at the end."""
+
+    def __init__(self) -> None:
+        from dropcheck.worker.server import Worker
+
+        self.worker = Worker()
+        self._answer: dict[str, Any] = {}
+        self._stack = contextlib.ExitStack()
+        self._preserved = False
+
+    def submit(self, request: Mapping[str, Any]) -> None:
+        self._answer = self.worker.handle(dict(request))
+        if self.worker.adapter is not None and not self._preserved:
+            self._stack.enter_context(self.worker.adapter.preserved())
+            self._preserved = True
+
+    def collect(self) -> dict[str, Any]:
+        return _checked(self._answer)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def package_folders(extra: tuple[str, ...] = ()) -> dict[str, str]:
+    """Where the packages lie that a worker needs, found without importing them."""
+    folders = {}
+    for name in ("dropcheck", "spatial_dropouts", *extra):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            folders[name] = str(Path(spec.origin).parent)
+    return folders
+
+
+class ProcessSession:
+    """A worker process: spawned, in its own process group, with its own log of what the layer printed.
+
+    ``deadline`` is in ``time.monotonic()`` seconds, ``memory_mb`` bounds the resident size.
+    """
+
+    def __init__(
+        self,
+        *,
+        python: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        path: tuple[str, ...] = (),
+        packages: tuple[str, ...] = (),
+        deadline: float = float("inf"),
+        timeout_s: float = float("inf"),
+        memory_mb: int | None = None,
+    ) -> None:
+        self.deadline, self.timeout_s, self.memory_mb = deadline, timeout_s, memory_mb
+        self.log = tempfile.TemporaryFile()
+        self.start = time.monotonic()
+        own, theirs = socket.socketpair()
+        settings = {
+            "packages": package_folders(packages),
+            "path": list(path),
+            "own": str(Path(__file__).parent),
+        }
+        variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        if python is not None:
+            # another interpreter must not be sent into this one's packages
+            variables.pop("PYTHONPATH", None)
+            variables.pop("PYTHONHOME", None)
+        command = [python or sys.executable, str(Path(__file__).with_name("__main__.py")), str(theirs.fileno())]
+        try:
+            self.process = subprocess.Popen(
+                [*command, json.dumps(settings)],
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=self.log,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                env=variables,
+            )
+        except OSError as error:
+            own.close()
+            theirs.close()
+            raise TargetError(f"the interpreter {python!r} does not start: {error.strerror or error}") from error
+        theirs.close()
+        self.pipe = Connection(own.detach())
+        self.deadline_start = min(deadline, self.start + START_TIMEOUT_S)
+        try:
+            self._receive(self.deadline_start)
+        except TargetError:
+            self.close()
+            raise
+        self.started_s = time.monotonic() - self.start
+
+    def submit(self, request: Mapping[str, Any]) -> None:
+        try:
+            self.pipe.send_bytes(wire.encode(dict(request)))
+        except (BrokenPipeError, ConnectionError, OSError):
+            raise self._ended() from None
+
+    def collect(self) -> dict[str, Any]:
+        return _checked(self._receive(self.deadline))
+
+    def printed(self) -> str:
+        """The last lines of what the worker wrote to standard output and error."""
+        self.log.seek(0, os.SEEK_END)
+        size = self.log.tell()
+        self.log.seek(max(0, size - 4000))
+        return self.log.read().decode(errors="replace")
+
+    def close(self) -> None:
+        """Stop the worker and everything that it started."""
+        if self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                self.pipe.send_bytes(wire.encode({"ask": "stop"}))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1.0)
+        self._kill()
+        self.pipe.close()
+        self.log.close()
+
+    def abort(self) -> None:
+        """Kill the worker at once; whoever waits for it gets a TargetError."""
+        self._kill()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5.0)
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        try:
+            while not self.pipe.poll(_SLICE_S):
+                if time.monotonic() > deadline:
+                    self._kill()
+                    limit = self.timeout_s if deadline == self.deadline else START_TIMEOUT_S
+                    raise TargetError(
+                        f"stopped after the time limit of {limit:g} s (--timeout sets another): it hangs or needs longer",
+                        self.printed() or None,
+                    )
+                self._watch_memory()
+            return wire.decode(self.pipe.recv_bytes())
+        except (EOFError, ConnectionError, OSError):
+            raise self._ended() from None
+
+    def _watch_memory(self) -> None:
+        if self.memory_mb is None:
+            return
+        import psutil
+
+        try:
+            used = psutil.Process(self.process.pid).memory_info().rss / 2**20
+        except psutil.Error:
+            return
+        if used > self.memory_mb:
+            self._kill()
+            raise TargetError(
+                f"stopped at {used:.0f} MB of resident memory: the limit is {self.memory_mb} MB (--memory sets another)",
+                self.printed() or None,
+            )
+
+    def _ended(self) -> TargetError:
+        """Why the worker is no longer there."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(2.0)
+        code = self.process.poll()
+        if code is None:
+            self._kill()
+            sentence = "the worker closed its pipe"
+        elif code < 0:
+            name = signal.Signals(-code).name if -code in {s.value for s in signal.Signals} else str(-code)
+            hint = " (the system kills a process so when memory runs out)" if name == "SIGKILL" else ""
+            sentence = f"the worker process was ended by signal {name}{hint}"
+        else:
+            sentence = f"the worker process ended by itself with exit status {code}"
+        return TargetError(sentence, self.printed() or None)

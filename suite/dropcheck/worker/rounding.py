@@ -1,0 +1,129 @@
+"""Dtypes bit by bit: unit roundoffs, bfloat16 without a library, probe values, and the bounds of a right product."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, Tuple, Union
+
+import numpy as np
+
+# significand bits (with the hidden one), and the integer type that carries the bits
+PRECISION = {"float32": 24, "float64": 53, "float16": 11, "bfloat16": 8}
+_BITS = {"float32": np.uint32, "float64": np.uint64, "float16": np.uint16, "bfloat16": np.uint16}
+_NATIVE = {"float32": np.float32, "float64": np.float64, "float16": np.float16}
+
+
+def unit_roundoff(dtype: str) -> float:
+    """u, half the distance from 1 to the next number: 2**-24 for float32, 2**-8 for bfloat16."""
+    return 2.0 ** -PRECISION[dtype]
+
+
+def to_dtype(values: Any, dtype: str) -> Any:
+    """float64 values rounded to ``dtype`` (nearest, ties to even); bfloat16 as uint16 bits."""
+    if dtype != "bfloat16":
+        with np.errstate(over="ignore"):
+            return np.asarray(values).astype(_NATIVE[dtype])
+    # from float64 in one step: rounding to float32 first would round twice
+    wide = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mantissa, exponent = np.frexp(wide)
+        rounded = np.ldexp(np.rint(np.ldexp(mantissa, 8)), exponent - 8)
+        bits = np.where(np.isfinite(wide), rounded, wide).astype(np.float32).view(np.uint32)
+    return np.asarray(bits >> 16, dtype=np.uint16)
+
+
+def to_float64(array: Any, dtype: str) -> Any:
+    """The values of an array that an adapter returned (bfloat16 as bits), exactly, as float64."""
+    if dtype == "bfloat16":
+        return (np.asarray(array).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    return np.asarray(array, dtype=np.float64)
+
+
+def bits(array: Any, dtype: str) -> Any:
+    """The array's bit patterns as unsigned integers, contiguous."""
+    return np.ascontiguousarray(array).view(_BITS[dtype])
+
+
+def same_bits(a: Any, b: Any, dtype: str) -> bool:
+    """Equal bit for bit, except that any NaN equals any NaN."""
+    if a.shape != b.shape:
+        return False
+    one, two = bits(a, dtype), bits(b, dtype)
+    if np.array_equal(one, two):
+        return True
+    different = one != two
+    nan = np.isnan(to_float64(a, dtype)) & np.isnan(to_float64(b, dtype))
+    return not bool(np.any(different.reshape(nan.shape) & ~nan))
+
+
+@lru_cache(maxsize=64)
+def pool(dtype: str, size: int, seed: int) -> Any:
+    """``size`` float64 values exactly representable in ``dtype``: both signs, magnitudes 0.5 to 8, no powers of two.
+
+    Distinct as far as the dtype has that many such values (bfloat16: 1016).
+    """
+    rng = np.random.default_rng(seed)
+    digits = PRECISION[dtype] - 1
+    low, high = 2**digits, 2 ** (digits + 1)
+    if digits <= 10:
+        every = np.array([m * 2.0 ** (e - digits) for e in (-1, 0, 1, 2) for m in range(low + 1, high)])
+        every = np.concatenate([every, -every])
+        order = rng.permutation(len(every))
+        chosen = every[order[np.arange(size) % len(every)]]
+    else:
+        mantissa = rng.integers(low + 1, high, size=size)
+        sign = np.where(rng.random(size) < 0.5, -1.0, 1.0)
+        chosen = sign * mantissa.astype(np.float64) * 2.0 ** (rng.integers(-1, 3, size=size) - digits)
+    chosen.setflags(write=False)
+    return chosen
+
+
+def relative_bound(rate: float, scale: Union[str, float], dtype: str) -> Fraction:
+    """Largest relative forward error of an ordinary right layer, exactly, higher-order terms included.
+
+    Computed: r' = r(1+d1), k = (1-r')(1+d2), q = (1/k)(1+d3), y = xq(1+d4) with each |d| <= u; so
+    |y/(x/(1-r)) - 1| <= (1+u)^2 / ((1-u)(1 - u r/(1-r))) - 1, about u(3 + r/(1-r)). (Standard model of floating-point
+    arithmetic, Higham, Accuracy and Stability, 2.2.) A declared constant scale is one rounding of it and one product.
+    """
+    u = Fraction(1, 2 ** PRECISION[dtype])
+    if scale != "inverted":
+        return (1 + u) ** 2 - 1
+    r = Fraction(rate)
+    spread = u * r / (1 - r)
+    if spread >= 1:
+        # the divisor itself can round to 0: any finite value is a right one
+        return Fraction(2) ** 64
+    return (1 + u) ** 2 / ((1 - u) * (1 - spread)) - 1
+
+
+def exact_scale(rate: float, scale: Union[str, float]) -> Fraction:
+    """The factor of kept values as an exact fraction of the float that was asked for."""
+    if scale == "inverted":
+        return 1 / (1 - Fraction(rate))
+    return Fraction(1) if scale == "none" else Fraction(float(scale))
+
+
+def bounds(values: Any, rate: float, scale: Union[str, float], dtype: str) -> Tuple[Any, Any]:
+    """Least and greatest right output (float64) for each kept input value, from exact fractions, rounded outwards."""
+    factor = exact_scale(rate, scale)
+    allowed = relative_bound(rate, scale, dtype)
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    low, high = np.empty_like(flat), np.empty_like(flat)
+    for i, value in enumerate(flat.tolist()):
+        right = Fraction(value) * factor
+        slack = abs(right) * allowed
+        low[i] = math.nextafter(float(right - slack), -math.inf) if value else 0.0
+        high[i] = math.nextafter(float(right + slack), math.inf) if value else 0.0
+    return low.reshape(np.shape(values)), high.reshape(np.shape(values))
+
+
+def relative_errors(values: Any, outputs: Any, rate: float, scale: Union[str, float]) -> Any:
+    """(output - exact) / exact of each kept value, from exact fractions, as float64."""
+    factor = exact_scale(rate, scale)
+    result = np.empty(len(values))
+    for i, (value, output) in enumerate(zip(np.asarray(values).tolist(), np.asarray(outputs).tolist())):
+        right = Fraction(value) * factor
+        result[i] = float((Fraction(output) - right) / right) if math.isfinite(output) else math.nan
+    return result

@@ -1,0 +1,289 @@
+"""The worker's answers: open a target, make a layer, apply, differentiate, reseed, flip coins."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+import time
+import traceback
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from dropcheck.adapter import Adapter, Implementation, Unsupported
+from dropcheck.contract import Contract, Pattern
+from dropcheck.worker import rounding
+from dropcheck.worker.draw import Stream
+
+
+class Refusal(Exception):
+    """The layer's own exception, told apart from a fault of the worker."""
+
+    def __init__(self, where: str, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.where = where
+        self.error = error
+
+
+def describe_error(error: BaseException, skip: int = 0) -> Dict[str, Any]:
+    """An exception as plain data: its type, its words, and the last lines of its traceback."""
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    tail = "".join(lines).strip().splitlines()
+    return {"type": type(error).__name__, "message": str(error), "traceback": tail[-12:]}
+
+
+class Worker:
+    """Holds one implementation; ``handle`` answers one request. The same object serves a pipe or a library call."""
+
+    def __init__(self) -> None:
+        self.adapter: Optional[Adapter] = None
+        self.things: Dict[int, Any] = {}
+        self.next_id = 0
+
+    def handle(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        """Answer one request; never raises: an exception comes back as ``{"error": ..., "where": ...}``."""
+        answers: Dict[str, Callable[..., Dict[str, Any]]] = {
+            "open": self.open,
+            "make": self.make,
+            "apply": self.apply,
+            "gradient": self.gradient,
+            "reseed": self.reseed,
+            "draw": self.draw,
+            "seeds": self.seeds,
+            "forget": self.forget,
+            "bare": self.bare,
+        }
+        request = dict(request)
+        try:
+            return answers[request.pop("ask")](**request)
+        except Refusal as refusal:
+            return {"error": describe_error(refusal.error), "where": refusal.where}
+        except Unsupported as error:
+            return {"error": describe_error(error), "where": "unsupported"}
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit in a layer costs this request, not the worker
+            return {"error": describe_error(error), "where": "worker"}
+
+    def _keep(self, thing: Any) -> int:
+        self.next_id += 1
+        self.things[self.next_id] = thing
+        return self.next_id
+
+    @property
+    def driver(self) -> Adapter:
+        """The adapter of the opened target."""
+        if self.adapter is None:
+            raise RuntimeError("no target is open: ask 'open' first")
+        return self.adapter
+
+    def open(self, locator: str, source: str, pattern: Optional[str]) -> Dict[str, Any]:
+        """Load a target. ``source``: ``user`` (module:attr or file.py:attr), or ``module:function`` of a register."""
+        from spatial_dropouts import adapters
+
+        start = time.perf_counter()
+        try:
+            if source == "user":
+                thing = adapters.load(locator)
+                implementation = thing if isinstance(thing, Implementation) else Implementation(make=locator)
+            else:
+                implementation = registered(source, locator)
+            if pattern is not None:
+                implementation = with_pattern(implementation, pattern)
+            obj = implementation.make
+            if isinstance(obj, str):
+                obj = adapters.load(obj) if source != "user" or isinstance(thing, Implementation) else thing
+            self.adapter = adapters.adapter_for(obj, implementation)
+            if pattern is not None and str(self.adapter.contract.pattern) != pattern:
+                self.adapter.contract = _replace_pattern(self.adapter.contract, pattern)
+        except BaseException as error:
+            raise Refusal("open", error) from error
+        adapter = self.adapter
+        return {
+            "framework": adapter.framework,
+            "version": adapter.version(),
+            "contract": adapter.contract.to_dict(),
+            "dtypes": list(adapter.dtypes()),
+            "layouts": list(adapter.layouts()),
+            "gradients": adapter.gradients() and adapter.contract.gradient,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "open_s": time.perf_counter() - start,
+        }
+
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Dict[str, Any]:
+        """A fresh layer; the constructor's refusal is an answer, not a fault."""
+        try:
+            return {"id": self._keep(self.driver.make(rate, dtype, seed, way))}
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Refusal("construct", error) from error
+
+    def reseed(self, id: int, seed: int, way: str) -> Dict[str, Any]:
+        """The layer after reseeding, under its old or a new id."""
+        layer = self.driver.reseed(self.things[id], seed, way)
+        if layer is self.things[id]:
+            return {"id": id}
+        return {"id": self._keep(layer)}
+
+    def apply(
+        self, id: int, x: Any, dtype: str, layout: str, training: bool, record: bool, times: int = 1
+    ) -> Dict[str, Any]:
+        """``times`` calls on one input: outputs as the adapter returns arrays, and what happened to the input."""
+        adapter = self.driver
+        native = adapter.tensor(np.asarray(x), dtype, layout)
+        before = rounding.bits(adapter.array(native), dtype).copy()
+        given = adapter.track(native) if record else native
+        outputs: List[Any] = []
+        first = None
+        try:
+            with adapter.recording(record):
+                for _ in range(times):
+                    y = adapter.apply(self.things[id], given, training)
+                    if first is None:
+                        first = y
+                    outputs.append(np.array(adapter.array(y), copy=True))
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Refusal("call", error) from error
+        kept = np.asarray(adapter.array(first))
+        after = rounding.bits(adapter.array(native), dtype)
+        return {
+            "ys": outputs,
+            "dtype": adapter.dtype_of(first),
+            "shape": list(outputs[0].shape),
+            "input_changed": not np.array_equal(before, after),
+            # a later call must not reach back into an earlier result
+            "earlier_changed": not _same_array(kept, outputs[0]),
+            "same_object": first is given or _shares(adapter, first, native),
+        }
+
+    def gradient(self, id: int, x: Any, dtype: str, cotangent: Any) -> Dict[str, Any]:
+        """One training call and its gradient."""
+        adapter = self.driver
+        try:
+            y, grad = adapter.gradient(
+                self.things[id],
+                adapter.tensor(np.asarray(x), dtype, "contiguous"),
+                adapter.tensor(np.asarray(cotangent), dtype, "contiguous"),
+            )
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Refusal("gradient", error) from error
+        return {
+            "y": np.array(adapter.array(y), copy=True),
+            "dtype": adapter.dtype_of(y),
+            "gradient": None if grad is None else np.array(adapter.array(grad), copy=True),
+            "gradient_dtype": None if grad is None else adapter.dtype_of(grad),
+        }
+
+    def start(self, id: int, stream: Dict[str, Any]) -> None:
+        """Open a stream of calls under an id that the asker chose; see ``draw.Stream``."""
+        try:
+            self.things[id] = Stream(self.driver, stream)
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Refusal("construct", error) from error
+
+    def draw(self, id: int, calls: int, stream: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        """Further calls of a stream; with ``stream``, its first ones."""
+        start = time.perf_counter()
+        if stream is not None:
+            self.start(id, stream)
+        try:
+            answer: Dict[str, Any] = self.things[id].draw(calls)
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Refusal("call", error) from error
+        answer["gather_s"] = time.perf_counter() - start
+        return answer
+
+    def seeds(self, id: int, seeds: List[int], calls: int, fresh: bool, stream: Dict[str, Any]) -> Dict[str, Any]:
+        """Calls under many seeds."""
+        start = time.perf_counter()
+        self.start(id, stream)
+        try:
+            answer: Dict[str, Any] = self.things[id].seeds(seeds, calls, fresh)
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Refusal("call", error) from error
+        answer["gather_s"] = time.perf_counter() - start
+        return answer
+
+    def bare(self, rate: float, dtype: str, shape: List[int], calls: int) -> Dict[str, Any]:
+        """Seconds that the layer alone needs for ``calls`` calls: the yardstick for the cost of the audit."""
+        adapter = self.driver
+        layer = adapter.make(rate, dtype, 1, adapter.contract.seeds[0] if adapter.contract.seeds else "global")
+        x = adapter.tensor(rounding.pool(dtype, int(np.prod(shape)), 3).reshape(shape), dtype, "contiguous")
+        with adapter.recording(False):
+            adapter.apply(layer, x, True)
+            start = time.perf_counter()
+            for _ in range(calls):
+                adapter.apply(layer, x, True)
+            return {"bare_s": time.perf_counter() - start}
+
+    def forget(self, id: int) -> Dict[str, Any]:
+        """Drop a layer or a stream, so that memory stays flat."""
+        self.things.pop(id, None)
+        return {}
+
+
+def registered(source: str, name: str) -> Implementation:
+    """The implementation ``name`` of the register that ``source`` (``module:function``) returns."""
+    module, _, attr = source.partition(":")
+    if module == "spatial_dropouts":
+        package = importlib.import_module(module)
+        found = package.find(name)
+        if found is None:
+            raise LookupError(f"{name} is not in the register")
+        assert isinstance(found, Implementation)
+        return found
+    entry = getattr(importlib.import_module(module), attr)
+    register = entry() if callable(entry) else entry
+    found = register[name]
+    assert isinstance(found, Implementation)
+    return found
+
+
+def with_pattern(implementation: Implementation, pattern: str) -> Implementation:
+    """The implementation with another declared pattern."""
+    from dataclasses import replace
+
+    if isinstance(implementation.contract, Contract):
+        return replace(implementation, contract=_replace_pattern(implementation.contract, pattern))
+    return replace(implementation, contract=pattern)
+
+
+def _replace_pattern(contract: Contract, pattern: str) -> Contract:
+    from dataclasses import replace
+
+    return replace(contract, pattern=Pattern.parse(pattern), ranks=())
+
+
+def _same_array(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a.view(np.uint8), b.view(np.uint8))) \
+        if a.flags.c_contiguous and b.flags.c_contiguous and a.ndim else bool(np.array_equal(a, b))
+
+
+def _shares(adapter: Adapter, one: Any, two: Any) -> bool:
+    """Whether two tensors share memory, as far as NumPy can see."""
+    if adapter.framework in ("tensorflow", "jax"):
+        return one is two
+    try:
+        a: Tuple[Any, Any] = (adapter.array(one), adapter.array(two))
+        return a[0].size > 0 and bool(np.shares_memory(a[0], a[1], max_work=1000))
+    except Exception:  # too hard to decide: it is only a trait
+        return False
+
+
+def main() -> int:
+    """Module entry for tests: the version of Python and NumPy that serve."""
+    sys.stdout.write(f"{platform.python_version()} {np.__version__}\n")
+    return 0
