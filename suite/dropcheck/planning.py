@@ -96,12 +96,13 @@ def core(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], grad
     # shared axes: one element a coin, just above a vector width, hundreds
     cases.append(sized(first, third, 1025, 64, 1, regime // 2))
     cases.append(sized(first, half, 129, 64, 33, regime // 4))
-    cases.append(Case(first, third, 33, 129, 257, calls=max(64, regime // 400)))
+    cases.append(sized(first, third, 33, 129, 257))
     # many short calls, batches of one, batches that change, a batch larger than 128
     short = max(profile.batch_one_calls, 64)
     cases.append(sized(first, half, 5, 131, 3, 5 * short))
     cases.append(sized(first, half, 1, 259, 3, short))
-    cases.append(Case(first, half, 64, 65, 3, calls=short // 4, batches=(64, 1, 130, 7)))
+    changing = sized(first, half, 50, 65, 3, 64 * 64, batches=(64, 1, 130, 5))  # 50 rows a call on average
+    cases.append(changing)
     cases.append(sized(first, third, 1, 1031, 2, short // 2))
     # other dtypes, layouts and gradient recording get structure too
     for dtype in dtypes[1:]:

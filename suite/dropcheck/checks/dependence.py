@@ -230,15 +230,15 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     tests: list[tuple[float, str, float, int, float]] = []  # log10 p, name, G, degrees, rows
     for stride, counts in tally.quads.items():
         starts = [b + o for b in range(0, tally.channels - 4 * stride + 1, 4 * stride) for o in range(stride)]
-        laws = np.array([goodness.product_law(p[[s + i * stride for i in range(4)]]) for s in starts])
+        laws = goodness.product_laws(np.array([p[[s + i * stride for i in range(4)]] for s in starts]))
         _collect(tests, f"four channels {stride} apart", counts, laws * tally.quad_rows, starts, tally.quad_rows)
     if tally.octets.size:
-        laws = np.array([goodness.product_law(p[8 * g : 8 * g + 8]) for g in range(len(tally.octets))])
+        laws = goodness.product_laws(p[: 8 * len(tally.octets)].reshape(-1, 8))
         starts = [8 * g for g in range(len(tally.octets))]
         _collect(tests, "eight adjacent channels", tally.octets, laws * tally.octet_rows, starts, tally.octet_rows)
     if tally.triples.size and {1, 2} <= set(tally.pairs):
         counts = _triple_patterns(tally)
-        laws = np.array([goodness.product_law(p[c : c + 3]) for c in range(len(counts))])
+        laws = goodness.product_laws(np.lib.stride_tricks.sliding_window_view(p, 3))
         _collect(tests, "three adjacent channels", counts, laws * tally.pair_rows, list(range(len(counts))), tally.pair_rows)
     if not tests:
         return None
@@ -274,19 +274,19 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
 
 
 def _pooled_law(tally: Tally, p: Any) -> Any:
-    return sum(goodness.product_law(p[8 * g : 8 * g + 8]) for g in range(len(tally.octets))) * tally.octet_rows
+    return goodness.product_laws(p[: 8 * len(tally.octets)].reshape(-1, 8)).sum(axis=0) * tally.octet_rows
 
 
 def _collect(tests: list[Any], name: str, counts: Any, expected: Any, starts: list[int], rows: float) -> None:
     """G of each group, and of all groups of one kind pooled (they follow the sum of their laws only if each does)."""
-    for start, observed, law in zip(starts, counts, expected, strict=True):
-        g, degrees, log = goodness.g_test(observed, law)
-        if degrees:
-            tests.append((log, f"{name} from channel {start}", g, degrees, float(rows)))
+    values, degrees, logs = goodness.g_many(counts, expected)
+    for start, g, d, log in zip(starts, values, degrees, logs, strict=True):
+        if d:
+            tests.append((float(log), f"{name} from channel {start}", float(g), int(d), float(rows)))
     if len(starts) > 1 and name != "three adjacent channels":  # adjacent triples overlap: their sum has another law
-        g, degrees, log = goodness.g_test(counts.sum(axis=0), expected.sum(axis=0))
-        if degrees:
-            tests.append((log, f"{name}, all groups pooled", g, degrees, float(rows * len(starts))))
+        whole, d, pooled = goodness.g_test(counts.sum(axis=0), expected.sum(axis=0))
+        if d:
+            tests.append((pooled, f"{name}, all groups pooled", whole, d, float(rows * len(starts))))
 
 
 def _triple_patterns(tally: Tally) -> Any:
@@ -347,7 +347,7 @@ CHECKS = (
         resolution_words="a correlation of one pair of channels",
         share=0.06,
         coarsest={"quick": 0.25, "standard": 0.1, "deep": 0.02},
-        wants=_dependence_case,
+        wants=lambda case: _dependence_case(case) and case.row_count >= 8000,
         judge=_channels,
     ),
     Check(

@@ -46,7 +46,7 @@ def _case(bench: Bench, dtype: str, rate: float, kind: str) -> dict[str, Any]:
     coin_values = by_coin(pattern, y)
     reference = by_coin(pattern, x) != 0
     gone = dropped(coin_values, bench.contract.dropped, dtype)
-    drops = np.array([bool(np.all(g[r])) if r.any() else False for g, r in zip(gone, reference, strict=True)])
+    drops = (gone | ~reference).all(axis=1) & reference.any(axis=1)
     return {
         "x": by_coin(pattern, x), "cotangent": by_coin(pattern, cotangent), "dropped": drops,
         "gradient": by_coin(pattern, gradient), "dtype": kind_of,

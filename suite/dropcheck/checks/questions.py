@@ -86,7 +86,9 @@ def probe(pattern: Pattern, dtype: str, rows: int, channels: int, shared: int, s
     """Distinct values of both signs in the input shape with these sizes."""
     shape = pattern.shape(rows, channels, shared)
     size = int(np.prod(shape))
-    return np.asarray(rounding.pool(dtype, max(size, 1), seed)[:size].reshape(shape))
+    # a prime number of values, so that none aligns with channels, rows or vector lanes
+    values = rounding.pool(dtype, 509, seed)
+    return np.asarray(values[np.arange(size) % 509].reshape(shape))
 
 
 def by_coin(pattern: Pattern, values: Any, ) -> Any:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
-from scipy.stats import norm
 
-from dropcheck.statistics.evidence import LOG10E, chernoff_log10
+from dropcheck.statistics.evidence import LOG10E, chernoff_log10, normal_log10_sf, z
 from dropcheck.statistics.homogeneity import hypergeometric_log10
 
 # Below this score a p-value is above 2e-3: no share of 1e-6 can reach it, so the normal value serves.
@@ -49,7 +48,7 @@ def log10_association(n: Any, a: Any, b: Any, both: Any) -> tuple[float, float]:
     deviation = math.sqrt(float(variance.sum()))
     score = excess / deviation
     if abs(score) < PLAIN_SCORE:
-        return float(norm.logcdf(score) * LOG10E), float(norm.logsf(score) * LOG10E)
+        return float(normal_log10_sf(-score)), float(normal_log10_sf(score))
     upper = excess > 0
     tail = _fft_tail(n, a, b, both, upper)
     log = math.log10(tail + FFT_ERROR) if tail > FFT_FLOOR else max(_bound(n, a, b, both, upper), -1e9)
@@ -137,7 +136,7 @@ def correlation_interval(n: Any, a: Any, b: Any, both: Any, level: float) -> tup
     if scale <= 0:
         return -1.0, 1.0
     _, variance = _moments(n, a, b)
-    half = float(norm.isf(level / 2)) * math.sqrt(float(variance.sum())) / scale
+    half = z(level / 2) * math.sqrt(float(variance.sum())) / scale
     centre = correlation(n, a, b, both)
     return max(-1.0, centre - half), min(1.0, centre + half)
 
@@ -151,7 +150,7 @@ def correlation_resolution(pairs: float, p: float, alpha: float, beta: float) ->
     if pairs <= 0 or not 0 < p < 1:
         return math.inf
     scale = p * (1 - p)
-    critical = float(norm.isf(alpha / 2)) * scale / math.sqrt(pairs)
+    critical = z(alpha / 2) * scale / math.sqrt(pairs)
     # where joint drops are rare the upper tail is heavier than normal: the smallest excess whose bound is below alpha / 2
     if pairs * p * p < 2000:
         low, high = 0.0, (1 - p) * p
@@ -163,9 +162,9 @@ def correlation_resolution(pairs: float, p: float, alpha: float, beta: float) ->
                 high = middle
         critical = max(critical, high)
     rho = critical / scale
-    for _ in range(60):
+    for _ in range(25):
         joint = min(1.0, p * p + min(rho, 1.0) * scale)
         # given the margins, the spread of the joint drops is that of scale, not of joint, when rho is small
         spread = min(joint * (1 - joint), scale * scale + max(0.0, joint - p * p))
-        rho = (critical + float(norm.isf(beta)) * math.sqrt(spread / pairs)) / scale
+        rho = (critical + z(beta) * math.sqrt(spread / pairs)) / scale
     return min(rho, 1.0) if rho < 1 else 1.0

@@ -6,19 +6,23 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta as beta_law
-from scipy.stats import binom, norm
+from scipy import special
+from scipy.stats import binom
 
-from dropcheck.statistics.evidence import LOG10E, chernoff_log10
+from dropcheck.statistics.evidence import chernoff_log10, z
 
 
 def _tail_log10(k: Any, n: Any, p: Any, upper: bool) -> Any:
     """log10 P(X >= k) or P(X <= k), exact; where it underflows, Chernoff's bound, which is never too small."""
+    k, n, p = np.asarray(k, dtype=float), np.asarray(n, dtype=float), np.asarray(p, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        natural = binom.logsf(np.asarray(k) - 1, n, p) if upper else binom.logcdf(k, n, p)
-        exact = np.asarray(natural) * LOG10E
+        if upper:  # P(X >= k) = I_p(k, n - k + 1)
+            tail = np.where(k <= 0, 1.0, special.betainc(np.maximum(k, 1e-300), n - k + 1, p))
+        else:  # P(X <= k) = I_{1-p}(n - k, k + 1)
+            tail = np.where(k >= n, 1.0, special.betainc(np.maximum(n - k, 1e-300), k + 1, 1 - p))
+        exact = np.log10(tail)
     bound = np.asarray(chernoff_log10(k, n, p))
-    # logsf is the log of a rounded number: below 1e-290 it is -inf or noise
+    # near the smallest double the tail is 0 or noise
     return np.where(np.isfinite(exact) & (exact > -290), exact, np.minimum(bound, 0.0))
 
 
@@ -60,8 +64,8 @@ def one_sided(k: int, n: int, beta: float) -> tuple[float, float]:
     """Lower and upper exact bounds, each of one-sided level beta."""
     if n <= 0:
         return 0.0, 1.0
-    low = 0.0 if k <= 0 else float(beta_law.ppf(beta, k, n - k + 1))
-    high = 1.0 if k >= n else float(beta_law.isf(beta, k + 1, n - k))
+    low = 0.0 if k <= 0 else float(special.betaincinv(k, n - k + 1, beta))
+    high = 1.0 if k >= n else float(special.betainccinv(k + 1, n - k, beta))
     return low, high
 
 
@@ -98,7 +102,14 @@ def resolution(n: int, p: float, alpha: float, beta: float, delta0: float = 0.0)
     low, high = acceptance(n, p, alpha, delta0)
 
     def missed(rate: float) -> float:
-        return float(binom.cdf(high, n, rate) - (binom.cdf(low - 1, n, rate) if low > 0 else 0.0))
+        above = 0.0 if high >= n else float(special.betainc(high + 1, n - high, rate))
+        below = 0.0 if low <= 0 else float(special.betainc(n - low + 1, low, 1 - rate))
+        # the smaller side first: 1 - (nearly 1) would lose the digits that beta asks for
+        if above > 0.5:
+            return float(special.betaincc(high + 1, n - high, rate)) - below
+        if below > 0.5:
+            return float(special.betaincc(n - low + 1, low, 1 - rate)) - above
+        return 1.0 - above - below
 
     sides = []
     for end in (0.0, 1.0):
@@ -130,7 +141,7 @@ def coins_needed(p: float, delta1: float, alpha: float, beta: float, delta0: flo
     worst = 16.0
     for rate in (p - delta1, p + delta1):
         if 0 <= rate <= 1:
-            root = norm.isf(alpha / 2) * math.sqrt(p * (1 - p)) + norm.isf(beta) * math.sqrt(rate * (1 - rate))
+            root = z(alpha / 2) * math.sqrt(p * (1 - p)) + z(beta) * math.sqrt(rate * (1 - rate))
             worst = max(worst, (root / (delta1 - delta0)) ** 2)
     low, high = 1, int(worst)
     while resolution(high, p, alpha, beta, delta0) > delta1:

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
-from scipy.stats import norm
 
-from dropcheck.statistics.evidence import LOG10E
+from dropcheck.statistics.evidence import LOG10E, z
 from dropcheck.statistics.goodness import g_test
 
 
@@ -58,7 +56,9 @@ def log10_dispersion(histogram: Any, p: Any) -> tuple[float, float, float]:
     ratio = total / (rows * variance)
 
     def exponent(t: float) -> float:
-        return rows * float(logsumexp(law + t * values)) - t * total
+        weights = law + t * values
+        top = float(weights.max())
+        return rows * (top + math.log(float(np.exp(weights - top).sum()))) - t * total
 
     upper = total > rows * variance
     # t in units of the statistic's own spread; log-spaced brackets reach from tiny to huge deviations
@@ -91,7 +91,7 @@ def dispersion_resolution(rows: int, p: Any, alpha: float, beta: float) -> float
     excess *= 1 + max(0.0, third) * critical / (6 * math.sqrt(rows))
     ratio = 1 + excess / variance
     for _ in range(50):
-        ratio = 1 + (excess + float(norm.isf(beta)) * spread * ratio / math.sqrt(rows)) / variance
+        ratio = 1 + (excess + z(beta) * spread * ratio / math.sqrt(rows)) / variance
         if ratio > 1e6:
             return math.inf
     return (ratio - 1) / (channels - 1)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy import special
 
 LOG10E = math.log10(math.e)
 
 
+# scipy.special is called directly: the distribution objects of scipy.stats spend most of a call on checking arguments,
+# and a verdict needs thousands of calls.
+
+
+@lru_cache(maxsize=4096)
 def z(alpha: float) -> float:
     """Upper normal quantile: P(Z > z) = alpha."""
-    return float(norm.isf(alpha))
+    return float(-special.ndtri(alpha))
+
+
+def normal_log10_sf(score: Any) -> Any:
+    """log10 P(Z > score)."""
+    return special.log_ndtr(-np.asarray(score, dtype=float)) * LOG10E
 
 
 def bonferroni(log10_p: Any, tests: int) -> float:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2, ncx2
+from scipy import special
 
 from dropcheck.statistics.evidence import LOG10E
 
@@ -19,7 +19,7 @@ def pearson(observed: Any, expected: Any) -> tuple[float, int, float]:
     if len(seen) < 2:
         return 0.0, 0, 1.0
     value = float(((seen - law) ** 2 / law).sum())
-    return value, len(seen) - 1, float(chi2.sf(value, len(seen) - 1))
+    return value, len(seen) - 1, float(special.chdtrc(len(seen) - 1, value))
 
 
 def merge(observed: Any, expected: Any, least: float) -> tuple[Any, Any]:
@@ -64,13 +64,42 @@ def g_test(observed: Any, expected: Any) -> tuple[float, int, float]:
     return value, degrees, min(0.0, log)
 
 
+def g_many(observed: Any, expected: Any) -> tuple[Any, Any, Any]:
+    """``g_test`` of every row of (tests, cells) at once: arrays of G, degrees and log10 p."""
+    seen, law = np.asarray(observed, dtype=float), np.asarray(expected, dtype=float)
+    law = law * (seen.sum(axis=1) / np.maximum(law.sum(axis=1), 1e-300))[:, None]
+    big = law >= LEAST_EXPECTED
+    rest, rest_law = np.where(big, 0, seen).sum(axis=1), np.where(big, 0, law).sum(axis=1)
+    own = rest_law >= LEAST_EXPECTED  # the rest is a cell of its own; else it joins the smallest large cell
+    smallest = np.argmin(np.where(big, law, np.inf), axis=1)
+    row = np.arange(len(seen))
+    some = big.any(axis=1)
+    seen, law = np.where(big, seen, 0.0), np.where(big, law, 0.0)
+    join = some & ~own
+    seen[row[join], smallest[join]] += rest[join]
+    law[row[join], smallest[join]] += rest_law[join]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = 2 * np.where(seen > 0, seen * np.log(seen / law), 0.0).sum(axis=1)
+        value += np.where(own & (rest > 0), 2 * rest * np.log(rest / rest_law), 0.0)
+    cells = big.sum(axis=1) + own
+    least = np.where(law > 0, law, np.inf).min(axis=1)
+    least = np.where(own, np.minimum(least, rest_law), least)
+    degrees = np.maximum(cells - 1, 0)
+    value = np.where(degrees > 0, np.maximum(value, 0.0), 0.0)
+    logs = np.array(
+        [
+            min(0.0, chi2_log10_sf(float(v), int(d)) + math.log10(safe_factor(int(c), float(e)))) if d > 0 else 0.0
+            for v, d, c, e in zip(value, degrees, cells, least, strict=True)
+        ]
+    )
+    return value, degrees, logs
+
+
 def chi2_log10_sf(value: float, degrees: int) -> float:
     """log10 of the upper tail of chi-square; beyond the doubles, its Chernoff bound."""
-    if value <= degrees:
-        return float(chi2.logsf(value, degrees) * LOG10E)
-    exact = float(chi2.logsf(value, degrees) * LOG10E)
-    if math.isfinite(exact) and exact > -290:
-        return exact
+    tail = float(special.chdtrc(degrees, value))
+    if tail > 1e-290:
+        return math.log10(tail)
     # Chernoff: exp(-(x - k - k log(x/k))/2)
     return -(value - degrees - degrees * math.log(value / degrees)) / 2 * LOG10E
 
@@ -83,16 +112,25 @@ def product_law(p: Any) -> Any:
     return law
 
 
+def product_laws(p: Any) -> Any:
+    """``product_law`` of every row of (groups, k): (groups, 2^k)."""
+    rates = np.asarray(p, dtype=float)
+    law = np.ones((len(rates), 1))
+    for i in range(rates.shape[1]):
+        law = np.concatenate([law * (1 - rates[:, i : i + 1]), law * rates[:, i : i + 1]], axis=1)
+    return law
+
+
 def g_resolution(n: int, cells: int, alpha: float, beta: float) -> float:
     """Smallest effect size w = sqrt(noncentrality / n) (Cohen 1988, 7.2) missed with probability at most beta."""
     degrees = max(1, cells - 1)
-    critical = float(chi2.isf(alpha / safe_factor(cells, LEAST_EXPECTED), degrees))
+    critical = float(special.chdtri(degrees, alpha / safe_factor(cells, LEAST_EXPECTED)))
     low, high = 0.0, 16.0
-    while ncx2.cdf(critical, degrees, high) > beta:
+    while special.chndtr(critical, degrees, high) > beta:
         low, high = high, high * 2
     for _ in range(60):
         middle = (low + high) / 2
-        if ncx2.cdf(critical, degrees, middle) > beta:
+        if special.chndtr(critical, degrees, middle) > beta:
             low = middle
         else:
             high = middle

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2, hypergeom, ncx2, norm
+from scipy import special
+from scipy.stats import hypergeom
 
-from dropcheck.statistics.evidence import LOG10E, chernoff_log10
+from dropcheck.statistics.evidence import LOG10E, chernoff_log10, normal_log10_sf, z
 from dropcheck.statistics.goodness import LEAST_EXPECTED, chi2_log10_sf, safe_factor
 
 
@@ -29,7 +30,7 @@ def hypergeometric_log10(k: Any, population: Any, marked: Any, draws: Any) -> An
     deviation = np.abs(k - mean)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.where(variance > 0, deviation / np.sqrt(variance), np.where(deviation > 1e-9, np.inf, 0.0))
-    log = np.minimum(0.0, (norm.logsf(score) + math.log(2)) * LOG10E)
+    log = np.minimum(0.0, normal_log10_sf(score) + math.log10(2))
     exact = np.flatnonzero((score > 3.5) & (population > 0))
     for i in exact:
         log[i] = _exact(int(k[i]), int(population[i]), int(marked[i]), int(draws[i]), k[i] > mean[i])
@@ -71,17 +72,15 @@ def position_resolution(size: int, positions: int, p: float, alpha: float, beta:
     if size <= 0 or positions < 2:
         return math.inf
     shrink = math.sqrt(1 - 1 / positions)
-    critical = float(norm.isf(alpha / 2 / positions)) * math.sqrt(p * (1 - p) / size) * shrink + 1 / size
+    critical = z(alpha / 2 / positions) * math.sqrt(p * (1 - p) / size) * shrink + 1 / size
     # for small n p the exact upper critical value is Poisson-like and larger than the normal one
-    from scipy.stats import binom
-
-    upper = (float(binom.isf(alpha / 2 / positions, size, p)) + 1) / size - p
+    upper = (_upper_count(size, p, alpha / 2 / positions) + 1) / size - p
     worst = 0.0
     for sign, limit in ((1, max(critical, upper)), (-1, critical)):
         delta = limit
         for _ in range(60):
             rate = min(1.0, max(0.0, p + sign * delta))
-            delta = limit + float(norm.isf(beta)) * math.sqrt(rate * (1 - rate) / size)
+            delta = limit + z(beta) * math.sqrt(rate * (1 - rate) / size)
         if sign < 0 and delta >= p:
             if p <= critical:
                 # a position that never drops is not noticed: only excess can be seen
@@ -91,6 +90,18 @@ def position_resolution(size: int, positions: int, p: float, alpha: float, beta:
         worst = max(worst, delta)
     # what is seen is the difference from the pooled rate, which the position itself pulls along
     return min(1.0, worst / (1 - 1 / positions))
+
+
+def _upper_count(n: int, p: float, tail: float) -> int:
+    """The smallest count whose exact upper binomial tail is at most ``tail``."""
+    low, high = int(n * p), n
+    while low < high:
+        middle = (low + high) // 2
+        if special.betainc(middle + 1, n - middle, p) <= tail if middle < n else True:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def spread(k: Any, size: Any) -> tuple[float, int, float]:
@@ -127,11 +138,11 @@ def spread(k: Any, size: Any) -> tuple[float, int, float]:
 def spread_resolution(size: int, positions: int, p: float, alpha: float, beta: float) -> float:
     """Smallest common size of deviations (+-d at every position) missed with probability at most beta."""
     degrees = max(1, positions - 1)
-    critical = float(chi2.isf(alpha / safe_factor(2 * positions, LEAST_EXPECTED), degrees))
+    critical = float(special.chdtri(degrees, alpha / safe_factor(2 * positions, LEAST_EXPECTED)))
     low, high = 0.0, 16.0
-    while ncx2.cdf(critical, degrees, high) > beta:
+    while special.chndtr(critical, degrees, high) > beta:
         low, high = high, 2 * high
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if ncx2.cdf(critical, degrees, middle) > beta else (low, middle)
+        low, high = (middle, high) if special.chndtr(critical, degrees, middle) > beta else (low, middle)
     return math.sqrt(high * p * (1 - p) / (size * positions))
