@@ -61,9 +61,9 @@ def ladder_coins(rate: float, check: Check, profile: str, resolution: float | No
     return int(worst * 1.06) + 1
 
 
-def core(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], gradients: bool, profile: Profile,
+def core(contract: Contract, heavy: bool, dtypes: Sequence[str], layouts: Sequence[str], gradients: bool, profile: Profile,
          marginal: Check, resolution: float | None) -> list[Case]:
-    """The fixed cases of a profile for one target."""
+    """The fixed cases of a profile for one target. ``heavy``: its calls cost milliseconds, so they are larger and fewer."""
 
     def sized(dtype: str, rate: float, rows: int, channels: int, shared: int, least_rows: int = 0, **more: Any) -> Case:
         coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels)
@@ -79,17 +79,18 @@ def core(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], grad
     cases: list[Case] = []
     if not judged:
         return cases
-    # structure: 257 rows, just above a power of two; 64 channels; four elements a coin
+    # structure: rows just above a power of two; 64 channels; four elements a coin
+    rows = 257 if profile.name == "quick" else 4097 if heavy else 1025
     for rate in middle:
-        cases.append(sized(first, rate, 257, 64, 4, profile.structure_rows))
-    # the ladder of rates, in every dtype; 1025 rows and 65 channels make calls of 66 625 coins
+        cases.append(sized(first, rate, rows, 64, 4, profile.structure_rows))
+    # the ladder of rates, in every dtype
     for dtype in dtypes:
         for rate in judged:
-            cases.append(sized(dtype, rate, 1025, 65, 4))
+            cases.append(sized(dtype, rate, 4097 if heavy else 1025, 65, 4))
     regime = profile.regime_rows
     # channel counts: one, three (whole rows fall), odd, above 256 and 512
-    cases.append(sized(first, half, 4097, 1, 4))
-    cases.append(sized(first, judged[-1], 4097, 3, 4))
+    cases.append(sized(first, half, 32769 if heavy else 4097, 1, 4))
+    cases.append(sized(first, judged[-1], 16385 if heavy else 4097, 3, 4))
     cases.append(sized(first, third, 1025, 17, 3, regime))
     cases.append(sized(first, half, 129, 513, 3, regime // 4))
     cases.append(sized(first, third, 65, 1025, 2, regime // 8))
@@ -98,7 +99,7 @@ def core(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], grad
     cases.append(sized(first, half, 129, 64, 33, regime // 4))
     cases.append(sized(first, third, 33, 129, 257))
     # many short calls, batches of one, batches that change, a batch larger than 128
-    short = max(profile.batch_one_calls, 64)
+    short = max(profile.batch_one_calls // (2 if heavy else 1), 64)
     cases.append(sized(first, half, 5, 131, 3, 5 * short))
     cases.append(sized(first, half, 1, 259, 3, short))
     changing = sized(first, half, 50, 65, 3, 64 * 64, batches=(64, 1, 130, 5))  # 50 rows a call on average
@@ -119,7 +120,8 @@ def core(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], grad
     cases.append(Case(first, half, 129, 65, 3, calls=max(64, regime // 500), regime="values"))
     # first calls under many seeds, by every way that a seed reaches the layer
     for way in contract.seeds:
-        cases.append(Case(first, half, 9, 131, 3, calls=2 * profile.seeds, regime="seeds", way=way))
+        count = profile.seeds // (2 if heavy else 1)
+        cases.append(Case(first, half, 9, 131, 3, calls=2 * count, regime="seeds", way=way))
     if not contract.pattern.row_axes:
         cases = [replace(c, rows=1, batches=(), calls=_more(c)) for c in cases]
     if contract.pattern.channel_axis is None:
@@ -134,7 +136,7 @@ def _more(case: Case) -> int:
     return min(case.calls * case.rows, 20_000)
 
 
-def drawn(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], gradients: bool, profile: Profile,
+def drawn(contract: Contract, heavy: bool, dtypes: Sequence[str], layouts: Sequence[str], gradients: bool, profile: Profile,
           marginal: Check, root: int, target: str, resolution: float | None) -> list[Case]:
     """Cases from the root seed: shapes, rates with many digits, dtypes, layouts, gradients and batches nobody chose."""
     found: list[Case] = []
@@ -160,7 +162,7 @@ def drawn(contract: Contract, dtypes: Sequence[str], layouts: Sequence[str], gra
             shared = 1
         coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels)
         calls = -(-coins // (rows * channels))
-        most = {"quick": 400, "standard": 2000, "deep": 20_000}[profile.name]
+        most = {"quick": 400, "standard": 2000, "deep": 20_000}[profile.name] // (4 if heavy else 1)
         if calls > most:
             # few coins a call: more channels or rows instead of ever more calls
             factor = -(-calls // most)
@@ -200,7 +202,7 @@ def plan_cases(contract: Contract, info: dict[str, Any], profile: Profile, check
     asked = contract
     if wanted.rates:
         asked = replace(contract, rates=tuple(r for r in wanted.rates if not contract.rates or r in contract.rates))
-    arguments = (asked, dtypes, info["layouts"], info["gradients"], profile, marginal)
+    arguments = (asked, bool(info.get("heavy")), dtypes, info["layouts"], info["gradients"], profile, marginal)
     cases = core(*arguments, wanted.resolution)
     cases += drawn(*arguments, root, target, wanted.resolution)
     if wanted.shapes:

@@ -189,3 +189,17 @@ def decode(data: bytes, name: str) -> Result:
         return msgspec.convert(tree, Result)
     except msgspec.ValidationError as error:
         raise ResultError(f"{name} is damaged: {error}") from error
+
+
+def merged(loaded: list[Result]) -> Result:
+    """Several results as one, targets in order; of two results of one target the later file's stands."""
+    if len(loaded) == 1:
+        return loaded[0]
+    targets = {t.target: t for one in loaded for t in one.targets}
+    first = loaded[0]
+    return msgspec.structs.replace(
+        first,
+        verdict=overall([t.verdict for t in targets.values()]),
+        targets=list(targets.values()),
+        interrupted=any(one.interrupted for one in loaded),
+    )

@@ -45,7 +45,7 @@ def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     for dtype in bench.dtypes:
         for training in (True, False):
             where = f"{dtype} rate={rate:g}" + ("" if training else " inference")
-            x = probe(bench.contract.pattern, dtype, 9, 33, 5)
+            x = probe(bench.contract.pattern, dtype, 33, 65, 3)
             try:
                 answer = Layer(bench, rate, dtype).call(x, training=training)
             except Refused as refused:
@@ -229,7 +229,7 @@ def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         for dtype in bench.dtypes:
             for training in (True, False):
                 where = f"{dtype} rate={rate:g}" + ("" if training else " inference")
-                x = probe(bench.contract.pattern, dtype, 17, 33, 3)
+                x = probe(bench.contract.pattern, dtype, 33, 65, 3)
                 try:
                     answer = Layer(bench, rate, dtype).call(x, training=training, times=2)
                 except Refused as refused:

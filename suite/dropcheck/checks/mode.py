@@ -66,7 +66,7 @@ def _spends_nothing(check: Check, bench: Bench) -> list[Finding]:
     if not bench.contract.seeds:
         return [skipped(check, "spends no randomness", "the contract promises no reproducible seeds to see it by")]
     rate = _rate(bench)
-    x = probe(bench.contract.pattern, "float32", 17, 33, 3)
+    x = probe(bench.contract.pattern, "float32", 33, 65, 3)
     try:
         plain, mixed = Layer(bench, rate), None
         first = [plain.call(x).values() for _ in range(3)]
@@ -96,7 +96,7 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     for dtype in bench.dtypes[:1] if bench.profile == "quick" else bench.dtypes:
         rate = _rate(bench)
         where = f"{dtype} rate={rate:g}"
-        x = probe(bench.contract.pattern, dtype, 65, 33, 3)
+        x = probe(bench.contract.pattern, dtype, 33, 65, 3)
         try:
             layer = Layer(bench, rate, dtype)
             shares = []
@@ -119,7 +119,7 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         else:
             found.append(
                 finding(check, where, "pass", "training drops again after inference", estimate=shares[-1], expected=rate,
-                        unit="share of elements dropped", coins=3 * 65 * 33)
+                        unit="share of elements dropped", coins=3 * 33 * 65)
             )
     return found
 

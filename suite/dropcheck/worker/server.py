@@ -106,6 +106,7 @@ class Worker:
             "contract": adapter.contract.to_dict(),
             "dtypes": list(adapter.dtypes()),
             "layouts": list(adapter.layouts()),
+            "heavy": bool(getattr(adapter, "heavy", False)),
             "gradients": adapter.gradients() and adapter.contract.gradient,
             "python": platform.python_version(),
             "numpy": np.__version__,

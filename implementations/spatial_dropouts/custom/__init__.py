@@ -1,0 +1,1 @@
+"""Our own layers: the plain NumPy reference, and the PyTorch layer."""

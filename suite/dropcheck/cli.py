@@ -1,0 +1,264 @@
+"""The command line: what was typed becomes a request, a result becomes text and an exit code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dropcheck import __version__, options
+from dropcheck.errors import UsageError, nearest
+
+app = typer.Typer(
+    name="dropcheck",
+    help="Does a dropout layer keep its promise? Statistical verification of spatial (channel-wise) dropout.",
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+COMMANDS = ("list", "explain", "audit", "report")
+
+Texts = list[str] | None
+
+
+def _colour(stream: Any) -> bool:
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _width() -> int:
+    return max(60, min(140, shutil.get_terminal_size((100, 24)).columns))
+
+
+def _out(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        _out(f"dropcheck {__version__}")
+        raise typer.Exit(0)
+    if context.invoked_subcommand is None:
+        _out(context.get_help())
+        raise typer.Exit(0)
+
+
+@app.command("list")
+def list_command(
+    checks: Annotated[bool, typer.Option("--checks", help="List the checks instead.")] = False,
+    zoo: Annotated[bool, typer.Option("--zoo", help="List planted defects and unusual correct layers too.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a result file.")] = False,
+) -> None:
+    """Implementations, their contracts, which can run here and why the others cannot."""
+    if schema:
+        import json
+
+        from dropcheck.results import schema as result_schema
+
+        _out(json.dumps(result_schema(), indent=1))
+        return
+    if checks:
+        from dropcheck.checks import CHECKS
+
+        for check in CHECKS:
+            _out(f"{check.name:<28} {check.claim}")
+        return
+    from dropcheck import targets
+    from dropcheck.report.words import line
+
+    rows = targets.available(zoo)
+    wide = max(len(r.name) for r in rows)
+    for row in rows:
+        state = "runs here" if row.runnable else f"cannot run here: {row.reason}"
+        _out(f"{line(row.name):<{wide}}  {row.pattern:<18} {state:<10}  {line(row.summary)}".rstrip())
+
+
+@app.command("explain")
+def explain_command(name: Annotated[str, typer.Argument(metavar="CHECK|TARGET", help="A check, a family or a target.")]) -> None:
+    """A check in plain words, or a target's promise and its mask as a picture."""
+    from dropcheck.explain import explain
+
+    _out(explain(name, _width()))
+
+
+@app.command("audit")
+def audit_command(
+    names: Annotated[Texts, typer.Argument(metavar="[TARGET]...", help="Registered names, module:attr or file.py:attr.")] = None,
+    profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
+    plan: Annotated[bool, typer.Option("--plan", help="Show cases, coins, time and resolution; run nothing.")] = False,
+    budget: Annotated[str | None, typer.Option(metavar="TIME", help="Coins that fit this time a target, such as 2m.")] = None,
+    resolution: Annotated[float | None, typer.Option(help="Rate deviation that must be caught, such as .005.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Judge traits too.")] = False,
+    case: Annotated[Texts, typer.Option("--case", metavar="CASE", help="Repeat one case.")] = None,
+    select: Annotated[Texts, typer.Option("--select", metavar="CHECK", help="Checks or families.")] = None,
+    ignore: Annotated[Texts, typer.Option("--ignore", metavar="CHECK", help="Checks or families to leave out.")] = None,
+    rate: Annotated[Texts, typer.Option("--rate", metavar="RATE", help="Rates to ask for.")] = None,
+    dtype: Annotated[Texts, typer.Option("--dtype", metavar="DTYPE", help="float32, float64, float16, bfloat16.")] = None,
+    device: Annotated[str, typer.Option(help="Where the layer runs.")] = "cpu",
+    mode: Annotated[str, typer.Option(help="How the layer is run.")] = "eager",
+    shape: Annotated[Texts, typer.Option("--shape", metavar="SHAPE", help="Input shape in the pattern's axis order.")] = None,
+    pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    jobs: Annotated[int, typer.Option(help="Targets at once; 0: as many as cores.")] = 0,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")] = "10m",
+    memory: Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")] = None,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a report: index.html, result.json, report.txt.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every pass too.")] = False,
+    complete: Annotated[bool, typer.Option("--complete-is-success", help="Exit 0 whenever the audit ran to its end.")] = False,
+) -> None:
+    """Verify layers. No target: every implementation that can run here."""
+    from dropcheck import auditing, results
+
+    limit = options.duration(timeout, "--timeout")
+    root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
+    options.writable_file(json_file, "--json")
+    options.writable_folder(out, "--out")
+    if jobs < 0:
+        raise UsageError(f"--jobs takes a number of at least 0, not {jobs}")
+    if memory is not None and memory < 64:
+        raise UsageError(f"--memory takes megabytes, at least 64, not {memory}")
+    if resume and out is None and json_file is None:
+        raise UsageError("--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run")
+    journal = out / "journal.jsonl" if out is not None else json_file.with_name(json_file.name + ".journal") if json_file else None
+    request = auditing.AuditRequest(
+        targets=tuple(names or ()),
+        profile=profile,
+        select=options.listed(select or ()),
+        ignore=options.listed(ignore or ()),
+        rates=options.rates(rate or ()),
+        dtypes=options.listed(dtype or ()),
+        shapes=tuple(options.shape(s) for s in shape or ()),
+        pattern=pattern,
+        device=device,
+        mode=mode,
+        cases=tuple(case or ()),
+        seed=root,
+        jobs=jobs,
+        timeout_s=limit,
+        memory_mb=memory,
+        python=python,
+        budget_s=options.duration(budget, "--budget") if budget is not None else None,
+        resolution=resolution,
+        strict=strict,
+        journal=journal,
+        resume=resume,
+        argv=tuple(sys.argv[1:]),
+    )
+    if drawn:
+        print(f"root seed {root}", file=sys.stderr)
+    if plan:
+        from dropcheck.report.plan import render as render_plan
+
+        _out(render_plan(auditing.plan(request), _width()))
+        return
+    from dropcheck.progress import reporter
+
+    with reporter() as progress:
+        result = auditing.run(request, progress)
+    from dropcheck.report.text import render
+
+    if json_file is not None:
+        results.save(result, json_file)
+    if out is not None:
+        from dropcheck.report import html
+
+        html.write(result, out)
+    if journal is not None and not result.interrupted:
+        journal.unlink(missing_ok=True)
+    _out(render(result, width=_width(), colour=_colour(sys.stdout), every=verbose))
+    if out is not None:
+        _out(f"Report: {out / 'index.html'}")
+    if result.interrupted:
+        raise typer.Exit(130)
+    code = results.exit_code(result)
+    raise typer.Exit(0 if complete and code in (0, 1, 3) and result.targets else code)
+
+
+@app.command("report")
+def report_command(
+    files: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Stored results.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write index.html, result.json and report.txt.")] = None,
+) -> None:
+    """One report from stored results."""
+    from dropcheck import results
+    from dropcheck.report import html
+    from dropcheck.report.text import render
+
+    options.writable_folder(out, "--out")
+    loaded = [results.load(path) for path in files]
+    merged = results.merged(loaded)
+    if out is not None:
+        html.write(merged, out)
+        _out(f"Report: {out / 'index.html'}")
+    else:
+        _out(render(merged, width=_width(), colour=_colour(sys.stdout)))
+    raise typer.Exit(results.exit_code(merged))
+
+
+def _usage_sentence(error: Any) -> str:
+    """One sentence from a usage error of the command line library, with the nearest valid word."""
+    text = str(getattr(error, "message", "") or error).strip().rstrip(".")
+    given = getattr(error, "option_name", None)
+    if given:
+        context = getattr(error, "ctx", None)
+        valid = [o for p in getattr(getattr(context, "command", None), "params", []) for o in getattr(p, "opts", [])]
+        return f"there is no option {given!r}{nearest(given, [v for v in valid if v.startswith('--')])}"
+    if "No such command" in text:
+        word = text.split("'")[1] if "'" in text else text
+        return f"there is no command {word!r}; expected one of {', '.join(COMMANDS)}{nearest(word, COMMANDS)}"
+    return text
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code of design.md section 6."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=argv, prog_name="dropcheck", standalone_mode=False)
+        return int(code or 0)
+    except UsageError as error:
+        print(f"dropcheck: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dropcheck: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has gone; there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except Exception as error:
+        names = {c.__name__ for c in type(error).__mro__}
+        if "Exit" in names:
+            return int(getattr(error, "exit_code", 0))
+        if "Abort" in names:
+            return 130
+        if "ClickException" in names:
+            print(f"dropcheck: {_usage_sentence(error)}", file=sys.stderr)
+            return 2
+        from dropcheck.results import ResultError
+
+        if isinstance(error, ResultError):
+            print(f"dropcheck: {error}", file=sys.stderr)
+            return 2
+        print(f"dropcheck: {type(error).__name__}: {error}; this is a fault of dropcheck", file=sys.stderr)
+        print(textwrap.indent(traceback.format_exc().rstrip(), "    "), file=sys.stderr)
+        return 2
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

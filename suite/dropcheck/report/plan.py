@@ -1,0 +1,27 @@
+"""The plan of an audit as text: cases, coins, time and resolution, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dropcheck.auditing import TargetPlan
+from dropcheck.report.words import count, line
+
+
+def render(plans: Sequence[TargetPlan], width: int) -> str:
+    """One block a target, one line a case."""
+    lines = []
+    for one in plans:
+        if one.error is not None:
+            lines += [f"{line(one.target)}: cannot be planned: {line(one.error)}", ""]
+            continue
+        lines.append(
+            f"{line(one.target)}  {one.contract_text}   {count(len(one.cases), 'case')}, {one.coins:,} coins, about "
+            f"{one.seconds:.0f} s"
+        )
+        for case in one.cases:
+            lines.append(f"  {case.case:<58} {case.coins:>12,} coins {case.seconds:7.2f} s  {case.resolution}".rstrip())
+        lines.append("")
+    total = sum(p.seconds for p in plans)
+    lines.append(f"In all about {total:.0f} s on one core, without what two cores share. Nothing was run.")
+    return "\n".join(lines) + "\n"

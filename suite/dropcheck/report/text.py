@@ -1,0 +1,198 @@
+"""The report in a terminal: the answer, the matrix, what is not a pass, and what a pass is worth."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dropcheck.report import words
+from dropcheck.report.words import Group
+from dropcheck.results import Result, TargetResult
+
+_STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "error": "bold magenta", "skipped": "dim", "waived": "cyan"}
+
+
+def render(result: Result, *, width: int = 100, colour: bool = False, every: bool = False) -> str:
+    """The report as text. ``every`` lists passes too."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=colour, no_color=not colour, color_system="standard" if colour else None,
+        highlight=False, markup=False, emoji=False, soft_wrap=False, legacy_windows=False,
+    )
+    for target in result.targets if len(result.targets) == 1 else []:
+        _heading(console, target)
+    console.print(Text(words.headline(result), style="bold"))
+    console.print()
+    if result.targets:
+        console.print(_matrix(result))
+        console.print()
+    _failures(console, result, width)
+    _errors(console, result)
+    if every:
+        _passes(console, result)
+    _worth(console, result)
+    _not_run(console, result)
+    _traits(console, result)
+    _next(console, result)
+    return "\n".join(text.rstrip() for text in out.getvalue().splitlines()) + "\n"
+
+
+def _heading(console: Console, target: TargetResult) -> None:
+    parts = [words.line(target.target), f"{target.framework} {target.version}".strip(), str(target.contract.get("pattern", ""))]
+    console.print(Text("  ".join(p for p in parts if p)), Text(f"{target.timing.wall_s:.0f} s, {target.coins:,} coins"))
+
+
+def _matrix(result: Result) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("")
+    for name in words.FAMILIES:
+        table.add_column(name, no_wrap=True)
+    for target in result.targets:
+        cells = []
+        for name in words.FAMILIES:
+            verdict = words.cell(target, name)
+            if not verdict and target.error is not None:
+                verdict = "error"
+            cells.append(Text(f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}".strip(), style=_STYLES.get(verdict, "")))
+        table.add_row(Text(words.line(target.target, 60)), *cells)
+    return table
+
+
+def _field(console: Console, name: str, text: str, width: int) -> None:
+    body = textwrap.wrap(words.clean(text), max(30, width - 14)) or [""]
+    console.print(Text(f"  {name:<11} {body[0]}"))
+    for more in body[1:]:
+        console.print(Text(" " * 14 + more))
+
+
+def _failures(console: Console, result: Result, width: int) -> None:
+    from dropcheck.checks import CHECKS
+
+    claims = {c.name: c.claim for c in CHECKS}
+    for group in words.groups(result.targets, ("fail", "inconclusive", "error")):
+        _group(console, group, claims.get(group.check, ""), len(result.targets) > 1, width)
+
+
+def _group(console: Console, group: Group, claim: str, many: bool, width: int) -> None:
+    lead = group.lead
+    head = Text(f"{words.GLYPHS[group.verdict]} {group.check}", style=_STYLES[group.verdict])
+    head.append(f"   {words.line(lead.case)}", style="default")
+    console.print(head)
+    if many:
+        _field(console, "in", words.some(group.targets, 12), width)
+    _field(console, "claim", claim, width)
+    _field(console, "observed", lead.message, width)
+    if lead.estimate is not None:
+        text = f"{words.number(lead.estimate)} {lead.unit}, expected {words.number(lead.expected)}"
+        interval = lead.fail_interval
+        if interval is not None:
+            text += f"; interval {words.number(interval[0])} to {words.number(interval[1])}"
+        _field(console, "estimate", text, width)
+    if lead.coins:
+        _field(console, "evidence", f"{words.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; "), width)
+    if group.verdict == "inconclusive" and lead.resolution is not None:
+        _field(console, "resolution", f"{words.number(lead.resolution)} is coarser than this profile accepts", width)
+    for statistic in lead.statistics:
+        text = f"{words.number(statistic.value)}"
+        if statistic.degrees is not None:
+            text += f" with {statistic.degrees} degrees of freedom"
+        if statistic.p_value is not None:
+            text += f", p = {statistic.p_value:.3g}"
+        _field(console, "beside it", f"{statistic.name}: {text}", width)
+    if lead.picture is not None:
+        _field(console, "picture", lead.picture.caption, width)
+        labels = lead.picture.labels or [""] * len(lead.picture.rows)
+        for label, row in zip(labels, lead.picture.rows, strict=False):
+            console.print(Text(f"              {words.line(label, 20):<16} {words.line(row)}"), overflow="ellipsis", no_wrap=True)
+    if len(group.cases) > 1:
+        _field(console, "also in", f"{words.some(group.cases[:1] and [c for c in group.cases if c != lead.case])}", width)
+    if lead.cause:
+        _field(console, "likely", lead.cause, width)
+    console.print(Text(f"  {'again':<11} {words.line(lead.replay, 1000)}"), soft_wrap=True)
+    console.print()
+
+
+def _errors(console: Console, result: Result) -> None:
+    for target in result.targets:
+        if target.error is None:
+            continue
+        if len(result.targets) > 1 or target.findings:
+            console.print(Text(f"! {words.line(target.target)}: {words.line(target.error, 1000)}", style=_STYLES["error"]))
+        for text in (target.details or "").splitlines()[-12:]:
+            console.print(Text("    " + words.line(text)), soft_wrap=True)
+        console.print()
+
+
+def _passes(console: Console, result: Result) -> None:
+    for target in result.targets:
+        for one in target.findings:
+            if one.verdict == "pass":
+                console.print(Text(f"{words.GLYPHS['pass']} {one.check}  {words.line(one.case)}  {words.line(one.message)}"))
+    console.print()
+
+
+def _worth(console: Console, result: Result) -> None:
+    passed = sum(f.verdict == "pass" for t in result.targets for f in t.findings)
+    if not passed:
+        return
+    cases = {(t.target, f.case) for t in result.targets for f in t.findings if f.verdict == "pass"}
+    console.print(
+        Text(
+            f"{words.count(passed, 'finding')} in {words.count(len(cases), 'case')} hold. In the cases that ran, each of these "
+            "would have been caught with probability .999999:"
+        )
+    )
+    for text in words.worth(result.targets):
+        console.print(Text("  " + text), soft_wrap=True)
+    tests = len(result.targets)
+    console.print(
+        Text(f"This run accuses a correct layer with probability below {tests} x 10^-6 (family-wise, {words.count(tests, 'target')}).")
+    )
+    console.print()
+
+
+def _not_run(console: Console, result: Result) -> None:
+    left = words.groups(result.targets, ("skipped",))
+    if not left:
+        return
+    console.print(Text("Not judged:"))
+    for group in left[:14]:
+        where = f" ({words.some(group.targets, 3)})" if len(result.targets) > 1 else ""
+        console.print(Text(f"  {group.check}: {words.line(group.lead.message, 220)}{where}"), soft_wrap=True)
+    if len(left) > 14:
+        console.print(Text(f"  and {len(left) - 14} more reasons (in the result file and the page)"))
+    console.print()
+
+
+def _traits(console: Console, result: Result) -> None:
+    shown = []
+    for target in result.targets:
+        for name, value in target.traits.items():
+            if isinstance(value, dict) and name == "scale rounding":
+                value = {k: f"{v['class']}, {v['in_units']:+.2f} u" for k, v in value.items() if k.endswith(("=0.1", "=0.15"))}
+            if isinstance(value, dict):
+                same: dict[str, list[str]] = {}
+                for key, item in value.items():
+                    same.setdefault(str(item), []).append(str(key))
+                value = "; ".join(f"{', '.join(k)}: {v}" for v, k in same.items())
+            shown.append((target.target, name, str(value)))
+    if not shown or len(result.targets) > 3:
+        return
+    console.print(Text("Traits (reported, not judged):"))
+    for owner, name, value in shown:
+        prefix = f"{words.line(owner)}  " if len(result.targets) > 1 else ""
+        console.print(Text(f"  {prefix}{words.line(name)}: {words.line(value, 300)}"), soft_wrap=True)
+    console.print()
+
+
+def _next(console: Console, result: Result) -> None:
+    failed = words.groups(result.targets, ("fail",))
+    if failed:
+        console.print(Text(f"Explain a claim: dropcheck explain {failed[0].check}"))
+    if result.profile == "quick" and result.targets:
+        names = " ".join(words.line(t.target) for t in result.targets[:1])
+        console.print(Text(f"Finer: dropcheck audit {names} --profile standard"))

@@ -1,0 +1,174 @@
+"""What all reports share: the sentence with the answer, the matrix, grouped findings, and what a pass is worth."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
+
+FAMILIES = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
+WORDS: dict[str, str] = {
+    "pass": "pass",
+    "fail": "FAIL",
+    "inconclusive": "unsure",
+    "error": "error",
+    "skipped": "-",
+    "waived": "waived",
+    "": "",
+}
+GLYPHS: dict[str, str] = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!", "skipped": "·", "waived": "w", "": ""}
+
+
+def clean(text: str, most: int = 2000) -> str:
+    """Text with control and direction-changing characters made visible, cut at ``most`` characters."""
+    shown = "".join(
+        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs") else f"\\u{ord(c):04x}" for c in text
+    )
+    return shown if len(shown) <= most else shown[:most] + f"… ({len(shown)} characters)"
+
+
+def line(text: str, most: int = 400) -> str:
+    """``clean`` on one line."""
+    return clean(text.replace("\n", " ⏎ "), most)
+
+
+def family(check: str) -> str:
+    """The part of a check's name before the dot."""
+    return check.split(".", 1)[0]
+
+
+def cell(target: TargetResult, name: str) -> Verdict | str:
+    """Verdict of one family of one target; an empty text where nothing of it ran."""
+    verdicts = [f.verdict for f in target.findings if family(f.check) == name]
+    return overall(verdicts) if verdicts else ""
+
+
+def claims(target: TargetResult) -> tuple[int, int]:
+    """(broken claims, claims that were tested)."""
+    broken = {f.check for f in target.findings if f.verdict == "fail"}
+    tested = {f.check for f in target.findings if f.verdict in ("pass", "fail", "inconclusive", "waived")}
+    return len(broken), len(tested)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 claim``, ``2 claims``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def headline(result: Result) -> str:
+    """The answer in one sentence."""
+    if not result.targets:
+        return "Nothing was audited, so nothing is proven."
+    suffix = " The run was interrupted: what follows is what was finished." if result.interrupted else ""
+    if len(result.targets) == 1:
+        return _one(result.targets[0]) + suffix
+    good = [t for t in result.targets if t.verdict in ("pass", "waived")]
+    bad = [t for t in result.targets if t.verdict == "fail"]
+    rest = len(result.targets) - len(good) - len(bad)
+    text = f"{len(good)} of {len(result.targets)} implementations keep every promise that was tested"
+    if bad:
+        text += f"; {len(bad)} {'does' if len(bad) == 1 else 'do'} not"
+    if rest:
+        text += f"; for {rest} the evidence is missing or incomplete"
+    return text + "." + suffix
+
+
+def _one(target: TargetResult) -> str:
+    name = line(target.target)
+    broken, tested = claims(target)
+    if broken:
+        return f"{name} breaks {broken} of {count(tested, 'claim')}."
+    if target.error is not None:
+        return f"{name} could not be audited: {line(target.error)}"
+    if target.verdict == "inconclusive":
+        unsure = {f.check for f in target.findings if f.verdict == "inconclusive"}
+        return f"{name} is neither cleared nor accused: {count(len(unsure), 'claim')} of {tested} need more coins."
+    if target.verdict in ("pass", "waived"):
+        return f"{name} keeps all {count(tested, 'claim')} that were tested."
+    return f"{name}: no claim that was selected applies, so nothing is proven."
+
+
+@dataclass(frozen=True)
+class Group:
+    """Findings of one check and verdict that say the same of several cases (and targets)."""
+
+    check: str
+    verdict: Verdict
+    lead: Finding
+    cases: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+def strongest(findings: Iterable[Finding]) -> Finding:
+    """The finding with the most evidence; among equals the plainest case."""
+    return min(findings, key=lambda f: (f.log10_evidence if f.log10_evidence is not None else 0.0, len(f.case)))
+
+
+def groups(targets: Sequence[TargetResult], verdicts: Sequence[str] = ("fail", "error", "inconclusive")) -> list[Group]:
+    """What is not a pass, one group a check and verdict, failures first, across targets."""
+    found: dict[tuple[str, Verdict, str], list[tuple[str, Finding]]] = defaultdict(list)
+    for target in targets:
+        for one in target.findings:
+            if one.verdict in verdicts:
+                # what did not apply is grouped by its reason
+                key = one.message if one.verdict == "skipped" else ""
+                found[(one.check, one.verdict, key)].append((target.target, one))
+    made = [
+        Group(
+            check,
+            verdict,
+            strongest(f for _, f in members),
+            tuple(dict.fromkeys(f.case for _, f in members)),
+            tuple(dict.fromkeys(t for t, _ in members)),
+        )
+        for (check, verdict, _), members in found.items()
+    ]
+    order = {v: i for i, v in enumerate(verdicts)}
+    return sorted(made, key=lambda g: (order[g.verdict], FAMILIES.index(family(g.check)), g.check))
+
+
+def some(values: Sequence[str], most: int = 6) -> str:
+    """At most ``most`` of the values, and how many more there are."""
+    shown = ", ".join(line(v, 120) for v in values[:most])
+    return shown + (f", and {len(values) - most} more" if len(values) > most else "")
+
+
+def number(value: float | None) -> str:
+    """A number as a reader wants it."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    return f"{value:.4g}"
+
+
+def evidence(value: float | None) -> str:
+    """log10 evidence in words."""
+    if value is None:
+        return ""
+    if value <= -9999:
+        return "impossible under the contract"
+    if value > -2:
+        return "as expected under the contract"
+    return f"10^{value:.0f} under the contract"
+
+
+def worth(targets: Sequence[TargetResult]) -> list[str]:
+    """What a pass is worth: for every claim with a resolution, the finest and the coarsest that was reached."""
+    from dropcheck.checks import CHECKS
+
+    lines = []
+    for check in CHECKS:
+        values = [
+            f.resolution for t in targets for f in t.findings
+            if f.check == check.name and f.verdict == "pass" and f.resolution is not None
+        ]
+        if values and check.resolution_words:
+            scale, unit = (100, " points") if check.name.startswith("rate.") and "rate" in check.resolution_words else (1, "")
+            low, high = min(values) * scale, max(values) * scale
+            span = f"{low:.2g}{unit}" if high < 1.2 * low else f"{low:.2g} to {high:.2g}{unit}"
+            lines.append(f"{check.name}: {check.resolution_words} of {span}, by case")
+    return lines
