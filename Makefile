@@ -1,0 +1,30 @@
+# Two commands: `make audit` and `make test`. Both create .venv and install what they need.
+PYTHON ?= python3
+PROFILE ?= standard
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: audit test clean
+audit: $(VENV)/.audit
+	$(BIN)/dropcheck audit --profile $(PROFILE) --out reports/latest --complete-is-success
+
+test: $(VENV)/.test
+	$(BIN)/ruff check suite implementations tests
+	$(BIN)/ruff format --check suite implementations tests
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto -q
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.audit: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
+	touch $@ $(VENV)/.audit
+
+clean:
+	rm -rf $(VENV) reports/latest
