@@ -192,21 +192,31 @@ def plan(request: AuditRequest) -> list[TargetPlan]:
 def _prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
     """Targets and checks of a request; all bad input is refused here, before anything runs."""
     if request.profile not in PROFILES:
-        raise UsageError(f"there is no profile {request.profile!r}; expected quick, standard or deep{nearest(request.profile, PROFILES)}")
+        raise UsageError(
+            f"there is no profile {request.profile!r}; expected quick, standard or deep{nearest(request.profile, PROFILES)}"
+        )
     if request.device not in DEVICES:
-        raise UsageError(f"device {request.device!r} cannot be used; this release audits on cpu{nearest(request.device, DEVICES)}")
+        raise UsageError(
+            f"device {request.device!r} cannot be used; this release audits on cpu{nearest(request.device, DEVICES)}"
+        )
     if request.mode not in targets.MODES:
-        raise UsageError(f"mode {request.mode!r} cannot be used; this release audits in eager mode{nearest(request.mode, targets.MODES)}")
+        raise UsageError(
+            f"mode {request.mode!r} cannot be used; this release audits in eager mode{nearest(request.mode, targets.MODES)}"
+        )
     for dtype in request.dtypes:
         if dtype not in DTYPES:
-            raise UsageError(f"there is no dtype {dtype!r}; expected one of {', '.join(DTYPES)}{nearest(dtype, DTYPES)}")
+            raise UsageError(
+                f"there is no dtype {dtype!r}; expected one of {', '.join(DTYPES)}{nearest(dtype, DTYPES)}"
+            )
     for rate in request.rates:
         try:
             check_rate(rate)
         except ContractError as error:
             raise UsageError(str(error)) from error
     if request.resolution is not None and not 0 < request.resolution < 0.5:
-        raise UsageError(f"a resolution is a difference of rates in (0, 0.5), such as 0.005, not {request.resolution:g}")
+        raise UsageError(
+            f"a resolution is a difference of rates in (0, 0.5), such as 0.005, not {request.resolution:g}"
+        )
     if request.pattern is not None:
         try:
             Pattern.parse(request.pattern)
@@ -363,7 +373,9 @@ def _examine(run: _Run, session: Session, spare: Session | None) -> None:
             run.findings.extend(_replayable(run, f, None) for f in check.observe(check, bench, limits))
         except Refused as refused:
             run.findings.append(
-                _replayable(run, finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})"), None)
+                _replayable(
+                    run, finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})"), None
+                )
             )
         run.clock.judge_s += time.perf_counter() - started
     everything: list[Gathered] = []
@@ -384,7 +396,14 @@ def _examine(run: _Run, session: Session, spare: Session | None) -> None:
 
     words = next(c for c in CHECKS if c.name == "mask.distinct-calls")
     gather(
-        session, cases, contract, request.seed, run.target.name, run.clock, words.limits(request.profile).alpha, finished
+        session,
+        cases,
+        contract,
+        request.seed,
+        run.target.name,
+        run.clock,
+        words.limits(request.profile).alpha,
+        finished,
     )
     run.coins = flipped
     for check in run.checks:
@@ -401,9 +420,7 @@ def _cases(run: _Run, session: Session) -> list[Case]:
     marginal = next(c for c in CHECKS if c.name == "rate.marginal")
     wanted = Wanted(request.rates, request.dtypes, request.shapes, request.cases, request.resolution)
     profile: Profile = PROFILES[request.profile]
-    cases = plan_cases(
-        run.contract, run.info, profile, run.checks, marginal, request.seed, run.target.name, wanted
-    )
+    cases = plan_cases(run.contract, run.info, profile, run.checks, marginal, request.seed, run.target.name, wanted)
     if request.budget_s is not None:
         left = request.budget_s - (time.monotonic() - run.began)
         cost = _costs(run, session, cases)
@@ -441,11 +458,18 @@ def _first_refusal(run: _Run, bench: Bench) -> None:
     try:
         made = ask(bench.session, "make", rate=rate, dtype=bench.dtypes[0], seed=bench.seed, way=way)
     except Refused as refused:
-        raise TargetError(
-            f"the constructor refuses rate {rate:g}: {refused}", "\n".join(refused.lines)
-        ) from refused
+        raise TargetError(f"the constructor refuses rate {rate:g}: {refused}", "\n".join(refused.lines)) from refused
     try:
-        ask(bench.session, "apply", id=made["id"], x=x, dtype=bench.dtypes[0], layout="contiguous", training=True, record=False)
+        ask(
+            bench.session,
+            "apply",
+            id=made["id"],
+            x=x,
+            dtype=bench.dtypes[0],
+            layout="contiguous",
+            training=True,
+            record=False,
+        )
     except Refused as refused:
         raise TargetError(
             f"the layer raises when called on a {bench.dtypes[0]} input of shape {x.shape} ('{run.contract.pattern}'): {refused}",
@@ -463,7 +487,11 @@ def _judge_case(run: _Run, got: Gathered) -> None:
             shape = malformed["shape"]
             text = malformed["error"] or f"the output is {malformed['dtype']} {tuple(shape) if shape else ''}"
             run.findings.append(
-                _replayable(run, finding(check, got.case, "skipped", f"not interpretable: {text} (see form.shape-dtype)"), got.case)
+                _replayable(
+                    run,
+                    finding(check, got.case, "skipped", f"not interpretable: {text} (see form.shape-dtype)"),
+                    got.case,
+                )
             )
             continue
         limits = check.limits(request.profile, got.case, request.strict, request.resolution)
@@ -476,7 +504,9 @@ def _judge_case(run: _Run, got: Gathered) -> None:
         check = next(c for c in CHECKS if c.name == "form.input-untouched")
         if check in run.checks:
             run.findings.append(
-                _replayable(run, finding(check, got.case, "fail", "an input that was reused over calls has changed"), got.case)
+                _replayable(
+                    run, finding(check, got.case, "fail", "an input that was reused over calls has changed"), got.case
+                )
             )
 
 
@@ -513,7 +543,9 @@ def _beside(run: _Run, everything: Sequence[Gathered]) -> None:
     shown = run.traits.get("scale rounding", {})
     for key, trait in shown.items():
         dtype, _, rate = key.partition(" rate=")
-        some = [g for g in everything if g.case.dtype == dtype and f"{g.case.rate:g}" == rate and g.case.regime == "stream"]
+        some = [
+            g for g in everything if g.case.dtype == dtype and f"{g.case.rate:g}" == rate and g.case.regime == "stream"
+        ]
         coins = sum(g.tally.rows * g.tally.channels for g in some)
         if coins:
             measured = sum(g.tally.dropped for g in some) / coins
@@ -569,8 +601,12 @@ def _plan_target(run: _Run) -> TargetPlan:
     if exact:
         planned.append(PlannedCase("exact questions", exact, 0, 1.0, "exact"))
     return TargetPlan(
-        run.target.name, str(run.contract.pattern), planned, sum(seconds) + 1.0 + time.monotonic() - run.began,
-        None, sum(c.coins for c in cases),
+        run.target.name,
+        str(run.contract.pattern),
+        planned,
+        sum(seconds) + 1.0 + time.monotonic() - run.began,
+        None,
+        sum(c.coins for c in cases),
     )
 
 
@@ -587,4 +623,3 @@ def _resolution_words(case: Case, run: _Run) -> str:
         pairs = case.channels * (case.channels - 1) / 2
         words += f", pair correlation {association.correlation_resolution(case.row_count, case.rate, alpha / pairs, BETA):.2g}"
     return words
-

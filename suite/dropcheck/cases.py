@@ -102,7 +102,17 @@ def parse_case(text: str) -> Case:
         elif key == "way" and value:
             fields["way"] = value
         else:
-            known = [*DTYPES, *LAYOUTS, *REGIMES, "grad", "rate=.3", "calls=64", "batches=5,1,9", "way=global", "infer=8"]
+            known = [
+                *DTYPES,
+                *LAYOUTS,
+                *REGIMES,
+                "grad",
+                "rate=.3",
+                "calls=64",
+                "batches=5,1,9",
+                "way=global",
+                "infer=8",
+            ]
             raise UsageError(
                 f"case {text!r}: the word {word!r} is not understood; expected words such as "
                 f"'float32 rate=.3 257,64,4 calls=64' (rows,channels,shared){nearest(word, known)}"

@@ -86,7 +86,9 @@ def list_command(
 
 
 @app.command("explain")
-def explain_command(name: Annotated[str, typer.Argument(metavar="CHECK|TARGET", help="A check, a family or a target.")]) -> None:
+def explain_command(
+    name: Annotated[str, typer.Argument(metavar="CHECK|TARGET", help="A check, a family or a target.")],
+) -> None:
     """A check in plain words, or a target's promise and its mask as a picture."""
     from dropcheck.explain import explain
 
@@ -95,20 +97,28 @@ def explain_command(name: Annotated[str, typer.Argument(metavar="CHECK|TARGET", 
 
 @app.command("audit")
 def audit_command(
-    names: Annotated[Texts, typer.Argument(metavar="[TARGET]...", help="Registered names, module:attr or file.py:attr.")] = None,
+    names: Annotated[
+        Texts, typer.Argument(metavar="[TARGET]...", help="Registered names, module:attr or file.py:attr.")
+    ] = None,
     profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
     plan: Annotated[bool, typer.Option("--plan", help="Show cases, coins, time and resolution; run nothing.")] = False,
-    budget: Annotated[str | None, typer.Option(metavar="TIME", help="Coins that fit this time a target, such as 2m.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Coins that fit this time a target, such as 2m.")
+    ] = None,
     resolution: Annotated[float | None, typer.Option(help="Rate deviation that must be caught, such as .005.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Judge traits too.")] = False,
     case: Annotated[Texts, typer.Option("--case", metavar="CASE", help="Repeat one case.")] = None,
     select: Annotated[Texts, typer.Option("--select", metavar="CHECK", help="Checks or families.")] = None,
     ignore: Annotated[Texts, typer.Option("--ignore", metavar="CHECK", help="Checks or families to leave out.")] = None,
     rate: Annotated[Texts, typer.Option("--rate", metavar="RATE", help="Rates to ask for.")] = None,
-    dtype: Annotated[Texts, typer.Option("--dtype", metavar="DTYPE", help="float32, float64, float16, bfloat16.")] = None,
+    dtype: Annotated[
+        Texts, typer.Option("--dtype", metavar="DTYPE", help="float32, float64, float16, bfloat16.")
+    ] = None,
     device: Annotated[str, typer.Option(help="Where the layer runs.")] = "cpu",
     mode: Annotated[str, typer.Option(help="How the layer is run.")] = "eager",
-    shape: Annotated[Texts, typer.Option("--shape", metavar="SHAPE", help="Input shape in the pattern's axis order.")] = None,
+    shape: Annotated[
+        Texts, typer.Option("--shape", metavar="SHAPE", help="Input shape in the pattern's axis order.")
+    ] = None,
     pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
     seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
     jobs: Annotated[int, typer.Option(help="Targets at once; 0: as many as cores.")] = 0,
@@ -116,10 +126,16 @@ def audit_command(
     memory: Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")] = None,
     python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a report: index.html, result.json, report.txt.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write a report: index.html, result.json, report.txt.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every pass too.")] = False,
-    complete: Annotated[bool, typer.Option("--complete-is-success", help="Exit 0 whenever the audit ran to its end.")] = False,
+    complete: Annotated[
+        bool, typer.Option("--complete-is-success", help="Exit 0 whenever the audit ran to its end.")
+    ] = False,
 ) -> None:
     """Verify layers. No target: every implementation that can run here."""
     from dropcheck import auditing, results
@@ -133,8 +149,16 @@ def audit_command(
     if memory is not None and memory < 64:
         raise UsageError(f"--memory takes megabytes, at least 64, not {memory}")
     if resume and out is None and json_file is None:
-        raise UsageError("--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run")
-    journal = out / "journal.jsonl" if out is not None else json_file.with_name(json_file.name + ".journal") if json_file else None
+        raise UsageError(
+            "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
+        )
+    journal = (
+        out / "journal.jsonl"
+        if out is not None
+        else json_file.with_name(json_file.name + ".journal")
+        if json_file
+        else None
+    )
     request = auditing.AuditRequest(
         targets=tuple(names or ()),
         profile=profile,
@@ -192,7 +216,9 @@ def audit_command(
 @app.command("report")
 def report_command(
     files: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Stored results.")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write index.html, result.json and report.txt.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write index.html, result.json and report.txt.")
+    ] = None,
 ) -> None:
     """One report from stored results."""
     from dropcheck import results

@@ -45,7 +45,7 @@ def count(words: Words) -> NDArray[np.int64]:
     length = words.shape[-1]
     if length > _LANE_SUMS:
         parts = [count(words[..., i : i + _LANE_SUMS]) for i in range(0, length, _LANE_SUMS)]
-        return np.sum(parts, axis=0, dtype=np.int64)
+        return np.asarray(np.sum(parts, axis=0, dtype=np.int64))
     ones = np.bitwise_count(words)
     whole = length // 8 * 8
     if length < 64:
@@ -55,7 +55,7 @@ def count(words: Words) -> NDArray[np.int64]:
     total = np.zeros(lanes.shape, np.int64)
     for shift in (0, 16, 32, 48):
         total += ((lanes >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.int64)
-    return total + ones[..., whole:].sum(axis=-1, dtype=np.int64)
+    return np.asarray(total + ones[..., whole:].sum(axis=-1, dtype=np.int64))
 
 
 def lag_pairs(words: Words, lag: int) -> tuple[Words, Words]:

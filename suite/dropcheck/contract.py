@@ -93,7 +93,9 @@ class Pattern:
         """
         names = tuple(axes) if axes is not None else _default_axes(len(noise_shape))
         if len(names) != len(noise_shape):
-            raise ContractError(f"noise shape {tuple(noise_shape)} has {len(noise_shape)} entries, the axes {len(names)}")
+            raise ContractError(
+                f"noise shape {tuple(noise_shape)} has {len(noise_shape)} entries, the axes {len(names)}"
+            )
         if shape is not None:
             if len(shape) != len(noise_shape):
                 raise ContractError(
@@ -108,7 +110,9 @@ class Pattern:
                     )
         coins = tuple(name for name, entry in zip(names, noise_shape) if entry != 1)
         if not coins:
-            raise ContractError(f"noise shape {tuple(noise_shape)} has one coin for the whole tensor: nothing to compare")
+            raise ContractError(
+                f"noise shape {tuple(noise_shape)} has one coin for the whole tensor: nothing to compare"
+            )
         return cls(names, coins)
 
     def noise_shape(self, shape: Sequence[int]) -> Tuple[int, ...]:
@@ -224,7 +228,9 @@ class Contract:
     def __post_init__(self) -> None:
         if isinstance(self.scale, str) and self.scale not in ("inverted", "none"):
             near = difflib.get_close_matches(self.scale, ["inverted", "none"], 1, 0.0)
-            raise ContractError(f"scale is 'inverted', 'none' or a number, not {self.scale!r}; the nearest is {near[0]!r}")
+            raise ContractError(
+                f"scale is 'inverted', 'none' or a number, not {self.scale!r}; the nearest is {near[0]!r}"
+            )
         if self.grid is not None and not 0 < self.grid <= 0.5:
             raise ContractError(f"grid is the step of the rates that can be kept, in (0, 0.5], not {self.grid}")
         for rate in self.rates or ():

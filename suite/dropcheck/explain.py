@@ -20,7 +20,9 @@ def explain(word: str, width: int = 100) -> str:
     if word in FAMILIES:
         lines = [f"{word}: {sum(c.family == word for c in CHECKS)} checks", ""]
         lines += [f"  {c.name:<28} {c.claim}" for c in CHECKS if c.family == word]
-        return "\n".join([*lines, "", f"More: dropcheck explain {next(c.name for c in CHECKS if c.family == word)}", ""])
+        return "\n".join(
+            [*lines, "", f"More: dropcheck explain {next(c.name for c in CHECKS if c.family == word)}", ""]
+        )
     from dropcheck import targets
 
     try:
@@ -114,7 +116,13 @@ def _target(word: str, implementation: Implementation | None, width: int) -> str
         )
     if isinstance(contract, Contract):
         lines += ["", "It promises"]
-        scale = "x / (1 - rate)" if contract.scale == "inverted" else "x" if contract.scale == "none" else f"{contract.scale} x"
+        scale = (
+            "x / (1 - rate)"
+            if contract.scale == "inverted"
+            else "x"
+            if contract.scale == "none"
+            else f"{contract.scale} x"
+        )
         lines.append(f"  dropped values are {contract.dropped:g}, kept values are {scale}")
         lines.append(f"  seeds reach it by: {', '.join(contract.seeds) or 'nothing'}")
         if contract.grid:

@@ -82,7 +82,9 @@ def neighbouring_seeds(root: int, count: int) -> list[int]:
     return list(found)[:count]
 
 
-def _requests(cases: Sequence[Case], contract: Contract, root: int, target: str) -> Iterator[tuple[_Open, dict[str, Any], bool]]:
+def _requests(
+    cases: Sequence[Case], contract: Contract, root: int, target: str
+) -> Iterator[tuple[_Open, dict[str, Any], bool]]:
     """Requests of all cases in order: (state, request, last of its case)."""
     for number, case in enumerate(cases):
         seed = seed_of(root, target, case)
@@ -91,8 +93,11 @@ def _requests(cases: Sequence[Case], contract: Contract, root: int, target: str)
         identity = -1 - number
         if case.regime == "seeds":
             state.seeds = neighbouring_seeds(seed, max(1, case.calls // 2))
-            yield state, {"ask": "seeds", "id": identity, "seeds": state.seeds, "calls": 2, "fresh": True,
-                          "stream": stream}, True
+            yield (
+                state,
+                {"ask": "seeds", "id": identity, "seeds": state.seeds, "calls": 2, "fresh": True, "stream": stream},
+                True,
+            )
             yield state, {"ask": "forget", "id": identity}, False
             continue
         per_call = max(1, case.coins // max(1, case.calls))

@@ -11,7 +11,7 @@ import numpy as np
 
 from dropcheck.adapter import DTYPES
 from dropcheck.cases import Case, parse_case, seed_of
-from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, SHORT_CALL, SHORT_FACTOR
+from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, SHORT_CALL, SHORT_FACTOR, Check
 from dropcheck.contract import Contract
 
 LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)
@@ -61,8 +61,16 @@ def ladder_coins(rate: float, check: Check, profile: str, resolution: float | No
     return int(worst * 1.06) + 1
 
 
-def core(contract: Contract, heavy: bool, dtypes: Sequence[str], layouts: Sequence[str], gradients: bool, profile: Profile,
-         marginal: Check, resolution: float | None) -> list[Case]:
+def core(
+    contract: Contract,
+    heavy: bool,
+    dtypes: Sequence[str],
+    layouts: Sequence[str],
+    gradients: bool,
+    profile: Profile,
+    marginal: Check,
+    resolution: float | None,
+) -> list[Case]:
     """The fixed cases of a profile for one target. ``heavy``: its calls cost milliseconds, so they are larger and fewer."""
 
     def sized(dtype: str, rate: float, rows: int, channels: int, shared: int, least_rows: int = 0, **more: Any) -> Case:
@@ -136,8 +144,18 @@ def _more(case: Case) -> int:
     return min(case.calls * case.rows, 20_000)
 
 
-def drawn(contract: Contract, heavy: bool, dtypes: Sequence[str], layouts: Sequence[str], gradients: bool, profile: Profile,
-          marginal: Check, root: int, target: str, resolution: float | None) -> list[Case]:
+def drawn(
+    contract: Contract,
+    heavy: bool,
+    dtypes: Sequence[str],
+    layouts: Sequence[str],
+    gradients: bool,
+    profile: Profile,
+    marginal: Check,
+    root: int,
+    target: str,
+    resolution: float | None,
+) -> list[Case]:
     """Cases from the root seed: shapes, rates with many digits, dtypes, layouts, gradients and batches nobody chose."""
     found: list[Case] = []
     for i in range(profile.drawn):
@@ -172,10 +190,23 @@ def drawn(contract: Contract, heavy: bool, dtypes: Sequence[str], layouts: Seque
                 channels *= factor
             elif contract.pattern.row_axes:
                 rows *= factor
-            calls = max(2, -(-ladder_coins(rate, marginal, profile.name, resolution, rows * channels) // (rows * channels)))
+            calls = max(
+                2, -(-ladder_coins(rate, marginal, profile.name, resolution, rows * channels) // (rows * channels))
+            )
             calls = min(calls, 4 * most)
         found.append(
-            Case(dtype, rate, rows, channels, shared, max(2, calls), layout=layout, grad=grad, batches=batches, drawn=True)
+            Case(
+                dtype,
+                rate,
+                rows,
+                channels,
+                shared,
+                max(2, calls),
+                layout=layout,
+                grad=grad,
+                batches=batches,
+                drawn=True,
+            )
         )
     return found
 
@@ -191,8 +222,16 @@ class Wanted:
     resolution: float | None = None
 
 
-def plan_cases(contract: Contract, info: dict[str, Any], profile: Profile, checks: Sequence[Check], marginal: Check,
-               root: int, target: str, wanted: Wanted) -> list[Case]:
+def plan_cases(
+    contract: Contract,
+    info: dict[str, Any],
+    profile: Profile,
+    checks: Sequence[Check],
+    marginal: Check,
+    root: int,
+    target: str,
+    wanted: Wanted,
+) -> list[Case]:
     """All coin cases of one target in the order in which they run, each wanted by at least one of ``checks``."""
     dtypes = [d for d in DTYPES if d in info["dtypes"] and (not wanted.dtypes or d in wanted.dtypes)]
     if wanted.cases:

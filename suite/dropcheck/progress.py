@@ -75,13 +75,17 @@ class Live:
         self.bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bars.stop()
 
     def __call__(self, event: Event) -> None:
         with self.lock:
             if event.target not in self.tasks:
-                self.tasks[event.target] = self.bars.add_task("", total=1.0, name=line(event.target, 40), left="", word="")
+                self.tasks[event.target] = self.bars.add_task(
+                    "", total=1.0, name=line(event.target, 40), left="", word=""
+                )
             left = f"{seconds(event.remaining_s)} left" if event.remaining_s and event.done < 1 else ""
             self.bars.update(self.tasks[event.target], completed=event.done, left=left, word=line(event.message, 40))
 

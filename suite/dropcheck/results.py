@@ -113,7 +113,7 @@ def overall(verdicts: list[Verdict]) -> Verdict:
     """One verdict for many: a failure outranks missing evidence, which outranks a pass; nothing measured is no pass."""
     for worst in ("fail", "error", "inconclusive"):
         if worst in verdicts:
-            return worst  # type: ignore[return-value]  # the loop's literals are verdicts
+            return worst
     if "pass" in verdicts:
         return "pass"
     return "waived" if "waived" in verdicts else "skipped"
@@ -184,7 +184,9 @@ def decode(data: bytes, name: str) -> Result:
         ) from error
     found = tree.get("schema") if isinstance(tree, dict) else None
     if found != SCHEMA:
-        raise ResultError(f"{name} has schema {found!r}, expected {SCHEMA!r}: it is not a result that this release reads")
+        raise ResultError(
+            f"{name} has schema {found!r}, expected {SCHEMA!r}: it is not a result that this release reads"
+        )
     try:
         return msgspec.convert(tree, Result)
     except msgspec.ValidationError as error:

@@ -84,7 +84,12 @@ def _sum(a: Any, b: Any) -> Any:
 
 
 def tally(
-    packed: bits.Bytes, channels: int, rows_per_call: int | None, classes: bits.Bytes | None = None, *, pairs: bool = True
+    packed: bits.Bytes,
+    channels: int,
+    rows_per_call: int | None,
+    classes: bits.Bytes | None = None,
+    *,
+    pairs: bool = True,
 ) -> Tally:
     """Count one chunk of coins.
 
@@ -95,7 +100,9 @@ def tally(
     rows = packed.shape[0]
     result.rows = rows
     words = packed.view(np.uint64) if packed.shape[1] % 8 == 0 and packed.flags.c_contiguous else packed
-    per_row = np.bitwise_count(words).sum(axis=1, dtype=np.int64) if words.shape[1] > 1 else np.bitwise_count(words)[:, 0]
+    per_row = (
+        np.bitwise_count(words).sum(axis=1, dtype=np.int64) if words.shape[1] > 1 else np.bitwise_count(words)[:, 0]
+    )
     result.histogram = np.bincount(per_row, minlength=channels + 1).astype(np.int64)
     result.dropped = int(per_row.sum())
     turned = bits.by_channel(packed, channels)
@@ -224,7 +231,7 @@ def hashes(packed: bits.Bytes, rows_per_word: int) -> NDArray[np.uint64]:
     total = row[: rows - rows_per_word + 1].copy()
     for i in range(1, rows_per_word):
         total = (total * np.uint64(0x9E3779B97F4A7C15)) ^ row[i : rows - rows_per_word + 1 + i]
-    return total
+    return np.asarray(total)
 
 
 def repeats(packed: bits.Bytes, rows_per_word: int, channels: int, call_of_row: NDArray[np.int64]) -> Repeats:

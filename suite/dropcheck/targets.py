@@ -123,7 +123,9 @@ def _split_word(text: str) -> tuple[str, str]:
 def _located(text: str, base: str, environment: tuple[tuple[str, str], ...]) -> Target:
     place, _, attr = base.rpartition(":")
     if not attr or not place:
-        raise UnknownTarget(f"target {text!r} needs both sides of the colon: path/to/file.py:attr or package.module:attr")
+        raise UnknownTarget(
+            f"target {text!r} needs both sides of the colon: path/to/file.py:attr or package.module:attr"
+        )
     if place.endswith(".py"):
         path = Path(place)
         if not path.is_file():
@@ -153,7 +155,8 @@ def _variants(name: str, implementation: Implementation) -> list[tuple[str, str]
 
 def _missing(implementation: Implementation, backend: str) -> str:
     """The first module that is needed and not installed; an empty text if none is."""
-    for module in (*implementation.requires, *((backend,) if backend else ())):
+    needed: tuple[str, ...] = (*implementation.requires, *((backend,) if backend else ()))
+    for module in needed:
         try:
             if find_spec(module) is None:
                 return module
@@ -178,7 +181,9 @@ def available(zoo: bool = False) -> list[Listing]:
             implementation = entry.implementation
             missing = _missing(implementation, backend)
             contract = implementation.contract
-            pattern = str(contract.pattern) if contract is not None and not isinstance(contract, str) else str(contract or "")
+            pattern = (
+                str(contract.pattern) if contract is not None and not isinstance(contract, str) else str(contract or "")
+            )
             if not pattern:
                 pattern = "n l c -> n c" if implementation.framework == "keras" else "n c l -> n c"
             rows.append(

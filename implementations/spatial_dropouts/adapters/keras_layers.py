@@ -11,6 +11,7 @@ from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
 import keras
 import numpy as np
+
 from dropcheck.adapter import Implementation, Unsupported, unchanged
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters.numpy_functions import arranged
@@ -191,7 +192,7 @@ class KerasLayers:
         if self.backend == "tensorflow" and on:
             import tensorflow as tf
 
-            return tf.GradientTape(persistent=False)  # type: ignore[no-any-return]
+            return tf.GradientTape(persistent=False)
         return unchanged()
 
     def track(self, x: Any) -> Any:

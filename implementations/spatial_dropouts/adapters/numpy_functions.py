@@ -6,6 +6,7 @@ import contextlib
 from typing import Any, ContextManager, Iterator, Optional, Tuple
 
 import numpy as np
+
 from dropcheck.adapter import Implementation, Unsupported, unchanged
 from dropcheck.contract import Pattern
 

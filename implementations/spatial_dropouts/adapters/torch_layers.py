@@ -8,6 +8,7 @@ from typing import Any, ContextManager, Iterator, Optional, Tuple
 
 import numpy as np
 import torch
+
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern
 
@@ -135,7 +136,7 @@ class TorchLayers(TorchTensors):
         layer.train()
         if way == "constructor":
             # kept for reseeding, which then means a new layer
-            layer._dropcheck_made = (rate, dtype)  # type: ignore[assignment]
+            layer._dropcheck_made = (rate, dtype)
         return layer
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Tuple
 
 import numpy as np
+
 from spatial_dropouts.broken.base import Layer, coins, dropped
 
 # --- which elements share a coin -----------------------------------------------------------------------------------
@@ -187,7 +188,9 @@ class LanesLean(Layer):
         c = m.shape[1]
         for start in range(16, c, 32):
             part = m[:, start : min(start + 16, c)]
-            m[:, start : start + part.shape[1]] = _leaning(rng, self.rate, part, m[:, start - 16 : start - 16 + part.shape[1]], 0.1)
+            m[:, start : start + part.shape[1]] = _leaning(
+                rng, self.rate, part, m[:, start - 16 : start - 16 + part.shape[1]], 0.1
+            )
         return m
 
 

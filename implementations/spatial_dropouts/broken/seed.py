@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from spatial_dropouts.broken.base import Layer, coins
 
 _GLOBAL = np.random.default_rng()  # on purpose: not seeded by anybody

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Tuple
 
 import torch
+
 from spatial_dropouts.broken.base import valid
 
 
@@ -54,7 +55,7 @@ class _Backward(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, g: torch.Tensor) -> Tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g: torch.Tensor) -> Tuple[Any, ...]:
         x, mask, y = ctx.saved_tensors
         rate, kind = ctx.rate, ctx.kind
         if kind == "other coins":
@@ -83,7 +84,7 @@ def _with_backward(kind: str, words: str) -> Any:
     """A layer class whose backward pass is the named one."""
 
     def drop(self: Layer, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = _Backward.apply(x, mask, self.rate, kind)  # type: ignore[no-untyped-call]
+        result: torch.Tensor = _Backward.apply(x, mask, self.rate, kind)
         return result
 
     return type("".join(w.title() for w in kind.split()), (Layer,), {"drop": drop, "__doc__": words})
@@ -146,7 +147,7 @@ class GradientFreezes(Layer):
     def mask(self, x: torch.Tensor) -> torch.Tensor:
         if not x.requires_grad:
             return super().mask(x)
-        return self.kept.setdefault(tuple(x.shape), super().mask(x))  # type: ignore[no-any-return]
+        return self.kept.setdefault(tuple(x.shape), super().mask(x))
 
 
 class GradientTearsChannels(Layer):

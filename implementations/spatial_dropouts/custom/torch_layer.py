@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Tuple
 
 import torch
+
 from dropcheck.contract import Pattern
 
 
@@ -18,7 +19,7 @@ class _Select(torch.autograd.Function):
         return _Select.scaled(x, dropped, keep)
 
     @staticmethod
-    def backward(ctx: Any, cotangent: torch.Tensor) -> Tuple[torch.Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, cotangent: torch.Tensor) -> Tuple[torch.Tensor, None, None]:
         (dropped,) = ctx.saved_tensors
         return _Select.scaled(cotangent, dropped, ctx.keep), None, None
 
@@ -52,7 +53,7 @@ class SpatialDropout(torch.nn.Module):
         # drawn in float64 whatever the dtype of x: a bfloat16 uniform turns rate .3 into .3047
         dropped = torch.rand(shape, dtype=torch.float64, device=x.device) < self.rate
         keep = 1.0 - self.rate if self.rate < 1 else 1.0  # at rate 1 everything is dropped and nothing is divided
-        result: torch.Tensor = _Select.apply(x, dropped, keep)  # type: ignore[no-untyped-call]
+        result: torch.Tensor = _Select.apply(x, dropped, keep)
         return result
 
     def extra_repr(self) -> str:

@@ -12,7 +12,9 @@ _TORCH = "spatial_dropouts.unusual.torch_layers:"
 
 
 def _np(attr: str, summary: str, contract: Any = None, **more: Any) -> Implementation:
-    return Implementation(make=_PLACE + attr, framework="numpy", contract=contract, default=False, summary=summary, **more)
+    return Implementation(
+        make=_PLACE + attr, framework="numpy", contract=contract, default=False, summary=summary, **more
+    )
 
 
 def _pt(attr: str, summary: str, **more: Any) -> Implementation:
@@ -39,7 +41,11 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.grid": _np("grid", "rates rounded to 1/256, as declared", _contract("n c l -> n c", grid=1 / 256)),
     "unusual.unscaled": _np("unscaled", "does not scale, as declared", _contract("n c l -> n c", scale="none")),
     "unusual.constant": _np("constant", "drops to -1.5, as declared", _contract("n c l -> n c", dropped=-1.5)),
-    "unusual.own-generator": _pt("OwnGenerator", "a generator of its own, seeded by the constructor", framework="torch", seed_argument="seed"),
-    "unusual.multiplies-bernoulli": _pt("MultipliesBernoulli", "a float mask multiplied, factor first", framework="torch"),
+    "unusual.own-generator": _pt(
+        "OwnGenerator", "a generator of its own, seeded by the constructor", framework="torch", seed_argument="seed"
+    ),
+    "unusual.multiplies-bernoulli": _pt(
+        "MultipliesBernoulli", "a float mask multiplied, factor first", framework="torch"
+    ),
     "unusual.torch-function": _pt("function", "a plain function on tensors", framework="torch-function"),
 }

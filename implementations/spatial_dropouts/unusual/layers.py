@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from spatial_dropouts.broken.base import Layer, coins, dropped, scaled, valid
 
 

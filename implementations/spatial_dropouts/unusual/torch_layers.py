@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 import torch
+
 from spatial_dropouts.broken.base import valid
 
 

@@ -37,7 +37,9 @@ def matching(prefixes: Iterable[str]) -> list[Check]:
     """Checks whose name is one of these, or whose family is. Raises UnknownName with the nearest valid name."""
     found: list[Check] = []
     for prefix in prefixes:
-        some = [c for c in CHECKS if c.name == prefix or c.family == prefix or c.name.startswith(prefix.rstrip("*") + ".")]
+        some = [
+            c for c in CHECKS if c.name == prefix or c.family == prefix or c.name.startswith(prefix.rstrip("*") + ".")
+        ]
         if not some and prefix.endswith("*"):
             some = [c for c in CHECKS if c.name.startswith(prefix.rstrip("*"))]
         if not some:

@@ -93,7 +93,9 @@ class Check:
         """The part of the name before the dot."""
         return self.name.split(".", 1)[0]
 
-    def limits(self, profile: str, case: Case | None = None, strict: bool = False, resolution: float | None = None) -> Limits:
+    def limits(
+        self, profile: str, case: Case | None = None, strict: bool = False, resolution: float | None = None
+    ) -> Limits:
         """The fixed share of one case, whatever else runs beside it."""
         coarsest = self.coarsest.get(profile)
         if coarsest is not None and resolution is not None and self.name.startswith("rate."):

@@ -49,7 +49,12 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         logs = association.association_many(np.full(len(both), n), a, b, both)
         i = int(np.argmin(logs))
         if logs[i] < worst[0]:
-            worst = (float(logs[i]), i, stride, association.correlation(_one(n), a[i : i + 1], b[i : i + 1], both[i : i + 1]))
+            worst = (
+                float(logs[i]),
+                i,
+                stride,
+                association.correlation(_one(n), a[i : i + 1], b[i : i + 1], both[i : i + 1]),
+            )
         # disjoint pairs of one stride, pooled: small correlations shared by all pairs at this distance
         chosen = np.flatnonzero((np.arange(len(both)) // stride) % 2 == 0)
         ns = np.full(len(chosen), n)
@@ -81,8 +86,11 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         )
         return finding(check, case, "fail", what, picture=_sample(got), **numbers)
     return finding(
-        check, case, settle(False, resolution, limits.coarsest),
-        f"none of {tests} pairs of channels depends on the other; the largest correlation is {worst[3]:+.3f}", **numbers,
+        check,
+        case,
+        settle(False, resolution, limits.coarsest),
+        f"none of {tests} pairs of channels depends on the other; the largest correlation is {worst[3]:+.3f}",
+        **numbers,
     )
 
 
@@ -95,7 +103,10 @@ def _sample(got: Gathered) -> Any:
         return None
     rows = draw_matrix(got.sample, got.tally.channels)
     return picture(
-        "rows: samples in order, across: channels; # kept, . dropped", "channel", rows, [f"row {i}" for i in range(len(rows))]
+        "rows: samples in order, across: channels; # kept, . dropped",
+        "channel",
+        rows,
+        [f"row {i}" for i in range(len(rows))],
     )
 
 
@@ -134,11 +145,17 @@ def _lagged(
     )
     if failed:
         return finding(
-            check, got.case, "fail", f"{unit} {where} apart have correlation {rho:+.4f} (expected 0)",
-            picture=_sample(got), **numbers,
+            check,
+            got.case,
+            "fail",
+            f"{unit} {where} apart have correlation {rho:+.4f} (expected 0)",
+            picture=_sample(got),
+            **numbers,
         )
     return finding(
-        check, got.case, settle(False, resolution, limits.coarsest),
+        check,
+        got.case,
+        settle(False, resolution, limits.coarsest),
         f"{unit} are independent at {len(lags)} lags; the largest correlation is {max(estimates.values(), key=abs):+.4f}",
         **numbers,
     )
@@ -200,14 +217,20 @@ def _count(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         if law < min(low, high):
             how = "not distributed"
         return finding(
-            check, case, "fail",
+            check,
+            case,
+            "fail",
             f"dropped channels per row are {how}: variance {ratio:.3f} times that of independent coins "
             f"(mean correlation {mean_correlation:+.4f})",
-            picture=_sample(got), **numbers,
+            picture=_sample(got),
+            **numbers,
         )
     return finding(
-        check, case, settle(False, resolution, limits.coarsest),
-        f"dropped channels per row vary {ratio:.4f} times as independent coins do", **numbers,
+        check,
+        case,
+        settle(False, resolution, limits.coarsest),
+        f"dropped channels per row vary {ratio:.4f} times as independent coins do",
+        **numbers,
     )
 
 
@@ -239,7 +262,9 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if tally.triples.size and {1, 2} <= set(tally.pairs):
         counts = _triple_patterns(tally)
         laws = goodness.product_laws(np.lib.stride_tricks.sliding_window_view(p, 3))
-        _collect(tests, "three adjacent channels", counts, laws * tally.pair_rows, list(range(len(counts))), tally.pair_rows)
+        _collect(
+            tests, "three adjacent channels", counts, laws * tally.pair_rows, list(range(len(counts))), tally.pair_rows
+        )
     if not tests:
         return None
     log, name, g, degrees, rows = min(tests)
@@ -263,13 +288,19 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         numbers["statistics"].append(pearson("Pearson chi-square of eight adjacent channels, pooled", *chi))
     if failed:
         return finding(
-            check, case, "fail",
+            check,
+            case,
+            "fail",
             f"the joint patterns of {name} do not follow the product of their rates (G = {g:.4g}, {degrees} degrees of freedom)",
-            picture=_sample(got), **numbers,
+            picture=_sample(got),
+            **numbers,
         )
     return finding(
-        check, case, settle(False, resolution, limits.coarsest),
-        f"{len(tests)} groups of three, four and eight channels follow the product law", **numbers,
+        check,
+        case,
+        settle(False, resolution, limits.coarsest),
+        f"{len(tests)} groups of three, four and eight channels follow the product law",
+        **numbers,
     )
 
 
@@ -314,16 +345,31 @@ def _values(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     result = _lagged(check, got, limits, lags, "values")
     if result is None or result.verdict != "fail":
         return result and finding(
-            check, got.case, result.verdict,
+            check,
+            got.case,
+            result.verdict,
             f"coins do not follow sign or magnitude of the input; the largest correlation is {result.estimate or 0:+.4f}",
-            estimate=result.estimate, expected=0.0, unit="correlation", coins=got.tally.rows * got.tally.channels,
-            resolution=result.resolution, log10_evidence=result.log10_evidence, tallies=result.tallies,
+            estimate=result.estimate,
+            expected=0.0,
+            unit="correlation",
+            coins=got.tally.rows * got.tally.channels,
+            resolution=result.resolution,
+            log10_evidence=result.log10_evidence,
+            tallies=result.tallies,
         )
     which = max(result.tallies["lags"].items(), key=lambda kv: abs(kv[1]))
     return finding(
-        check, got.case, "fail", f"coins depend on {which[0]}: correlation {which[1]:+.4f} (expected 0)",
-        estimate=which[1], expected=0.0, unit="correlation", coins=got.tally.rows * got.tally.channels,
-        resolution=result.resolution, log10_evidence=result.log10_evidence, tallies=result.tallies,
+        check,
+        got.case,
+        "fail",
+        f"coins depend on {which[0]}: correlation {which[1]:+.4f} (expected 0)",
+        estimate=which[1],
+        expected=0.0,
+        unit="correlation",
+        coins=got.tally.rows * got.tally.channels,
+        resolution=result.resolution,
+        log10_evidence=result.log10_evidence,
+        tallies=result.tallies,
     )
 
 

@@ -44,7 +44,9 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     coins += sizes[0] * sizes[1]
                     wrong = rounding.bits(raw, dtype) != rounding.bits(wanted, dtype)
                     changed += int(np.count_nonzero(wrong))
-                    leaks += int(np.count_nonzero(dropped(rounding.to_float64(raw, dtype), bench.contract.dropped, dtype)))
+                    leaks += int(
+                        np.count_nonzero(dropped(rounding.to_float64(raw, dtype), bench.contract.dropped, dtype))
+                    )
         except Refused as refused:
             found.append(finding(check, where, "fail", f"rate 0 is refused: {refused}", expected=0.0))
             continue
@@ -59,9 +61,17 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         )
         found.append(
             finding(
-                check, where, settle(changed > 0, resolution, limits.coarsest), message, estimate=leaks / coins,
-                expected=0.0, unit="share of coins that drop", coins=coins, resolution=resolution,
-                log10_evidence=-math.inf if changed else 0.0, tallies={"dropped": leaks, "changed": changed, "coins": coins},
+                check,
+                where,
+                settle(changed > 0, resolution, limits.coarsest),
+                message,
+                estimate=leaks / coins,
+                expected=0.0,
+                unit="share of coins that drop",
+                coins=coins,
+                resolution=resolution,
+                log10_evidence=-math.inf if changed else 0.0,
+                tallies={"dropped": leaks, "changed": changed, "coins": coins},
             )
         )
     return found
@@ -89,7 +99,9 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             # a layer that cannot be asked for rate 1 drops nothing wrongly; --strict wants the claim itself
             bench.traits.setdefault("rate 1", {})[dtype] = f"refused at the {refused.where}: {refused}"
             verdict = "fail" if limits.strict else "skipped"
-            where_refused = "the constructor refuses it" if refused.where == "construct" else "the first call refuses it"
+            where_refused = (
+                "the constructor refuses it" if refused.where == "construct" else "the first call refuses it"
+            )
             found.append(finding(check, where, verdict, f"rate 1: {where_refused} ({refused})"))  # type: ignore[arg-type]
             continue
         if not coins:
@@ -104,9 +116,17 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         )
         found.append(
             finding(
-                check, where, settle(bad > 0, resolution, limits.coarsest), message, estimate=min(1.0, kept / coins),
-                expected=0.0, unit="share of coins that are kept", coins=coins, resolution=resolution,
-                log10_evidence=-math.inf if bad else 0.0, tallies={"kept": kept, "nonfinite": infinite, "coins": coins},
+                check,
+                where,
+                settle(bad > 0, resolution, limits.coarsest),
+                message,
+                estimate=min(1.0, kept / coins),
+                expected=0.0,
+                unit="share of coins that are kept",
+                coins=coins,
+                resolution=resolution,
+                log10_evidence=-math.inf if bad else 0.0,
+                tallies={"kept": kept, "nonfinite": infinite, "coins": coins},
             )
         )
     return found
@@ -132,9 +152,14 @@ def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         share = float(np.mean(values == 0)) if values.size else 0.0
         found.append(
             finding(
-                check, where, "fail",
+                check,
+                where,
+                "fail",
                 f"rate {name} is no probability, yet it is obeyed: {share:.0%} of the elements are 0",
-                estimate=share, unit="share of elements that are 0", log10_evidence=-math.inf, coins=33 * 65,
+                estimate=share,
+                unit="share of elements that are 0",
+                log10_evidence=-math.inf,
+                coins=33 * 65,
             )
         )
     return found

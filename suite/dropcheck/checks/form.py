@@ -57,8 +57,13 @@ def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             if answer.shape != x.shape:
                 wrong.append(f"shape {x.shape} comes out as {answer.shape}")
             found.append(
-                finding(check, where, "fail" if wrong else "pass", "; ".join(wrong) or "shape and dtype survive",
-                        log10_evidence=-math.inf if wrong else 0.0)
+                finding(
+                    check,
+                    where,
+                    "fail" if wrong else "pass",
+                    "; ".join(wrong) or "shape and dtype survive",
+                    log10_evidence=-math.inf if wrong else 0.0,
+                )
             )
     return found
 
@@ -81,17 +86,30 @@ def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 found.append(finding(check, where, "pass", f"{layout} inputs are refused: {refused}"))
                 continue
             if answer.shape != x.shape or answer.dtype != dtype:
-                found.append(finding(check, where, "fail", f"the output is {answer.dtype} {answer.shape}, the input {dtype} {x.shape}"))
+                found.append(
+                    finding(
+                        check,
+                        where,
+                        "fail",
+                        f"the output is {answer.dtype} {answer.shape}, the input {dtype} {x.shape}",
+                    )
+                )
                 continue
             problem = next(
-                (p for i in range(2) if (p := _right(bench, bench.contract.pattern, x, answer.values(i), rate, dtype))), None
+                (p for i in range(2) if (p := _right(bench, bench.contract.pattern, x, answer.values(i), rate, dtype))),
+                None,
             )
             if problem is None and bench.contract.scale == "inverted" and not np.array_equal(quiet.values(), x):
                 problem = "inference permutes or changes the values"
             found.append(
-                finding(check, where, "fail" if problem else "pass",
-                        f"with a {layout} input, {problem}" if problem else f"{layout} inputs work",
-                        log10_evidence=-math.inf if problem else 0.0, coins=2 * 33 * 65)
+                finding(
+                    check,
+                    where,
+                    "fail" if problem else "pass",
+                    f"with a {layout} input, {problem}" if problem else f"{layout} inputs work",
+                    log10_evidence=-math.inf if problem else 0.0,
+                    coins=2 * 33 * 65,
+                )
             )
     return found
 
@@ -124,8 +142,14 @@ def _batch_change(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         except Refused as refused:
             problem = f"another batch size raises {refused}"
         found.append(
-            finding(check, where, "fail" if problem else "pass", problem or "batch sizes may change within one layer",
-                    log10_evidence=-math.inf if problem else 0.0, coins=sum(sizes) * 33)
+            finding(
+                check,
+                where,
+                "fail" if problem else "pass",
+                problem or "batch sizes may change within one layer",
+                log10_evidence=-math.inf if problem else 0.0,
+                coins=sum(sizes) * 33,
+            )
         )
     return found
 
@@ -148,9 +172,15 @@ def _empty(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 continue
             good = answer.shape == x.shape and answer.dtype == "float32"
             found.append(
-                finding(check, where, "pass" if good else "fail",
-                        f"an empty input ({name}) comes out as {answer.dtype} {answer.shape}, it was float32 {x.shape}"
-                        if not good else f"an empty input ({name}) works", log10_evidence=0.0 if good else -math.inf)
+                finding(
+                    check,
+                    where,
+                    "pass" if good else "fail",
+                    f"an empty input ({name}) comes out as {answer.dtype} {answer.shape}, it was float32 {x.shape}"
+                    if not good
+                    else f"an empty input ({name}) works",
+                    log10_evidence=0.0 if good else -math.inf,
+                )
             )
     return found
 
@@ -165,7 +195,9 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         try:
             answer = Layer(bench, rate).call(x, times=4)
         except Refused as refused:
-            found.append(finding(check, where, "fail", f"the contract declares '{pattern}', the layer refuses: {refused}"))
+            found.append(
+                finding(check, where, "fail", f"the contract declares '{pattern}', the layer refuses: {refused}")
+            )
             continue
         problem = None
         for i in range(4):
@@ -175,9 +207,13 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 problem = problem or _right(bench, pattern, x, answer.values(i), rate, answer.dtype)
                 problem = problem or _coarser(pattern, dropped(answer.values(i), bench.contract.dropped, answer.dtype))
         found.append(
-            finding(check, where, "fail" if problem else "pass",
-                    f"for '{pattern}', {problem}" if problem else f"rank {len(pattern.axes)} follows '{pattern}'",
-                    log10_evidence=-math.inf if problem else 0.0)
+            finding(
+                check,
+                where,
+                "fail" if problem else "pass",
+                f"for '{pattern}', {problem}" if problem else f"rank {len(pattern.axes)} follows '{pattern}'",
+                log10_evidence=-math.inf if problem else 0.0,
+            )
         )
     _other_ranks(bench, rate)
     return found or [skipped(check, "ranks", "the contract declares no other rank; what they do is a trait")]
@@ -216,9 +252,7 @@ def _other_ranks(bench: Bench, rate: float) -> None:
         if not any(g.any() for g in gone):
             traits[str(rank)] = "nothing dropped"
             continue
-        shared = [
-            axis for axis in range(rank) if all(bool((g.all(axis=axis) == g.any(axis=axis)).all()) for g in gone)
-        ]
+        shared = [axis for axis in range(rank) if all(bool((g.all(axis=axis) == g.any(axis=axis)).all()) for g in gone)]
         names = [f"axis {a}" for a in range(rank) if a not in shared]
         traits[str(rank)] = "one coin per (" + ", ".join(names) + ")" if names else "one coin for the whole tensor"
 
@@ -243,9 +277,13 @@ def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 if answer.same_object and training and 0 < rate < 1:
                     wrong.append("the output of a training call shares the input's memory")
                 found.append(
-                    finding(check, where, "fail" if wrong else "pass",
-                            "; ".join(wrong) or "input and earlier results stay as they were",
-                            log10_evidence=-math.inf if wrong else 0.0)
+                    finding(
+                        check,
+                        where,
+                        "fail" if wrong else "pass",
+                        "; ".join(wrong) or "input and earlier results stay as they were",
+                        log10_evidence=-math.inf if wrong else 0.0,
+                    )
                 )
     return found
 
@@ -276,7 +314,8 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         else:
             gone = dropped(coins, bench.contract.dropped, dtype).all(axis=1)
         leaks = {
-            name: int(np.count_nonzero(~np.isfinite(coins[gone & (bad == kind), 0]))) for name, kind in (("Inf", 1), ("NaN", 2))
+            name: int(np.count_nonzero(~np.isfinite(coins[gone & (bad == kind), 0])))
+            for name, kind in (("Inf", 1), ("NaN", 2))
         }
         seen = {name: int(np.count_nonzero(gone & (bad == kind))) for name, kind in (("Inf", 1), ("NaN", 2))}
         leaking = [f"{name} ({leaks[name]} of {seen[name]})" for name in leaks if leaks[name]]
@@ -284,13 +323,34 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             "leak: " + ", ".join(leaking) if leaking else "are dropped"
         )
         if leaking and (promised or limits.strict):
-            found.append(finding(check, where, "fail", f"in dropped channels these leak as NaN: {', '.join(leaking)}",
-                                 log10_evidence=-math.inf, tallies={"leaks": leaks, "dropped": seen}))
+            found.append(
+                finding(
+                    check,
+                    where,
+                    "fail",
+                    f"in dropped channels these leak as NaN: {', '.join(leaking)}",
+                    log10_evidence=-math.inf,
+                    tallies={"leaks": leaks, "dropped": seen},
+                )
+            )
         elif leaking:
-            found.append(skipped(check, where, f"a trait, as the contract promises nothing: in dropped channels {', '.join(leaking)} leak"))
+            found.append(
+                skipped(
+                    check,
+                    where,
+                    f"a trait, as the contract promises nothing: in dropped channels {', '.join(leaking)} leak",
+                )
+            )
         else:
-            found.append(finding(check, where, "pass", "Inf and NaN in dropped channels are dropped",
-                                 tallies={"leaks": leaks, "dropped": seen}))
+            found.append(
+                finding(
+                    check,
+                    where,
+                    "pass",
+                    "Inf and NaN in dropped channels are dropped",
+                    tallies={"leaks": leaks, "dropped": seen},
+                )
+            )
     return found
 
 

@@ -48,8 +48,11 @@ def _case(bench: Bench, dtype: str, rate: float, kind: str) -> dict[str, Any]:
     gone = dropped(coin_values, bench.contract.dropped, dtype)
     drops = (gone | ~reference).all(axis=1) & reference.any(axis=1)
     return {
-        "x": by_coin(pattern, x), "cotangent": by_coin(pattern, cotangent), "dropped": drops,
-        "gradient": by_coin(pattern, gradient), "dtype": kind_of,
+        "x": by_coin(pattern, x),
+        "cotangent": by_coin(pattern, cotangent),
+        "dropped": drops,
+        "gradient": by_coin(pattern, gradient),
+        "dtype": kind_of,
     }
 
 
@@ -80,10 +83,20 @@ def _mask_of(check: Check, where: str, got: dict[str, Any], rate: float, dtype: 
     leaking = int(np.count_nonzero((gradient != 0) & drops[:, None]))
     missing = int(np.count_nonzero((gradient == 0) & ~drops[:, None]))
     at_zero = int(np.count_nonzero((gradient == 0) & ~drops[:, None] & (got["x"] == 0)))
-    tallies = {"coins": coins, "dropped": int(drops.sum()), "leaking": leaking, "missing": missing, "missing_at_zero": at_zero}
+    tallies = {
+        "coins": coins,
+        "dropped": int(drops.sum()),
+        "leaking": leaking,
+        "missing": missing,
+        "missing_at_zero": at_zero,
+    }
     if not leaking and not missing:
         return finding(
-            check, where, "pass", f"the gradient is 0 for dropped coins and only there ({coins} coins)", coins=coins,
+            check,
+            where,
+            "pass",
+            f"the gradient is 0 for dropped coins and only there ({coins} coins)",
+            coins=coins,
             tallies=tallies,
         )
     parts = []
@@ -94,8 +107,18 @@ def _mask_of(check: Check, where: str, got: dict[str, Any], rate: float, dtype: 
             parts[-1] += ", all of them where the input is 0"
     if leaking:
         parts.append(f"it is not 0 at {leaking} positions of dropped coins")
-    return finding(check, where, "fail", " and ".join(parts), coins=coins, tallies=tallies, log10_evidence=-math.inf,
-                   estimate=float(missing + leaking), expected=0.0, unit="positions with a wrong gradient")
+    return finding(
+        check,
+        where,
+        "fail",
+        " and ".join(parts),
+        coins=coins,
+        tallies=tallies,
+        log10_evidence=-math.inf,
+        estimate=float(missing + leaking),
+        expected=0.0,
+        unit="positions with a wrong gradient",
+    )
 
 
 def _scale_of(check: Check, where: str, got: dict[str, Any], rate: float, dtype: str, bench: Bench) -> Finding:
@@ -114,14 +137,21 @@ def _scale_of(check: Check, where: str, got: dict[str, Any], rate: float, dtype:
     factor = bench.contract.scale_at(rate)
     ratio = float(np.median(gradient / cotangent))
     numbers: dict[str, Any] = dict(
-        estimate=ratio, expected=factor, unit="factor of the gradient", coins=int(kept.sum()),
+        estimate=ratio,
+        expected=factor,
+        unit="factor of the gradient",
+        coins=int(kept.sum()),
         tallies={"wrong": int(wrong.sum()), "positions": len(gradient)},
     )
     if wrong.any():
         return finding(
-            check, where, "fail",
+            check,
+            where,
+            "fail",
             f"{int(wrong.sum())} of {len(gradient)} gradients are not the cotangent times {factor:.6g}; the median factor "
-            f"is {ratio:.6g}", log10_evidence=-math.inf, **numbers,
+            f"is {ratio:.6g}",
+            log10_evidence=-math.inf,
+            **numbers,
         )
     return finding(check, where, "pass", f"gradients of kept coins are the cotangent times {factor:.6g}", **numbers)
 
@@ -146,7 +176,7 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             where = f"{dtype} rate={rate:g} grad"
             x, cotangent = probe(pattern, dtype, 33, 65, 3, seed=41), probe(pattern, dtype, 33, 65, 3, seed=43)
             try:
-                _, gradient, kind = Layer(bench, rate, dtype).gradient(x, cotangent)
+                _, gradient, _ = Layer(bench, rate, dtype).gradient(x, cotangent)
             except Refused as refused:
                 verdict = "fail" if limits.strict and refused.where != "unsupported" else "skipped"
                 found.append(finding(check, where, verdict, f"rate {rate:g} is refused: {refused}"))  # type: ignore[arg-type]
@@ -156,15 +186,21 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             factor = bench.contract.scale_at(rate) if rate == 0 else 0.0
             wanted = cotangent * factor
             if gradient.shape == wanted.shape and np.array_equal(gradient, wanted):
-                found.append(finding(check, where, "pass", f"the gradient at rate {rate:g} is finite and right", coins=33 * 65))
+                found.append(
+                    finding(check, where, "pass", f"the gradient at rate {rate:g} is finite and right", coins=33 * 65)
+                )
                 continue
             infinite = int(np.count_nonzero(~np.isfinite(gradient)))
             wrong = int(np.count_nonzero(gradient != wanted)) if gradient.shape == wanted.shape else gradient.size
             found.append(
                 finding(
-                    check, where, "fail",
+                    check,
+                    where,
+                    "fail",
                     f"at rate {rate:g}, {wrong} of {gradient.size} gradients are wrong, {infinite} of them not finite",
-                    log10_evidence=-math.inf, tallies={"wrong": wrong, "nonfinite": infinite}, coins=33 * 65,
+                    log10_evidence=-math.inf,
+                    tallies={"wrong": wrong, "nonfinite": infinite},
+                    coins=33 * 65,
                 )
             )
     return found

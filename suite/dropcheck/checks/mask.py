@@ -160,7 +160,10 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
         )
     if not enough:
         return finding(
-            check, case, "inconclusive", f"{tally.pair_rows} rows at rate {p:.3g} are too few to tell copies from chance",
+            check,
+            case,
+            "inconclusive",
+            f"{tally.pair_rows} rows at rate {p:.3g} are too few to tell copies from chance",
             **numbers,
         )
     return finding(
@@ -195,20 +198,27 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
             check, case, "pass", f"none of {found.words} words of {found.length} coins occurs twice", **numbers
         )
     calls = got.call_of_row
-    chosen = [
-        (a, b) for a, b in found.places if (calls[a] == calls[b]) == (kind == "samples")
-    ] or found.places
+    chosen = [(a, b) for a, b in found.places if (calls[a] == calls[b]) == (kind == "samples")] or found.places
     one, two = chosen[0]
     starts = {int(calls[r]): int(np.argmax(calls == calls[r])) for r in (one, two)}
     where = [f"row {r - starts[int(calls[r])]} of call {int(calls[r])}" for r in (one, two)]
     shown = None
     if got.sample is not None:
-        rows = draw_matrix(got.sample, tally.channels, 2, 48, one)[:2] + draw_matrix(got.sample, tally.channels, 2, 48, two)[:2]
-        labels = [f"call {int(calls[min(r, len(calls) - 1)])} row {r}" for r in (one, one + 1, two, two + 1)][: len(rows)]
+        rows = (
+            draw_matrix(got.sample, tally.channels, 2, 48, one)[:2]
+            + draw_matrix(got.sample, tally.channels, 2, 48, two)[:2]
+        )
+        labels = [f"call {int(calls[min(r, len(calls) - 1)])} row {r}" for r in (one, one + 1, two, two + 1)][
+            : len(rows)
+        ]
         shown = picture("rows of the stream of coins, across: channels; # kept, . dropped", "channel", rows, labels)
     return finding(
-        check, case, "fail", f"{where[1]} repeats the coins of {where[0]}; {count} such repeats in {found.words} rows",
-        picture=shown, **numbers,
+        check,
+        case,
+        "fail",
+        f"{where[1]} repeats the coins of {where[0]}; {count} such repeats in {found.words} rows",
+        picture=shown,
+        **numbers,
     )
 
 

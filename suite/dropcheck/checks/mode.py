@@ -56,7 +56,7 @@ def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return found
 
 
-def _factor(x: np.ndarray, y: np.ndarray) -> float:  # type: ignore[type-arg]
+def _factor(x: np.ndarray, y: np.ndarray) -> float:
     kept = (y != 0) & np.isfinite(y)
     return float(np.median(y[kept] / x[kept])) if kept.any() else math.nan
 
@@ -85,8 +85,11 @@ def _spends_nothing(check: Check, bench: Bench) -> list[Finding]:
         return [finding(check, "spends no randomness", "pass", "inference between training calls changes no coin")]
     return [
         finding(
-            check, "spends no randomness", "fail",
-            "the coins of the second training call differ when an inference call comes before it", log10_evidence=-math.inf,
+            check,
+            "spends no randomness",
+            "fail",
+            "the coins of the second training call differ when an inference call comes before it",
+            log10_evidence=-math.inf,
         )
     ]
 
@@ -111,15 +114,28 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         elif min(shares[1:]) == 0:
             found.append(
                 finding(
-                    check, where, "fail",
+                    check,
+                    where,
+                    "fail",
                     f"after inference, training drops nothing any more ({shares[0]:.0%} of the elements before)",
-                    estimate=min(shares), expected=rate, unit="share of elements dropped", log10_evidence=-math.inf,
+                    estimate=min(shares),
+                    expected=rate,
+                    unit="share of elements dropped",
+                    log10_evidence=-math.inf,
                 )
             )
         else:
             found.append(
-                finding(check, where, "pass", "training drops again after inference", estimate=shares[-1], expected=rate,
-                        unit="share of elements dropped", coins=3 * 33 * 65)
+                finding(
+                    check,
+                    where,
+                    "pass",
+                    "training drops again after inference",
+                    estimate=shares[-1],
+                    expected=rate,
+                    unit="share of elements dropped",
+                    coins=3 * 33 * 65,
+                )
             )
     return found
 

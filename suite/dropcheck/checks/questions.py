@@ -35,13 +35,15 @@ class Answer:
 class Layer:
     """One layer of the target, made for one rate and dtype, that can be asked."""
 
-    def __init__(self, bench: Bench, rate: float, dtype: str = "float32", seed: int | None = None, way: str = "") -> None:
+    def __init__(
+        self, bench: Bench, rate: float, dtype: str = "float32", seed: int | None = None, way: str = ""
+    ) -> None:
         self.bench, self.rate, self.dtype = bench, rate, dtype
         self.way = way or (bench.contract.seeds[0] if bench.contract.seeds else "global")
         self.id = int(
-            ask(
-                bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed if seed is None else seed, way=self.way
-            )["id"]
+            ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed if seed is None else seed, way=self.way)[
+                "id"
+            ]
         )
 
     def call(
@@ -66,7 +68,12 @@ class Layer:
             times=times,
         )
         return Answer(
-            got["ys"], got["dtype"], tuple(got["shape"]), got["input_changed"], got["earlier_changed"], got["same_object"]
+            got["ys"],
+            got["dtype"],
+            tuple(got["shape"]),
+            got["input_changed"],
+            got["earlier_changed"],
+            got["same_object"],
         )
 
     def gradient(self, x: Values, cotangent: Values) -> tuple[Values, Values | None, str | None]:
@@ -91,7 +98,10 @@ def probe(pattern: Pattern, dtype: str, rows: int, channels: int, shared: int, s
     return np.asarray(values[np.arange(size) % 509].reshape(shape))
 
 
-def by_coin(pattern: Pattern, values: Any, ) -> Any:
+def by_coin(
+    pattern: Pattern,
+    values: Any,
+) -> Any:
     """Reorder an input-shaped array to (coin axes ..., shared): coins, elements of a coin."""
     order = tuple(pattern.axes.index(a) for a in pattern.coins + pattern.shared)
     moved = np.asarray(values).transpose(order)

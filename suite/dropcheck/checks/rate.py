@@ -39,18 +39,22 @@ def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     off = k / n - p
     if failed:
         return finding(
-            check, case, "fail", f"coins drop with probability {k / n:.5g} instead of {p:g}: {points(off)} "
-            f"{'more' if off > 0 else 'less'}", **numbers,
+            check,
+            case,
+            "fail",
+            f"coins drop with probability {k / n:.5g} instead of {p:g}: {points(off)} {'more' if off > 0 else 'less'}",
+            **numbers,
         )
     return finding(
-        check, case, settle(False, resolution, limits.coarsest),
-        f"coins drop with probability {k / n:.5g}, asked for {p:g}", **numbers,
+        check,
+        case,
+        settle(False, resolution, limits.coarsest),
+        f"coins drop with probability {k / n:.5g}, asked for {p:g}",
+        **numbers,
     )
 
 
-def _positions(
-    check: Check, got: Gathered, limits: Limits, k: Any, size: int, word: str
-) -> Finding:
+def _positions(check: Check, got: Gathered, limits: Limits, k: Any, size: int, word: str) -> Finding:
     """Every position against all others: exact given the totals, so that a wrong overall rate is not accused twice."""
     case = got.case
     sizes = np.full(len(k), size, np.int64)
@@ -96,8 +100,11 @@ def _positions(
             text += f"; {len(off)} {word}s stand out: {', '.join(map(str, off[:8]))}{', ...' if len(off) > 8 else ''}"
         return finding(check, case, "fail", text, **numbers)
     return finding(
-        check, case, settle(False, resolution, limits.coarsest),
-        f"all {len(k)} {word}s drop alike; the farthest is {points(estimate - rest)} off", **numbers,
+        check,
+        case,
+        settle(False, resolution, limits.coarsest),
+        f"all {len(k)} {word}s drop alike; the farthest is {points(estimate - rest)} off",
+        **numbers,
     )
 
 
@@ -115,9 +122,7 @@ def _sample(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         return skipped(check, got.case, "one row has no other to differ from")
     if not tally.position_calls:
         return None
-    return _positions(
-        check, got, limits, tally.position.sum(axis=1), tally.position_calls * tally.channels, "row"
-    )
+    return _positions(check, got, limits, tally.position.sum(axis=1), tally.position_calls * tally.channels, "row")
 
 
 def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> list[Finding]:
@@ -157,16 +162,22 @@ def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> lis
         if failed:
             findings.append(
                 finding(
-                    check, name, "fail",
+                    check,
+                    name,
+                    "fail",
                     f"in case '{members[worst].case}' coins drop with probability {k[worst] / sizes[worst]:.4g}, in all "
-                    f"other cases of this dtype and rate with {rest:.4g}", **numbers,
+                    f"other cases of this dtype and rate with {rest:.4g}",
+                    **numbers,
                 )
             )
         else:
             findings.append(
                 finding(
-                    check, name, settle(False, resolution, limits.coarsest),
-                    f"{len(k)} shapes, layouts and modes drop alike", **numbers,
+                    check,
+                    name,
+                    settle(False, resolution, limits.coarsest),
+                    f"{len(k)} shapes, layouts and modes drop alike",
+                    **numbers,
                 )
             )
     return findings
@@ -209,8 +220,14 @@ CHECKS = (
         resolution_words="one batch position with a rate of its own",
         share=0.06,
         coarsest={"quick": 0.15, "standard": 0.06, "deep": 0.015},
-        wants=lambda case: case.regime == "stream" and 0.01 <= case.rate < 1 and case.rows > 1 and not case.batches
-        and case.calls >= 64 and case.calls * case.channels >= 3500,
+        wants=lambda case: (
+            case.regime == "stream"
+            and 0.01 <= case.rate < 1
+            and case.rows > 1
+            and not case.batches
+            and case.calls >= 64
+            and case.calls * case.channels >= 3500
+        ),
         judge=_sample,
     ),
     Check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,29 +28,41 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     scale = got.contract.scale_at(case.rate)
     if not wrong:
         return finding(
-            check, case, settle(False, resolution, limits.coarsest),
+            check,
+            case,
+            settle(False, resolution, limits.coarsest),
             f"every value of {kept} kept coins is x times {scale:.6g}, to the rounding of {case.dtype}",
-            estimate=0.0, expected=0.0, unit="share of kept coins with a wrong value", coins=kept,
-            resolution=resolution, tallies={"wrong": 0, "kept": kept},
+            estimate=0.0,
+            expected=0.0,
+            unit="share of kept coins with a wrong value",
+            coins=kept,
+            resolution=resolution,
+            tallies={"wrong": 0, "kept": kept},
         )
     seen = proof["wrong_example"]
     ratio = seen["output"] / seen["input"] if seen["input"] else math.nan
-    what = f"input {seen['input']:.9g} became {seen['output']:.9g} (factor {ratio:.6g}); right is {seen['low']:.9g} to {seen['high']:.9g}"
+    right = f"{seen['low']:.9g} to {seen['high']:.9g}"
+    what = f"input {seen['input']:.9g} became {seen['output']:.9g} (factor {ratio:.6g}); right is {right}"
     if proof["nonfinite"]:
         what = f"{proof['nonfinite']} outputs for finite inputs are not finite; first: {what}"
     return finding(
-        check, case, "fail", f"{wrong} elements are neither the dropped value nor x times {scale:.6g}: {what}",
-        estimate=ratio, expected=scale, unit="factor of a kept value", coins=kept, resolution=resolution,
-        log10_evidence=-math.inf, tallies={"wrong": wrong, "nonfinite": proof["nonfinite"], "example": seen, "kept": kept},
+        check,
+        case,
+        "fail",
+        f"{wrong} elements are neither the dropped value nor x times {scale:.6g}: {what}",
+        estimate=ratio,
+        expected=scale,
+        unit="factor of a kept value",
+        coins=kept,
+        resolution=resolution,
+        log10_evidence=-math.inf,
+        tallies={"wrong": wrong, "nonfinite": proof["nonfinite"], "example": seen, "kept": kept},
     )
 
 
 def _mean(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return [
-        _mean_at(check, bench, limits, dtype, rate)
-        for dtype in bench.dtypes
-        for rate in bench.rates
-        if 0 < rate < 1
+        _mean_at(check, bench, limits, dtype, rate) for dtype in bench.dtypes for rate in bench.rates if 0 < rate < 1
     ]
 
 
@@ -90,17 +103,27 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
     kind = _rounding_class(values, outputs, rate, bench.contract.scale, dtype)
     factor = float(rounding.exact_scale(rate, bench.contract.scale))
     bench.traits.setdefault("scale rounding", {})[where] = {
-        "class": kind, "mean_relative_error": mean, "in_units": mean / u,
+        "class": kind,
+        "mean_relative_error": mean,
+        "in_units": mean / u,
         "factor": (1 + mean) * factor,
     }
     return finding(
-        check, where, "fail" if failed else settle(False, margin + sure + accepted, None),
+        check,
+        where,
+        "fail" if failed else settle(False, margin + sure + accepted, None),
         f"the factor that kept values share is {(1 + mean) * factor:.9g} instead of {factor:.9g} "
         f"({mean:+.3e} relative, {mean / u:+.2f} u): {kind}",
-        estimate=mean, expected=0.0, unit="relative error of the scale", coins=m,
-        fail_interval=(mean - margin, mean + margin), pass_interval=(mean - sure, mean + sure),
+        estimate=mean,
+        expected=0.0,
+        unit="relative error of the scale",
+        coins=m,
+        fail_interval=(mean - margin, mean + margin),
+        pass_interval=(mean - sure, mean + sure),
         resolution=accepted + margin + sure,
-        log10_evidence=-math.inf if failed and abs(mean) - 2 * u > accepted else (math.log10(limits.alpha) if failed else 0.0),
+        log10_evidence=-math.inf
+        if failed and abs(mean) - 2 * u > accepted
+        else (math.log10(limits.alpha) if failed else 0.0),
         tallies={"mean": mean, "values": m, "accepted": accepted, "class": kind},
     )
 
@@ -114,7 +137,7 @@ def _rounding_class(values: Any, outputs: Any, rate: float, scale: str | float, 
         return rounding.to_float64(rounding.to_dtype(np.asarray(v, dtype=np.float64), to), to)
 
     wide = "float64" if dtype == "float64" else "float32"
-    recipes = {
+    recipes: dict[str, Callable[[], Any]] = {
         "product rounded once": lambda: rounded(values * factor, dtype),
         f"factor rounded to {dtype} first": lambda: rounded(values * rounded(factor, dtype), dtype),
         f"divisor rounded to {dtype} first": lambda: rounded(values / rounded(keep, dtype), dtype),

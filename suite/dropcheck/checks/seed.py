@@ -49,9 +49,21 @@ def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 except Refused as refused:
                     found.append(skipped(check, where, f"the layer refuses: {refused}"))
                     continue
-                text = "the same seed gives the same masks" if same else "two fresh layers with the same seed give different masks"
-                found.append(finding(check, where, "pass" if same else "fail", text,
-                                     log10_evidence=0.0 if same else -math.inf, coins=3 * sizes[0] * sizes[1]))
+                text = (
+                    "the same seed gives the same masks"
+                    if same
+                    else "two fresh layers with the same seed give different masks"
+                )
+                found.append(
+                    finding(
+                        check,
+                        where,
+                        "pass" if same else "fail",
+                        text,
+                        log10_evidence=0.0 if same else -math.inf,
+                        coins=3 * sizes[0] * sizes[1],
+                    )
+                )
     found.extend(_across_processes(check, bench))
     return found
 
@@ -76,10 +88,21 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
             there = _outputs(other, way, bench.seed, sizes, dtype)
             same = _equal(here, there)
             where = f"{dtype} {','.join(map(str, sizes))} way={way} fresh process"
-            text = "a fresh process with the same seed gives the same masks" if same else \
-                "a fresh process with the same seed gives other masks"
-            found.append(finding(check, where, "pass" if same else "fail", text,
-                                 log10_evidence=0.0 if same else -math.inf, coins=3 * sizes[0] * sizes[1]))
+            text = (
+                "a fresh process with the same seed gives the same masks"
+                if same
+                else "a fresh process with the same seed gives other masks"
+            )
+            found.append(
+                finding(
+                    check,
+                    where,
+                    "pass" if same else "fail",
+                    text,
+                    log10_evidence=0.0 if same else -math.inf,
+                    coins=3 * sizes[0] * sizes[1],
+                )
+            )
             if unseeded is not None:
                 bench.traits.setdefault("unseeded fresh process", {})[way] = unseeded
     except (TargetError, Refused) as error:
@@ -132,8 +155,15 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             elif _equal(first, moved) and any(np.any(f == 0) for f in first):
                 text = "reseeding with another seed changes nothing"
             else:
-                found.append(finding(check, where, "pass", "reseeding after other calls repeats the masks",
-                                     coins=6 * sizes[0] * sizes[1]))
+                found.append(
+                    finding(
+                        check,
+                        where,
+                        "pass",
+                        "reseeding after other calls repeats the masks",
+                        coins=6 * sizes[0] * sizes[1],
+                    )
+                )
                 continue
             found.append(finding(check, where, "fail", text, log10_evidence=-math.inf, coins=6 * sizes[0] * sizes[1]))
     return found
@@ -148,7 +178,9 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if got.word_log10 > math.log10(limits.alpha):
         return finding(check, got.case, "inconclusive", "too few coins a row to tell copies from chance")
     numbers: dict[str, Any] = dict(
-        estimate=float(found.across_calls), expected=0.0, unit=f"words of {found.length} coins under two seeds",
+        estimate=float(found.across_calls),
+        expected=0.0,
+        unit=f"words of {found.length} coins under two seeds",
         coins=found.words * got.tally.channels,
         log10_evidence=got.word_log10 if found.across_calls else 0.0,
         tallies={"repeats": found.across_calls, "words": found.words, "seeds": seeds, "log10_chance": got.word_log10},
@@ -158,9 +190,12 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     calls = got.call_of_row
     one, two = next((a, b) for a, b in found.places if calls[a] != calls[b])
     return finding(
-        check, got.case, "fail",
+        check,
+        got.case,
+        "fail",
         f"seed {got.seeds[int(calls[two])]} repeats coins of seed {got.seeds[int(calls[one])]}; {found.across_calls} such "
-        f"repeats among {seeds} seeds", **numbers,
+        f"repeats among {seeds} seeds",
+        **numbers,
     )
 
 
@@ -185,11 +220,19 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     failed = worst <= math.log10(limits.alpha)
     resolution = association.correlation_resolution(most, p, limits.alpha / len(estimates), limits.beta)
     numbers: dict[str, Any] = dict(
-        estimate=rho, expected=0.0, unit="correlation", coins=2 * most, resolution=resolution, log10_evidence=worst,
+        estimate=rho,
+        expected=0.0,
+        unit="correlation",
+        coins=2 * most,
+        resolution=resolution,
+        log10_evidence=worst,
         tallies={"correlations": estimates, "pairs": most},
     )
-    text = f"masks of {where} have correlation {rho:+.4f}" if failed else \
-        f"masks of neighbouring seeds are independent; the largest correlation is {max(estimates.values(), key=abs):+.4f}"
+    text = (
+        f"masks of {where} have correlation {rho:+.4f}"
+        if failed
+        else f"masks of neighbouring seeds are independent; the largest correlation is {max(estimates.values(), key=abs):+.4f}"
+    )
     return finding(check, got.case, settle(failed, resolution, limits.coarsest), text, **numbers)
 
 

@@ -17,7 +17,10 @@ def render(result: Result) -> str:
     from dropcheck.checks import CHECKS
 
     environment = Environment(
-        loader=PackageLoader("dropcheck", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("dropcheck", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["clean"] = words.clean
@@ -120,15 +123,20 @@ def ladder(target: TargetResult) -> dict[str, Any] | None:
     dtypes = list(dict.fromkeys(d for d, _ in best))
     if len(rates) < 2:
         return None
-    rows = []
+    rows: list[dict[str, Any]] = []
     for dtype in dtypes:
         for rate in rates:
-            one = best.get((dtype, rate))
-            if one is not None and one.fail_interval is not None:
+            shown = best.get((dtype, rate))
+            if shown is not None and shown.fail_interval is not None:
                 rows.append(
                     {
-                        "dtype": dtype, "rate": rate, "measured": one.estimate, "low": one.fail_interval[0],
-                        "high": one.fail_interval[1], "verdict": one.verdict, "coins": one.coins,
+                        "dtype": dtype,
+                        "rate": rate,
+                        "measured": shown.estimate,
+                        "low": shown.fail_interval[0],
+                        "high": shown.fail_interval[1],
+                        "verdict": shown.verdict,
+                        "coins": shown.coins,
                     }
                 )
     reach = max(max(abs(r["low"] - r["rate"]), abs(r["high"] - r["rate"])) for r in rows) * 1.1 or 1e-3
@@ -143,15 +151,25 @@ def ladder(target: TargetResult) -> dict[str, Any] | None:
         x = left + step * (rates.index(row["rate"]) + (dtypes.index(row["dtype"]) + 1) / (len(dtypes) + 1))
         marks.append(
             {
-                "x": round(x, 1), "y": y(row["measured"] - row["rate"]), "low": y(row["low"] - row["rate"]),
-                "high": y(row["high"] - row["rate"]), "fail": row["verdict"] == "fail", "series": dtypes.index(row["dtype"]),
+                "x": round(x, 1),
+                "y": y(row["measured"] - row["rate"]),
+                "low": y(row["low"] - row["rate"]),
+                "high": y(row["high"] - row["rate"]),
+                "fail": row["verdict"] == "fail",
+                "series": dtypes.index(row["dtype"]),
                 "label": f"{row['dtype']}, rate {row['rate']:g}: measured {row['measured']:.5g}",
             }
         )
     digits = max(0, 2 - math.floor(math.log10(reach * 100)))
     return {
-        "rows": rows, "marks": marks, "dtypes": dtypes, "width": width, "height": height, "zero": y(0.0),
-        "left": left, "right": width - 10,
+        "rows": rows,
+        "marks": marks,
+        "dtypes": dtypes,
+        "width": width,
+        "height": height,
+        "zero": y(0.0),
+        "left": left,
+        "right": width - 10,
         "ticks": [{"x": round(left + step * (i + 0.5), 1), "text": f"{r:g}"} for i, r in enumerate(rates)],
         "levels": [{"y": y(v), "text": f"{v * 100:+.{digits}f}"} for v in (-reach / 1.2, 0.0, reach / 1.2)],
     }

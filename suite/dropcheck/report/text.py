@@ -13,15 +13,30 @@ from dropcheck.report import words
 from dropcheck.report.words import Group
 from dropcheck.results import Result, TargetResult
 
-_STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "error": "bold magenta", "skipped": "dim", "waived": "cyan"}
+_STYLES = {
+    "pass": "green",
+    "fail": "bold red",
+    "inconclusive": "yellow",
+    "error": "bold magenta",
+    "skipped": "dim",
+    "waived": "cyan",
+}
 
 
 def render(result: Result, *, width: int = 100, colour: bool = False, every: bool = False) -> str:
     """The report as text. ``every`` lists passes too."""
     out = io.StringIO()
     console = Console(
-        file=out, width=width, force_terminal=colour, no_color=not colour, color_system="standard" if colour else None,
-        highlight=False, markup=False, emoji=False, soft_wrap=False, legacy_windows=False,
+        file=out,
+        width=width,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=False,
+        legacy_windows=False,
     )
     for target in result.targets if len(result.targets) == 1 else []:
         _heading(console, target)
@@ -42,7 +57,11 @@ def render(result: Result, *, width: int = 100, colour: bool = False, every: boo
 
 
 def _heading(console: Console, target: TargetResult) -> None:
-    parts = [words.line(target.target), f"{target.framework} {target.version}".strip(), str(target.contract.get("pattern", ""))]
+    parts = [
+        words.line(target.target),
+        f"{target.framework} {target.version}".strip(),
+        str(target.contract.get("pattern", "")),
+    ]
     console.print(Text("  ".join(p for p in parts if p)), Text(f"{target.timing.wall_s:.0f} s, {target.coins:,} coins"))
 
 
@@ -57,7 +76,9 @@ def _matrix(result: Result) -> Table:
             verdict = words.cell(target, name)
             if not verdict and target.error is not None:
                 verdict = "error"
-            cells.append(Text(f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}".strip(), style=_STYLES.get(verdict, "")))
+            cells.append(
+                Text(f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}".strip(), style=_STYLES.get(verdict, ""))
+            )
         table.add_row(Text(words.line(target.target, 60)), *cells)
     return table
 
@@ -107,9 +128,13 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int) -
         _field(console, "picture", lead.picture.caption, width)
         labels = lead.picture.labels or [""] * len(lead.picture.rows)
         for label, row in zip(labels, lead.picture.rows, strict=False):
-            console.print(Text(f"              {words.line(label, 20):<16} {words.line(row)}"), overflow="ellipsis", no_wrap=True)
+            console.print(
+                Text(f"              {words.line(label, 20):<16} {words.line(row)}"), overflow="ellipsis", no_wrap=True
+            )
     if len(group.cases) > 1:
-        _field(console, "also in", f"{words.some(group.cases[:1] and [c for c in group.cases if c != lead.case])}", width)
+        _field(
+            console, "also in", f"{words.some(group.cases[:1] and [c for c in group.cases if c != lead.case])}", width
+        )
     if lead.cause:
         _field(console, "likely", lead.cause, width)
     console.print(Text(f"  {'again':<11} {words.line(lead.replay, 1000)}"), soft_wrap=True)
@@ -121,7 +146,9 @@ def _errors(console: Console, result: Result) -> None:
         if target.error is None:
             continue
         if len(result.targets) > 1 or target.findings:
-            console.print(Text(f"! {words.line(target.target)}: {words.line(target.error, 1000)}", style=_STYLES["error"]))
+            console.print(
+                Text(f"! {words.line(target.target)}: {words.line(target.error, 1000)}", style=_STYLES["error"])
+            )
         for text in (target.details or "").splitlines()[-12:]:
             console.print(Text("    " + words.line(text)), soft_wrap=True)
         console.print()
@@ -131,7 +158,9 @@ def _passes(console: Console, result: Result) -> None:
     for target in result.targets:
         for one in target.findings:
             if one.verdict == "pass":
-                console.print(Text(f"{words.GLYPHS['pass']} {one.check}  {words.line(one.case)}  {words.line(one.message)}"))
+                console.print(
+                    Text(f"{words.GLYPHS['pass']} {one.check}  {words.line(one.case)}  {words.line(one.message)}")
+                )
     console.print()
 
 
@@ -149,8 +178,9 @@ def _worth(console: Console, result: Result) -> None:
     for text in words.worth(result.targets):
         console.print(Text("  " + text), soft_wrap=True)
     tests = len(result.targets)
+    over = words.count(tests, "target")
     console.print(
-        Text(f"This run accuses a correct layer with probability below {tests} x 10^-6 (family-wise, {words.count(tests, 'target')}).")
+        Text(f"This run accuses a correct layer with probability below {tests} x 10^-6 (family-wise, {over}).")
     )
     console.print()
 
@@ -173,7 +203,11 @@ def _traits(console: Console, result: Result) -> None:
     for target in result.targets:
         for name, value in target.traits.items():
             if isinstance(value, dict) and name == "scale rounding":
-                value = {k: f"{v['class']}, {v['in_units']:+.2f} u" for k, v in value.items() if k.endswith(("=0.1", "=0.15"))}
+                value = {
+                    k: f"{v['class']}, {v['in_units']:+.2f} u"
+                    for k, v in value.items()
+                    if k.endswith(("=0.1", "=0.15"))
+                }
             if isinstance(value, dict):
                 same: dict[str, list[str]] = {}
                 for key, item in value.items():

@@ -19,7 +19,15 @@ WORDS: dict[str, str] = {
     "waived": "waived",
     "": "",
 }
-GLYPHS: dict[str, str] = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!", "skipped": "·", "waived": "w", "": ""}
+GLYPHS: dict[str, str] = {
+    "pass": "✓",
+    "fail": "✗",
+    "inconclusive": "?",
+    "error": "!",
+    "skipped": "·",
+    "waived": "w",
+    "": "",
+}
 
 
 def clean(text: str, most: int = 2000) -> str:
@@ -163,11 +171,15 @@ def worth(targets: Sequence[TargetResult]) -> list[str]:
     lines = []
     for check in CHECKS:
         values = [
-            f.resolution for t in targets for f in t.findings
+            f.resolution
+            for t in targets
+            for f in t.findings
             if f.check == check.name and f.verdict == "pass" and f.resolution is not None
         ]
         if values and check.resolution_words:
-            scale, unit = (100, " points") if check.name.startswith("rate.") and "rate" in check.resolution_words else (1, "")
+            scale, unit = (
+                (100, " points") if check.name.startswith("rate.") and "rate" in check.resolution_words else (1, "")
+            )
             low, high = min(values) * scale, max(values) * scale
             span = f"{low:.2g}{unit}" if high < 1.2 * low else f"{low:.2g} to {high:.2g}{unit}"
             lines.append(f"{check.name}: {check.resolution_words} of {span}, by case")

@@ -18,9 +18,7 @@ def poisson_binomial(p: Any) -> Any:
     if not laws:
         return np.ones(1)
     while len(laws) > 1:
-        laws = [
-            np.convolve(laws[i], laws[i + 1]) if i + 1 < len(laws) else laws[i] for i in range(0, len(laws), 2)
-        ]
+        laws = [np.convolve(laws[i], laws[i + 1]) if i + 1 < len(laws) else laws[i] for i in range(0, len(laws), 2)]
     return np.clip(laws[0], 0.0, 1.0)
 
 

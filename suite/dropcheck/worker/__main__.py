@@ -7,15 +7,16 @@ import json
 import os
 import sys
 from multiprocessing.connection import Connection
+from typing import Any, Dict
 
 
 class _Packages:
     """Finds the named packages at given folders and nothing else, so that no site-packages leaks in with them."""
 
-    def __init__(self, folders):  # type: ignore[no-untyped-def]  # runs before typing may matter, on any Python 3.9+
+    def __init__(self, folders: Dict[str, str]) -> None:
         self.folders = folders
 
-    def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         folder = self.folders.get(name)
         if folder is None:
             return None

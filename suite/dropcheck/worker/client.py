@@ -120,7 +120,7 @@ class ProcessSession:
         memory_mb: int | None = None,
     ) -> None:
         self.deadline, self.timeout_s, self.memory_mb = deadline, timeout_s, memory_mb
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the session
         self.start = time.monotonic()
         own, theirs = socket.socketpair()
         settings = {

@@ -172,8 +172,10 @@ def _coins(probe: Probe, dropped: Any, proof: Proof) -> Any:
         if disagree:
             _note(probe, dropped, coins | (words != 0) & ~coins, int(disagree), proof)
         return coins
-    block = dropped.transpose(probe.rank_order).reshape(rows, channels, shared) if not trailing else dropped.reshape(
-        rows, channels, shared
+    block = (
+        dropped.transpose(probe.rank_order).reshape(rows, channels, shared)
+        if not trailing
+        else dropped.reshape(rows, channels, shared)
     )
     if shared <= 8:
         coins = np.ascontiguousarray(block[:, :, 0])

@@ -269,17 +269,20 @@ def _replace_pattern(contract: Contract, pattern: str) -> Contract:
 
 
 def _same_array(a: Any, b: Any) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a.view(np.uint8), b.view(np.uint8))) \
-        if a.flags.c_contiguous and b.flags.c_contiguous and a.ndim else bool(np.array_equal(a, b))
+    return (
+        a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a.view(np.uint8), b.view(np.uint8)))
+        if a.flags.c_contiguous and b.flags.c_contiguous and a.ndim
+        else bool(np.array_equal(a, b))
+    )
 
 
 def _shares(adapter: Adapter, one: Any, two: Any) -> bool:
     """Whether two tensors share memory, as far as NumPy can see."""
-    if adapter.framework in ("tensorflow", "jax"):
+    if adapter.framework.endswith(("tensorflow", "jax")):  # their arrays reach NumPy as copies
         return one is two
     try:
         a: Tuple[Any, Any] = (adapter.array(one), adapter.array(two))
-        return a[0].size > 0 and bool(np.shares_memory(a[0], a[1], max_work=1000))
+        return a[0].size > 0 and bool(np.shares_memory(a[0], a[1]))
     except Exception:  # too hard to decide: it is only a trait
         return False
 
