@@ -118,6 +118,7 @@ class _Run:
     coins: int = 0
     info: dict[str, Any] = field(default_factory=dict)
     contract: Contract | None = None
+    asked: dict[Case, tuple[Check, ...]] = field(default_factory=dict)
 
     def tell(self, done: float, state: str, message: str = "") -> None:
         """Report progress, with an estimate of what remains from what is done."""
@@ -420,7 +421,15 @@ def _cases(run: _Run, session: Session) -> list[Case]:
     marginal = next(c for c in CHECKS if c.name == "rate.marginal")
     wanted = Wanted(request.rates, request.dtypes, request.shapes, request.cases, request.resolution)
     profile: Profile = PROFILES[request.profile]
-    cases = plan_cases(run.contract, run.info, profile, run.checks, marginal, request.seed, run.target.name, wanted)
+    cases = plan_cases(run.contract, run.info, profile, marginal, request.seed, run.target.name, wanted)
+    # what the user names is asked whatever it reaches; then too few coins are said to be inconclusive
+    named = bool(request.cases or request.shapes)
+    asked = {}
+    for case in cases:
+        checks = tuple(c for c in run.checks if (c.wants and c.wants(case) if named else _asks(c, case, request)))
+        if checks:
+            asked[case] = checks
+    cases = list(asked)
     if request.budget_s is not None:
         left = request.budget_s - (time.monotonic() - run.began)
         cost = _costs(run, session, cases)
@@ -428,8 +437,14 @@ def _cases(run: _Run, session: Session) -> list[Case]:
         if whole > left:
             factor = max(0.0, left) / whole
             # every case keeps something: what becomes too coarse is inconclusive, never silently left out
-            cases = [replace(c, calls=max(min(c.calls, 8), int(c.calls * factor))) for c in cases]
-    return cases
+            fewer = {c: replace(c, calls=max(min(c.calls, 8), int(c.calls * factor))) for c in cases}
+            asked = {fewer[c]: asked[c] for c in cases}
+    run.asked = asked
+    return list(asked)
+
+
+def _asks(check: Check, case: Case, request: AuditRequest) -> bool:
+    return check.asks(case, request.profile, request.resolution)
 
 
 def _costs(run: _Run, session: Session, cases: Sequence[Case]) -> list[float]:
@@ -480,8 +495,8 @@ def _first_refusal(run: _Run, bench: Bench) -> None:
 def _judge_case(run: _Run, got: Gathered) -> None:
     request = run.request
     malformed = got.proof.get("malformed")
-    for check in run.checks:
-        if check.judge is None or check.wants is None or not check.wants(got.case):
+    for check in run.asked[got.case]:
+        if check.judge is None:
             continue
         if malformed:
             shape = malformed["shape"]
@@ -512,8 +527,8 @@ def _judge_case(run: _Run, got: Gathered) -> None:
 
 def _refused_case(run: _Run, case: Case, refused: Refused) -> None:
     verdict: Verdict = "skipped" if refused.where == "unsupported" else "error"
-    for check in run.checks:
-        if check.judge is not None and check.wants is not None and check.wants(case):
+    for check in run.asked[case]:
+        if check.judge is not None:
             run.findings.append(
                 _replayable(run, finding(check, case, verdict, f"the layer raised {refused} ({refused.where})"), case)
             )
@@ -595,7 +610,7 @@ def _plan_target(run: _Run) -> TargetPlan:
             session.close()
     planned = []
     for case, cost in zip(cases, seconds, strict=True):
-        wanting = [c.name for c in run.checks if c.wants is not None and c.wants(case)]
+        wanting = [c.name for c in run.asked[case]]
         planned.append(PlannedCase(str(case), wanting, case.coins, cost, _resolution_words(case, run)))
     exact = [c.name for c in run.checks if c.observe is not None]
     if exact:

@@ -11,8 +11,8 @@ import numpy as np
 
 from dropcheck.adapter import DTYPES
 from dropcheck.cases import Case, parse_case, seed_of
-from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, SHORT_CALL, SHORT_FACTOR, Check
-from dropcheck.contract import Contract
+from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance
+from dropcheck.contract import Contract, Pattern
 
 LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)
 
@@ -27,12 +27,13 @@ class Profile:
     drawn: int
     seeds: int
     batch_one_calls: int
+    rowless_calls: int  # most calls of one case where a call has a single row
 
 
 PROFILES = {
-    "quick": Profile("quick", 16_448, 8_000, 6, 256, 512),
-    "standard": Profile("standard", 1_400_000, 60_000, 24, 1024, 2048),
-    "deep": Profile("deep", 20_000_000, 1_000_000, 120, 8192, 16384),
+    "quick": Profile("quick", 16_448, 8_000, 6, 256, 512, 8_000),
+    "standard": Profile("standard", 1_400_000, 60_000, 24, 1024, 2048, 60_000),
+    "deep": Profile("deep", 20_000_000, 1_000_000, 120, 8192, 16384, 400_000),
 }
 
 
@@ -45,8 +46,7 @@ def ladder_coins(rate: float, check: Check, profile: str, resolution: float | No
     from scipy.stats import norm
 
     delta = resolution if resolution is not None else check.coarsest[profile]
-    if rows_channels < SHORT_CALL:
-        delta *= SHORT_FACTOR
+    delta *= allowance(rows_channels)
     alpha = ALPHA * check.share / MOST_CASES[profile]
     worst = 0.0
     for other in (rate - delta, rate + delta):
@@ -130,18 +130,28 @@ def core(
     for way in contract.seeds:
         count = profile.seeds // (2 if heavy else 1)
         cases.append(Case(first, half, 9, 131, 3, calls=2 * count, regime="seeds", way=way))
-    if not contract.pattern.row_axes:
-        cases = [replace(c, rows=1, batches=(), calls=_more(c)) for c in cases]
-    if contract.pattern.channel_axis is None:
-        cases = [replace(c, rows=c.rows * min(c.channels, 64), channels=1) for c in cases]
-    if not contract.pattern.shared:
-        cases = [replace(c, shared=1) for c in cases]
-    return list(dict.fromkeys(cases))
+    return list(dict.fromkeys(_fitted(c, contract.pattern, profile) for c in cases))
 
 
-def _more(case: Case) -> int:
-    """Calls for a pattern without rows: as many as are affordable for about the same coins."""
-    return min(case.calls * case.rows, 20_000)
+def _fitted(case: Case, pattern: Pattern, profile: Profile) -> Case:
+    """The same case for a pattern that has no rows, no channels or no shared axes: as many coins, otherwise spread."""
+    if not pattern.shared:
+        case = replace(case, shared=1)
+    if pattern.channel_axis is None:
+        # one coin a row: the channels become rows
+        case = replace(case, rows=case.rows * case.channels, channels=1)
+        if case.batches:
+            step = case.rows // max(1, sum(case.batches) // len(case.batches))
+            case = replace(case, batches=tuple(b * step for b in case.batches))
+    elif not pattern.row_axes and case.rows > 1:
+        # one row a call: calls take the place of rows where rows are the point, else channels do
+        wide = case.channels > 8 and case.channels != 64 and case.regime == "stream"
+        factor = max(1, min(case.rows, 4160 // case.channels)) if wide else 1
+        calls = -(-case.calls * case.rows // factor)
+        case = replace(
+            case, rows=1, batches=(), channels=case.channels * factor, calls=min(calls, profile.rowless_calls)
+        )
+    return case
 
 
 def drawn(
@@ -184,8 +194,8 @@ def drawn(
         if calls > most:
             # few coins a call: more channels or rows instead of ever more calls
             factor = -(-calls // most)
-            if contract.pattern.row_axes and rows > 1 and not batches:
-                rows *= factor
+            if contract.pattern.row_axes and rows > 1:
+                rows, batches = rows * factor, tuple(b * factor for b in batches)
             elif contract.pattern.channel_axis is not None and channels > 1:
                 channels *= factor
             elif contract.pattern.row_axes:
@@ -226,13 +236,12 @@ def plan_cases(
     contract: Contract,
     info: dict[str, Any],
     profile: Profile,
-    checks: Sequence[Check],
     marginal: Check,
     root: int,
     target: str,
     wanted: Wanted,
 ) -> list[Case]:
-    """All coin cases of one target in the order in which they run, each wanted by at least one of ``checks``."""
+    """All coin cases of one target in the order in which they run."""
     dtypes = [d for d in DTYPES if d in info["dtypes"] and (not wanted.dtypes or d in wanted.dtypes)]
     if wanted.cases:
         return [parse_case(text) for text in wanted.cases]
@@ -256,4 +265,4 @@ def plan_cases(
                 coins = ladder_coins(rate, marginal, profile.name, wanted.resolution, rows * channels)
                 calls = max(64, -(-coins // max(1, rows * channels)))
                 cases.append(Case(dtype, rate, rows, channels, shared, min(calls, 50_000), layout=layout, grad=grad))
-    return [c for c in cases if any(check.wants is not None and check.wants(c) for check in checks)]
+    return cases

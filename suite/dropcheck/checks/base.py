@@ -19,9 +19,11 @@ ALPHA = 1e-6  # probability of accusing a correct layer, per target and run
 BETA = 1e-6  # probability of missing one defect of the printed resolution
 # The full plan of a profile never has more cases a check than this (a test counts): each case owns the same fixed share.
 MOST_CASES = {"quick": 96, "standard": 192, "deep": 768}
-# Calls of few coins are expensive, so their rates are asked for four times coarser.
-SHORT_CALL = 4096
-SHORT_FACTOR = 4.0
+
+
+def allowance(coins_per_call: int) -> float:
+    """How much coarser a case of short calls may be: a call costs more than its coins, which a plan must pay for."""
+    return 1.0 if coins_per_call >= 4096 else 4.0 if coins_per_call >= 64 else 16.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Check:
     ``share``     its part of ALPHA; the shares of all checks add up to at most 1 (a test adds them).
     ``coarsest``  profile -> coarsest resolution that counts as a pass.
     ``wants``     whether a coin case bears on it; ``judge`` then decides from what was gathered.
+    ``reach``     the resolution that the planned coins of a case make possible; a plan asks the check only where that is
+                  fine enough, so that an inconclusive verdict means lost evidence and never a plan too small.
     ``observe``   for exact checks: asks the session and decides.
     ``compare``   for checks over all cases together.
     """
@@ -85,6 +89,7 @@ class Check:
     coarsest: dict[str, float] = field(default_factory=dict)
     wants: Callable[[Case], bool] | None = None
     judge: Callable[[Check, Gathered, Limits], Finding | None] | None = None
+    reach: Callable[[Case, Limits], float] | None = None
     observe: Callable[[Check, Bench, Limits], list[Finding]] | None = None
     compare: Callable[[Check, Sequence[Gathered], Limits], list[Finding]] | None = None
 
@@ -100,9 +105,21 @@ class Check:
         coarsest = self.coarsest.get(profile)
         if coarsest is not None and resolution is not None and self.name.startswith("rate."):
             coarsest = resolution
-        if coarsest is not None and case is not None and case.rows * case.channels < SHORT_CALL:
-            coarsest *= SHORT_FACTOR
+        if coarsest is not None and case is not None:
+            coarsest *= allowance(case.rows * case.channels)
         return Limits(ALPHA * self.share / MOST_CASES[profile], BETA, coarsest, strict)
+
+    def asks(self, case: Case, profile: str, resolution: float | None = None) -> bool:
+        """Whether a plan puts this check to this case: it bears on it, and its coins reach far enough.
+
+        Three per cent are kept in reserve, because the measured rate, not the nominal one, sets the final resolution.
+        """
+        if self.wants is None or not self.wants(case):
+            return False
+        limits = self.limits(profile, case, resolution=resolution)
+        if self.reach is None or limits.coarsest is None:
+            return True
+        return self.reach(case, limits) <= 0.97 * limits.coarsest
 
 
 def settle(failed: bool, resolution: float | None, coarsest: float | None) -> Verdict:

@@ -9,9 +9,10 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Gathered, Limits, draw_matrix, finding, pearson, picture, settle, skipped
+from dropcheck.coins import WORD
 from dropcheck.results import Finding, Statistic
 from dropcheck.statistics import association, dispersion, goodness
-from dropcheck.tallies import Association, Tally
+from dropcheck.tallies import ALL_PAIRS_UP_TO, GROUP_ROWS, ROW_LAGS, STRIDES, Association, Tally
 
 
 def _rates(tally: Tally) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -373,6 +374,53 @@ def _values(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     )
 
 
+def _pair_count(channels: int) -> int:
+    """Pairs of channels that a tally counts."""
+    if channels <= ALL_PAIRS_UP_TO:
+        return channels * (channels - 1) // 2
+    return sum(channels - s for s in STRIDES if s < channels)
+
+
+def _channels_reach(case: Case, limits: Limits) -> float:
+    if case.channels < 2:
+        return 0.0  # skipped with its reason
+    rows = case.row_count // WORD * WORD
+    return association.correlation_resolution(
+        rows, case.rate, limits.alpha / 2 / _pair_count(case.channels), limits.beta
+    )
+
+
+def _lags_reach(case: Case, limits: Limits, rows: int, lags: int) -> float:
+    return association.correlation_resolution(rows // 2 * case.channels, case.rate, limits.alpha / lags, limits.beta)
+
+
+def _samples_reach(case: Case, limits: Limits) -> float:
+    lags = sum(2 * lag <= case.rows for lag in ROW_LAGS)
+    return _lags_reach(case, limits, case.row_count // WORD * WORD, max(1, lags))
+
+
+def _calls_reach(case: Case, limits: Limits) -> float:
+    rows = case.calls // WORD * WORD * case.rows
+    return _lags_reach(case, limits, rows, len(ROW_LAGS) if case.rows == 1 else 2)
+
+
+def _count_reach(case: Case, limits: Limits) -> float:
+    if case.channels < 2:
+        return 0.0
+    law = np.full(case.channels, case.rate)
+    return dispersion.dispersion_resolution(case.row_count, law, limits.alpha / 3, limits.beta)
+
+
+def _patterns_reach(case: Case, limits: Limits) -> float:
+    """Of the widest test: eight adjacent channels, or four, all groups pooled."""
+    if case.channels < 3:
+        return 0.0
+    rows = case.row_count if case.row_count <= GROUP_ROWS else case.row_count // 4
+    width = 8 if case.channels >= 8 else 4 if case.channels >= 4 else 3
+    tests = case.channels // 8 + 2 * case.channels + 8  # octets, fours at six strides, triples, and the pooled ones
+    return goodness.g_resolution(rows * (case.channels // width), 2**width, limits.alpha / tests, limits.beta)
+
+
 def _dependence_case(case: Case) -> bool:
     return case.regime == "stream" and 0.05 <= case.rate <= 0.95
 
@@ -393,8 +441,9 @@ CHECKS = (
         resolution_words="a correlation of one pair of channels",
         share=0.06,
         coarsest={"quick": 0.25, "standard": 0.1, "deep": 0.02},
-        wants=lambda case: _dependence_case(case) and case.row_count >= 8000,
+        wants=_dependence_case,
         judge=_channels,
+        reach=_channels_reach,
     ),
     Check(
         name="mask.independent-samples",
@@ -406,6 +455,7 @@ CHECKS = (
         coarsest={"quick": 0.05, "standard": 0.02, "deep": 0.005},
         wants=lambda case: _dependence_case(case) and (case.rows > 1 and not case.batches),
         judge=_samples,
+        reach=_samples_reach,
     ),
     Check(
         name="mask.independent-calls",
@@ -419,6 +469,7 @@ CHECKS = (
         coarsest={"quick": 0.05, "standard": 0.02, "deep": 0.005},
         wants=lambda case: _dependence_case(case) and case.calls > 1 and not case.batches,
         judge=_calls,
+        reach=_calls_reach,
     ),
     Check(
         name="mask.dropped-count",
@@ -433,6 +484,7 @@ CHECKS = (
         coarsest={"quick": 0.02, "standard": 0.01, "deep": 0.002},
         wants=_dependence_case,
         judge=_count,
+        reach=_count_reach,
     ),
     Check(
         name="mask.patterns",
@@ -447,6 +499,7 @@ CHECKS = (
         coarsest={"quick": 0.5, "standard": 0.25, "deep": 0.05},
         wants=_dependence_case,
         judge=_patterns,
+        reach=_patterns_reach,
     ),
     Check(
         name="mask.ignores-values",
@@ -458,5 +511,6 @@ CHECKS = (
         coarsest={"quick": 0.05, "standard": 0.02, "deep": 0.005},
         wants=lambda case: case.regime == "values",
         judge=_values,
+        reach=lambda case, limits: _lags_reach(case, limits, 2 * (case.row_count // WORD * WORD), 2),
     ),
 )

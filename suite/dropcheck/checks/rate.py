@@ -11,6 +11,7 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Gathered, Limits, finding, points, settle, skipped
+from dropcheck.coins import WORD
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial, homogeneity
 
@@ -48,7 +49,7 @@ def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     return finding(
         check,
         case,
-        settle(False, resolution, limits.coarsest),
+        settle(False, resolution - tolerated, limits.coarsest),
         f"coins drop with probability {k / n:.5g}, asked for {p:g}",
         **numbers,
     )
@@ -106,6 +107,19 @@ def _positions(check: Check, got: Gathered, limits: Limits, k: Any, size: int, w
         f"all {len(k)} {word}s drop alike; the farthest is {points(estimate - rest)} off",
         **numbers,
     )
+
+
+def _marginal_reach(case: Case, limits: Limits) -> float:
+    return binomial.resolution(case.coins, case.rate, limits.alpha, limits.beta)
+
+
+def _channel_reach(case: Case, limits: Limits) -> float:
+    return homogeneity.position_resolution(case.row_count, case.channels, case.rate, limits.alpha / 2, limits.beta)
+
+
+def _sample_reach(case: Case, limits: Limits) -> float:
+    size = case.calls // WORD * WORD * case.channels
+    return homogeneity.position_resolution(size, case.rows, case.rate, limits.alpha / 2, limits.beta)
 
 
 def _channel(check: Check, got: Gathered, limits: Limits) -> Finding | None:
@@ -197,6 +211,7 @@ CHECKS = (
         coarsest={"quick": 0.0045, "standard": 0.0023, "deep": 0.0005},
         wants=lambda case: case.regime in ("stream", "seeds") and 0 < case.rate < 1,
         judge=_marginal,
+        reach=_marginal_reach,
     ),
     Check(
         name="rate.per-channel",
@@ -208,9 +223,9 @@ CHECKS = (
         resolution_words="one channel with a rate of its own",
         share=0.08,
         coarsest={"quick": 0.12, "standard": 0.05, "deep": 0.01},
-        # a channel of fewer rows has nothing to be told apart by
-        wants=lambda case: case.regime == "stream" and 0.01 <= case.rate < 1 and case.row_count >= 4000,
+        wants=lambda case: case.regime == "stream" and 0.01 <= case.rate < 1,
         judge=_channel,
+        reach=_channel_reach,
     ),
     Check(
         name="rate.per-sample",
@@ -225,10 +240,10 @@ CHECKS = (
             and 0.01 <= case.rate < 1
             and case.rows > 1
             and not case.batches
-            and case.calls >= 64
-            and case.calls * case.channels >= 3500
+            and case.calls >= WORD
         ),
         judge=_sample,
+        reach=_sample_reach,
     ),
     Check(
         name="rate.per-shape",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
 from dropcheck.checks.questions import Layer, ladder, probe
 from dropcheck.results import Finding
@@ -236,6 +237,12 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     return finding(check, got.case, settle(failed, resolution, limits.coarsest), text, **numbers)
 
 
+def _neighbours_reach(case: Case, limits: Limits) -> float:
+    """``calls`` are two a seed; pairs of seeds at two distances, each position of both calls a pair of coins."""
+    pairs = case.calls // 4 * 2 * case.rows * case.channels
+    return association.correlation_resolution(pairs, case.rate, limits.alpha / 2, limits.beta)
+
+
 CHECKS = (
     Check(
         name="seed.reproducible",
@@ -274,5 +281,6 @@ CHECKS = (
         coarsest={"quick": 0.1, "standard": 0.05, "deep": 0.02},
         wants=lambda case: case.regime == "seeds",
         judge=_neighbours,
+        reach=_neighbours_reach,
     ),
 )

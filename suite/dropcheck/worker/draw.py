@@ -57,14 +57,29 @@ def coin_order(pattern: Pattern) -> Tuple[int, ...]:
     return tuple(pattern.axes.index(a) for a in pattern.coins + pattern.shared)
 
 
+def probe_values(dtype: str, rate: float, scale: Any, dropped: float) -> Any:
+    """POOL probe values none of which, kept, can be taken for a dropped one (also negated, and 16 times as large)."""
+    if dropped == 0.0:
+        return rounding.pool(dtype, POOL, 11)
+    values = rounding.pool(dtype, 4 * POOL, 11)
+    factor = float(rounding.exact_scale(rate, scale)) if rate < 1 or scale != "inverted" else 1.0
+    reach = 16 * rounding.unit_roundoff(dtype) * abs(dropped) + float(
+        rounding.relative_bound(rate if rate < 1 else 0.0, scale, dtype)
+    ) * abs(dropped)
+    clear = np.ones(len(values), dtype=bool)
+    for sized in (1.0, 16.0):
+        clear &= np.abs(np.abs(values) * abs(factor) * sized - abs(dropped)) > reach
+    return values[clear][:POOL]
+
+
 def make_probe(
     adapter: Adapter, pattern: Pattern, shape: Sequence[int], dtype: str, layout: str, rate: float, seed: int
 ) -> Probe:
     """An input of distinct values of both signs, and the bounds of what a kept one may become."""
     size = int(np.prod(shape, dtype=np.int64))
     index = ((np.arange(size, dtype=np.int64) * 7 + seed % POOL) % POOL).reshape(tuple(shape))
-    values = rounding.pool(dtype, POOL, 11)
     scale = adapter.contract.scale
+    values = probe_values(dtype, rate, scale, adapter.contract.dropped)
     if rate < 1 or scale != "inverted":
         low, high = rounding.bounds(values, rate, scale, dtype)
     else:
