@@ -22,6 +22,7 @@ from dropcheck.cases import Case, parse_case, seed_of
 from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import ALPHA, BETA, Bench, Check, Gathered, finding, plain
 from dropcheck.checks.questions import probe
+from dropcheck.checks.seed import unseeded_digest
 from dropcheck.contract import Contract, ContractError, Pattern, check_rate
 from dropcheck.environment import describe
 from dropcheck.errors import UsageError, nearest
@@ -361,6 +362,8 @@ def _examine(run: _Run, session: Session, spare: Session | None) -> None:
     bench = _bench(run, session, spare)
     if not bench.dtypes:
         return
+    if spare is not None:
+        bench.unseeded = unseeded_digest(bench)
     _first_refusal(run, bench)
     cases = _cases(run, session)
     total = sum(c.coins for c in cases) + 1

@@ -46,7 +46,7 @@ def ladder_coins(rate: float, check: Check, profile: str, resolution: float | No
     from scipy.stats import norm
 
     delta = resolution if resolution is not None else check.coarsest[profile]
-    delta *= allowance(rows_channels)
+    delta *= min(4.0, allowance(rows_channels))  # sized finer than the coarsest that is accepted
     alpha = ALPHA * check.share / MOST_CASES[profile]
     worst = 0.0
     for other in (rate - delta, rate + delta):

@@ -65,6 +65,7 @@ class Bench:
     profile: str
     traits: dict[str, Any]
     fresh_session: Callable[[], Session] | None = None
+    unseeded: str | None = None  # digest of the first masks of this process, before anything was seeded
 
 
 @dataclass(frozen=True)

@@ -75,16 +75,18 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
         return []
     found = []
     sizes, dtype = _SIZES[1], "float32"
-    x = probe(bench.contract.pattern, dtype, *sizes)
-    rate = ladder(bench, (0.5,))[0]
     try:
         session = bench.fresh_session()
     except (TargetError, Refused) as error:
         return [skipped(check, "a fresh process", f"no second process could be started: {error}")]
     try:
         other = Bench(session, bench.info, bench.contract, bench.dtypes, bench.seed, bench.rates, bench.profile, {})
+        theirs = unseeded_digest(other)
+        if theirs is not None and bench.unseeded is not None:
+            bench.traits["two processes without a seed"] = (
+                "the same masks" if theirs == bench.unseeded else "different masks"
+            )
         for way in bench.contract.seeds:
-            unseeded = _unseeded(other, x, rate, dtype, way)
             here = _outputs(bench, way, bench.seed, sizes, dtype)
             there = _outputs(other, way, bench.seed, sizes, dtype)
             same = _equal(here, there)
@@ -104,8 +106,6 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
                     coins=3 * sizes[0] * sizes[1],
                 )
             )
-            if unseeded is not None:
-                bench.traits.setdefault("unseeded fresh process", {})[way] = unseeded
     except (TargetError, Refused) as error:
         found.append(skipped(check, "a fresh process", str(error)))
     finally:
@@ -113,10 +113,12 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
     return found
 
 
-def _unseeded(bench: Bench, x: Any, rate: float, dtype: str, way: str) -> str | None:
+def unseeded_digest(bench: Bench) -> str | None:
     """A digest of the first masks of a process that nobody seeded, to be compared between processes."""
     import hashlib
 
+    dtype, way = bench.dtypes[0], bench.contract.seeds[0] if bench.contract.seeds else "global"
+    x, rate = probe(bench.contract.pattern, dtype, *_SIZES[1]), ladder(bench, (0.5,))[0]
     try:
         made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=None, way=way)
         answer = ask(
