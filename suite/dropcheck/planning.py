@@ -105,7 +105,7 @@ def core(
     # shared axes: one element a coin, just above a vector width, hundreds
     cases.append(sized(first, third, 1025, 64, 1, regime // 2))
     cases.append(sized(first, half, 129, 64, 33, regime // 4))
-    cases.append(sized(first, third, 33, 129, 257))
+    cases.append(sized(first, third, 9, 129, 257))
     # many short calls, batches of one, batches that change, a batch larger than 128
     short = max(profile.batch_one_calls // (2 if heavy else 1), 64)
     cases.append(sized(first, half, 5, 131, 3, 5 * short))

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy import special
 from scipy.special import gammaln
 
-from dropcheck.statistics.evidence import LOG10E, chernoff_log10, normal_log10_sf, z
+from dropcheck.statistics.evidence import LOG10E, normal_log10_sf, z
 from dropcheck.statistics.homogeneity import hypergeometric_log10
 
 # Below this score a p-value is above 2e-3: no share of 1e-6 can reach it, so the normal value serves.
@@ -144,23 +145,25 @@ def correlation_interval(n: Any, a: Any, b: Any, both: Any, level: float) -> tup
 def correlation_resolution(pairs: float, p: float, alpha: float, beta: float) -> float:
     """Smallest |correlation| of pairs of rate p that is missed with probability at most beta.
 
-    Critical value of the conditional law by Chernoff's exponent (Poisson-like tails at small p), and the spread under the
-    defect from pi11 = p^2 + rho p q.
+    Critical value of the conditional law; where joint drops are rare, of the binomial law that dominates it (Hoeffding
+    1963, theorem 4: n p draws of rate p), whose upper tail is Poisson-like. The spread under the defect comes from
+    pi11 = p^2 + rho p q.
     """
     if pairs <= 0 or not 0 < p < 1:
         return math.inf
     scale = p * (1 - p)
     critical = z(alpha / 2) * scale / math.sqrt(pairs)
-    # where joint drops are rare the upper tail is heavier than normal: the smallest excess whose bound is below alpha / 2
+    # where joint drops are rare the upper tail is heavier than normal
     if pairs * p * p < 2000:
-        low, high = 0.0, (1 - p) * p
-        for _ in range(50):
+        draws = pairs * p
+        low, high = pairs * p * p, draws
+        for _ in range(60):
             middle = (low + high) / 2
-            if float(chernoff_log10((p * p + middle) * pairs, pairs, p * p)) > math.log10(alpha / 2):
+            if float(special.betainc(max(middle, 1e-9), draws - middle + 1, p)) > alpha / 2:
                 low = middle
             else:
                 high = middle
-        critical = max(critical, high)
+        critical = max(critical, (high - pairs * p * p) / pairs)
     rho = critical / scale
     for _ in range(25):
         joint = min(1.0, p * p + min(rho, 1.0) * scale)
