@@ -21,7 +21,7 @@ def unit_roundoff(dtype: str) -> float:
 
 
 def to_dtype(values: Any, dtype: str) -> Any:
-    """float64 values rounded to ``dtype`` (nearest, ties to even); bfloat16 as uint16 bits."""
+    """float64 values rounded to ``dtype`` (nearest, ties to even); bfloat16 as uint16 bits, in its normal range."""
     if dtype != "bfloat16":
         with np.errstate(over="ignore"):
             return np.asarray(values).astype(_NATIVE[dtype])
