@@ -119,6 +119,7 @@ class _Run:
     coins: int = 0
     info: dict[str, Any] = field(default_factory=dict)
     contract: Contract | None = None
+    usage: str = ""  # the target could not be audited because of what the user asked for, not because of the layer
     asked: dict[Case, tuple[Check, ...]] = field(default_factory=dict)
 
     def tell(self, done: float, state: str, message: str = "") -> None:
@@ -168,6 +169,8 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         _stop_all()
     finally:
         pool.shutdown(wait=not interrupted, cancel_futures=True)
+    if todo and all(r.usage for r in runs.values()):
+        raise UsageError(next(iter(runs.values())).usage)
     ordered = [finished[t.name] for t in chosen if t.name in finished]
     return Result(
         verdict=results.overall([t.verdict for t in ordered]),
@@ -298,7 +301,7 @@ def _audit_target(run: _Run) -> TargetResult:
     except TargetError as ended:
         error, details = str(ended), ended.details
     except (ContractError, UsageError) as bad:
-        error = str(bad)
+        error = run.usage = str(bad)
     except Exception as bug:  # a fault of the suite must cost one target, and must not look like the layer's
         error, details = f"dropcheck itself failed: {type(bug).__name__}: {bug}", traceback.format_exc()
     finally:
@@ -512,6 +515,10 @@ def _judge_case(run: _Run, got: Gathered) -> None:
                 )
             )
             continue
+        if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
+            text = "not interpretable while outputs are not finite (see scale.kept-values)"
+            run.findings.append(_replayable(run, finding(check, got.case, "skipped", text), got.case))
+            continue
         limits = check.limits(request.profile, got.case, request.strict, request.resolution)
         one = check.judge(check, got, limits)
         if one is not None:
@@ -526,6 +533,12 @@ def _judge_case(run: _Run, got: Gathered) -> None:
                     run, finding(check, got.case, "fail", "an input that was reused over calls has changed"), got.case
                 )
             )
+
+
+def _mostly_nonfinite(got: Gathered) -> bool:
+    """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
+    elements = got.tally.rows * got.tally.channels * got.case.shared
+    return bool(got.proof["nonfinite"] > elements / 100)
 
 
 def _refused_case(run: _Run, case: Case, refused: Refused) -> None:

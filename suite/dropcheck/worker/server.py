@@ -145,7 +145,7 @@ class Worker:
                     y = adapter.apply(self.things[id], given, training)
                     if first is None:
                         first = y
-                    outputs.append(np.array(adapter.array(y), copy=True))
+                    outputs.append(_copied(adapter, y))
         except Unsupported:
             raise
         except BaseException as error:
@@ -266,6 +266,17 @@ def _replace_pattern(contract: Contract, pattern: str) -> Contract:
     from dataclasses import replace
 
     return replace(contract, pattern=Pattern.parse(pattern), ranks=())
+
+
+def _copied(adapter: Adapter, output: Any) -> Any:
+    """A copy of a layer's output as a NumPy array. Raises TypeError that says what came instead of a tensor."""
+    try:
+        found = np.array(adapter.array(output), copy=True)
+    except (TypeError, AttributeError, ValueError):
+        found = None
+    if found is None or found.dtype.kind == "O":
+        raise TypeError(f"the layer returned a {type(output).__name__}, expected a tensor like its input")
+    return found
 
 
 def _same_array(a: Any, b: Any) -> bool:

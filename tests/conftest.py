@@ -1,0 +1,64 @@
+"""Shared tools: the command line as a user runs it, and small files of layers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Ran:
+    """One run of the command line."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+    def result(self, name: str = "r.json") -> Any:
+        """The result file that it wrote."""
+        return json.loads((self.folder / name).read_text())
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """``run("audit", "x.py:Layer")``: the console command in a process of its own, in an empty folder."""
+
+    def go(*words: str, timeout: float = 300.0, **variables: str) -> Ran:
+        environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **variables}
+        done = subprocess.run(
+            [sys.executable, "-m", "dropcheck", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert "Traceback (most recent call last)" not in done.stderr.replace("    Traceback", ""), done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr, tmp_path)
+
+    return go
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """``write("mine.py", source)``: a file in the folder of ``run``."""
+
+    def put(name: str, source: str) -> Path:
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(source))
+        return path
+
+    return put
