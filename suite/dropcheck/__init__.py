@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from dropcheck.adapter import Implementation
     from dropcheck.auditing import AuditRequest
     from dropcheck.contract import Contract, Pattern
-    from dropcheck.library import audit, check
+    from dropcheck.library import audit, check, frame
 
 __version__ = "0.1.0"
 
-__all__ = ["AuditRequest", "Contract", "Implementation", "Pattern", "audit", "check"]
+__all__ = ["AuditRequest", "Contract", "Implementation", "Pattern", "audit", "check", "frame"]
 
 _PLACES = {
     "AuditRequest": "dropcheck.auditing",
@@ -22,6 +22,7 @@ _PLACES = {
     "Pattern": "dropcheck.contract",
     "audit": "dropcheck.library",
     "check": "dropcheck.library",
+    "frame": "dropcheck.library",
 }
 
 

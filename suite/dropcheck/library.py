@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropcheck.results import Result
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def audit(*targets: str, **options: Any) -> Result:
@@ -30,3 +33,31 @@ def check(target: str | type | Any, **options: Any) -> Result:
     if exit_code(result) != 0:
         raise AssertionError(render(result, width=100, colour=False))
     return result
+
+
+def frame(result: Result) -> pandas.DataFrame:
+    """All findings of a result as a table, one row a finding, for analysis beyond the reports.
+
+    Columns: target, check, case, verdict, estimate, expected, unit, resolution, log10_evidence, alpha, coins, message, replay.
+    """
+    import pandas
+
+    columns = [
+        "check",
+        "case",
+        "verdict",
+        "estimate",
+        "expected",
+        "unit",
+        "resolution",
+        "log10_evidence",
+        "alpha",
+        "coins",
+    ]
+    columns += ["message", "replay"]
+    rows = [
+        {"target": target.target, **{name: getattr(one, name) for name in columns}}
+        for target in result.targets
+        for one in target.findings
+    ]
+    return pandas.DataFrame(rows, columns=["target", *columns])

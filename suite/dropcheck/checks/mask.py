@@ -193,6 +193,9 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         log10_evidence=got.word_log10 * max(1, min(count, 50)) if count else 0.0,
         tallies={"repeats": count, "words": found.words, "word_coins": found.length, "log10_chance": got.word_log10},
     )
+    if kind == "calls" and 0 < count < found.within_call:
+        # rows that repeat within a call make words that also look alike across calls
+        return skipped(check, case, "not interpretable while samples of one call repeat each other")
     if not count:
         return finding(
             check, case, "pass", f"none of {found.words} words of {found.length} coins occurs twice", **numbers

@@ -27,6 +27,7 @@ def render(result: Result) -> str:
     environment.filters["line"] = words.line
     environment.filters["number"] = words.number
     environment.filters["evidence"] = words.evidence
+    environment.filters["reason"] = words.reason
     return environment.get_template("page.html.j2").render(
         result=result,
         headline=words.headline(result),

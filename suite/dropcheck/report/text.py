@@ -190,11 +190,14 @@ def _not_run(console: Console, result: Result) -> None:
     if not left:
         return
     console.print(Text("Not judged:"))
-    for group in left[:14]:
-        where = f" ({words.some(group.targets, 3)})" if len(result.targets) > 1 else ""
-        console.print(Text(f"  {group.check}: {words.line(group.lead.message, 220)}{where}"), soft_wrap=True)
-    if len(left) > 14:
-        console.print(Text(f"  and {len(left) - 14} more reasons (in the result file and the page)"))
+    by_reason: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for group in left:
+        by_reason.setdefault((words.reason(group.lead), group.targets), []).append(group.check)
+    for (why, where), checks in list(by_reason.items())[:14]:
+        on = f" ({words.some(where, 3)})" if len(result.targets) > 1 else ""
+        console.print(Text(f"  {words.some(checks, 12)}: {words.line(why, 220)}{on}"), soft_wrap=True)
+    if len(by_reason) > 14:
+        console.print(Text(f"  and {len(by_reason) - 14} more reasons (in the result file and the page)"))
     console.print()
 
 

@@ -115,6 +115,13 @@ def strongest(findings: Iterable[Finding]) -> Finding:
     return min(findings, key=lambda f: (f.log10_evidence if f.log10_evidence is not None else 0.0, len(f.case)))
 
 
+def reason(one: Finding) -> str:
+    """Why a finding was not judged, without what was seen all the same."""
+    if one.message.startswith("not interpretable"):
+        return one.message.split(":", 1)[0]
+    return one.message
+
+
 def groups(targets: Sequence[TargetResult], verdicts: Sequence[str] = ("fail", "error", "inconclusive")) -> list[Group]:
     """What is not a pass, one group a check and verdict, failures first, across targets."""
     found: dict[tuple[str, Verdict, str], list[tuple[str, Finding]]] = defaultdict(list)
@@ -122,7 +129,7 @@ def groups(targets: Sequence[TargetResult], verdicts: Sequence[str] = ("fail", "
         for one in target.findings:
             if one.verdict in verdicts:
                 # what did not apply is grouped by its reason
-                key = one.message if one.verdict == "skipped" else ""
+                key = reason(one) if one.verdict == "skipped" else ""
                 found[(one.check, one.verdict, key)].append((target.target, one))
     made = [
         Group(

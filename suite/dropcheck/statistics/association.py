@@ -14,6 +14,7 @@ from dropcheck.statistics.homogeneity import hypergeometric_log10
 
 # Below this score a p-value is above 2e-3: no share of 1e-6 can reach it, so the normal value serves.
 PLAIN_SCORE = 3.0
+FAR_SCORE = 9.0
 # Absolute error of the FFT of probabilities; tails below FFT_FLOOR are bounded instead.
 FFT_ERROR = 1e-13
 FFT_FLOOR = 1e-11
@@ -51,6 +52,10 @@ def log10_association(n: Any, a: Any, b: Any, both: Any) -> tuple[float, float]:
     if abs(score) < PLAIN_SCORE:
         return float(normal_log10_sf(-score)), float(normal_log10_sf(score))
     upper = excess > 0
+    if abs(score) > FAR_SCORE:
+        # far beyond what the FFT resolves; a broken layer would spend minutes here
+        log = max(_bound(n, a, b, both, upper), -1e9)
+        return (0.0, log) if upper else (log, 0.0)
     tail = _fft_tail(n, a, b, both, upper)
     log = math.log10(tail + FFT_ERROR) if tail > FFT_FLOOR else max(_bound(n, a, b, both, upper), -1e9)
     if tail <= FFT_FLOOR:

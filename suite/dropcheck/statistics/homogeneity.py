@@ -12,12 +12,15 @@ from scipy.stats import hypergeom
 from dropcheck.statistics.evidence import LOG10E, chernoff_log10, normal_log10_sf, z
 from dropcheck.statistics.goodness import LEAST_EXPECTED, chi2_log10_sf, safe_factor
 
+EXACT_MOST = 6
+
 
 def hypergeometric_log10(k: Any, population: Any, marked: Any, draws: Any) -> Any:
     """log10 of the doubled smaller exact tail of the hypergeometric law, elementwise; far out, Hoeffding's bound.
 
-    Only values beyond 3.5 standard deviations are computed exactly: nearer ones have a p-value above 1e-4, which no
-    share of 1e-6 can reach, so their normal value serves.
+    Values within 3.5 standard deviations have a p-value above 1e-4, which no share of 1e-6 can reach: their normal value
+    serves. Of those beyond, the EXACT_MOST farthest are summed exactly; the others, which decide nothing beside them, get
+    Hoeffding's bound (never too small), because a broken layer has hundreds of thousands of them.
     """
     k, population, marked, draws = (
         np.asarray(v, dtype=np.int64) for v in np.broadcast_arrays(k, population, marked, draws)
@@ -31,8 +34,16 @@ def hypergeometric_log10(k: Any, population: Any, marked: Any, draws: Any) -> An
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.where(variance > 0, deviation / np.sqrt(variance), np.where(deviation > 1e-9, np.inf, 0.0))
     log = np.minimum(0.0, normal_log10_sf(score) + math.log10(2))
-    exact = np.flatnonzero((score > 3.5) & (population > 0))
-    for i in exact:
+    far = np.flatnonzero((score > 3.5) & (population > 0))
+    if len(far) > EXACT_MOST:
+        order = np.argsort(-score[far], kind="stable")
+        far, rest = far[order[:EXACT_MOST]], far[order[EXACT_MOST:]]
+        bound = np.minimum(
+            chernoff_log10(k[rest], draws[rest], marked[rest] / size[rest]),
+            chernoff_log10(k[rest], marked[rest], draws[rest] / size[rest]),
+        )
+        log[rest] = np.minimum(0.0, bound + math.log10(2))
+    for i in far:
         log[i] = _exact(int(k[i]), int(population[i]), int(marked[i]), int(draws[i]), k[i] > mean[i])
     return log.reshape(shape)
 
