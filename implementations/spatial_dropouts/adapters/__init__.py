@@ -98,7 +98,8 @@ def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
 
 def recognise(obj: Any) -> str:
     """The framework of an object, einops style: a framework counts only if somebody imported it already."""
-    for framework, module, attr in (("torch", "torch.nn", "Module"), ("keras", "keras", "Layer")):
+    # Keras first: on its PyTorch backend a keras.Layer is a torch.nn.Module as well
+    for framework, module, attr in (("keras", "keras", "Layer"), ("torch", "torch.nn", "Module")):
         if any(_is(obj, module, attr)):
             return framework
     if isinstance(obj, type):

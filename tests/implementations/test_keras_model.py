@@ -1,0 +1,99 @@
+"""The tagger of the seed: it trains some steps in Keras, and its dropout layer is audited as it stands in the model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.keras
+
+TAGGER = '''
+"""A part-of-speech tagger in the manner of the question."""
+import keras
+import numpy as np
+
+VOCABULARY, TAGS, LENGTH = 40, 5, 8
+keras.utils.set_random_seed(1)
+model = keras.Sequential([
+    keras.Input((LENGTH,)),
+    keras.layers.Embedding(VOCABULARY, 24),
+    keras.layers.SpatialDropout1D(0.2, name="drop"),
+    keras.layers.GRU(16, dropout=0.2, recurrent_dropout=0.2),
+    keras.layers.RepeatVector(LENGTH),
+    keras.layers.GRU(16, return_sequences=True),
+    keras.layers.TimeDistributed(keras.layers.Dense(TAGS)),
+    keras.layers.Activation("softmax"),
+])
+model.compile(optimizer=keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
+words = np.random.default_rng(1).integers(0, VOCABULARY, (64, LENGTH))
+history = model.fit(words, words % TAGS, epochs=4, batch_size=16, verbose=0).history["loss"]
+drop = model.get_layer("drop")
+'''
+
+
+@pytest.fixture
+def tagger(write: Callable[[str, str], Path]) -> Path:
+    return write("tagger.py", TAGGER)
+
+
+def test_the_tagger_trains(tagger: Path) -> None:
+    code = "import tagger; h = tagger.history; assert h[-1] < h[0], h; print('LOSS', h)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tagger.parent,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert "LOSS" in done.stdout, done.stderr
+
+
+def test_its_dropout_layer_is_audited_as_it_stands(run: Any, tagger: Path) -> None:
+    done = run("audit", "tagger.py:drop@torch", "--json", "r.json")
+    assert done.code == 0, done.out
+    (target,) = done.result()["targets"]
+    assert target["contract"]["rates"] == [0.2]
+    judged = {f["check"]: f for f in target["findings"] if f["verdict"] == "pass"}
+    for check in ("mask.whole-channels", "rate.marginal", "scale.kept-values", "gradient.mask", "mode.inference"):
+        assert check in judged, check
+    assert judged["rate.marginal"]["expected"] == 0.2
+
+
+def test_a_model_is_no_dropout_and_says_so(run: Any, tagger: Path) -> None:
+    done = run("audit", "tagger.py:model@torch")
+    assert done.code == 3
+    assert "name the dropout layer inside it" in done.out
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_keras_on_every_backend(run: Any, backend: str) -> None:
+    """Structure, scale, seeds by both ways and gradients; rates where the backend draws them in full precision."""
+    name = f"keras.SpatialDropout1D@{backend}"
+    done = run(
+        "audit", name, "--dtype", "float32", "--select", "mask.whole-channels,rate.marginal,scale,seed.reset,gradient.mask",
+        "--rate", ".3", "--json", "r.json",
+    )  # fmt: skip
+    assert done.code == 0, done.out
+    (target,) = done.result()["targets"]
+    assert backend in target["version"]
+    ways = {f["case"].rpartition("way=")[2].split()[0] for f in target["findings"] if f["check"] == "seed.reset"}
+    assert ways == {"global", "constructor"}
+
+
+def test_keras_on_tensorflow_draws_rates_in_low_precision(run: Any) -> None:
+    """The audit finds it by itself: bfloat16 drops .3047 where .3 was asked for."""
+    done = run(
+        "audit", "keras.SpatialDropout1D@tensorflow", "--dtype", "bfloat16", "--select", "rate.marginal", "--rate", ".3",
+        "--json", "r.json",
+    )  # fmt: skip
+    assert done.code == 1
+    failed = [f for f in done.result()["targets"][0]["findings"] if f["verdict"] == "fail"]
+    assert failed
+    low, high = failed[0]["fail_interval"]
+    assert low <= 0.3047 <= high and low > 0.3

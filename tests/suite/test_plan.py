@@ -1,0 +1,122 @@
+"""Plans: shares and cases stay within the error budget, every check is asked somewhere, seeds do not move with the plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dropcheck.auditing import AuditRequest, _asks
+from dropcheck.cases import Case, seed_of
+from dropcheck.checks import CHECKS, matching
+from dropcheck.checks.base import ALPHA, BETA, MOST_CASES
+from dropcheck.contract import Contract, Pattern
+from dropcheck.gather import neighbouring_seeds
+from dropcheck.planning import PROFILES, Wanted, plan_cases
+
+DTYPES = ["float32", "float64", "float16", "bfloat16"]
+PATTERNS = ["n c l -> n c", "n l c -> n c", "n c d h w -> n c", "n c l -> n", "n c l -> c", "n c l -> n c l"]
+
+
+def planned(pattern: str, profile: str, root: int = 1, **wanted: Any) -> list[Case]:
+    info = {"dtypes": DTYPES, "layouts": ["contiguous", "strided", "transposed"], "gradients": True, "heavy": False}
+    contract = Contract(Pattern.parse(pattern), seeds=("global", "constructor"))
+    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
+    return plan_cases(contract, info, PROFILES[profile], marginal, root, "t", Wanted(**wanted))
+
+
+def test_shares_add_up_to_at_most_one() -> None:
+    assert 0.5 < sum(c.share for c in CHECKS) <= 1
+    assert ALPHA == BETA == 1e-6
+    exact = {"mask.whole-channels", "scale.kept-values"}  # element by element, no chance: nothing to pay for
+    for check in CHECKS:
+        assert check.share > 0 or check.judge is None or check.name in exact, f"{check.name} decides by chance but owns no share"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_no_check_has_more_cases_than_its_share_is_divided_by(profile: str, pattern: str) -> None:
+    cases = planned(pattern, profile)
+    request = AuditRequest(profile=profile)
+    for check in CHECKS:
+        asked = [c for c in cases if _asks(check, c, request)]
+        assert len(asked) <= MOST_CASES[profile], (check.name, len(asked))
+
+
+@pytest.mark.parametrize("profile", ["quick", "standard"])
+@pytest.mark.parametrize("pattern", ["n c l -> n c", "n h w c -> n c"])
+def test_every_check_is_asked_somewhere(profile: str, pattern: str) -> None:
+    cases = planned(pattern, profile)
+    request = AuditRequest(profile=profile)
+    for check in CHECKS:
+        if check.wants is not None:
+            assert any(_asks(check, c, request) for c in cases), check.name
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("root", range(40))
+def test_drawn_cases_fit_the_pattern(pattern: str, root: int) -> None:
+    parsed = Pattern.parse(pattern)
+    for case in planned(pattern, "quick", root):
+        assert parsed.row_axes or case.rows == 1
+        assert parsed.channel_axis or case.channels == 1
+        assert parsed.shared or case.shared == 1
+        assert 0 < case.rate < 1 and case.coins > 0
+        for shape in case.shapes(parsed):
+            assert parsed.matrix_shape(shape)[1] == case.channels
+
+
+def test_the_core_goes_where_defects_hide() -> None:
+    cases = planned("n c l -> n c", "quick")
+    for what, some in {
+        "above 512 channels": [c for c in cases if c.channels > 512],
+        "one sample": [c for c in cases if c.rows == 1],
+        "one channel": [c for c in cases if c.channels == 1],
+        "strided": [c for c in cases if c.layout == "strided"],
+        "transposed": [c for c in cases if c.layout == "transposed"],
+        "gradient": [c for c in cases if c.grad],
+        "changing batches, above 128": [c for c in cases if c.batches and max(c.batches) > 128],
+        "hundreds of elements a coin": [c for c in cases if c.shared > 200],
+        "one element a coin": [c for c in cases if c.shared == 1],
+        "seeds by each way": [c for c in cases if c.way],
+        "crossed with inference": [c for c in cases if c.infer],
+        "values": [c for c in cases if c.regime == "values"],
+        "drawn": [c for c in cases if c.drawn],
+    }.items():
+        assert some, what
+    ladder = {(c.dtype, c.rate) for c in cases}
+    assert {(d, r) for d in DTYPES for r in (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)} <= ladder
+
+
+def test_drawn_cases_depend_on_the_root_seed_alone() -> None:
+    first = [c for c in planned("n c l -> n c", "standard", 1) if c.drawn]
+    assert first == [c for c in planned("n c l -> n c", "standard", 1) if c.drawn]
+    assert first != [c for c in planned("n c l -> n c", "standard", 2) if c.drawn]
+    narrowed = [c for c in planned("n c l -> n c", "standard", 1, dtypes=("float32",)) if c.drawn]
+    assert all(c.dtype == "float32" for c in narrowed)
+
+
+def test_seeds_come_from_names_not_positions() -> None:
+    case = Case("float32", 0.3, 9, 9, 3, 64)
+    assert seed_of(1, "a", case) == seed_of(1, "a", case)
+    assert len({seed_of(r, t, case) for r in range(20) for t in "abcdefgh"}) == 160
+    assert 0 <= seed_of(1, "x") < 2**31 - 1
+
+
+def test_neighbouring_seeds_are_neighbours_one_bit_apart_and_distinct() -> None:
+    seeds = neighbouring_seeds(7, 400)
+    assert len(set(seeds)) == 400 and max(seeds) < 2**32
+    for i in range(0, 400, 4):
+        a, b, c, d = seeds[i : i + 4]
+        assert b == a + 1 and d == c + 1
+        assert (a ^ c).bit_count() == 1 and (b ^ d).bit_count() == 1
+
+
+def test_selection_by_name_family_and_prefix() -> None:
+    assert [c.name for c in matching(["rate.zero"])] == ["rate.zero"]
+    assert {c.family for c in matching(["mask"])} == {"mask"}
+    assert {c.name for c in matching(["mask.distinct*"])} == {
+        "mask.distinct-channels",
+        "mask.distinct-samples",
+        "mask.distinct-calls",
+    }
