@@ -15,11 +15,10 @@ from dropcheck.cases import Case, seed_of
 from dropcheck.checks.base import Gathered
 from dropcheck.coins import Bytes
 from dropcheck.contract import Contract
-from dropcheck.tallies import Tally, repeats, tally
+from dropcheck.tallies import MOST_WORD_ROWS, SAMPLE, Tally, repeats, tally
 from dropcheck.worker.client import Refused, Session
 
 CHUNK = 1 << 22  # coins of one answer: half a megabyte of bits
-SAMPLE = 1 << 20  # first coins of a case, kept for repeated words and pictures
 
 
 @dataclass
@@ -206,8 +205,7 @@ def _look_for_repeats(got: Gathered, alpha: float) -> None:
     if chosen is None:
         rows = len(sample)
         length = math.ceil((math.log10(alpha) - math.log10(rows * rows / 2)) / agree)
-        if length > min(512, rows // 4):
-            length = max(1, min(512, rows // 4))
+        length = min(length, max(1, min(MOST_WORD_ROWS, rows // 4)))
         chosen = rows, length
     rows, length = chosen
     got.call_of_row = _call_of_row(got, rows)

@@ -17,6 +17,8 @@ ALL_PAIRS_UP_TO = 160  # channels; above, pairs at the strides below
 STRIDES = (1, 2, 3, 4, 5, 7, 8, 16, 31, 32, 64, 128, 256)
 QUAD_STRIDES = (1, 2, 4, 8, 16)
 GROUP_ROWS = 1 << 15
+SAMPLE = 1 << 20  # first coins of a case, kept for repeated words and pictures
+MOST_WORD_ROWS = 512  # rows of the longest word that is looked for
 
 
 @dataclass

@@ -30,7 +30,9 @@ def test_shares_add_up_to_at_most_one() -> None:
     assert ALPHA == BETA == 1e-6
     exact = {"mask.whole-channels", "scale.kept-values"}  # element by element, no chance: nothing to pay for
     for check in CHECKS:
-        assert check.share > 0 or check.judge is None or check.name in exact, f"{check.name} decides by chance but owns no share"
+        assert check.share > 0 or check.judge is None or check.name in exact, (
+            f"{check.name} decides by chance but owns no share"
+        )
 
 
 @pytest.mark.parametrize("profile", PROFILES)

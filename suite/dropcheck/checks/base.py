@@ -118,9 +118,10 @@ class Check:
         if self.wants is None or not self.wants(case):
             return False
         limits = self.limits(profile, case, resolution=resolution)
-        if self.reach is None or limits.coarsest is None:
+        if self.reach is None:
             return True
-        return self.reach(case, limits) <= 0.97 * limits.coarsest
+        reached = self.reach(case, limits)
+        return math.isfinite(reached) and (limits.coarsest is None or reached <= 0.97 * limits.coarsest)
 
 
 def settle(failed: bool, resolution: float | None, coarsest: float | None) -> Verdict:

@@ -18,9 +18,10 @@ from dropcheck.checks.base import (
     settle,
     skipped,
 )
+from dropcheck.coins import WORD
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial, duplicates
-from dropcheck.tallies import Tally
+from dropcheck.tallies import MOST_WORD_ROWS, SAMPLE, Tally
 
 # --- which elements share a coin -------------------------------------------------------------------------------------
 
@@ -237,6 +238,24 @@ def _distinct_calls(check: Check, got: Gathered, limits: Limits) -> Finding | No
     return _repeat_finding(check, got, limits, "calls")
 
 
+def _channels_reach(case: Case, limits: Limits) -> float:
+    """Infinite where the planned rows are too few to tell copies from chance."""
+    if case.channels < 2:
+        return 0.0
+    pairs = case.channels * (case.channels - 1) / 2
+    rows = int(0.97 * (case.row_count // WORD * WORD))
+    enough = duplicates.log10_chance_of_equal(pairs, case.rate, rows) <= math.log10(limits.alpha)
+    return 0.0 if enough else math.inf
+
+
+def _words_reach(case: Case, limits: Limits) -> float:
+    """Infinite where the longest word that ``gather`` would take is too short."""
+    rows = min(case.row_count, SAMPLE // case.channels)
+    longest = int(0.97 * case.channels * max(1, min(MOST_WORD_ROWS, rows // 4)))
+    enough = duplicates.log10_chance_of_equal(rows * rows / 2, case.rate, longest) <= math.log10(limits.alpha)
+    return 0.0 if enough else math.inf
+
+
 def _balanced(case: Case) -> bool:
     return case.regime == "stream" and 0.3 <= case.rate <= 0.7
 
@@ -268,6 +287,7 @@ CHECKS = (
         share=0.03,
         wants=_balanced,
         judge=_distinct_channels,
+        reach=_channels_reach,
     ),
     Check(
         name="mask.distinct-samples",
@@ -280,6 +300,7 @@ CHECKS = (
         share=0.03,
         wants=lambda case: _balanced(case) and (case.rows > 1 or bool(case.batches)),
         judge=_distinct_samples,
+        reach=_words_reach,
     ),
     Check(
         name="mask.distinct-calls",
@@ -291,5 +312,6 @@ CHECKS = (
         share=0.03,
         wants=lambda case: _balanced(case) and case.calls > 1,
         judge=_distinct_calls,
+        reach=_words_reach,
     ),
 )
