@@ -69,7 +69,14 @@ def _check(check: Check, width: int) -> str:
         ]
     if check.coarsest:
         levels = ", ".join(f"{name} {value:g}" for name, value in check.coarsest.items())
-        parts += [_wrap(f"Coarsest resolution that counts as a pass: {levels}; coarser is inconclusive.", width)]
+        parts += [
+            _wrap(
+                f"Coarsest resolution that counts as a pass: {levels}; coarser is inconclusive. "
+                "Cases of short calls may be four times as coarse (a call flips fewer than 4096 coins) or sixteen times "
+                "(fewer than 64).",
+                width,
+            )
+        ]
     defects = defects_of(check.name)
     if defects:
         parts += ["", f"Planted defects that it must catch ({len(defects)})"]

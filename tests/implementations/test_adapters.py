@@ -1,0 +1,147 @@
+"""Bridges to frameworks: objects are recognised, factories with their own contracts are driven, dtypes and layouts hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+import dropcheck
+from dropcheck.adapter import DTYPES, Implementation, Unsupported
+from dropcheck.contract import Contract, Pattern
+from dropcheck.worker import rounding
+from spatial_dropouts import names
+from spatial_dropouts.adapters import TargetNotFound, adapter_for, load, recognise
+
+
+def numpy_layer(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+    return x
+
+
+def torch_function(x: Any, rate: float, training: bool) -> Any:
+    return torch.nn.functional.dropout1d(x, rate, training)
+
+
+def keyed(x: Any, rate: float, *, training: bool, key: Any) -> Any:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("thing", "framework"),
+    [
+        (torch.nn.Dropout1d, "torch"),
+        (torch.nn.Dropout1d(0.2), "torch"),
+        (keras.layers.SpatialDropout1D, "keras"),
+        (keras.layers.SpatialDropout1D(0.2), "keras"),
+        (numpy_layer, "numpy"),
+        (torch_function, "torch-function"),
+    ],
+)
+def test_the_framework_is_recognised_from_the_object(thing: Any, framework: str) -> None:
+    assert recognise(thing) == framework
+
+
+def test_what_is_no_layer_is_told_what_was_expected() -> None:
+    with pytest.raises(TypeError, match=r"int was given; expected a torch\.nn\.Module"):
+        recognise(3)
+    with pytest.raises(TypeError, match="neither rng nor training"):
+        recognise(lambda x: x)
+    with pytest.raises(Unsupported, match="JAX"):
+        recognise(keyed)
+
+
+def test_loading_names_the_nearest() -> None:
+    assert load("torch.nn:Dropout1d") is torch.nn.Dropout1d
+    with pytest.raises(TargetNotFound, match="nearest is 'Dropout1d'"):
+        load("torch.nn:Dropout1")
+    with pytest.raises(TargetNotFound, match="no module 'no_such'"):
+        load("no_such.thing:X")
+
+
+@pytest.mark.parametrize("make", ["torch.nn:Dropout1d", "keras.layers:SpatialDropout1D", "numpy"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["contiguous", "strided", "transposed"])
+def test_tensors_keep_values_dtype_and_layout(make: str, dtype: str, layout: str) -> None:
+    obj = numpy_layer if make == "numpy" else load(make)
+    driver = adapter_for(obj, Implementation(make=make))
+    if dtype not in driver.dtypes() or layout not in driver.layouts():
+        pytest.skip("the framework has no such thing")
+    values = rounding.pool(dtype, 60, 3).reshape(3, 4, 5)
+    tensor = driver.tensor(values, dtype, layout)
+    assert driver.dtype_of(tensor) == dtype
+    np.testing.assert_array_equal(rounding.to_float64(driver.array(tensor), dtype), values)
+    if hasattr(tensor, "stride") and layout != "contiguous":
+        assert not tensor.is_contiguous()
+
+
+class Inverse(torch.nn.Module):
+    """Takes the probability of keeping as a keyword, needs an option, draws from a generator of its own."""
+
+    generator = torch.Generator()
+
+    def __init__(self, *, keep: float, flavour: str) -> None:
+        super().__init__()
+        if not 0 <= keep <= 1 or flavour != "plain":
+            raise ValueError((keep, flavour))
+        self.keep = keep
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.keep == 1:
+            return x.clone()
+        if self.keep == 0:
+            return torch.zeros_like(x)
+        kept = torch.rand(x.shape[0], x.shape[1], 1, generator=Inverse.generator) < self.keep
+        return torch.where(kept, x / self.keep, torch.zeros((), dtype=x.dtype))
+
+
+FACTORY = Implementation(
+    make=Inverse,
+    contract=Contract(Pattern.parse("n c l -> n c")),
+    rate_argument="keep",
+    keep_probability=True,
+    options={"flavour": "plain"},
+    seed=Inverse.generator.manual_seed,
+)
+
+CONSTANT = Implementation(
+    make=numpy_layer, contract=Contract(Pattern.parse("n c l -> n c"), scale="none", seeds=("generator",))
+)
+
+
+def test_a_factory_with_its_own_contract_is_driven(tmp_path: Any) -> None:
+    """Keyword arguments, keep probability and a way of seeding of its own, beside the user's code."""
+    result = dropcheck.audit(f"{__file__}:FACTORY", dtypes=("float32",), in_process=True, jobs=1)
+    (target,) = result.targets
+    bad = [(f.check, f.case, f.message) for f in target.findings if f.verdict not in ("pass", "skipped")]
+    assert target.error is None and not bad, (target.error, bad)
+    judged = {f.check for f in target.findings if f.verdict == "pass"}
+    assert {"seed.reset", "seed.reproducible", "rate.marginal", "rate.rejects-invalid"} <= judged
+
+
+def test_a_layer_that_drops_nothing_is_accused() -> None:
+    result = dropcheck.audit(f"{__file__}:CONSTANT", dtypes=("float32",), in_process=True, jobs=1)
+    failed = {f.check for f in result.targets[0].findings if f.verdict == "fail"}
+    assert {"rate.marginal", "rate.one", "rate.rejects-invalid"} <= failed
+    # what cannot be asked of coins that all fell alike is not called a pass
+    for one in result.targets[0].findings:
+        if one.check.startswith("mask.independent"):
+            assert one.verdict == "skipped", one
+
+
+@pytest.mark.parametrize("name", names())
+def test_everything_registered_opens_and_declares_its_contract(name: str) -> None:
+    from spatial_dropouts import find
+
+    implementation = find(name)
+    assert implementation is not None and isinstance(implementation.make, str)
+    driver = adapter_for(load(implementation.make), implementation)
+    assert driver.dtypes()[0] == "float32"
+    assert isinstance(driver.contract, Contract)
+    layer = driver.make(0.3, "float32", 1, driver.contract.seeds[0])
+    shape = driver.contract.pattern.shape(3, 5, 4)
+    x = driver.tensor(rounding.pool("float32", 60, 3).reshape(shape), "float32")
+    y = driver.array(driver.apply(layer, x, True))
+    assert y.shape == shape and (y == 0).any() and (y != 0).any()
