@@ -288,6 +288,7 @@ def _audit_target(run: _Run) -> TargetResult:
     """One target's audit; never raises: what goes wrong is that target's verdict."""
     error = details = None
     session = spare = None
+    run.began = time.monotonic()  # the limit is a target's own: waiting for a free core does not count
     try:
         run.tell(0.0, "starting")
         session = _session(run)
@@ -394,6 +395,7 @@ def _examine(run: _Run, session: Session, spare: Session | None) -> None:
             _refused_case(run, *got)
             return
         flipped += coins
+        run.coins = flipped
         everything.append(got)
         started = time.perf_counter()
         _judge_case(run, got)
@@ -412,7 +414,6 @@ def _examine(run: _Run, session: Session, spare: Session | None) -> None:
         words.limits(request.profile).alpha,
         finished,
     )
-    run.coins = flipped
     for check in run.checks:
         if check.compare is not None:
             limits = check.limits(request.profile, None, request.strict, request.resolution)
