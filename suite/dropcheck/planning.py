@@ -58,7 +58,7 @@ def ladder_coins(rate: float, check: Check, profile: str, resolution: float | No
     if rate - delta <= 0:
         # a rate far below the resolution: dropping nothing must still be told from dropping at the rate
         worst = max(worst, math.log(1 / alpha) / rate * 1.5)
-    return int(worst * 1.06) + 1
+    return int(worst * 1.12) + 1  # Check.asks keeps three per cent of the resolution in reserve
 
 
 def core(
@@ -90,7 +90,9 @@ def core(
     # structure: rows just above a power of two; 64 channels; four elements a coin
     rows = 257 if profile.name == "quick" else 4097 if heavy else 1025
     for rate in middle:
-        cases.append(sized(first, rate, rows, 64, 4, profile.structure_rows))
+        cases.append(
+            sized(first, rate, rows, 64, 4, profile.structure_rows * 3 // 7 if heavy else profile.structure_rows)
+        )
     # the ladder of rates, in every dtype
     for dtype in dtypes:
         for rate in judged:

@@ -12,14 +12,14 @@ from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES
 from dropcheck.contract import Contract, Pattern
 from dropcheck.gather import neighbouring_seeds
-from dropcheck.planning import PROFILES, Wanted, plan_cases
+from dropcheck.planning import LADDER, PROFILES, Wanted, plan_cases
 
 DTYPES = ["float32", "float64", "float16", "bfloat16"]
 PATTERNS = ["n c l -> n c", "n l c -> n c", "n c d h w -> n c", "n c l -> n", "n c l -> c", "n c l -> n c l"]
 
 
-def planned(pattern: str, profile: str, root: int = 1, **wanted: Any) -> list[Case]:
-    info = {"dtypes": DTYPES, "layouts": ["contiguous", "strided", "transposed"], "gradients": True, "heavy": False}
+def planned(pattern: str, profile: str, root: int = 1, heavy: bool = False, **wanted: Any) -> list[Case]:
+    info = {"dtypes": DTYPES, "layouts": ["contiguous", "strided", "transposed"], "gradients": True, "heavy": heavy}
     contract = Contract(Pattern.parse(pattern), seeds=("global", "constructor"))
     marginal = next(c for c in CHECKS if c.name == "rate.marginal")
     return plan_cases(contract, info, PROFILES[profile], marginal, root, "t", Wanted(**wanted))
@@ -88,6 +88,22 @@ def test_the_core_goes_where_defects_hide() -> None:
         assert some, what
     ladder = {(c.dtype, c.rate) for c in cases}
     assert {(d, r) for d in DTYPES for r in (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)} <= ladder
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("heavy", [False, True])
+def test_every_rate_of_the_ladder_is_judged_in_every_dtype(profile: str, pattern: str, heavy: bool) -> None:
+    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
+    request = AuditRequest(profile=profile)
+    cases = [c for c in planned(pattern, profile, heavy=heavy) if _asks(marginal, c, request)]
+    asked = {(c.dtype, c.rate) for c in cases if not c.drawn}
+    assert asked >= {(d, r) for d in DTYPES for r in LADDER}
+    drawn = [c for c in planned(pattern, profile, heavy=heavy) if c.drawn]
+    assert sum(c in cases for c in drawn) >= len(drawn) * 0.7
+    if pattern == "n c l -> n c":
+        stream = [c for c in planned(pattern, profile, heavy=heavy) if c.regime == "stream" and not c.drawn]
+        assert [str(c) for c in stream if c not in cases] == []
 
 
 def test_drawn_cases_depend_on_the_root_seed_alone() -> None:

@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from dropcheck.report import text, words
 from dropcheck.results import Finding, Result, TargetResult, encode, write_atomically
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may be broken after its dots and before its @, on narrow screens."""
+    return Markup(str(escape(name)).replace(".", ".<wbr>").replace("@", "<wbr>@"))
 
 
 def render(result: Result) -> str:
@@ -28,6 +34,7 @@ def render(result: Result) -> str:
     environment.filters["number"] = words.number
     environment.filters["evidence"] = words.evidence
     environment.filters["reason"] = words.reason
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html.j2").render(
         result=result,
         headline=words.headline(result),
