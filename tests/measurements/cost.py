@@ -20,7 +20,7 @@ from dropcheck.auditing import AuditRequest, run
 from dropcheck.worker.client import ProcessSession, ask
 
 RATE, ROWS, CHANNELS, SHARED = 0.3, 1025, 64, 4
-CALLS, PAIRS = 700, 5
+CALLS, PAIRS = 2000, 5
 
 
 def bare(name: str, calls: int) -> float:
