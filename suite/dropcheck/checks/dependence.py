@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from dropcheck.cases import Case
@@ -344,34 +345,15 @@ def _values(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if (early := _no_spread(check, got)) is not None:
         return early
     result = _lagged(check, got, limits, lags, "values")
-    if result is None or result.verdict != "fail":
-        return result and finding(
-            check,
-            got.case,
-            result.verdict,
-            f"coins do not follow sign or magnitude of the input; the largest correlation is {result.estimate or 0:+.4f}",
-            estimate=result.estimate,
-            expected=0.0,
-            unit="correlation",
-            coins=got.tally.rows * got.tally.channels,
-            resolution=result.resolution,
-            log10_evidence=result.log10_evidence,
-            tallies=result.tallies,
-        )
-    which = max(result.tallies["lags"].items(), key=lambda kv: abs(kv[1]))
-    return finding(
-        check,
-        got.case,
-        "fail",
-        f"coins depend on {which[0]}: correlation {which[1]:+.4f} (expected 0)",
-        estimate=which[1],
-        expected=0.0,
-        unit="correlation",
-        coins=got.tally.rows * got.tally.channels,
-        resolution=result.resolution,
-        log10_evidence=result.log10_evidence,
-        tallies=result.tallies,
-    )
+    if result is None:
+        return None
+    coins = got.tally.rows * got.tally.channels
+    if result.verdict != "fail":
+        text = f"coins do not follow sign or magnitude of the input; the largest correlation is {result.estimate or 0:+.4f}"
+        return msgspec.structs.replace(result, message=text, coins=coins)
+    name, rho = max(result.tallies["lags"].items(), key=lambda kv: abs(kv[1]))
+    text = f"coins depend on {name}: correlation {rho:+.4f} (expected 0)"
+    return msgspec.structs.replace(result, message=text, estimate=rho, coins=coins, picture=None)
 
 
 def _pair_count(channels: int) -> int:

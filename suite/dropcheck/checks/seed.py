@@ -50,23 +50,20 @@ def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 except Refused as refused:
                     found.append(skipped(check, where, f"the layer refuses: {refused}"))
                     continue
-                text = (
-                    "the same seed gives the same masks"
-                    if same
-                    else "two fresh layers with the same seed give different masks"
-                )
-                found.append(
-                    finding(
-                        check,
-                        where,
-                        "pass" if same else "fail",
-                        text,
-                        log10_evidence=0.0 if same else -math.inf,
-                        coins=3 * sizes[0] * sizes[1],
-                    )
-                )
+                found.append(_same_or_not(check, where, same, "two fresh layers", sizes))
     found.extend(_across_processes(check, bench))
     return found
+
+
+def _same_or_not(check: Check, where: str, same: bool, who: str, sizes: tuple[int, int, int]) -> Finding:
+    return finding(
+        check,
+        where,
+        "pass" if same else "fail",
+        f"{who} with the same seed give {'the same' if same else 'different'} masks",
+        log10_evidence=0.0 if same else -math.inf,
+        coins=3 * sizes[0] * sizes[1],
+    )
 
 
 def _across_processes(check: Check, bench: Bench) -> list[Finding]:
@@ -91,21 +88,7 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
             there = _outputs(other, way, bench.seed, sizes, dtype)
             same = _equal(here, there)
             where = f"{dtype} {','.join(map(str, sizes))} way={way} fresh process"
-            text = (
-                "a fresh process with the same seed gives the same masks"
-                if same
-                else "a fresh process with the same seed gives other masks"
-            )
-            found.append(
-                finding(
-                    check,
-                    where,
-                    "pass" if same else "fail",
-                    text,
-                    log10_evidence=0.0 if same else -math.inf,
-                    coins=3 * sizes[0] * sizes[1],
-                )
-            )
+            found.append(_same_or_not(check, where, same, "two processes", sizes))
     except (TargetError, Refused) as error:
         found.append(skipped(check, "a fresh process", str(error)))
     finally:
