@@ -73,7 +73,7 @@ def _check(check: Check, width: int) -> str:
             _wrap(
                 f"Coarsest resolution that counts as a pass: {levels}; coarser is inconclusive. "
                 "Cases of short calls may be four times as coarse (a call flips fewer than 4096 coins) or sixteen times "
-                "(fewer than 64).",
+                "(fewer than 64), those of long channels twice (above 8 elements a coin) or four times (above 40).",
                 width,
             )
         ]

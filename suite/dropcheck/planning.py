@@ -11,7 +11,7 @@ import numpy as np
 
 from dropcheck.adapter import DTYPES
 from dropcheck.cases import Case, parse_case, seed_of
-from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance
+from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
 from dropcheck.contract import Contract, Pattern
 
 LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)
@@ -37,7 +37,9 @@ PROFILES = {
 }
 
 
-def ladder_coins(rate: float, check: Check, profile: str, resolution: float | None, rows_channels: int) -> int:
+def ladder_coins(
+    rate: float, check: Check, profile: str, resolution: float | None, rows_channels: int, shared: int
+) -> int:
     """Coins that make the rate's resolution as fine as the profile wants, by the normal formula with a small reserve.
 
     n = (z(alpha/2) sqrt(pq) + z(beta) sqrt(p'q'))^2 / delta^2 with p' the rate under the defect (statistics.md); the exact
@@ -46,7 +48,8 @@ def ladder_coins(rate: float, check: Check, profile: str, resolution: float | No
     from scipy.stats import norm
 
     delta = resolution if resolution is not None else check.coarsest[profile]
-    delta *= min(4.0, allowance(rows_channels))  # sized finer than the coarsest that is accepted
+    # sized finer than the coarsest that is accepted
+    delta *= min(4.0, allowance(rows_channels)) * long_channels(shared)
     alpha = ALPHA * check.share / MOST_CASES[profile]
     worst = 0.0
     for other in (rate - delta, rate + delta):
@@ -74,7 +77,7 @@ def core(
     """The fixed cases of a profile for one target. ``heavy``: its calls cost milliseconds, so they are larger and fewer."""
 
     def sized(dtype: str, rate: float, rows: int, channels: int, shared: int, least_rows: int = 0, **more: Any) -> Case:
-        coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels)
+        coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels, shared)
         calls = max(2, -(-max(coins, least_rows * channels) // (rows * channels)))
         return Case(dtype=dtype, rate=rate, rows=rows, channels=channels, shared=shared, calls=calls, **more)
 
@@ -190,7 +193,7 @@ def drawn(
             channels = 1
         if not contract.pattern.shared:
             shared = 1
-        coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels)
+        coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels, shared)
         calls = -(-coins // (rows * channels))
         most = {"quick": 400, "standard": 2000, "deep": 20_000}[profile.name] // (4 if heavy else 1)
         if calls > most:
@@ -202,9 +205,8 @@ def drawn(
                 channels *= factor
             elif contract.pattern.row_axes:
                 rows *= factor
-            calls = max(
-                2, -(-ladder_coins(rate, marginal, profile.name, resolution, rows * channels) // (rows * channels))
-            )
+            coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels, shared)
+            calls = max(2, -(-coins // (rows * channels)))
             calls = min(calls, 4 * most)
         found.append(
             Case(
@@ -264,7 +266,7 @@ def plan_cases(
         cases = []
         for dtype, rate, layout, grad in sorted(some):
             for rows, channels, shared in sizes:
-                coins = ladder_coins(rate, marginal, profile.name, wanted.resolution, rows * channels)
+                coins = ladder_coins(rate, marginal, profile.name, wanted.resolution, rows * channels, shared)
                 calls = max(64, -(-coins // max(1, rows * channels)))
                 cases.append(Case(dtype, rate, rows, channels, shared, min(calls, 50_000), layout=layout, grad=grad))
     return cases

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern
-from dropcheck.worker import draw, rounding, wire
+from dropcheck.worker import proof as proof_of
+from dropcheck.worker import rounding, wire
 from spatial_dropouts.adapters import adapter_for
 
 
@@ -123,14 +124,14 @@ def test_the_proof_sees_every_element(pattern: str, shared: int) -> None:
     """Right outputs give their coins; one element changed anywhere is one violation or one wrong value."""
     driver = adapter(pattern)
     shape = driver.contract.pattern.shape(6, 10, shared)
-    probe = draw.make_probe(driver, driver.contract.pattern, shape, "float32", "contiguous", 0.3, 1)
+    probe = proof_of.make_probe(driver, driver.contract.pattern, shape, "float32", "contiguous", 0.3, 1)
     rng = np.random.default_rng(5)
     axes, coin_axes = driver.contract.pattern.axes, driver.contract.pattern.coins
     mask = rng.random([s if a in coin_axes else 1 for a, s in zip(axes, shape, strict=True)]) < 0.3
     x = np.asarray(driver.array(probe.x))
     y = np.where(mask, np.float32(0), (x / np.float32(0.7)).astype(np.float32))
-    proof = draw.Proof()
-    coins = draw.prove(driver, probe, y, proof)
+    proof = proof_of.Proof()
+    coins = proof_of.prove(driver, probe, y, proof)
     assert (proof.violations, proof.wrong_values, proof.malformed) == (0, 0, None)
     rows, channels = driver.contract.pattern.matrix_shape(shape)
     order = [axes.index(a) for a in coin_axes + driver.contract.pattern.shared]
@@ -140,36 +141,36 @@ def test_the_proof_sees_every_element(pattern: str, shared: int) -> None:
         bad = y.copy()
         torn = bad.reshape(-1)
         torn[place] = 0 if torn[place] else x.reshape(-1)[place] / np.float32(0.7)
-        again = draw.Proof()
-        draw.prove(driver, probe, bad, again)
+        again = proof_of.Proof()
+        proof_of.prove(driver, probe, bad, again)
         assert again.violations == (0 if pattern == "n c l -> n c l" else 1), place
         scaled = y.copy()
         flat = scaled.reshape(-1)
         kept = flat[place] != 0
         flat[place] *= 1 + 1e-5
-        again = draw.Proof()
-        draw.prove(driver, probe, scaled, again)
+        again = proof_of.Proof()
+        proof_of.prove(driver, probe, scaled, again)
         assert again.wrong_values == int(kept)
 
 
 def test_nan_and_inf_are_wrong_values_not_errors() -> None:
     driver = adapter("n c l -> n c")
-    probe = draw.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
+    probe = proof_of.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
     y = np.asarray(driver.array(probe.x)) / np.float32(0.7)
     y[0, 1] = np.nan
     y[2, 2, 1] = np.inf
-    proof = draw.Proof()
-    draw.prove(driver, probe, y, proof)
+    proof = proof_of.Proof()
+    proof_of.prove(driver, probe, y, proof)
     assert (proof.wrong_values, proof.nonfinite) == (5, 5)
 
 
 @pytest.mark.parametrize("wrong", ["shape", "dtype", "none"])
 def test_another_shape_or_dtype_is_reported_once(wrong: str) -> None:
     driver = adapter("n c l -> n c")
-    probe = draw.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
+    probe = proof_of.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
     y: Any = {"shape": np.zeros((3, 5), np.float32), "dtype": np.zeros((3, 5, 4)), "none": None}[wrong]
-    proof = draw.Proof()
-    assert draw.prove(driver, probe, y, proof) is None
+    proof = proof_of.Proof()
+    assert proof_of.prove(driver, probe, y, proof) is None
     assert proof.malformed is not None
 
 
@@ -177,16 +178,16 @@ def test_another_shape_or_dtype_is_reported_once(wrong: str) -> None:
 @pytest.mark.parametrize("dropped", [-1.5, -1.7580993408473766, 3.0])
 @pytest.mark.parametrize("rate", [0.001, 0.3, 0.9])
 def test_no_kept_probe_value_looks_dropped(dtype: str, dropped: float, rate: float) -> None:
-    values = draw.probe_values(dtype, rate, "inverted", dropped)
-    assert len(values) == draw.POOL
+    values = proof_of.probe_values(dtype, rate, "inverted", dropped)
+    assert len(values) == proof_of.POOL
     for sign in (1, -1):
         for size in (1, 16):
             kept = rounding.to_dtype(sign * size * values / (1 - rate), dtype)
-            assert not draw._dropped(kept, dtype, dropped).any()
+            assert not proof_of._dropped(kept, dtype, dropped).any()
 
 
 def test_packing_is_little_endian_with_empty_padding() -> None:
     coins = np.zeros((2, 11), bool)
     coins[0, 0] = coins[1, 10] = True
-    np.testing.assert_array_equal(draw.pack(coins), [[1, 0], [0, 4]])
-    assert math.prod(draw.pack(np.zeros((0, 11), bool)).shape) == 0
+    np.testing.assert_array_equal(proof_of.pack(coins), [[1, 0], [0, 4]])
+    assert math.prod(proof_of.pack(np.zeros((0, 11), bool)).shape) == 0

@@ -38,6 +38,7 @@ class KerasLayers:
         self.obj, self.implementation = obj, implementation
         self.backend = keras.backend.backend()
         self.framework = f"keras@{self.backend}"
+        self.immutable = self.backend in ("tensorflow", "jax")
         self.instance = isinstance(obj, keras.Layer)
         seeded = not self.instance and _takes(obj, implementation.seed_argument or "seed")
         ways = ("global", "constructor") if seeded else ("global",)
@@ -97,6 +98,12 @@ class KerasLayers:
 
             return keras.ops.convert_to_tensor(arranged(np.asarray(values).astype(ml_dtypes.bfloat16), "contiguous"))
         return keras.ops.convert_to_tensor(arranged(np.asarray(values).astype(dtype), "contiguous"))
+
+    def copies(self, x: Any, count: int) -> Any:
+        """``count`` tensors like ``x``, each of memory that no other has (asked only where tensors can be changed)."""
+        from spatial_dropouts.adapters.torch_layers import copies
+
+        return copies(x, count)
 
     def array(self, tensor: Any) -> Any:
         if self.backend == "torch":

@@ -57,6 +57,16 @@ class NumpyFunctions:
     def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
         return arranged(np.asarray(values).astype(DTYPES[dtype]), layout)
 
+    def copies(self, x: Any, count: int) -> Any:
+        """``count`` arrays like ``x``, strides included, each of memory that no other has."""
+        steps = tuple(step // x.itemsize for step in x.strides)
+        span = 1 + sum((size - 1) * step for size, step in zip(x.shape, steps))
+        whole = np.lib.stride_tricks.as_strided(
+            np.empty(count * span, x.dtype), (count, *x.shape), (span * x.itemsize, *x.strides)
+        )
+        whole[...] = x
+        return list(whole)
+
     def array(self, tensor: Any) -> Any:
         return np.asarray(tensor)
 

@@ -21,6 +21,14 @@ _DTYPES = {
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
+def copies(x: Any, count: int) -> Any:
+    """``count`` tensors like ``x``, strides included, in one piece of memory: made one by one, they cost more than a call."""
+    span = 1 + sum((size - 1) * step for size, step in zip(x.shape, x.stride()))
+    whole = torch.empty_strided((count, *x.shape), (span, *x.stride()), dtype=x.dtype)
+    whole.copy_(x)
+    return whole.unbind(0)
+
+
 class TorchTensors:
     """What all PyTorch adapters share: tensors, layouts, modes and gradients."""
 
@@ -54,6 +62,10 @@ class TorchTensors:
             return wide[..., ::2]
         order = list(range(whole.ndim))[::-1]
         return whole.permute(order).contiguous().permute(order)
+
+    def copies(self, x: Any, count: int) -> Any:
+        """``count`` tensors like ``x``, strides included, each of memory that no other has."""
+        return copies(x, count)
 
     def array(self, tensor: Any) -> Any:
         plain = tensor.detach()

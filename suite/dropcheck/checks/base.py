@@ -21,9 +21,15 @@ BETA = 1e-6  # probability of missing one defect of the printed resolution
 MOST_CASES = {"quick": 96, "standard": 192, "deep": 768}
 
 
-def allowance(coins_per_call: int) -> float:
-    """How much coarser a case of short calls may be: a call costs more than its coins, which a plan must pay for."""
-    return 1.0 if coins_per_call >= 4096 else 4.0 if coins_per_call >= 64 else 16.0
+def allowance(coins_per_call: int, shared: int = 1) -> float:
+    """How much coarser a case of short calls, or of long channels, may be: a plan pays for calls and for elements."""
+    short = 1.0 if coins_per_call >= 4096 else 4.0 if coins_per_call >= 64 else 16.0
+    return short * long_channels(shared)
+
+
+def long_channels(shared: int) -> float:
+    """The part of ``allowance`` for the elements of a coin: what tells the coin apart, 33 elements tell no better."""
+    return 1.0 if shared <= 8 else 2.0 if shared <= 40 else 4.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class Check:
         if coarsest is not None and resolution is not None and self.name.startswith("rate."):
             coarsest = resolution
         if coarsest is not None and case is not None:
-            coarsest *= allowance(case.rows * case.channels)
+            coarsest *= allowance(case.rows * case.channels, case.shared)
         return Limits(ALPHA * self.share / MOST_CASES[profile], BETA, coarsest, strict)
 
     def asks(self, case: Case, profile: str, resolution: float | None = None) -> bool:

@@ -41,6 +41,11 @@ def to_float64(array: Any, dtype: str) -> Any:
     return np.asarray(array, dtype=np.float64)
 
 
+def carrier(dtype: str) -> Any:
+    """The unsigned integer type that carries the bits of one value."""
+    return _BITS[dtype]
+
+
 def bits(array: Any, dtype: str) -> Any:
     """The array's bit patterns as unsigned integers, contiguous."""
     return np.ascontiguousarray(array).view(_BITS[dtype])

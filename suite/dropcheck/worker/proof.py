@@ -1,0 +1,293 @@
+"""The proof: every element of every output agrees with its coin and has the value that the contract allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dropcheck.adapter import Adapter
+from dropcheck.contract import Pattern
+from dropcheck.worker import rounding
+
+POOL = 251  # a prime, so that probe values never align with channels, rows or vector lanes
+
+
+@dataclass
+class Proof:
+    """What the proof over all calls so far found: counts, and the first example of each kind."""
+
+    violations: int = 0
+    wrong_values: int = 0
+    nonfinite: int = 0
+    changed_inputs: int = 0
+    example: Optional[Dict[str, Any]] = None
+    wrong_example: Optional[Dict[str, Any]] = None
+    malformed: Optional[Dict[str, Any]] = None
+    bare_s: float = 0.0
+
+    def report(self) -> Dict[str, Any]:
+        """Plain data for the pipe."""
+        return dict(self.__dict__)
+
+
+@dataclass
+class Probe:
+    """One input for calls of one shape, and what is known of the outputs that it can have.
+
+    ``index``: which of ``values`` each element is. ``low``, ``high``: bounds of each value when kept. ``table``: the bits
+    that each value was seen to become when kept; ``zeros``: the bits of what is dropped, for positive and negative inputs
+    (a layer that multiplies leaves -0.0). Once all of these are known, a call is proven by comparing bits.
+    """
+
+    pattern: Pattern
+    shape: Tuple[int, ...]
+    dtype: str
+    index: Any
+    values: Any
+    x: Any
+    bits_before: Any
+    low: Any
+    high: Any
+    order: Tuple[int, ...] = ()
+    table: Any = None
+    seen: Any = None
+    zeros: Dict[bool, int] = field(default_factory=dict)
+    zeros_vary: bool = False
+    kept_bits: Any = None
+    patterns: Optional[Tuple[Any, Any]] = None
+
+    def __post_init__(self) -> None:
+        self.order = coin_order(self.pattern)
+        self.rows, self.channels = self.pattern.matrix_shape(self.shape)
+        self.shared = self.pattern.shared_size(self.shape)
+        self.trailing = self.order == tuple(range(len(self.shape)))
+        self.carrier = rounding.carrier(self.dtype)
+        self.forget(self.values)
+
+    def forget(self, values: Any) -> None:
+        """Start anew with other probe values."""
+        self.values = values
+        self.table = np.zeros(len(values), self.carrier)
+        self.seen = np.zeros(len(values), bool)
+        self.rearrange(self.index)
+
+    def rearrange(self, index: Any) -> None:
+        """Give the elements other ones of the values."""
+        self.index, self.kept_bits, self.patterns = index, None, None
+
+    def learn(self) -> None:
+        """Whole arrays of the bits that a right output has, kept and dropped; by machine words where a coin fills some."""
+        self.kept_bits = self.table[self.index]
+        if self.zeros_vary or len(self.zeros) < 2 or not self.seen.all():
+            return
+        gone = np.where(self.values > 0, self.carrier(self.zeros[True]), self.carrier(self.zeros[False]))[self.index]
+        size = gone.dtype.itemsize
+        if self.trailing and size < 8 and self.shared * size % 8 == 0 and gone.size:
+            self.patterns = self.kept_bits.reshape(-1).view(np.uint64), gone.reshape(-1).view(np.uint64)
+        else:
+            self.patterns = self.kept_bits.reshape(-1), gone.reshape(-1)
+
+
+def coin_order(pattern: Pattern) -> Tuple[int, ...]:
+    """The axis order that puts coin axes first and shared axes last."""
+    return tuple(pattern.axes.index(a) for a in pattern.coins + pattern.shared)
+
+
+def probe_values(dtype: str, rate: float, scale: Any, dropped: float) -> Any:
+    """POOL probe values none of which, kept, can be taken for a dropped one (also negated, and 16 times as large)."""
+    if dropped == 0.0:
+        return rounding.pool(dtype, POOL, 11)
+    values = rounding.pool(dtype, 4 * POOL, 11)
+    factor = float(rounding.exact_scale(rate, scale)) if rate < 1 or scale != "inverted" else 1.0
+    reach = 16 * rounding.unit_roundoff(dtype) * abs(dropped) + float(
+        rounding.relative_bound(rate if rate < 1 else 0.0, scale, dtype)
+    ) * abs(dropped)
+    clear = np.ones(len(values), dtype=bool)
+    for sized in (1.0, 16.0):
+        clear &= np.abs(np.abs(values) * abs(factor) * sized - abs(dropped)) > reach
+    return values[clear][:POOL]
+
+
+def make_probe(
+    adapter: Adapter, pattern: Pattern, shape: Sequence[int], dtype: str, layout: str, rate: float, seed: int
+) -> Probe:
+    """An input of distinct values of both signs, and the bounds of what a kept one may become."""
+    size = int(np.prod(shape, dtype=np.int64))
+    index = ((np.arange(size, dtype=np.int64) * 7 + seed % POOL) % POOL).reshape(tuple(shape))
+    scale = adapter.contract.scale
+    values = probe_values(dtype, rate, scale, adapter.contract.dropped)
+    if rate < 1 or scale != "inverted":
+        low, high = rounding.bounds(values, rate, scale, dtype)
+    else:
+        low = high = np.full(POOL, np.nan)  # nothing may be kept at rate 1
+    x = adapter.tensor(values[index], dtype, layout)
+    before = rounding.bits(adapter.array(x), dtype).copy()
+    return Probe(pattern, tuple(shape), dtype, index, values, x, before, low, high)
+
+
+def read(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[Any]:
+    """The output as a contiguous array; None, with a note, where it is no tensor or has another shape or dtype."""
+    try:
+        array = adapter.array(output)
+        dtype = adapter.dtype_of(output)
+    except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+        proof.malformed = proof.malformed or {"shape": None, "dtype": None, "error": f"{type(error).__name__}: {error}"}
+        return None
+    if tuple(array.shape) != probe.shape or dtype != probe.dtype:
+        proof.malformed = proof.malformed or {"shape": list(array.shape), "dtype": dtype, "error": None}
+        return None
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def prove(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[Any]:
+    """Coins of one call, (rows, channels) bool, True dropped; None where the output has another shape or dtype."""
+    array = read(adapter, probe, output, proof)
+    return None if array is None else prove_block(probe, array[None], adapter.contract.dropped, proof)
+
+
+def prove_block(probe: Probe, block: Any, constant: float, proof: Proof) -> Any:
+    """Coins of several calls on one probe, (calls x rows, channels) bool; ``block`` is (calls, *shape), contiguous.
+
+    Every element is compared: with its coin, and, where kept, with the value that the contract allows.
+    """
+    bits = block.view(probe.carrier)
+    if probe.patterns is not None:
+        kept, gone = probe.patterns
+        seen = bits.reshape(len(block), -1).view(kept.dtype)
+        drops = seen == gone
+        if np.count_nonzero(drops) + np.count_nonzero(seen == kept) == seen.size:
+            # where a word holds several elements, all of them are right, and one coin's
+            a_coin = probe.shared * seen.size // max(1, bits.size) if kept.dtype != bits.dtype else 0
+            if a_coin == 1:
+                return drops.reshape(-1, probe.channels)
+            if a_coin:
+                return _coins_of_runs(probe, drops, a_coin, len(block), None, proof)
+            return _coins(probe, drops.reshape(block.shape), proof)
+    drops = _dropped(block, probe.dtype, constant)
+    if probe.kept_bits is None:
+        probe.learn()
+    right = bits == probe.kept_bits
+    if not probe.seen.all():
+        right &= probe.seen[probe.index]
+    if np.count_nonzero(right) + np.count_nonzero(drops) != drops.size:
+        _inspect(probe, block, bits, drops, right, proof)
+    if len(probe.zeros) < 2 and not probe.zeros_vary:
+        _note_zeros(probe, bits, drops)
+    return _coins(probe, drops, proof)
+
+
+def _dropped(array: Any, dtype: str, value: float) -> Any:
+    """Which elements equal the dropped value; -0.0 counts as 0. A layer's own rounding of a constant is allowed."""
+    if value == 0.0:
+        if dtype in ("float16", "bfloat16"):
+            return (array.view(np.uint16) & np.uint16(0x7FFF)) == 0
+        return array == 0
+    wide = rounding.to_float64(array, dtype)
+    return np.abs(wide - value) <= abs(value) * 4 * rounding.unit_roundoff(dtype)
+
+
+def _inspect(probe: Probe, block: Any, bits: Any, drops: Any, right: Any, proof: Proof) -> None:
+    """Elements that are neither dropped nor a value seen before: hold each against the exact bounds."""
+    odd = np.flatnonzero(~(drops.ravel() | right.ravel()))
+    place = odd % probe.index.size
+    index = probe.index.ravel()[place]
+    wide = rounding.to_float64(block.ravel()[odd], probe.dtype)
+    with np.errstate(invalid="ignore"):
+        good = (wide >= probe.low[index]) & (wide <= probe.high[index])
+    bad = np.flatnonzero(~good)
+    if len(bad):
+        proof.wrong_values += len(bad)
+        proof.nonfinite += int(np.count_nonzero(~np.isfinite(wide[bad])))
+        if proof.wrong_example is None:
+            first = int(bad[0])
+            proof.wrong_example = {
+                "place": [int(i) for i in np.unravel_index(int(place[first]), probe.shape)],
+                "input": float(probe.values[index[first]]),
+                "output": float(wide[first]),
+                "low": float(probe.low[index[first]]),
+                "high": float(probe.high[index[first]]),
+            }
+    if not probe.seen.all():
+        probe.table[index[good]] = bits.ravel()[odd[good]]
+        probe.seen[index[good]] = True
+        probe.learn()
+
+
+def _note_zeros(probe: Probe, bits: Any, drops: Any) -> None:
+    """Learn the bits of what is dropped, by the sign of the input."""
+    positive = (probe.values > 0)[probe.index]
+    for sign in (True, False):
+        found = np.unique(bits[drops & (positive == sign)])
+        if len(found) > 1 or (len(found) and probe.zeros.setdefault(sign, int(found[0])) != int(found[0])):
+            probe.zeros_vary = True
+            return
+    probe.learn()
+
+
+def _coins(probe: Probe, drops: Any, proof: Proof) -> Any:
+    """One bool a coin, from a bool an element (calls, *shape), and the count of coins whose elements disagree."""
+    calls, shared = len(drops), probe.shared
+    if drops.size == 0:
+        return np.zeros((calls * probe.rows, probe.channels), dtype=bool)
+    order = (0, *(i + 1 for i in probe.order))
+    if shared == 1:
+        return drops.transpose(order).reshape(-1, probe.channels)
+    coins = calls * probe.rows * probe.channels
+    if not probe.trailing and coins >= 2048:
+        return _coins_of_planes(probe, drops, order, proof)
+    runs = drops if probe.trailing else drops.transpose(order)
+    return _coins_of_runs(probe, runs.reshape(-1), shared, calls, drops, proof)
+
+
+def _coins_of_runs(probe: Probe, drops: Any, length: int, calls: int, elements: Any, proof: Proof) -> Any:
+    """Coins whose ``length`` marks stand one behind the other."""
+    flat = drops.reshape(-1, length)
+    if length in (2, 4, 8):
+        # all marks of a coin are one machine word of bools: 0 or all ones
+        word = {2: np.uint16, 4: np.uint32, 8: np.uint64}[length]
+        words = flat.reshape(-1).view(word)
+        coins = words == word(int.from_bytes(b"\x01" * length, "little"))
+        disagree = np.count_nonzero(words) - np.count_nonzero(coins)
+    else:
+        coins = np.ascontiguousarray(flat[:, 0])
+        disagree = np.count_nonzero(flat[:, 1:] != flat[:, :-1])
+    if disagree:
+        coins, wrong = flat.all(axis=1), flat.any(axis=1)
+        _note(probe, flat, length, wrong != coins, proof)
+    return coins.reshape(-1, probe.channels)
+
+
+def _coins_of_planes(probe: Probe, drops: Any, order: Tuple[int, ...], proof: Proof) -> Any:
+    """Coins whose elements stand in planes, as in channels-last layouts: plane by plane, without a copy."""
+    view = drops.transpose(order)
+    sizes = [probe.shape[i] for i in probe.order[len(probe.pattern.coins) :]]
+    first = np.ascontiguousarray(view[(..., *([0] * len(sizes)))])
+    wrong = np.zeros(first.shape, bool)
+    for place in np.ndindex(*sizes):
+        wrong |= view[(..., *place)] != first
+    if wrong.any():
+        flat = view.reshape(-1, probe.shared)
+        _note(probe, flat, probe.shared, wrong.ravel(), proof)
+        first = flat.all(axis=1)
+    return first.reshape(-1, probe.channels)
+
+
+def _note(probe: Probe, flat: Any, length: int, wrong: Any, proof: Proof) -> None:
+    """Count disagreeing coins; keep a small block around the first one for the picture."""
+    proof.violations += int(np.count_nonzero(wrong))
+    if proof.example is not None:
+        return
+    row = int(np.flatnonzero(wrong)[0]) // probe.channels
+    block = flat.reshape(-1, probe.channels, length)[row, :16, :16]
+    proof.example = {"row": row % max(1, probe.rows), "block": block.astype(np.uint8)}
+
+
+def pack(coins: Any) -> Any:
+    """(rows, channels) bool to (rows, ceil(channels / 8)) uint8, little bit order, padding bits 0."""
+    rows, channels = coins.shape
+    if channels % 8 == 0 and coins.flags.c_contiguous and channels:
+        # whole bytes a row: one long run packs ten times as fast as many short ones
+        return np.packbits(coins.reshape(-1), bitorder="little").reshape(rows, channels // 8)
+    return np.packbits(coins, axis=-1, bitorder="little")
