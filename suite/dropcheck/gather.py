@@ -1,21 +1,22 @@
-"""Gathering: coin cases as requests to a session, one ahead of the counting, and their answers as tallies."""
+"""Gathering: one unit of a case as requests to a session, counted while the next answer is made; units as one case."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from dropcheck.cases import Case, seed_of
 from dropcheck.checks.base import Gathered
-from dropcheck.coins import Bytes
+from dropcheck.coins import WORD, Bytes
 from dropcheck.contract import Contract
+from dropcheck.sessions import SessionSpec
 from dropcheck.tallies import MOST_WORD_ROWS, SAMPLE, Tally, repeats, tally
+from dropcheck.units import Unit
 from dropcheck.worker.client import Refused, Session
 
 CHUNK = 1 << 22  # coins of one answer: half a megabyte of bits
@@ -30,19 +31,55 @@ class Clock:
     tally_s: float = 0.0
     judge_s: float = 0.0
 
+    def add(self, other: Clock) -> None:
+        """Add another clock's seconds."""
+        self.bare_s += other.bare_s
+        self.gather_s += other.gather_s
+        self.tally_s += other.tally_s
+        self.judge_s += other.judge_s
+
+
+@dataclass(frozen=True)
+class Work:
+    """One unit as plain data: everything that a machine needs that has never heard of the audit."""
+
+    unit: Unit
+    spec: SessionSpec
+    contract: dict[str, Any]
+    root: int
+    target: str
+
 
 @dataclass
-class _Open:
-    """A case whose answers are still coming."""
+class Refusal:
+    """The layer's own exception, as plain data; see worker.client.Refused."""
 
-    case: Case
+    where: str
+    kind: str
+    message: str
+    lines: list[str]
+
+    @classmethod
+    def of(cls, refused: Refused) -> Refusal:
+        """From the exception."""
+        return cls(refused.where, refused.kind, refused.message, refused.lines)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}" if self.message else self.kind
+
+
+@dataclass
+class Counted:
+    """What one unit came to: counts, the proof, and the first coins. ``lost``: workers that died under it."""
+
+    unit: Unit
     tally: Tally
     proof: dict[str, Any] = field(default_factory=dict)
     sample: list[Bytes] = field(default_factory=list)
-    sampled: int = 0
-    left: int = 0
-    seeds: list[int] = field(default_factory=list)
-    refused: Refused | None = None
+    seeds: list[int] | None = None
+    refusal: Refusal | None = None
+    clock: Clock = field(default_factory=Clock)
+    lost: int = 0
 
 
 def stream_request(case: Case, contract: Contract, seed: int) -> dict[str, Any]:
@@ -81,109 +118,100 @@ def neighbouring_seeds(root: int, count: int) -> list[int]:
     return list(found)[:count]
 
 
-def _requests(
-    cases: Sequence[Case], contract: Contract, root: int, target: str
-) -> Iterator[tuple[_Open, dict[str, Any], bool]]:
-    """Requests of all cases in order: (state, request, last of its case)."""
-    for number, case in enumerate(cases):
-        seed = seed_of(root, target, case)
-        state = _Open(case, Tally(case.channels), left=case.calls)
-        stream = stream_request(case, contract, seed)
-        identity = -1 - number
-        if case.regime == "seeds":
-            state.seeds = neighbouring_seeds(seed, max(1, case.calls // 2))
-            yield (
-                state,
-                {"ask": "seeds", "id": identity, "seeds": state.seeds, "calls": 2, "fresh": True, "stream": stream},
-                True,
-            )
-            yield state, {"ask": "forget", "id": identity}, False
-            continue
-        per_call = max(1, case.coins // max(1, case.calls))
-        size = max(1, CHUNK // per_call)
-        if size >= 64:
-            size = size // 64 * 64  # whole words of calls
-        first = True
-        while state.left > 0 and state.refused is None:  # a refused case asks for no more
-            calls = min(size, state.left)
-            state.left -= calls
-            request = {"ask": "draw", "id": identity, "calls": calls}
-            if first:
-                request["stream"] = stream
-            first = False
-            yield state, request, state.left == 0
-        yield state, {"ask": "forget", "id": identity}, False
+def _requests(unit: Unit, stream: dict[str, Any], seeds: list[int] | None) -> Iterator[dict[str, Any]]:
+    """The requests of one unit, in order."""
+    case, identity = unit.case, -1
+    if seeds is not None:
+        yield {"ask": "seeds", "id": identity, "seeds": seeds, "calls": 2, "fresh": True, "stream": stream}
+        return
+    per_call = max(1, case.coins // max(1, case.calls))
+    size = max(1, CHUNK // per_call)
+    if size >= WORD:
+        size = size // WORD * WORD  # whole words of calls
+    left = unit.calls
+    while left > 0:
+        request = {"ask": "draw", "id": identity, "calls": min(size, left)}
+        if left == unit.calls:
+            request["stream"] = stream
+        left -= size
+        yield request
 
 
-def gather(
-    session: Session,
-    cases: Sequence[Case],
-    contract: Contract,
-    root: int,
-    target: str,
-    clock: Clock,
-    alpha_of_words: float,
-    finished: Callable[[Gathered | tuple[Case, Refused], int], None],
-) -> None:
-    """Run all cases; ``finished`` gets each case's tallies, or the layer's own refusal, and the coins flipped.
+def count(session: Session, work: Work, done: Any = None) -> Counted:
+    """Run one unit. The session works on the next request while the last answer is counted.
 
-    The session works on the next request while the answer to the last one is counted.
+    ``done`` is called as soon as the session is free again, before the last answer is counted. A refusal of the layer is in
+    the result; TargetError passes through.
     """
-    waiting: tuple[_Open, dict[str, Any], bool] | None = None
-    for item in chain(_requests(cases, contract, root, target), (None,)):
-        answered, answer = waiting, None
-        if answered is not None:
-            state, request, _ = answered
-            try:
-                answer = session.collect()
-            except Refused as refused:
-                if request["ask"] != "forget" and state.refused is None:
-                    state.refused = refused
-                    finished((state.case, refused), 0)
-        waiting = item
-        if item is not None:
-            session.submit(item[1])
-        if answered is None or answer is None or answered[1]["ask"] == "forget":
-            continue
-        state, _, last = answered
-        clock.gather_s += answer["gather_s"]
-        _count(state, answer, clock)
-        if last:
-            clock.bare_s += state.proof.get("bare_s", 0.0)
-            finished(_close(state, contract, alpha_of_words, clock), state.tally.rows * state.case.channels)
+    unit, contract = work.unit, Contract.from_dict(work.contract)
+    seed = unit.seed(work.root, work.target)
+    seeds = neighbouring_seeds(seed, max(1, unit.calls // 2)) if unit.case.regime == "seeds" else None
+    counted = Counted(unit, Tally(unit.case.channels), seeds=seeds)
+    waiting = None
+    for request in _requests(unit, stream_request(unit.case, contract, seed), seeds):
+        session.submit(request)
+        if waiting is not None:
+            _take(counted, waiting)
+        try:
+            waiting = session.collect()
+        except Refused as refused:
+            counted.refusal, waiting = Refusal.of(refused), None
+            break
+    session.submit({"ask": "forget", "id": -1})
+    session.collect()
+    if done is not None:
+        done()
+    if waiting is not None:
+        _take(counted, waiting)
+        counted.clock.bare_s = counted.proof.get("bare_s", 0.0)
+    return counted
 
 
-def _count(state: _Open, answer: dict[str, Any], clock: Clock) -> None:
+def _take(counted: Counted, answer: dict[str, Any]) -> None:
+    """Count the coins of one answer."""
     start = time.perf_counter()
-    state.proof = answer["proof"]
+    counted.clock.gather_s += answer["gather_s"]
+    counted.proof = answer["proof"]
     coins = answer.get("coins")
     if coins is None:
         return
-    case = state.case
-    if case.regime == "seeds":
+    case = counted.unit.case
+    if counted.seeds is not None:
         # one "call" of the tally is one seed, so that its call lags compare seeds
         seeds = coins.shape[0]
         coins = coins.reshape(-1, coins.shape[-1])
         rows_per_call: int | None = coins.shape[0] // seeds
     else:
         rows_per_call = None if case.batches else case.rows
-    state.tally = state.tally.merge(tally(coins, case.channels, rows_per_call, answer.get("classes")))
-    if state.sampled < SAMPLE:
-        take = coins[: max(1, (SAMPLE - state.sampled) // case.channels)]
-        state.sample.append(take)
-        state.sampled += take.shape[0] * case.channels
-    clock.tally_s += time.perf_counter() - start
+    counted.tally = counted.tally.merge(tally(coins, case.channels, rows_per_call, answer.get("classes")))
+    sampled = sum(len(part) for part in counted.sample) * case.channels
+    if sampled < SAMPLE and counted.unit.index == 0:
+        counted.sample.append(coins[: max(1, (SAMPLE - sampled) // case.channels)])
+    counted.clock.tally_s += time.perf_counter() - start
 
 
-def _close(state: _Open, contract: Contract, alpha: float, clock: Clock) -> Gathered:
-    start = time.perf_counter()
-    case = state.case
-    sample = np.concatenate(state.sample) if state.sample else None
-    got = Gathered(case, contract, state.tally, state.proof, sample, seeds=state.seeds or None)
+def gathered(case: Case, contract: Contract, parts: Sequence[Counted], alpha_of_words: float) -> Gathered:
+    """The units of one case, in their order, as what its checks judge."""
+    whole = Tally(case.channels)
+    for part in parts:
+        whole = whole.merge(part.tally)
+    sample = np.concatenate(parts[0].sample) if parts[0].sample else None
+    got = Gathered(case, contract, whole, _merged_proof(parts), sample, seeds=parts[0].seeds)
     if sample is not None and (0.3 <= case.rate <= 0.7 or case.regime == "seeds"):
-        _look_for_repeats(got, alpha)
-    clock.tally_s += time.perf_counter() - start
+        _look_for_repeats(got, alpha_of_words)
     return got
+
+
+def _merged_proof(parts: Sequence[Counted]) -> dict[str, Any]:
+    """Counts add; of examples the first stands."""
+    whole: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.proof.items():
+            if isinstance(value, int | float):
+                whole[key] = whole.get(key, 0) + value
+            elif whole.get(key) is None:
+                whole[key] = value
+    return whole
 
 
 def _look_for_repeats(got: Gathered, alpha: float) -> None:

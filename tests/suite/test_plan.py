@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dropcheck.auditing import AuditRequest, _asks
+from dropcheck.auditing import AuditRequest
 from dropcheck.cases import Case, seed_of
 from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES
@@ -41,7 +41,7 @@ def test_no_check_has_more_cases_than_its_share_is_divided_by(profile: str, patt
     cases = planned(pattern, profile)
     request = AuditRequest(profile=profile)
     for check in CHECKS:
-        asked = [c for c in cases if _asks(check, c, request)]
+        asked = [c for c in cases if check.asks(c, request.profile, request.resolution)]
         assert len(asked) <= MOST_CASES[profile], (check.name, len(asked))
 
 
@@ -52,7 +52,7 @@ def test_every_check_is_asked_somewhere(profile: str, pattern: str) -> None:
     request = AuditRequest(profile=profile)
     for check in CHECKS:
         if check.wants is not None:
-            assert any(_asks(check, c, request) for c in cases), check.name
+            assert any(check.asks(c, request.profile, request.resolution) for c in cases), check.name
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -96,7 +96,7 @@ def test_the_core_goes_where_defects_hide() -> None:
 def test_every_rate_of_the_ladder_is_judged_in_every_dtype(profile: str, pattern: str, heavy: bool) -> None:
     marginal = next(c for c in CHECKS if c.name == "rate.marginal")
     request = AuditRequest(profile=profile)
-    cases = [c for c in planned(pattern, profile, heavy=heavy) if _asks(marginal, c, request)]
+    cases = [c for c in planned(pattern, profile, heavy=heavy) if marginal.asks(c, request.profile, request.resolution)]
     asked = {(c.dtype, c.rate) for c in cases if not c.drawn}
     assert asked >= {(d, r) for d in DTYPES for r in LADDER}
     drawn = [c for c in planned(pattern, profile, heavy=heavy) if c.drawn]

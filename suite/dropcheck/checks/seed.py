@@ -38,6 +38,7 @@ def _equal(one: list[Any], two: list[Any]) -> bool:
 def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if (early := _none(check, bench)) is not None:
         return early
+    across = _across_processes(check, bench)  # first: the second process then goes on to other work
     found = []
     for way in bench.contract.seeds:
         for dtype in bench.dtypes:
@@ -51,8 +52,7 @@ def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     found.append(skipped(check, where, f"the layer refuses: {refused}"))
                     continue
                 found.append(_same_or_not(check, where, same, "two fresh layers", sizes))
-    found.extend(_across_processes(check, bench))
-    return found
+    return found + across
 
 
 def _same_or_not(check: Check, where: str, same: bool, who: str, sizes: tuple[int, int, int]) -> Finding:

@@ -24,11 +24,14 @@ START_TIMEOUT_S = 120.0
 
 
 class TargetError(Exception):
-    """The target could not be audited further: one sentence, and details to show indented under it."""
+    """The target could not be audited further: one sentence, and details to show indented under it.
 
-    def __init__(self, sentence: str, details: str | None = None) -> None:
+    ``killed``: somebody else ended the worker (SIGKILL), which says nothing about the layer.
+    """
+
+    def __init__(self, sentence: str, details: str | None = None, killed: bool = False) -> None:
         super().__init__(sentence)
-        self.details = details
+        self.details, self.killed = details, killed
 
 
 class Refused(Exception):
@@ -242,4 +245,4 @@ class ProcessSession:
             sentence = f"the worker process was ended by signal {name}{hint}"
         else:
             sentence = f"the worker process ended by itself with exit status {code}"
-        return TargetError(sentence, self.printed() or None)
+        return TargetError(sentence, self.printed() or None, killed=code == -signal.SIGKILL)

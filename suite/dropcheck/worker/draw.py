@@ -126,10 +126,8 @@ class Stream:
     def some(self, layer: Any, count: int) -> bool:
         """``count`` calls, gathered; False where an output has another shape or dtype."""
         shapes = [self.shapes[(self.calls + i) % len(self.shapes)] for i in range(count)]
-        for shape, x in zip(shapes, self.inputs(shapes)):
-            if not self.call(layer, self.probe(shape), x, self.group == 1):
-                return False
-        return True
+        inputs = zip(shapes, self.inputs(shapes))
+        return all(self.call(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
 
     def call(self, layer: Any, probe: Probe, x: Any, alone: bool) -> bool:
         """One call, timed and gathered."""

@@ -1,0 +1,380 @@
+"""One target's audit: open it, ask the exact questions, have its units counted, judge its cases in order."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from dropcheck import crew, results, targets
+from dropcheck.cases import Case, seed_of
+from dropcheck.checks import CHECKS
+from dropcheck.checks.base import Bench, Check, Gathered, finding, plain
+from dropcheck.checks.questions import probe
+from dropcheck.checks.seed import unseeded_digest
+from dropcheck.contract import Contract, ContractError
+from dropcheck.errors import UsageError
+from dropcheck.gather import Clock, Counted, Refusal, Work, gathered
+from dropcheck.judging import interpret
+from dropcheck.planning import LADDER
+from dropcheck.plans import Asked, asked_cases
+from dropcheck.replay import replayable
+from dropcheck.request import AuditRequest, Event, Progress
+from dropcheck.results import Finding, TargetResult, Timing, Verdict
+from dropcheck.sessions import SessionPool, SessionSpec, opened_pool
+from dropcheck.units import split
+from dropcheck.worker.client import Refused, Session, TargetError, ask
+
+
+@dataclass
+class Run:
+    """The state of one target's audit. ``sessions``: processes that may serve it at once."""
+
+    target: targets.Target
+    request: AuditRequest
+    checks: list[Check]
+    progress: Progress | None
+    sessions: int = 1
+    began: float = field(default_factory=time.monotonic)
+    findings: list[Finding] = field(default_factory=list)
+    traits: dict[str, Any] = field(default_factory=dict)
+    clock: Clock = field(default_factory=Clock)
+    start_s: float = 0.0
+    coins: int = 0
+    info: dict[str, Any] = field(default_factory=dict)
+    contract: Contract | None = None
+    usage: str = ""  # the target could not be audited because of what the user asked for, not because of the layer
+    exact_done: float = 0.0
+    coins_done: float = 0.0
+
+    def tell(self, state: str, message: str = "", done: float | None = None) -> None:
+        """Report progress, with an estimate of what remains from what is done."""
+        if self.progress is None:
+            return
+        share = done if done is not None else 0.02 + 0.13 * self.exact_done + 0.85 * self.coins_done
+        elapsed = time.monotonic() - self.began
+        remaining = elapsed * (1 - share) / share if share > 0.05 else None
+        self.progress(Event(self.target.name, share, elapsed, remaining, state, message))
+
+    def spec(self) -> SessionSpec:
+        """How this target is opened."""
+        request, target = self.request, self.target
+        return SessionSpec(
+            locator=target.locator,
+            source=target.source,
+            pattern=request.pattern,
+            python=request.python,
+            environment=target.environment,
+            path=target.path,
+            packages=target.packages,
+            timeout_s=request.timeout_s,
+            memory_mb=request.memory_mb,
+            in_process=request.in_process,
+            token=secrets.token_hex(4),
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether a check of that name was selected."""
+        return any(c.name == name for c in self.checks)
+
+
+def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
+    """One target's audit; never raises: what goes wrong is that target's verdict."""
+    error = details = None
+    run.began = time.monotonic()  # the limit is a target's own: waiting for a free core does not count
+    try:
+        run.tell("starting", done=0.0)
+        # a second process, started early so that its imports overlap: it answers for fresh processes, then it counts
+        spare = run.has("seed.reproducible") and not run.request.in_process
+        capacity = 1 if run.request.in_process else max(run.sessions, 2 if spare else 1)
+        with opened_pool(run.spec(), capacity, run.began + run.request.timeout_s) as pool:
+            _examine(run, pool, spare, cluster)
+    except Refused as refused:
+        error, details = _open_failure(refused), "\n".join(refused.lines)
+    except TargetError as ended:
+        error, details = str(ended), ended.details
+    except (ContractError, UsageError) as bad:
+        error = run.usage = str(bad)
+    except Exception as bug:  # a fault of the suite must cost one target, and must not look like the layer's
+        error, details = f"dropcheck itself failed: {type(bug).__name__}: {bug}", traceback.format_exc()
+    result = _target_result(run, error, details)
+    run.tell("failed" if result.verdict in ("fail", "error") else "finished", result.verdict, done=1.0)
+    return result
+
+
+def _open_failure(refused: Refused) -> str:
+    if refused.where == "open":
+        return refused.message or str(refused)
+    return f"the layer raised {refused} ({refused.where})"
+
+
+@dataclass
+class _Lent:
+    """A session that goes back to its pool instead of being closed."""
+
+    session: Session
+    pool: SessionPool
+
+    def submit(self, request: Any) -> None:
+        self.session.submit(request)
+
+    def collect(self) -> dict[str, Any]:
+        return self.session.collect()
+
+    def close(self) -> None:
+        self.pool.release(self.session)
+
+
+def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None) -> None:
+    """All checks of one target."""
+    primary = pool.start()
+    second = None
+    if spare:
+        try:
+            second = pool.start()
+        except TargetError:
+            second = None
+    info = run.info = primary.collect()
+    contract = run.contract = Contract.from_dict(info["contract"])
+    run.start_s = time.monotonic() - run.began
+    bench = _bench(run, primary, second, pool)
+    if not bench.dtypes:
+        return
+    if second is not None:
+        bench.unseeded = unseeded_digest(bench)
+    _first_refusal(contract, bench)
+    asked = asked_cases(run.request, run.target.name, run.checks, contract, info, primary, run.began)
+    with crew.local(pool.capacity, run.request.in_process) as executor:
+        exact = executor.submit(_exact, run, bench, primary, pool)
+        try:
+            everything, judged = _count_all(run, asked, pool, cluster or executor, cluster is not None)
+        except BaseException:
+            pool.abort()
+            raise
+        run.findings = exact.result() + [one for some in judged for one in some]
+    for check in run.checks:
+        if check.compare is not None:
+            limits = check.limits(run.request.profile, None, run.request.strict, run.request.resolution)
+            run.findings.extend(_replayable(run, f, None) for f in check.compare(check, everything, limits))
+    _beside(run, everything)
+    run.findings = interpret(run.findings)
+
+
+def _bench(run: Run, primary: Session, second: Session | None, pool: SessionPool) -> Bench:
+    assert run.contract is not None
+    request = run.request
+
+    def fresh() -> Session:
+        assert second is not None
+        second.collect()
+        return _Lent(second, pool)
+
+    return Bench(
+        session=primary,
+        info=run.info,
+        contract=run.contract,
+        dtypes=tuple(d for d in run.info["dtypes"] if not request.dtypes or d in request.dtypes),
+        seed=seed_of(request.seed, run.target.name, "exact"),
+        rates=tuple(run.contract.rates or request.rates or LADDER),
+        profile=request.profile,
+        traits=run.traits,
+        fresh_session=fresh if second is not None else None,
+    )
+
+
+def _exact(run: Run, bench: Bench, primary: Session, pool: SessionPool) -> list[Finding]:
+    """The exact questions, in the order of judgement; the session goes to the units afterwards."""
+    request = run.request
+    exact = [c for c in run.checks if c.observe is not None]
+    found: dict[str, list[Finding]] = {}
+    # the check that needs the second process goes first, so that the process is free to count
+    for number, check in enumerate(sorted(exact, key=lambda c: c.name != "seed.reproducible")):
+        assert check.observe is not None
+        run.exact_done = number / len(exact)
+        run.tell("running", check.name)
+        limits = check.limits(request.profile, None, request.strict, request.resolution)
+        started = time.perf_counter()
+        try:
+            some = check.observe(check, bench, limits)
+        except Refused as refused:
+            some = [finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})")]
+        found[check.name] = [_replayable(run, f, None) for f in some]
+        run.clock.judge_s += time.perf_counter() - started
+    run.exact_done = 1.0
+    pool.release(primary)
+    return [one for check in exact for one in found[check.name]]
+
+
+def _count_all(
+    run: Run, asked: Asked, pool: SessionPool, executor: Executor, remote: bool
+) -> tuple[list[Gathered], list[list[Finding]]]:
+    """Every case's units through the executor; each case is judged when its last unit has come, whatever the order."""
+    assert run.contract is not None
+    cases = list(asked)
+    units = [split(case) for case in cases]
+    todo = iter([(number, unit) for number, some in enumerate(units) for unit in some])
+    total = sum(c.coins for c in cases) + 1
+    parts: list[dict[int, Counted]] = [{} for _ in cases]
+    everything: list[Gathered | None] = [None] * len(cases)
+    judged: list[list[Finding]] = [[] for _ in cases]
+    waiting: dict[Future[Counted], int] = {}
+    window = 4 * pool.capacity if not remote else 64  # units under way: their tallies must not fill the memory
+    contract, refused, flipped = run.contract.to_dict(), set[int](), 0
+    while True:
+        while len(waiting) < (1 if run.request.in_process else window):
+            number, unit = next(todo, (-1, None))
+            if unit is None:
+                break
+            if number not in refused:  # a refused case asks for no more
+                work = Work(unit, pool.spec, contract, run.request.seed, run.target.name)
+                waiting[executor.submit(crew.count_unit, work)] = number
+        if not waiting:
+            break
+        done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+        if remote and not done and pool.deadline is not None and time.monotonic() > pool.deadline:
+            raise TargetError(f"stopped after the time limit of {run.request.timeout_s:g} s (--timeout sets another)")
+        for future in done:
+            number = waiting.pop(future)
+            counted = future.result()
+            run.clock.add(counted.clock)
+            if counted.lost:
+                run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
+            parts[number][counted.unit.index] = counted
+            if counted.refusal is not None:
+                if number not in refused:
+                    refused.add(number)
+                    judged[number] = _refused_case(run, cases[number], asked[cases[number]], counted.refusal)
+                continue
+            flipped += counted.tally.rows * counted.tally.channels
+            run.coins, run.coins_done = flipped, min(1.0, flipped / total)
+            if number not in refused and len(parts[number]) == len(units[number]):
+                everything[number] = _judged(run, cases[number], asked, parts[number], judged[number])
+                parts[number] = {}
+            run.tell("running", str(cases[number]))
+    run.coins_done = 1.0
+    return [got for got in everything if got is not None], judged
+
+
+def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found: list[Finding]) -> Gathered:
+    """Put the units of a case together, judge it, and let go of what is not needed again."""
+    assert run.contract is not None
+    started = time.perf_counter()
+    words = next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(run.request.profile).alpha
+    got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
+    run.clock.tally_s += time.perf_counter() - started
+    started = time.perf_counter()
+    found.extend(_judge_case(run, got, asked[case]))
+    run.clock.judge_s += time.perf_counter() - started
+    got.sample = got.call_of_row = None  # memory stays flat however many cases there are
+    return got
+
+
+def _first_refusal(contract: Contract, bench: Bench) -> None:
+    """A layer that cannot be built or called at all is an error with its own words, not a list of failures."""
+    rate = (contract.rates or (0.3,))[0]
+    way = contract.seeds[0] if contract.seeds else "global"
+    dtype = bench.dtypes[0]
+    x = probe(contract.pattern, dtype, 3, 5, 2)
+    try:
+        made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed, way=way)
+    except Refused as refused:
+        raise TargetError(f"the constructor refuses rate {rate:g}: {refused}", "\n".join(refused.lines)) from refused
+    try:
+        ask(bench.session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False)
+    except Refused as refused:
+        raise TargetError(
+            f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'): {refused}",
+            "\n".join(refused.lines),
+        ) from refused
+
+
+def _judge_case(run: Run, got: Gathered, checks: Sequence[Check]) -> list[Finding]:
+    request, found = run.request, []
+    malformed = got.proof.get("malformed")
+    for check in checks:
+        if check.judge is None:
+            continue
+        if malformed:
+            shape = malformed["shape"]
+            text = malformed["error"] or f"the output is {malformed['dtype']} {tuple(shape) if shape else ''}"
+            text = f"not interpretable: {text} (see form.shape-dtype)"
+            found.append(_replayable(run, finding(check, got.case, "skipped", text), got.case))
+            continue
+        if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
+            text = "not interpretable while outputs are not finite (see scale.kept-values)"
+            found.append(_replayable(run, finding(check, got.case, "skipped", text), got.case))
+            continue
+        limits = check.limits(request.profile, got.case, request.strict, request.resolution)
+        one = check.judge(check, got, limits)
+        if one is not None:
+            if one.alpha is None and math.isfinite(limits.alpha):
+                one = msgspec.structs.replace(one, alpha=limits.alpha)
+            found.append(_replayable(run, one, got.case))
+    if got.proof.get("changed_inputs") and run.has("form.input-untouched"):
+        check = next(c for c in CHECKS if c.name == "form.input-untouched")
+        text = "an input that was reused over calls has changed"
+        found.append(_replayable(run, finding(check, got.case, "fail", text), got.case))
+    return found
+
+
+def _mostly_nonfinite(got: Gathered) -> bool:
+    """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
+    elements = got.tally.rows * got.tally.channels * got.case.shared
+    return bool(got.proof["nonfinite"] > elements / 100)
+
+
+def _refused_case(run: Run, case: Case, checks: Sequence[Check], refusal: Refusal) -> list[Finding]:
+    verdict: Verdict = "skipped" if refusal.where == "unsupported" else "error"
+    text = f"the layer raised {refusal} ({refusal.where})"
+    return [_replayable(run, finding(c, case, verdict, text), case) for c in checks if c.judge is not None]
+
+
+def _replayable(run: Run, one: Finding, case: Case | None) -> Finding:
+    return replayable(run.request, run.target.name, one, case)
+
+
+def _beside(run: Run, everything: Sequence[Gathered]) -> None:
+    """The product (1 - measured rate) x scale beside the scale: 1 where expectation is kept, whatever each is alone."""
+    shown = run.traits.get("scale rounding", {})
+    for key, trait in shown.items():
+        dtype, _, rate = key.partition(" rate=")
+        some = [
+            g for g in everything if g.case.dtype == dtype and f"{g.case.rate:g}" == rate and g.case.regime == "stream"
+        ]
+        coins = sum(g.tally.rows * g.tally.channels for g in some)
+        if coins:
+            measured = sum(g.tally.dropped for g in some) / coins
+            trait["kept_times_scale"] = (1 - measured) * trait["factor"]
+
+
+def _target_result(run: Run, error: str | None, details: str | None) -> TargetResult:
+    verdict = results.overall([f.verdict for f in run.findings])
+    if error is not None and verdict != "fail":
+        verdict = "error"
+    return TargetResult(
+        target=run.target.name,
+        framework=run.info.get("framework", ""),
+        version=run.info.get("version", ""),
+        contract=run.contract.to_dict() if run.contract is not None else {},
+        verdict=verdict,
+        timing=Timing(
+            start_s=run.start_s,
+            bare_s=run.clock.bare_s,
+            gather_s=run.clock.gather_s,
+            tally_s=run.clock.tally_s,
+            judge_s=run.clock.judge_s,
+            wall_s=time.monotonic() - run.began,
+        ),
+        traits=plain(run.traits),
+        findings=run.findings,
+        error=error,
+        details=details,
+        coins=run.coins,
+    )

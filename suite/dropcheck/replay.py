@@ -1,0 +1,34 @@
+"""The command that repeats a finding."""
+
+from __future__ import annotations
+
+import shlex
+
+import msgspec
+
+from dropcheck.cases import Case
+from dropcheck.request import DEFAULT_SEED, AuditRequest
+from dropcheck.results import Finding
+
+
+def command(request: AuditRequest, target: str, check: str, case: Case | str | None) -> str:
+    """The audit of one target, one check and, if given, one case, with the options that change a coin."""
+    words = ["dropcheck", "audit", target, "--select", check]
+    if case is not None:
+        words += ["--case", str(case)]
+    if request.profile != "quick":
+        words += ["--profile", request.profile]
+    if request.seed != DEFAULT_SEED:
+        words += ["--seed", str(request.seed)]
+    if request.pattern is not None:
+        words += ["--pattern", request.pattern]
+    if request.strict:
+        words += ["--strict"]
+    if request.python is not None:
+        words += ["--python", request.python]
+    return " ".join(shlex.quote(w) for w in words)
+
+
+def replayable(request: AuditRequest, target: str, one: Finding, case: Case | None) -> Finding:
+    """The finding with the command that repeats it."""
+    return msgspec.structs.replace(one, replay=command(request, target, one.check, case))

@@ -1,0 +1,121 @@
+"""What one audit is asked to do, and the refusal of everything that cannot be asked, before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dropcheck import targets
+from dropcheck.adapter import DTYPES
+from dropcheck.cases import parse_case
+from dropcheck.checks import CHECKS, matching
+from dropcheck.checks.base import Check
+from dropcheck.contract import ContractError, Pattern, check_rate
+from dropcheck.errors import UsageError, nearest
+from dropcheck.planning import PROFILES
+
+DEFAULT_SEED = 20141110
+DEVICES = ("cpu",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRequest:
+    """What one audit is asked to do; see the options of the command line."""
+
+    targets: tuple[str, ...] = ()
+    profile: str = "quick"
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    rates: tuple[float, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
+    pattern: str | None = None
+    device: str = "cpu"
+    mode: str = "eager"
+    cases: tuple[str, ...] = ()
+    seed: int = DEFAULT_SEED
+    jobs: int = 0
+    timeout_s: float = 600.0
+    memory_mb: int | None = None
+    python: str | None = None
+    budget_s: float | None = None
+    resolution: float | None = None
+    strict: bool = False
+    journal: Path | None = None
+    resume: bool = False
+    in_process: bool = False
+    dask: str | None = None
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of one target."""
+
+    target: str
+    done: float
+    elapsed_s: float
+    remaining_s: float | None
+    state: str
+    message: str = ""
+
+
+Progress = Callable[[Event], None]
+
+
+def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
+    """Targets and checks of a request; all bad input is refused here. Raises UsageError."""
+    if request.profile not in PROFILES:
+        raise UsageError(
+            f"there is no profile {request.profile!r}; expected quick, standard or deep{nearest(request.profile, PROFILES)}"
+        )
+    if request.device not in DEVICES:
+        raise UsageError(
+            f"device {request.device!r} cannot be used; this release audits on cpu{nearest(request.device, DEVICES)}"
+        )
+    if request.mode not in targets.MODES:
+        raise UsageError(
+            f"mode {request.mode!r} cannot be used; this release audits in eager mode{nearest(request.mode, targets.MODES)}"
+        )
+    for dtype in request.dtypes:
+        if dtype not in DTYPES:
+            raise UsageError(
+                f"there is no dtype {dtype!r}; expected one of {', '.join(DTYPES)}{nearest(dtype, DTYPES)}"
+            )
+    for rate in request.rates:
+        try:
+            check_rate(rate)
+        except ContractError as error:
+            raise UsageError(str(error)) from error
+    if request.resolution is not None and not 0 < request.resolution < 0.5:
+        raise UsageError(
+            f"a resolution is a difference of rates in (0, 0.5), such as 0.005, not {request.resolution:g}"
+        )
+    if request.pattern is not None:
+        try:
+            Pattern.parse(request.pattern)
+        except ContractError as error:
+            raise UsageError(str(error)) from error
+    for text in request.cases:
+        parse_case(text)
+    chosen = [targets.parse(text) for text in request.targets] if request.targets else targets.defaults()
+    chosen = list({t.name: t for t in chosen}.values())
+    checks = matching(request.select) if request.select else list(CHECKS)
+    if request.ignore:
+        left_out = {c.name for c in matching(request.ignore)}
+        checks = [c for c in checks if c.name not in left_out]
+    if not checks:
+        raise UsageError("no check is left: everything that --select names is ignored by --ignore")
+    return chosen, checks
+
+
+# What may differ between a run and its continuation: where and how fast it runs, never what it finds.
+_FREE = dict(targets=(), argv=(), journal=None, resume=False, jobs=0, timeout_s=0.0, memory_mb=None, dask=None)
+
+
+def fingerprint(request: AuditRequest, checks: Sequence[Check]) -> str:
+    """What must be equal for a journal to be continued: everything that can change a verdict."""
+    text = repr(replace(request, **_FREE)) + ",".join(c.name for c in checks)  # type: ignore[arg-type]
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

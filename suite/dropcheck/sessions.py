@@ -1,0 +1,168 @@
+"""Sessions with one target: opened, lent to whoever counts, and replaced when a worker process is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dropcheck.worker.client import LocalSession, ProcessSession, Session, TargetError
+
+
+@dataclass(frozen=True)
+class SessionSpec:
+    """How a target is opened, as plain data: on this machine or on another one of a cluster.
+
+    ``token`` tells two audits of one target in one process apart; ``timeout_s`` bounds one lending where no deadline stands.
+    """
+
+    locator: str
+    source: str
+    pattern: str | None = None
+    python: str | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    path: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    timeout_s: float = 600.0
+    memory_mb: int | None = None
+    in_process: bool = False
+    token: str = ""
+
+    def start(self) -> Session:
+        """A session that is about to open the target: its answer is still to be collected. Raises TargetError."""
+        session: Session
+        if self.in_process:
+            session = LocalSession()
+        else:
+            session = ProcessSession(
+                python=self.python,
+                environment=dict(self.environment),
+                path=self.path,
+                packages=self.packages,
+                timeout_s=self.timeout_s,
+                memory_mb=self.memory_mb,
+            )
+        session.submit({"ask": "open", "locator": self.locator, "source": self.source, "pattern": self.pattern})
+        return session
+
+
+@dataclass
+class SessionPool:
+    """Up to ``capacity`` sessions of one target; whoever asks for more waits. ``deadline`` is in monotonic seconds."""
+
+    spec: SessionSpec
+    capacity: int = 1
+    deadline: float | None = None
+    idle: list[Session] = field(default_factory=list)
+    every: list[Session] = field(default_factory=list)
+    closed: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def start(self) -> Session:
+        """A further session, not yet open; ``opened`` collects its answer. Counts against the capacity at once."""
+        session = self.spec.start()
+        with self.changed:
+            self.every.append(session)
+            if self.closed:
+                _abort(session)
+        self._limit(session)
+        return session
+
+    def _limit(self, session: Session) -> None:
+        if isinstance(session, ProcessSession):
+            session.deadline = self.deadline if self.deadline is not None else time.monotonic() + self.spec.timeout_s
+
+    def acquire(self) -> Session:
+        """An open session for the asker alone. Raises TargetError or Refused where the target does not open."""
+        with self.changed:
+            while not self.idle and len(self.every) >= self.capacity and not self.closed:
+                self.changed.wait(0.5)
+            if self.closed:
+                raise TargetError("the audit was stopped")
+            if self.idle:
+                session = self.idle.pop()
+                self._limit(session)
+                return session
+        session = self.start()
+        try:
+            session.collect()
+        except BaseException:
+            self.discard(session)
+            raise
+        return session
+
+    def release(self, session: Session) -> None:
+        """Give a session back."""
+        with self.changed:
+            self.idle.append(session)
+            self.changed.notify()
+
+    def discard(self, session: Session) -> None:
+        """Close a session that is of no more use; another may take its place."""
+        with self.changed:
+            if session in self.every:
+                self.every.remove(session)
+            self.changed.notify()
+        session.close()
+
+    def abort(self) -> None:
+        """Kill all sessions at once; whoever waits for one gets a TargetError."""
+        with self.changed:
+            self.closed = True
+            for session in self.every:
+                _abort(session)
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """End all sessions."""
+        with self.changed:
+            self.closed = True
+            sessions, self.every, self.idle = self.every, [], []
+            self.changed.notify_all()
+        for session in sessions:
+            session.close()
+
+
+def _abort(session: Session) -> None:
+    if isinstance(session, ProcessSession):
+        session.abort()
+
+
+_pools: dict[SessionSpec, SessionPool] = {}
+_guard = threading.Lock()
+
+
+def pool_of(spec: SessionSpec, capacity: int = 1) -> SessionPool:
+    """The pool of a target in this process; a process that serves other targets lets go of theirs when they are idle."""
+    with _guard:
+        pool = _pools.get(spec)
+        if pool is None:
+            for other, old in list(_pools.items()):
+                if old.deadline is None and len(old.idle) == len(old.every):
+                    old.close()
+                    del _pools[other]
+            pool = _pools[spec] = SessionPool(spec, capacity)
+        return pool
+
+
+@contextmanager
+def opened_pool(spec: SessionSpec, capacity: int, deadline: float) -> Iterator[SessionPool]:
+    """The pool of one audit, closed at its end."""
+    pool = pool_of(spec, capacity)
+    pool.deadline = deadline
+    try:
+        yield pool
+    finally:
+        pool.close()
+        with _guard:
+            _pools.pop(spec, None)
+
+
+def abort_all() -> None:
+    """Kill the sessions of all audits of this process (Ctrl-C)."""
+    with _guard:
+        pools = list(_pools.values())
+    for pool in pools:
+        pool.abort()
