@@ -1,0 +1,1 @@
+"""The suite audited like a measuring instrument."""

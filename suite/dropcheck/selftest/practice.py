@@ -1,0 +1,291 @@
+"""Side by side with today's practice: what the frameworks' own assertions and a user's scripts catch, miss and accuse."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from dropcheck.cases import seed_of
+from dropcheck.selftest.assertions import FRAMEWORKS
+from dropcheck.selftest.practice_chart import figure
+from dropcheck.selftest.scripts import SCRIPTS
+from dropcheck.selftest.subject import Battery, NotRunnable, opened
+from dropcheck.statistics.binomial import clopper_pearson
+from dropcheck.worker.client import TargetError
+
+__all__ = ["BATTERIES", "Comparison", "Outcome", "Score", "audited", "compare", "figure", "ours_from", "table"]
+
+BATTERIES: tuple[Battery, ...] = (*FRAMEWORKS, *SCRIPTS)
+RUNS = 5
+LEVEL = 0.05  # the printed intervals of the share of accusing runs are exact, of level .95
+OURS = "dropcheck"
+
+Progress = Callable[[str, int, int], None]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One battery on one layer, ``len(seeds)`` runs with free seeds.
+
+    ``failed`` counts the runs in which the battery found something wrong, ``words`` is what it said first, ``absent`` the
+    assertions that did not apply with their reasons, ``error`` why the layer could not be asked at all.
+    """
+
+    layer: str
+    seeds: list[int]
+    failed: int
+    seconds: float
+    words: str = ""
+    absent: list[str] = []
+    error: str = ""
+
+    @property
+    def runs(self) -> int:
+        """Runs that really took place."""
+        return 0 if self.error else len(self.seeds)
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """One battery over all layers: defects by name, accusations of correct layers over their runs, seconds."""
+
+    battery: str
+    source: str
+    asserts: str
+    caught: list[str]
+    sometimes: list[str]
+    missed: list[str]
+    not_run: list[str]
+    accusations: int
+    correct_runs: int
+    accused: list[str]
+    interval: tuple[float, float]
+    seconds: float
+    seconds_a_layer: float
+    outcomes: list[Outcome] = []
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """All batteries on one zoo. Everything but the seconds repeats with the root seed."""
+
+    root: int
+    runs: int
+    correct_runs: int
+    layers: list[str]
+    correct: list[str]
+    scores: list[Score]
+    seconds: float
+
+
+def ask(battery: Battery, layer: str, seeds: Sequence[int]) -> Outcome:
+    """Put one battery to one layer once per seed, each time in a fresh session. Raises UnknownTarget."""
+    failed, words, absent, spent = 0, "", [""], 0.0
+    absent.clear()
+    for seed in seeds:
+        try:
+            session, subject = opened(layer, np.random.default_rng(seed))
+        except (NotRunnable, TargetError) as error:
+            return Outcome(layer=layer, seeds=list(seeds), failed=0, seconds=spent, error=str(error))
+        start = time.perf_counter()
+        try:
+            with np.errstate(all="ignore"):
+                sentence, left_out = battery.ask(subject)
+        except TargetError as error:  # a layer that ends its process fails the test that called it
+            sentence, left_out = f"the layer ended its process: {error}", ()
+        finally:
+            spent += time.perf_counter() - start
+            session.close()
+        absent.extend(reason for reason in left_out if reason not in absent)
+        if sentence is not None:
+            failed += 1
+            words = words or sentence
+    return Outcome(layer=layer, seeds=list(seeds), failed=failed, seconds=spent, words=words, absent=absent)
+
+
+def score(battery: Battery, defects: Sequence[Outcome], correct: Sequence[Outcome]) -> Score:
+    """What one battery is worth: caught is a defect that fails in every run, sometimes one that fails in some."""
+    asked = [o for o in defects if not o.error]
+    runs = sum(o.runs for o in correct)
+    accusations = sum(o.failed for o in correct)
+    everything = [*defects, *correct]
+    took = [o.seconds / o.runs for o in everything if o.runs]
+    return Score(
+        battery=battery.name,
+        source=battery.source,
+        asserts=battery.asserts,
+        caught=[o.layer for o in asked if o.failed == o.runs],
+        sometimes=[o.layer for o in asked if 0 < o.failed < o.runs],
+        missed=[o.layer for o in asked if o.failed == 0],
+        not_run=[f"{o.layer}: {o.error}" for o in everything if o.error],
+        accusations=accusations,
+        correct_runs=runs,
+        accused=[o.layer for o in correct if o.failed],
+        interval=clopper_pearson(accusations, runs, LEVEL),
+        seconds=sum(o.seconds for o in everything),
+        seconds_a_layer=statistics.median(took) if took else 0.0,
+        outcomes=everything,
+    )
+
+
+def compare(
+    layers: Sequence[str],
+    correct: Sequence[str],
+    *,
+    root: int,
+    runs: int = RUNS,
+    correct_runs: int | None = None,
+    batteries: Iterable[Battery] | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Put every battery to planted defects (``layers``) and correct layers, in this process.
+
+    ``runs``         runs of a battery on a defect, each with a seed derived from root, battery, layer and run.
+    ``correct_runs`` runs on a correct layer; four times ``runs`` unless given, because accusations are rare.
+    ``progress``     called with battery, layers done and layers in all.
+
+    Raises UnknownTarget for a name that names nothing.
+    """
+    chosen = tuple(BATTERIES if batteries is None else batteries)
+    often = 4 * runs if correct_runs is None else correct_runs
+    start, scores = time.perf_counter(), []
+    plan = [(name, runs) for name in layers] + [(name, often) for name in correct]
+    for battery in chosen:
+        outcomes = []
+        for done, (name, times) in enumerate(plan, 1):
+            seeds = [seed_of(root, "practice", battery.name, name, run) for run in range(times)]
+            outcomes.append(ask(battery, name, seeds))
+            if progress is not None:
+                progress(battery.name, done, len(plan))
+        scores.append(score(battery, outcomes[: len(layers)], outcomes[len(layers) :]))
+    return Comparison(
+        root=root,
+        runs=runs,
+        correct_runs=often,
+        layers=list(layers),
+        correct=list(correct),
+        scores=scores,
+        seconds=time.perf_counter() - start,
+    )
+
+
+# --- ours -------------------------------------------------------------------------------------------------------------------
+
+
+def ours_from(
+    verdicts: Iterable[tuple[str, str, float]], layers: Sequence[str], correct: Sequence[str], profile: str = "quick"
+) -> Score:
+    """Our own audits as one more row: (layer, verdict, seconds) triples, one run a layer; only ``fail`` is an accusation.
+
+    Layers without a triple, or whose audit ended in ``error``, count as not run, not as missed.
+    """
+    found = {name: (verdict, seconds) for name, verdict, seconds in verdicts}
+
+    def outcome(name: str) -> Outcome:
+        verdict, seconds = found.get(name, ("error", 0.0))
+        broken = f"verdict {verdict}" if name in found else "not audited"
+        return Outcome(
+            layer=name,
+            seeds=[0],
+            failed=int(verdict == "fail"),
+            seconds=seconds,
+            words=verdict if verdict == "fail" else "",
+            error=broken if verdict == "error" else "",
+        )
+
+    battery = Battery(
+        f"{OURS} {profile}", "dropcheck: this suite", f"every check, profile {profile}, no defect named", ()
+    )
+    return score(battery, [outcome(n) for n in layers], [outcome(n) for n in correct])
+
+
+def audited(
+    names: Sequence[str], *, profile: str = "quick", seed: int | None = None, progress: Progress | None = None
+) -> list[tuple[str, str, float]]:
+    """Audit layers with all checks and return (layer, verdict, seconds); about 10 s a layer in quick."""
+    import dropcheck
+
+    triples = []
+    for done, name in enumerate(names, 1):
+        start = time.perf_counter()
+        options = {} if seed is None else {"seed": seed}
+        (target,) = dropcheck.audit(name, profile=profile, in_process=True, jobs=1, **options).targets
+        triples.append((name, str(target.verdict), time.perf_counter() - start))
+        if progress is not None:
+            progress(f"{OURS} {profile}", done, len(names))
+    return triples
+
+
+# --- words ------------------------------------------------------------------------------------------------------------------
+
+
+def table(comparison: Comparison, ours: Score | None = None) -> str:
+    """The comparison as a markdown table, one row a battery, ours last."""
+    lines = [
+        "| battery | defects caught | sometimes | missed | correct layers accused (of runs) | 95 % interval | seconds a layer |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in [*comparison.scores, *([ours] if ours is not None else [])]:
+        low, high = one.interval
+        share = f"{one.accusations} of {one.correct_runs}"
+        if one.correct_runs:
+            share += f" ({_percent(one.accusations / one.correct_runs)})"
+        lines.append(
+            f"| {one.battery} | {len(one.caught)} | {len(one.sometimes)} | {len(one.missed)} | {share} | "
+            f"{_percent(low)} to {_percent(high)} | {one.seconds_a_layer:.2g} |"
+        )
+    lines += ["", _below(comparison, ours)]
+    return "\n".join(lines)
+
+
+def _below(comparison: Comparison, ours: Score | None) -> str:
+    text = (
+        f"{len(comparison.layers)} planted defects, {comparison.runs} runs each: caught fails in every run, sometimes in "
+        f"some. {len(comparison.correct)} correct layers, {comparison.correct_runs} runs each. Free seeds from root seed "
+        f"{comparison.root}; seconds are the median of one run; {comparison.seconds:.0f} s in all."
+    )
+    if ours is not None:
+        text += f" {ours.battery}: one audit a layer."
+    absent = sorted({r for s in [*comparison.scores, *([ours] if ours else [])] for r in s.not_run})
+    return text + (f" Not run: {'; '.join(absent)}." if absent else "")
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.{1 if share * 100 < 10 else 0}f} %"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """``python -m dropcheck.selftest.practice [ROOT [RUNS [ours]]]``: print the table for the zoo; with ``ours``, ours too."""
+    from dropcheck import targets
+    from dropcheck.auditing import DEFAULT_SEED
+    from dropcheck.errors import UsageError
+
+    given = list(sys.argv[1:] if words is None else words)
+    with_ours = "ours" in given
+    try:
+        numbers = [int(word) for word in given if word != "ours"]
+        root, runs = (*numbers, *(DEFAULT_SEED, RUNS)[len(numbers) :])
+        if runs < 1:
+            raise ValueError
+    except ValueError:
+        text = f"expected a root seed and a number of runs of at least 1, given {' '.join(given)!r}"
+        print(UsageError(text), file=sys.stderr)
+        return 2
+    names = [row.name for row in targets.available(zoo=True) if row.runnable and row.framework != "keras"]
+    layers = [n for n in names if n.startswith("broken.")]
+    correct = [n for n in names if not n.startswith("broken.")]
+
+    def tell(battery: str, done: int, of: int) -> None:
+        if done == of or done % 10 == 0:
+            print(f"\r{battery}: {done} of {of} layers   ", end="\n" if done == of else "", file=sys.stderr, flush=True)
+
+    result = compare(layers, correct, root=root, runs=runs, progress=tell)
+    ours = ours_from(audited([*layers, *correct], progress=tell), layers, correct) if with_ours else None
+    print(table(result, ours))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
