@@ -181,7 +181,7 @@ def flax_limits(layer: Subject) -> str | None:
 
 def flax_slices(layer: Subject) -> str | None:
     """Ones, 10 along every axis, rate .5: elements that share a coin sum to 0 or to 2 each."""
-    size = 10 ** max(len(layer.pattern.shared), 0)
+    size = 10 ** len(layer.pattern.shared)
     sums = layer.coins(layer.make(0.5).call(layer.ones(10, 10, size))).sum(axis=1)
     right = (layer.dropped * size, float(layer.kept(1.0, 0.5)) * size)
     return None if bool(np.isin(sums, right).all()) else "elements that share a coin differ"
