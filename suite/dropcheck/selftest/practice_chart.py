@@ -14,7 +14,7 @@ TITLE = "Planted defects caught against seconds spent"
 def figure(comparison: Comparison, ours: Score | None = None) -> str:
     """SVG text, black on white, seconds of one run on one layer on a log axis; Matplotlib is imported here and only here.
 
-    A filled point never accused a correct layer in these runs; an open one did, in the share that stands beside its name.
+    A filled point never accused a correct layer in these runs; an open one did, in the share that stands beside its name, and every point has the number of a name on the right.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -24,7 +24,7 @@ def figure(comparison: Comparison, ours: Score | None = None) -> str:
     total = len(comparison.layers)
     # text stays text, so that it can be searched and read aloud; a fixed salt gives the same file for the same numbers
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dropcheck", "font.size": 9}):
-        drawing = Figure(figsize=(8.4, 5.2), facecolor="white", layout="constrained")
+        drawing = Figure(figsize=(9.6, 4.8), facecolor="white", layout="constrained")
         FigureCanvasSVG(drawing)
         axes = drawing.add_subplot()
         axes.set_xscale("log")
@@ -37,30 +37,30 @@ def figure(comparison: Comparison, ours: Score | None = None) -> str:
         for one in scores:
             fill = "white" if one.accusations else "black"
             axes.plot(one.seconds_a_layer, len(one.caught), "o", color="black", markerfacecolor=fill, markersize=6)
-        _label(axes, scores, total)
-        if scores:
-            times = [s.seconds_a_layer for s in scores]
-            axes.set_xlim(min(times) / 2, max(times) * 12)  # room for the names right of the points
+        _label(axes, scores)
         stream = io.StringIO()
         drawing.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Title": TITLE})
     return _described(stream.getvalue(), scores, total)
 
 
-def _label(axes: Any, scores: list[Score], total: int) -> None:
-    """Names right of the points, moved apart vertically where they would overlap."""
-    gap, last = 0.042 * max(total, 1), -1e9
-    for one in sorted(scores, key=lambda s: (len(s.caught), s.seconds_a_layer)):
-        height = max(float(len(one.caught)), last + gap)
-        last = height
-        share = f", accuses {one.accusations / one.correct_runs:.1%}" if one.accusations else ""
+def _label(axes: Any, scores: list[Score]) -> None:
+    """A number beside each point, and the names by number in a column on the right, best first."""
+    lines = []
+    for number, one in enumerate(sorted(scores, key=lambda s: (-len(s.caught), s.seconds_a_layer)), 1):
+        place = (one.seconds_a_layer, len(one.caught))
+        # alternating sides keep the numbers of neighbouring points apart
+        offset = (5, 4) if number % 2 else (-5, -10)
         axes.annotate(
-            f"{one.battery} ({len(one.caught)}{share})",
-            xy=(one.seconds_a_layer, len(one.caught)),
-            xytext=(one.seconds_a_layer * 1.2, height),
-            va="center",
+            str(number),
+            xy=place,
+            xytext=offset,
+            textcoords="offset points",
+            ha="left" if number % 2 else "right",
             color="black",
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5},
         )
+        share = f", accuses {one.accusations / one.correct_runs:.1%}" if one.accusations else ""
+        lines.append(f"{number:>2}  {one.battery} ({len(one.caught)}{share})")
+    axes.text(1.02, 1.0, "\n".join(lines), transform=axes.transAxes, va="top", linespacing=1.7, color="black")
 
 
 def _described(svg: str, scores: list[Score], total: int) -> str:
