@@ -14,7 +14,8 @@ TITLE = "Planted defects caught against seconds spent"
 def figure(comparison: Comparison, ours: Score | None = None) -> str:
     """SVG text, black on white, seconds of one run on one layer on a log axis; Matplotlib is imported here and only here.
 
-    A filled point never accused a correct layer in these runs; an open one did, in the share that stands beside its name, and every point has the number of a name on the right.
+    A filled point never accused a correct layer in these runs; an open one did, in the share that stands beside its
+    name. Every point has the number of a name on the right.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
