@@ -125,6 +125,9 @@ def audit_command(
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")] = "10m",
     memory: Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")] = None,
     python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="Count on the Dask cluster of this scheduler.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write a report: index.html, result.json, report.txt.")
@@ -176,6 +179,7 @@ def audit_command(
         timeout_s=limit,
         memory_mb=memory,
         python=python,
+        dask=dask,
         budget_s=options.duration(budget, "--budget") if budget is not None else None,
         resolution=resolution,
         strict=strict,

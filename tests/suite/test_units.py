@@ -1,0 +1,138 @@
+"""Work units: cut by the plan alone, counted by any executor, merged to the same findings, cheap to lose."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropcheck.auditing import AuditRequest, Event, run
+from dropcheck.cases import Case
+from dropcheck.coins import WORD
+from dropcheck.errors import UsageError
+from dropcheck.results import Result
+from dropcheck.units import UNIT_COINS, split
+
+# a case of four units and a smaller one of one unit, counted by every kind of statistic
+CASES = ("float32 rate=0.5 1025,64,1 calls=1600", "float32 rate=0.3 33,17,3 calls=640")
+NAMES = ("mask", "rate.marginal", "rate.per-channel", "rate.per-sample", "scale.kept-values")
+
+
+def request(**more: Any) -> AuditRequest:
+    return AuditRequest(targets=("custom.reference",), cases=CASES, select=NAMES, profile="standard", **more)
+
+
+def facts(result: Result) -> Any:
+    """Everything that a result says, without seconds, loads and what happened to processes."""
+    (target,) = result.targets
+    assert target.error is None, target.error
+    return msgspec.to_builtins(target.findings), target.verdict, target.coins
+
+
+@pytest.fixture(scope="module")
+def alone() -> Any:
+    return facts(run(request(jobs=1)))
+
+
+@given(
+    rows=st.integers(1, 5000),
+    channels=st.integers(1, 2000),
+    calls=st.integers(1, 200_000),
+    batches=st.lists(st.integers(1, 300), max_size=4),
+)
+def test_units_cover_every_call_once_in_whole_words(rows: int, channels: int, calls: int, batches: list[int]) -> None:
+    case = Case("float32", 0.3, rows, channels, 2, calls, batches=tuple(batches))
+    units = split(case)
+    assert sum(u.calls for u in units) == calls
+    assert [u.index for u in units] == list(range(len(units)))
+    step = WORD * max(1, len(batches))
+    assert all(u.calls % step == 0 for u in units[:-1])
+    per_call = max(1, case.coins // calls)
+    assert all(u.calls * per_call <= 1.5 * max(UNIT_COINS, step * per_call) for u in units)
+
+
+def test_the_first_unit_has_the_seed_of_its_case_and_no_two_units_share_one() -> None:
+    case = Case("float32", 0.5, 4097, 64, 4, 2000)
+    units = split(case)
+    assert len(units) > 3
+    seeds = [u.seed(7, "t") for u in units]
+    assert len(set(seeds)) == len(seeds)
+    (small,) = split(Case("float32", 0.5, 4097, 64, 4, 20))
+    assert seeds[0] != small.seed(7, "t"), "cases differ"
+
+
+def test_neither_two_sessions_nor_four_change_a_finding(alone: Any) -> None:
+    assert len(split(Case("float32", 0.5, 1025, 64, 1, 1600))) == 4
+    assert facts(run(request(jobs=2))) == alone
+    assert facts(run(request(jobs=4))) == alone
+
+
+def test_in_process_counts_the_same(alone: Any) -> None:
+    assert facts(run(request(in_process=True, jobs=1))) == alone
+
+
+def workers() -> list[psutil.Process]:
+    return [
+        p
+        for p in psutil.Process().children(recursive=True)
+        if any("worker" in part and "__main__" in part for part in p.cmdline())
+    ]
+
+
+def test_a_killed_worker_costs_nothing_but_its_unit(alone: Any) -> None:
+    """kill -9 of a worker in the middle of a unit: the unit is counted again elsewhere, and nothing else changes."""
+    killed: list[int] = []
+
+    def kill(event: Event) -> None:
+        if event.state == "running" and not killed and event.done < 0.9:
+            for process in workers():
+                with contextlib.suppress(psutil.Error, ProcessLookupError):
+                    if process.cpu_percent(0.05) > 20:
+                        os.kill(process.pid, signal.SIGKILL)
+                        killed.append(process.pid)
+                        return
+
+    result = run(request(jobs=2), kill)
+    assert killed
+    assert facts(result) == alone
+    assert result.targets[0].traits["workers lost and replaced"] == 1
+
+
+def test_a_layer_that_ends_its_own_process_is_an_error_not_a_lost_worker(tmp_path: Any) -> None:
+    place = tmp_path / "mine.py"
+    place.write_text(
+        "import os, signal\n"
+        "def drop(x, rate, *, training, rng):\n"
+        "    if x.shape[0] == 33: os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    return x * (rng.random(x.shape[:2])[:, :, None] >= rate) / (1 - rate)\n"
+    )
+    result = run(AuditRequest(targets=(f"{place}:drop",), cases=CASES, select=NAMES, jobs=2))
+    assert "SIGSEGV" in str(result.targets[0].error)
+
+
+@pytest.fixture
+def scheduler() -> Iterator[str]:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", memory_limit=0
+        ) as cluster,
+    ):
+        yield cluster.scheduler_address
+
+
+def test_a_dask_cluster_gives_the_identical_result(scheduler: str, alone: Any) -> None:
+    assert facts(run(request(dask=scheduler))) == alone
+
+
+def test_a_scheduler_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageError, match=r"no Dask scheduler at 'tcp://127\.0\.0\.1:9'"):
+        run(request(dask="tcp://127.0.0.1:9"))
