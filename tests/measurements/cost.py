@@ -1,9 +1,12 @@
-"""What the statistics cost: time over the bare layer for the same coins, and memory as coins grow tenfold.
+"""What the statistics cost: time over the bare layer for the same coins, memory as coins grow, and two workers over one.
 
-    python tests/measurements/cost.py [TARGET ...]
+    python tests/measurements/cost.py [bulk|plan|memory|workers] [TARGET ...]
 
-Each pair runs the bare layer and the audited layer one after the other, so that both meet the same load; the ratio of a
-pair is wall time of everything (calls, proof, packing, pipe, counting, judging) over the time of the calls alone.
+``bulk``: one large case. Each pair runs the bare layer and the audited layer one after the other, so that both meet the
+same load; the ratio of a pair is wall time of everything (calls, proof, packing, pipe, counting, judging) over the time
+of the calls alone. ``plan``: all coins of a standard audit, the same ratio, the calls timed where they are made.
+``memory``: resident size of suite and worker at 10^7, 10^8 and 10^9 coins. ``workers``: one case on one session and on two,
+in turn. On a machine with other work to do the ratios are too large: the layer and its counting share the cores.
 """
 
 from __future__ import annotations
@@ -74,8 +77,8 @@ class Peak:
         self.thread.join()
 
 
-def main() -> None:
-    names = sys.argv[1:] or ["torch.Dropout1d", "custom.reference", "keras.SpatialDropout1D@torch"]
+def bulk(names: list[str]) -> None:
+    """Ratio for one large case, pair by pair."""
     audited("custom.reference", 64)  # imports and caches of this process
     for name in names:
         ratios, coins = [], 0
@@ -85,15 +88,72 @@ def main() -> None:
             ratios.append(whole / alone)
         print(
             f"{name}: {coins:,} coins; audited / bare {statistics.median(ratios):.3f} "
-            f"(from {min(ratios):.3f} to {max(ratios):.3f} over {PAIRS} pairs)"
+            f"(from {min(ratios):.3f} to {max(ratios):.3f} over {PAIRS} pairs)",
+            flush=True,
         )
+
+
+def plan(names: list[str]) -> None:
+    """Ratio for all counted cases of a standard audit: one session, so that nothing runs beside but the counting."""
+    from dropcheck.checks import CHECKS
+
+    exact = tuple(c.name for c in CHECKS if c.observe is not None)
+    for name in names:
+        result = run(AuditRequest(targets=(name,), ignore=exact, profile="standard", jobs=1))
+        (target,) = result.targets
+        assert target.error is None, target.error
+        t = target.timing
+        wall = t.wall_s - t.start_s
+        print(
+            f"{name}: {target.coins:,} coins; wall / bare {wall / t.bare_s:.3f}; bare {t.bare_s:.1f} s, calls with proof "
+            f"{t.gather_s / t.bare_s:.3f}, counting {t.tally_s / t.bare_s:.3f}, judging {t.judge_s / t.bare_s:.3f} of it",
+            flush=True,
+        )
+
+
+def memory(name: str) -> None:
+    """Peak resident size as the coins of one case grow."""
     peaks = []
-    for calls in (155, 1550):
+    for calls in (155, 1550, 15500):
         with Peak() as peak:
-            _, coins = audited(names[0], calls)
+            _, coins = audited(name, calls)
         peaks.append(peak.most)
-        print(f"{names[0]}: {coins:,} coins, peak resident size of suite and worker {peak.most:.0f} MB")
-    print(f"growth for ten times the coins: {peaks[1] - peaks[0]:.0f} MB")
+        print(f"{name}: {coins:,} coins, peak resident size of suite and worker {peak.most:.0f} MB", flush=True)
+    print(f"growth for a hundred times the coins: {peaks[-1] - peaks[0]:.0f} MB")
+
+
+def workers(name: str) -> None:
+    """One session against two on the same case, in turn."""
+    case = f"float32 rate={RATE:g} {ROWS},{CHANNELS},{SHARED} calls=8000"
+    ratios = []
+    for _ in range(PAIRS):
+        took = []
+        for jobs in (1, 2):
+            (target,) = run(
+                AuditRequest(
+                    targets=(name,), cases=(case,), select=("mask", "rate"), ignore=("rate.zero", "rate.one"), jobs=jobs
+                )
+            ).targets
+            assert target.error is None, target.error
+            took.append(target.timing.wall_s - target.timing.start_s)
+        ratios.append(took[0] / took[1])
+    print(
+        f"{name}: two workers are {statistics.median(ratios):.2f} times as fast as one ({min(ratios):.2f} to {max(ratios):.2f})"
+    )
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    parts = [w for w in words if w in ("bulk", "plan", "memory", "workers")] or ["bulk", "plan", "memory", "workers"]
+    names = [w for w in words if w not in parts]
+    if "bulk" in parts:
+        bulk(names or ["torch.Dropout1d", "custom.reference", "keras.SpatialDropout1D@torch"])
+    if "plan" in parts:
+        plan(names or ["torch.Dropout1d", "keras.SpatialDropout1D@jax", "keras.SpatialDropout1D@tensorflow"])
+    if "memory" in parts:
+        memory((names or ["torch.Dropout1d"])[0])
+    if "workers" in parts:
+        workers((names or ["custom.reference"])[0])
 
 
 if __name__ == "__main__":
