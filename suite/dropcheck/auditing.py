@@ -13,6 +13,7 @@ from dropcheck.examination import Run, audit_target
 from dropcheck.plans import PlannedCase, TargetPlan, plan_target
 from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, fingerprint, prepare
 from dropcheck.results import Result, TargetResult
+from dropcheck.store import Store
 
 __all__ = ["DEFAULT_SEED", "AuditRequest", "Event", "PlannedCase", "Progress", "TargetPlan", "plan", "run"]
 
@@ -32,7 +33,14 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     interrupted = False
     wanted = request.jobs or min(os.cpu_count() or 1, 8)
     jobs = min(len(todo), wanted) or 1
-    runs = {t.name: Run(t, request, checks, progress, sessions=max(1, wanted // max(1, len(todo)))) for t in todo}
+    share = max(1, wanted // max(1, len(todo)))
+    store = None
+    if request.journal is not None:
+        place = request.journal.with_name(request.journal.name + ".units")
+        if not request.resume:
+            place.unlink(missing_ok=True)
+        store = Store(place, mark)
+    runs = {t.name: Run(t, request, checks, progress, sessions=share, store=store) for t in todo}
     with crew.cluster(request.dask) as cluster:
         pool = ThreadPoolExecutor(jobs)
         futures: dict[Future[TargetResult], targets.Target] = {}
@@ -45,8 +53,9 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
                 for future in done:
                     one = future.result()
                     finished[one.target] = one
-                    if request.journal is not None:
+                    if request.journal is not None and store is not None:
                         journal.append(request.journal, one)
+                        store.forget(one.target)
         except KeyboardInterrupt:
             interrupted = True
             for future in futures:
@@ -54,6 +63,8 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
             sessions.abort_all()
         finally:
             pool.shutdown(wait=not interrupted, cancel_futures=True)
+            if store is not None and not interrupted:
+                store.close(remove=True)
     if todo and all(r.usage for r in runs.values()):
         raise UsageError(next(iter(runs.values())).usage)
     ordered = [finished[t.name] for t in chosen if t.name in finished]

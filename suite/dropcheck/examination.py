@@ -29,6 +29,7 @@ from dropcheck.replay import replayable
 from dropcheck.request import AuditRequest, Event, Progress
 from dropcheck.results import Finding, TargetResult, Timing, Verdict
 from dropcheck.sessions import SessionPool, SessionSpec, opened_pool
+from dropcheck.store import Store
 from dropcheck.units import split
 from dropcheck.worker.client import Refused, Session, TargetError, ask
 
@@ -42,6 +43,7 @@ class Run:
     checks: list[Check]
     progress: Progress | None
     sessions: int = 1
+    store: Store | None = None
     began: float = field(default_factory=time.monotonic)
     findings: list[Finding] = field(default_factory=list)
     traits: dict[str, Any] = field(default_factory=dict)
@@ -233,6 +235,12 @@ def _count_all(
             if unit is None:
                 break
             if number not in refused:  # a refused case asks for no more
+                kept = run.store.get(run.target.name, unit) if run.store is not None else None
+                if kept is not None:
+                    done_before: Future[Counted] = Future()
+                    done_before.set_result(kept)
+                    waiting[done_before] = number
+                    continue
                 work = Work(unit, pool.spec, contract, run.request.seed, run.target.name)
                 waiting[executor.submit(crew.count_unit, work)] = number
         if not waiting:
@@ -244,6 +252,8 @@ def _count_all(
             number = waiting.pop(future)
             counted = future.result()
             run.clock.add(counted.clock)
+            if run.store is not None:
+                run.store.put(run.target.name, counted)
             if counted.lost:
                 run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
             parts[number][counted.unit.index] = counted

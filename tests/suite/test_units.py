@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,8 +24,12 @@ from dropcheck.auditing import AuditRequest, Event, run
 from dropcheck.cases import Case
 from dropcheck.coins import WORD
 from dropcheck.errors import UsageError
+from dropcheck.gather import Counted, Work, count
 from dropcheck.results import Result
-from dropcheck.units import UNIT_COINS, split
+from dropcheck.sessions import SessionSpec
+from dropcheck.store import Store, plain
+from dropcheck.units import UNIT_COINS, Unit, split
+from dropcheck.worker import wire
 
 # a case of four units and a smaller one of one unit, counted by every kind of statistic
 CASES = ("float32 rate=0.5 1025,64,1 calls=1600", "float32 rate=0.3 33,17,3 calls=640")
@@ -136,3 +146,89 @@ def test_a_dask_cluster_gives_the_identical_result(scheduler: str, alone: Any) -
 def test_a_scheduler_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageError, match=r"no Dask scheduler at 'tcp://127\.0\.0\.1:9'"):
         run(request(dask="tcp://127.0.0.1:9"))
+
+
+# --- units on disk --------------------------------------------------------------------------------------------------
+
+
+def counted_unit() -> Counted:
+    spec = SessionSpec(locator="custom.reference", source="spatial_dropouts:implementations", in_process=True)
+    session = spec.start()
+    contract = session.collect()["contract"]
+    case = Case("float32", 0.5, 33, 17, 3, 128, batches=(33, 1))
+    counted = count(session, Work(Unit(case, 1, 128), spec, contract, 5, "t"))
+    counted.clock.gather_s = 10.0  # worth keeping
+    return counted
+
+
+def test_a_unit_comes_back_from_the_disk_as_it_was(tmp_path: Path) -> None:
+    counted = counted_unit()
+    store = Store(tmp_path / "units", "mark")
+    store.put("t", counted)
+    again = Store(tmp_path / "units", "mark").get("t", counted.unit)
+    assert again is not None
+    assert wire.encode({"c": plain(again)}) == wire.encode({"c": plain(counted)})
+    assert again.tally.merge(counted.tally).rows == 2 * counted.tally.rows
+    assert store.get("other", counted.unit) is None
+    assert Store(tmp_path / "units", "another run").get("t", counted.unit) is None
+
+
+def test_a_damaged_unit_is_counted_again_and_a_damaged_store_is_refused(tmp_path: Path) -> None:
+    counted = counted_unit()
+    store = Store(tmp_path / "units", "mark")
+    store.put("t", counted)
+    with store.file:
+        data = store.file.execute("SELECT data FROM units").fetchone()[0]
+        store.file.execute("UPDATE units SET data = ?", (data[:-1] + bytes([data[-1] ^ 1]),))
+    assert store.get("t", counted.unit) is None
+    (tmp_path / "noise").write_bytes(b"no database at all " * 100)
+    with pytest.raises(UsageError, match="cannot be used"):
+        Store(tmp_path / "noise", "mark")
+
+
+SLOW = """
+import time
+def drop(x, rate, *, training, rng):
+    if x.shape[0] == 1025:
+        with open({log!r}, "a") as f: f.write("x")
+        time.sleep(.01)
+    return x * (rng.random(x.shape[:2])[:, :, None] >= rate) / (1 - rate)
+"""
+
+
+def test_a_run_killed_in_the_middle_of_a_target_goes_on_from_its_units(tmp_path: Path) -> None:
+    """kill -9 of the whole run; --resume gives the findings of an unbroken one and flips fewer coins again."""
+    log = tmp_path / "calls"
+    (tmp_path / "mine.py").write_text(SLOW.format(log=str(log)))
+    words = [sys.executable, "-m", "dropcheck", "audit", "mine.py:drop", "--select", "mask", "--jobs", "1"]
+    words += ["--case", CASES[0], "--ignore", "mask.whole-channels"]
+
+    def start(name: str, *more: str) -> subprocess.Popen[bytes]:
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen([*words, "--json", name, *more], cwd=tmp_path, stdout=quiet, stderr=quiet)
+
+    assert start("whole.json").wait(300) in (0, 3)
+    calls = log.stat().st_size
+    log.unlink()
+    broken = start("broken.json")
+    kept = tmp_path / "broken.json.journal.units"
+    end = time.monotonic() + 200
+    while time.monotonic() < end and not _rows(kept):
+        time.sleep(0.05)
+    broken.send_signal(signal.SIGKILL)
+    broken.wait(30)
+    assert _rows(kept) and not (tmp_path / "broken.json").exists()
+    log.unlink()
+    assert start("broken.json", "--resume").wait(300) in (0, 3)
+    assert log.stat().st_size < calls
+    one, two = (json.loads((tmp_path / n).read_text()) for n in ("whole.json", "broken.json"))
+    assert one["targets"][0]["findings"] == two["targets"][0]["findings"]
+    assert not kept.exists()
+
+
+def _rows(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as file:
+        return int(file.execute("SELECT count(*) FROM units").fetchone()[0])
+    return 0
