@@ -1,4 +1,11 @@
-"""Tallies: counts over coins that add, so that work can be split in any way and merged exactly."""
+"""Tallies: counts over coins that add, so that work can be split and merged exactly.
+
+Which splits are exact. All counts of single rows (rates, histogram, pairs, triples, patterns) and all lags of rows within a
+call are the same for any split at whole calls. Pairs of calls are formed inside blocks of calls: calls ``lag`` apart pair
+inside blocks of 2 x lag calls, so that a split at multiples of 64 calls is exact for all of them, and a split at multiples
+of 2^m calls for the lags below 2^m. Where batches vary there are only counts of single rows, and any split at rows is exact.
+``start`` (rows of the case before the chunk) tells which rows the thinned statistics look at; see ``thinned_rows``.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +19,16 @@ from dropcheck import coins as bits
 
 Counts = NDArray[np.int64]
 
-ROW_LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
-ALL_PAIRS_UP_TO = 160  # channels; above, pairs at the strides below
+ROW_LAGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+CALL_LAGS = (1, 2, 4, 8, 16, 32)
+ALL_PAIRS_UP_TO = 160  # channels; above, pairs at the strides below on all rows, and all pairs on thinned rows
+FAR_PAIRS_UP_TO = 1100  # channels; above, there are too many pairs to keep
 STRIDES = (1, 2, 3, 4, 5, 7, 8, 16, 31, 32, 64, 128, 256)
-QUAD_STRIDES = (1, 2, 4, 8, 16)
-GROUP_ROWS = 1 << 15
+GROUP_STRIDES = (1, 2, 4, 8, 16, 32)  # of triples, quads and octets; C / 8 and C / 4 are added where they fit
+FULL_ROWS = 1 << 15  # rows of a case on which thinned statistics are counted in full
+THINNING = 8  # behind them, one block of calls in so many
+BLOCK = 64  # calls of a block
+VARYING_BLOCK = 4096  # rows of a block where batches vary
 SAMPLE = 1 << 20  # first coins of a case, kept for repeated words and pictures
 MOST_WORD_ROWS = 512  # rows of the longest word that is looked for
 
@@ -36,30 +48,60 @@ class Association:
         )
 
 
+def _none() -> Counts:
+    return np.zeros(0, np.int64)
+
+
 @dataclass
 class Tally:
-    """Counts of one case, over all its calls so far. Every field adds."""
+    """Counts of one case, over all its calls so far. Every field adds.
+
+    ``pairs`` and ``triples``: stride -> joint drops of channels c, c + s(, c + 2 s), over all rows. ``far``: joint drops of
+    all pairs of channels on thinned rows, ordered by stride (``far_of``), with ``far_channel`` the margins there. ``quads``,
+    ``octets``: stride -> (groups, 2^k) patterns. ``position``: (rows of a call, channels). ``row_both``: lag -> joint drops of
+    rows of one call. ``call_shifts``: row shift d -> row r of a call against row r + d of the next.
+    ``seed_shifts``, ``seed_bits``: see ``counting.seeds``.
+    """
 
     channels: int
     rows: int = 0
     calls: int = 0
     dropped: int = 0
-    channel: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
-    turned_rows: int = 0
-    turned_channel: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
-    histogram: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    channel: Counts = field(default_factory=_none)
+    histogram: Counts = field(default_factory=_none)
     pair_rows: int = 0
     pairs: dict[int, Counts] = field(default_factory=dict)
-    row_lags: dict[int, Association] = field(default_factory=dict)
-    call_lags: dict[int, Association] = field(default_factory=dict)
-    position: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
-    position_calls: int = 0
-    octets: Counts = field(default_factory=lambda: np.zeros((0, 256), np.int64))
-    octet_rows: int = 0
-    quad_rows: int = 0
+    far_rows: int = 0
+    far: Counts = field(default_factory=_none)
+    far_channel: Counts = field(default_factory=_none)
+    triples: dict[int, Counts] = field(default_factory=dict)
     quads: dict[int, Counts] = field(default_factory=dict)
-    triples: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    octets: dict[int, Counts] = field(default_factory=dict)
+    octet_rows: dict[int, int] = field(default_factory=dict)
+    row_both: dict[int, Counts] = field(default_factory=dict)
+    call_lags: dict[int, Association] = field(default_factory=dict)
+    call_shifts: dict[int, Association] = field(default_factory=dict)
+    position: Counts = field(default_factory=_none)
+    position_calls: int = 0
+    seed_shifts: dict[str, Association] = field(default_factory=dict)
+    seed_bits: dict[int, Association] = field(default_factory=dict)
     values: list[Association] = field(default_factory=list)
+
+    @property
+    def row_lags(self) -> dict[int, Association]:
+        """Tables of rows of one call that are a lag apart; their margins are sums over positions."""
+        found = {}
+        for lag, both in self.row_both.items():
+            first = bits.lag_firsts(len(self.position), lag)
+            pairs = np.full(self.channels, len(first) * self.position_calls, np.int64)
+            one, two = self.position[first].sum(axis=0), self.position[first + lag].sum(axis=0)
+            found[lag] = Association(pairs, one, two, both)
+        return found
+
+    def far_of(self, stride: int) -> Counts:
+        """Joint drops of channels c and c + stride on the thinned rows: (channels - stride,)."""
+        start = (stride - 1) * self.channels - stride * (stride - 1) // 2
+        return self.far[start : start + self.channels - stride]
 
     def merge(self, other: Tally) -> Tally:
         """The sum of two tallies of the same case."""
@@ -85,6 +127,71 @@ def _sum(a: Any, b: Any) -> Any:
     return a + b
 
 
+def group_strides(channels: int, size: int) -> list[int]:
+    """Strides at which groups of ``size`` channels c, c + s, ... fit."""
+    strides = {*GROUP_STRIDES, channels // size if size > 3 else 1, channels // 8}
+    return sorted(s for s in strides if s and size * s <= channels)
+
+
+def group_starts(channels: int, stride: int, size: int) -> NDArray[np.intp]:
+    """First channels of disjoint groups c, c + s, ..., ``size`` of them."""
+    blocks = np.arange(0, channels - size * stride + 1, size * stride)
+    return np.asarray((blocks[:, None] + np.arange(stride)).ravel())
+
+
+def pair_strides(channels: int) -> list[int]:
+    """Strides of the pairs that are counted on all rows."""
+    return list(range(1, channels)) if channels <= ALL_PAIRS_UP_TO else [s for s in STRIDES if s < channels]
+
+
+def _thin(block: Any, rows_of_block: int) -> Any:
+    """Whether thinned statistics look at blocks, by their number in the case."""
+    return (block * rows_of_block < FULL_ROWS) | (block % THINNING == 0)
+
+
+def thinned_rows(rows: int, rows_per_call: int | None) -> int:
+    """How many rows of a case thinned statistics look at: a pure function of its size, whatever the split."""
+    size = BLOCK * rows_per_call if rows_per_call else VARYING_BLOCK
+    chosen = _thin(np.arange(-(-rows // size)), size)
+    return int(np.minimum(rows - np.flatnonzero(chosen) * size, size).sum())
+
+
+@dataclass
+class Arranged:
+    """Coins with one word for 64 rows of one channel, in one of three orders.
+
+    ``words``: (channels, calls, words of a call), bit i of word w is row 64 w + i of the call, where calls have 64 rows or
+    more; (channels, rows of a call, words of calls), bit i is call 64 w + i, where they have fewer (``short``);
+    (channels, 1, words of rows) where batches vary.
+    """
+
+    words: bits.Words
+    short: bool
+
+
+def arrange(packed: bits.Bytes, channels: int, rows_per_call: int | None, start: int = 0) -> Arranged:
+    """Turn (rows, bytes) into words; bits behind the last row of a call, or the last call, are 0.
+
+    Where batches vary, words begin at multiples of 64 rows of the case, whatever row ``start`` the chunk begins with.
+    """
+    rows, width = packed.shape
+    if not rows_per_call:
+        if start % bits.WORD:
+            packed = np.concatenate([np.zeros((start % bits.WORD, width), np.uint8), packed])
+        return Arranged(bits.by_channel(packed, channels)[:, None, :], False)
+    calls = rows // rows_per_call
+    if rows_per_call < bits.WORD:
+        flat = packed.reshape(calls, rows_per_call * width)
+        turned = bits.by_channel(flat, flat.shape[1] * 8).reshape(rows_per_call, width * 8, -1)
+        return Arranged(np.ascontiguousarray(turned[:, :channels].transpose(1, 0, 2)), True)
+    length = -(-rows_per_call // bits.WORD)
+    if rows_per_call % bits.WORD:
+        padded = np.zeros((calls, length * bits.WORD, width), np.uint8)
+        padded[:, :rows_per_call] = packed.reshape(calls, rows_per_call, width)
+        packed = padded.reshape(-1, width)
+    return Arranged(bits.by_channel(packed, channels).reshape(channels, calls, length), False)
+
+
 def tally(
     packed: bits.Bytes,
     channels: int,
@@ -92,118 +199,47 @@ def tally(
     classes: bits.Bytes | None = None,
     *,
     pairs: bool = True,
+    start: int = 0,
+    seeds: list[int] | None = None,
 ) -> Tally:
     """Count one chunk of coins.
 
-    ``packed``: (rows, bytes), rows of successive calls in order. ``rows_per_call``: None where batches vary.
-    ``classes``: (classes, rows, bytes), bits of the inputs whose influence is asked for.
+    ``packed``: (rows, bytes), rows of successive whole calls in order. ``rows_per_call``: None where batches vary.
+    ``classes``: (classes, rows, bytes), bits of the inputs whose influence is asked for. ``pairs``: False for rates alone.
+    ``start``: rows of the case before this chunk. ``seeds``: where every "call" is two calls under one seed, the seeds.
     """
+    from dropcheck import counting
+
     result = Tally(channels)
-    rows = packed.shape[0]
-    result.rows = rows
-    words = packed.view(np.uint64) if packed.shape[1] % 8 == 0 and packed.flags.c_contiguous else packed
-    per_row = (
-        np.bitwise_count(words).sum(axis=1, dtype=np.int64) if words.shape[1] > 1 else np.bitwise_count(words)[:, 0]
-    )
-    result.histogram = np.bincount(per_row, minlength=channels + 1).astype(np.int64)
-    result.dropped = int(per_row.sum())
-    turned = bits.by_channel(packed, channels)
-    whole = rows // bits.WORD * bits.WORD
-    rest = bits.unpack(packed[whole:], channels).sum(axis=0, dtype=np.int64)
-    result.turned_rows = whole
-    result.turned_channel = bits.count(turned)
-    result.channel = result.turned_channel + rest
+    rows = result.rows = packed.shape[0]
     if rows_per_call:
+        if rows % rows_per_call:
+            raise ValueError(f"{rows} rows are no whole number of calls of {rows_per_call} rows")
         result.calls = rows // rows_per_call
+    if not rows:
+        return result
+    words = packed.view(np.uint64) if packed.shape[1] % 8 == 0 and packed.flags.c_contiguous else packed
+    ones = np.bitwise_count(words)
+    per_row = ones.sum(axis=1, dtype=np.int64) if ones.shape[1] > 1 else ones[:, 0]
+    result.histogram = np.bincount(per_row, minlength=channels + 1).astype(np.int64)
+    result.dropped = int(result.histogram @ np.arange(channels + 1))
+    arranged = arrange(packed, channels, rows_per_call, start)
+    counting.margins(result, packed, arranged, rows_per_call)
     if not pairs:
         return result
-    if whole:
-        result.row_lags = {lag: _row_lag(turned, whole, lag) for lag in ROW_LAGS if bits.lag_count(whole, lag)}
-        _count_groups(result, turned, whole)
-    full = channels // 8
-    if full:
-        # patterns of many channels need fewer rows than pairs do: a quarter of a large chunk bounds their cost
-        result.octet_rows = rows if rows <= GROUP_ROWS else rows // 4
-        codes = packed[: result.octet_rows, :full].astype(np.intp) + 256 * np.arange(full)
-        result.octets = np.bincount(codes.ravel(), minlength=256 * full).reshape(full, 256).astype(np.int64)
+    thin = counting.thinned(arranged, rows, rows_per_call, start)
+    counting.channels(result, arranged, thin)
+    counting.octets(result, packed, thin)
     if rows_per_call:
-        _count_calls(result, packed, channels, rows_per_call)
+        counting.rows(result, arranged, rows_per_call)
+        counting.calls(result, arranged, rows_per_call)
+        if seeds is not None:
+            counting.seeds(result, packed, rows_per_call, seeds)
     if classes is not None:
-        result.values = [_against_class(turned, bits.by_channel(c, channels), whole) for c in classes]
+        result.values = [
+            counting.against(result, arranged, arrange(c, channels, rows_per_call, start)) for c in classes
+        ]
     return result
-
-
-def _row_lag(turned: bits.Words, rows: int, lag: int) -> Association:
-    first, second = bits.lag_pairs(turned, lag)
-    pairs = np.full(len(turned), bits.lag_count(rows, lag), np.int64)
-    return Association(pairs, bits.count(first), bits.count(second), bits.count(first & second))
-
-
-def _count_groups(result: Tally, turned: bits.Words, rows: int) -> None:
-    """Pairs of channels, adjacent triples, and groups of four at several strides."""
-    channels = len(turned)
-    strides = range(1, channels) if channels <= ALL_PAIRS_UP_TO else [s for s in STRIDES if s < channels]
-    result.pair_rows = rows
-    for stride in strides:
-        result.pairs[stride] = bits.count(turned[:-stride] & turned[stride:])
-    if channels >= 3:
-        result.triples = bits.count(turned[:-2] & turned[1:-1] & turned[2:])
-    some = turned if rows <= GROUP_ROWS else turned[:, : turned.shape[1] // 4]
-    result.quad_rows = some.shape[1] * bits.WORD
-    for stride in (*QUAD_STRIDES, channels // 4):
-        if stride and 4 * stride <= channels and stride not in result.quads:
-            result.quads[stride] = _quads(some, stride, result.quad_rows)
-
-
-def _quads(turned: bits.Words, stride: int, rows: int) -> Counts:
-    """Counts of the 16 patterns of channels c, c+s, c+2s, c+3s over disjoint groups: (groups, 16), bit i channel c+i s.
-
-    From the counts of joint drops of every subset, by inclusion and exclusion over supersets.
-    """
-    channels = len(turned)
-    starts = np.array([b + o for b in range(0, channels - 4 * stride + 1, 4 * stride) for o in range(stride)])
-    members = [turned[starts + i * stride] for i in range(4)]
-    joint: dict[int, bits.Words] = {}
-    counts = np.zeros((len(starts), 16), np.int64)
-    counts[:, 0] = rows
-    for subset in range(1, 16):
-        low = subset & -subset
-        member = members[low.bit_length() - 1]
-        joint[subset] = member if subset == low else joint[subset ^ low] & member
-        counts[:, subset] = bits.count(joint[subset])
-    for i in range(4):
-        for subset in range(16):
-            if not subset >> i & 1:
-                counts[:, subset] -= counts[:, subset | 1 << i]
-    return counts
-
-
-def _count_calls(result: Tally, packed: bits.Bytes, channels: int, rows_per_call: int) -> None:
-    """Calls as the unit: the drops of every position over the calls, and each call against its neighbours."""
-    calls = packed.shape[0] // rows_per_call
-    width = packed.shape[1]
-    if calls < bits.WORD:
-        return
-    whole = calls // bits.WORD * bits.WORD
-    flat = packed[: calls * rows_per_call].reshape(calls, rows_per_call * width)
-    turned = bits.by_channel(flat, flat.shape[1] * 8)
-    used = turned.reshape(rows_per_call, width * 8, -1)[:, :channels]
-    result.position = bits.count(used)
-    result.position_calls = whole
-    for lag in (1, 2):
-        first, second = bits.lag_pairs(used, lag)
-        result.call_lags[lag] = Association(
-            np.full(channels, bits.lag_count(whole, lag) * rows_per_call, np.int64),
-            bits.count(first).sum(axis=0),
-            bits.count(second).sum(axis=0),
-            bits.count(first & second).sum(axis=0),
-        )
-
-
-def _against_class(turned: bits.Words, classes: bits.Words, rows: int) -> Association:
-    return Association(
-        np.full(len(turned), rows, np.int64), bits.count(turned), bits.count(classes), bits.count(turned & classes)
-    )
 
 
 @dataclass

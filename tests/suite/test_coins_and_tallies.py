@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import fields
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,17 +25,18 @@ def packed(coins: Any) -> Any:
     return np.packbits(coins, axis=-1, bitorder="little")
 
 
-@given(st.integers(1, 300), st.integers(1, 90))
+@given(st.integers(1, 300), st.integers(1, 140))
 @settings(max_examples=60, deadline=None)
 def test_transposing_bits_is_transposing(rows: int, channels: int) -> None:
     coins = coins_of(rows, channels)
     words = bits.by_channel(packed(coins), channels)
-    whole = rows // 64 * 64
-    back = np.unpackbits(words.view(np.uint8), axis=-1, bitorder="little")[:, :whole]
-    np.testing.assert_array_equal(back.T.astype(bool), coins[:whole])
+    assert words.shape == (channels, -(-rows // 64))
+    back = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little")
+    np.testing.assert_array_equal(back.T[:rows].astype(bool), coins)
+    assert not back[:, rows:].any()
 
 
-@pytest.mark.parametrize("words", [0, 1, 7, 8, 63, 64, 65, 4080, 4081, 9000])
+@pytest.mark.parametrize("words", [0, 1, 7, 8, 63, 64, 65, 1016, 1017, 9000])
 def test_population_counts(words: int) -> None:
     some = np.random.default_rng(2).integers(0, 2**64, (3, words), dtype=np.uint64)
     np.testing.assert_array_equal(bits.count(some), [sum(int(w).bit_count() for w in row) for row in some.tolist()])
@@ -40,88 +44,155 @@ def test_population_counts(words: int) -> None:
     assert bits.count(full)[0] == 64 * words
 
 
-@pytest.mark.parametrize("lag", tallies.ROW_LAGS)
-def test_lag_pairs_are_disjoint_and_a_lag_apart(lag: int) -> None:
-    rows = 4096 + 64
-    place = np.arange(rows)
-    seen: list[tuple[int, int]] = []
-    # the rows that pair are found by setting one row at a time
-    words = np.zeros((1, rows // 64), np.uint64)
-    first, _ = bits.lag_pairs(np.full_like(words, 2**64 - 1), lag)
-    assert int(bits.count(first).sum()) == bits.lag_count(rows, lag)
-    for r in place[:: max(1, rows // 500)]:
-        words[:] = 0
-        words[0, r // 64] = np.uint64(1) << np.uint64(r % 64)
-        one, two = bits.lag_pairs(words, lag)
-        if one.any():
-            words[0, (r + lag) // 64] |= np.uint64(1) << np.uint64((r + lag) % 64)
-            one, two = bits.lag_pairs(words, lag)
-            assert bits.count(one & two).sum() == 1
-            assert (r // lag) % 2 == 0
-            seen.append((int(r), int(r + lag)))
-        assert not (one.any() and r // lag % 2)
-    assert len(seen) > 20
+@given(st.integers(0, 400), st.integers(1, 30), st.sampled_from([0.0, 0.5, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_column_sums_are_sums(n: int, size: int, rate: float) -> None:
+    coins = coins_of(n, 8 * size, rate)
+    np.testing.assert_array_equal(bits.column_sums(packed(coins)), coins.sum(axis=0))
 
 
-def test_counts_equal_brute_force() -> None:
-    rows_per_call, calls, channels = 5, 192, 37
-    rows = rows_per_call * calls
-    coins = coins_of(rows, channels)
+def patterns(coins: Any, starts: Any, stride: int, size: int) -> Any:
+    found = []
+    for start in starts:
+        code = sum(coins[:, start + i * stride].astype(int) << i for i in range(size))
+        found.append(np.bincount(code, minlength=2**size))
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("rows_per_call", "calls", "channels"),
+    [
+        (5, 192, 37),
+        (1, 300, 70),
+        (100, 9, 20),
+        (64, 7, 1),
+        (1, 1, 1),
+        (1025, 5, 33),
+        (65, 70, 164),
+        (9, 3, 130),
+        (3, 65, 8),
+    ],
+)
+def test_counts_equal_brute_force(rows_per_call: int, calls: int, channels: int) -> None:
+    coins = coins_of(rows_per_call * calls, channels)
     got = tally(packed(coins), channels, rows_per_call)
-    whole = rows // 64 * 64
-    some = coins[:whole]
+    rows = len(coins)
     assert (got.rows, got.calls, got.dropped) == (rows, calls, int(coins.sum()))
     np.testing.assert_array_equal(got.channel, coins.sum(0))
-    np.testing.assert_array_equal(got.turned_channel, some.sum(0))
     np.testing.assert_array_equal(got.histogram, np.bincount(coins.sum(1), minlength=channels + 1))
-    for stride in range(1, channels):
-        np.testing.assert_array_equal(got.pairs[stride], (some[:, :-stride] & some[:, stride:]).sum(0))
-    np.testing.assert_array_equal(got.triples, (some[:, :-2] & some[:, 1:-1] & some[:, 2:]).sum(0))
-    for stride, counts in got.quads.items():
-        starts = [b + o for b in range(0, channels - 4 * stride + 1, 4 * stride) for o in range(stride)]
-        for group, start in enumerate(starts):
-            code = sum(some[:, start + i * stride].astype(int) << i for i in range(4))
-            np.testing.assert_array_equal(counts[group], np.bincount(code, minlength=16))
-    for group in range(channels // 8):
-        code = sum(coins[:, 8 * group + i].astype(int) << i for i in range(8))
-        np.testing.assert_array_equal(got.octets[group], np.bincount(code, minlength=256))
+    for stride, both in got.pairs.items():
+        np.testing.assert_array_equal(both, (coins[:, :-stride] & coins[:, stride:]).sum(0))
+    assert channels > tallies.ALL_PAIRS_UP_TO or len(got.pairs) == channels - 1
+    for s, joint in got.triples.items():
+        np.testing.assert_array_equal(joint, (coins[:, : -2 * s] & coins[:, s:-s] & coins[:, 2 * s :]).sum(0))
+    for size, groups in ((4, got.quads), (8, got.octets)):
+        assert list(sorted(groups)) == tallies.group_strides(channels, size)
+        for stride, counts in groups.items():
+            some = coins[: got.octet_rows[stride]] if size == 8 else coins
+            assert len(some) == rows
+            expected = patterns(some, tallies.group_starts(channels, stride, size), stride, size)
+            np.testing.assert_array_equal(counts, expected)
+    if channels > tallies.ALL_PAIRS_UP_TO:
+        assert got.far_rows == rows
+        for stride in (1, 6, channels - 1):
+            np.testing.assert_array_equal(got.far_of(stride), (coins[:, :-stride] & coins[:, stride:]).sum(0))
     by_call = coins.reshape(calls, rows_per_call, channels)
     np.testing.assert_array_equal(got.position, by_call.sum(0))
+    assert sorted(got.call_lags) == [lag for lag in tallies.CALL_LAGS if lag < calls]
     for lag, table in got.call_lags.items():
-        index = np.arange(calls)
-        first = index[(index // lag) % 2 == 0]
-        one, two = by_call[first], by_call[first + lag]
-        np.testing.assert_array_equal(table.both, (one & two).sum((0, 1)))
-        np.testing.assert_array_equal(table.first, one.sum((0, 1)))
-        np.testing.assert_array_equal(table.pairs, np.full(channels, len(first) * rows_per_call))
+        index = np.array([i for i in range(calls) if (i // lag) % 2 == 0 and i + lag < calls])
+        same(table, by_call[index], by_call[index + lag])
+    assert sorted(got.row_lags) == [lag for lag in tallies.ROW_LAGS if 2 * lag <= rows_per_call]
     for lag, table in got.row_lags.items():
-        index = np.arange(whole)
-        first = index[(index // lag) % 2 == 0]
-        first = first[first + lag < bits.lag_count(whole, lag) * 2] if lag >= 64 else first
-        np.testing.assert_array_equal(table.both, (some[first] & some[first + lag]).sum(0), err_msg=str(lag))
+        index = np.array([i for i in range(rows_per_call) if (i // lag) % 2 == 0 and i + lag < rows_per_call])
+        same(table, by_call[:, index], by_call[:, index + lag])
+    assert bool(got.call_shifts) == (rows_per_call > 1 and calls > 1)
+    even, odd = by_call[: calls // 2 * 2 : 2], by_call[1::2]
+    for shift, table in got.call_shifts.items():
+        one = even[:, :-1] if shift == 1 else even[:, 1:]
+        two = odd[:, 1:] if shift == 1 else odd[:, :-1]
+        same(table, one, two)
 
 
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 70))
+def same(table: Any, one: Any, two: Any) -> None:
+    np.testing.assert_array_equal(table.both, (one & two).sum((0, 1)))
+    np.testing.assert_array_equal(table.first, one.sum((0, 1)))
+    np.testing.assert_array_equal(table.second, two.sum((0, 1)))
+    np.testing.assert_array_equal(table.pairs, np.full(one.shape[-1], one.shape[0] * one.shape[1]))
+
+
+def equal(one: Any, two: Any) -> None:
+    """Every field of two tallies is the same."""
+    for item in fields(tallies.Tally):
+        a, b = getattr(one, item.name), getattr(two, item.name)
+        assert msgspec.json.encode(plain(a), order="sorted") == msgspec.json.encode(plain(b), order="sorted"), item.name
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, tallies.Association):
+        return [plain(getattr(value, f.name)) for f in fields(value)]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+@given(
+    st.sampled_from([1, 2, 5, 63, 64, 65, 130]),
+    st.sampled_from([1, 3, 8, 17, 64, 65, 162]),
+    st.lists(st.integers(1, 3), min_size=0, max_size=3),
+    st.integers(0, 63),
+    st.randoms(),
+)
+@settings(max_examples=60, deadline=None)
+def test_splits_at_multiples_of_64_calls_merge_to_the_same_counts_in_any_order(
+    rows_per_call: int, channels: int, blocks: list[int], ragged: int, random: Any
+) -> None:
+    cuts = np.cumsum([0, *(64 * b for b in blocks), ragged or 1]) * rows_per_call
+    coins = packed(coins_of(int(cuts[-1]), channels, seed=int(cuts[-1])))
+    parts = [tally(coins[a:b], channels, rows_per_call, start=int(a)) for a, b in itertools.pairwise(cuts)]
+    random.shuffle(parts)
+    merged = Tally(channels)
+    for part in parts:
+        merged = merged.merge(part)
+    equal(merged, tally(coins, channels, rows_per_call))
+
+
+@given(st.sampled_from([1, 3, 17, 65]), st.lists(st.integers(1, 9000), min_size=1, max_size=4))
 @settings(max_examples=30, deadline=None)
-def test_tallies_of_parts_add_up_in_any_order(blocks: list[int], channels: int) -> None:
-    """Work split at whole words of calls merges to the same counts, whatever the order."""
-    parts = [coins_of(64 * b, channels, seed=i) for i, b in enumerate(blocks)]
-    counted = [tally(packed(p), channels, 1) for p in parts]
-    forward, backward = Tally(channels), Tally(channels)
-    for one in counted:
-        forward = forward.merge(one)
-    for one in reversed(counted):
-        backward = backward.merge(one)
-    everything = tally(packed(np.concatenate(parts)), channels, 1)
-    for merged in (forward, backward):
-        assert (merged.rows, merged.dropped, merged.calls) == (everything.rows, everything.dropped, everything.calls)
-        np.testing.assert_array_equal(merged.channel, everything.channel)
-        np.testing.assert_array_equal(merged.histogram, everything.histogram)
-        np.testing.assert_array_equal(merged.octets, everything.octets)
-        assert merged.pairs.keys() == everything.pairs.keys()
-        for stride in merged.pairs:
-            np.testing.assert_array_equal(merged.pairs[stride], everything.pairs[stride])
-    np.testing.assert_array_equal(forward.row_lags[1].both, backward.row_lags[1].both)
+def test_any_split_is_exact_where_batches_vary(channels: int, parts: list[int]) -> None:
+    cuts = np.cumsum([0, *parts])
+    coins = packed(coins_of(int(cuts[-1]), channels))
+    merged = Tally(channels)
+    for a, b in itertools.pairwise(cuts):
+        merged = merged.merge(tally(coins[a:b], channels, None, start=int(a)))
+    equal(merged, tally(coins, channels, None))
+
+
+@pytest.mark.parametrize(("rows_per_call", "calls"), [(5, 64 * 130), (100, 64 * 9), (None, 60_000)])
+def test_thinned_statistics_look_at_the_rows_that_were_planned(rows_per_call: int | None, calls: int) -> None:
+    rows = calls * (rows_per_call or 1)
+    coins = coins_of(rows, 24)
+    got = tally(packed(coins), 24, rows_per_call)
+    planned = tallies.thinned_rows(rows, rows_per_call)
+    assert got.octet_rows[1] == got.octet_rows[2] == planned < rows
+    size = 64 * rows_per_call if rows_per_call else tallies.VARYING_BLOCK
+    block = np.arange(rows) // size
+    some = coins[(block * size < tallies.FULL_ROWS) | (block % tallies.THINNING == 0)]
+    assert len(some) == planned
+    for stride in (1, 2):
+        starts = tallies.group_starts(24, stride, 8)
+        np.testing.assert_array_equal(got.octets[stride], patterns(some, starts, stride, 8))
+
+
+def test_two_calls_under_each_seed_are_compared_shifted_and_by_bit() -> None:
+    numbers = [10, 11, 14, 15, 100, 101, 108, 109]  # bits 2 and 3
+    coins = coins_of(8 * 6, 7).reshape(8, 6, 7)
+    got = tally(packed(coins.reshape(48, 7)), 7, 6, seeds=numbers)
+    forward, backward = got.seed_shifts.values()
+    same(forward, coins[::2, 3:], coins[1::2, :3])
+    same(backward, coins[::2, :3], coins[1::2, 3:])
+    assert sorted(got.seed_bits) == [2, 3]
+    same(got.seed_bits[3], coins[4:6], coins[6:8])
 
 
 def test_repeats_are_found_at_every_offset_and_verified() -> None:

@@ -10,10 +10,23 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Gathered, Limits, draw_matrix, finding, pearson, picture, settle, skipped
-from dropcheck.coins import WORD
+from dropcheck.coins import lag_firsts
 from dropcheck.results import Finding, Statistic
 from dropcheck.statistics import association, dispersion, goodness
-from dropcheck.tallies import ALL_PAIRS_UP_TO, GROUP_ROWS, ROW_LAGS, STRIDES, Association, Tally
+from dropcheck.tallies import (
+    ALL_PAIRS_UP_TO,
+    CALL_LAGS,
+    FAR_PAIRS_UP_TO,
+    ROW_LAGS,
+    Association,
+    Tally,
+    group_starts,
+    group_strides,
+    pair_strides,
+    thinned_rows,
+)
+
+FULL_LAG = 2 / 3  # share of the most pairs of any lag that a lag must have to be asked
 
 
 def _rates(tally: Tally) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -41,43 +54,44 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         return early
     log_alpha = math.log10(limits.alpha / 2)  # half for single pairs, half for whole strides
     worst = (0.0, 0, 1, 0.0)  # log10 p, channel, stride, correlation
-    tests = sum(len(b) for b in tally.pairs.values())
+    tests = sum(len(b) for b in tally.pairs.values()) + len(tally.far)
     n = tally.pair_rows
-    margin = tally.turned_channel
     lags: dict[str, float] = {}
     stride_worst = (0.0, 0, 0.0)
-    for stride, both in tally.pairs.items():
+    groups = [(s, both, tally.channel, n) for s, both in tally.pairs.items()]
+    if tally.far_rows:
+        groups += [(s, tally.far_of(s), tally.far_channel, tally.far_rows) for s in range(1, tally.channels)]
+    for stride, both, margin, rows in groups:
         a, b = margin[:-stride], margin[stride:]
-        logs = association.association_many(np.full(len(both), n), a, b, both)
+        logs = association.association_many(np.full(len(both), rows), a, b, both)
         i = int(np.argmin(logs))
         if logs[i] < worst[0]:
-            worst = (
-                float(logs[i]),
-                i,
-                stride,
-                association.correlation(_one(n), a[i : i + 1], b[i : i + 1], both[i : i + 1]),
-            )
+            rho = association.correlation(_one(rows), a[i : i + 1], b[i : i + 1], both[i : i + 1])
+            worst = (float(logs[i]), i, stride, rho)
         # disjoint pairs of one stride, pooled: small correlations shared by all pairs at this distance
         chosen = np.flatnonzero((np.arange(len(both)) // stride) % 2 == 0)
-        ns = np.full(len(chosen), n)
+        ns = np.full(len(chosen), rows)
         low, high = association.log10_association(ns, a[chosen], b[chosen], both[chosen])
         pooled = min(0.0, min(low, high) + math.log10(2))
         if pooled < stride_worst[0]:
             stride_worst = (pooled, stride, association.correlation(ns, a[chosen], b[chosen], both[chosen]))
-        if stride in (1, 2, 4, 8, 16):
+        if stride in (1, 2, 4, 8, 16) and margin is tally.channel:
             lags[str(stride)] = round(association.correlation(ns, a[chosen], b[chosen], both[chosen]), 6)
     pair_log = worst[0] + math.log10(tests)
-    stride_log = stride_worst[0] + math.log10(len(tally.pairs))
+    stride_log = stride_worst[0] + math.log10(len(groups))
     failed = pair_log <= log_alpha or stride_log <= log_alpha
+    # of any pair: above ALL_PAIRS_UP_TO channels, on the thinned rows where all pairs are counted
+    fewest = tally.far_rows or n
     by_pair = pair_log <= stride_log
-    resolution = association.correlation_resolution(n, _pooled_rate(tally), limits.alpha / 2 / tests, limits.beta)
+    resolution = association.correlation_resolution(fewest, _pooled_rate(tally), limits.alpha / 2 / tests, limits.beta)
     numbers: dict[str, Any] = dict(
         estimate=worst[3] if by_pair else stride_worst[2],
         expected=0.0,
         unit="correlation",
         coins=n * tally.channels,
         resolution=resolution,
-        log10_evidence=min(0.0, pair_log, stride_log) if failed else max(pair_log, 0.0) * 0,
+        # twice the smaller of the two, each corrected for its own tests: a valid p-value of the check
+        log10_evidence=min(0.0, min(pair_log, stride_log) + math.log10(2)),
         tallies={"rows": n, "pairs": tests, "worst_pair": [worst[1], worst[1] + worst[2]], "stride_correlation": lags},
     )
     if failed:
@@ -120,6 +134,10 @@ def _lagged(
         return None
     if (early := _no_spread(check, got)) is not None:
         return early
+    # lags that few rows or calls can show would make the resolution of all of them coarse: they are not asked (by the
+    # planned sizes alone, never by what was counted)
+    most = max(int(t.pairs.sum()) for _, t in lags)
+    lags = [(name, t) for name, t in lags if t.pairs.sum() >= FULL_LAG * most]
     worst, where, rho, pairs = 0.0, lags[0][0], 0.0, 0
     estimates: dict[str, float] = {}
     least = None
@@ -134,15 +152,16 @@ def _lagged(
     total = worst + math.log10(len(lags))
     failed = total <= math.log10(limits.alpha)
     p = _pooled_rate(got.tally)
-    most = max(int(t.pairs.sum()) for _, t in lags)
-    resolution = association.correlation_resolution(most, p, limits.alpha / len(lags), limits.beta)
+    assert least is not None
+    # of any lag: that with the fewest pairs
+    resolution = association.correlation_resolution(least, p, limits.alpha / len(lags), limits.beta)
     numbers: dict[str, Any] = dict(
         estimate=rho,
         expected=0.0,
         unit="correlation",
         coins=2 * most,
         resolution=resolution,
-        log10_evidence=total if failed else min(0.0, total),
+        log10_evidence=min(0.0, total),
         tallies={"lags": estimates, "pairs": most},
     )
     if failed:
@@ -173,8 +192,8 @@ def _calls(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if got.case.calls < 2:
         return None
     lags = [(f"{lag} calls", t) for lag, t in got.tally.call_lags.items()]
-    if got.case.rows == 1 and not got.case.batches:
-        lags = [(f"{lag} calls", t) for lag, t in got.tally.row_lags.items()]
+    for shift, t in got.tally.call_shifts.items():
+        lags.append((f"1 call and {shift:+d} rows", t))
     return _lagged(check, got, limits, lags, "the coins of calls")
 
 
@@ -251,22 +270,16 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         return None
     if (early := _no_spread(check, got)) is not None:
         return early
-    p = _rates(tally)
+    p, n = _rates(tally), tally.pair_rows
     tests: list[tuple[float, str, float, int, float]] = []  # log10 p, name, G, degrees, rows
     for stride, counts in tally.quads.items():
-        starts = [b + o for b in range(0, tally.channels - 4 * stride + 1, 4 * stride) for o in range(stride)]
-        laws = goodness.product_laws(np.array([p[[s + i * stride for i in range(4)]] for s in starts]))
-        _collect(tests, f"four channels {stride} apart", counts, laws * tally.quad_rows, starts, tally.quad_rows)
-    if tally.octets.size:
-        laws = goodness.product_laws(p[: 8 * len(tally.octets)].reshape(-1, 8))
-        starts = [8 * g for g in range(len(tally.octets))]
-        _collect(tests, "eight adjacent channels", tally.octets, laws * tally.octet_rows, starts, tally.octet_rows)
-    if tally.triples.size and {1, 2} <= set(tally.pairs):
-        counts = _triple_patterns(tally)
-        laws = goodness.product_laws(np.lib.stride_tricks.sliding_window_view(p, 3))
-        _collect(
-            tests, "three adjacent channels", counts, laws * tally.pair_rows, list(range(len(counts))), tally.pair_rows
-        )
+        _collect(tests, f"four channels {stride} apart", counts, p, group_starts(tally.channels, stride, 4), stride, n)
+    for stride, counts in tally.octets.items():
+        starts = group_starts(tally.channels, stride, 8)
+        _collect(tests, f"eight channels {stride} apart", counts, p, starts, stride, tally.octet_rows[stride])
+    for stride in tally.triples:
+        counts = _triple_patterns(tally, stride)
+        _collect(tests, f"three channels {stride} apart", counts, p, np.arange(len(counts)), stride, n)
     if not tests:
         return None
     log, name, g, degrees, rows = min(tests)
@@ -285,8 +298,9 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         statistics=[Statistic(name=f"G of the patterns of {name}", value=float(g), degrees=int(degrees))],
         tallies={"tests": len(tests), "strongest": name, "rows": int(rows)},
     )
-    if tally.octets.size:
-        chi = goodness.pearson(tally.octets.sum(axis=0), _pooled_law(tally, p))
+    if 1 in tally.octets:
+        law = goodness.product_laws(p[: 8 * len(tally.octets[1])].reshape(-1, 8)).sum(axis=0) * tally.octet_rows[1]
+        chi = goodness.pearson(tally.octets[1].sum(axis=0), law)
         numbers["statistics"].append(pearson("Pearson chi-square of eight adjacent channels, pooled", *chi))
     if failed:
         return finding(
@@ -306,27 +320,25 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     )
 
 
-def _pooled_law(tally: Tally, p: Any) -> Any:
-    return goodness.product_laws(p[: 8 * len(tally.octets)].reshape(-1, 8)).sum(axis=0) * tally.octet_rows
-
-
-def _collect(tests: list[Any], name: str, counts: Any, expected: Any, starts: list[int], rows: float) -> None:
+def _collect(tests: list[Any], name: str, counts: Any, p: Any, starts: Any, stride: int, rows: int) -> None:
     """G of each group, and of all groups of one kind pooled (they follow the sum of their laws only if each does)."""
+    size = int(counts.shape[1]).bit_length() - 1
+    expected = goodness.product_laws(p[starts[:, None] + stride * np.arange(size)]) * rows
     values, degrees, logs = goodness.g_many(counts, expected)
     for start, g, d, log in zip(starts, values, degrees, logs, strict=True):
         if d:
             tests.append((float(log), f"{name} from channel {start}", float(g), int(d), float(rows)))
-    if len(starts) > 1 and name != "three adjacent channels":  # adjacent triples overlap: their sum has another law
+    if len(starts) > 1 and size != 3:  # triples overlap: their sum has another law
         whole, d, pooled = goodness.g_test(counts.sum(axis=0), expected.sum(axis=0))
         if d:
             tests.append((pooled, f"{name}, all groups pooled", whole, d, float(rows * len(starts))))
 
 
-def _triple_patterns(tally: Tally) -> Any:
-    """(channels - 2, 8) pattern counts of adjacent triples from single, pair and triple counts."""
-    n, single, one, two, three = tally.pair_rows, tally.turned_channel, tally.pairs[1], tally.pairs[2], tally.triples
-    a, b, c = single[:-2], single[1:-1], single[2:]
-    ab, bc, ac = one[:-1], one[1:], two
+def _triple_patterns(tally: Tally, s: int) -> Any:
+    """(channels - 2 s, 8) patterns of channels c, c + s, c + 2 s from single, pair and triple counts."""
+    n, single, one, two, three = tally.pair_rows, tally.channel, tally.pairs[s], tally.pairs[2 * s], tally.triples[s]
+    a, b, c = single[: -2 * s], single[s:-s], single[2 * s :]
+    ab, bc, ac = one[:-s], one[s:], two
     counts = np.zeros((len(three), 8), np.int64)
     counts[:, 7] = three
     counts[:, 3], counts[:, 5], counts[:, 6] = ab - three, ac - three, bc - three
@@ -357,33 +369,41 @@ def _values(check: Check, got: Gathered, limits: Limits) -> Finding | None:
 
 
 def _pair_count(channels: int) -> int:
-    """Pairs of channels that a tally counts."""
-    if channels <= ALL_PAIRS_UP_TO:
-        return channels * (channels - 1) // 2
-    return sum(channels - s for s in STRIDES if s < channels)
+    """Pairs of channels that a tally tests."""
+    near = sum(channels - s for s in pair_strides(channels))
+    far = ALL_PAIRS_UP_TO < channels <= FAR_PAIRS_UP_TO
+    return near + (channels * (channels - 1) // 2 if far else 0)
+
+
+def _thinned_rows(case: Case) -> int:
+    return thinned_rows(case.row_count, None if case.batches else case.rows)
 
 
 def _channels_reach(case: Case, limits: Limits) -> float:
     if case.channels < 2:
         return 0.0  # skipped with its reason
-    rows = case.row_count // WORD * WORD
+    far = ALL_PAIRS_UP_TO < case.channels <= FAR_PAIRS_UP_TO
+    rows = _thinned_rows(case) if far else case.row_count
     return association.correlation_resolution(
         rows, case.rate, limits.alpha / 2 / _pair_count(case.channels), limits.beta
     )
 
 
-def _lags_reach(case: Case, limits: Limits, rows: int, lags: int) -> float:
-    return association.correlation_resolution(rows // 2 * case.channels, case.rate, limits.alpha / lags, limits.beta)
+def _lags_reach(case: Case, limits: Limits, pairs: int, lags: int) -> float:
+    return association.correlation_resolution(pairs * case.channels, case.rate, limits.alpha / lags, limits.beta)
 
 
 def _samples_reach(case: Case, limits: Limits) -> float:
-    lags = sum(2 * lag <= case.rows for lag in ROW_LAGS)
-    return _lags_reach(case, limits, case.row_count // WORD * WORD, max(1, lags))
+    """Of the coarsest lag that is asked."""
+    lags = [len(lag_firsts(case.rows, lag)) for lag in ROW_LAGS if 2 * lag <= case.rows]
+    fewest = min((n for n in lags if n >= FULL_LAG * max(lags)), default=0)
+    return _lags_reach(case, limits, case.calls * fewest, max(1, len(lags)))
 
 
 def _calls_reach(case: Case, limits: Limits) -> float:
-    rows = case.calls // WORD * WORD * case.rows
-    return _lags_reach(case, limits, rows, len(ROW_LAGS) if case.rows == 1 else 2)
+    """Of the coarsest lag that is asked; which lags there are depends on how many calls one answer holds."""
+    pairs = case.calls // 2 * case.rows
+    return _lags_reach(case, limits, int(FULL_LAG * pairs), len(CALL_LAGS) + 2)
 
 
 def _count_reach(case: Case, limits: Limits) -> float:
@@ -397,9 +417,11 @@ def _patterns_reach(case: Case, limits: Limits) -> float:
     """Of the widest test: eight adjacent channels, or four, all groups pooled."""
     if case.channels < 3:
         return 0.0
-    rows = case.row_count if case.row_count <= GROUP_ROWS else case.row_count // 4
     width = 8 if case.channels >= 8 else 4 if case.channels >= 4 else 3
-    tests = case.channels // 8 + 2 * case.channels + 8  # octets, fours at six strides, triples, and the pooled ones
+    rows = _thinned_rows(case) if width == 8 else case.row_count
+    tests = sum(
+        len(group_starts(case.channels, s, k)) + 1 for k in (4, 8) for s in group_strides(case.channels, k)
+    ) + case.channels * len(group_strides(case.channels, 3))
     return goodness.g_resolution(rows * (case.channels // width), 2**width, limits.alpha / tests, limits.beta)
 
 
@@ -471,7 +493,7 @@ CHECKS = (
     Check(
         name="mask.patterns",
         claim="joint patterns of channel groups follow the product law",
-        how="Patterns of three adjacent, four adjacent and strided, and eight adjacent channels are counted and compared by "
+        how="Patterns of three, four and eight channels, adjacent and strided, are counted and compared by "
         "G with the product of the measured rates; cells below 20 expected are merged and the p-value is multiplied by a "
         "safety factor for the number of cells.",
         remedy="Coins that are pairwise independent but tied in groups come from xor-ed bits or parity-like generators, or "
@@ -493,6 +515,6 @@ CHECKS = (
         coarsest={"quick": 0.05, "standard": 0.02, "deep": 0.005},
         wants=lambda case: case.regime == "values",
         judge=_values,
-        reach=lambda case, limits: _lags_reach(case, limits, 2 * (case.row_count // WORD * WORD), 2),
+        reach=lambda case, limits: _lags_reach(case, limits, case.row_count, 2),
     ),
 )

@@ -18,7 +18,6 @@ from dropcheck.checks.base import (
     settle,
     skipped,
 )
-from dropcheck.coins import WORD
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.tallies import MOST_WORD_ROWS, SAMPLE, Tally
@@ -90,11 +89,17 @@ def copied_channels(tally: Tally, alpha: float) -> list[tuple[int, int]]:
     """
     found = []
     pairs = tally.channels * (tally.channels - 1) / 2
-    for stride, both in sorted(tally.pairs.items()):
-        first, second = tally.turned_channel[:-stride], tally.turned_channel[stride:]
+    for stride in range(1, tally.channels):
+        # many channels: pairs at the strides of all rows there, all others on thinned rows
+        near = stride in tally.pairs
+        if not near and not tally.far_rows:
+            continue
+        both = tally.pairs[stride] if near else tally.far_of(stride)
+        margin, rows = (tally.channel, tally.pair_rows) if near else (tally.far_channel, tally.far_rows)
+        first, second = margin[:-stride], margin[stride:]
         for c in np.flatnonzero((both == first) & (both == second)):
-            p = first[c] / tally.pair_rows
-            if duplicates.log10_chance_of_equal(pairs, float(p), tally.pair_rows) <= math.log10(alpha):
+            p = first[c] / rows
+            if duplicates.log10_chance_of_equal(pairs, float(p), rows) <= math.log10(alpha):
                 found.append((int(c), int(c) + stride))
     return found
 
@@ -243,7 +248,7 @@ def _channels_reach(case: Case, limits: Limits) -> float:
     if case.channels < 2:
         return 0.0
     pairs = case.channels * (case.channels - 1) / 2
-    rows = int(0.97 * (case.row_count // WORD * WORD))
+    rows = int(0.97 * case.row_count)
     enough = duplicates.log10_chance_of_equal(pairs, case.rate, rows) <= math.log10(limits.alpha)
     return 0.0 if enough else math.inf
 

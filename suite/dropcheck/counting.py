@@ -1,0 +1,334 @@
+"""How the counts of a tally are made from arranged words: the arithmetic behind ``tallies.tally``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dropcheck import coins as bits
+from dropcheck.tallies import (
+    ALL_PAIRS_UP_TO,
+    BLOCK,
+    CALL_LAGS,
+    FAR_PAIRS_UP_TO,
+    ROW_LAGS,
+    VARYING_BLOCK,
+    Arranged,
+    Association,
+    Counts,
+    Tally,
+    _thin,
+    group_starts,
+    group_strides,
+    pair_strides,
+)
+
+_CACHED = 1 << 16  # words of a block: half a megabyte, so that a block and its products stay in a core's second cache
+
+
+@dataclass
+class Thinned:
+    """The words (channels, n) and the number of rows that thinned statistics look at; None: none of this chunk."""
+
+    words: bits.Words | None
+    rows: int
+    chosen: Any  # rows of the chunk, as a mask or slice
+    whole: bool
+
+
+def margins(result: Tally, packed: bits.Bytes, arranged: Arranged, rows_per_call: int | None) -> None:
+    """Drops of every channel, and of every position of a call over the calls."""
+    channels = result.channels
+    if rows_per_call is None:
+        result.channel = bits.count(arranged.words[:, 0])
+        return
+    result.position_calls = result.calls
+    if arranged.short:
+        result.position = np.ascontiguousarray(bits.count(arranged.words).T)
+    else:
+        flat = packed.reshape(result.calls, -1)
+        sums = bits.column_sums(flat).reshape(rows_per_call, -1)
+        result.position = np.ascontiguousarray(sums[:, :channels])
+    result.channel = result.position.sum(axis=0)
+
+
+def thinned(arranged: Arranged, rows: int, rows_per_call: int | None, start: int) -> Thinned:
+    """What thinned statistics look at: blocks of calls, chosen by their number in the whole case."""
+    words = arranged.words
+    channels = len(words)
+    if rows_per_call is None:
+        block = np.arange(start, start + rows) // VARYING_BLOCK
+        chosen = _thin(block, VARYING_BLOCK)
+        first = start // bits.WORD * bits.WORD
+        unit = _thin((first + bits.WORD * np.arange(words.shape[2])) // VARYING_BLOCK, VARYING_BLOCK)
+        some = words[:, 0, unit]
+    else:
+        calls = rows // rows_per_call
+        call = start // rows_per_call + np.arange(calls)
+        chosen = np.repeat(_thin(call // BLOCK, BLOCK * rows_per_call), rows_per_call)
+        if arranged.short:
+            first = start // rows_per_call // BLOCK
+            unit = _thin(first + np.arange(words.shape[2]), BLOCK * rows_per_call)
+            some = words[:, :, unit]
+        else:
+            unit = _thin(call // BLOCK, BLOCK * rows_per_call)
+            some = words[:, unit]
+    if chosen.all():
+        return Thinned(words.reshape(channels, -1), rows, slice(None), True)
+    count = int(np.count_nonzero(chosen))
+    return Thinned(some.reshape(channels, -1) if count else None, count, chosen, False)
+
+
+def channels(result: Tally, arranged: Arranged, thin: Thinned) -> None:
+    """Pairs, triples and fours of channels on all rows; all pairs of many channels, and strided eights, on thinned rows."""
+    words = arranged.words.reshape(result.channels, -1)
+    result.pair_rows = result.rows
+    if result.channels > 1:
+        _groups(result, words)
+    if thin.words is None:
+        return
+    if ALL_PAIRS_UP_TO < result.channels <= FAR_PAIRS_UP_TO:
+        _far(result, thin)
+    for stride in group_strides(result.channels, 8):
+        if stride > 1:
+            result.octets[stride] = _strided_octets(thin.words, stride, thin.rows)
+            result.octet_rows[stride] = thin.rows
+
+
+def _blocks(words: bits.Words) -> Iterator[bits.Words]:
+    """Blocks of (channels, n) that stay in the cache; words of one block add up within 16 bits."""
+    size = min(bits.SEGMENT, max(8, _CACHED // len(words)))
+    for i in range(0, words.shape[1], size):
+        yield np.ascontiguousarray(words[:, i : i + size])
+
+
+def _groups(result: Tally, words: bits.Words) -> None:
+    channels = result.channels
+    strides = pair_strides(channels)
+    triples = [s for s in group_strides(channels, 3) if s in strides and 2 * s in strides]
+    quads = group_strides(channels, 4)
+    result.pairs = {s: np.zeros(channels - s, np.int64) for s in strides}
+    result.triples = {s: np.zeros(channels - 2 * s, np.int64) for s in triples}
+    joint = {s: np.zeros((5, *_quad_shape(channels, s)), np.int64) for s in quads}
+    missing = sorted({k * s for s in quads for k in (1, 2, 3)} - set(strides))
+    extra = {s: np.zeros(channels - s, np.int64) for s in missing}
+    size = channels * min(bits.SEGMENT, max(8, _CACHED // channels))
+    one, two, three = bits.Joint(size), bits.Joint(size), bits.Joint(size)
+    for x in _blocks(words):
+        for s in (*strides, *missing):
+            both = one.of(x[:-s], x[s:])
+            (result.pairs if s in result.pairs else extra)[s] += one.count(both)
+            if s in result.triples:
+                result.triples[s] += two.count(two.of(both[:-s], x[2 * s :]))
+        for s in quads:
+            groups, _ = _quad_shape(channels, s)
+            a, b, c, d = (x[: 4 * s * groups].reshape(groups, 4, s, -1)[:, i] for i in range(4))
+            ab, cd = one.of(a, b), two.of(c, d)
+            for i, (left, right) in enumerate(((ab, c), (ab, d), (a, cd), (b, cd), (ab, cd))):
+                joint[s][i] += three.count(three.of(left, right))
+    for s in quads:
+        result.quads[s] = _quad_patterns(result, extra, joint[s].reshape(5, -1), s)
+
+
+def _quad_shape(channels: int, stride: int) -> tuple[int, int]:
+    return channels // (4 * stride), stride
+
+
+def _quad_patterns(result: Tally, extra: dict[int, Counts], joint: Counts, stride: int) -> Counts:
+    """(groups, 16) patterns of channels c, c+s, c+2s, c+3s, bit i channel c+i s, from the joint drops of every subset.
+
+    By inclusion and exclusion over supersets.
+    """
+    starts = group_starts(result.channels, stride, 4)
+    counts = np.zeros((len(starts), 16), np.int64)
+    counts[:, 0] = result.rows
+    for i in range(4):
+        counts[:, 1 << i] = result.channel[starts + i * stride]
+        for j in range(i + 1, 4):
+            gap = (j - i) * stride
+            counts[:, 1 << i | 1 << j] = (result.pairs.get(gap, extra.get(gap)))[starts + i * stride]  # type: ignore[index]
+    for subset, both in zip((0b0111, 0b1011, 0b1101, 0b1110, 0b1111), joint, strict=True):
+        counts[:, subset] = both
+    for i in range(4):
+        for subset in range(16):
+            if not subset >> i & 1:
+                counts[:, subset] -= counts[:, subset | 1 << i]
+    return counts
+
+
+def _far(result: Tally, thin: Thinned) -> None:
+    channels = result.channels
+    assert thin.words is not None
+    result.far_rows = thin.rows
+    result.far_channel = result.channel.copy() if thin.whole else bits.count(thin.words)
+    result.far = np.zeros(channels * (channels - 1) // 2, np.int64)
+    size = channels * min(bits.SEGMENT, max(8, _CACHED // channels))
+    joint = bits.Joint(size)
+    for x in _blocks(thin.words):
+        for stride in range(1, channels):
+            result.far_of(stride)[...] += joint.count(joint.of(x[:-stride], x[stride:]))
+
+
+def _strided_octets(words: bits.Words, stride: int, rows: int) -> Counts:
+    """(groups, 256) patterns of channels c, c+s, ..., c+7s over disjoint groups; bit i of a pattern is channel c + i s."""
+    starts = group_starts(len(words), stride, 8)
+    counts = np.zeros((len(starts), 256), np.int64)
+    size = max(8, _CACHED // 8)
+    for group, start in enumerate(starts):
+        members = words[start : start + 8 * stride : stride]
+        for i in range(0, words.shape[1], size):
+            eight = np.ascontiguousarray(members[:, i : i + size]).view(np.uint8)  # (8, n): 8 rows a byte
+            codes = bits.turn_8(np.ascontiguousarray(eight.T).view(np.uint64)[:, 0]).view(np.uint8)
+            counts[group] += np.bincount(codes, minlength=256)
+    counts[:, 0] = rows - counts[:, 1:].sum(axis=1)  # bits behind the last row look like rows that drop nothing
+    return counts
+
+
+def octets(result: Tally, packed: bits.Bytes, thin: Thinned) -> None:
+    """Patterns of eight adjacent channels: the bytes as they are, on all rows of few channels, else on thinned rows."""
+    full = result.channels // 8
+    if not full or not thin.rows:
+        return
+    some = packed if thin.whole else packed[thin.chosen]
+    counts = np.zeros((full, 256), np.int64)
+    for i in range(full):
+        counts[i] = np.bincount(some[:, i], minlength=256)
+    result.octets[1] = counts
+    result.octet_rows[1] = thin.rows
+
+
+def _firsts(words: bits.Words, axis: int, lag: int) -> Iterator[tuple[bits.Words, bits.Words]]:
+    """Disjoint pairs ``lag`` apart along an axis, as views: whole blocks of 2 lag, then what pairs of the rest."""
+    length = words.shape[axis]
+    whole = length // (2 * lag)
+    before, behind = words.shape[:axis], words.shape[axis + 1 :]
+    index: tuple[slice, ...] = (slice(None),) * axis
+    if whole:
+        blocks = words[(*index, slice(0, 2 * lag * whole))].reshape(*before, whole, 2, lag, *behind)
+        pairs = np.moveaxis(blocks, axis + 1, 0)
+        yield pairs[0], pairs[1]
+    rest = length - 2 * lag * whole
+    if rest > lag:
+        base = 2 * lag * whole
+        yield words[(*index, slice(base, base + rest - lag))], words[(*index, slice(base + lag, base + rest))]
+
+
+def _both(one: bits.Words, two: bits.Words) -> Counts:
+    """Joint drops of each channel: (channels, ...) words to (channels,)."""
+    return bits.count((one & two).reshape(len(one), -1))
+
+
+def rows(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
+    """Rows of one call that are a lag apart, over disjoint pairs."""
+    words = arranged.words
+    for lag in ROW_LAGS:
+        if 2 * lag > rows_per_call:
+            break
+        if arranged.short:
+            result.row_both[lag] = sum(
+                (_both(a, b) for a, b in _firsts(words, 1, lag)), np.zeros(result.channels, np.int64)
+            )
+        elif lag < bits.WORD:
+            t = words >> np.uint64(lag)
+            t &= words
+            t &= bits.lag_mask(lag)
+            result.row_both[lag] = bits.count(t.reshape(result.channels, -1))
+        else:
+            result.row_both[lag] = sum(
+                (_both(a, b) for a, b in _firsts(words, 2, lag // bits.WORD)), np.zeros(result.channels, np.int64)
+            )
+
+
+def calls(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
+    """The same position in calls a lag apart, and neighbouring calls one row shifted against each other."""
+    words, count = arranged.words, result.calls
+    per_call = None if arranged.short else bits.count(words)
+    for lag in CALL_LAGS:
+        if count <= lag:
+            break
+        first = bits.lag_firsts(count, lag)
+        pairs = np.full(result.channels, len(first) * rows_per_call, np.int64)
+        if per_call is not None:
+            both = sum((_both(a, b) for a, b in _firsts(words, 1, lag)), np.zeros(result.channels, np.int64))
+            one, two = per_call[:, first].sum(axis=1), per_call[:, first + lag].sum(axis=1)
+            result.call_lags[lag] = Association(pairs, one, two, both)
+        else:
+            mask = _word_mask(first, words.shape[2])
+            result.call_lags[lag] = _associated(pairs, words & mask, (words >> np.uint64(lag)) & mask)
+    if rows_per_call < 2 or count < 2:
+        return
+    first = bits.lag_firsts(count, 1)
+    pairs = np.full(result.channels, len(first) * (rows_per_call - 1), np.int64)
+    if arranged.short:
+        mask = _word_mask(first, words.shape[2])
+        one, two = words & mask, (words >> np.uint64(1)) & mask
+        result.call_shifts[1] = _associated(pairs, one[:, :-1], two[:, 1:])
+        result.call_shifts[-1] = _associated(pairs, one[:, 1:], two[:, :-1])
+        return
+    one, two = words[:, : 2 * len(first) : 2], words[:, 1 : 2 * len(first) : 2]
+    top, last = np.uint64(bits.WORD - 1), (rows_per_call - 1) // bits.WORD
+    totals = [bits.count(x.reshape(result.channels, -1)) for x in (one, two)]
+    heads = [(x[:, :, 0] & np.uint64(1)).sum(axis=1).astype(np.int64) for x in (one, two)]
+    place = np.uint64((rows_per_call - 1) % bits.WORD)
+    ends = [((x[:, :, last] >> place) & np.uint64(1)).sum(axis=1).astype(np.int64) for x in (one, two)]
+    for shift, still, moved, i in ((1, one, two, 0), (-1, two, one, 1)):
+        up = moved >> np.uint64(1)
+        up[:, :, :-1] |= moved[:, :, 1:] << top
+        kept, gone = totals[i] - ends[i], totals[1 - i] - heads[1 - i]
+        sides = (kept, gone) if shift == 1 else (gone, kept)
+        result.call_shifts[shift] = Association(pairs, *sides, _both(still, up))
+
+
+def _word_mask(places: Any, words: int) -> bits.Words:
+    """Words with the bits at ``places`` set: (words,)."""
+    flags = np.zeros(words * bits.WORD, np.uint8)
+    flags[places] = 1
+    return np.packbits(flags, bitorder="little").view(np.uint64)
+
+
+def _associated(pairs: Counts, one: bits.Words, two: bits.Words) -> Association:
+    flat = (x.reshape(len(x), -1) for x in (one, two, one & two))
+    return Association(pairs, *(bits.count(x) for x in flat))
+
+
+def against(result: Tally, arranged: Arranged, classes: Arranged) -> Association:
+    """Coins against one class of inputs, channel by channel."""
+    pairs = np.full(result.channels, result.rows, np.int64)
+    return _associated(pairs, arranged.words, classes.words)
+
+
+def seeds(result: Tally, packed: bits.Bytes, rows_per_seed: int, numbers: list[int]) -> None:
+    """Two calls under each seed: shifted calls of neighbouring seeds, and seeds one bit apart by their bit.
+
+    ``numbers``: seeds in the order of ``gather.neighbouring_seeds`` (s, s + 1, s ^ bit, (s + 1) ^ bit). Pairs are disjoint:
+    seeds 2k and 2k + 1 for the shifts, 4k + i and 4k + i + 2 for the bits.
+    """
+    channels, half = result.channels, rows_per_seed // 2
+    if rows_per_seed % 2:
+        raise ValueError(f"two calls under one seed have an even number of rows, not {rows_per_seed}")
+    size = 4 * max(1, (1 << 20) // (4 * rows_per_seed * channels))
+    for at in range(0, len(numbers), size):
+        some = numbers[at : at + size]
+        rows = packed[at * rows_per_seed : (at + len(some)) * rows_per_seed]
+        coins = bits.unpack(rows, channels).reshape(-1, rows_per_seed, channels)
+        two = len(coins) // 2 * 2
+        even, odd = coins[:two:2], coins[1:two:2]
+        shifts = {
+            "call 2 of seed s and call 1 of seed s + 1": (even[:, half:], odd[:, :half]),
+            "call 1 of seed s and call 2 of seed s + 1": (even[:, :half], odd[:, half:]),
+        }
+        for name, (a, b) in shifts.items():
+            _add(result.seed_shifts, name, a, b)
+        for i in range(0, len(some) - 3, 4):
+            for j in (i, i + 1):
+                bit = (some[j] ^ some[j + 2]).bit_length() - 1
+                _add(result.seed_bits, bit, coins[j : j + 1], coins[j + 2 : j + 3])
+
+
+def _add(tables: dict[Any, Association], name: Any, one: Any, two: Any) -> None:
+    pairs = np.full(one.shape[-1], one.shape[0] * one.shape[1], np.int64)
+    table = Association(pairs, *(x.sum(axis=(0, 1), dtype=np.int64) for x in (one, two, one & two)))
+    tables[name] = tables[name] + table if name in tables else table
