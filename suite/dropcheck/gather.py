@@ -183,7 +183,16 @@ def _take(counted: Counted, answer: dict[str, Any]) -> None:
         rows_per_call: int | None = coins.shape[0] // seeds
     else:
         rows_per_call = None if case.batches else case.rows
-    counted.tally = counted.tally.merge(tally(coins, case.channels, rows_per_call, answer.get("classes")))
+    counted.tally = counted.tally.merge(
+        tally(
+            coins,
+            case.channels,
+            rows_per_call,
+            answer.get("classes"),
+            start=counted.tally.rows,
+            seeds=counted.seeds,
+        )
+    )
     sampled = sum(len(part) for part in counted.sample) * case.channels
     if sampled < SAMPLE and counted.unit.index == 0:
         counted.sample.append(coins[: max(1, (SAMPLE - sampled) // case.channels)])

@@ -186,46 +186,57 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
 
 
 def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
-    """Neighbouring seeds, and seeds one bit apart: exact conditional tests, channels as strata."""
-    if not got.tally.call_lags or got.seeds is None:
+    """Neighbouring seeds, seeds one bit apart, and shifted calls: exact conditional tests, channels as strata.
+
+    Half of alpha belongs to the pooled tables, half to the single bits, each Bonferroni-corrected.
+    """
+    if got.seeds is None:
         return None
+    if len(got.seeds) < 4 or not got.tally.call_lags:
+        return skipped(check, got.case, f"{len(got.seeds)} seeds have no neighbours to compare")
     p = got.tally.dropped / max(1, got.tally.rows * got.tally.channels)
     if not 0 < p < 1:
         return skipped(check, got.case, f"every coin fell alike (rate {p:g})")
+    lags = {1: "neighbouring seeds", 2: "seeds one bit apart"}
+    pooled = [(name, got.tally.call_lags[lag]) for lag, name in lags.items() if lag in got.tally.call_lags]
+    pooled += list(got.tally.seed_shifts.items())
+    bits = [(f"seeds that differ in bit {bit}", t) for bit, t in sorted(got.tally.seed_bits.items())]
     worst, where, rho = 0.0, "", 0.0
-    names = {1: "neighbouring seeds", 2: "seeds two apart"}
-    estimates, most = {}, 0
-    for lag, t in got.tally.call_lags.items():
-        low, high = association.log10_association(t.pairs, t.first, t.second, t.both)
-        log = min(0.0, min(low, high) + math.log10(2 * len(got.tally.call_lags)))
-        r = association.correlation(t.pairs, t.first, t.second, t.both)
-        estimates[names.get(lag, f"seeds {lag} apart")] = r
-        most = max(most, int(t.pairs.sum()))
-        if log <= worst:
-            worst, where, rho = log, names.get(lag, f"seeds {lag} apart"), r
+    estimates: dict[str, float] = {}
+    for tables in (pooled, bits):
+        for name, t in tables:
+            low, high = association.log10_association(t.pairs, t.first, t.second, t.both)
+            log = min(0.0, min(low, high) + math.log10(2 * 2 * len(tables)))
+            estimates[name] = association.correlation(t.pairs, t.first, t.second, t.both)
+            if log <= worst:
+                worst, where, rho = log, name, estimates[name]
     failed = worst <= math.log10(limits.alpha)
-    resolution = association.correlation_resolution(most, p, limits.alpha / len(estimates), limits.beta)
+    fewest = min(int(t.pairs.sum()) for _, t in pooled)
+    resolution = association.correlation_resolution(fewest, p, limits.alpha / 2 / len(pooled), limits.beta)
     numbers: dict[str, Any] = dict(
         estimate=rho,
         expected=0.0,
         unit="correlation",
-        coins=2 * most,
+        coins=got.tally.rows * got.tally.channels,
         resolution=resolution,
         log10_evidence=worst,
-        tallies={"correlations": estimates, "pairs": most},
+        tallies={"correlations": estimates, "pairs": fewest},
     )
+    strongest = max((estimates[name] for name, _ in pooled), key=abs)
     text = (
         f"masks of {where} have correlation {rho:+.4f}"
         if failed
-        else f"masks of neighbouring seeds are independent; the largest correlation is {max(estimates.values(), key=abs):+.4f}"
+        else f"masks of neighbouring seeds and shifted calls are independent; the largest correlation is {strongest:+.4f}"
     )
     return finding(check, got.case, settle(failed, resolution, limits.coarsest), text, **numbers)
 
 
 def _neighbours_reach(case: Case, limits: Limits) -> float:
-    """``calls`` are two a seed; pairs of seeds at two distances, each position of both calls a pair of coins."""
-    pairs = case.calls // 4 * 2 * case.rows * case.channels
-    return association.correlation_resolution(pairs, case.rate, limits.alpha / 2, limits.beta)
+    """``calls`` are two a seed; half of the seeds are first in a pair, and shifted pairs have one call each."""
+    if case.calls < 8:
+        return 0.0  # skipped with its reason
+    pairs = case.calls // 4 * case.rows * case.channels
+    return association.correlation_resolution(pairs, case.rate, limits.alpha / 2 / 4, limits.beta)
 
 
 CHECKS = (
@@ -258,8 +269,9 @@ CHECKS = (
     Check(
         name="seed.neighbours",
         claim="neighbouring seeds, seeds one bit apart and shifted calls are unrelated",
-        how="The same position under seeds s and s + 1, and under seeds one bit apart, is compared over disjoint pairs of "
-        "seeds, channels as strata, in an exact conditional test.",
+        how="The same position under seeds s and s + 1, and under seeds one bit apart (in all, and bit by bit), and call 2 "
+        "of one seed with call 1 of its neighbour, are compared over disjoint pairs of seeds, channels as strata, in an exact "
+        "conditional test.",
         remedy="Scramble the seed (a hash, SeedSequence, Philox keys) before it becomes generator state.",
         resolution_words="a correlation of neighbouring seeds",
         share=0.04,
