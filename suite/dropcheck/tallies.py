@@ -192,6 +192,22 @@ def arrange(packed: bits.Bytes, channels: int, rows_per_call: int | None, start:
     return Arranged(bits.by_channel(packed, channels).reshape(channels, calls, length), False)
 
 
+def _histogram(packed: bits.Bytes, channels: int) -> Counts:
+    """Rows by their number of drops: (channels + 1,)."""
+    if channels == 1:
+        dropped = int(np.count_nonzero(packed))
+        return np.array([len(packed) - dropped, dropped])
+    words = packed.view(np.uint64) if packed.shape[1] % 8 == 0 and packed.flags.c_contiguous else packed
+    ones = np.bitwise_count(words)
+    per_row = ones[:, 0].astype(np.uint16)
+    if ones.shape[1] <= 16:  # NumPy sums short rows one by one, short columns all at once
+        for i in range(1, ones.shape[1]):
+            per_row += ones[:, i]
+    else:
+        per_row = ones.sum(axis=1, dtype=np.uint16)
+    return np.asarray(np.bincount(per_row, minlength=channels + 1), dtype=np.int64)
+
+
 def tally(
     packed: bits.Bytes,
     channels: int,
@@ -218,10 +234,7 @@ def tally(
         result.calls = rows // rows_per_call
     if not rows:
         return result
-    words = packed.view(np.uint64) if packed.shape[1] % 8 == 0 and packed.flags.c_contiguous else packed
-    ones = np.bitwise_count(words)
-    per_row = ones.sum(axis=1, dtype=np.int64) if ones.shape[1] > 1 else ones[:, 0]
-    result.histogram = np.bincount(per_row, minlength=channels + 1).astype(np.int64)
+    result.histogram = _histogram(packed, channels)
     result.dropped = int(result.histogram @ np.arange(channels + 1))
     arranged = arrange(packed, channels, rows_per_call, start)
     counting.margins(result, packed, arranged, rows_per_call)

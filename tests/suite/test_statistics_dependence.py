@@ -10,7 +10,14 @@ import pytest
 from scipy.stats import beta as beta_law
 from scipy.stats import binom, hypergeom
 
+from dropcheck.cases import Case
+from dropcheck.checks import CHECKS
+from dropcheck.checks.base import Gathered, Limits
+from dropcheck.contract import Contract, Pattern
+from dropcheck.gather import neighbouring_seeds
+from dropcheck.results import Finding
 from dropcheck.statistics import association, dispersion, duplicates, evidence, goodness, homogeneity
+from dropcheck.tallies import tally
 
 
 def most_rejections(audits: int, alpha: float) -> float:
@@ -335,3 +342,96 @@ def test_bonferroni_never_exceeds_one() -> None:
     assert evidence.bonferroni([-9.0, -3.0], 10) == pytest.approx(-8)
     assert evidence.bonferroni([-0.1], 10) == 0.0
     assert evidence.bonferroni([], 10) == 0.0
+
+
+# --- planted streams that one statistic alone sees -------------------------------------------------------------------
+
+
+def judged(name: str, coins: np.ndarray, rows: int, rate: float, seeds: list[int] | None = None) -> Finding:
+    """What one check says of coins (calls x rows, channels)."""
+    check = next(c for c in CHECKS if c.name == name)
+    channels = coins.shape[1]
+    calls = len(coins) // rows * (2 if seeds else 1)
+    per_call = rows // 2 if seeds else rows
+    case = Case("float32", rate, per_call, channels, 3, calls, regime="seeds" if seeds else "stream")
+    packed = np.packbits(coins, axis=1, bitorder="little")
+    counted = tally(packed, channels, rows, seeds=seeds)
+    found = check.judge(
+        check, Gathered(case, Contract(Pattern.parse("n c l -> n c")), counted, {}, seeds=seeds), LIMITS
+    )
+    assert found is not None
+    return found
+
+
+LIMITS = Limits(1e-6 * 0.06 / 96)
+
+
+def test_one_pair_at_an_odd_distance_among_many_channels_is_seen() -> None:
+    rng = np.random.default_rng(20)
+    coins = rng.random((4096, 300)) < 0.3
+    assert judged("mask.independent-channels", coins, 64, 0.3).verdict == "pass"
+    coins[:, 223] = np.where(rng.random(4096) < 0.4, coins[:, 100], coins[:, 223])
+    found = judged("mask.independent-channels", coins, 64, 0.3)
+    assert found.verdict == "fail" and found.tallies["worst_pair"] == [100, 223]
+
+
+@pytest.mark.parametrize("stride", [8, 16, 20])
+def test_parity_of_eight_strided_channels_is_seen(stride: int) -> None:
+    """The last of eight is the parity of the others: every seven are independent."""
+    rng = np.random.default_rng(21)
+    coins = rng.random((40_000, 160)) < 0.5
+    assert judged("mask.patterns", coins, 200, 0.5).verdict == "pass"
+    for o in range(stride):
+        members = [o + i * stride for i in range(8)]
+        coins[:, members[-1]] = coins[:, members[:-1]].sum(axis=1) % 2
+    found = judged("mask.patterns", coins, 200, 0.5)
+    assert found.verdict == "fail" and f"eight channels {stride} apart" in found.message
+    assert judged("mask.independent-channels", coins, 200, 0.5).verdict == "pass"
+
+
+@pytest.mark.parametrize("shift", [1, -1])
+@pytest.mark.parametrize("rows", [17, 130])
+def test_calls_that_follow_each_other_one_row_shifted_are_seen(rows: int, shift: int) -> None:
+    rng = np.random.default_rng(22)
+    coins = rng.random((256, rows, 16)) < 0.3
+    assert judged("mask.independent-calls", coins.reshape(-1, 16), rows, 0.3).verdict == "pass"
+    moved = np.roll(coins[::2], shift, axis=1)
+    coins[1::2] = np.where(rng.random(moved.shape) < 0.3, moved, coins[1::2])
+    found = judged("mask.independent-calls", coins.reshape(-1, 16), rows, 0.3)
+    assert found.verdict == "fail" and f"{shift:+d} rows" in found.message
+    assert judged("mask.independent-samples", coins.reshape(-1, 16), rows, 0.3).verdict == "pass"
+
+
+def seeded() -> tuple[np.ndarray, list[int]]:
+    numbers = neighbouring_seeds(3, 256)
+    return np.random.default_rng(23).random((256, 18, 131)) < 0.5, numbers
+
+
+def test_call_two_of_a_seed_that_follows_call_one_of_the_next_is_seen() -> None:
+    coins, numbers = seeded()
+    assert judged("seed.neighbours", coins.reshape(-1, 131), 18, 0.5, numbers).verdict == "pass"
+    follow = np.random.default_rng(24).random((128, 9, 131)) < 0.1
+    coins[1::2, :9] = np.where(follow, coins[::2, 9:], coins[1::2, :9])
+    found = judged("seed.neighbours", coins.reshape(-1, 131), 18, 0.5, numbers)
+    assert found.verdict == "fail" and "call 2 of seed s" in found.message
+
+
+def test_one_bit_of_the_seed_that_hardly_matters_is_named() -> None:
+    coins, numbers = seeded()
+    rng = np.random.default_rng(25)
+    for i in range(0, 256, 4):
+        if numbers[i] ^ numbers[i + 2] == 1 << 9:
+            for j in (i, i + 1):
+                coins[j + 2] = np.where(rng.random((18, 131)) < 0.15, coins[j], coins[j + 2])
+    found = judged("seed.neighbours", coins.reshape(-1, 131), 18, 0.5, numbers)
+    assert found.verdict == "fail" and "bit 9" in found.message
+
+
+def test_evidence_of_independent_channels_is_a_valid_p_value_also_when_it_passes() -> None:
+    rng = np.random.default_rng(26)
+    logs = []
+    for _ in range(400):
+        logs.append(judged("mask.independent-channels", rng.random((512, 6)) < 0.5, 8, 0.5).log10_evidence)
+    for alpha in (0.2, 0.05):
+        assert sum(log <= math.log10(alpha) for log in logs) <= most_rejections(400, alpha)
+    assert min(logs) < 0
