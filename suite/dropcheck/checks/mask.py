@@ -196,7 +196,8 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         expected=0.0,
         unit=f"words of {found.length} coins that occur twice",
         coins=found.words * tally.channels,
-        log10_evidence=got.word_log10 * max(1, min(count, 50)) if count else 0.0,
+        # the bound of any repeat at all; more of them are no independent evidence (one repeated call makes many)
+        log10_evidence=min(0.0, got.word_log10) if count else 0.0,
         tallies={"repeats": count, "words": found.words, "word_coins": found.length, "log10_chance": got.word_log10},
     )
     if kind == "calls" and 0 < count < found.within_call:
@@ -253,7 +254,7 @@ def _channels_reach(case: Case, limits: Limits) -> float:
     return 0.0 if enough else math.inf
 
 
-def _words_reach(case: Case, limits: Limits) -> float:
+def words_reach(case: Case, limits: Limits) -> float:
     """Infinite where the longest word that ``gather`` would take is too short."""
     rows = min(case.row_count, SAMPLE // case.channels)
     longest = int(0.97 * case.channels * max(1, min(MOST_WORD_ROWS, rows // 4)))
@@ -305,7 +306,7 @@ CHECKS = (
         share=0.03,
         wants=lambda case: _balanced(case) and (case.rows > 1 or bool(case.batches)),
         judge=_distinct_samples,
-        reach=_words_reach,
+        reach=words_reach,
     ),
     Check(
         name="mask.distinct-calls",
@@ -317,6 +318,6 @@ CHECKS = (
         share=0.03,
         wants=lambda case: _balanced(case) and case.calls > 1,
         judge=_distinct_calls,
-        reach=_words_reach,
+        reach=words_reach,
     ),
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
+from dropcheck.checks.mask import words_reach
 from dropcheck.checks.questions import Layer, ladder, probe
 from dropcheck.results import Finding
 from dropcheck.statistics import association
@@ -265,6 +266,7 @@ CHECKS = (
         share=0.03,
         wants=lambda case: case.regime == "seeds",
         judge=_distinct,
+        reach=words_reach,
     ),
     Check(
         name="seed.neighbours",
