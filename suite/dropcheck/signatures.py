@@ -273,7 +273,7 @@ def likeness(seen: Facts, known: Facts, only: frozenset[str] | None = None) -> L
             continue
         if only is not None and check not in only and not b.fails:
             continue
-        weight = math.sqrt(max(a.fails / a.judged, b.fails / b.judged))
+        weight = max(a.fails / a.judged, b.fails / b.judged)
         values = list(_compared(a, b)) if a.fails and b.fails else [0.0]
         if a.fails and b.fails:
             shared.append(check)
