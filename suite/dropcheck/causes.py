@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.results import Finding, TargetResult, write_atomically
+from dropcheck.results import Finding, write_atomically
 from dropcheck.signatures import (
+    FACTS,
     SCHEMA,
     Calibration,
     Facts,
@@ -23,6 +24,7 @@ from dropcheck.signatures import (
     Signature,
     added,
     facts,
+    few,
     library,
     likeness,
 )
@@ -31,7 +33,8 @@ from dropcheck.signatures import (
 # the shares of right and wrong names at these thresholds stand in signatures.json under "calibration".
 EXACT = 0.93  # score from which, with EXACT_AGREE of the features, a signature is called exact
 EXACT_AGREE = 0.93
-LIKE = 0.75  # score below which nothing is named
+LIKE = 0.8  # score below which nothing is named, and LIKE_AGREE the same for the share of features
+LIKE_AGREE = 0.6
 PART = 0.85  # the same where a signature explains only a part of the failing checks
 NEAR = 0.02  # signatures this close to the best are named with it
 MOST_NAMES = 3
@@ -39,12 +42,17 @@ MOST_NAMES = 3
 
 @dataclass(frozen=True)
 class Cause:
-    """Planted defects whose signature fits, the failing checks that they explain, and how well."""
+    """Planted defects whose signature fits, the failing checks that they explain, and how well.
+
+    ``exact``: as well as a defect fits its own signature. ``narrow``: so little was asked (--select, --case) that much of
+    the signature could not show.
+    """
 
     defects: tuple[Signature, ...]
     checks: frozenset[str]
     exact: bool
     fit: Likeness
+    narrow: bool = False
 
     @property
     def names(self) -> str:
@@ -56,29 +64,32 @@ class Cause:
         """The line of a report: the mechanism, the name, and how sure the match is."""
         what = " or ".join(dict.fromkeys(d.summary for d in self.defects))
         word = "planted defect" if len(self.defects) == 1 else "planted defects"
+        features = f"{self.fit.agree} of {self.fit.features} feature{'s' if self.fit.features != 1 else ''}"
+        if self.exact and self.narrow:
+            return f"{what} ({word} {self.names}, as far as was asked: {features})"
         if self.exact:
             sure = "exact signature" if len(self.defects) == 1 else "one signature, not to be told apart"
             return f"{what} ({word} {self.names}, {sure})"
-        return f"{what} (like {word} {self.names}: {self.fit.agree} of {self.fit.features} features)"
+        return f"not recognised, but like {word} {self.names}: {what} ({features})"
 
 
 # --- matching --------------------------------------------------------------------------------------------------------
 
 
-def causes(target: TargetResult, known: Sequence[Signature] | None = None) -> list[Cause]:
+def causes(findings: Sequence[Finding], known: Sequence[Signature] | None = None) -> list[Cause]:
     """The likely causes of what fails in one target, most often one; an empty list where nothing fails or nothing fits."""
-    seen = facts(target)
-    failing = frozenset(c for c, f in seen.items() if f.fails)
-    if not failing:
+    if not any(f.verdict == "fail" for f in findings):
         return []
+    seen = facts(findings)
+    failing = frozenset(c for c, f in seen.items() if f.fails)
     return match(seen, failing, library().signatures if known is None else known)
 
 
 def match(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> list[Cause]:
-    """One signature for all failing checks; else two for disjoint parts of them; else an exact one for a part."""
+    """One signature for all failing checks; else two for disjoint parts of them; else one that explains most of them."""
     ranked = _ranked(seen, known, None)
-    whole = _best(ranked, failing, LIKE)
-    if whole is not None and (whole.exact or not failing - whole.checks):
+    whole = _best(seen, ranked, failing, LIKE)
+    if whole is not None and not failing - whole.checks:
         return [whole]
     if ranked and ranked[0][0].score >= LIKE and whole is None:
         return []  # too many fit equally well: a name would be a guess
@@ -93,15 +104,27 @@ def _ranked(seen: Facts, known: Iterable[Signature], only: frozenset[str] | None
     return sorted(((fit, s) for fit, s in found if fit.checks), key=lambda pair: (-pair[0].score, pair[1].name))
 
 
-def _best(ranked: Sequence[tuple[Likeness, Signature]], failing: frozenset[str], least: float) -> Cause | None:
+def _best(
+    seen: Facts, ranked: Sequence[tuple[Likeness, Signature]], failing: frozenset[str], least: float
+) -> Cause | None:
     if not ranked or ranked[0][0].score < least:
         return None
     fit, _ = ranked[0]
     near = [(f, s) for f, s in ranked if f.score >= fit.score - NEAR]
     if len(near) > MOST_NAMES:
         return None
+    if fit.agree < LIKE_AGREE * fit.features:
+        return None
     exact = fit.score >= EXACT and fit.agree >= EXACT_AGREE * fit.features
-    return Cause(tuple(s for _, s in near), frozenset(fit.checks) & failing, exact, fit)
+    narrow = any(_narrow(seen, s.facts) for _, s in near)
+    return Cause(tuple(s for _, s in near), frozenset(fit.checks) & failing, exact, fit, narrow)
+
+
+def _narrow(seen: Facts, known: Facts) -> bool:
+    """Whether a check that always fails in the signature was not judged, or in less than half of its usual cases."""
+    return any(
+        check not in seen or few(seen[check], f) for check, f in known.items() if f.fails and f.failed_in == f.audits
+    )
 
 
 def _broken(signature: Signature) -> frozenset[str]:
@@ -121,12 +144,12 @@ def _parts(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> 
     for fit, s in partial:
         mine = frozenset(fit.checks)
         group = [(f, t) for f, t in partial if frozenset(f.checks) == mine]
-        first = _best(sorted(group, key=lambda pair: -pair[0].score), mine, PART)
+        first = _best(seen, sorted(group, key=lambda pair: -pair[0].score), mine, PART)
         if first is None or s not in first.defects:
             continue
         rest = failing - mine
         others = [(f, t) for f, t in partial if frozenset(f.checks) <= rest]
-        second = _best(sorted(others, key=lambda pair: (-len(pair[0].checks), -pair[0].score)), rest, PART)
+        second = _best(seen, sorted(others, key=lambda pair: (-len(pair[0].checks), -pair[0].score)), rest, PART)
         if second is not None and second.checks == rest:
             score = min(first.fit.score, second.fit.score)
             if score > best[0]:
@@ -134,14 +157,13 @@ def _parts(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> 
     return best[1]
 
 
-def named(target: TargetResult, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, those that fail with the text of their cause."""
-    found = causes(target)
-    if not found:
-        return list(findings)
-    texts = {check: cause.text for cause in found for check in cause.checks}
+def named(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, those that fail with their cause: its text, and the name by which reports group it."""
+    found = {check: cause for cause in causes(findings) for check in cause.checks}
     return [
-        msgspec.structs.replace(f, cause=texts[f.check]) if f.verdict == "fail" and f.check in texts else f
+        msgspec.structs.replace(f, cause=found[f.check].text, defect=found[f.check].names)
+        if f.verdict == "fail" and f.check in found
+        else f
         for f in findings
     ]
 
@@ -154,17 +176,13 @@ def calibrate(audited: dict[int, dict[str, Facts]], signatures: dict[str, Signat
 
     Returns the counts, and one line for every audit that got no name or a wrong one.
     """
-    count = dict.fromkeys(
-        ("audits", "named", "right", "first", "in_three", "exact_named", "exact_right")
-        + ("strangers", "strangers_exact", "strangers_like"),
-        0,
-    )
+    count = dict.fromkeys(Calibration.__struct_fields__, 0)
     notes = []
     for seed, layers in audited.items():
         others: dict[str, list[Facts]] = {}
-        for other, found in audited.items():
+        for other, layers_of in audited.items():
             if other != seed:
-                for name, one in found.items():
+                for name, one in layers_of.items():
                     others.setdefault(name, []).append(one)
         known = [msgspec.structs.replace(signatures[n], facts=added(f)) for n, f in others.items()]
         for name, seen in layers.items():
@@ -201,7 +219,6 @@ def rebuild(
     maker or summary changed. Defects that cannot run here, or that nothing catches, get no signature and are named.
     """
     done = _journal(work)
-    problems = []
     for number, defect in enumerate(defects, 1):
         for seed in seeds:
             key = _key(defect, seed)
@@ -211,14 +228,15 @@ def rebuild(
                 _append(work, key, done[key])
     audited: dict[int, dict[str, Facts]] = {seed: {} for seed in seeds}
     signatures = {}
+    without: dict[str, str] = {}
     for defect in defects:
         found = {seed: done[_key(defect, seed)] for seed in seeds}
         if errors := [f["error"] for f in found.values() if f.get("error")]:
-            problems.append(f"{defect.name} has no signature: {errors[0]}")
+            without[defect.name] = errors[0].splitlines()[0]
             continue
         read = {seed: msgspec.convert(f["facts"], Facts) for seed, f in found.items()}
         if not any(f.fails for one in read.values() for f in one.values()):
-            problems.append(f"{defect.name} has no signature: quick does not catch it")
+            without[defect.name] = "quick does not catch it"
             continue
         for seed, one in read.items():
             audited[seed][defect.name] = one
@@ -233,11 +251,18 @@ def rebuild(
         )
     calibration, notes = calibrate(audited, signatures)
     ordered = [signatures[name] for name in sorted(signatures)]
-    return Library(schema=SCHEMA, seeds=list(seeds), calibration=calibration, signatures=ordered), problems + notes
+    made = Library(
+        schema=SCHEMA,
+        seeds=list(seeds),
+        calibration=calibration,
+        signatures=ordered,
+        without=dict(sorted(without.items())),
+    )
+    return made, [f"{name} has no signature: {why}" for name, why in without.items()] + notes
 
 
 def _key(defect: Any, seed: int) -> str:
-    return json.dumps([defect.name, seed, defect.make, defect.summary])
+    return json.dumps([FACTS, defect.name, seed, defect.make, defect.summary])
 
 
 def _audited(defect: Any, seed: int) -> dict[str, Any]:
@@ -250,7 +275,7 @@ def _audited(defect: Any, seed: int) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}"}
     if target.error is not None and not any(f.verdict == "fail" for f in target.findings):
         return {"error": target.error}
-    return {"facts": msgspec.to_builtins(facts(target))}
+    return {"facts": msgspec.to_builtins(facts(target.findings))}
 
 
 def _journal(path: Path) -> dict[str, Any]:
@@ -277,8 +302,10 @@ def _main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dropcheck.causes", description=__doc__)
     parser.add_argument("--rebuild", action="store_true", help="audit the zoo and write the signatures")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("signatures.json"))
-    parser.add_argument("--work", type=Path, default=Path("signatures.work.jsonl"), help="finished audits, to go on from")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[20141110, 7], help="root seeds, at least two")
+    parser.add_argument(
+        "--work", type=Path, default=Path("signatures.work.jsonl"), help="finished audits, to go on from"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[20141110, 7, 8], help="root seeds, at least two")
     given = parser.parse_args(argv)
     if given.rebuild:
         from spatial_dropouts.broken import DEFECTS

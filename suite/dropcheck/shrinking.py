@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from dropcheck.cases import Case
+from dropcheck.cases import Case, parse_case
 from dropcheck.checks.base import Check, Gathered, picture
 from dropcheck.coins import unpack
 from dropcheck.contract import Contract
-from dropcheck.gather import Clock, gather
+from dropcheck.gather import Work, count, gathered
+from dropcheck.replay import command
+from dropcheck.request import AuditRequest
 from dropcheck.results import Finding, Picture
-from dropcheck.worker.client import Session
+from dropcheck.sessions import SessionSpec
+from dropcheck.units import split
+from dropcheck.worker.client import Session, TargetError
 
 PLAIN_RATES = (0.5, 0.3, 0.1)
 OVERHEAD_CALLS = 16  # what a try costs beside its coins (a layer, a probe, a judgement), in calls
@@ -42,6 +49,8 @@ BUDGETS = {
     "standard": Budget(300_000_000, 60_000),
     "deep": Budget(2_000_000_000, 400_000),
 }
+# A layer whose calls are slow is left unfinished after this many seconds; no other layer is, so the result repeats.
+SECONDS = {"quick": 4.0, "standard": 30.0, "deep": 300.0}
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,8 @@ class Shrunk:
     finished: bool
 
 
-class _Spent(Exception):
-    """The budget does not reach for the next candidate."""
+class Spent(Exception):
+    """The budget does not reach for the next candidate; a predicate raises it to stop."""
 
 
 class _Tries:
@@ -75,7 +84,7 @@ class _Tries:
             if coins > self.budget.coins or calls > self.budget.calls:
                 self.short = True
                 if self.calls + OVERHEAD_CALLS > self.budget.calls or self.coins >= self.budget.coins:
-                    raise _Spent
+                    raise Spent
                 return False  # this one is too dear; a smaller one may not be
             self.coins, self.calls, self.tries = coins, calls, self.tries + 1
             self.known[text] = self.still_fails(case)
@@ -105,8 +114,8 @@ def shrink(case: Case, still_fails: Predicate, contract: Contract, budget: Budge
             now = _fewer_batches(now, tries)
             if now == before:
                 break
-    except _Spent:
-        pass
+    except Spent:
+        tries.short = True
     return Shrunk(now, tries.tries, tries.coins, tries.calls, not tries.short)
 
 
@@ -251,50 +260,95 @@ def _fewer_batches(case: Case, tries: _Tries) -> Case:
 class Trial:
     """Whether a check still fails on the fresh coins of a candidate, in an open session.
 
-    ``seed`` and ``target`` seed the coins exactly as a planned case's, so that the shrunk case's own replay command
+    The request's seed and ``target`` seed the coins exactly as a planned case's, so that the shrunk case's own replay command
     flips the same coins. A layer that promises no reproducibility must fail ``draws`` times, or a replay could miss.
     """
 
     session: Session
+    spec: SessionSpec
     contract: Contract
     check: Check
-    profile: str
-    seed: int
+    request: AuditRequest
     target: str
     alpha_of_words: float
-    strict: bool = False
-    resolution: float | None = None
     draws: int = 1
+    until: float = math.inf  # in time.monotonic() seconds
 
     def __post_init__(self) -> None:
-        self.clock = Clock()
-        self.last: dict[str, tuple[Finding, Picture | None]] = {}
+        self.last: dict[str, Picture | None] = {}
 
     def __call__(self, case: Case) -> bool:
         """The predicate of ``shrink``. A candidate that the layer refuses, or the check does not ask, does not fail."""
+        if time.monotonic() > self.until:
+            raise Spent
         return all(self._fails(case) for _ in range(self.draws))
 
     def _fails(self, case: Case) -> bool:
         if self.check.wants is None or self.check.judge is None or not self.check.wants(case):
             return False
-        gathered: list[Gathered] = []
-
-        def finished(got: Any, coins: int) -> None:
-            if isinstance(got, Gathered):
-                gathered.append(got)
-
-        gather(
-            self.session, [case], self.contract, self.seed, self.target, self.clock, self.alpha_of_words, finished
-        )
-        if not gathered or gathered[0].proof.get("malformed") or gathered[0].proof.get("nonfinite"):
+        parts = []
+        for unit in split(case):
+            part = count(self.session, Work(unit, self.spec, self.contract.to_dict(), self.request.seed, self.target))
+            if part.refusal is not None:
+                return False
+            parts.append(part)
+        got = gathered(case, self.contract, parts, self.alpha_of_words)
+        if got.proof.get("malformed") or got.proof.get("nonfinite"):
             return False
-        got = gathered[0]
-        limits = self.check.limits(self.profile, case, self.strict, self.resolution)
+        limits = self.check.limits(self.request.profile, case, self.request.strict, self.request.resolution)
         one = self.check.judge(self.check, got, limits)
         if one is None or one.verdict != "fail":
             return False
-        self.last[str(case)] = one, one.picture if self.check.name == "mask.whole-channels" else drawing(got)
+        self.last[str(case)] = one.picture if self.check.name == "mask.whole-channels" else drawing(got)
         return True
+
+
+def shrunk(
+    findings: Sequence[Finding],
+    session: Session,
+    spec: SessionSpec,
+    contract: Contract,
+    request: AuditRequest,
+    target: str,
+    checks: Sequence[Check],
+    alpha_of_words: float,
+    heavy: bool,
+) -> tuple[list[Finding], bool]:
+    """The findings, with the smallest case of each failing check on the failing one with the fewest coins.
+
+    A session that ends on the way (time limit, crash) ends the shrinking, not the target: its findings stand. Returns also
+    whether the session is still of use.
+    """
+    found = list(findings)
+    failing: dict[str, list[int]] = {}
+    for i, one in enumerate(found):
+        if one.verdict == "fail":
+            failing.setdefault(one.check, []).append(i)
+    chosen = [c for c in checks if c.name in failing and c.judge is not None and c.wants is not None]
+    whole, seconds = BUDGETS[request.profile], SECONDS[request.profile]
+    left = Budget(whole.coins // 4, whole.calls // 10) if heavy else whole
+    until = time.monotonic() + seconds
+    for number, check in enumerate(chosen):
+        cases = {i: parse_case(found[i].case) for i in failing[check.name] if "calls=" in found[i].case}
+        if not cases:
+            continue
+        i = min(cases, key=lambda i: (cases[i].coins, found[i].case))
+        draws = 1 if contract.seeds else 2
+        trial = Trial(session, spec, contract, check, request, target, alpha_of_words, draws, until)
+        try:
+            small = shrink(cases[i], trial, contract, left.divided(len(chosen) - number))
+        except TargetError:
+            return found, False
+        left = Budget(left.coins - small.coins, left.calls - small.calls)
+        if str(small.case) in trial.last:
+            shown = trial.last[str(small.case)]
+            found[i] = msgspec.structs.replace(
+                found[i],
+                smallest=str(small.case),
+                smallest_replay=command(request, target, check.name, small.case),
+                picture=shown or found[i].picture,
+            )
+    return found, True
 
 
 def drawing(got: Gathered) -> Picture | None:

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from dropcheck.adapter import DTYPES, LAYOUTS
-from dropcheck.results import Finding, TargetResult
+from dropcheck.results import Finding
 
 SCHEMA = "dropcheck.signatures/1"
+FACTS = 1  # raised when the facts that are taken from findings change: signatures are then made anew
 AGREE = 0.8  # a feature of two signatures agrees from this similarity on (1: the same)
 
 
@@ -22,14 +23,16 @@ class CheckFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What one check's findings say: counts and sums, so that those of several seeds add.
 
     ``where``: dimension -> class -> (failing cases, judged cases). ``kinds``: what -> value -> failing cases.
-    ``sizes``: what -> (sum, sum of squares, count) over failing cases, mostly of log10 of a deviation.
+    ``sizes``: what -> (sum, count) over failing cases, mostly of log10 of a deviation.
     """
 
     fails: int = 0
     judged: int = 0
+    audits: int = 1  # audits in which the check was judged, and in which it failed
+    failed_in: int = 0
     where: dict[str, dict[str, tuple[int, int]]] = {}
     kinds: dict[str, dict[str, int]] = {}
-    sizes: dict[str, tuple[float, float, int]] = {}
+    sizes: dict[str, tuple[float, int]] = {}
 
 
 Facts = dict[str, CheckFacts]
@@ -53,8 +56,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     ``audits``: how many were asked. ``named``, ``right``: how many got a name, and the right one (or a set that holds
     it). ``in_three``: how many had the right one among the best three. ``exact_*``: of those with the words "exact
     signature". ``strangers*``: audits matched with their own signature left out, as a defect that is not in the zoo
-    would be, and how many of them were called exact or like something. ``like``, ``near``: the smallest score that is
-    named, and how close a second one may come before both are named.
+    would be, and how many of them were called exact or like something.
     """
 
     audits: int = 0
@@ -70,12 +72,13 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):
-    """All signatures, and what is known of their worth."""
+    """All signatures, what is known of their worth, and the defects that have none, with the reason."""
 
     schema: str
     seeds: list[int]
     calibration: Calibration
     signatures: list[Signature]
+    without: dict[str, str] = {}
 
 
 @cache
@@ -91,10 +94,10 @@ def library() -> Library:
 # --- facts of a target -----------------------------------------------------------------------------------------------
 
 
-def facts(target: TargetResult) -> Facts:
-    """The facts of one audited target. Findings that were not judged say nothing and are left out."""
+def facts(findings: Iterable[Finding]) -> Facts:
+    """The facts of one target's findings. Those that were not judged say nothing and are left out."""
     by_check: dict[str, list[Finding]] = {}
-    for one in target.findings:
+    for one in findings:
         if one.verdict in ("pass", "fail"):
             by_check.setdefault(one.check, []).append(one)
     return {check: _facts(check, found) for check, found in sorted(by_check.items())}
@@ -106,7 +109,7 @@ def _facts(check: str, found: list[Finding]) -> CheckFacts:
         return CheckFacts(fails=0, judged=len(found))
     where: dict[str, dict[str, tuple[int, int]]] = {}
     kinds: dict[str, dict[str, int]] = {}
-    sizes: dict[str, tuple[float, float, int]] = {}
+    sizes: dict[str, tuple[float, int]] = {}
     for one in found:
         for dimension, name in classes(one.case).items():
             fails, judged = where.setdefault(dimension, {}).get(name, (0, 0))
@@ -116,9 +119,9 @@ def _facts(check: str, found: list[Finding]) -> CheckFacts:
             kinds.setdefault(what, {})
             kinds[what][value] = kinds[what].get(value, 0) + 1
         for what, number in _sizes(one):
-            total, squares, count = sizes.get(what, (0.0, 0.0, 0))
-            sizes[what] = total + number, squares + number * number, count + 1
-    return CheckFacts(fails=len(failing), judged=len(found), where=where, kinds=kinds, sizes=sizes)
+            total, count = sizes.get(what, (0.0, 0))
+            sizes[what] = total + number, count + 1
+    return CheckFacts(fails=len(failing), judged=len(found), failed_in=1, where=where, kinds=kinds, sizes=sizes)
 
 
 def added(several: Iterable[Facts]) -> Facts:
@@ -227,7 +230,11 @@ _OF = ("coins", "kept", "words", "positions", "dropped")  # what a count is a sh
 
 def _sizes(one: Finding) -> Iterator[tuple[str, float]]:
     """Numbers of a failing case that do not grow with its coins, most as log10; rates by the band of the rate asked for."""
-    if one.estimate is not None and one.expected is not None and not one.unit.startswith(("words", "pairs", "positions")):
+    if (
+        one.estimate is not None
+        and one.expected is not None
+        and not one.unit.startswith(("words", "pairs", "positions"))
+    ):
         off = abs(one.estimate - one.expected)
         band = classes(one.case).get("rate", "")
         if off > 0:
@@ -239,7 +246,15 @@ def _sizes(one: Finding) -> Iterator[tuple[str, float]]:
     whole = next((tallies[k] for k in _OF if isinstance(tallies.get(k), int) and tallies[k] > 0), None)
     if whole:
         for key, value in tallies.items():
-            if isinstance(value, int) and key not in (*_OF, "position", "size", "degrees", "word_coins", "seeds", "rows"):
+            if isinstance(value, int) and key not in (
+                *_OF,
+                "position",
+                "size",
+                "degrees",
+                "word_coins",
+                "seeds",
+                "rows",
+            ):
                 if key in ("pairs", "copies", "tests"):
                     continue
                 yield f"share of {key}", max(-4.0, math.log10(value / whole) if value > 0 else -4.0)
@@ -260,38 +275,50 @@ class Likeness(msgspec.Struct, frozen=True, kw_only=True):
 def likeness(seen: Facts, known: Facts, only: frozenset[str] | None = None) -> Likeness:
     """Compare a target's facts with a signature's, over the checks that fail in one of them and were judged in both.
 
-    Every check counts by the root of the share of its cases that fail (a check that fails in one case of forty is a weak
-    sign, and its absence too); within a check all features count alike. ``only``: the failing checks of the target that
-    the signature shall explain; its others are left aside.
+    Every check counts by the share of its cases that fail: one that fails in one case of forty is a weak sign, and so is
+    its absence, the more so where the signature's own audits differ in it. Within a check all features count alike.
+    ``only``: the failing checks of the target that the signature shall explain; its others are left aside.
     """
     weights = total = 0.0
     agree = features = 0
     shared = []
     for check in sorted({*seen, *known}):
-        a, b = seen.get(check), known.get(check)
-        if a is None or b is None or not (a.fails or b.fails):
+        # what the target was not asked says nothing; what a signature was never asked, it does not explain
+        a, b = seen.get(check), known.get(check, CheckFacts(judged=1))
+        if a is None or not (a.fails or b.fails):
             continue
         if only is not None and check not in only and not b.fails:
             continue
         weight = max(a.fails / a.judged, b.fails / b.judged)
-        values = list(_compared(a, b)) if a.fails and b.fails else [0.0]
         if a.fails and b.fails:
             shared.append(check)
+            values = list(_compared(a, b))
+        else:
+            values = [0.0]
+            weight *= (b.failed_in / b.audits) ** 2 if b.fails else 1.0
         weights += weight
         total += weight * sum(values) / len(values)
         features += len(values)
         agree += sum(v >= AGREE for v in values)
-    return Likeness(
-        score=total / weights if weights else 0.0, agree=agree, features=features, checks=tuple(shared)
-    )
+    return Likeness(score=total / weights if weights else 0.0, agree=agree, features=features, checks=tuple(shared))
+
+
+def few(seen: CheckFacts, known: CheckFacts) -> bool:
+    """Whether a check was judged in less than half of the cases of an audit that leaves none out (--select, --case)."""
+    return 2 * seen.judged * known.audits < known.judged
 
 
 def _compared(a: CheckFacts, b: CheckFacts) -> Iterator[float]:
     """One similarity a feature of a check that fails in both."""
-    yield 1.0 - abs(a.fails / a.judged - b.fails / b.judged)
+    narrow = few(a, b)
+    yield 1.0 if narrow else 1.0 - abs(a.fails / a.judged - b.fails / b.judged)
     for dimension in sorted({*a.where} & {*b.where}):
         one, two = a.where[dimension], b.where[dimension]
         common = sorted({*one} & {*two})
+        if narrow and common:
+            # a few chosen cases have shares of their own: they can only contradict what never, or always, fails
+            yield float(all(two[c][0] > 0 if one[c][0] else two[c][0] < two[c][1] for c in common))
+            continue
         if len(common) < 2:
             continue
         # a class that few cases stand for weighs less: its share is known less well
@@ -303,6 +330,6 @@ def _compared(a: CheckFacts, b: CheckFacts) -> Iterator[float]:
         n, m = sum(left.values()), sum(right.values())
         yield sum(min(left.get(k, 0) / n, right.get(k, 0) / m) for k in {*left, *right})
     for what in sorted({*a.sizes} & {*b.sizes}):
-        (s, _, n), (t, _, m) = a.sizes[what], b.sizes[what]
+        (s, n), (t, m) = a.sizes[what], b.sizes[what]
         # a factor of two is half a feature, a factor of five none
         yield max(0.0, 1.0 - abs(s / n - t / m) / math.log10(4))

@@ -12,6 +12,7 @@ from dropcheck.auditing import AuditRequest, run
 from dropcheck.cases import Case, parse_case
 from dropcheck.checks import CHECKS
 from dropcheck.contract import Contract, Pattern
+from dropcheck.sessions import SessionSpec
 from dropcheck.shrinking import BUDGETS, Budget, Shrunk, Trial, shrink
 from dropcheck.worker.client import LocalSession, ask
 
@@ -33,7 +34,11 @@ def test_without_any_condition_everything_becomes_plain_and_one() -> None:
 @pytest.mark.parametrize(
     ("claim", "fails", "expected"),
     [
-        ("above 256 channels", lambda c: c.channels > 256, {"channels": 257, "rows": 1, "calls": 1, "dtype": "float32"}),
+        (
+            "above 256 channels",
+            lambda c: c.channels > 256,
+            {"channels": 257, "rows": 1, "calls": 1, "dtype": "float32"},
+        ),
         ("above 300 channels", lambda c: c.channels > 300, {"channels": 301}),
         ("odd channels", lambda c: c.channels % 2 == 1 and c.channels > 4, {"channels": 5, "layout": "contiguous"}),
         ("odd channels above 21", lambda c: c.channels % 2 == 1 and c.channels > 21, {"channels": 23}),
@@ -148,24 +153,29 @@ def shrunk_layer(name: str, check_name: str, start: str) -> Smallest:
         opened = ask(session, "open", locator=target.locator, source=target.source, pattern=None)
         contract = Contract.from_dict(opened["contract"])
         check = next(c for c in CHECKS if c.name == check_name)
-        trial = Trial(session, contract, check, "quick", 5, name, 1e-10)
+        spec = SessionSpec(target.locator, target.source, in_process=True)
+        trial = Trial(session, spec, contract, check, AuditRequest(seed=5), name, 1e-10)
         assert trial(parse_case(start)), "the planned case must fail, or there is nothing to shrink"
         small = shrink(parse_case(start), trial, contract, BUDGETS["quick"])
-        shown = trial.last[str(small.case)][1]
+        shown = trial.last[str(small.case)]
         return Smallest(small.case, shown.rows if shown else [], small.tries)
     finally:
         session.close()
 
 
 def test_channels_that_wrap_shrink_to_257() -> None:
-    small = shrunk_layer("broken.wide-channels-wrap", "mask.distinct-channels", "float64 rate=0.41 129,1025,3 calls=8 grad")
+    small = shrunk_layer(
+        "broken.wide-channels-wrap", "mask.distinct-channels", "float64 rate=0.41 129,1025,3 calls=8 grad"
+    )
     assert small.case.channels == 257
     assert (small.case.dtype, small.case.grad, small.case.shared) == ("float32", False, 1)
     assert small.case.row_count == 64  # one word of rows: fewer cannot tell copies from chance
 
 
 def test_an_odd_tail_shrinks_to_three_channels_whose_last_is_the_first() -> None:
-    small = shrunk_layer("broken.odd-tail-copies", "mask.distinct-channels", "float16 rate=0.3 257,131,5 calls=20 strided")
+    small = shrunk_layer(
+        "broken.odd-tail-copies", "mask.distinct-channels", "float16 rate=0.3 257,131,5 calls=20 strided"
+    )
     assert (small.case.channels, small.case.layout) == (3, "contiguous")
     first, middle, last = small.rows_drawn
     assert first == last != middle
@@ -179,7 +189,9 @@ def test_large_batches_shrink_to_just_above_128_rows() -> None:
 
 
 def test_a_second_call_that_repeats_the_first_shrinks_to_two_calls() -> None:
-    small = shrunk_layer("broken.second-call-repeats", "mask.distinct-calls", "float32 rate=0.5 65,66,4 calls=40 infer=3")
+    small = shrunk_layer(
+        "broken.second-call-repeats", "mask.distinct-calls", "float32 rate=0.5 65,66,4 calls=40 infer=3"
+    )
     assert (small.case.calls, small.case.infer) == (2, 0)
     assert small.case.coins < 1000
 
@@ -232,7 +244,10 @@ def test_the_smallest_case_fails_when_its_command_is_run(audited: results.Target
 
 def test_a_correct_layer_is_never_shrunk() -> None:
     request = AuditRequest(
-        targets=("unusual.block-drawn",), select=("mask.*",), cases=("float32 rate=0.5 129,65,3 calls=64",), in_process=True
+        targets=("unusual.block-drawn",),
+        select=("mask.*",),
+        cases=("float32 rate=0.5 129,65,3 calls=64",),
+        in_process=True,
     )
     (target,) = run(request).targets
     assert target.verdict == "pass"
