@@ -167,6 +167,34 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             run.findings.extend(_replayable(run, f, None) for f in check.compare(check, everything, limits))
     _beside(run, everything)
     run.findings = interpret(run.findings)
+    if run.request.causes and any(f.verdict == "fail" for f in run.findings):
+        _explain(run, pool)
+
+
+def _explain(run: Run, pool: SessionPool) -> None:
+    """For what fails: the likely cause, and the smallest case that still fails. A correct layer costs nothing here."""
+    from dropcheck import causes, shrinking
+
+    assert run.contract is not None
+    run.tell("running", "smallest failing cases")
+    run.findings = causes.named(run.findings)
+    try:
+        session = pool.acquire()
+    except (TargetError, Refused):  # the findings stand without their smallest cases
+        return
+    words = next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(run.request.profile).alpha
+    run.findings, whole = shrinking.shrunk(
+        run.findings,
+        session,
+        pool.spec,
+        run.contract,
+        run.request,
+        run.target.name,
+        run.checks,
+        words,
+        bool(run.info.get("heavy")),
+    )
+    (pool.release if whole else pool.discard)(session)
 
 
 def _bench(run: Run, primary: Session, second: Session | None, pool: SessionPool) -> Bench:

@@ -47,6 +47,7 @@ class AuditRequest:
     resume: bool = False
     in_process: bool = False
     dask: str | None = None
+    causes: bool = True  # shrink failing cases and name the likely cause
     argv: tuple[str, ...] = ()
 
 

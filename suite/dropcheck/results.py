@@ -43,7 +43,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     ``estimate``, ``expected``, the intervals and ``resolution`` share one unit, named by ``unit``. ``log10_evidence`` is
     log10 of the probability of what was seen under the contract (0: nothing unusual, -412: impossible).
-    ``tallies`` are the counts that the decision is a function of.
+    ``tallies`` are the counts that the decision is a function of. ``smallest`` is the case that a failing one was shrunk
+    to, which the picture then shows, with its own command; the numbers stay those of ``case``. ``cause`` is the likely
+    cause in words, ``defect`` the name of the planted defect (or defects) that it was recognised by.
     """
 
     check: str
@@ -63,7 +65,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     statistics: list[Statistic] = []
     picture: Picture | None = None
     cause: str | None = None
+    defect: str | None = None
     replay: str = ""
+    smallest: str | None = None
+    smallest_replay: str = ""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

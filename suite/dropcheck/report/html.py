@@ -43,6 +43,7 @@ def render(result: Result) -> str:
         glyph=words.GLYPHS,
         cell=words.cell,
         groups=words.groups(result.targets),
+        causes=words.causes(result.targets),
         some=words.some,
         blocks=[_block(i, t) for i, t in enumerate(result.targets)],
         claims={c.name: c.claim for c in CHECKS},

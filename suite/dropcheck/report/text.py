@@ -45,7 +45,8 @@ def render(result: Result, *, width: int = 100, colour: bool = False, every: boo
     if result.targets:
         console.print(_matrix(result))
         console.print()
-    _failures(console, result, width)
+    several = _causes(console, result, width)
+    _failures(console, result, width, several)
     _errors(console, result)
     if every:
         _passes(console, result)
@@ -83,22 +84,37 @@ def _matrix(result: Result) -> Table:
     return table
 
 
-def _field(console: Console, name: str, text: str, width: int) -> None:
+def _field(console: Console, name: str, text: str, width: int, indent: int = 2) -> None:
     body = textwrap.wrap(words.clean(text), max(30, width - 14)) or [""]
-    console.print(Text(f"  {name:<11} {body[0]}"))
+    console.print(Text(f"{' ' * indent}{name:<{13 - indent}} {body[0]}"))
     for more in body[1:]:
         console.print(Text(" " * 14 + more))
 
 
-def _failures(console: Console, result: Result, width: int) -> None:
+def _causes(console: Console, result: Result, width: int) -> set[str]:
+    """Causes of more than one check or target, each once, before the failures that it explains; their names."""
+    found = [c for c in words.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
+    for cause in found:
+        _field(console, "likely", cause.text, width, indent=0)
+        where = words.some(cause.checks, 8)
+        if cause.dtypes:
+            where += f"; only in {words.some(cause.dtypes)}"
+        _field(console, "explains", where, width, indent=0)
+        if len(result.targets) > 1:
+            _field(console, "in", words.some(cause.targets, 12), width, indent=0)
+        console.print()
+    return {c.defect for c in found}
+
+
+def _failures(console: Console, result: Result, width: int, several: set[str]) -> None:
     from dropcheck.checks import CHECKS
 
     claims = {c.name: c.claim for c in CHECKS}
     for group in words.groups(result.targets, ("fail", "inconclusive", "error")):
-        _group(console, group, claims.get(group.check, ""), len(result.targets) > 1, width)
+        _group(console, group, claims.get(group.check, ""), len(result.targets) > 1, width, several)
 
 
-def _group(console: Console, group: Group, claim: str, many: bool, width: int) -> None:
+def _group(console: Console, group: Group, claim: str, many: bool, width: int, several: set[str]) -> None:
     lead = group.lead
     head = Text(f"{words.GLYPHS[group.verdict]} {group.check}", style=_STYLES[group.verdict])
     head.append(f"   {words.line(lead.case)}", style="default")
@@ -124,18 +140,24 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int) -
         if statistic.p_value is not None:
             text += f", p = {statistic.p_value:.3g}"
         _field(console, "beside it", f"{statistic.name}: {text}", width)
-    if lead.picture is not None:
-        _field(console, "picture", lead.picture.caption, width)
-        labels = lead.picture.labels or [""] * len(lead.picture.rows)
-        for label, row in zip(labels, lead.picture.rows, strict=False):
+    drawn = group.drawn
+    if drawn.picture is not None:
+        _field(console, "picture", drawn.picture.caption, width)
+        labels = drawn.picture.labels or [""] * len(drawn.picture.rows)
+        for label, row in zip(labels, drawn.picture.rows, strict=False):
             console.print(
                 Text(f"              {words.line(label, 20):<16} {words.line(row)}"), overflow="ellipsis", no_wrap=True
             )
+    if group.shrunk is not None:
+        _field(console, "smallest", group.shrunk.smallest or "", width)
+        console.print(Text(f"  {'':<11} {words.line(group.shrunk.smallest_replay, 1000)}"), soft_wrap=True)
     if len(group.cases) > 1:
         _field(
             console, "also in", f"{words.some(group.cases[:1] and [c for c in group.cases if c != lead.case])}", width
         )
-    if lead.cause:
+    if lead.cause and lead.defect in several:
+        _field(console, "likely", f"as above ({lead.defect})", width)
+    elif lead.cause:
         _field(console, "likely", lead.cause, width)
     console.print(Text(f"  {'again':<11} {words.line(lead.replay, 1000)}"), soft_wrap=True)
     console.print()

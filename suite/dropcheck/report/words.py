@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dropcheck.adapter import DTYPES
 from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
 
 FAMILIES = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
@@ -101,13 +102,22 @@ def _one(target: TargetResult) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """Findings of one check and verdict that say the same of several cases (and targets)."""
+    """Findings of one check and verdict that say the same of several cases (and targets).
+
+    ``shrunk``: the finding, of the lead's target first, whose failing case was shrunk to its smallest.
+    """
 
     check: str
     verdict: Verdict
     lead: Finding
     cases: tuple[str, ...]
     targets: tuple[str, ...]
+    shrunk: Finding | None = None
+
+    @property
+    def drawn(self) -> Finding:
+        """The finding whose picture is shown: the smallest case's, where there is one."""
+        return self.shrunk if self.shrunk is not None and self.shrunk.picture is not None else self.lead
 
 
 def strongest(findings: Iterable[Finding]) -> Finding:
@@ -138,11 +148,58 @@ def groups(targets: Sequence[TargetResult], verdicts: Sequence[str] = ("fail", "
             strongest(f for _, f in members),
             tuple(dict.fromkeys(f.case for _, f in members)),
             tuple(dict.fromkeys(t for t, _ in members)),
+            _shrunk(members),
         )
         for (check, verdict, _), members in found.items()
     ]
     order = {v: i for i, v in enumerate(verdicts)}
     return sorted(made, key=lambda g: (order[g.verdict], FAMILIES.index(family(g.check)), g.check))
+
+
+def _shrunk(members: Sequence[tuple[str, Finding]]) -> Finding | None:
+    lead = strongest(f for _, f in members)
+    first = next(target for target, one in members if one is lead)
+    found = [(target != first, one) for target, one in members if one.smallest is not None]
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+@dataclass(frozen=True)
+class CauseGroup:
+    """One likely cause: its line, and where it shows: checks, targets, and dtypes if not in all that were judged."""
+
+    defect: str
+    text: str
+    checks: tuple[str, ...]
+    targets: tuple[str, ...]
+    dtypes: tuple[str, ...]
+
+
+def causes(targets: Sequence[TargetResult]) -> list[CauseGroup]:
+    """The likely causes of all failures, each once, across checks and targets."""
+    found: dict[str, list[tuple[TargetResult, Finding]]] = defaultdict(list)
+    for target in targets:
+        for one in target.findings:
+            if one.verdict == "fail" and one.cause:
+                found[one.defect or one.cause].append((target, one))
+    made = []
+    for defect, members in found.items():
+        owners = list(dict.fromkeys(t.target for t, _ in members))
+        checks = list(dict.fromkeys(f.check for _, f in members))
+        judged = {
+            _dtype(f.case)
+            for t in targets
+            for f in t.findings
+            if t.target in owners and f.check in checks and f.verdict in ("pass", "fail")
+        }
+        failing = list(dict.fromkeys(_dtype(f.case) for _, f in members))
+        dtypes = failing if "" not in failing and judged - {*failing} - {""} else []
+        made.append(CauseGroup(defect, members[0][1].cause or "", tuple(checks), tuple(owners), tuple(dtypes)))
+    return made
+
+
+def _dtype(case: str) -> str:
+    word = case.split(" ", 1)[0]
+    return word if word in DTYPES else ""
 
 
 def some(values: Sequence[str], most: int = 6) -> str:

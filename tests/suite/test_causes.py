@@ -1,0 +1,335 @@
+"""Causes: the planted defect is named under a fresh seed, strangers are not, and correct layers never are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import dropcheck
+from dropcheck.causes import MOST_NAMES, Cause, causes, match, named, rebuild
+from dropcheck.report import text, words
+from dropcheck.results import Finding, TargetResult
+from dropcheck.signatures import Facts, Signature, added, classes, facts, library, likeness
+from spatial_dropouts import broken
+
+FRESH_SEED = 99  # none of the seeds that the signatures were made from
+
+
+def found(check: str, verdict: Any, case: str = "float32 rate=0.5 257,64,4 calls=64", **more: Any) -> Finding:
+    return Finding(check=check, case=case, verdict=verdict, message="", **more)
+
+
+def signature(name: str, findings: list[Finding]) -> Signature:
+    return Signature(
+        name=name, check="", summary=f"what {name} does", source="", framework="numpy", seeds=1, facts=facts(findings)
+    )
+
+
+SMALL, WIDE = "float32 rate=0.5 257,64,4 calls=64", "float32 rate=0.5 129,513,3 calls=64"
+HALF, BRAIN = "float16 rate=0.3 1025,65,4 calls=21", "bfloat16 rate=0.3 1025,65,4 calls=21"
+COPIES, RATE, SCALE = "mask.distinct-channels", "rate.marginal", "scale.kept-values"
+
+
+def copies(*failing: str) -> list[Finding]:
+    return [found(COPIES, "fail" if c in failing else "pass", c) for c in (SMALL, WIDE, HALF, BRAIN)]
+
+
+def rates(sign: float, *failing: str) -> list[Finding]:
+    return [
+        found(RATE, "fail" if c in failing else "pass", c, estimate=0.5 + sign * 0.01, expected=0.5)
+        for c in (SMALL, WIDE, HALF, BRAIN)
+    ]
+
+
+def only(got: list[Cause]) -> Cause:
+    assert len(got) == 1, [c.text for c in got]
+    return got[0]
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_case_is_put_into_the_classes_in_which_defects_live() -> None:
+    got = classes("bfloat16 rate=0.015 1,513,33 calls=64 strided grad infer=3")
+    assert got == {
+        "dtype": "bfloat16",
+        "rate": "below .02",
+        "rows": "1",
+        "channels": "above 256",
+        "odd channels": "odd",
+        "coins a call": "up to 10 000",
+        "shared": "above 32",
+        "layout": "strided",
+        "gradient": "recorded",
+        "inference": "between calls",
+        "regime": "stream",
+        "batches": "fixed",
+    }
+
+
+def test_cases_of_exact_checks_have_classes_too() -> None:
+    assert classes("float32 rate=0.3 grad negative") == {
+        "dtype": "float32",
+        "rate": ".2 to .48",
+        "gradient": "recorded",
+        "situation": "negative",
+    }
+    assert classes("rate=nan") == {}
+
+
+def test_what_was_not_judged_says_nothing() -> None:
+    assert facts([found(COPIES, "skipped"), found(RATE, "inconclusive"), found(SCALE, "error")]) == {}
+
+
+def test_facts_of_two_seeds_add_whatever_their_order() -> None:
+    one, two = facts(copies(SMALL) + rates(1, HALF)), facts(copies(SMALL, WIDE) + rates(1))
+    both = added([one, two])
+    assert both == added([two, one])
+    assert (both[COPIES].fails, both[COPIES].judged, both[COPIES].audits, both[COPIES].failed_in) == (3, 8, 2, 2)
+    assert (both[RATE].fails, both[RATE].failed_in) == (1, 1)
+    assert both[COPIES].where["channels"] == {"4 to 256": (2, 6), "above 256": (1, 2)}
+
+
+def test_likeness_is_one_with_itself_and_less_where_the_regime_or_the_direction_differs() -> None:
+    more, less = facts(rates(1, BRAIN)), facts(rates(-1, BRAIN))
+    assert likeness(more, more).score == 1.0
+    assert likeness(more, less).score < 1.0
+    assert likeness(facts(copies(WIDE)), facts(copies(BRAIN))).score < 0.8
+    assert likeness(facts(copies(WIDE)), facts(rates(1, WIDE))).score == 0.0
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+KNOWN = [
+    signature("wraps", copies(WIDE)),
+    signature("quads", copies(SMALL, WIDE, HALF, BRAIN)),
+    signature("brain-quads", copies(BRAIN)),
+    signature("more-in-brain", rates(1, BRAIN)),
+    signature("less-in-brain", rates(-1, BRAIN)),
+]
+
+
+def test_the_signature_that_fits_is_called_exact_and_says_the_mechanism() -> None:
+    got = only(causes(copies(WIDE), KNOWN))
+    assert got.exact
+    assert got.text == "what wraps does (planted defect wraps, exact signature)"
+
+
+def test_the_direction_tells_two_defects_of_one_check_apart() -> None:
+    assert only(causes(rates(-1, BRAIN), KNOWN)).names == "less-in-brain"
+
+
+def test_two_defects_that_cannot_be_told_apart_are_named_together() -> None:
+    got = only(causes(copies(WIDE), [*KNOWN, signature("wraps-too", copies(WIDE))]))
+    assert got.names == "wraps or wraps-too"
+    assert "not to be told apart" in got.text
+
+
+def test_where_many_fit_equally_well_none_is_named() -> None:
+    many = [signature(f"wraps-{i}", copies(WIDE)) for i in range(MOST_NAMES + 1)]
+    assert causes(copies(WIDE), many) == []
+
+
+def test_what_resembles_nothing_gets_no_name() -> None:
+    assert causes([found("mode.toggle", "fail", "float32 rate=0.5")], KNOWN) == []
+    assert causes([found(SCALE, "fail", c) for c in (SMALL, WIDE)] + copies(BRAIN), KNOWN[:2]) == []
+
+
+def test_two_defects_in_different_checks_are_both_named() -> None:
+    got = causes(copies(WIDE) + rates(1, BRAIN), KNOWN)
+    assert {c.names: set(c.checks) for c in got} == {"wraps": {COPIES}, "more-in-brain": {RATE}}
+    findings = named_with(copies(WIDE) + rates(1, BRAIN), got)
+    assert {(f.check, f.defect) for f in findings if f.defect} == {(COPIES, "wraps"), (RATE, "more-in-brain")}
+
+
+def named_with(findings: list[Finding], got: list[Cause]) -> list[Finding]:
+    by = {check: cause for cause in got for check in cause.checks}
+    return [
+        msgspec.structs.replace(f, defect=by[f.check].names) if f.verdict == "fail" and f.check in by else f
+        for f in findings
+    ]
+
+
+def test_one_selected_case_is_no_exact_signature() -> None:
+    got = only(causes([found(COPIES, "fail", WIDE)], [signature("wraps", copies(WIDE) * 3)]))
+    assert "as far as was asked" in got.text
+
+
+def test_a_target_in_which_nothing_fails_has_no_cause_and_stays_as_it_is() -> None:
+    fine = copies() + rates(1)
+    assert causes(fine, KNOWN) == []
+    assert named(fine) == fine
+
+
+# --- the shipped signatures ------------------------------------------------------------------------------------------
+
+
+def test_every_planted_defect_has_a_signature_or_a_reason_for_none() -> None:
+    shipped = library()
+    have = {s.name for s in shipped.signatures} | set(shipped.without)
+    missing = {d.name for d in broken.DEFECTS} - have
+    assert not missing, "make the signatures anew: python -m dropcheck.causes --rebuild"
+
+
+def test_the_calibration_under_seeds_that_the_signatures_had_not_seen_is_as_good_as_promised() -> None:
+    """Counted by the rebuild over the whole zoo; a lucky draw of one seed cannot make these."""
+    got = library().calibration
+    print(got)
+    assert got.audits >= 2 * len(library().signatures)
+    assert got.right >= 0.93 * got.audits
+    assert got.in_three >= 0.95 * got.audits
+    assert got.exact_right >= 0.98 * got.exact_named
+    assert got.strangers_exact <= 0.15 * got.strangers
+
+
+def judged(findings: list[Finding]) -> tuple[Facts, frozenset[str]]:
+    seen = facts(findings)
+    return seen, frozenset(c for c, f in seen.items() if f.fails)
+
+
+SOME = (
+    "quads-share-a-coin",
+    "large-batches-repeat",
+    "lanes-lean",
+    "exactly-k",
+    "low-precision-uniform",
+    "tail-lanes-kept",
+    "one-is-nan",
+    "normalised-by-realised",
+    "keeps-drawn-block",
+    "backward-from-output",
+    "stuck-off",
+    "in-place",
+)
+
+
+@pytest.fixture(scope="module")
+def audited() -> dict[str, TargetResult]:
+    """A dozen planted defects of all families under a fresh seed."""
+    return {
+        name: dropcheck.audit(f"broken.{name}", in_process=True, jobs=1, seed=FRESH_SEED, causes=False).targets[0]
+        for name in SOME
+    }
+
+
+@pytest.mark.slow
+def test_the_planted_defect_is_named_under_a_fresh_seed(audited: dict[str, TargetResult]) -> None:
+    assert FRESH_SEED not in library().seeds
+    right = 0
+    for name, target in audited.items():
+        got = causes(target.findings)
+        hit = name in {d.name for cause in got for d in cause.defects}
+        right += hit
+        print(f"{name:<26} {'right' if hit else 'WRONG':<6} {'; '.join(c.text for c in got) or 'no name'}")
+    print(f"{right} of {len(audited)} named right")
+    assert right >= 0.9 * len(audited)
+
+
+@pytest.mark.slow
+def test_without_its_own_signature_a_defect_is_not_called_exact(audited: dict[str, TargetResult]) -> None:
+    """As a defect that is in no zoo: a likeness may be named, with its features, and never as exact."""
+    for name, target in audited.items():
+        others = [s for s in library().signatures if s.name != name]
+        got = match(*judged(target.findings), others)
+        print(f"{name:<26} {'; '.join(c.text for c in got) or 'no name'}")
+        assert not any(c.exact for c in got), name
+        assert all(c.text.startswith("not recognised, but like") for c in got)
+
+
+@pytest.mark.slow
+def test_a_correct_layer_gets_no_cause() -> None:
+    (target,) = dropcheck.audit("unusual.block-drawn", in_process=True, jobs=1, seed=FRESH_SEED).targets
+    assert target.verdict == "pass"
+    assert all(f.cause is None and f.smallest is None for f in target.findings)
+
+
+# --- making them -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Planted:
+    """As much of a defect as a rebuild needs."""
+
+    name: str
+    make: str = "nowhere:Nothing"
+    check: str = ""
+    summary: str = "nothing"
+    source: str = ""
+    framework: str = "numpy"
+
+
+def test_a_rebuild_goes_on_from_what_is_done_and_names_what_cannot_run(tmp_path: Path) -> None:
+    work = tmp_path / "work.jsonl"
+    said: list[str] = []
+    one = broken.DEFECTS[next(i for i, d in enumerate(broken.DEFECTS) if d.name == "accepts-nan")]
+    made, notes = rebuild([one, Planted("of-another-framework")], [1, 2], work, said.append)
+    assert [s.name for s in made.signatures] == ["accepts-nan"]
+    assert list(made.without) == ["of-another-framework"]
+    assert any("of-another-framework has no signature" in n for n in notes)
+    assert len(said) == 4
+    with work.open("a") as stream:
+        stream.write('{"key": "cut by a cra')
+    again, _ = rebuild([one, Planted("of-another-framework")], [1, 2], work, said.append)
+    assert again == made
+    assert len(said) == 4
+
+
+# --- in the reports --------------------------------------------------------------------------------------------------
+
+
+def target_of(name: str, findings: list[Finding]) -> TargetResult:
+    from dropcheck.results import Timing
+
+    return TargetResult(
+        target=name,
+        framework="",
+        version="",
+        contract={},
+        verdict="fail",
+        timing=Timing(),
+        traits={},
+        findings=findings,
+    )
+
+
+def test_one_cause_of_several_targets_is_told_once_with_its_dtypes() -> None:
+    failing = named_with(rates(1, BRAIN), causes(rates(1, BRAIN), KNOWN))
+    failing = [msgspec.structs.replace(f, cause="drawn too coarsely") if f.defect else f for f in failing]
+    (group,) = words.causes([target_of("one", failing), target_of("two", failing)])
+    assert (group.targets, group.checks, group.dtypes) == (("one", "two"), (RATE,), ("bfloat16",))
+
+
+def test_the_text_report_shows_the_smallest_case_its_command_and_the_cause() -> None:
+    one = found(
+        COPIES,
+        "fail",
+        cause="groups of four (planted defect quads, exact signature)",
+        defect="quads",
+        smallest="float32 rate=0.5 64,2,1 calls=1",
+        smallest_replay="dropcheck audit x --case 'float32 rate=0.5 64,2,1 calls=1'",
+    )
+    shown = text.render(result_of(target_of("x", [one])))
+    assert "  smallest    float32 rate=0.5 64,2,1 calls=1" in shown
+    assert "dropcheck audit x --case 'float32 rate=0.5 64,2,1 calls=1'" in shown
+    assert "  likely      groups of four (planted defect quads, exact signature)" in shown
+
+
+def test_the_page_shows_them_too_and_escapes_them() -> None:
+    from dropcheck.report.html import render
+
+    one = found(COPIES, "fail", cause="<b>four</b>", defect="quads", smallest="<i>", smallest_replay="dropcheck <x>")
+    page = render(result_of(target_of("x", [one])))
+    assert "&lt;b&gt;four&lt;/b&gt;" in page and "dropcheck &lt;x&gt;" in page
+    assert "<b>four" not in page
+
+
+def result_of(target: TargetResult) -> Any:
+    from dropcheck.results import Result
+
+    return Result(
+        verdict="fail", environment={}, argv=[], profile="quick", seed=1, alpha=1e-6, beta=1e-6, targets=[target]
+    )
