@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 import traceback
@@ -10,8 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
 
 from dropcheck import crew, results, targets
 from dropcheck.cases import Case, seed_of
@@ -21,13 +18,13 @@ from dropcheck.checks.questions import probe
 from dropcheck.checks.seed import unseeded_digest
 from dropcheck.contract import Contract, ContractError
 from dropcheck.errors import UsageError
-from dropcheck.gather import Clock, Counted, Refusal, Work, gathered
-from dropcheck.judging import interpret
+from dropcheck.gather import Clock, Counted, Work, gathered
+from dropcheck.judging import interpret, judge, refused_case
 from dropcheck.planning import LADDER
 from dropcheck.plans import Asked, asked_cases
 from dropcheck.replay import replayable
 from dropcheck.request import AuditRequest, Event, Progress
-from dropcheck.results import Finding, TargetResult, Timing, Verdict
+from dropcheck.results import Finding, TargetResult, Timing
 from dropcheck.sessions import SessionPool, SessionSpec, opened_pool
 from dropcheck.store import Store
 from dropcheck.units import split
@@ -288,7 +285,8 @@ def _count_all(
             if counted.refusal is not None:
                 if number not in refused:
                     refused.add(number)
-                    judged[number] = _refused_case(run, cases[number], asked[cases[number]], counted.refusal)
+                    some = refused_case(cases[number], asked[cases[number]], counted.refusal)
+                    judged[number] = [_replayable(run, one, cases[number]) for one in some]
                 continue
             flipped += counted.tally.rows * counted.tally.channels
             run.coins, run.coins_done = flipped, min(1.0, flipped / total)
@@ -308,7 +306,9 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
     got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
     run.clock.tally_s += time.perf_counter() - started
     started = time.perf_counter()
-    found.extend(_judge_case(run, got, asked[case]))
+    untouched = [c for c in run.checks if c.name == "form.input-untouched"]
+    some = judge(got, asked[case], untouched, run.request.profile, run.request.strict, run.request.resolution)
+    found.extend(_replayable(run, one, case) for one in some)
     run.clock.judge_s += time.perf_counter() - started
     got.sample = got.call_of_row = None  # memory stays flat however many cases there are
     return got
@@ -331,47 +331,6 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
             f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'): {refused}",
             "\n".join(refused.lines),
         ) from refused
-
-
-def _judge_case(run: Run, got: Gathered, checks: Sequence[Check]) -> list[Finding]:
-    request, found = run.request, []
-    malformed = got.proof.get("malformed")
-    for check in checks:
-        if check.judge is None:
-            continue
-        if malformed:
-            shape = malformed["shape"]
-            text = malformed["error"] or f"the output is {malformed['dtype']} {tuple(shape) if shape else ''}"
-            text = f"not interpretable: {text} (see form.shape-dtype)"
-            found.append(_replayable(run, finding(check, got.case, "skipped", text), got.case))
-            continue
-        if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
-            text = "not interpretable while outputs are not finite (see scale.kept-values)"
-            found.append(_replayable(run, finding(check, got.case, "skipped", text), got.case))
-            continue
-        limits = check.limits(request.profile, got.case, request.strict, request.resolution)
-        one = check.judge(check, got, limits)
-        if one is not None:
-            if one.alpha is None and math.isfinite(limits.alpha):
-                one = msgspec.structs.replace(one, alpha=limits.alpha)
-            found.append(_replayable(run, one, got.case))
-    if got.proof.get("changed_inputs") and run.has("form.input-untouched"):
-        check = next(c for c in CHECKS if c.name == "form.input-untouched")
-        text = "an input that was reused over calls has changed"
-        found.append(_replayable(run, finding(check, got.case, "fail", text), got.case))
-    return found
-
-
-def _mostly_nonfinite(got: Gathered) -> bool:
-    """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
-    elements = got.tally.rows * got.tally.channels * got.case.shared
-    return bool(got.proof["nonfinite"] > elements / 100)
-
-
-def _refused_case(run: Run, case: Case, checks: Sequence[Check], refusal: Refusal) -> list[Finding]:
-    verdict: Verdict = "skipped" if refusal.where == "unsupported" else "error"
-    text = f"the layer raised {refusal} ({refusal.where})"
-    return [_replayable(run, finding(c, case, verdict, text), case) for c in checks if c.judge is not None]
 
 
 def _replayable(run: Run, one: Finding, case: Case | None) -> Finding:

@@ -1,12 +1,16 @@
-"""The order of judgement: what cannot be interpreted while something more basic fails is said so, not accused."""
+"""Judging: the verdicts of one case, and their order: what cannot be interpreted beside a more basic failure is said so."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
 
-from dropcheck.results import Finding
+from dropcheck.cases import Case
+from dropcheck.checks.base import Check, Gathered, finding
+from dropcheck.gather import Refusal
+from dropcheck.results import Finding, Verdict
 
 _COPIES = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls")
 _DEPENDENCE = (
@@ -59,3 +63,50 @@ def _basis(check: str, dtype: str, failed: dict[str, set[str]]) -> str | None:
     if check in _COUNTED_RATES and (found := first((*_COPIES, *_DEPENDENCE))):
         return found
     return None
+
+
+def judge(
+    got: Gathered,
+    checks: Sequence[Check],
+    untouched: Sequence[Check],
+    profile: str,
+    strict: bool,
+    resolution: float | None,
+) -> list[Finding]:
+    """What each check says of one case. ``untouched``: the check that is told of inputs that have changed, if selected."""
+    found: list[Finding] = []
+    malformed = got.proof.get("malformed")
+    for check in checks:
+        if check.judge is None:
+            continue
+        if malformed:
+            shape = malformed["shape"]
+            text = malformed["error"] or f"the output is {malformed['dtype']} {tuple(shape) if shape else ''}"
+            found.append(finding(check, got.case, "skipped", f"not interpretable: {text} (see form.shape-dtype)"))
+            continue
+        if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
+            text = "not interpretable while outputs are not finite (see scale.kept-values)"
+            found.append(finding(check, got.case, "skipped", text))
+            continue
+        limits = check.limits(profile, got.case, strict, resolution)
+        one = check.judge(check, got, limits)
+        if one is not None:
+            if one.alpha is None and math.isfinite(limits.alpha):
+                one = msgspec.structs.replace(one, alpha=limits.alpha)
+            found.append(one)
+    if got.proof.get("changed_inputs"):
+        found.extend(finding(c, got.case, "fail", "an input that was reused over calls has changed") for c in untouched)
+    return found
+
+
+def _mostly_nonfinite(got: Gathered) -> bool:
+    """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
+    elements = got.tally.rows * got.tally.channels * got.case.shared
+    return bool(got.proof["nonfinite"] > elements / 100)
+
+
+def refused_case(case: Case, checks: Sequence[Check], refusal: Refusal) -> list[Finding]:
+    """What the checks of a case say when the layer raised its own exception on it."""
+    verdict: Verdict = "skipped" if refusal.where == "unsupported" else "error"
+    text = f"the layer raised {refusal} ({refusal.where})"
+    return [finding(c, case, verdict, text) for c in checks if c.judge is not None]

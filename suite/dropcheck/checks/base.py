@@ -79,7 +79,8 @@ class Check:
     """One named claim: its words, the cases that it wants, and its decision.
 
     ``share``     its part of ALPHA; the shares of all checks add up to at most 1 (a test adds them).
-    ``coarsest``  profile -> coarsest resolution that counts as a pass.
+    ``coarsest``  profile -> coarsest resolution that counts as a pass; ``most`` caps what ``allowance`` makes of it, since a
+                  pass at correlation 1 would claim nothing.
     ``wants``     whether a coin case bears on it; ``judge`` then decides from what was gathered.
     ``reach``     the resolution that the planned coins of a case make possible; a plan asks the check only where that is
                   fine enough, so that an inconclusive verdict means lost evidence and never a plan too small.
@@ -94,6 +95,7 @@ class Check:
     resolution_words: str = ""
     share: float = 0.0
     coarsest: dict[str, float] = field(default_factory=dict)
+    most: float = math.inf
     wants: Callable[[Case], bool] | None = None
     judge: Callable[[Check, Gathered, Limits], Finding | None] | None = None
     reach: Callable[[Case, Limits], float] | None = None
@@ -113,7 +115,7 @@ class Check:
         if coarsest is not None and resolution is not None and self.name.startswith("rate."):
             coarsest = resolution
         if coarsest is not None and case is not None:
-            coarsest *= allowance(case.rows * case.channels, case.shared)
+            coarsest = min(self.most, coarsest * allowance(case.rows * case.channels, case.shared))
         return Limits(ALPHA * self.share / MOST_CASES[profile], BETA, coarsest, strict)
 
     def asks(self, case: Case, profile: str, resolution: float | None = None) -> bool:

@@ -209,6 +209,7 @@ CHECKS = (
         resolution_words="a rate error",
         share=0.12,
         coarsest={"quick": 0.0045, "standard": 0.0023, "deep": 0.0005},
+        most=0.25,
         wants=lambda case: case.regime in ("stream", "seeds") and 0 < case.rate < 1,
         judge=_marginal,
         reach=_marginal_reach,
@@ -223,6 +224,7 @@ CHECKS = (
         resolution_words="one channel with a rate of its own",
         share=0.08,
         coarsest={"quick": 0.12, "standard": 0.05, "deep": 0.01},
+        most=0.25,
         wants=lambda case: case.regime == "stream" and 0.01 <= case.rate < 1,
         judge=_channel,
         reach=_channel_reach,
@@ -235,6 +237,7 @@ CHECKS = (
         resolution_words="one batch position with a rate of its own",
         share=0.06,
         coarsest={"quick": 0.15, "standard": 0.06, "deep": 0.015},
+        most=0.25,
         wants=lambda case: (
             case.regime == "stream"
             and 0.01 <= case.rate < 1

@@ -278,6 +278,7 @@ CHECKS = (
         resolution_words="a correlation of neighbouring seeds",
         share=0.04,
         coarsest={"quick": 0.1, "standard": 0.05, "deep": 0.02},
+        most=0.5,
         wants=lambda case: case.regime == "seeds",
         judge=_neighbours,
         reach=_neighbours_reach,
