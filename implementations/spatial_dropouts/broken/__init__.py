@@ -9,7 +9,7 @@ from dropcheck.adapter import Implementation
 from spatial_dropouts.broken import records_passes, records_rates, records_structure
 from spatial_dropouts.broken.record import Defect
 
-__all__ = ["DEFECTS", "Defect", "REGISTER", "caught_by"]
+__all__ = ["DEFECTS", "REGISTER", "Defect", "caught_by"]
 
 DEFECTS: Tuple[Defect, ...] = (*records_structure.DEFECTS, *records_rates.DEFECTS, *records_passes.DEFECTS)
 
