@@ -430,4 +430,13 @@ DEFECTS: Tuple[Defect, ...] = (
         "recomputed forward pass, second call",
         "pytorch#194478, chainer#2071",
     ),
+    numpy_form(
+        "inference-aliases",
+        "mode:InferenceAliases",
+        "mode.inference",
+        "returns the input itself and works on it in place later",
+        "every element, factor .5",
+        "second inference call on one input",
+        "pytorch#126755",
+    ),
 )

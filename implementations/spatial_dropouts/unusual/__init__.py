@@ -67,8 +67,8 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.returns-input": _drawn("ReturnsInput", "inference returns the input itself"),
     "unusual.scaled-constant": _np(
         "scaled_constant",
-        "drops to -1.75, scales by 1.25, as declared",
-        _contract("n c l -> n c", dropped=-1.75, scale=1.25),
+        "drops to -1000, scales by 1.25, as declared for its one rate",
+        _contract("n c l -> n c", dropped=-1000.0, scale=1.25, rates=(0.3,)),
     ),
     "unusual.rate-keyword": _np("rate_keyword", "the rate is a keyword", rate_argument="drop_probability"),
     "unusual.images": _np("leading_coins", "two shared axes, channels first", "n c h w -> n c"),

@@ -153,11 +153,11 @@ def constant(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
 
 
 def scaled_constant(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
-    """Dropped channels become -1.75, kept ones are multiplied by 1.25, whatever the rate."""
+    """Dropped channels become -1000, kept ones are multiplied by 1.25: the constants of one rate."""
     valid(rate)
     if not training or rate == 0:
         return x.copy()
-    return np.where(coins(rng, rate, x.shape[:2])[:, :, None], x.dtype.type(-1.75), scaled(x, rate, 1.25))
+    return np.where(coins(rng, rate, x.shape[:2])[:, :, None], x.dtype.type(-1000), scaled(x, rate, 1.25))
 
 
 def rate_keyword(x: Any, *, drop_probability: float, training: bool, rng: Any) -> Any:

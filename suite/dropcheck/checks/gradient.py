@@ -238,9 +238,7 @@ def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float)
     x = probe(pattern, dtype, 33, 65, 3, seed=41)  # no element is 0, so the output shows every coin
     cotangent = probe(pattern, dtype, 33, 65, 3, seed=43)
     layer = Layer(bench, rate, dtype, way="global")
-    got = ask(
-        bench.session, "recompute", id=layer.id, x=x, dtype=dtype, cotangent=cotangent, times=_RECOMPUTED_CALLS
-    )
+    got = ask(bench.session, "recompute", id=layer.id, x=x, dtype=dtype, cotangent=cotangent, times=_RECOMPUTED_CALLS)
     found = []
     for answer in got["answers"]:
         place = f"{where} {answer['way']} call {answer['call']}"
