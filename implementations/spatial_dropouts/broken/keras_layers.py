@@ -10,7 +10,7 @@ from keras import ops
 from spatial_dropouts.broken.base import valid
 
 
-class Layer(keras.layers.Layer):  # type: ignore[misc]
+class Layer(keras.layers.Layer):
     """A right layer; defects override one method."""
 
     def __init__(self, rate: float, seed: Optional[int] = None, **options: Any) -> None:
