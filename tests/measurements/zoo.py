@@ -21,8 +21,8 @@ def main() -> None:
     rows = []
     for defect in broken.DEFECTS:
         start = time.monotonic()
-        name = f"broken.{defect.name}"
-        (target,) = dropcheck.audit(name, profile=profile, select=(defect.check,), in_process=True, jobs=1).targets
+        name, here = defect.target, not defect.backend
+        (target,) = dropcheck.audit(name, profile=profile, select=(defect.check,), in_process=here, jobs=1).targets
         failed = [f for f in target.findings if f.verdict == "fail"]
         strongest = min((f.log10_evidence or 0.0 for f in failed), default=0.0)
         rows.append([name, defect.check, "caught" if failed else "MISSED", len(failed), round(strongest, 1)])

@@ -167,20 +167,7 @@ class KerasLayers:
                 y = layer(x, training=True)
             return y, tape.gradient(y, x, output_gradients=cotangent)
         if self.backend == "jax":
-            import jax
-
-            trainable = [v.value for v in layer.trainable_variables]
-            state = [v.value for v in layer.non_trainable_variables]
-
-            def forward(inputs: Any) -> Any:
-                return layer.stateless_call(trainable, state, inputs, training=True)
-
-            y, pull, moved = jax.vjp(forward, x, has_aux=True)
-            # the seed state moves on, as it does in a plain call
-            for variable, value in zip(layer.non_trainable_variables, moved):
-                variable.assign(value)
-            (gradient,) = pull(cotangent)
-            return y, gradient
+            return self._pulled(layer, x, cotangent, checkpointed=False)
         import torch
 
         with torch.enable_grad():
@@ -190,6 +177,32 @@ class KerasLayers:
                 return y.detach(), None
             (gradient,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
         return y.detach(), gradient
+
+    def _pulled(self, layer: Any, x: Any, cotangent: Any, checkpointed: bool) -> Tuple[Any, Optional[Any]]:
+        """One stateless call on JAX and its gradient, recomputed in the backward pass or not."""
+        import jax
+
+        trainable = [v.value for v in layer.trainable_variables]
+        state = [v.value for v in layer.non_trainable_variables]
+
+        def forward(inputs: Any) -> Any:
+            return layer.stateless_call(trainable, state, inputs, training=True)
+
+        y, pull, moved = jax.vjp(jax.checkpoint(forward) if checkpointed else forward, x, has_aux=True)
+        # the seed state moves on, as it does in a plain call
+        for variable, value in zip(layer.non_trainable_variables, moved):
+            variable.assign(value)
+        (gradient,) = pull(cotangent)
+        return y, gradient
+
+    @property
+    def recompute_ways(self) -> Tuple[str, ...]:
+        """Ways of checkpointing that can be asked for: on JAX its own."""
+        return ("jax.checkpoint",) if self.backend == "jax" else ()
+
+    def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
+        """Like ``gradient``, with the forward pass run again in the backward pass."""
+        return self._pulled(layer, x, cotangent, checkpointed=True)
 
     def recording(self, on: bool) -> ContextManager[Any]:
         if self.backend == "torch":

@@ -33,6 +33,7 @@ class TorchTensors:
     """What all PyTorch adapters share: tensors, layouts, modes and gradients."""
 
     framework = "torch"
+    recompute_ways: Tuple[str, ...] = ("checkpoint", "reentrant-checkpoint")
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation = obj, implementation
@@ -103,6 +104,23 @@ class TorchTensors:
                 return y.detach(), None
             (gradient,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
         return y.detach(), gradient
+
+    def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
+        """Like ``gradient``, with the forward pass run again in the backward pass (torch.utils.checkpoint)."""
+        from torch.utils.checkpoint import checkpoint
+
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            y = checkpoint(
+                lambda given: self.apply(layer, given, True),
+                x,
+                use_reentrant=way == "reentrant-checkpoint",
+                preserve_rng_state=True,
+            )
+            if not y.requires_grad:
+                return y.detach(), None
+            y.backward(cotangent)  # the reentrant way refuses torch.autograd.grad
+        return y.detach(), x.grad
 
     @contextlib.contextmanager
     def _preserved(self) -> Iterator[None]:

@@ -47,3 +47,17 @@ class StuckOff(Layer):
         if training and self.off:
             return x.copy()
         return super().__call__(x, training=training, rng=rng)
+
+
+class InferenceAliases(Layer):
+    """Inference returns the input itself, and the next call works in place on what the last one returned."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.returned: Any = None
+
+    def infer(self, x: Any, rng: Any) -> Any:
+        if self.returned is not None:
+            self.returned *= x.dtype.type(0.5)
+        self.returned = x
+        return x

@@ -206,3 +206,93 @@ class InPlace(Layer):
         with torch.no_grad():
             x.detach().copy_(y.detach())
         return y
+
+
+class VmapSame(Layer):
+    """Mapped over the batch with one key: all samples of a call draw the same mask."""
+
+    def mask(self, x: torch.Tensor) -> torch.Tensor:
+        if not len(x):
+            return super().mask(x)
+
+        def one(sample: torch.Tensor) -> torch.Tensor:
+            return torch.rand(sample.shape[:1], dtype=torch.float64) < self.rate
+
+        mapped: torch.Tensor = torch.vmap(one, randomness="same")(x.detach())
+        return mapped if mapped.ndim == 2 else mapped.expand(x.shape[:2])
+
+
+class FactorInBFloat16(Layer):
+    """The factor is rounded to bfloat16 in every dtype: kept values share an error of up to .3 %."""
+
+    def drop(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        factor = float(torch.tensor(1 / (1 - self.rate) if self.rate < 1 else 0.0).to(torch.bfloat16))
+        return torch.where(spread(mask, x), torch.zeros((), dtype=x.dtype), (x.to(torch.float64) * factor).to(x.dtype))
+
+
+class FunctionalInference(Layer):
+    """A functional call whose argument ``training`` was left at its default, True."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.drop(x, self.mask(x)) if self.rate else x.clone()
+
+
+class NothingDropsInBFloat16(Layer):
+    """In bfloat16 the uniform number is scaled to integers that no threshold exceeds: nothing drops below rate 1."""
+
+    def mask(self, x: torch.Tensor) -> torch.Tensor:
+        m = super().mask(x)
+        return torch.zeros_like(m) if x.dtype == torch.bfloat16 and self.rate < 1 else m
+
+
+MODULE_GENERATOR = torch.Generator()
+
+
+def seed_module_generator(seed: int) -> None:
+    """Seed torch's generator and the one of this module."""
+    torch.manual_seed(seed)
+    MODULE_GENERATOR.manual_seed(seed)
+
+
+class ModuleGenerator(Layer):
+    """A generator of the module's, seeded with the global one, that checkpointing neither keeps nor restores."""
+
+    def mask(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.rand(x.shape[:2], dtype=torch.float64, generator=MODULE_GENERATOR) < self.rate
+
+
+class MasksInPairs(Layer):
+    """Two masks are drawn at a time and the second is kept for the next call: a recomputed one finds it spent."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.waiting: Any = None
+
+    def mask(self, x: torch.Tensor) -> torch.Tensor:
+        now, waiting, self.waiting = torch.get_rng_state(), self.waiting, None
+        # whoever reseeded or drew elsewhere since then gets fresh masks
+        if waiting is not None and waiting[0].shape == x.shape[:2] and torch.equal(waiting[1], now):
+            kept: torch.Tensor = waiting[0]
+            return kept
+        first, second = coins(x, self.rate), coins(x, self.rate)
+        self.waiting = second, torch.get_rng_state()
+        return first
+
+
+class CallCounter(Layer):
+    """Coins hash the generator's seed and state with a counter of calls; only a new generator state resets the counter."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.state: Any = None
+        self.count = 0
+
+    def mask(self, x: torch.Tensor) -> torch.Tensor:
+        now = torch.get_rng_state()
+        if self.state is None or not torch.equal(now, self.state):
+            self.count = 0
+            self.key = int(torch.randint(0, 2**40, ()))
+            self.state = torch.get_rng_state()
+        self.count += 1
+        generator = torch.Generator().manual_seed(self.key * 4096 + self.count)
+        return torch.rand(x.shape[:2], dtype=torch.float64, generator=generator) < self.rate

@@ -8,6 +8,7 @@ from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern
 
 _PLACE = "spatial_dropouts.unusual.layers:"
+_DRAWN = "spatial_dropouts.unusual.generators:"
 _TORCH = "spatial_dropouts.unusual.torch_layers:"
 
 
@@ -15,6 +16,10 @@ def _np(attr: str, summary: str, contract: Any = None, **more: Any) -> Implement
     return Implementation(
         make=_PLACE + attr, framework="numpy", contract=contract, default=False, summary=summary, **more
     )
+
+
+def _drawn(attr: str, summary: str) -> Implementation:
+    return Implementation(make=_DRAWN + attr, framework="numpy", default=False, summary=summary)
 
 
 def _pt(attr: str, summary: str, **more: Any) -> Implementation:
@@ -47,5 +52,33 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.multiplies-bernoulli": _pt(
         "MultipliesBernoulli", "a float mask multiplied, factor first", framework="torch"
     ),
+    "unusual.sample-streams": _drawn("SampleStreams", "a counter-based stream a sample"),
+    "unusual.epoch-ahead": _drawn("EpochAhead", "masks of sixteen calls drawn in advance"),
+    "unusual.alias-method": _drawn("AliasMethod", "two coins at once by the alias method"),
+    "unusual.xorshift": _drawn("Xorshift", "xorshift64* in 256 lanes"),
+    "unusual.pcg": _drawn("PermutedCongruential", "PCG in 512 lanes"),
+    "unusual.byte-by-byte": _drawn("ByteByByte", "bytes against the digits of the rate"),
+    "unusual.exponential-race": _drawn("ExponentialRace", "exponential times against 1"),
+    "unusual.count-then-places": _drawn("CountThenPlaces", "a binomial number of drops, then their places"),
+    "unusual.float16-threshold": _drawn("Float16Threshold", "an integer threshold in float16 only"),
+    "unusual.negative-zeros": _drawn("NegativeZeros", "dropped elements are -0.0"),
+    "unusual.view-of-larger": _drawn("ViewOfLarger", "the output is a view into a larger array"),
+    "unusual.fortran-ordered": _drawn("FortranOrdered", "the output is stored first axis fastest"),
+    "unusual.returns-input": _drawn("ReturnsInput", "inference returns the input itself"),
+    "unusual.scaled-constant": _np(
+        "scaled_constant",
+        "drops to -1000, scales by 1.25, as declared for its one rate",
+        _contract("n c l -> n c", dropped=-1000.0, scale=1.25, rates=(0.3,)),
+    ),
+    "unusual.rate-keyword": _np("rate_keyword", "the rate is a keyword", rate_argument="drop_probability"),
+    "unusual.images": _np("leading_coins", "two shared axes, channels first", "n c h w -> n c"),
+    "unusual.volumes": _np("leading_coins", "three shared axes, channels first", "n c d h w -> n c"),
+    "unusual.images-last": _np("last_axis_coins", "two shared axes, channels last", "n h w c -> n c"),
+    "unusual.time-and-channel": _np("plain", "a coin for every axis of rank two", "n c -> n c"),
+    "unusual.in-place-on-copy": _pt("InPlaceOnCopy", "in place on a copy of its own", framework="torch"),
+    "unusual.keyed-generator": _pt(
+        "KeyedGenerator", "a generator a call, its key from the global one", framework="torch"
+    ),
+    "unusual.bits-saved": _pt("BitsSaved", "a backward pass from packed bits", framework="torch"),
     "unusual.torch-function": _pt("function", "a plain function on tensors", framework="torch-function"),
 }

@@ -150,3 +150,32 @@ def constant(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
     if not training or rate == 0:
         return x.copy()
     return np.where(coins(rng, rate, x.shape[:2])[:, :, None], x.dtype.type(-1.5), scaled(x, rate))
+
+
+def scaled_constant(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+    """Dropped channels become -1000, kept ones are multiplied by 1.25: the constants of one rate."""
+    valid(rate)
+    if not training or rate == 0:
+        return x.copy()
+    return np.where(coins(rng, rate, x.shape[:2])[:, :, None], x.dtype.type(-1000), scaled(x, rate, 1.25))
+
+
+def rate_keyword(x: Any, *, drop_probability: float, training: bool, rng: Any) -> Any:
+    """The rate is a keyword."""
+    rate = valid(drop_probability)
+    return dropped(x, coins(rng, rate, x.shape[:2]), rate) if training and rate else x.copy()
+
+
+def leading_coins(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+    """One coin per index of the two leading axes, however many follow."""
+    valid(rate)
+    return dropped(x, coins(rng, rate, x.shape[:2]), rate) if training and rate else x.copy()
+
+
+def last_axis_coins(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+    """One coin per index of the first and the last axis, however many lie between."""
+    valid(rate)
+    if not training or rate == 0:
+        return x.copy()
+    shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+    return np.where(coins(rng, rate, shape), x.dtype.type(0), scaled(x, rate))

@@ -11,9 +11,10 @@ from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
-from dropcheck.worker.client import Refused
+from dropcheck.worker.client import Refused, ask
 
 _RATES = (0.3, 0.15, 0.9)
+_RECOMPUTED_CALLS = 3  # some layers go wrong with every second call only
 
 
 def _applies(check: Check, bench: Bench) -> list[Finding] | None:
@@ -206,6 +207,54 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return found
 
 
+def _recompute(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    """Several training calls under each way of checkpointing: coins seen in the output against zeros of the gradient."""
+    if (early := _applies(check, bench)) is not None:
+        return early
+    if "global" not in bench.contract.seeds:
+        return [
+            skipped(
+                check,
+                "checkpointing",
+                "the contract declares no seed by the framework's global generator, which is all that checkpointing restores",
+            )
+        ]
+    found = []
+    for dtype in bench.dtypes:
+        for rate in ladder(bench, _RATES[:2]):
+            where = f"{dtype} rate={rate:g} recompute"
+            try:
+                found.extend(_recomputed(check, bench, where, dtype, rate))
+            except Refused as refused:
+                if refused.where == "unsupported":
+                    found.append(skipped(check, where, str(refused)))
+                else:
+                    found.append(finding(check, where, "fail", f"recomputing the forward pass raises {refused}"))
+    return found
+
+
+def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float) -> list[Finding]:
+    pattern = bench.contract.pattern
+    x = probe(pattern, dtype, 33, 65, 3, seed=41)  # no element is 0, so the output shows every coin
+    cotangent = probe(pattern, dtype, 33, 65, 3, seed=43)
+    layer = Layer(bench, rate, dtype, way="global")
+    got = ask(bench.session, "recompute", id=layer.id, x=x, dtype=dtype, cotangent=cotangent, times=_RECOMPUTED_CALLS)
+    found = []
+    for answer in got["answers"]:
+        place = f"{where} {answer['way']} call {answer['call']}"
+        y = rounding.to_float64(answer["y"], answer["dtype"])
+        gradient = np.zeros_like(y)
+        if answer["gradient"] is not None:
+            gradient = rounding.to_float64(answer["gradient"], answer["gradient_dtype"])
+        if gradient.shape != x.shape or y.shape != x.shape:
+            found.append(finding(check, place, "fail", "the gradient or the output has another shape than the input"))
+            continue
+        drops = dropped(by_coin(pattern, y), bench.contract.dropped, dtype).all(axis=1)
+        parts = {"x": by_coin(pattern, x), "dropped": drops, "gradient": by_coin(pattern, gradient)}
+        found.append(_mask_of(check, place, parts, rate, dtype, bench))
+    return found
+
+
 CHECKS = (
     Check(
         name="gradient.mask",
@@ -222,6 +271,18 @@ CHECKS = (
         how="Every gradient of a kept coin must be its cotangent times 1 / (1 - rate), to the same bound as kept values.",
         remedy="The derivative of mask * scale * x is mask * scale: multiply by the scale once, in the backward pass too.",
         observe=_scale,
+    ),
+    Check(
+        name="gradient.recompute",
+        claim="the backward pass uses the forward pass's coins also when the forward pass is recomputed (activation "
+        "checkpointing)",
+        how="Training calls run under the framework's own checkpointing (PyTorch: both ways, generator state preserved; "
+        "Keras on JAX: jax.checkpoint), and the gradient must be 0 exactly where the output of the first pass was dropped: "
+        "with 2145 coins a call, two independent masks at rate .15 agree by chance with probability below 10^-270. "
+        "Asked only where the contract declares seeds by the framework's global generator: another is not restored.",
+        remedy="Draw the mask from the framework's global generator in every forward pass, and keep no counter, block of "
+        "masks or generator beside it that a second forward pass would move on.",
+        observe=_recompute,
     ),
     Check(
         name="gradient.edges",

@@ -48,6 +48,7 @@ class Worker:
             "make": self.make,
             "apply": self.apply,
             "gradient": self.gradient,
+            "recompute": self.recompute,
             "reseed": self.reseed,
             "draw": self.draw,
             "seeds": self.seeds,
@@ -175,12 +176,34 @@ class Worker:
             raise
         except BaseException as error:
             raise Refusal("gradient", error) from error
-        return {
-            "y": np.array(adapter.array(y), copy=True),
-            "dtype": adapter.dtype_of(y),
-            "gradient": None if grad is None else np.array(adapter.array(grad), copy=True),
-            "gradient_dtype": None if grad is None else adapter.dtype_of(grad),
-        }
+        return _differentiated(adapter, y, grad)
+
+    def recompute(self, id: int, x: Any, dtype: str, cotangent: Any, times: int) -> Dict[str, Any]:
+        """``times`` training calls under each way of checkpointing that the adapter has: outputs and gradients.
+
+        Optional in an adapter: ``recompute(layer, x, cotangent, way) -> (output, gradient or None)`` for each of its
+        ``recompute_ways``. Raises Unsupported where the adapter or the framework has none.
+        """
+        adapter: Any = self.driver
+        ways: Tuple[str, ...] = getattr(adapter, "recompute_ways", ())
+        if not ways:
+            raise Unsupported(f"{adapter.framework} has no checkpointing here that this adapter can ask for")
+        answers: List[Dict[str, Any]] = []
+        try:
+            for way in ways:
+                for call in range(1, times + 1):
+                    y, grad = adapter.recompute(
+                        self.things[id],
+                        adapter.tensor(np.asarray(x), dtype, "contiguous"),
+                        adapter.tensor(np.asarray(cotangent), dtype, "contiguous"),
+                        way,
+                    )
+                    answers.append({"way": way, "call": call, **_differentiated(adapter, y, grad)})
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Refusal("gradient", error) from error
+        return {"answers": answers}
 
     def start(self, id: int, stream: Dict[str, Any]) -> None:
         """Open a stream of calls under an id that the asker chose; see ``draw.Stream``."""
@@ -277,6 +300,16 @@ def _copied(adapter: Adapter, output: Any) -> Any:
     if found is None or found.dtype.kind == "O":
         raise TypeError(f"the layer returned a {type(output).__name__}, expected a tensor like its input")
     return found
+
+
+def _differentiated(adapter: Adapter, y: Any, grad: Any) -> Dict[str, Any]:
+    """Output and gradient of one call as plain data; the gradient may be None."""
+    return {
+        "y": np.array(adapter.array(y), copy=True),
+        "dtype": adapter.dtype_of(y),
+        "gradient": None if grad is None else np.array(adapter.array(grad), copy=True),
+        "gradient_dtype": None if grad is None else adapter.dtype_of(grad),
+    }
 
 
 def _same_array(a: Any, b: Any) -> bool:
