@@ -26,7 +26,7 @@ def main() -> None:
         failed = [f for f in target.findings if f.verdict == "fail"]
         strongest = min((f.log10_evidence or 0.0 for f in failed), default=0.0)
         rows.append([name, defect.check, "caught" if failed else "MISSED", len(failed), round(strongest, 1)])
-        print(*rows[-1], f"{time.monotonic() - start:.0f} s", flush=True)
+        print(*rows[-1], target.error or "", f"{time.monotonic() - start:.0f} s", flush=True)
     for name in unusual.REGISTER:
         start = time.monotonic()
         (target,) = dropcheck.audit(name, profile=profile, in_process=True, jobs=1).targets
