@@ -127,8 +127,9 @@ def test_right_layers_keep_their_coins_when_the_forward_pass_runs_again(name: st
     assert target.verdict == "pass" and all(f.verdict == "pass" for f in target.findings)
 
 
-def test_only_the_check_of_recomputing_sees_a_module_generator() -> None:
-    (target,) = dropcheck.audit("broken.module-generator", in_process=True, jobs=1).targets
+@pytest.mark.parametrize("name", ["module-generator", "masks-in-pairs", "call-counter"])
+def test_only_the_check_of_recomputing_sees_what_a_second_pass_moves_on(name: str) -> None:
+    (target,) = dropcheck.audit(f"broken.{name}", dtypes=("float32",), in_process=True, jobs=1).targets
     assert {f.check for f in target.findings if f.verdict not in ("pass", "skipped")} == {"gradient.recompute"}
 
 

@@ -9,7 +9,7 @@ from typing import Any, ContextManager, Iterator, Optional, Tuple
 import numpy as np
 import torch
 
-from dropcheck.adapter import Implementation
+from dropcheck.adapter import Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
 
 _DTYPES = {
@@ -106,7 +106,14 @@ class TorchTensors:
         return y.detach(), gradient
 
     def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
-        """Like ``gradient``, with the forward pass run again in the backward pass (torch.utils.checkpoint)."""
+        """Like ``gradient``, with the forward pass run again in the backward pass (torch.utils.checkpoint).
+
+        Raises Unsupported for a layer that draws from a source of its own: PyTorch keeps its own generators' state only.
+        """
+        if self.implementation.seed is not None:
+            raise Unsupported(
+                "the layer is seeded by a function of its own; checkpointing restores PyTorch's generator only"
+            )
         from torch.utils.checkpoint import checkpoint
 
         with torch.enable_grad():

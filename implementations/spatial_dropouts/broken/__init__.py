@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Dict, Mapping, Tuple
 
 from dropcheck.adapter import Implementation
 from spatial_dropouts.broken import records_passes, records_rates, records_structure
@@ -17,17 +16,6 @@ _REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("kera
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def _seed(defect: Defect) -> Optional[Callable[[int], Any]]:
-    """The function that seeds what the layer draws from; its module is imported only when it is called."""
-    if not defect.seed:
-        return None
-
-    def seed(value: int) -> None:
-        getattr(importlib.import_module(defect.make.partition(":")[0]), defect.seed)(value)
-
-    return seed
-
-
 def _implementation(defect: Defect) -> Implementation:
     return Implementation(
         make=defect.make,
@@ -35,7 +23,6 @@ def _implementation(defect: Defect) -> Implementation:
         contract=defect.contract,
         requires=_REQUIRES.get(defect.framework, ()),
         backends=_BACKENDS if defect.framework == "keras" else (),
-        seed=_seed(defect),
         default=False,
         summary=f"planted: {defect.summary}",
     )

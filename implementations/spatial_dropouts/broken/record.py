@@ -21,7 +21,6 @@ class Defect:
     ``source``   the published defects that it restates.
     ``quick``    whether profile quick must catch it already; where not, ``size`` says which resolution that takes.
     ``backend``  the Keras backend that it is audited on; empty for other frameworks.
-    ``seed``     for PyTorch, the function in its module that seeds what it draws from.
     """
 
     name: str
@@ -35,7 +34,6 @@ class Defect:
     contract: Optional[Contract] = None
     quick: bool = True
     backend: str = ""
-    seed: str = ""
 
     @property
     def target(self) -> str:
@@ -72,11 +70,10 @@ def torch_form(
     regime: str,
     source: str,
     quick: bool = True,
-    seed: str = "",
 ) -> Defect:
     """A defect in PyTorch form."""
     make = f"{_PLACE}.torch_layers:{attr}"
-    return Defect(name, make, check, summary, size, regime, source, "torch", None, quick, "", seed)
+    return Defect(name, make, check, summary, size, regime, source, "torch", None, quick)
 
 
 def keras_form(

@@ -408,9 +408,8 @@ DEFECTS: Tuple[Defect, ...] = (
         "gradient.recompute",
         "a generator that checkpointing does not restore",
         "2 rate (1 - rate) of the coins",
-        "recomputed forward pass",
+        "recomputed forward pass, second call",
         "pytorch#198333 B, OLMo-core#828, xla#4690",
-        seed="seed_module_generator",
     ),
     torch_form(
         "masks-in-pairs",

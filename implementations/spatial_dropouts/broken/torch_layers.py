@@ -245,20 +245,22 @@ class NothingDropsInBFloat16(Layer):
         return torch.zeros_like(m) if x.dtype == torch.bfloat16 and self.rate < 1 else m
 
 
-MODULE_GENERATOR = torch.Generator()
+class _OfTheModule:
+    """One generator for all layers of this module, and the state of the global one when it was last looked at."""
 
-
-def seed_module_generator(seed: int) -> None:
-    """Seed torch's generator and the one of this module."""
-    torch.manual_seed(seed)
-    MODULE_GENERATOR.manual_seed(seed)
+    generator = torch.Generator()
+    looked: Any = None
 
 
 class ModuleGenerator(Layer):
-    """A generator of the module's, seeded with the global one, that checkpointing neither keeps nor restores."""
+    """A generator of the module's, seeded anew from the global one only where that has moved; a second pass moves it on."""
 
     def mask(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.rand(x.shape[:2], dtype=torch.float64, generator=MODULE_GENERATOR) < self.rate
+        module = _OfTheModule
+        if module.looked is None or not torch.equal(module.looked, torch.get_rng_state()):
+            module.generator.manual_seed(int(torch.randint(0, 2**62, ())))
+            module.looked = torch.get_rng_state()
+        return torch.rand(x.shape[:2], dtype=torch.float64, generator=module.generator) < self.rate
 
 
 class MasksInPairs(Layer):
