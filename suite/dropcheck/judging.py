@@ -58,8 +58,8 @@ def _basis(check: str, dtype: str, failed: dict[str, set[str]]) -> str | None:
         found = first(("mask.whole-channels",))
         if found:
             return found
-    # equal channels make rows of the coins of few: their repeats are likelier than independent channels let them be
-    if check in _COPIES[1:] and (found := first(_COPIES[:1])):
+    # rows of equal channels hold few coins: chance makes them repeat more often than rows of independent channels
+    if check in (*_COPIES[1:], "seed.distinct") and (found := first(_COPIES[:1])):
         return found
     if check in _DEPENDENCE and (found := first(_COPIES)):
         return found

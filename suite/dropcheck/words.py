@@ -30,6 +30,7 @@ WORD_ALPHA = 1e-6 * 0.03 / 768 / 2
 RESERVE = 0.97  # of a word's coins: the measured rates, not the nominal ones, set the final chance
 _BLOCK = 1 << 16  # rows whose keys are made at once
 _SCRAMBLE = {2: (0x5DA3, 0x9E4D), 8: (0xA0761D6478BD642F, 0x9E3779B97F4A7C15)}  # bytes of a key -> (xor, odd factor)
+_LAST = 0xD6E8FEB86659FD93
 _HASHES = ((0x8BB84B93962EACC9, 0xBF58476D1CE4E5B9, 32), (0x2D358DCCAA6C78A5, 0x94D049BB133111EB, 29))
 
 
@@ -290,6 +291,10 @@ def _hashes(packed: Bytes, rows_per_word: int, chosen: NDArray[np.intp]) -> list
             hashed *= np.uint64(factor)
             np.right_shift(hashed, np.uint64(shift), out=shifted)
             hashed ^= shifted
+    for hashed in found:  # so that the last coins reach every bit, too
+        hashed *= np.uint64(_LAST)
+        np.right_shift(hashed, np.uint64(32), out=shifted)
+        hashed ^= shifted
     return found
 
 
