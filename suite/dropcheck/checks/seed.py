@@ -217,6 +217,9 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     failed = worst <= math.log10(limits.alpha)
     fewest = min(int(t.pairs.sum()) for _, t in pooled)
     resolution = association.correlation_resolution(fewest, p, limits.alpha / 2 / len(pooled), limits.beta)
+    # one bit has few pairs: what it shows by itself is coarser, and is said beside the resolution of the whole
+    fewest_bit = min((int(t.pairs.sum()) for _, t in bits), default=0)
+    of_a_bit = association.correlation_resolution(fewest_bit, p, limits.alpha / 2 / max(1, len(bits)), limits.beta)
     numbers: dict[str, Any] = dict(
         estimate=rho,
         expected=0.0,
@@ -224,13 +227,14 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         coins=got.tally.rows * got.tally.channels,
         resolution=resolution,
         log10_evidence=worst,
-        tallies={"correlations": estimates, "pairs": fewest},
+        tallies={"correlations": estimates, "pairs": fewest, "resolution_of_a_bit": of_a_bit},
     )
     strongest = max((estimates[name] for name, _ in pooled), key=abs)
     text = (
         f"masks of {where} have correlation {rho:+.4f}"
         if failed
         else f"masks of neighbouring seeds and shifted calls are independent; the largest correlation is {strongest:+.4f}"
+        + (f" (of one bit of the seed alone, {of_a_bit:.2g} would show)" if of_a_bit < 1 else "")
     )
     return finding(check, got.case, settle(failed, resolution, limits.coarsest), text, **numbers)
 
