@@ -310,7 +310,7 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
     some = judge(got, asked[case], untouched, run.request.profile, run.request.strict, run.request.resolution)
     found.extend(_replayable(run, one, case) for one in some)
     run.clock.judge_s += time.perf_counter() - started
-    got.sample = got.call_of_row = None  # memory stays flat however many cases there are
+    got.sample = None  # memory stays flat however many cases there are
     return got
 
 

@@ -15,8 +15,9 @@ from dropcheck.checks.base import Gathered
 from dropcheck.coins import WORD, Bytes
 from dropcheck.contract import Contract
 from dropcheck.sessions import SessionSpec
-from dropcheck.tallies import MOST_WORD_ROWS, SAMPLE, Tally, repeats, tally
+from dropcheck.tallies import SAMPLE, Tally, tally
 from dropcheck.units import Unit
+from dropcheck.words import MOST_WORD_ROWS, Lookup, Sample, place_of, repeats, sample_of, searched
 from dropcheck.worker.client import Refused, Session
 
 CHUNK = 1 << 22  # coins of one answer: half a megabyte of bits
@@ -70,12 +71,13 @@ class Refusal:
 
 @dataclass
 class Counted:
-    """What one unit came to: counts, the proof, and the first coins. ``lost``: workers that died under it."""
+    """What one unit came to: counts, the proof, the first coins and repeated words. ``lost``: workers that died under it."""
 
     unit: Unit
     tally: Tally
     proof: dict[str, Any] = field(default_factory=dict)
     sample: list[Bytes] = field(default_factory=list)
+    lookup: Lookup | None = None
     seeds: list[int] | None = None
     refusal: Refusal | None = None
     clock: Clock = field(default_factory=Clock)
@@ -147,11 +149,11 @@ def count(session: Session, work: Work, done: Any = None) -> Counted:
     seed = unit.seed(work.root, work.target)
     seeds = neighbouring_seeds(seed, max(1, unit.calls // 2)) if unit.case.regime == "seeds" else None
     counted = Counted(unit, Tally(unit.case.channels), seeds=seeds)
-    waiting = None
+    words, waiting = sample_of(unit.case), None
     for request in _requests(unit, stream_request(unit.case, contract, seed), seeds):
         session.submit(request)
         if waiting is not None:
-            _take(counted, waiting)
+            _take(counted, waiting, words)
         try:
             waiting = session.collect()
         except Refused as refused:
@@ -162,12 +164,16 @@ def count(session: Session, work: Work, done: Any = None) -> Counted:
     if done is not None:
         done()
     if waiting is not None:
-        _take(counted, waiting)
+        _take(counted, waiting, words)
         counted.clock.bare_s = counted.proof.get("bare_s", 0.0)
+    if words is not None and counted.refusal is None:
+        start = time.perf_counter()
+        counted.lookup = words.lookup(unit.case)
+        counted.clock.tally_s += time.perf_counter() - start
     return counted
 
 
-def _take(counted: Counted, answer: dict[str, Any]) -> None:
+def _take(counted: Counted, answer: dict[str, Any], words: Sample | None) -> None:
     """Count the coins of one answer."""
     start = time.perf_counter()
     counted.clock.gather_s += answer["gather_s"]
@@ -196,6 +202,8 @@ def _take(counted: Counted, answer: dict[str, Any]) -> None:
     sampled = sum(len(part) for part in counted.sample) * case.channels
     if sampled < SAMPLE and counted.unit.index == 0:
         counted.sample.append(coins[: max(1, (SAMPLE - sampled) // case.channels)])
+    if words is not None:
+        words.add(coins)
     counted.clock.tally_s += time.perf_counter() - start
 
 
@@ -206,8 +214,9 @@ def gathered(case: Case, contract: Contract, parts: Sequence[Counted], alpha_of_
         whole = whole.merge(part.tally)
     sample = np.concatenate(parts[0].sample) if parts[0].sample else None
     got = Gathered(case, contract, whole, _merged_proof(parts), sample, seeds=parts[0].seeds)
-    if sample is not None and (0.3 <= case.rate <= 0.7 or case.regime == "seeds"):
-        _look_for_repeats(got, alpha_of_words)
+    if sample is not None and searched(case):
+        _look_for_repeats(got, alpha_of_words / 2)
+        _look_up(got, parts, alpha_of_words / 2)
     return got
 
 
@@ -227,9 +236,7 @@ def _look_for_repeats(got: Gathered, alpha: float) -> None:
     """Repeated words in the first coins: the longest sample for which one row is a word, else words of several rows."""
     assert got.sample is not None
     sample, channels = got.sample, got.tally.channels
-    rates = got.tally.channel / max(1, got.tally.rows)
-    # the chance that two independent rows agree, channel by channel: unequal rates make agreement likelier
-    agree = float(np.log10(np.maximum(rates**2 + (1 - rates) ** 2, 1e-300)).sum())
+    agree = _agree_log10(got)
     if agree >= 0:
         return
     chosen: tuple[int, int] | None = None
@@ -245,17 +252,25 @@ def _look_for_repeats(got: Gathered, alpha: float) -> None:
         length = min(length, max(1, min(MOST_WORD_ROWS, rows // 4)))
         chosen = rows, length
     rows, length = chosen
-    got.call_of_row = _call_of_row(got, rows)
-    got.repeats = repeats(sample[:rows], length, channels, got.call_of_row)
+    got.repeats = repeats(sample[:rows], length, channels, place_of(got.case, np.arange(rows))[0])
     got.word_log10 = math.log10(max(1.0, rows * rows / 2)) + length * agree
 
 
-def _call_of_row(got: Gathered, rows: int) -> Any:
-    case = got.case
-    if case.regime == "seeds":
-        return np.arange(rows) // (2 * case.rows)
-    sizes = case.batches or (case.rows,)
-    turn = np.repeat(np.arange(len(sizes)), sizes)
-    cycle = len(turn)
-    index = np.arange(rows)
-    return (index // cycle) * len(sizes) + turn[index % cycle]
+def _look_up(got: Gathered, parts: Sequence[Counted], alpha: float) -> None:
+    """Repeated words of all coins of all units, if at the measured rates they are long enough to mean anything."""
+    whole, rows = None, 0
+    for part in parts:
+        if part.lookup is not None:
+            whole = part.lookup if whole is None else whole.merge(part.lookup, rows)
+        rows += part.tally.rows
+    if whole is None:
+        return
+    chance = math.log10(max(1.0, whole.pairs)) + whole.rows * _agree_log10(got)
+    if chance <= math.log10(alpha):
+        got.lookup, got.lookup_log10 = whole, chance
+
+
+def _agree_log10(got: Gathered) -> float:
+    """log10 of the chance that two independent rows agree, at the measured rates: unequal ones make it likelier."""
+    rates = got.tally.channel / max(1, got.tally.rows)
+    return float(np.log10(np.maximum(rates**2 + (1 - rates) ** 2, 1e-300)).sum())

@@ -58,6 +58,9 @@ def _basis(check: str, dtype: str, failed: dict[str, set[str]]) -> str | None:
         found = first(("mask.whole-channels",))
         if found:
             return found
+    # rows of equal channels hold few coins: chance makes them repeat more often than rows of independent channels
+    if check in (*_COPIES[1:], "seed.distinct") and (found := first(_COPIES[:1])):
+        return found
     if check in _DEPENDENCE and (found := first(_COPIES)):
         return found
     if check in _COUNTED_RATES and (found := first((*_COPIES, *_DEPENDENCE))):

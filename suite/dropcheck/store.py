@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import cases, gather, tallies, units
+from dropcheck import cases, gather, tallies, units, words
 from dropcheck.errors import UsageError
 from dropcheck.gather import Counted
 from dropcheck.units import Unit
@@ -67,7 +67,7 @@ class Store:
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self.path, self.guard = path, threading.Lock()
-        self.known = _records((cases, gather, tallies, units))
+        self.known = _records((cases, gather, tallies, units, words))
         try:
             self.file = sqlite3.connect(path, check_same_thread=False)
             with self.file:

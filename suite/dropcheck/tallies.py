@@ -30,7 +30,6 @@ THINNING = 8  # behind them, one block of calls in so many
 BLOCK = 64  # calls of a block
 VARYING_BLOCK = 4096  # rows of a block where batches vary
 SAMPLE = 1 << 20  # first coins of a case, kept for repeated words and pictures
-MOST_WORD_ROWS = 512  # rows of the longest word that is looked for
 
 
 @dataclass
@@ -253,58 +252,3 @@ def tally(
             counting.against(result, arranged, arrange(c, channels, rows_per_call, start)) for c in classes
         ]
     return result
-
-
-@dataclass
-class Repeats:
-    """Words of coins that occur twice in a stream: their number, and where the first few stand (call, row in the call)."""
-
-    words: int
-    length: int
-    repeats: int
-    places: list[tuple[int, int]]
-    within_call: int
-    across_calls: int
-
-
-def hashes(packed: bits.Bytes, rows_per_word: int) -> NDArray[np.uint64]:
-    """A 64-bit hash of the coins of ``rows_per_word`` successive rows, at every row."""
-    rows, width = packed.shape
-    padded = np.zeros((rows, -(-width // 8) * 8), np.uint8)
-    padded[:, :width] = packed
-    words = padded.view(np.uint64)
-    rng = np.random.default_rng(0x0DD)
-    weights = rng.integers(0, 2**63, size=words.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    row = ((words ^ (words >> np.uint64(31))) * weights).sum(axis=1, dtype=np.uint64)
-    row ^= row >> np.uint64(29)
-    row *= np.uint64(0xBF58476D1CE4E5B9)
-    row ^= row >> np.uint64(32)
-    total = row[: rows - rows_per_word + 1].copy()
-    for i in range(1, rows_per_word):
-        total = (total * np.uint64(0x9E3779B97F4A7C15)) ^ row[i : rows - rows_per_word + 1 + i]
-    return np.asarray(total)
-
-
-def repeats(packed: bits.Bytes, rows_per_word: int, channels: int, call_of_row: NDArray[np.int64]) -> Repeats:
-    """Equal words at every row offset, verified bit by bit (equal hashes alone would prove nothing at 10^-9)."""
-    rows = packed.shape[0]
-    if rows < rows_per_word + 1:
-        return Repeats(0, rows_per_word * channels, 0, [], 0, 0)
-    keys = hashes(packed, rows_per_word)
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    same = np.flatnonzero(ordered[1:] == ordered[:-1])
-    places: list[tuple[int, int]] = []
-    within = across = 0
-    for i in same[:4096]:
-        one, two = int(order[i]), int(order[i + 1])
-        if abs(one - two) < rows_per_word and channels > 1:
-            pass  # overlapping words of several channels can repeat only if the coins do
-        if np.array_equal(packed[one : one + rows_per_word], packed[two : two + rows_per_word]):
-            places.append((min(one, two), max(one, two)))
-            if call_of_row[one] == call_of_row[two]:
-                within += 1
-            else:
-                across += 1
-    total = len(places) if len(same) <= 4096 else len(same)
-    return Repeats(len(keys), rows_per_word * channels, total, places[:64], within, across)

@@ -16,8 +16,11 @@ import numpy as np
 import psutil
 
 from dropcheck import counting
+from dropcheck.cases import Case
 from dropcheck.coins import Bytes
 from dropcheck.tallies import FULL_ROWS, THINNING, Tally, arrange, tally
+from dropcheck.units import UNIT_COINS
+from dropcheck.words import Sample, word_rows
 
 CHUNK = 1 << 22
 SIZES = (
@@ -82,6 +85,27 @@ def line(channels: int, rows: int) -> str:
     )
 
 
+def repeated(channels: int, rows: int) -> str:
+    """Repeated words of one shape: of the first answer, and the mean over a whole unit of a long case."""
+    case = Case("float32", 0.5, rows, channels, 2, max(1, 10**9 // (rows * channels)))
+    length, rng = word_rows(case), np.random.default_rng(0)
+    assert length is not None
+    sample, times, many = Sample(channels, length), [], max(1, CHUNK // channels)
+    for _ in range(UNIT_COINS // (many * channels)):
+        packed = rng.integers(0, 256, (many, -(-channels // 8)), dtype=np.uint8)
+        packed[:, -1] &= (1 << ((channels - 1) % 8 + 1)) - 1
+        start = time.perf_counter()
+        sample.add(packed)
+        times.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    sample.repeated()
+    whole, coins = sum(times) + time.perf_counter() - start, many * channels
+    return (
+        f"{channels:5d}: words of {length} rows, first answer {1e9 * times[0] / coins:.2f}, "
+        f"whole unit {1e9 * whole / coins / len(times):.2f}"
+    )
+
+
 def memory(channels: int = 64, rows: int = 4097) -> None:
     """Resident memory after 10^7, 10^8 and 10^9 coins."""
     packed = chunk(channels, rows)
@@ -103,3 +127,6 @@ if __name__ == "__main__":
         print("ns a coin; channels x rows a call")
         for shape in SIZES:
             print(line(*shape), flush=True)
+        print("ns a coin: repeated words, rate .5")
+        for channels, rows in SIZES:
+            print(repeated(channels, rows), flush=True)

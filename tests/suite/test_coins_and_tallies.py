@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from dropcheck import coins as bits
 from dropcheck import tallies
-from dropcheck.tallies import Tally, repeats, tally
+from dropcheck.tallies import Tally, tally
+from dropcheck.words import repeats
 
 
 def coins_of(rows: int, channels: int, rate: float = 0.4, seed: int = 1) -> Any:

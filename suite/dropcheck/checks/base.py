@@ -12,7 +12,8 @@ from dropcheck.cases import Case
 from dropcheck.coins import Bytes
 from dropcheck.contract import Contract
 from dropcheck.results import Finding, Picture, Statistic, Verdict
-from dropcheck.tallies import Repeats, Tally
+from dropcheck.tallies import Tally
+from dropcheck.words import Lookup, Repeats
 from dropcheck.worker.client import Session
 
 ALPHA = 1e-6  # probability of accusing a correct layer, per target and run
@@ -44,7 +45,7 @@ class Limits:
 
 @dataclass
 class Gathered:
-    """All that one coin case produced: counts, proof, the first coins, and repeated words in them."""
+    """All that one coin case produced: counts, proof, the first coins, and repeated words in them and in all coins."""
 
     case: Case
     contract: Contract
@@ -53,7 +54,8 @@ class Gathered:
     sample: Bytes | None = None
     repeats: Repeats | None = None
     word_log10: float | None = None
-    call_of_row: Any = None
+    lookup: Lookup | None = None
+    lookup_log10: float = 0.0
     seeds: Any = None
     traits: dict[str, Any] = field(default_factory=dict)
 

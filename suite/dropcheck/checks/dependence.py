@@ -271,23 +271,28 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if (early := _no_spread(check, got)) is not None:
         return early
     p, n = _rates(tally), tally.pair_rows
-    tests: list[tuple[float, str, float, int, float]] = []  # log10 p, name, G, degrees, rows
+    tests: list[_Test] = []
+    kinds: list[_Test] = []
     for stride, counts in tally.quads.items():
-        _collect(tests, f"four channels {stride} apart", counts, p, group_starts(tally.channels, stride, 4), stride, n)
+        starts = group_starts(tally.channels, stride, 4)
+        kinds += _collect(tests, f"four channels {stride} apart", counts, p, starts, starts, stride, n)
     for stride, counts in tally.octets.items():
         starts = group_starts(tally.channels, stride, 8)
-        _collect(tests, f"eight channels {stride} apart", counts, p, starts, stride, tally.octet_rows[stride])
+        rows_there = tally.octet_rows[stride]
+        kinds += _collect(tests, f"eight channels {stride} apart", counts, p, starts, starts, stride, rows_there)
     for stride in tally.triples:
         counts = _triple_patterns(tally, stride)
-        _collect(tests, f"three channels {stride} apart", counts, p, np.arange(len(counts)), stride, n)
+        starts = group_starts(tally.channels, stride, 3)
+        every = np.arange(len(counts))
+        kinds += _collect(tests, f"three channels {stride} apart", counts, p, every, starts, stride, n)
     if not tests:
         return None
     log, name, g, degrees, rows = min(tests)
     total = min(0.0, log + math.log10(len(tests)))
     failed = total <= math.log10(limits.alpha)
-    # sized by the pooled eight-channel (or four-channel) test; Cohen's w = sqrt(noncentrality / n)
-    widest = max(tests, key=lambda t: t[4])
-    resolution = goodness.g_resolution(int(widest[4]), int(widest[3]) + 1, limits.alpha / len(tests), limits.beta)
+    # of the kind of groups (so many channels so far apart, all such groups alike) that shows least; Cohen's
+    # w = sqrt(noncentrality / n)
+    resolution = max(goodness.g_resolution(int(k[4]), k[3] + 1, limits.alpha / len(tests), limits.beta) for k in kinds)
     numbers: dict[str, Any] = dict(
         estimate=math.sqrt(max(0.0, g - degrees) / max(1.0, rows)),
         expected=0.0,
@@ -320,18 +325,34 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     )
 
 
-def _collect(tests: list[Any], name: str, counts: Any, p: Any, starts: Any, stride: int, rows: int) -> None:
-    """G of each group, and of all groups of one kind pooled (they follow the sum of their laws only if each does)."""
+_Test = tuple[float, str, float, int, float]  # log10 p, name, G, degrees, rows
+
+
+def _collect(
+    tests: list[_Test], name: str, counts: Any, p: Any, starts: Any, disjoint: Any, stride: int, rows: int
+) -> list[_Test]:
+    """G of each group, and of all disjoint groups of one kind pooled (they follow the sum of their laws only if each does).
+
+    Returns the test that tells most of the kind: the pooled one, or that of its only group; nothing where rows are too few.
+    Triples overlap, so that only those at ``disjoint`` starts are pooled; ``counts`` has one row for each of ``starts``.
+    """
     size = int(counts.shape[1]).bit_length() - 1
     expected = goodness.product_laws(p[starts[:, None] + stride * np.arange(size)]) * rows
     values, degrees, logs = goodness.g_many(counts, expected)
-    for start, g, d, log in zip(starts, values, degrees, logs, strict=True):
-        if d:
-            tests.append((float(log), f"{name} from channel {start}", float(g), int(d), float(rows)))
-    if len(starts) > 1 and size != 3:  # triples overlap: their sum has another law
-        whole, d, pooled = goodness.g_test(counts.sum(axis=0), expected.sum(axis=0))
-        if d:
-            tests.append((pooled, f"{name}, all groups pooled", whole, d, float(rows * len(starts))))
+    single: list[_Test] = [
+        (float(log), f"{name} from channel {start}", float(g), int(d), float(rows))
+        for start, g, d, log in zip(starts, values, degrees, logs, strict=True)
+        if d
+    ]
+    tests += single
+    if len(disjoint) < 2:
+        return single[:1]
+    chosen = np.searchsorted(starts, disjoint) if len(disjoint) < len(starts) else slice(None)
+    whole, d, pooled = goodness.g_test(counts[chosen].sum(axis=0), expected[chosen].sum(axis=0))
+    if not d:
+        return []
+    tests.append((pooled, f"{name}, all groups pooled", whole, d, float(rows * len(disjoint))))
+    return tests[-1:]
 
 
 def _triple_patterns(tally: Tally, s: int) -> Any:
@@ -414,15 +435,16 @@ def _count_reach(case: Case, limits: Limits) -> float:
 
 
 def _patterns_reach(case: Case, limits: Limits) -> float:
-    """Of the widest test: eight adjacent channels, or four, all groups pooled."""
+    """Of the kind of groups that shows least: so many channels so far apart, all disjoint groups pooled."""
     if case.channels < 3:
         return 0.0
-    width = 8 if case.channels >= 8 else 4 if case.channels >= 4 else 3
-    rows = _thinned_rows(case) if width == 8 else case.row_count
-    tests = sum(
-        len(group_starts(case.channels, s, k)) + 1 for k in (4, 8) for s in group_strides(case.channels, k)
-    ) + case.channels * len(group_strides(case.channels, 3))
-    return goodness.g_resolution(rows * (case.channels // width), 2**width, limits.alpha / tests, limits.beta)
+    kinds = [(k, len(group_starts(case.channels, s, k))) for k in (3, 4, 8) for s in group_strides(case.channels, k)]
+    tests = sum((case.channels if k == 3 else groups) + 1 for k, groups in kinds)
+    fewest = {k: min(groups for size, groups in kinds if size == k) for k, _ in kinds}
+    rows = {3: case.row_count, 4: case.row_count, 8: _thinned_rows(case)}
+    return max(
+        goodness.g_resolution(rows[k] * groups, 2**k, limits.alpha / tests, limits.beta) for k, groups in fewest.items()
+    )
 
 
 def _dependence_case(case: Case) -> bool:
@@ -502,7 +524,7 @@ CHECKS = (
         "safety factor for the number of cells.",
         remedy="Coins that are pairwise independent but tied in groups come from xor-ed bits or parity-like generators, or "
         "from several coins cut out of one weak random word.",
-        resolution_words="an effect size w of channel patterns",
+        resolution_words="an effect size w of patterns in all groups of one kind",
         share=0.06,
         coarsest={"quick": 0.5, "standard": 0.25, "deep": 0.05},
         wants=_dependence_case,

@@ -20,7 +20,8 @@ from dropcheck.checks.base import (
 )
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial, duplicates
-from dropcheck.tallies import MOST_WORD_ROWS, SAMPLE, Tally
+from dropcheck.tallies import SAMPLE, Tally
+from dropcheck.words import MOST_WORD_ROWS, least_extent, place_of
 
 # --- which elements share a coin -------------------------------------------------------------------------------------
 
@@ -177,12 +178,56 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
     )
 
 
+def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None:
+    """Words that repeat within a call and across calls, and log10 of the chance of any; None where words are too short.
+
+    Both searches, of all words of the first coins and of a sample of all words, have half of alpha.
+    """
+    found, looked = got.repeats, got.lookup
+    within = across = 0
+    chances = []
+    if found is not None and got.word_log10 is not None and got.word_log10 <= math.log10(alpha / 2):
+        within, across = found.within_call, found.across_calls
+        chances.append(got.word_log10)
+    if looked is not None:
+        within, across = within + looked.within, across + looked.across
+        chances.append(got.lookup_log10)
+    return (within, across, math.log10(sum(10**chance for chance in chances))) if chances else None
+
+
+def first_repeat(got: Gathered, within: bool) -> tuple[int, int]:
+    """Rows of the case: of the first repeat within a call, or across calls, and of what it repeats."""
+    places = list(got.repeats.places) if got.repeats is not None else []
+    places += [(p[0], p[1]) for p in (got.lookup.places if got.lookup is not None else ()) if p]
+    calls, _ = place_of(got.case, np.array(places))
+    return places[int(np.argmax((calls[:, 0] == calls[:, 1]) == within))]
+
+
+def words_seen(got: Gathered, beta: float) -> tuple[str, float | None]:
+    """What was looked at, in words, and the rows of the shortest repeated run that escapes with probability below beta."""
+    found, looked = got.repeats, got.lookup
+    assert found is not None
+    first = f"{found.words} words of {found.length} coins"
+    if looked is None:
+        whole = found.words * got.tally.channels + found.length > got.tally.rows * got.tally.channels
+        return first, found.length / got.tally.channels if whole else None
+    extent = least_extent(looked.words, looked.kept, looked.rows, beta)
+    coins = looked.rows * got.tally.channels
+    if looked.kept == looked.words:
+        return f"{looked.words} words of {coins} coins", float(extent)
+    return (
+        f"{looked.kept} of all {looked.words} words of {coins} coins nor of the first {first}: a run of {extent} rows that "
+        f"repeats would have escaped with probability {beta:g}"
+    ), float(extent)
+
+
 def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> Finding | None:
     """Copies among samples of one call, or among calls, from repeated words of the stream."""
     found, tally, case = got.repeats, got.tally, got.case
     if found is None or got.word_log10 is None:
         return None
-    if got.word_log10 > math.log10(limits.alpha):
+    seen = repeated_words(got, limits.alpha)
+    if seen is None:
         return finding(
             check,
             case,
@@ -190,43 +235,43 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
             f"words of {found.length} coins are too short to tell copies from chance at rate {case.rate:g}",
             coins=found.words * tally.channels,
         )
-    count = found.within_call if kind == "samples" else found.across_calls
+    within, across, chance = seen
+    count = within if kind == "samples" else across
+    text, extent = words_seen(got, limits.beta)
+    words = max(found.words, got.lookup.kept if got.lookup is not None else 0)
     numbers: dict[str, Any] = dict(
         estimate=float(count),
         expected=0.0,
-        unit=f"words of {found.length} coins that occur twice",
-        coins=found.words * tally.channels,
+        unit="words of coins that occur twice",
+        coins=(got.lookup.words if got.lookup is not None else found.words) * tally.channels,
         # the bound of any repeat at all; more of them are no independent evidence (one repeated call makes many)
-        log10_evidence=min(0.0, got.word_log10) if count else 0.0,
-        tallies={"repeats": count, "words": found.words, "word_coins": found.length, "log10_chance": got.word_log10},
+        log10_evidence=min(0.0, chance) if count else 0.0,
+        resolution=extent,
+        tallies={"repeats": count, "words": words, "word_coins": found.length, "log10_chance": chance},
     )
-    if kind == "calls" and 0 < count < found.within_call:
+    if kind == "calls" and 0 < count < within:
         # rows that repeat within a call make words that also look alike across calls
         return skipped(check, case, "not interpretable while samples of one call repeat each other")
     if not count:
-        return finding(
-            check, case, "pass", f"none of {found.words} words of {found.length} coins occurs twice", **numbers
-        )
-    calls = got.call_of_row
-    chosen = [(a, b) for a, b in found.places if (calls[a] == calls[b]) == (kind == "samples")] or found.places
-    one, two = chosen[0]
-    starts = {int(calls[r]): int(np.argmax(calls == calls[r])) for r in (one, two)}
-    where = [f"row {r - starts[int(calls[r])]} of call {int(calls[r])}" for r in (one, two)]
+        return finding(check, case, "pass", f"no word occurs twice among {text}", **numbers)
+    pair = first_repeat(got, kind == "samples")
+    calls, rows = place_of(case, np.array(pair))
+    where = [f"row {row} of call {call}" for call, row in zip(calls, rows, strict=True)]
     shown = None
-    if got.sample is not None:
-        rows = (
-            draw_matrix(got.sample, tally.channels, 2, 48, one)[:2]
-            + draw_matrix(got.sample, tally.channels, 2, 48, two)[:2]
+    if got.sample is not None and max(pair) < len(got.sample):
+        drawn = [row for start in pair for row in (start, start + 1) if row < len(got.sample)]
+        places = zip(*place_of(case, np.array(drawn)), strict=True)
+        shown = picture(
+            "rows of the stream of coins, across: channels; # kept, . dropped",
+            "channel",
+            [draw_matrix(got.sample, tally.channels, 1, 48, row)[0] for row in drawn],
+            [f"call {call} row {row}" for call, row in places],
         )
-        labels = [f"call {int(calls[min(r, len(calls) - 1)])} row {r}" for r in (one, one + 1, two, two + 1)][
-            : len(rows)
-        ]
-        shown = picture("rows of the stream of coins, across: channels; # kept, . dropped", "channel", rows, labels)
     return finding(
         check,
         case,
         "fail",
-        f"{where[1]} repeats the coins of {where[0]}; {count} such repeats in {found.words} rows",
+        f"{where[1]} repeats the coins of {where[0]}; {count} such repeats in {words} words",
         picture=shown,
         **numbers,
     )
@@ -258,7 +303,7 @@ def words_reach(case: Case, limits: Limits) -> float:
     """Infinite where the longest word that ``gather`` would take is too short."""
     rows = min(case.row_count, SAMPLE // case.channels)
     longest = int(0.97 * case.channels * max(1, min(MOST_WORD_ROWS, rows // 4)))
-    enough = duplicates.log10_chance_of_equal(rows * rows / 2, case.rate, longest) <= math.log10(limits.alpha)
+    enough = duplicates.log10_chance_of_equal(rows * rows / 2, case.rate, longest) <= math.log10(limits.alpha / 2)
     return 0.0 if enough else math.inf
 
 
@@ -298,11 +343,13 @@ CHECKS = (
     Check(
         name="mask.distinct-samples",
         claim="no two samples of a batch are copies of each other",
-        how="The coins of every row are looked up among all other rows of the same call, at every distance. Words are long "
-        "enough that a chance repeat among all of them has probability below the check's share of 10^-6.",
+        how="Words of successive rows, at every row offset, are looked up among all others of the same call, at every "
+        "distance: every word of the first 2^20 coins, and of each stream as a whole the 65536 words with the smallest keys, so "
+        "that both copies of a word are looked up or neither. Words are long enough that a chance repeat among all of them "
+        "has probability below the check's share of 10^-6.",
         remedy="The mask is broadcast over the batch, or the generator restarts within it: the noise shape needs the batch "
         "axis; counters must advance by sample.",
-        resolution_words="a row that repeats another row of its call",
+        resolution_words="a run of rows that repeats others of its call",
         share=0.03,
         wants=lambda case: _balanced(case) and (case.rows > 1 or bool(case.batches)),
         judge=_distinct_samples,
@@ -311,10 +358,11 @@ CHECKS = (
     Check(
         name="mask.distinct-calls",
         claim="no call repeats the coins of an earlier call",
-        how="As for samples, over rows of different calls, at every row offset: a frozen mask, a short cycle and a counter "
-        "that restarts or overlaps all show as repeated words.",
+        how="As for samples, over words of different calls: a frozen mask, a short or long cycle and a counter that restarts, "
+        "wraps or overlaps all show as repeated words. A run of m rows that repeats in a stream of n, of which k words are "
+        "looked up, escapes with probability (1 - k/n)^m.",
         remedy="The mask or the seed is fixed when the layer is built, traced or first called: draw anew at every call.",
-        resolution_words="a row that repeats a row of an earlier call",
+        resolution_words="a run of rows that repeats an earlier call",
         share=0.03,
         wants=lambda case: _balanced(case) and case.calls > 1,
         judge=_distinct_calls,

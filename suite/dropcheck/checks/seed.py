@@ -9,10 +9,11 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
-from dropcheck.checks.mask import words_reach
+from dropcheck.checks.mask import first_repeat, repeated_words, words_reach, words_seen
 from dropcheck.checks.questions import Layer, ladder, probe
 from dropcheck.results import Finding
 from dropcheck.statistics import association
+from dropcheck.words import place_of
 from dropcheck.worker.client import Refused, TargetError, ask
 
 _SIZES = ((5, 7, 3), (130, 129, 3))  # the second has above 10 000 coins and 50 000 elements: threads come in
@@ -162,26 +163,28 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if found is None or got.word_log10 is None or got.seeds is None:
         return None
     seeds = len(got.seeds)
-    if got.word_log10 > math.log10(limits.alpha):
+    seen = repeated_words(got, limits.alpha)
+    if seen is None:
         return finding(check, got.case, "inconclusive", "too few coins a row to tell copies from chance")
+    _, across, chance = seen
+    words = max(found.words, got.lookup.kept if got.lookup is not None else 0)
     numbers: dict[str, Any] = dict(
-        estimate=float(found.across_calls),
+        estimate=float(across),
         expected=0.0,
-        unit=f"words of {found.length} coins under two seeds",
-        coins=found.words * got.tally.channels,
-        log10_evidence=got.word_log10 if found.across_calls else 0.0,
-        tallies={"repeats": found.across_calls, "words": found.words, "seeds": seeds, "log10_chance": got.word_log10},
+        unit="words of coins under two seeds",
+        coins=words * got.tally.channels,
+        log10_evidence=chance if across else 0.0,
+        resolution=words_seen(got, limits.beta)[1],
+        tallies={"repeats": across, "words": words, "seeds": seeds, "log10_chance": chance},
     )
-    if not found.across_calls:
+    if not across:
         return finding(check, got.case, "pass", f"{seeds} seeds give {seeds} unrelated streams of coins", **numbers)
-    calls = got.call_of_row
-    one, two = next((a, b) for a, b in found.places if calls[a] != calls[b])
+    one, two = place_of(got.case, np.array(first_repeat(got, within=False)))[0]
     return finding(
         check,
         got.case,
         "fail",
-        f"seed {got.seeds[int(calls[two])]} repeats coins of seed {got.seeds[int(calls[one])]}; {found.across_calls} such "
-        f"repeats among {seeds} seeds",
+        f"seed {got.seeds[int(two)]} repeats coins of seed {got.seeds[int(one)]}; {across} such repeats among {seeds} seeds",
         **numbers,
     )
 
@@ -214,6 +217,9 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     failed = worst <= math.log10(limits.alpha)
     fewest = min(int(t.pairs.sum()) for _, t in pooled)
     resolution = association.correlation_resolution(fewest, p, limits.alpha / 2 / len(pooled), limits.beta)
+    # one bit has few pairs: what it shows by itself is coarser, and is said beside the resolution of the whole
+    fewest_bit = min((int(t.pairs.sum()) for _, t in bits), default=0)
+    of_a_bit = association.correlation_resolution(fewest_bit, p, limits.alpha / 2 / max(1, len(bits)), limits.beta)
     numbers: dict[str, Any] = dict(
         estimate=rho,
         expected=0.0,
@@ -221,13 +227,14 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         coins=got.tally.rows * got.tally.channels,
         resolution=resolution,
         log10_evidence=worst,
-        tallies={"correlations": estimates, "pairs": fewest},
+        tallies={"correlations": estimates, "pairs": fewest, "resolution_of_a_bit": of_a_bit},
     )
     strongest = max((estimates[name] for name, _ in pooled), key=abs)
     text = (
         f"masks of {where} have correlation {rho:+.4f}"
         if failed
         else f"masks of neighbouring seeds and shifted calls are independent; the largest correlation is {strongest:+.4f}"
+        + (f" (of one bit of the seed alone, {of_a_bit:.2g} would show)" if of_a_bit < 1 else "")
     )
     return finding(check, got.case, settle(failed, resolution, limits.coarsest), text, **numbers)
 
@@ -262,7 +269,7 @@ CHECKS = (
         how="The coins of many seeds are searched for words that occur under two of them, at every row offset; chance repeats "
         "have probability below the check's share of 10^-6.",
         remedy="Use the whole seed, and derive streams by hashing instead of adding: seed + offset makes streams overlap.",
-        resolution_words="a row that occurs under two seeds",
+        resolution_words="a run of rows that occurs under two seeds",
         share=0.03,
         wants=lambda case: case.regime == "seeds",
         judge=_distinct,

@@ -1,0 +1,313 @@
+"""Repeated words of coins: a search that sees every word of a few coins, and a bottom-k sample of the words of a long stream.
+
+A word is the coins of some successive rows of a stream, at every row offset. A sample keeps the k words whose keys are
+smallest. A key is made of the word's first coins alone, so both copies of a repeated word are in the sample or neither, and
+the sample is the same however the stream is cut into chunks. Each word kept is two 64-bit hashes and its row, 32 bytes with its
+key: memory is flat. Two words of independent coins that differ share both hashes with probability about 2^-128, which a
+union bound over all 2^33 pairs of a sample leaves far below any share of 10^-6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dropcheck.cases import Case
+from dropcheck.coins import Bytes, Words
+
+SAMPLED = 1 << 16  # words kept of one stream
+SEEDED = 1 << 18  # words kept of a stream of many seeds: all of them, up to the plan of deep
+MOST_WORD_ROWS = 512  # rows of the longest word that is looked for
+# Chance repeats among all words of a case: half of the smallest share of one case of mask.distinct-* and seed.distinct
+# (10^-6 x .03 / 768, deep), so that words are a function of the case alone; the other half belongs to the first coins.
+# A test holds it against the shares.
+WORD_ALPHA = 1e-6 * 0.03 / 768 / 2
+RESERVE = 0.97  # of a word's coins: the measured rates, not the nominal ones, set the final chance
+_BLOCK = 1 << 16  # rows whose keys are made at once
+_SCRAMBLE = {2: (0x5DA3, 0x9E4D), 8: (0xA0761D6478BD642F, 0x9E3779B97F4A7C15)}  # bytes of a key -> (xor, odd factor)
+_LAST = 0xD6E8FEB86659FD93
+_HASHES = ((0x8BB84B93962EACC9, 0xBF58476D1CE4E5B9, 32), (0x2D358DCCAA6C78A5, 0x94D049BB133111EB, 29))
+
+
+@dataclass
+class Repeats:
+    """Words of coins that occur twice in a stream: their number, and the rows where the first few stand."""
+
+    words: int
+    length: int
+    repeats: int
+    places: list[tuple[int, int]]
+    within_call: int
+    across_calls: int
+
+
+@dataclass
+class Lookup:
+    """What a sample of the words of a whole stream, or of all streams of a case, showed.
+
+    ``words``: words of the streams; ``kept``: how many of them were compared with each other; ``rows``: of one word.
+    ``pairs``: pairs of words of one stream, whether kept or not. ``within``, ``across``: words that repeat a word that begins
+    in the same call, or in an earlier one, without overlapping it; ``places``: rows of the case at which the first of each kind
+    begins and began before, or nothing.
+    """
+
+    words: int
+    kept: int
+    rows: int
+    pairs: float
+    within: int = 0
+    across: int = 0
+    places: tuple[tuple[int, ...], ...] = ((), ())
+
+    def merge(self, other: Lookup, rows: int) -> Lookup:
+        """With the lookup of a later stream, ``rows`` rows into the case. Words of two streams are not compared."""
+        moved = tuple(tuple(row + rows for row in place) for place in other.places)
+        return Lookup(
+            self.words + other.words,
+            self.kept + other.kept,
+            self.rows,
+            self.pairs + other.pairs,
+            self.within + other.within,
+            self.across + other.across,
+            tuple(a or b for a, b in zip(self.places, moved, strict=True)),
+        )
+
+
+def searched(case: Case) -> bool:
+    """Whether words of a case are long enough for repeats to mean something."""
+    return case.regime == "seeds" or (case.regime == "stream" and 0.3 <= case.rate <= 0.7)
+
+
+def word_rows(case: Case) -> int | None:
+    """Rows of a word of a whole stream: a pure function of the planned case. None: words of this case are not sampled.
+
+    The least number of rows for which chance repeats among all pairs of its words, pairs x (p^2 + q^2)^coins, lie below
+    WORD_ALPHA.
+    """
+    agree = math.log10(case.rate**2 + (1 - case.rate) ** 2)
+    rows = case.row_count
+    if not searched(case) or agree >= 0 or rows < 2:
+        return None
+    coins = (math.log10(WORD_ALPHA) - math.log10(rows * (rows - 1) / 2)) / (RESERVE * agree)
+    length = math.ceil(coins / case.channels)
+    return length if length <= MOST_WORD_ROWS and 4 * length <= rows else None
+
+
+class Sample:
+    """The words of one stream with the smallest keys, ``most`` of them; words of equal keys by their hash, then by place."""
+
+    def __init__(self, channels: int, rows_per_word: int, most: int = SAMPLED) -> None:
+        self.channels, self.rows_per_word, self.most = channels, rows_per_word, most
+        self.rows = 0  # of the stream so far
+        self._last: Any = None  # the rows of the next words that have come already
+        self._threshold: int | None = None  # the largest key of a full sample
+        self._parts: list[tuple[Words, Words, Words, NDArray[np.int64]]] = []
+        self._pending = 0
+
+    @property
+    def words(self) -> int:
+        """Words of the stream so far."""
+        return max(0, self.rows - self.rows_per_word + 1)
+
+    def add(self, packed: Bytes) -> None:
+        """The next rows of the stream: (rows, bytes), packed along channels."""
+        first = self.rows
+        self.rows += len(packed)
+        more = self.rows_per_word - 1
+        if more and self._last is not None:
+            first -= len(self._last)
+            packed = np.concatenate([self._last, packed])
+        packed = np.ascontiguousarray(packed)
+        for at in range(0, len(packed) - more, _BLOCK):
+            self._block(packed[at : at + _BLOCK + more], first + at)
+        if more:
+            self._last = packed[-more:].copy()
+
+    def _block(self, packed: Bytes, first: int) -> None:
+        words = len(packed) - self.rows_per_word + 1
+        keys = _keys(packed, self.channels, self.rows_per_word)[:words]
+        last = self._threshold
+        chosen = np.arange(words) if last is None else np.flatnonzero(keys <= keys.dtype.type(last))
+        if not len(chosen):
+            return
+        one, two = _hashes(packed, self.rows_per_word, chosen)
+        self._parts.append((keys[chosen].astype(np.uint64), one, two, chosen + first))
+        self._pending += len(chosen)
+        if self._pending >= 2 * self.most:
+            self._cut()
+
+    def _cut(self) -> None:
+        """Drop what is too much: a partition by key, and an order only among the words of the last key."""
+        if not self._parts:
+            return
+        key, one, two, place = (np.concatenate(some) for some in zip(*self._parts, strict=True))
+        if len(key) > self.most:
+            last = np.partition(key, self.most - 1)[self.most - 1]
+            keep = key < last
+            ties = np.flatnonzero(key == last)
+            order = np.lexsort((place[ties], one[ties]))
+            keep[ties[order[: self.most - int(np.count_nonzero(keep))]]] = True
+            key, one, two, place = key[keep], one[keep], two[keep], place[keep]
+        if len(key) == self.most:
+            self._threshold = int(key.max())
+        self._parts, self._pending = [(key, one, two, place)], len(key)
+
+    def kept(self) -> tuple[Words, Words, NDArray[np.int64]]:
+        """Both hashes and the row of every word of the sample, by the first hash."""
+        self._cut()
+        if not self._parts:
+            return np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.int64)
+        _, one, two, place = self._parts[0]
+        order = np.lexsort((place, two, one)) if _any_equal(one) else np.argsort(one)
+        return one[order], two[order], place[order]
+
+    def repeated(self) -> NDArray[np.int64]:
+        """(repeats, 2) first rows of a word and of the next equal word behind it that does not overlap it."""
+        self._cut()
+        if not self._parts or not _any_equal(self._parts[0][1]):
+            return np.zeros((0, 2), np.int64)
+        one, two, place = self.kept()
+        same = (one[1:] == one[:-1]) & (two[1:] == two[:-1])
+        found = []
+        before = -1
+        for i in np.flatnonzero(same).tolist():
+            if i == 0 or not same[i - 1]:
+                before = int(place[i])
+            row = int(place[i + 1])
+            if row - before >= self.rows_per_word:
+                found.append((before, row))
+                before = row
+        return np.array(sorted(found), np.int64).reshape(-1, 2)
+
+    def lookup(self, case: Case) -> Lookup:
+        """What the sample shows of one unit of a case."""
+        pairs = self.repeated()
+        calls, _ = place_of(case, pairs)
+        inside = calls[:, 0] == calls[:, 1]
+        places = tuple(tuple(int(row) for row in pairs[kind][:1].ravel()) for kind in (inside, ~inside))
+        return Lookup(
+            self.words,
+            min(self.words, self.most),
+            self.rows_per_word,
+            self.words * (self.words - 1) / 2,
+            int(inside.sum()),
+            int((~inside).sum()),
+            places,
+        )
+
+
+def sample_of(case: Case) -> Sample | None:
+    """An empty sample for one unit of a case, or None where words are not sampled."""
+    length = word_rows(case)
+    if length is None:
+        return None
+    return Sample(case.channels, length, SEEDED if case.regime == "seeds" else SAMPLED)
+
+
+def place_of(case: Case, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The call of each row of a stream, and the row in that call; in the regime ``seeds`` a seed's two calls are one."""
+    if not case.batches:
+        size = 2 * case.rows if case.regime == "seeds" else case.rows
+        return rows // size, rows % size
+    ends = np.cumsum(case.batches)
+    turn, rest = np.divmod(rows, ends[-1])
+    batch = np.searchsorted(ends, rest, side="right")
+    return turn * len(ends) + batch, rest - (ends - np.array(case.batches))[batch]
+
+
+def repeats(packed: Bytes, rows_per_word: int, channels: int, call_of_row: NDArray[np.int64]) -> Repeats:
+    """Every word of some rows against every other, at every row offset; words that overlap are not compared."""
+    sample = Sample(channels, rows_per_word, max(1, len(packed)))
+    sample.add(packed)
+    pairs = sample.repeated()
+    inside = call_of_row[pairs[:, 0]] == call_of_row[pairs[:, 1]]
+    places = [(int(a), int(b)) for kind in (inside, ~inside) for a, b in pairs[kind][:32]]
+    within = int(inside.sum())
+    return Repeats(sample.words, rows_per_word * channels, len(pairs), places, within, len(pairs) - within)
+
+
+def log10_escape(words: float, kept: float, repeated: float) -> float:
+    """log10 of the chance that no copy of ``repeated`` words that occur again is in the sample: (1 - kept / words)^repeated.
+
+    Both copies of a word are in the sample or neither, and the keys of different words are unrelated.
+    """
+    if repeated <= 0 or words <= 0:
+        return 0.0
+    return repeated * math.log10(1 - kept / words) if kept < words else -math.inf
+
+
+def least_extent(words: float, kept: float, rows_per_word: int, beta: float) -> int:
+    """Rows of the shortest run that repeats as a whole and escapes the sample with probability at most ``beta``."""
+    if kept >= words:
+        return rows_per_word
+    if kept <= 0:
+        raise ValueError("an empty sample shows no repeat, however long")
+    return math.ceil(math.log(beta) / math.log1p(-kept / words)) + rows_per_word - 1
+
+
+# --- keys and hashes -------------------------------------------------------------------------------------------------
+
+
+def _any_equal(values: Words) -> bool:
+    ordered = np.sort(values)
+    return bool((ordered[1:] == ordered[:-1]).any())
+
+
+def _keys(packed: Bytes, channels: int, rows_per_word: int) -> Any:
+    """A key for every row: of its first 64 coins, or of 16; where channels are few, of the rows behind it as well."""
+    width = packed.shape[1]
+    if width >= 8:
+        keys: Any = np.ndarray((len(packed),), np.uint64, packed.data, strides=(width,)).copy()
+    elif width > 1:
+        keys = packed[:, 1].astype(np.uint16)
+        keys <<= np.uint16(8)
+        keys |= packed[:, 0]
+    else:
+        keys, rows, coins = packed[:, 0].copy(), 1, channels
+        while 2 * coins <= 16 and 2 * rows <= rows_per_word:
+            if 2 * coins > 8 and keys.dtype == np.uint8:
+                keys = keys.astype(np.uint16)
+            keys[:-rows] |= keys[rows:] << keys.dtype.type(coins)
+            rows, coins = 2 * rows, 2 * coins
+        keys = keys.astype(np.uint16, copy=False)
+    start, factor = (keys.dtype.type(v) for v in _SCRAMBLE[keys.itemsize])
+    keys ^= start
+    keys *= factor
+    return keys
+
+
+def _hashes(packed: Bytes, rows_per_word: int, chosen: NDArray[np.intp]) -> list[Words]:
+    """Two 64-bit hashes of the words that begin at the rows ``chosen``: multiply and xor-shift, eight bytes at a time."""
+    found = [np.full(len(chosen), start, np.uint64) for start, _, _ in _HASHES]
+    shifted = np.empty(len(chosen), np.uint64)
+    for column in _columns(packed, rows_per_word, chosen):
+        for hashed, (_, factor, shift) in zip(found, _HASHES, strict=True):
+            hashed ^= column
+            hashed *= np.uint64(factor)
+            np.right_shift(hashed, np.uint64(shift), out=shifted)
+            hashed ^= shifted
+    for hashed in found:  # so that the last coins reach every bit, too
+        hashed *= np.uint64(_LAST)
+        np.right_shift(hashed, np.uint64(32), out=shifted)
+        hashed ^= shifted
+    return found
+
+
+def _columns(packed: Bytes, rows_per_word: int, chosen: NDArray[np.intp]) -> Iterator[Words]:
+    """The words that begin at the rows ``chosen``, eight bytes at a time; the last eight overlap those before."""
+    rows, width = packed.shape
+    size, words = rows_per_word * width, rows - rows_per_word + 1
+    if size < 8:  # too short for eight bytes: what stands behind the word is cut off
+        packed = np.concatenate([packed.ravel(), np.zeros(8, np.uint8)])
+    starts = [*range(0, size - 7, 8), *([size - 8] if size % 8 else [])] if size >= 8 else [0]
+    for start in starts:
+        column: Words = np.ndarray((words,), np.uint64, packed.data, start, (width,))
+        column = column.copy() if len(chosen) == words else column[chosen]
+        if size < 8:
+            column &= np.uint64((1 << 8 * size) - 1)
+        yield column
