@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from dropcheck.statistics import binomial, sequential
 from scipy.stats import binom
+
+from dropcheck.statistics import binomial, sequential
 
 
 def simulate(sides: sequential.Sides, theta: float, paths: int, batch: int, seed: int) -> tuple[int, float]:
