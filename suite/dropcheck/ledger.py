@@ -141,6 +141,7 @@ class Ledger:
         data = self.path.read_bytes() if self.path.exists() else b""
         whole = data[: data.rfind(b"\n") + 1]
         found, last = [], SCHEMA
+        promised, hash_there = self._promised()
         for number, text in enumerate(whole.splitlines(), 1):
             try:
                 line = json.loads(text)
@@ -153,18 +154,18 @@ class Ledger:
                 )
             found.append(line)
             last = _hash(text)
-            if number == self._promised()[0] and last != self._promised()[1]:
+            if number == promised and last != hash_there:
                 raise UsageError(
                     f"the ledger {self.path} was changed at line {number}: it is not the line that was written"
                 )
-        if len(found) < self._promised()[0]:
+        if len(found) < promised:
             raise UsageError(
-                f"the ledger {self.path} ends at line {len(found)}, but {self._promised()[0]} lines were written: line "
+                f"the ledger {self.path} ends at line {len(found)}, but {promised} lines were written: line "
                 f"{len(found) + 1} is missing"
             )
         if whole != data:
             os.truncate(self.path, len(whole))
-        if len(found) > max(1, self._promised()[0]) and not self.head.exists():
+        if len(found) > max(1, promised) and not self.head.exists():
             raise UsageError(f"{self.head} is missing: it belongs to the ledger and must be kept beside it")
         return found, last
 

@@ -43,6 +43,17 @@ def test_a_changed_ledger_is_refused_with_its_line(tmp_path: Path, damage: str) 
         book.begin("t", SAME)
 
 
+@pytest.mark.parametrize(("head", "words"), [(None, "is missing"), (b"six lines", "is damaged")])
+def test_a_lost_or_damaged_head_is_refused(tmp_path: Path, head: bytes | None, words: str) -> None:
+    book = filled(tmp_path)
+    if head is None:
+        book.head.unlink()
+    else:
+        book.head.write_bytes(head)
+    with pytest.raises(UsageError, match=words):
+        book.begin("t", SAME)
+
+
 def test_seeds_are_drawn_once_and_a_repeated_one_is_refused(tmp_path: Path) -> None:
     book = filled(tmp_path)
     one = book.begin("t", SAME, 77)

@@ -55,7 +55,7 @@ class Sides:
 
         A side on which no rate lies as far as delta1 is not tested: its ratio is nan.
         """
-        return tuple(self._log_ratio(k, n, sign) for sign in (1, -1))  # type: ignore[return-value]
+        return self._log_ratio(k, n, 1), self._log_ratio(k, n, -1)
 
     def tested(self) -> tuple[bool, bool]:
         """Whether a rate can be delta1 too high, and too low."""
@@ -154,7 +154,8 @@ def log10_evidence(sides: Sides, state: State) -> float:
 
 def drift(sides: Sides, theta: float) -> tuple[float, float]:
     """Mean growth of log L+ and log L- a coin when coins drop with probability ``theta``; nan where a side is not tested."""
-    return tuple(float(r) for r in sides.log_ratios(theta, 1.0))  # type: ignore[return-value]
+    up, down = sides.log_ratios(theta, 1.0)
+    return float(up), float(down)
 
 
 def wald_coins(sides: Sides, theta: float) -> float:
