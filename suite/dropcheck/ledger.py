@@ -1,0 +1,191 @@
+"""The ledger: an append-only file of chained lines that keeps the evidence of independent runs, one alpha for its life.
+
+A run is registered (``begin``) before its first coin and closed (``finish``) with the e-values of its cases. A run that was
+killed must be repeated with its own root seed before another may begin, so that none can be dropped because it looked bad.
+Each line carries the hash of the line before it; FILE.head holds the number of lines and the last hash, so that lines missing
+at the end are noticed too. The chain guards against accidents and edits, not against who rewrites both files whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from dropcheck.cases import seed_of
+from dropcheck.errors import UsageError
+from dropcheck.results import write_atomically
+from dropcheck.statistics import evalues
+
+SCHEMA = "dropcheck.ledger/1"
+
+
+class Registered:
+    """A run that has begun. Its lock is the system's: it ends with the process, however that ends."""
+
+    def __init__(self, run: int, seed: int, resumed: bool, lock: IO[bytes]) -> None:
+        self.run, self.seed, self.resumed, self.lock = run, seed, resumed, lock
+
+
+class Ledger:
+    """One ledger file. Every method takes the writers' lock, so that two processes lose nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.head = self.path.with_name(self.path.name + ".head")
+
+    def begin(self, target: str, identity: Mapping[str, Any], seed: int | None = None) -> Registered:
+        """Register a run of ``target``; on disk when this returns.
+
+        ``identity``: all that must stay the same for life (versions, contract, profile, checks, options). ``seed``: the root
+        seed that is asked for; None: the one of the run that must be resumed, or one derived from the chain. Raises UsageError.
+        """
+        same = json.loads(json.dumps(identity))
+        with self._locked():
+            lines, last = self._read()
+            runs = [x for x in lines if x["line"] == "begin" and x["target"] == target]
+            closed = {x["run"] for x in lines if x["line"] == "finish"}
+            for key in {**runs[0]["identity"], **same} if runs else ():
+                one, two = runs[0]["identity"].get(key), same.get(key)
+                if one != two:
+                    raise UsageError(
+                        f"the ledger {self.path} holds {target} with {key} {one!r}, not {two!r}: evidence adds up only for "
+                        "one and the same thing; use another ledger file"
+                    )
+            for old in (x for x in runs if x["run"] not in closed):
+                lock = self._run_lock(old["run"])
+                if lock is None:  # a process is at it
+                    continue
+                if seed is not None and seed != old["seed"]:
+                    lock.close()
+                    raise UsageError(
+                        f"run {old['run']} of {target} in the ledger {self.path} was begun and not finished: repeat it with "
+                        f"--seed {old['seed']} before another run"
+                    )
+                return Registered(old["run"], old["seed"], True, lock)
+            used = {x["seed"] for x in runs}
+            if seed in used:
+                raise UsageError(
+                    f"the ledger {self.path} has a run of {target} with root seed {seed} already; leave out --seed"
+                )
+            turn = 0
+            while seed is None or seed in used:
+                seed, turn = seed_of(0, last, target, turn), turn + 1
+            run = 1 + sum(x["line"] == "begin" for x in lines)
+            lock = self._run_lock(run)
+            if lock is None:
+                raise UsageError(f"the lock of run {run} of the ledger {self.path} is held by another program")
+            self._append(
+                len(lines), last, {"line": "begin", "run": run, "target": target, "seed": seed, "identity": same}
+            )
+            return Registered(run, seed, False, lock)
+
+    def finish(self, one: Registered, evidence: Mapping[str, Mapping[str, float]]) -> None:
+        """Close a run with log10 e-values, check -> case -> value; an infinite one is evalues.IMPOSSIBLE."""
+        with self._locked():
+            lines, last = self._read()
+            if any(x["line"] == "finish" and x["run"] == one.run for x in lines):
+                raise UsageError(f"run {one.run} of the ledger {self.path} is finished already")
+            values = {c: dict(v) for c, v in evidence.items()}
+            self._append(len(lines), last, {"line": "finish", "run": one.run, "evidence": values})
+            self._lock_path(one.run).unlink(missing_ok=True)
+            one.lock.close()
+
+    def evidence(self, target: str, most: int) -> dict[str, tuple[int, float]]:
+        """check -> (runs, highest log10 evidence after any run), over the finished runs of ``target``; see evalues.combined."""
+        with self._locked():
+            lines, _ = self._read()
+        mine = {x["run"] for x in lines if x["line"] == "begin" and x["target"] == target}
+        so_far: dict[str, dict[str, list[float]]] = {}
+        best: dict[str, tuple[int, float]] = {}
+        for line in (x for x in lines if x["line"] == "finish" and x["run"] in mine):
+            for check, cases in line["evidence"].items():
+                for case, value in cases.items():
+                    so_far.setdefault(check, {}).setdefault(case, []).append(value)
+                now = evalues.combined({k: evalues.product(v) for k, v in so_far.get(check, {}).items()}, most)
+                runs, high = best.get(check, (0, now))
+                best[check] = runs + 1, max(high, now)
+        return best
+
+    # --- the file --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            stream = open(self.path.with_name(self.path.name + ".lock"), "ab")  # noqa: SIM115  closed below
+        except OSError as error:
+            raise UsageError(f"the ledger {self.path} cannot be written: {error.strerror or error}") from error
+        with stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def _lock_path(self, run: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.run-{run}.lock")
+
+    def _run_lock(self, run: int) -> IO[bytes] | None:
+        stream = open(self._lock_path(run), "ab")  # noqa: SIM115  held as long as the run
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            stream.close()
+            return None
+        return stream
+
+    def _read(self) -> tuple[list[dict[str, Any]], str]:
+        """All lines and the hash of the last. A last line that a kill cut short is taken off; other damage is refused."""
+        data = self.path.read_bytes() if self.path.exists() else b""
+        whole = data[: data.rfind(b"\n") + 1]
+        found, last = [], SCHEMA
+        promised, hash_there = self._promised()
+        for number, text in enumerate(whole.splitlines(), 1):
+            try:
+                line = json.loads(text)
+                right = line["after"] == last and line["line"] in ("begin", "finish")
+            except (ValueError, KeyError, TypeError):
+                right = False
+            if not right:
+                raise UsageError(
+                    f"the ledger {self.path} was changed at or just before line {number}: its chain is broken there"
+                )
+            found.append(line)
+            last = _hash(text)
+            if number == promised and last != hash_there:
+                raise UsageError(
+                    f"the ledger {self.path} was changed at line {number}: it is not the line that was written"
+                )
+        if len(found) < promised:
+            raise UsageError(
+                f"the ledger {self.path} ends at line {len(found)}, but {promised} lines were written: line "
+                f"{len(found) + 1} is missing"
+            )
+        if whole != data:
+            os.truncate(self.path, len(whole))
+        if len(found) > max(1, promised) and not self.head.exists():
+            raise UsageError(f"{self.head} is missing: it belongs to the ledger and must be kept beside it")
+        return found, last
+
+    def _promised(self) -> tuple[int, str]:
+        try:
+            words = self.head.read_text().split()
+            return int(words[0]), words[1]
+        except FileNotFoundError:
+            return 0, ""
+        except (ValueError, IndexError):
+            raise UsageError(f"{self.head} is damaged; expected the number of lines and a hash") from None
+
+    def _append(self, count: int, last: str, line: dict[str, Any]) -> None:
+        text = json.dumps({"after": last, **line}, sort_keys=True, allow_nan=False).encode()
+        with open(self.path, "ab") as stream:
+            stream.write(text + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        write_atomically(self.head, f"{count + 1} {_hash(text)}\n".encode())
+
+
+def _hash(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
