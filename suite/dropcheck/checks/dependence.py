@@ -285,8 +285,9 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     log, name, g, degrees, rows = min(tests)
     total = min(0.0, log + math.log10(len(tests)))
     failed = total <= math.log10(limits.alpha)
-    # sized by the pooled eight-channel (or four-channel) test; Cohen's w = sqrt(noncentrality / n)
-    widest = max(tests, key=lambda t: t[4])
+    # sized by the pooled test of most cells (eight channels, or four); Cohen's w = sqrt(noncentrality / n). The test of most
+    # rows would promise too much: a parity of eight shows in no group of four
+    widest = max(tests, key=lambda t: (t[3], t[4]))
     resolution = goodness.g_resolution(int(widest[4]), int(widest[3]) + 1, limits.alpha / len(tests), limits.beta)
     numbers: dict[str, Any] = dict(
         estimate=math.sqrt(max(0.0, g - degrees) / max(1.0, rows)),
