@@ -34,7 +34,10 @@ PLAN: Mapping[str, int] = {
     "float32 rate=0.5 9,13,3 calls=128 seeds way=generator": 50_000,
     "float32 rate=0.5 3,64,3 calls=256 seeds way=generator": 50_000,
 }
-SHAPES = (("float32 rate=0.3", ((64, 3), (21, 17), (128, 1))), ("float32 rate=0.1", ((65, 8), (33, 3), (7, 64), (90, 5))))
+SHAPES = (
+    ("float32 rate=0.3", ((64, 3), (21, 17), (128, 1))),
+    ("float32 rate=0.1", ((65, 8), (33, 3), (7, 64), (90, 5))),
+)
 SHAPE_AUDITS = 50_000
 CHUNK = 1000
 
@@ -52,7 +55,9 @@ def items(seed: int, scale: float) -> list[Item]:
     for index in range(len(SHAPES)):
         for number, size in enumerate(_chunks(SHAPE_AUDITS, scale)):
             arguments = {"index": index, "audits": size, "number": number, "seed": seed}
-            found.append(Item(f"calibration/shapes {index}/{number}", "calibration:shape_audits", arguments, 1e-3 * size))
+            found.append(
+                Item(f"calibration/shapes {index}/{number}", "calibration:shape_audits", arguments, 1e-3 * size)
+            )
     return [*found, *(_tail_items(seed, scale))]
 
 
@@ -162,8 +167,14 @@ def conclude(values: Mapping[str, Any]) -> tuple[list[Calibration], list[Tail], 
             most = int(binom.isf(UNLIKELY, row[0], alpha))
             table.append(
                 Calibration(
-                    check=check, case=where, alpha=alpha, audits=row[0], rejections=row[1 + i], most=most,
-                    attained=exact, agrees=agrees,
+                    check=check,
+                    case=where,
+                    alpha=alpha,
+                    audits=row[0],
+                    rejections=row[1 + i],
+                    most=most,
+                    attained=exact,
+                    agrees=agrees,
                 )
             )
     return table, tails, _promises(sums, table, tails)
@@ -226,7 +237,9 @@ def _promises(sums: Mapping[tuple[str, str], list[int]], table: list[Calibration
                 n=sum(t.n for t in tails),
                 text=f"{len(tails) - len(over)} of {len(tails)} sizes at the level of the gate, by exact sums or tilted "
                 "sampling, are at most nominal"
-                + "".join(f"; {t.check}, {t.case}: {t.size:.3g} (error {t.error:.1g}) above {t.alpha:g}" for t in over[:6]),
+                + "".join(
+                    f"; {t.check}, {t.case}: {t.size:.3g} (error {t.error:.1g}) above {t.alpha:g}" for t in over[:6]
+                ),
             )
         )
     return found

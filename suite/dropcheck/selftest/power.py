@@ -191,7 +191,9 @@ def _plants() -> list[Plant]:
             coins = _lagged(lag, lambda case: 1, sign)
             add("mask.independent-samples", f"rows {lag} apart tied, {word}", "rate=0.3 8,9,3 calls=64", coins)
         add(
-            "mask.independent-samples", f"rows 256 apart tied, {word}", "rate=0.3 1000,3,3 calls=3",
+            "mask.independent-samples",
+            f"rows 256 apart tied, {word}",
+            "rate=0.3 1000,3,3 calls=3",
             _lagged(256, lambda case: 1, sign),
         )
         for lag in (1, 2):
@@ -202,7 +204,9 @@ def _plants() -> list[Plant]:
             add("seed.neighbours", f"seeds {lag} apart tied, {word}", seeds, coins)
         for which, name in enumerate(("sign", "magnitude")):
             add(
-                "mask.ignores-values", f"coins follow {name}, {word}", "rate=0.3 8,9,3 calls=64 values",
+                "mask.ignores-values",
+                f"coins follow {name}, {word}",
+                "rate=0.3 8,9,3 calls=64 values",
                 _follows(which, sign),
             )
     add("mask.dropped-count", "clumped, two rates", "rate=0.3 8,17,3 calls=64", _clumped)
@@ -214,8 +218,13 @@ def _plants() -> list[Plant]:
     for case in ("rate=0.5 8,64,3 calls=64", "rate=0.3 12,17,3 calls=64"):
         add("mask.distinct-samples", "a word repeats in its call", case, _repeated(_in_call), False)
         add("mask.distinct-calls", "a word repeats in another call", case, _repeated(_in_calls), False)
-    add("seed.distinct", "a word repeats under another seed", "rate=0.5 9,131,3 calls=128 seeds way=generator",
-        _repeated(_in_seeds), False)
+    add(
+        "seed.distinct",
+        "a word repeats under another seed",
+        "rate=0.5 9,131,3 calls=128 seeds way=generator",
+        _repeated(_in_seeds),
+        False,
+    )
     return found
 
 
@@ -231,9 +240,15 @@ def items(seed: int, scale: float) -> list[Item]:
         for beta in (INFLATED, BETA):
             for number, start in enumerate(range(0, tries, CHUNK)):
                 arguments = {
-                    "key": key, "beta": beta, "tries": min(CHUNK, tries - start), "number": number, "seed": seed,
+                    "key": key,
+                    "beta": beta,
+                    "tries": min(CHUNK, tries - start),
+                    "number": number,
+                    "seed": seed,
                 }
-                found.append(Item(f"power/{key}/{beta:g}/{number}", "power:planted", arguments, 5e-3 * arguments["tries"]))  # type: ignore[operator]
+                found.append(
+                    Item(f"power/{key}/{beta:g}/{number}", "power:planted", arguments, 5e-3 * arguments["tries"])
+                )  # type: ignore[operator]
     for sign in (1, -1):
         for beta in (INFLATED, BETA):
             arguments = {"sign": sign, "beta": beta, "tries": tries, "seed": seed}
@@ -272,7 +287,12 @@ def planted(key: str, beta: float, tries: int, number: int, seed: int) -> dict[s
     rng = generator(seed, "planted", key, beta, number)
     caught = sum(failed(check, _record(plant, plant.coins(rng, case, size)), limits) for _ in range(tries))
     return {
-        "check": plant.check, "plant": plant.words, "case": plant.case, "beta": beta, "resolution": size, "tries": tries,
+        "check": plant.check,
+        "plant": plant.words,
+        "case": plant.case,
+        "beta": beta,
+        "resolution": size,
+        "tries": tries,
         "caught": caught,
     }
 
@@ -295,8 +315,13 @@ def planted_shape(sign: int, beta: float, tries: int, seed: int) -> dict[str, An
     size = check.compare(check, members(0.0), limits)[0].resolution or 0.0
     caught = sum(check.compare(check, members(size), limits)[0].verdict == "fail" for _ in range(tries))
     return {
-        "check": check.name, "plant": f"one shape {'more' if sign > 0 else 'less'}", "case": "three shapes, rate .3",
-        "beta": beta, "resolution": size, "tries": tries, "caught": caught,
+        "check": check.name,
+        "plant": f"one shape {'more' if sign > 0 else 'less'}",
+        "case": "three shapes, rate .3",
+        "beta": beta,
+        "resolution": size,
+        "tries": tries,
+        "caught": caught,
     }
 
 
@@ -339,13 +364,20 @@ def exact(draws: int, seed: int) -> list[dict[str, Any]]:
                 continue  # coins of this rate cannot be so far apart
             miss, error = pair_miss(rows, p, sign * size, alpha, draws, generator(seed, "pair", rows, sign))
             words = f"one pair tied, {'more' if sign > 0 else 'less'}"
-            found.append(_exact_row(check.name, words, f"{channels} channels, {rows} rows, rate {p:g}", size, miss, error))
+            found.append(
+                _exact_row(check.name, words, f"{channels} channels, {rows} rows, rate {p:g}", size, miss, error)
+            )
     return found
 
 
 def _exact_row(check: str, plant: str, case: str, size: float, miss: float, error: float = 0.0) -> dict[str, Any]:
     return {
-        "check": check, "plant": plant, "case": case, "beta": BETA, "resolution": float(size), "miss": float(miss),
+        "check": check,
+        "plant": plant,
+        "case": case,
+        "beta": BETA,
+        "resolution": float(size),
+        "miss": float(miss),
         "error": float(error),
     }
 
@@ -436,7 +468,11 @@ def conclude(values: Mapping[str, Any]) -> tuple[list[Power], list[Promise]]:
         "(beta .05 and 1e-6 by counting, 1e-6 by exact sums where the law is known)"
     )
     for r in bad[:8]:
-        seen = f"missed with probability {r.miss:.3g}" if r.miss is not None else f"{r.caught} of {r.tries} caught, promised {r.least}"
+        seen = (
+            f"missed with probability {r.miss:.3g}"
+            if r.miss is not None
+            else f"{r.caught} of {r.tries} caught, promised {r.least}"
+        )
         text += f"; {r.check}, {r.plant}, {r.case}, beta {r.beta:g}: {seen}"
     name = "a defect of the printed resolution is caught"
     return table, [Promise(part="power", name=name, held=not bad, n=sum(r.tries for r in table), text=text)]

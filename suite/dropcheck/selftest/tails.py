@@ -33,7 +33,13 @@ def measure(name: str, draws: int, seed: int) -> list[dict[str, Any]]:
 
 def _row(check: str, case: str, method: str, size: float, error: float, n: int) -> dict[str, Any]:
     return {
-        "check": check, "case": case, "method": method, "alpha": ALPHA, "size": float(size), "error": float(error), "n": n,
+        "check": check,
+        "case": case,
+        "method": method,
+        "alpha": ALPHA,
+        "size": float(size),
+        "error": float(error),
+        "n": n,
     }
 
 
@@ -89,7 +95,9 @@ def _association(draws: int, rng: Any) -> Any:
             log = association.two_sided(np.full(strata, n), full, full, both)
             if log <= math.log10(ALPHA):
                 size += float(law[total])
-        yield _row("mask.independent-samples", f"{strata} strata of {n} pairs, rate {p:g}", "exact sum", size, 0.0, len(law))
+        yield _row(
+            "mask.independent-samples", f"{strata} strata of {n} pairs, rate {p:g}", "exact sum", size, 0.0, len(law)
+        )
 
 
 def _dispersion(draws: int, rng: Any) -> Any:
@@ -157,8 +165,12 @@ def _goodness(draws: int, rng: Any) -> Any:
         )
         weights = np.where(logs <= math.log10(ALPHA), np.exp(np.minimum(log_weight, 700)), 0.0)
         yield _row(
-            "mask.patterns", f"{cells} cells, {expected} expected in each", "overdispersed sampling", weights.mean(),
-            weights.std() / math.sqrt(draws), draws,
+            "mask.patterns",
+            f"{cells} cells, {expected} expected in each",
+            "overdispersed sampling",
+            weights.mean(),
+            weights.std() / math.sqrt(draws),
+            draws,
         )
 
 
@@ -180,8 +192,12 @@ def _spread(draws: int, rng: Any) -> Any:
         ).sum(axis=1)
         weights = np.where(logs <= math.log10(ALPHA), np.exp(np.minimum(log_weight, 700)), 0.0)
         yield _row(
-            "rate.per-sample", f"{positions} positions of {size} coins, rate {p:g}", "overdispersed sampling",
-            weights.mean(), weights.std() / math.sqrt(draws), draws,
+            "rate.per-sample",
+            f"{positions} positions of {size} coins, rate {p:g}",
+            "overdispersed sampling",
+            weights.mean(),
+            weights.std() / math.sqrt(draws),
+            draws,
         )
 
 

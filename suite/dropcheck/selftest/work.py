@@ -95,7 +95,9 @@ def run(
                 os.fsync(stream.fileno())
         if tell is not None:
             elapsed = time.monotonic() - began
-            tell(key, len(values), len(items), elapsed, elapsed / gone * (whole - gone) if gone > 0.02 * whole else None)
+            tell(
+                key, len(values), len(items), elapsed, elapsed / gone * (whole - gone) if gone > 0.02 * whole else None
+            )
 
     if jobs == 1:
         for item in todo:

@@ -1,0 +1,403 @@
+"""The self-test for readers: one sentence, a table a part, what did not hold, charts; as Markdown and as one page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dropcheck.selftest.records import Calibration, SelfTest
+
+_READ = {
+    "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of them; "
+    "“at most” is the count that a test of exactly that level exceeds with probability 1e-6. Checks that rest on a "
+    "bound or divide their level among several tests stay far below it, by design.",
+    "tails": "At the gate's level nothing can be counted: sizes are exact sums, or sampled where failures happen and weighted "
+    "back (± one standard error).",
+    "power": "Coins with a deviation of exactly the printed resolution. Misses may be 5 % at beta .05; at beta 1e-6 none may "
+    "be seen, and where the law is known the probability of a miss is computed.",
+    "thresholds": "Critical values computed again by summing the laws, without the suite's own code, and the figures of its "
+    "documentation beside what its code gives now.",
+    "zoo": "Every layer was audited with all checks. “Also” lists checks whose evidence says fail but which the "
+    "report calls not interpretable beside a more basic failure.",
+    "owners": "A check earns its place by a defect that only it catches.",
+    "practice": "The same zoo asked by the assertions of frameworks' own tests and by scripts in use today.",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table with its words. ``chart`` is SVG, ``text`` Markdown of its own (the comparison)."""
+
+    title: str
+    note: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = field(default_factory=list)
+    chart: str = ""
+    text: str = ""
+
+
+def headline(result: SelfTest) -> str:
+    """The answer in one sentence."""
+    broken = [p for p in result.promises if not p.held]
+    if not result.promises:
+        return "Nothing was measured."
+    small = "" if result.scale >= 1 else f" (at scale {result.scale:g} of the full self-test)"
+    if not broken:
+        return f"All {len(result.promises)} promises that were measured held{small}: {', '.join(result.parts)}."
+    return f"{len(broken)} of {len(result.promises)} promises did not hold{small}: {'; '.join(p.name for p in broken)}."
+
+
+def _n(value: float | None, digits: int = 3) -> str:
+    return "" if value is None else f"{value:.{digits}g}"
+
+
+def sections(result: SelfTest) -> list[Section]:
+    """All tables of a result."""
+    found = [
+        Section(
+            "Promises",
+            "What the suite promises, and what was measured on how much.",
+            ("promise", "held", "n", "measured"),
+            [[p.name, "held" if p.held else "BROKEN", f"{p.n:,}", p.text] for p in result.promises],
+        )
+    ]
+    if result.calibration:
+        found.append(_calibration(result))
+    if result.tails:
+        rows = [
+            [
+                t.check,
+                t.case,
+                t.method,
+                f"{t.alpha:g}",
+                f"{t.size:.3g}" + (f" ± {t.error:.1g}" if t.error else ""),
+                _n(t.size / t.alpha),
+                f"{t.n:,}",
+                "yes" if t.holds else "NO",
+            ]
+            for t in result.tails
+        ]
+        found.append(
+            Section(
+                "Sizes at the level of the gate",
+                _READ["tails"],
+                ("check", "case", "method", "nominal", "size", "size/nominal", "n", "holds"),
+                rows,
+            )
+        )
+    if result.power:
+        rows = []
+        for r in result.power:
+            seen = f"{r.caught} of {r.tries}" if r.miss is None else ""
+            miss = "" if r.miss is None else f"{r.miss:.3g}" + (f" ± {r.error:.1g}" if r.error else "")
+            rows.append(
+                [
+                    r.check,
+                    r.plant,
+                    r.case,
+                    f"{r.beta:g}",
+                    _n(r.resolution, 4),
+                    seen,
+                    f"{r.lower:.4f}" if r.tries else "",
+                    str(r.least) if r.tries else "",
+                    miss,
+                    "yes" if r.holds else "NO",
+                ]
+            )
+        found.append(
+            Section(
+                "Power at exactly the printed resolution",
+                _READ["power"],
+                (
+                    "check",
+                    "planted",
+                    "case",
+                    "beta",
+                    "resolution",
+                    "caught",
+                    "lower bound (99 %)",
+                    "least",
+                    "P(miss)",
+                    "holds",
+                ),
+                rows,
+            )
+        )
+    if result.thresholds or result.goldens:
+        rows = [
+            [t.quantity, f"{t.compared}", f"{t.compared - t.wrong}", "; ".join(t.examples)] for t in result.thresholds
+        ]
+        found.append(
+            Section("Thresholds by exact sums", _READ["thresholds"], ("quantity", "compared", "agree", "differ"), rows)
+        )
+        rows = [
+            [
+                g.figure,
+                f"{g.stated:,.0f}",
+                f"{g.computed:,.0f}",
+                f"{g.computed / g.stated - 1:+.1%}",
+                f"{g.slack:.0%}",
+                "yes" if g.holds else "NO",
+            ]
+            for g in result.goldens
+        ]
+        found.append(
+            Section(
+                "Documented figures",
+                "For alpha 1e-8, beta 1e-6, rate .1 and 64 channels unless said otherwise.",
+                ("figure", "stated", "computed now", "difference", "granted", "holds"),
+                rows,
+            )
+        )
+    if result.zoo:
+        found.extend(_zoo(result))
+    if result.practice is not None:
+        found.append(
+            Section(
+                "Side by side with today's practice",
+                result.practice.left_out or _READ["practice"],
+                chart=result.practice.figure,
+                text=result.practice.table,
+            )
+        )
+    return found
+
+
+def _calibration(result: SelfTest) -> Section:
+    rows = []
+    for c in result.calibration:
+        exact = "" if c.attained is None else f"{c.attained:.4g}" + ("" if c.agrees else " DISAGREES")
+        rows.append(
+            [
+                c.check,
+                c.case.removeprefix("float32 "),
+                f"{c.alpha:g}",
+                f"{c.audits:,}",
+                f"{c.rejections:,}",
+                f"{c.most:,}",
+                _n(c.rejections / max(1, c.audits) / c.alpha),
+                exact,
+                "yes" if c.holds else "NO",
+            ]
+        )
+    return Section(
+        "Null calibration",
+        _READ["calibration"],
+        ("check", "case", "alpha", "audits", "failed", "at most", "attained/nominal", "exact size", "holds"),
+        rows,
+        chart=calibration_chart(result.calibration),
+    )
+
+
+def totals(table: Sequence[Calibration]) -> dict[tuple[str, float], tuple[int, int]]:
+    """(check, alpha) -> audits and rejections over all cases."""
+    found: dict[tuple[str, float], tuple[int, int]] = {}
+    for c in table:
+        audits, rejections = found.get((c.check, c.alpha), (0, 0))
+        found[(c.check, c.alpha)] = audits + c.audits, rejections + c.rejections
+    return found
+
+
+def _zoo(result: SelfTest) -> list[Section]:
+    clocks = {(c.layer, c.profile): c for c in result.clocks}
+    rows = []
+    for one in result.zoo:
+        clock = clocks.get((one.layer, one.profile))
+        caught = (
+            "" if one.names is None else "yes" if one.names in one.failing else "by others" if one.failing else "MISSED"
+        )
+        if one.names is None:
+            caught = "passes" if one.verdict == "pass" else "ACCUSED"
+        rows.append(
+            [
+                one.layer,
+                one.profile,
+                one.names or "(correct)",
+                caught,
+                ", ".join(one.failing),
+                ", ".join(one.also),
+                _n(one.log10_evidence),
+                f"{clock.first_s:.1f}" if clock and clock.first_s is not None else "",
+                f"{clock.wall_s:.1f}" if clock else "",
+                one.error or "",
+            ]
+        )
+    return [
+        Section(
+            "Defect x check",
+            _READ["zoo"],
+            (
+                "layer",
+                "profile",
+                "names",
+                "caught",
+                "failing checks",
+                "also",
+                "log10 evidence",
+                "s until caught",
+                "s in all",
+                "error",
+            ),
+            rows,
+            chart=seconds_chart(result),
+        ),
+        Section(
+            "No idle check",
+            _READ["owners"],
+            ("check", "only it catches", "names it, others catch it too"),
+            [
+                [
+                    o.check,
+                    ", ".join(o.only) or "none",
+                    "; ".join(f"{d} (also {', '.join(v)})" for d, v in o.shared.items()),
+                ]
+                for o in result.owners
+            ],
+        ),
+    ]
+
+
+# --- charts ------------------------------------------------------------------------------------------------------------
+
+
+def calibration_chart(table: Sequence[Calibration]) -> str:
+    """Attained over nominal of every check, log axis from .001 to 2, filled .05 and open .01; the line is nominal."""
+    sums = totals(table)
+    checks = list(dict.fromkeys(c for c, _ in sums))
+    left, width, step = 190, 640, 18
+    height = step * len(checks) + 40
+    x_of = lambda ratio: left + (math.log10(max(ratio, 1e-3)) + 3) / 3.4 * (width - left - 20)  # noqa: E731
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Attained over nominal error of every check">']
+    for ratio in (0.001, 0.01, 0.1, 1.0):
+        x = x_of(ratio)
+        parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="8" y2="{height - 24}"/>')
+        label = "0.001 or none" if ratio == 0.001 else f"{ratio:g}"
+        parts.append(f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle">{label}</text>')
+    for i, check in enumerate(checks):
+        y = 18 + i * step
+        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{check}</text>')
+        for alpha, fill in ((0.05, "s0"), (0.01, "open")):
+            audits, rejections = sums.get((check, alpha), (0, 0))
+            if audits:
+                ratio = rejections / audits / alpha
+                parts.append(
+                    f'<circle class="{fill}" cx="{x_of(ratio):.1f}" cy="{y}" r="4">'
+                    f"<title>{check}, alpha {alpha:g}: {ratio:.3g} of nominal over {audits} audits</title></circle>"
+                )
+    return "".join(parts) + "</svg>"
+
+
+def seconds_chart(result: SelfTest) -> str:
+    """Defects caught against seconds spent on each, one line a profile, log axis."""
+    width, height, left = 640, 240, 46
+    lines = {}
+    for profile in result.profiles:
+        defects = [one for one in result.zoo if one.profile == profile and one.names is not None]
+        times = sorted(c.first_s for c in result.clocks if c.profile == profile and c.first_s is not None)
+        if defects and times:
+            lines[profile] = (len(defects), times)
+    if not lines:
+        return ""
+    whole = max(n for n, _ in lines.values())
+    least = max(1e-2, min(t[0] for _, t in lines.values()))
+    most = max(t[-1] for _, t in lines.values()) * 1.1
+    span = math.log(max(most / least, 1.01))
+    x_of = lambda s: left + math.log(max(s, least) / least) / span * (width - left - 90)  # noqa: E731
+    y_of = lambda n: height - 30 - n / whole * (height - 50)  # noqa: E731
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Defects caught against seconds">']
+    for n in (0, whole):
+        parts.append(f'<line class="axis" x1="{left}" x2="{width - 90}" y1="{y_of(n):.1f}" y2="{y_of(n):.1f}"/>')
+        parts.append(f'<text x="{left - 6}" y="{y_of(n) + 4:.1f}" text-anchor="end">{n}</text>')
+    for second in (0.01, 0.1, 1, 10, 100):
+        if least <= second <= most:
+            parts.append(f'<text x="{x_of(second):.1f}" y="{height - 12}" text-anchor="middle">{second:g} s</text>')
+    for i, (profile, (_, times)) in enumerate(lines.items()):
+        path = f"M{left} {y_of(0):.1f}" + "".join(f"H{x_of(t):.1f}V{y_of(k + 1):.1f}" for k, t in enumerate(times))
+        parts.append(f'<path class="l{i}" d="{path}"/>')
+        parts.append(f'<text x="{x_of(times[-1]) + 6:.1f}" y="{y_of(len(times)) + 4 + 14 * i:.1f}">{profile}</text>')
+    return "".join(parts) + "</svg>"
+
+
+# --- forms -------------------------------------------------------------------------------------------------------------
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def markdown(result: SelfTest) -> str:
+    """The report as Markdown."""
+    lines = [f"# {headline(result)}", ""]
+    lines += [
+        f"Root seed {result.seed}; seconds of work by part: "
+        + ", ".join(f"{k} {v:.0f}" for k, v in result.seconds.items())
+        + ".",
+        "",
+    ]
+    for one in sections(result):
+        lines += [f"## {one.title}", "", one.note, ""]
+        if one.rows:
+            lines.append("| " + " | ".join(one.columns) + " |")
+            lines.append("|" + "---|" * len(one.columns))
+            lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in one.rows]
+            lines.append("")
+        if one.text:
+            lines += [one.text, ""]
+    lines += _broken(result)
+    return "\n".join(lines)
+
+
+def _broken(result: SelfTest) -> list[str]:
+    bad = [p for p in result.promises if not p.held]
+    lines = ["## What did not hold", ""]
+    return lines + ([f"* {p.part}: {p.name}. {p.text}" for p in bad] or ["Nothing."]) + [""]
+
+
+def summary(result: SelfTest) -> str:
+    """What a terminal shows: the sentence, and a line a promise."""
+    lines = [headline(result), ""]
+    lines += [f"{'✓' if p.held else '✗'} {p.part:<12} {p.text}" for p in result.promises]
+    if result.practice is not None:
+        lines += ["", result.practice.left_out or "", result.practice.table]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def page(result: SelfTest) -> str:
+    """The page: self-contained, light and dark, readable without JavaScript."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("dropcheck", "selftest"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    some: list[dict[str, Any]] = [
+        # charts are made here from numbers and names of checks; a stored comparison brings its own drawing
+        {
+            "title": s.title,
+            "note": s.note,
+            "columns": s.columns,
+            "rows": s.rows,
+            "chart": Markup(_drawing(s.chart)),
+            "text": s.text,
+        }
+        for s in sections(result)
+    ]
+    return environment.get_template("page.html.j2").render(
+        result=result, headline=headline(result), sections=some, broken=[p for p in result.promises if not p.held]
+    )
+
+
+def _drawing(svg: str) -> str:
+    """An SVG element that may stand in a page: scripts and handlers in a stored file are not passed on."""
+    import re
+
+    start = svg.find("<svg")
+    if start < 0 or re.search(r"<script|<foreignObject|\son\w+\s*=|javascript:", svg, re.IGNORECASE):
+        return ""
+    return svg[start:]
