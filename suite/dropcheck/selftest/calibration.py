@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ def null_audits(text: str, audits: int, number: int, seed: int) -> dict[str, Any
                 row[0] += 1
                 for i, mark in enumerate(marks):
                     row[1 + i] += mark
-                row[4] += any(later and not before for before, later in zip(marks, marks[1:], strict=False))
+                row[4] += any(later and not before for before, later in pairwise(marks))
     return counts
 
 
@@ -131,7 +132,7 @@ def shape_audits(index: int, audits: int, number: int, seed: int) -> dict[str, A
             row[0] += 1
             for i, mark in enumerate(marks):
                 row[1 + i] += mark
-            row[4] += any(later and not before for before, later in zip(marks, marks[1:], strict=False))
+            row[4] += any(later and not before for before, later in pairwise(marks))
     return {check.name: row}
 
 

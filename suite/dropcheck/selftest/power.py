@@ -120,13 +120,17 @@ def _rationed(rng: Any_, case: Case, size: float) -> Any:
     return made
 
 
-def _parity(rng: Any_, case: Case, size: float) -> Any:
-    """Groups of eight channels (rate .5) of one parity more often: any seven stay independent, effect size w = size."""
-    made = _independent(rng, case)
-    for start in range(0, case.channels // 8 * 8, 8):
-        odd = rng.random(len(made)) < 0.5 + size / 2
-        made[:, start + 7] = made[:, start : start + 7].sum(axis=1) % 2 == odd
-    return made
+def _parity(group: int) -> Any:
+    """Groups of channels (rate .5) of one parity more often: all but one of a group stay independent, effect size w = size."""
+
+    def coins(rng: Any_, case: Case, size: float) -> Any:
+        made = _independent(rng, case)
+        for start in range(0, case.channels // group * group, group):
+            odd = rng.random(len(made)) < 0.5 + size / 2
+            made[:, start + group - 1] = made[:, start : start + group - 1].sum(axis=1) % 2 == odd
+        return made
+
+    return coins
 
 
 def _follows(which: int, sign: int) -> Any:
@@ -213,7 +217,10 @@ def _plants() -> list[Plant]:
     add("mask.dropped-count", "clumped, two rates", "rate=0.1 8,64,3 calls=64", _clumped)
     add("mask.dropped-count", "clumped, beta law", "rate=0.3 8,17,3 calls=64", _beta)
     add("mask.dropped-count", "rationed", half, _rationed)
-    add("mask.patterns", "parity of eight", "rate=0.5 32,16,3 calls=64", _parity)
+    add("mask.patterns", "parity of eight", "rate=0.5 64,16,3 calls=64", _parity(8))
+    add("mask.patterns", "parity of four", "rate=0.5 32,4,3 calls=64", _parity(4))
+    # too few rows for patterns of eight: what is printed is the resolution of fours
+    add("mask.patterns", "parity of four, eight channels", "rate=0.5 16,8,3 calls=64", _parity(4))
     add("mask.distinct-channels", "two channels are copies", half, _copied_channel, False)
     for case in ("rate=0.5 8,64,3 calls=64", "rate=0.3 12,17,3 calls=64"):
         add("mask.distinct-samples", "a word repeats in its call", case, _repeated(_in_call), False)
@@ -239,16 +246,9 @@ def items(seed: int, scale: float) -> list[Item]:
     for key in PLANTS:
         for beta in (INFLATED, BETA):
             for number, start in enumerate(range(0, tries, CHUNK)):
-                arguments = {
-                    "key": key,
-                    "beta": beta,
-                    "tries": min(CHUNK, tries - start),
-                    "number": number,
-                    "seed": seed,
-                }
-                found.append(
-                    Item(f"power/{key}/{beta:g}/{number}", "power:planted", arguments, 5e-3 * arguments["tries"])
-                )  # type: ignore[operator]
+                some = min(CHUNK, tries - start)
+                place = {"key": key, "beta": beta, "tries": some, "number": number, "seed": seed}
+                found.append(Item(f"power/{key}/{beta:g}/{number}", "power:planted", place, 5e-3 * some))
     for sign in (1, -1):
         for beta in (INFLATED, BETA):
             arguments = {"sign": sign, "beta": beta, "tries": tries, "seed": seed}

@@ -10,8 +10,8 @@ from typing import Any
 from dropcheck.selftest.records import Calibration, SelfTest
 
 _READ = {
-    "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of them; "
-    "“at most” is the count that a test of exactly that level exceeds with probability 1e-6. Checks that rest on a "
+    "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of "
+    "them; “at most” is the count that a test of exactly that level exceeds with probability 1e-6. Checks that rest on a "
     "bound or divide their level among several tests stay far below it, by design.",
     "tails": "At the gate's level nothing can be counted: sizes are exact sums, or sampled where failures happen and weighted "
     "back (± one standard error).",
@@ -268,7 +268,10 @@ def calibration_chart(table: Sequence[Calibration]) -> str:
     checks = list(dict.fromkeys(c for c, _ in sums))
     left, width, step = 190, 640, 18
     height = step * len(checks) + 40
-    x_of = lambda ratio: left + (math.log10(max(ratio, 1e-3)) + 3) / 3.4 * (width - left - 20)  # noqa: E731
+
+    def x_of(ratio: float) -> float:
+        return left + (math.log10(max(ratio, 1e-3)) + 3) / 3.4 * (width - left - 20)
+
     parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Attained over nominal error of every check">']
     for ratio in (0.001, 0.01, 0.1, 1.0):
         x = x_of(ratio)
@@ -304,8 +307,13 @@ def seconds_chart(result: SelfTest) -> str:
     least = max(1e-2, min(t[0] for _, t in lines.values()))
     most = max(t[-1] for _, t in lines.values()) * 1.1
     span = math.log(max(most / least, 1.01))
-    x_of = lambda s: left + math.log(max(s, least) / least) / span * (width - left - 90)  # noqa: E731
-    y_of = lambda n: height - 30 - n / whole * (height - 50)  # noqa: E731
+
+    def x_of(s: float) -> float:
+        return left + math.log(max(s, least) / least) / span * (width - left - 90)
+
+    def y_of(n: float) -> float:
+        return height - 30 - n / whole * (height - 50)
+
     parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Defects caught against seconds">']
     for n in (0, whole):
         parts.append(f'<line class="axis" x1="{left}" x2="{width - 90}" y1="{y_of(n):.1f}" y2="{y_of(n):.1f}"/>')

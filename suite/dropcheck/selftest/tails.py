@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import chdtri, gammaln
 from scipy.stats import binom, hypergeom
 
 from dropcheck.selftest.simulated import generator
@@ -152,7 +152,7 @@ def _goodness(draws: int, rng: Any) -> Any:
     """Multinomial counts drawn overdispersed (Dirichlet-multinomial, equally in all directions), weighted back."""
     for cells, expected in ((4, 20), (16, 20), (16, 100), (256, 20)):
         n, law = cells * expected, np.full(cells, 1 / cells)
-        target = float(goodness.special.chdtri(cells - 1, ALPHA))
+        target = float(chdtri(cells - 1, ALPHA))
         # E G is about (cells - 1) x overdispersion factor (n + A) / (1 + A)
         factor = target / (cells - 1)
         total = max(0.5, (n - factor) / (factor - 1))
@@ -177,7 +177,7 @@ def _goodness(draws: int, rng: Any) -> Any:
 def _spread(draws: int, rng: Any) -> Any:
     """Homogeneity of positions: counts drawn overdispersed (beta-binomial), weighted back to equal rates."""
     for positions, size, p in ((3, 200, 0.3), (17, 300, 0.1), (64, 200, 0.5)):
-        target = float(goodness.special.chdtri(positions - 1, ALPHA))
+        target = float(chdtri(positions - 1, ALPHA))
         factor = target / (positions - 1)
         strength = max(0.5, (size - factor) / (factor - 1))
         a, b = strength * p, strength * (1 - p)
