@@ -242,7 +242,7 @@ SHAPES = ((64, 3), (21, 17), (128, 4))
 def items(seed: int, scale: float) -> list[Item]:
     """All work of the part."""
     found = []
-    tries = max(60, int(TRIES * scale))
+    tries = max(20, int(TRIES * scale))
     for key in PLANTS:
         for beta in (INFLATED, BETA):
             for number, start in enumerate(range(0, tries, CHUNK)):
@@ -253,7 +253,7 @@ def items(seed: int, scale: float) -> list[Item]:
         for beta in (INFLATED, BETA):
             arguments = {"sign": sign, "beta": beta, "tries": tries, "seed": seed}
             found.append(Item(f"power/shapes {sign:+d}/{beta:g}/0", "power:planted_shape", arguments, 1e-3 * tries))
-    draws = max(2000, int(200_000 * min(1.0, scale)))
+    draws = max(500, int(200_000 * min(1.0, scale)))
     found.append(Item("power/exact/0/0", "power:exact", {"draws": draws, "seed": seed}, 20.0))
     return found
 
