@@ -21,7 +21,7 @@ from dropcheck.statistics import association, binomial, homogeneity
 
 INFLATED = 0.05
 UNLIKELY = 1e-6
-TRIES = 4000
+TRIES = 2000
 CHUNK = 500
 Any_ = np.random.Generator
 

@@ -64,7 +64,7 @@ def _begin_worker(parent: int) -> None:
 
 def fingerprint(items: Sequence[Item]) -> str:
     """What must be equal for a journal to be continued: every item with its arguments."""
-    text = json.dumps([[i.key, i.call, i.arguments] for i in items], sort_keys=True)
+    text = json.dumps(sorted([i.key, i.call, json.dumps(i.arguments, sort_keys=True)] for i in items))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
