@@ -13,6 +13,7 @@ from scipy.stats import binom, hypergeom
 
 from dropcheck.cases import Case, parse_case
 from dropcheck.checks.base import BETA, Gathered, Limits
+from dropcheck.coins import lag_firsts
 from dropcheck.selftest import simulated
 from dropcheck.selftest.records import Power, Promise
 from dropcheck.selftest.simulated import failed, generator, named, record
@@ -82,15 +83,47 @@ def _pair(sign: int) -> Any:
     return coins
 
 
-def _lagged(lag: int, unit: Callable[[Case], int], sign: int) -> Any:
-    """Units of rows (rows, calls, seeds) tied over disjoint pairs ``lag`` apart."""
+def _rows_apart(lag: int, sign: int) -> Any:
+    """Rows of one call tied over the disjoint pairs ``lag`` apart."""
 
     def coins(rng: Any_, case: Case, size: float) -> Any:
-        step = unit(case)
-        made = _independent(rng, case).reshape(-1, step, case.channels)
-        usable = len(made) // (2 * lag) * 2 * lag
-        blocks = made[:usable].reshape(-1, 2, lag, step, case.channels)
-        blocks[:, 1] = _tied(rng, blocks[:, 0], case.rate, sign * size)
+        made = _independent(rng, case).reshape(case.calls, case.rows, case.channels)
+        first = lag_firsts(case.rows, lag)
+        made[:, first + lag] = _tied(rng, made[:, first], case.rate, sign * size)
+        return made.reshape(-1, case.channels)
+
+    return coins
+
+
+def _calls_apart(lag: int, sign: int, calls: int = 1) -> Any:
+    """The same position in calls (with ``calls`` 2: under seeds) ``lag`` apart tied, over disjoint pairs."""
+
+    def coins(rng: Any_, case: Case, size: float) -> Any:
+        made = _independent(rng, case).reshape(case.calls // calls, calls * case.rows, case.channels)
+        first = lag_firsts(len(made), lag)
+        made[first + lag] = _tied(rng, made[first], case.rate, sign * size)
+        return made.reshape(-1, case.channels)
+
+    return coins
+
+
+def _shifted_calls(sign: int) -> Any:
+    """Every row of a call tied to the next row of the next call, over disjoint pairs of calls."""
+
+    def coins(rng: Any_, case: Case, size: float) -> Any:
+        made = _independent(rng, case).reshape(case.calls, case.rows, case.channels)
+        made[1::2, 1:] = _tied(rng, made[:-1:2, :-1], case.rate, sign * size)
+        return made.reshape(-1, case.channels)
+
+    return coins
+
+
+def _shifted_seeds(sign: int) -> Any:
+    """The first call under a seed tied to the second under its neighbour."""
+
+    def coins(rng: Any_, case: Case, size: float) -> Any:
+        made = _independent(rng, case).reshape(case.calls // 2, 2, case.rows, case.channels)
+        made[1::2, 0] = _tied(rng, made[:-1:2, 1], case.rate, sign * size)
         return made.reshape(-1, case.channels)
 
     return coins
@@ -191,21 +224,24 @@ def _plants() -> list[Plant]:
         add("rate.per-sample", f"one row {word}", small, _row(sign))
         add("mask.independent-channels", f"one pair tied, {word}", "rate=0.3 16,9,3 calls=64", _pair(sign))
         add("mask.independent-channels", f"one pair tied, {word}", half, _pair(sign))
-        for lag in (1, 4):
-            coins = _lagged(lag, lambda case: 1, sign)
-            add("mask.independent-samples", f"rows {lag} apart tied, {word}", "rate=0.3 8,9,3 calls=64", coins)
-        add(
-            "mask.independent-samples",
-            f"rows 256 apart tied, {word}",
-            "rate=0.3 1000,3,3 calls=3",
-            _lagged(256, lambda case: 1, sign),
-        )
+        for lag, case in (
+            (1, "rate=0.3 8,9,3 calls=64"),
+            (4, "rate=0.3 8,9,3 calls=64"),
+            (256, "rate=0.3 1000,3,3 calls=3"),
+        ):
+            add("mask.independent-samples", f"rows {lag} apart tied, {word}", case, _rows_apart(lag, sign))
+        seeds = "rate=0.5 3,13,3 calls=256 seeds way=generator"
         for lag in (1, 2):
-            coins = _lagged(lag, lambda case: case.rows, sign)
-            add("mask.independent-calls", f"calls {lag} apart tied, {word}", "rate=0.3 4,9,3 calls=128", coins)
-            coins = _lagged(lag, lambda case: 2 * case.rows, sign)
-            seeds = "rate=0.5 3,13,3 calls=256 seeds way=generator"
-            add("seed.neighbours", f"seeds {lag} apart tied, {word}", seeds, coins)
+            calls = "rate=0.3 4,9,3 calls=128"
+            add("mask.independent-calls", f"calls {lag} apart tied, {word}", calls, _calls_apart(lag, sign))
+            add("seed.neighbours", f"seeds {lag} apart tied, {word}", seeds, _calls_apart(lag, sign, 2))
+        add(
+            "mask.independent-calls",
+            f"calls shifted by a row tied, {word}",
+            "rate=0.3 4,9,3 calls=128",
+            _shifted_calls(sign),
+        )
+        add("seed.neighbours", f"shifted calls of neighbours tied, {word}", seeds, _shifted_seeds(sign))
         for which, name in enumerate(("sign", "magnitude")):
             add(
                 "mask.ignores-values",

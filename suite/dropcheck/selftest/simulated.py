@@ -48,10 +48,9 @@ def record(text: str, coins: Any, classes: Any = None, words: float | None = Non
     case = parse_case(text)
     packed = pack(coins)
     per_call = 2 * case.rows if case.regime == "seeds" else case.rows
-    counts = tally(packed, case.channels, per_call, None if classes is None else pack(classes))
-    got = Gathered(case, CONTRACT, counts, {"violations": 0, "nonfinite": 0}, packed)
-    if case.regime == "seeds":
-        got.seeds = list(range(case.calls // 2))
+    seeds = gather.neighbouring_seeds(0, case.calls // 2) if case.regime == "seeds" else None
+    counts = tally(packed, case.channels, per_call, None if classes is None else pack(classes), seeds=seeds)
+    got = Gathered(case, CONTRACT, counts, {"violations": 0, "nonfinite": 0}, packed, seeds=seeds)
     if words is not None:
         look(got, words)
     return got
