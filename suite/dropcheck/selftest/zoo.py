@@ -30,10 +30,11 @@ def names() -> dict[str, str | None]:
         from spatial_dropouts import broken
     except ImportError as error:
         raise UsageError(f"the zoo of planted defects is not installed: {error}") from error
-    named = {f"broken.{d.name}": d.check for d in broken.DEFECTS}
+    # a Keras defect is asked on the backend where it lives
+    named = {f"broken.{d.name}" + (f"@{d.backend}" if d.backend else ""): d.check for d in broken.DEFECTS}
     found: dict[str, str | None] = {}
     for row in targets.available(zoo=True):
-        if row.runnable and row.name.startswith(("broken.", "unusual.")):
+        if row.runnable and (row.name in named or row.name.startswith("unusual.")):
             found[row.name] = named.get(row.name)
     return found
 
