@@ -18,7 +18,19 @@ import pytest
 
 from dropcheck.checks.base import Check, Gathered, Limits
 from dropcheck.results import Finding, ResultError
-from dropcheck.selftest import calibration, command, power, records, report, simulated, tails, thresholds, work, zoo
+from dropcheck.selftest import (
+    calibration,
+    command,
+    misses,
+    power,
+    records,
+    report,
+    simulated,
+    tails,
+    thresholds,
+    work,
+    zoo,
+)
 from dropcheck.statistics import binomial
 
 SMALL = "float32 rate=0.3 2,3,3 calls=64"
@@ -131,9 +143,9 @@ def test_a_resolution_printed_half_as_large_as_it_is_is_flagged(monkeypatch: pyt
 def test_exact_misses_are_those_of_brute_force() -> None:
     n, p, alpha = 200, 0.3, 1e-4
     size = binomial.resolution(n, p, alpha, 1e-3)
-    worst = max(power.marginal_miss(n, p, alpha, p + s * size) for s in (1, -1))
+    worst = max(misses.marginal_miss(n, p, alpha, p + s * size) for s in (1, -1))
     assert worst == pytest.approx(1e-3, rel=1e-6)
-    assert power.marginal_miss(n, p, alpha, p + 0.8 * size) > 1e-3
+    assert misses.marginal_miss(n, p, alpha, p + 0.8 * size) > 1e-3
 
 
 def test_every_statistical_check_has_a_plant() -> None:
