@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = ("list", "explain", "audit", "report")
+COMMANDS = ("list", "explain", "audit", "report", "selftest")
 
 Texts = list[str] | None
 
@@ -230,6 +230,10 @@ def report_command(
     from dropcheck.report.text import render
 
     options.writable_folder(out, "--out")
+    from dropcheck.selftest.records import kind
+
+    if len(files) == 1 and kind(files[0]) == "selftest":
+        _report_selftest(files[0], out)
     loaded = [results.load(path) for path in files]
     merged = results.merged(loaded)
     if out is not None:
@@ -238,6 +242,59 @@ def report_command(
     else:
         _out(render(merged, width=_width(), colour=_colour(sys.stdout)))
     raise typer.Exit(results.exit_code(merged))
+
+
+def _report_selftest(path: Path, out: Path | None) -> None:
+    """A stored self-test as text, or as a page; ends the command with its exit code."""
+    from dropcheck.selftest import command, records, report
+
+    result = records.load(path)
+    if out is not None:
+        command.write(result, out)
+        _out(f"Report: {out / 'index.html'}")
+    else:
+        _out(report.summary(result))
+    raise typer.Exit(command.exit_code(result))
+
+
+@app.command("selftest")
+def selftest_command(
+    profile: Annotated[
+        Texts, typer.Option("--profile", metavar="PROFILE", help="quick (default), standard; for the zoo.")
+    ] = None,
+    part: Annotated[
+        Texts,
+        typer.Option("--part", metavar="PART", help="calibration, power, thresholds, zoo, practice; all by default."),
+    ] = None,
+    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; 0: as many as cores.")] = 0,
+    scale: Annotated[float, typer.Option(help="Share of the full self-test, such as .01 for a first look.")] = 1.0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write index.html, report.md and selftest.json.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")
+    ] = False,
+) -> None:
+    """Measure the suite's own promises: calibration, power, thresholds, the zoo, and today's practice beside it."""
+    from dropcheck.selftest import command, report
+
+    result, code = command.execute(
+        profile=profile or (),
+        part=part or (),
+        seed=seed,
+        jobs=jobs,
+        scale=scale,
+        json_file=json_file,
+        out=out,
+        resume=resume,
+        argv=sys.argv[1:],
+    )
+    _out(report.summary(result))
+    if out is not None:
+        _out(f"Report: {out / 'index.html'}")
+    raise typer.Exit(code)
 
 
 def _usage_sentence(error: Any) -> str:

@@ -1,1 +1,1 @@
-"""The suite audited like a measuring instrument."""
+"""The self-test: the suite audited like a measuring instrument (`dropcheck selftest`)."""

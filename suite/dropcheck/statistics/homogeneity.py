@@ -13,6 +13,8 @@ from dropcheck.statistics.evidence import LOG10E, chernoff_log10, normal_log10_s
 from dropcheck.statistics.goodness import LEAST_EXPECTED, chi2_log10_sf, safe_factor
 
 EXACT_MOST = 6
+# Below this score a p-value is above 1e-4: no share of 1e-6 can reach it, so the normal value serves.
+NEAR_SCORE = 3.5
 
 
 def hypergeometric_log10(k: Any, population: Any, marked: Any, draws: Any) -> Any:
@@ -34,7 +36,7 @@ def hypergeometric_log10(k: Any, population: Any, marked: Any, draws: Any) -> An
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.where(variance > 0, deviation / np.sqrt(variance), np.where(deviation > 1e-9, np.inf, 0.0))
     log = np.minimum(0.0, normal_log10_sf(score) + math.log10(2))
-    far = np.flatnonzero((score > 3.5) & (population > 0))
+    far = np.flatnonzero((score > NEAR_SCORE) & (population > 0))
     if len(far) > EXACT_MOST:
         order = np.argsort(-score[far], kind="stable")
         far, rest = far[order[:EXACT_MOST]], far[order[EXACT_MOST:]]

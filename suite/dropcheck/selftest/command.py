@@ -1,0 +1,182 @@
+"""From the options of `dropcheck selftest` to work items, and from their values to one result and its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dropcheck import options
+from dropcheck.errors import UsageError, nearest
+from dropcheck.results import write_atomically
+from dropcheck.selftest import work
+from dropcheck.selftest.records import PARTS, Promise, SelfTest, encode
+
+PROFILES = ("quick", "standard")
+
+
+def _chosen(words: Iterable[str], valid: Sequence[str], what: str) -> list[str]:
+    given = options.listed(words)
+    for word in given:
+        if word not in valid:
+            raise UsageError(f"there is no {what} {word!r}; expected {', '.join(valid)}{nearest(word, valid)}")
+    return [name for name in valid if name in given]
+
+
+def planned(parts: Sequence[str], profiles: Sequence[str], seed: int, scale: float) -> list[work.Item]:
+    """All work items of a request."""
+    from dropcheck.selftest import calibration, power, thresholds, zoo
+
+    found: list[work.Item] = []
+    if "thresholds" in parts:
+        found += thresholds.items(seed, scale)
+    if "calibration" in parts:
+        found += calibration.items(seed, scale)
+    if "power" in parts:
+        found += power.items(seed, scale)
+    if "zoo" in parts:
+        found += zoo.items(seed, scale, profiles)
+    if "practice" in parts:
+        found += zoo.practice_items(seed, scale)
+    # long items first: no core waits for one that began last
+    return sorted(found, key=lambda i: -i.cost)
+
+
+def conclude(
+    values: dict[str, Any],
+    seconds: dict[str, float],
+    *,
+    parts: Sequence[str],
+    profiles: Sequence[str],
+    seed: int,
+    scale: float,
+    argv: Sequence[str],
+) -> SelfTest:
+    """One result from the values of all items: a pure function of them."""
+    from dropcheck.environment import describe
+    from dropcheck.selftest import calibration, power, thresholds, zoo
+
+    by_part: dict[str, dict[str, Any]] = {p: {} for p in PARTS}
+    spent = dict.fromkeys(parts, 0.0)
+    for key in sorted(values):
+        part = key.split("/", 1)[0]
+        by_part[part][key] = values[key]
+        spent[part] += seconds[key]
+    promises: list[Promise] = []
+    table, tails, more = calibration.conclude(by_part["calibration"]) if "calibration" in parts else ([], [], [])
+    promises += more
+    powers, more = power.conclude(by_part["power"]) if "power" in parts else ([], [])
+    promises += more
+    sums, figures, more = thresholds.conclude(by_part["thresholds"]) if "thresholds" in parts else ([], [], [])
+    promises += more
+    layers, clocks, owners, signatures, more = zoo.conclude(by_part["zoo"], scale >= 1)
+    promises += more
+    practice = zoo.practice_of(by_part["practice"], layers, clocks) if "practice" in parts else None
+    held = all(p.held for p in promises)
+    return SelfTest(
+        verdict="skipped" if not promises else "pass" if held else "fail",
+        environment=describe(),
+        argv=list(argv),
+        parts=list(parts),
+        profiles=list(profiles),
+        seed=seed,
+        scale=scale,
+        promises=promises,
+        calibration=table,
+        tails=tails,
+        power=powers,
+        thresholds=sums,
+        goldens=figures,
+        zoo=layers,
+        owners=owners,
+        signatures=signatures,
+        practice=practice,
+        clocks=clocks,
+        seconds=spent,
+    )
+
+
+class Teller:
+    """Progress on standard error: a line every few seconds, with what remains."""
+
+    def __init__(self, every_s: float = 5.0) -> None:
+        self.every_s, self.last = every_s, 0.0
+
+    def __call__(self, key: str, done: int, whole: int, elapsed: float, left: float | None) -> None:
+        """One finished item."""
+        from dropcheck.progress import seconds
+
+        now = time.monotonic()
+        if done < whole and now - self.last < self.every_s:
+            return
+        self.last = now
+        text = f"selftest: {done} of {whole} pieces of work after {seconds(elapsed)}"
+        if left is not None and done < whole:
+            text += f", about {seconds(left)} left"
+        print(f"{text} ({key.split('/', 1)[0]})", file=sys.stderr, flush=True)
+
+
+def execute(
+    *,
+    profile: Iterable[str] = (),
+    part: Iterable[str] = (),
+    seed: str | None = None,
+    jobs: int = 0,
+    scale: float = 1.0,
+    json_file: Path | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    argv: Sequence[str] = (),
+) -> tuple[SelfTest, int]:
+    """Run what the command line asked for; the result and its exit code. Raises UsageError for what cannot be run."""
+    from dropcheck.request import DEFAULT_SEED
+
+    parts = _chosen(part, PARTS, "part") or list(PARTS)
+    profiles = _chosen(profile, PROFILES, "profile of the self-test") or ["quick"]
+    root, drawn = options.seed(seed, DEFAULT_SEED)
+    if drawn:
+        print(f"root seed {root}", file=sys.stderr)
+    if not 0 < scale <= 100:
+        raise UsageError(f"--scale takes a number above 0 and up to 100, such as 0.01, not {scale:g}")
+    if jobs < 0:
+        raise UsageError(f"--jobs takes a number of at least 0, not {jobs}")
+    options.writable_file(json_file, "--json")
+    options.writable_folder(out, "--out")
+    journal = None
+    if out is not None:
+        journal = out / "selftest.journal"
+    elif json_file is not None:
+        journal = json_file.with_name(json_file.name + ".journal")
+    if resume and journal is None:
+        raise UsageError(
+            "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
+        )
+    items = planned(parts, profiles, root, scale)
+    values, seconds = work.run(
+        items, jobs=jobs or min(os.cpu_count() or 1, 32), journal=journal, resume=resume, tell=Teller()
+    )
+    result = conclude(values, seconds, parts=parts, profiles=profiles, seed=root, scale=scale, argv=argv)
+    if json_file is not None:
+        write_atomically(json_file, encode(result))
+    if out is not None:
+        write(result, out)
+    if journal is not None:
+        journal.unlink(missing_ok=True)
+    return result, exit_code(result)
+
+
+def exit_code(result: SelfTest) -> int:
+    """0 all promises held, 1 one is broken, 2 nothing was measured."""
+    return {"pass": 0, "fail": 1}.get(result.verdict, 2)
+
+
+def write(result: SelfTest, out: Path) -> None:
+    """``index.html``, ``selftest.json`` and ``report.md`` into the folder, each whole or not at all."""
+    from dropcheck.selftest import report
+
+    write_atomically(out / "selftest.json", encode(result))
+    write_atomically(out / "report.md", report.markdown(result).encode())
+    write_atomically(out / "index.html", report.page(result).encode())

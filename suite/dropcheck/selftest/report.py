@@ -1,0 +1,333 @@
+"""The self-test for readers: one sentence, a table a part, what did not hold, charts; as Markdown and as one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dropcheck.selftest.charts import calibration_chart, seconds_chart
+from dropcheck.selftest.records import SelfTest
+
+_READ = {
+    "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of "
+    "them; “at most” is the count that a test of exactly that level exceeds with probability 1e-6. Checks that rest on a "
+    "bound or divide their level among several tests stay far below it, by design.",
+    "tails": "At the gate's level nothing can be counted: sizes are exact sums, or sampled where failures happen and weighted "
+    "back (± one standard error).",
+    "power": "Coins with a deviation of exactly the printed resolution. Misses may be 5 % at beta .05; at beta 1e-6 none may "
+    "be seen, and where the law is known the probability of a miss is computed.",
+    "thresholds": "Critical values computed again by summing the laws, without the suite's own code, and the figures of its "
+    "documentation beside what its code gives now.",
+    "zoo": "Every layer was audited with all checks. “Also” lists checks whose evidence says fail but which the "
+    "report calls not interpretable beside a more basic failure.",
+    "owners": "A check earns its place by a defect that only it catches.",
+    "practice": "The same zoo asked by the assertions of frameworks' own tests and by scripts in use today.",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table with its words. ``chart`` is SVG, ``text`` Markdown of its own (the comparison)."""
+
+    title: str
+    note: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = field(default_factory=list)
+    chart: str = ""
+    text: str = ""
+
+
+def headline(result: SelfTest) -> str:
+    """The answer in one sentence."""
+    broken = [p for p in result.promises if not p.held]
+    if not result.promises:
+        return "Nothing was measured."
+    small = "" if result.scale >= 1 else f" (at scale {result.scale:g} of the full self-test)"
+    if not broken:
+        return f"All {len(result.promises)} promises that were measured held{small}: {', '.join(result.parts)}."
+    return f"{len(broken)} of {len(result.promises)} promises did not hold{small}: {'; '.join(p.name for p in broken)}."
+
+
+def _n(value: float | None, digits: int = 3) -> str:
+    return "" if value is None else f"{value:.{digits}g}"
+
+
+def sections(result: SelfTest) -> list[Section]:
+    """All tables of a result."""
+    found = [
+        Section(
+            "Promises",
+            "What the suite promises, and what was measured on how much.",
+            ("promise", "held", "n", "measured"),
+            [[p.name, "held" if p.held else "BROKEN", f"{p.n:,}", p.text] for p in result.promises],
+        )
+    ]
+    if result.calibration:
+        found.append(_calibration(result))
+    if result.tails:
+        rows = [
+            [
+                t.check,
+                t.case,
+                t.method,
+                f"{t.alpha:g}",
+                f"{t.size:.3g}" + (f" ± {t.error:.1g}" if t.error else ""),
+                _n(t.size / t.alpha),
+                f"{t.n:,}",
+                "yes" if t.holds else "NO",
+            ]
+            for t in result.tails
+        ]
+        found.append(
+            Section(
+                "Sizes at the level of the gate",
+                _READ["tails"],
+                ("check", "case", "method", "nominal", "size", "size/nominal", "n", "holds"),
+                rows,
+            )
+        )
+    if result.power:
+        rows = []
+        for r in result.power:
+            seen = f"{r.caught} of {r.tries}" if r.miss is None else ""
+            miss = "" if r.miss is None else f"{r.miss:.3g}" + (f" ± {r.error:.1g}" if r.error else "")
+            rows.append(
+                [
+                    r.check,
+                    r.plant,
+                    r.case,
+                    f"{r.beta:g}",
+                    _n(r.resolution, 4),
+                    seen,
+                    f"{r.lower:.4f}" if r.tries else "",
+                    str(r.least) if r.tries else "",
+                    miss,
+                    "yes" if r.holds else "NO",
+                ]
+            )
+        found.append(
+            Section(
+                "Power at exactly the printed resolution",
+                _READ["power"],
+                (
+                    "check",
+                    "planted",
+                    "case",
+                    "beta",
+                    "resolution",
+                    "caught",
+                    "lower bound (99 %)",
+                    "least",
+                    "P(miss)",
+                    "holds",
+                ),
+                rows,
+            )
+        )
+    if result.thresholds or result.goldens:
+        rows = [
+            [t.quantity, f"{t.compared}", f"{t.compared - t.wrong}", "; ".join(t.examples)] for t in result.thresholds
+        ]
+        found.append(
+            Section("Thresholds by exact sums", _READ["thresholds"], ("quantity", "compared", "agree", "differ"), rows)
+        )
+        rows = [
+            [
+                g.figure,
+                f"{g.stated:,.0f}",
+                f"{g.computed:,.0f}",
+                f"{g.computed / g.stated - 1:+.1%}",
+                f"{g.slack:.0%}",
+                "yes" if g.holds else "NO",
+            ]
+            for g in result.goldens
+        ]
+        found.append(
+            Section(
+                "Documented figures",
+                "For alpha 1e-8, beta 1e-6, rate .1 and 64 channels unless said otherwise.",
+                ("figure", "stated", "computed now", "difference", "granted", "holds"),
+                rows,
+            )
+        )
+    if result.zoo:
+        found.extend(_zoo(result))
+    if result.practice is not None:
+        found.append(
+            Section(
+                "Side by side with today's practice",
+                result.practice.left_out or _READ["practice"],
+                chart=result.practice.figure,
+                text=result.practice.table,
+            )
+        )
+    return found
+
+
+def _calibration(result: SelfTest) -> Section:
+    rows = []
+    for c in result.calibration:
+        exact = "" if c.attained is None else f"{c.attained:.4g}" + ("" if c.agrees else " DISAGREES")
+        rows.append(
+            [
+                c.check,
+                c.case.removeprefix("float32 "),
+                f"{c.alpha:g}",
+                f"{c.audits:,}",
+                f"{c.rejections:,}",
+                f"{c.most:,}",
+                _n(c.rejections / max(1, c.audits) / c.alpha),
+                exact,
+                "yes" if c.holds else "NO",
+            ]
+        )
+    return Section(
+        "Null calibration",
+        _READ["calibration"],
+        ("check", "case", "alpha", "audits", "failed", "at most", "attained/nominal", "exact size", "holds"),
+        rows,
+        chart=calibration_chart(result.calibration),
+    )
+
+
+def _zoo(result: SelfTest) -> list[Section]:
+    clocks = {(c.layer, c.profile): c for c in result.clocks}
+    rows = []
+    for one in result.zoo:
+        clock = clocks.get((one.layer, one.profile))
+        caught = (
+            "" if one.names is None else "yes" if one.names in one.failing else "by others" if one.failing else "MISSED"
+        )
+        if one.names is None:
+            caught = "passes" if one.verdict == "pass" else "ACCUSED"
+        rows.append(
+            [
+                one.layer,
+                one.profile,
+                one.names or "(correct)",
+                caught,
+                ", ".join(one.failing),
+                ", ".join(one.also),
+                _n(one.log10_evidence),
+                f"{clock.first_s:.1f}" if clock and clock.first_s is not None else "",
+                f"{clock.wall_s:.1f}" if clock else "",
+                one.error or "",
+            ]
+        )
+    return [
+        Section(
+            "Defect x check",
+            _READ["zoo"],
+            (
+                "layer",
+                "profile",
+                "names",
+                "caught",
+                "failing checks",
+                "also",
+                "log10 evidence",
+                "s until caught",
+                "s in all",
+                "error",
+            ),
+            rows,
+            chart=seconds_chart(result),
+        ),
+        Section(
+            "No idle check",
+            _READ["owners"],
+            ("check", "only it catches", "names it, others catch it too"),
+            [
+                [
+                    o.check,
+                    ", ".join(o.only) or "none",
+                    "; ".join(f"{d} (also {', '.join(v)})" for d, v in o.shared.items()),
+                ]
+                for o in result.owners
+            ],
+        ),
+    ]
+
+
+# --- forms -------------------------------------------------------------------------------------------------------------
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def markdown(result: SelfTest) -> str:
+    """The report as Markdown."""
+    lines = [f"# {headline(result)}", ""]
+    lines += [
+        f"Root seed {result.seed}; seconds of work by part: "
+        + ", ".join(f"{k} {v:.0f}" for k, v in result.seconds.items())
+        + ".",
+        "",
+    ]
+    for one in sections(result):
+        lines += [f"## {one.title}", "", one.note, ""]
+        if one.rows:
+            lines.append("| " + " | ".join(one.columns) + " |")
+            lines.append("|" + "---|" * len(one.columns))
+            lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in one.rows]
+            lines.append("")
+        if one.text:
+            lines += [one.text, ""]
+    lines += _broken(result)
+    return "\n".join(lines)
+
+
+def _broken(result: SelfTest) -> list[str]:
+    bad = [p for p in result.promises if not p.held]
+    lines = ["## What did not hold", ""]
+    return lines + ([f"* {p.part}: {p.name}. {p.text}" for p in bad] or ["Nothing."]) + [""]
+
+
+def summary(result: SelfTest) -> str:
+    """What a terminal shows: the sentence, and a line a promise."""
+    lines = [headline(result), ""]
+    lines += [f"{'✓' if p.held else '✗'} {p.part:<12} {p.text}" for p in result.promises]
+    if result.practice is not None:
+        lines += ["", result.practice.left_out or "", result.practice.table]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def page(result: SelfTest) -> str:
+    """The page: self-contained, light and dark, readable without JavaScript."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("dropcheck", "selftest"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    some: list[dict[str, Any]] = [
+        # charts are made here from numbers and names of checks; a stored comparison brings its own drawing
+        {
+            "title": s.title,
+            "note": s.note,
+            "columns": s.columns,
+            "rows": s.rows,
+            "chart": Markup(_drawing(s.chart)),
+            "text": s.text,
+        }
+        for s in sections(result)
+    ]
+    return environment.get_template("page.html.j2").render(
+        result=result, headline=headline(result), sections=some, broken=[p for p in result.promises if not p.held]
+    )
+
+
+def _drawing(svg: str) -> str:
+    """An SVG element that may stand in a page: scripts and handlers in a stored file are not passed on."""
+    import re
+
+    start = svg.find("<svg")
+    if start < 0 or re.search(r"<script|<foreignObject|\son\w+\s*=|javascript:", svg, re.IGNORECASE):
+        return ""
+    return svg[start:]
