@@ -169,7 +169,7 @@ def test_channels_that_wrap_shrink_to_257() -> None:
     )
     assert small.case.channels == 257
     assert (small.case.dtype, small.case.grad, small.case.shared) == ("float32", False, 1)
-    assert small.case.row_count == 64  # one word of rows: fewer cannot tell copies from chance
+    assert 30 <= small.case.row_count <= 64  # fewer cannot tell copies from chance
 
 
 def test_an_odd_tail_shrinks_to_three_channels_whose_last_is_the_first() -> None:
@@ -207,7 +207,7 @@ def test_strided_inputs_stay_strided_and_shrink_to_two_elements() -> None:
 def test_quads_shrink_to_two_equal_channels() -> None:
     small = shrunk_layer("broken.quads-share-a-coin", "mask.distinct-channels", "float32 rate=0.3 257,64,4 calls=64")
     assert small.case.channels == 2
-    assert small.case.row_count == 64
+    assert 20 <= small.case.row_count <= 64
     assert small.rows_drawn[0] == small.rows_drawn[1]
 
 

@@ -146,6 +146,8 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
         log10_evidence=chance if copies else 0.0,
         tallies={"copies": len(copies), "rows": tally.pair_rows, "rate": p, "log10_chance": chance},
     )
+    if copies and enough and not _rows_suffice(got, pairs, p, limits.alpha):
+        return skipped(check, case, "not interpretable while samples repeat each other: too few rows differ")
     if copies and enough:
         groups = _groups(copies)
         size = max(len(g) for g in groups)
@@ -176,6 +178,20 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
     return finding(
         check, case, "pass", f"no two of {tally.channels} channels are copies in {tally.pair_rows} rows", **numbers
     )
+
+
+def _rows_suffice(got: Gathered, pairs: float, p: float, alpha: float) -> bool:
+    """Whether equal channels are beyond chance counting each row that repeats another once.
+
+    The chance of equal channels assumes independent rows: a mask shared by a batch makes few of them, and channels that
+    agree in those few are no copies.
+    """
+    repeated = repeated_words(got, alpha)
+    if got.sample is None or repeated is None or not (repeated[0] or repeated[1]):
+        return True
+    differing = len(np.unique(got.sample, axis=0)) / len(got.sample)
+    rows = int(differing * got.tally.pair_rows)
+    return duplicates.log10_chance_of_equal(pairs, p, rows) <= math.log10(alpha)
 
 
 def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None:
