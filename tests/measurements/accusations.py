@@ -21,7 +21,9 @@ def main() -> None:
     layers = ["custom.reference", "custom.torch", *unusual.REGISTER]
     accused = unsure = 0
     start = time.monotonic()
-    for seed, name in zip(range(first, first + runs), itertools.cycle(layers), strict=False):
+    for done, (seed, name) in enumerate(zip(range(first, first + runs), itertools.cycle(layers), strict=False)):
+        if done and done % 20 == 0:
+            print(f"{done} audits: {accused} accused, {unsure} inconclusive", flush=True)
         (target,) = dropcheck.audit(name, seed=seed, in_process=True, jobs=1).targets
         for one in target.findings:
             if one.verdict in ("fail", "error", "inconclusive"):

@@ -206,7 +206,8 @@ def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None
         within, across = found.within_call, found.across_calls
         chances.append(got.word_log10)
     if looked is not None:
-        within, across = within + looked.within, across + looked.across
+        # both may have seen the same words: the larger count is told, never their sum
+        within, across = max(within, looked.within), max(across, looked.across)
         chances.append(got.lookup_log10)
     return (within, across, math.log10(sum(10**chance for chance in chances))) if chances else None
 
