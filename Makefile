@@ -13,7 +13,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check suite implementations tests
 	$(BIN)/ruff format --check suite implementations tests
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q # several processes with threads each would take each other's cores
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
