@@ -292,7 +292,13 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     failed = total <= math.log10(limits.alpha)
     # of the kind of groups (so many channels so far apart, all such groups alike) that shows least; Cohen's
     # w = sqrt(noncentrality / n)
-    resolution = max(goodness.g_resolution(int(k[4]), k[3] + 1, limits.alpha / len(tests), limits.beta) for k in kinds)
+    resolution = max(
+        # the rates of the group's channels come from the same coins: log2 of the cells, where none were merged
+        goodness.g_resolution(
+            int(k[4]), k[3] + 1, limits.alpha / len(tests), limits.beta, math.ceil(math.log2(k[3] + 1))
+        )
+        for k in kinds
+    )
     numbers: dict[str, Any] = dict(
         estimate=math.sqrt(max(0.0, g - degrees) / max(1.0, rows)),
         expected=0.0,
@@ -443,7 +449,8 @@ def _patterns_reach(case: Case, limits: Limits) -> float:
     fewest = {k: min(groups for size, groups in kinds if size == k) for k, _ in kinds}
     rows = {3: case.row_count, 4: case.row_count, 8: _thinned_rows(case)}
     return max(
-        goodness.g_resolution(rows[k] * groups, 2**k, limits.alpha / tests, limits.beta) for k, groups in fewest.items()
+        goodness.g_resolution(rows[k] * groups, 2**k, limits.alpha / tests, limits.beta, k)
+        for k, groups in fewest.items()
     )
 
 

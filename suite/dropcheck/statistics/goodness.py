@@ -121,16 +121,21 @@ def product_laws(p: Any) -> Any:
     return law
 
 
-def g_resolution(n: int, cells: int, alpha: float, beta: float) -> float:
-    """Smallest effect size w = sqrt(noncentrality / n) (Cohen 1988, 7.2) missed with probability at most beta."""
+def g_resolution(n: int, cells: int, alpha: float, beta: float, estimated: int = 0) -> float:
+    """Smallest effect size w = sqrt(noncentrality / n) (Cohen 1988, 7.2) missed with probability at most beta.
+
+    ``estimated``: rates taken from the same coins. The test does not lower its degrees for them, but G is smaller by one
+    degree for each, which a defect must make up for.
+    """
     degrees = max(1, cells - 1)
+    left = max(1, degrees - estimated)
     critical = float(special.chdtri(degrees, alpha / safe_factor(cells, LEAST_EXPECTED)))
     low, high = 0.0, 16.0
-    while special.chndtr(critical, degrees, high) > beta:
+    while special.chndtr(critical, left, high) > beta:
         low, high = high, high * 2
     for _ in range(60):
         middle = (low + high) / 2
-        if special.chndtr(critical, degrees, middle) > beta:
+        if special.chndtr(critical, left, middle) > beta:
             low = middle
         else:
             high = middle
