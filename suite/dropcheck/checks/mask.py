@@ -146,7 +146,7 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
         log10_evidence=chance if copies else 0.0,
         tallies={"copies": len(copies), "rows": tally.pair_rows, "rate": p, "log10_chance": chance},
     )
-    if copies and enough and not _rows_suffice(got, pairs, p, limits.alpha):
+    if copies and enough and not _rows_suffice(got, copies, p, limits.alpha):
         return skipped(check, case, "not interpretable while samples repeat each other: too few rows differ")
     if copies and enough:
         groups = _groups(copies)
@@ -180,18 +180,23 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
     )
 
 
-def _rows_suffice(got: Gathered, pairs: float, p: float, alpha: float) -> bool:
+def _rows_suffice(got: Gathered, copies: list[tuple[int, int]], p: float, alpha: float) -> bool:
     """Whether equal channels are beyond chance counting each row that repeats another once.
 
-    The chance of equal channels assumes independent rows: a mask shared by a batch makes few of them, and channels that
-    agree in those few are no copies.
+    The chance of equal channels assumes independent rows, that of equal rows independent channels. Rows that repeat no
+    oftener than the channels that differ allow are no evidence against rows; else only rows that differ count: a mask
+    shared by a batch makes few of them, and channels that agree in those few are no copies.
     """
     repeated = repeated_words(got, alpha)
-    if got.sample is None or repeated is None or not (repeated[0] or repeated[1]):
+    if got.sample is None or got.repeats is None or repeated is None or not (repeated[0] or repeated[1]):
         return True
-    differing = len(np.unique(got.sample, axis=0)) / len(got.sample)
-    rows = int(differing * got.tally.pair_rows)
-    return duplicates.log10_chance_of_equal(pairs, p, rows) <= math.log10(alpha)
+    channels, words = got.tally.channels, float(got.repeats.words)
+    differing = channels - sum(len(group) - 1 for group in _groups(copies))
+    coins = got.repeats.length * differing // channels
+    if duplicates.log10_chance_of_equal(words * words / 2, p, coins) > math.log10(alpha):
+        return True
+    rows = int(len(np.unique(got.sample, axis=0)) / len(got.sample) * got.tally.pair_rows)
+    return duplicates.log10_chance_of_equal(channels * (channels - 1) / 2, p, rows) <= math.log10(alpha)
 
 
 def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None:
@@ -209,7 +214,10 @@ def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None
         # both may have seen the same words: the larger count is told, never their sum
         within, across = max(within, looked.within), max(across, looked.across)
         chances.append(got.lookup_log10)
-    return (within, across, math.log10(sum(10**chance for chance in chances))) if chances else None
+    if not chances:
+        return None
+    top = max(chances)  # taken out of the sum: long words make chances below the smallest double
+    return within, across, top + math.log10(sum(10 ** (chance - top) for chance in chances))
 
 
 def first_repeat(got: Gathered, within: bool) -> tuple[int, int]:
