@@ -179,7 +179,7 @@ def _explain(run: Run, pool: SessionPool) -> None:
         session = pool.acquire()
     except (TargetError, Refused):  # the findings stand without their smallest cases
         return
-    words = next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(run.request.profile).alpha
+    words = _alpha_of_words(run)
     run.findings, whole = shrinking.shrunk(
         run.findings,
         session,
@@ -192,6 +192,11 @@ def _explain(run: Run, pool: SessionPool) -> None:
         bool(run.info.get("heavy")),
     )
     (pool.release if whole else pool.discard)(session)
+
+
+def _alpha_of_words(run: Run) -> float:
+    """The error probability at which repeated words are looked for."""
+    return next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(run.request.profile).alpha
 
 
 def _bench(run: Run, primary: Session, second: Session | None, pool: SessionPool) -> Bench:
@@ -252,6 +257,7 @@ def _count_all(
     everything: list[Gathered | None] = [None] * len(cases)
     judged: list[list[Finding]] = [[] for _ in cases]
     waiting: dict[Future[Counted], int] = {}
+    restored: set[Future[Counted]] = set()  # these are on the disk already
     window = 4 * pool.capacity if not remote else 64  # units under way: their tallies must not fill the memory
     contract, refused, flipped = run.contract.to_dict(), set[int](), 0
     while True:
@@ -265,6 +271,7 @@ def _count_all(
                     done_before: Future[Counted] = Future()
                     done_before.set_result(kept)
                     waiting[done_before] = number
+                    restored.add(done_before)
                     continue
                 work = Work(unit, pool.spec, contract, run.request.seed, run.target.name)
                 waiting[executor.submit(crew.count_unit, work)] = number
@@ -274,10 +281,9 @@ def _count_all(
         if remote and not done and pool.deadline is not None and time.monotonic() > pool.deadline:
             raise TargetError(f"stopped after the time limit of {run.request.timeout_s:g} s (--timeout sets another)")
         for future in done:
-            number = waiting.pop(future)
-            counted = future.result()
+            number, counted = waiting.pop(future), future.result()
             run.clock.add(counted.clock)
-            if run.store is not None:
+            if run.store is not None and future not in restored:
                 run.store.put(run.target.name, counted)
             if counted.lost:
                 run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
@@ -302,7 +308,7 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
     """Put the units of a case together, judge it, and let go of what is not needed again."""
     assert run.contract is not None
     started = time.perf_counter()
-    words = next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(run.request.profile).alpha
+    words = _alpha_of_words(run)
     got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
     run.clock.tally_s += time.perf_counter() - started
     started = time.perf_counter()
