@@ -12,6 +12,7 @@ from dropcheck.contract import Pattern
 from dropcheck.worker import rounding
 
 POOL = 251  # a prime, so that probe values never align with channels, rows or vector lanes
+LEARNT = 64 * POOL  # elements of a call from which the bits of right outputs are learnt
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Probe:
     zeros_vary: bool = False
     kept_bits: Any = None
     patterns: Optional[Tuple[Any, Any]] = None
+    insides: Dict[int, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.order = coin_order(self.pattern)
@@ -76,6 +78,15 @@ class Probe:
     def rearrange(self, index: Any) -> None:
         """Give the elements other ones of the values."""
         self.index, self.kept_bits, self.patterns = index, None, None
+
+    def inside(self, length: int, count: int) -> Any:
+        """Which of ``count`` neighbouring pairs of marks lie within one run of ``length``, as (count,) bool."""
+        found = self.insides.get(length)
+        if found is None or len(found) < count:
+            found = np.ones(count, bool)
+            found[length - 1 :: length] = False
+            self.insides[length] = found
+        return found[:count]
 
     def learn(self) -> None:
         """Whole arrays of the bits that a right output has, kept and dropped; by machine words where a coin fills some."""
@@ -166,6 +177,8 @@ def prove_block(probe: Probe, block: Any, constant: float, proof: Proof) -> Any:
                 return _coins_of_runs(probe, drops, a_coin, len(block), None, proof)
             return _coins(probe, drops.reshape(block.shape), proof)
     drops = _dropped(block, probe.dtype, constant)
+    if not probe.seen.all():
+        _learn_values(probe, block, bits, drops)
     if probe.kept_bits is None:
         probe.learn()
     right = bits == probe.kept_bits
@@ -186,6 +199,20 @@ def _dropped(array: Any, dtype: str, value: float) -> Any:
         return array == 0
     wide = rounding.to_float64(array, dtype)
     return np.abs(wide - value) <= abs(value) * 4 * rounding.unit_roundoff(dtype)
+
+
+def _learn_values(probe: Probe, block: Any, bits: Any, drops: Any) -> None:
+    """Learn what the first elements became, where kept and within bounds; what is missed is learnt with a later call."""
+    some = slice(0, LEARNT)
+    kept = np.flatnonzero(~drops.reshape(-1)[some])
+    index = np.resize(probe.index, min(LEARNT, drops.size))[kept]
+    wide = rounding.to_float64(block.reshape(-1)[some][kept], probe.dtype)
+    with np.errstate(invalid="ignore"):
+        good = (wide >= probe.low[index]) & (wide <= probe.high[index])
+    if good.any():
+        probe.table[index[good]] = bits.reshape(-1)[some][kept[good]]
+        probe.seen[index[good]] = True
+        probe.learn()
 
 
 def _inspect(probe: Probe, block: Any, bits: Any, drops: Any, right: Any, proof: Proof) -> None:
@@ -209,18 +236,20 @@ def _inspect(probe: Probe, block: Any, bits: Any, drops: Any, right: Any, proof:
                 "low": float(probe.low[index[first]]),
                 "high": float(probe.high[index[first]]),
             }
-    if not probe.seen.all():
-        probe.table[index[good]] = bits.ravel()[odd[good]]
-        probe.seen[index[good]] = True
-        probe.learn()
 
 
 def _note_zeros(probe: Probe, bits: Any, drops: Any) -> None:
-    """Learn the bits of what is dropped, by the sign of the input."""
-    positive = (probe.values > 0)[probe.index]
+    """Learn the bits of what is dropped, by the sign of the input, from the first elements."""
+    some = slice(0, LEARNT)
+    dropped = np.flatnonzero(drops.reshape(-1)[some])
+    found = bits.reshape(-1)[some][dropped]
+    positive = (probe.values > 0)[np.resize(probe.index, min(LEARNT, drops.size))[dropped]]
     for sign in (True, False):
-        found = np.unique(bits[drops & (positive == sign)])
-        if len(found) > 1 or (len(found) and probe.zeros.setdefault(sign, int(found[0])) != int(found[0])):
+        zeros = found[positive == sign]
+        if not len(zeros):
+            continue
+        first = probe.zeros.setdefault(sign, int(zeros[0]))
+        if (zeros != probe.carrier(first)).any():
             probe.zeros_vary = True
             return
     probe.learn()
@@ -251,8 +280,12 @@ def _coins_of_runs(probe: Probe, drops: Any, length: int, calls: int, elements: 
         coins = words == word(int.from_bytes(b"\x01" * length, "little"))
         disagree = np.count_nonzero(words) - np.count_nonzero(coins)
     else:
+        # neighbours in one long run, not in many short ones: ten times as fast
         coins = np.ascontiguousarray(flat[:, 0])
-        disagree = np.count_nonzero(flat[:, 1:] != flat[:, :-1])
+        marks = flat.reshape(-1)
+        differ = marks[1:] != marks[:-1]
+        differ &= probe.inside(length, len(differ))
+        disagree = np.count_nonzero(differ)
     if disagree:
         coins, wrong = flat.all(axis=1), flat.any(axis=1)
         _note(probe, flat, length, wrong != coins, proof)
@@ -287,7 +320,17 @@ def _note(probe: Probe, flat: Any, length: int, wrong: Any, proof: Proof) -> Non
 def pack(coins: Any) -> Any:
     """(rows, channels) bool to (rows, ceil(channels / 8)) uint8, little bit order, padding bits 0."""
     rows, channels = coins.shape
-    if channels % 8 == 0 and coins.flags.c_contiguous and channels:
+    if channels % 8 == 0 or channels > 256:
         # whole bytes a row: one long run packs ten times as fast as many short ones
-        return np.packbits(coins.reshape(-1), bitorder="little").reshape(rows, channels // 8)
-    return np.packbits(coins, axis=-1, bitorder="little")
+        if coins.flags.c_contiguous and channels % 8 == 0 and channels:
+            return np.packbits(coins.reshape(-1), bitorder="little").reshape(rows, channels // 8)
+        return np.packbits(coins, axis=-1, bitorder="little")
+    if channels < 8:
+        marks = coins.view(np.uint8)
+        byte = marks[:, 0].copy()
+        for i in range(1, channels):
+            byte |= marks[:, i] << np.uint8(i)
+        return byte[:, None]
+    padded = np.zeros((rows, -(-channels // 8) * 8), bool)
+    padded[:, :channels] = coins
+    return np.packbits(padded.reshape(-1), bitorder="little").reshape(rows, padded.shape[1] // 8)

@@ -122,11 +122,15 @@ def bounds(values: Any, rate: float, scale: Union[str, float], dtype: str) -> Tu
         return right_wide - np.abs(right_wide) * slack_up, right_wide + np.abs(right_wide) * slack_up
     flat = np.asarray(values, dtype=np.float64).ravel()
     low, high = np.empty_like(flat), np.empty_like(flat)
+    least, most = factor * (1 - allowed), factor * (1 + allowed)
     for i, value in enumerate(flat.tolist()):
-        right = Fraction(value) * factor
-        slack = abs(right) * allowed
-        low[i] = math.nextafter(float(right - slack), -math.inf) if value else 0.0
-        high[i] = math.nextafter(float(right + slack), math.inf) if value else 0.0
+        if not value:
+            low[i] = high[i] = 0.0
+            continue
+        # a quotient of two integers is rounded once; for negative values and factors the two bounds change places
+        over, under = value.as_integer_ratio()
+        ends = [over * f.numerator / (under * f.denominator) for f in (least, most)]
+        low[i], high[i] = math.nextafter(min(ends), -math.inf), math.nextafter(max(ends), math.inf)
     return low.reshape(np.shape(values)), high.reshape(np.shape(values))
 
 
