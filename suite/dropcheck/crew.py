@@ -60,8 +60,8 @@ class SerialExecutor(Executor):
 
 
 def local(sessions: int, in_process: bool) -> Executor:
-    """Threads for one target: one a session, and one more that counts while all sessions flip."""
-    return SerialExecutor() if in_process else ThreadPoolExecutor(sessions + 1)
+    """Threads for one target: one a session, and two more that count while all sessions flip."""
+    return SerialExecutor() if in_process else ThreadPoolExecutor(sessions + 2)
 
 
 @contextmanager

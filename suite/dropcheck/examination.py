@@ -142,13 +142,13 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             second = None
     info = run.info = primary.collect()
     contract = run.contract = Contract.from_dict(info["contract"])
-    run.start_s = time.monotonic() - run.began
     bench = _bench(run, primary, second, pool)
     if not bench.dtypes:
         return
     if second is not None:
         bench.unseeded = unseeded_digest(bench)
     _first_refusal(contract, bench)
+    run.start_s = time.monotonic() - run.began  # with the first call, in which frameworks load and compile
     asked = asked_cases(run.request, run.target.name, run.checks, contract, info, primary, run.began)
     with crew.local(pool.capacity, run.request.in_process) as executor:
         exact = executor.submit(_exact, run, bench, primary, pool)

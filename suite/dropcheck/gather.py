@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from dropcheck.words import MOST_WORD_ROWS, Lookup, Sample, place_of, repeats, s
 from dropcheck.worker.client import Refused, Session
 
 CHUNK = 1 << 22  # coins of one answer: half a megabyte of bits
+AHEAD = 2  # requests that a session has before it while its last answer is counted
 
 
 @dataclass
@@ -139,8 +141,28 @@ def _requests(unit: Unit, stream: dict[str, Any], seeds: list[int] | None) -> It
         yield request
 
 
+def _answers(session: Session, requests: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The answers in order, some requests ahead of them, so that the session never waits for us. Raises Refused, once."""
+    ahead = 0
+    try:
+        for request in requests:
+            session.submit(request)
+            ahead += 1
+            if ahead > AHEAD:
+                ahead -= 1
+                yield session.collect()
+        while ahead:
+            ahead -= 1
+            yield session.collect()
+    except Refused:
+        for _ in range(ahead):  # what was asked for meanwhile is of no use
+            with contextlib.suppress(Refused):
+                session.collect()
+        raise
+
+
 def count(session: Session, work: Work, done: Any = None) -> Counted:
-    """Run one unit. The session works on the next request while the last answer is counted.
+    """Run one unit. The session works on the next requests while the last answer is counted.
 
     ``done`` is called as soon as the session is free again, before the last answer is counted. A refusal of the layer is in
     the result; TargetError passes through.
@@ -149,22 +171,23 @@ def count(session: Session, work: Work, done: Any = None) -> Counted:
     seed = unit.seed(work.root, work.target)
     seeds = neighbouring_seeds(seed, max(1, unit.calls // 2)) if unit.case.regime == "seeds" else None
     counted = Counted(unit, Tally(unit.case.channels), seeds=seeds)
-    words, waiting = sample_of(unit.case), None
-    for request in _requests(unit, stream_request(unit.case, contract, seed), seeds):
-        session.submit(request)
-        if waiting is not None:
-            _take(counted, waiting, words)
-        try:
-            waiting = session.collect()
-        except Refused as refused:
-            counted.refusal, waiting = Refusal.of(refused), None
-            break
-    session.submit({"ask": "forget", "id": -1})
-    session.collect()
+    words, held = sample_of(unit.case), None
+    requests = list(_requests(unit, stream_request(unit.case, contract, seed), seeds))
+    forget = {"ask": "forget", "id": -1}
+    try:
+        for left, answer in zip(range(len(requests), -1, -1), _answers(session, [*requests, forget]), strict=True):
+            if left > 1:
+                _take(counted, answer, words)
+            elif left == 1:  # to be counted when the session has gone to others
+                held = answer
+    except Refused as refused:
+        counted.refusal, held = Refusal.of(refused), None
+        session.submit(forget)
+        session.collect()
     if done is not None:
         done()
-    if waiting is not None:
-        _take(counted, waiting, words)
+    if held is not None:
+        _take(counted, held, words)
         counted.clock.bare_s = counted.proof.get("bare_s", 0.0)
     if words is not None and counted.refusal is None:
         start = time.perf_counter()

@@ -2,7 +2,7 @@
 
     python tests/measurements/cost.py [bulk|plan|memory|workers] [TARGET ...]
 
-``bulk``: one large case. Each pair runs the bare layer and the audited layer one after the other, so that both meet the
+``bulk``: one large case, one session. Each pair runs the bare layer and the audited layer one after the other, so that both meet the
 same load; the ratio of a pair is wall time of everything (calls, proof, packing, pipe, counting, judging) over the time
 of the calls alone. ``plan``: all coins of a standard audit, the same ratio, the calls timed where they are made.
 ``memory``: resident size of suite and worker at 10^7, 10^8 and 10^9 coins. ``workers``: one case on one session and on two,
@@ -23,7 +23,7 @@ from dropcheck.auditing import AuditRequest, run
 from dropcheck.worker.client import ProcessSession, ask
 
 RATE, ROWS, CHANNELS, SHARED = 0.3, 1025, 64, 4
-CALLS, PAIRS = 2000, 5
+CALLS, PAIRS = 6000, 5
 
 
 def bare(name: str, calls: int) -> float:
@@ -45,7 +45,7 @@ def audited(name: str, calls: int) -> tuple[float, int]:
     """Seconds of one case with every check of masks and rates, without start-up; coins."""
     case = f"float32 rate={RATE:g} {ROWS},{CHANNELS},{SHARED} calls={calls}"
     names = ("mask", "rate.marginal", "rate.per-channel", "rate.per-sample", "scale.kept-values")
-    result = run(AuditRequest(targets=(name,), cases=(case,), select=names, profile="standard"))
+    result = run(AuditRequest(targets=(name,), cases=(case,), select=names, profile="standard", jobs=1))
     (target,) = result.targets
     assert target.error is None, target.error
     return target.timing.wall_s - target.timing.start_s, target.coins

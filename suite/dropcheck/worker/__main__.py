@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import queue
 import sys
+import threading
 from multiprocessing.connection import Connection
 from typing import Any, Dict
 
@@ -25,6 +27,15 @@ class _Packages:
         )
 
 
+def _send(pipe: Connection, answers: Any, encode: Any) -> None:
+    """Send every answer as soon as the pipe takes it."""
+    while True:
+        try:
+            pipe.send_bytes(encode(answers.get()))
+        except OSError:  # nobody listens any more
+            os._exit(1)
+
+
 def main() -> int:
     """``python WORKER FD JSON``: serve the pipe FD; JSON names the package folders and the entries of the path."""
     descriptor, settings = int(sys.argv[1]), json.loads(sys.argv[2])
@@ -40,7 +51,10 @@ def main() -> int:
 
     pipe = Connection(descriptor)
     worker = Worker()
-    pipe.send_bytes(wire.encode({"ready": True, "pid": os.getpid()}))
+    answers: "queue.SimpleQueue[Dict[str, Any]]" = queue.SimpleQueue()
+    # a thread of its own, so that the layer goes on while the suite is busy with the last answer
+    threading.Thread(target=_send, args=(pipe, answers, wire.encode), daemon=True).start()
+    answers.put({"ready": True, "pid": os.getpid()})
     while True:
         try:
             request = wire.decode(pipe.recv_bytes())
@@ -48,7 +62,7 @@ def main() -> int:
             return 0
         if request.get("ask") == "stop":
             return 0
-        pipe.send_bytes(wire.encode(worker.handle(request)))
+        answers.put(worker.handle(request))
 
 
 if __name__ == "__main__":

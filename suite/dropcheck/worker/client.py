@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
@@ -78,18 +79,18 @@ class LocalSession:
         from dropcheck.worker.server import Worker
 
         self.worker = Worker()
-        self._answer: dict[str, Any] = {}
+        self._answers: deque[dict[str, Any]] = deque()
         self._stack = contextlib.ExitStack()
         self._preserved = False
 
     def submit(self, request: Mapping[str, Any]) -> None:
-        self._answer = self.worker.handle(dict(request))
+        self._answers.append(self.worker.handle(dict(request)))
         if self.worker.adapter is not None and not self._preserved:
             self._stack.enter_context(self.worker.adapter.preserved())
             self._preserved = True
 
     def collect(self) -> dict[str, Any]:
-        return _checked(self._answer)
+        return _checked(self._answers.popleft())
 
     def close(self) -> None:
         self._stack.close()
