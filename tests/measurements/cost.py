@@ -2,7 +2,7 @@
 
     python tests/measurements/cost.py [bulk|plan|memory|workers] [TARGET ...]
 
-``bulk``: one large case, one session. Each pair runs the bare layer and the audited layer one after the other, so that both meet the
+``bulk``: one large case, one session. A pair runs the bare layer and the audited layer one after the other: both meet the
 same load; the ratio of a pair is wall time of everything (calls, proof, packing, pipe, counting, judging) over the time
 of the calls alone. ``plan``: all coins of a standard audit, the same ratio, the calls timed where they are made.
 ``memory``: resident size of suite and worker at 10^7, 10^8 and 10^9 coins. ``workers``: one case on one session and on two,

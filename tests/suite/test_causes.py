@@ -176,14 +176,17 @@ def test_every_planted_defect_has_a_signature_or_a_reason_for_none() -> None:
 
 
 def test_the_calibration_under_seeds_that_the_signatures_had_not_seen_is_as_good_as_promised() -> None:
-    """Counted by the rebuild over the whole zoo; a lucky draw of one seed cannot make these."""
+    """Counted by the rebuild over the whole zoo; a lucky draw of one seed cannot make these.
+
+    Without its own signature a defect goes by an exact one of another where the zoo holds its twin: a fifth of it has one.
+    """
     got = library().calibration
     print(got)
     assert got.audits >= 2 * len(library().signatures)
     assert got.right >= 0.93 * got.audits
     assert got.in_three >= 0.95 * got.audits
     assert got.exact_right >= 0.98 * got.exact_named
-    assert got.strangers_exact <= 0.15 * got.strangers
+    assert got.strangers_exact <= 0.2 * got.strangers
 
 
 def judged(findings: list[Finding]) -> tuple[Facts, frozenset[str]]:
@@ -231,13 +234,18 @@ def test_the_planted_defect_is_named_under_a_fresh_seed(audited: dict[str, Targe
 
 @pytest.mark.slow
 def test_without_its_own_signature_a_defect_is_not_called_exact(audited: dict[str, TargetResult]) -> None:
-    """As a defect that is in no zoo: a likeness may be named, with its features, and never as exact."""
+    """As a defect that is in no zoo: a likeness may be named, with its features, and as exact only a twin's name.
+
+    Twins are one mechanism in two forms, say in NumPy and in PyTorch: the check that must catch them is the same.
+    """
+    check = {d.name: d.check for d in broken.DEFECTS}
     for name, target in audited.items():
         others = [s for s in library().signatures if s.name != name]
         got = match(*judged(target.findings), others)
         print(f"{name:<26} {'; '.join(c.text for c in got) or 'no name'}")
-        assert not any(c.exact for c in got), name
-        assert all(c.text.startswith("not recognised, but like") for c in got)
+        twins = {d.name for c in got if c.exact for d in c.defects}
+        assert all(check[twin] == check[name] for twin in twins), name
+        assert all(c.exact or c.text.startswith("not recognised, but like") for c in got)
 
 
 @pytest.mark.slow
