@@ -49,6 +49,11 @@ def by_channel(packed: Bytes, channels: int) -> Words:
     if narrow:
         column = np.zeros(length * WORD, np.uint8)
         column[:rows] = packed[:, -1]
+        if channels - 64 * columns <= 4:  # bit by bit is faster than all eight together
+            for i in range(channels - 64 * columns):
+                one = np.packbits(column & np.uint8(1 << i), bitorder="little")
+                turned[64 * columns + i] = one.view(np.uint64)
+            return turned[:channels]
         eights = turn_8(column.view(np.uint64)).view(np.uint8).reshape(-1, 8)
         turned[64 * columns :] = np.ascontiguousarray(eights.T).view(np.uint64)
     return turned[:channels]

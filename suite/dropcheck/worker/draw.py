@@ -127,17 +127,23 @@ class Stream:
         """``count`` calls, gathered; False where an output has another shape or dtype."""
         shapes = [self.shapes[(self.calls + i) % len(self.shapes)] for i in range(count)]
         inputs = zip(shapes, self.inputs(shapes))
-        return all(self.call(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
+        if self.record:  # what was recorded of one call must not lie about during the next
+            return all(self.recorded(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
+        with self.adapter.recording(False):
+            return all(self.call(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
+
+    def recorded(self, layer: Any, probe: Probe, x: Any, alone: bool) -> bool:
+        """One call of which the framework keeps what a gradient needs."""
+        x = self.adapter.track(x)
+        with self.adapter.recording(True):
+            return self.call(layer, probe, x, alone)
 
     def call(self, layer: Any, probe: Probe, x: Any, alone: bool) -> bool:
         """One call, timed and gathered."""
         adapter = self.adapter
-        if self.record:
-            x = adapter.track(x)
-        with adapter.recording(self.record):
-            start = time.perf_counter()
-            output = adapter.apply(layer, x, True)
-            self.proof.bare_s += time.perf_counter() - start
+        start = time.perf_counter()
+        output = adapter.apply(layer, x, True)
+        self.proof.bare_s += time.perf_counter() - start
         self.calls += 1
         fine = self.gathering.add(probe, output, alone)
         if self.infer and self.calls % self.infer == 0:

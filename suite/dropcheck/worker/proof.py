@@ -66,6 +66,7 @@ class Probe:
         self.shared = self.pattern.shared_size(self.shape)
         self.trailing = self.order == tuple(range(len(self.shape)))
         self.carrier = rounding.carrier(self.dtype)
+        self.native = rounding.native(self.dtype)
         self.forget(self.values)
 
     def forget(self, values: Any) -> None:
@@ -142,7 +143,7 @@ def read(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[
     """The output as a contiguous array; None, with a note, where it is no tensor or has another shape or dtype."""
     try:
         array = adapter.array(output)
-        dtype = adapter.dtype_of(output)
+        dtype = probe.dtype if probe.native is not None and array.dtype == probe.native else adapter.dtype_of(output)
     except (TypeError, AttributeError, ValueError, RuntimeError) as error:
         proof.malformed = proof.malformed or {"shape": None, "dtype": None, "error": f"{type(error).__name__}: {error}"}
         return None

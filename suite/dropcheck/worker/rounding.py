@@ -46,6 +46,11 @@ def carrier(dtype: str) -> Any:
     return _BITS[dtype]
 
 
+def native(dtype: str) -> Any:
+    """NumPy's own type for the values, as a dtype; None where it has none."""
+    return np.dtype(_NATIVE[dtype]) if dtype in _NATIVE else None
+
+
 def bits(array: Any, dtype: str) -> Any:
     """The array's bit patterns as unsigned integers, contiguous."""
     return np.ascontiguousarray(array).view(_BITS[dtype])
