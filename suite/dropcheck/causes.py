@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ LIKE_AGREE = 0.6
 PART = 0.85  # the same where a signature explains only a part of the failing checks
 NEAR = 0.02  # signatures this close to the best are named with it
 MOST_NAMES = 3
+MOST_CAUSES = 5
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def causes(findings: Sequence[Finding], known: Sequence[Signature] | None = None
 
 
 def match(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> list[Cause]:
-    """One signature for all failing checks; else two for disjoint parts of them; else one that explains most of them."""
+    """One signature for all failing checks; else two for disjoint parts; else one for most of them; else several."""
     ranked = _ranked(seen, known, None)
     whole = _best(seen, ranked, failing, LIKE)
     if whole is not None and not failing - whole.checks:
@@ -96,7 +97,7 @@ def match(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> l
     parts = _parts(seen, failing, known)
     if parts:
         return parts
-    return [whole] if whole is not None else []
+    return [whole] if whole is not None else _several(seen, failing, known)
 
 
 def _ranked(seen: Facts, known: Iterable[Signature], only: frozenset[str] | None) -> list[tuple[Likeness, Signature]]:
@@ -155,6 +156,36 @@ def _parts(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> 
             if score > best[0]:
                 best = (score, [first, second])
     return best[1]
+
+
+def _several(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> list[Cause]:
+    """A layer with more than two defects: the signature that explains most, then the one for most of the rest, and so on.
+
+    What no signature explains stays without a name.
+    """
+    found: list[Cause] = []
+    rest = failing
+    while rest and len(found) < MOST_CAUSES:
+        partial = [
+            (fit, s)
+            for s in known
+            if _broken(s) and _broken(s) <= rest
+            for fit in [likeness(seen, s.facts, _broken(s))]
+            if fit.score >= PART and fit.checks and frozenset(fit.checks) <= rest
+        ]
+        partial.sort(key=lambda pair: (-len(pair[0].checks), -pair[0].score, pair[1].name))
+        best = None
+        for fit, _ in partial:
+            alike = [(f, s) for f, s in partial if frozenset(f.checks) == frozenset(fit.checks)]
+            best = _best(seen, sorted(alike, key=lambda pair: (-pair[0].score, pair[1].name)), rest, PART)
+            if best is not None:
+                break
+        if best is None:
+            break
+        # other signatures may have parts as good: of several at once none is sure
+        found.append(replace(best, exact=False))
+        rest -= best.checks
+    return found
 
 
 def named(findings: Sequence[Finding]) -> list[Finding]:

@@ -159,6 +159,18 @@ def test_one_selected_case_is_no_exact_signature() -> None:
     assert "as far as was asked" in got.text
 
 
+def test_three_defects_in_one_layer_are_named_each_for_its_checks_and_none_as_sure() -> None:
+    one, two, three = copies(WIDE), rates(1, BRAIN), [found(SCALE, "fail", HALF), found(SCALE, "pass", SMALL)]
+    known = [signature("one", one), signature("two", two), signature("three", three)]
+    got = causes([*one, *two, *three], known)
+    assert {c.names: c.checks for c in got} == {
+        "one": frozenset({COPIES}),
+        "two": frozenset({RATE}),
+        "three": frozenset({SCALE}),
+    }
+    assert not any(c.exact for c in got)
+
+
 def test_a_target_in_which_nothing_fails_has_no_cause_and_stays_as_it_is() -> None:
     fine = copies() + rates(1)
     assert causes(fine, KNOWN) == []

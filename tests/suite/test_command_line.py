@@ -54,6 +54,47 @@ def plain(x, rate, training):
 '''
 
 
+FUNCTIONS = {
+    "rng_only.py": """
+import numpy as np
+
+def drop(x, rate, rng):
+    if not 0 <= rate <= 1:
+        raise ValueError(rate)
+    return np.where(rng.random(x.shape[:2] + (1,)) >= rate, x / x.dtype.type(1 - rate or 1), x.dtype.type(0))
+""",
+    "numpy_global.py": """
+import numpy as np
+
+def drop(x, rate):
+    if not 0 <= rate <= 1:
+        raise ValueError(rate)
+    return np.where(np.random.random(x.shape[:2] + (1,)) >= rate, x / x.dtype.type(1 - rate or 1), x.dtype.type(0))
+""",
+    "torch_global.py": """
+import torch
+
+def drop(x, rate):
+    if not 0 <= rate <= 1:
+        raise ValueError(rate)
+    keep = torch.rand(x.shape[0], x.shape[1], 1) >= rate
+    return torch.where(keep, x / (1 - rate or 1), torch.zeros((), dtype=x.dtype))
+""",
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_given_what_it_takes_and_inference_is_its_callers_business(
+    run: Any, write: Write, name: str
+) -> None:
+    write(name, FUNCTIONS[name])
+    done = run("audit", f"{name}:drop", "--json", "r.json")
+    assert done.code == 0, done.out
+    found = done.result()["targets"][0]["findings"]
+    assert {f["verdict"] for f in found if f["check"].startswith("mode.")} == {"skipped"}
+    assert any(f["check"] == "seed.reproducible" and f["verdict"] == "pass" for f in found)
+
+
 @pytest.fixture
 def mine(write: Write) -> Path:
     return write("mine.py", MINE)

@@ -119,9 +119,16 @@ def _function(function: Callable[..., Any]) -> str:
         raise Unsupported("functions on JAX arrays (with a key) are not supported by this release")
     if "torch" in sys.modules and "training" in names:
         return "torch-function"
+    # it draws from the generator of whatever its own module imported
+    used = [getattr(value, "__name__", "") for value in getattr(function, "__globals__", {}).values()]
+    if len(names) >= 2 and any(name.partition(".")[0] == "torch" for name in used):
+        return "torch-function"
+    if len(names) >= 2 and any(name.partition(".")[0] == "numpy" for name in used):
+        return "numpy"
     given = getattr(function, "__name__", type(function).__name__)
     raise TypeError(
-        f"{given}({', '.join(names)}) is no dropout that can be driven: it takes neither rng nor training; expected {EXPECTED}"
+        f"{given}({', '.join(names)}) is no dropout that can be driven: it takes neither rng nor training, and its module "
+        f"uses neither NumPy nor PyTorch; expected {EXPECTED}"
     )
 
 
@@ -130,6 +137,15 @@ def _parameters(function: Callable[..., Any]) -> List[str]:
         return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return []
+
+
+def accepts(function: Any, name: str) -> bool:
+    """Whether a keyword argument reaches the function. True where no signature can be seen."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.kind is p.VAR_KEYWORD or (p.name == name and p.kind is not p.POSITIONAL_ONLY) for p in parameters)
 
 
 def _has_parameter(function: Any, name: str) -> bool:

@@ -1,4 +1,8 @@
-"""NumPy: plain functions ``f(x, rate, *, training, rng)``, and classes built with the rate whose instances take rng."""
+"""NumPy: plain functions ``f(x, rate, *, training, rng)``, and classes built with the rate whose instances take rng.
+
+What a function does not take is not given to it: without rng it is seeded by ``numpy.random.seed``, without training it is
+called in training only.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, unchanged
 from dropcheck.contract import Pattern
+from spatial_dropouts.adapters import accepts
 
 DTYPES = {"float32": np.float32, "float64": np.float64, "float16": np.float16}
 
@@ -39,8 +44,12 @@ class NumpyFunctions:
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation = obj, implementation
-        self.contract = implementation.resolve_contract(Pattern.parse("n c l -> n c"), ("generator",))
         self.is_class = isinstance(obj, type)
+        called = obj.__call__ if self.is_class else obj
+        self.takes = tuple(name for name in ("training", "rng") if accepts(called, name))
+        self.inference = "training" in self.takes
+        way = "generator" if "rng" in self.takes else "global"
+        self.contract = implementation.resolve_contract(Pattern.parse("n c l -> n c"), (way,))
 
     def version(self) -> str:
         return str(np.__version__)
@@ -74,6 +83,8 @@ class NumpyFunctions:
         return str(np.asarray(tensor).dtype)
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+        if way == "global" and seed is not None:
+            np.random.seed(seed % 2**32)
         rng = np.random.default_rng(seed)
         if self.is_class:
             return _Instance(self.implementation.construct(self.obj, rate), rng)
@@ -81,19 +92,24 @@ class NumpyFunctions:
         name = self.implementation.rate_argument
         options = dict(self.implementation.options)
 
-        def call(x: Any, *, training: bool, rng: Any) -> Any:
+        def call(x: Any, **given: Any) -> Any:
             if name is not None:
-                return self.obj(x, **{name: value}, training=training, rng=rng, **options)
-            return self.obj(x, value, training=training, rng=rng, **options)
+                return self.obj(x, **{name: value}, **given, **options)
+            return self.obj(x, value, **given, **options)
 
         return _Instance(call, rng)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
+        if way == "global":
+            np.random.seed(seed % 2**32)
         layer.rng = np.random.default_rng(seed)
         return layer
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
-        return layer.call(x, training=training, rng=layer.rng)
+        if not (training or self.inference):
+            return x  # its caller's business
+        given = {"training": training, "rng": layer.rng}
+        return layer.call(x, **{name: given[name] for name in self.takes})
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
         raise Unsupported("NumPy has no gradients")

@@ -11,6 +11,7 @@ import torch
 
 from dropcheck.adapter import Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
+from spatial_dropouts.adapters import accepts
 
 _DTYPES = {
     "float32": torch.float32,
@@ -190,21 +191,27 @@ class TorchLayers(TorchTensors):
 
 
 class TorchFunctions(TorchTensors):
-    """Drives plain functions ``f(x, rate, *, training)`` on tensors."""
+    """Drives plain functions ``f(x, rate, *, training)`` on tensors; one without training is called in training only."""
 
     framework = "torch"
+
+    def __init__(self, obj: Any, implementation: Implementation) -> None:
+        super().__init__(obj, implementation)
+        self.inference = accepts(obj, "training")
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
         self.seed(seed, way)
         value = 1 - rate if self.implementation.keep_probability else rate
         name, options = self.implementation.rate_argument, dict(self.implementation.options)
         if name is not None:
-            return lambda x, training: self.obj(x, **{name: value}, training=training, **options)
-        return lambda x, training: self.obj(x, value, training=training, **options)
+            return lambda x, given: self.obj(x, **{name: value}, **given, **options)
+        return lambda x, given: self.obj(x, value, **given, **options)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
         self.seed(seed, way)
         return layer
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
-        return layer(x, training)
+        if not self.inference:
+            return layer(x, {}) if training else x  # inference is its caller's business
+        return layer(x, {"training": training})

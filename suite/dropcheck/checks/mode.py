@@ -18,6 +18,8 @@ def _rate(bench: Bench) -> float:
 
 
 def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if not bench.info.get("inference", True):
+        return [skipped(check, "inference", "the function takes no `training`: inference is its caller's business")]
     found = []
     pattern = bench.contract.pattern
     for dtype in bench.dtypes:
@@ -95,6 +97,8 @@ def _spends_nothing(check: Check, bench: Bench) -> list[Finding]:
 
 
 def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if not bench.info.get("inference", True):
+        return [skipped(check, "inference", "the function takes no `training`: it cannot be switched")]
     found = []
     for dtype in bench.dtypes[:1] if bench.profile == "quick" else bench.dtypes:
         rate = _rate(bench)

@@ -108,6 +108,7 @@ class Worker:
             "dtypes": list(adapter.dtypes()),
             "layouts": list(adapter.layouts()),
             "heavy": bool(getattr(adapter, "heavy", False)),
+            "inference": bool(getattr(adapter, "inference", True)),
             "gradients": adapter.gradients() and adapter.contract.gradient,
             "python": platform.python_version(),
             "numpy": np.__version__,
