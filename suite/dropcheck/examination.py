@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from dropcheck import crew, results, targets
+from dropcheck import crew, evidence_over_runs, results, targets
 from dropcheck.cases import Case, seed_of
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Bench, Check, Gathered, finding, plain
@@ -52,6 +52,12 @@ class Run:
     usage: str = ""  # the target could not be audited because of what the user asked for, not because of the layer
     exact_done: float = 0.0
     coins_done: float = 0.0
+    entry: evidence_over_runs.Entry | None = None  # its run in a ledger
+
+    @property
+    def kept_as(self) -> str:
+        """The name of its units on disk: a ledger's runs have seeds of their own."""
+        return self.target.name if self.entry is None else f"{self.target.name} seed {self.request.seed}"
 
     def tell(self, state: str, message: str = "", done: float | None = None) -> None:
         """Report progress, with an estimate of what remains from what is done."""
@@ -103,6 +109,9 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
         error = run.usage = str(bad)
     except Exception as bug:  # a fault of the suite must cost one target, and must not look like the layer's
         error, details = f"dropcheck itself failed: {type(bug).__name__}: {bug}", traceback.format_exc()
+    left_open = evidence_over_runs.leave(run)
+    if left_open:
+        error = f"{error}; {left_open}" if error is not None else left_open
     result = _target_result(run, error, details)
     run.tell("failed" if result.verdict in ("fail", "error") else "finished", result.verdict, done=1.0)
     return result
@@ -142,6 +151,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             second = None
     info = run.info = primary.collect()
     contract = run.contract = Contract.from_dict(info["contract"])
+    evidence_over_runs.begin(run)
     bench = _bench(run, primary, second, pool)
     if not bench.dtypes:
         return
@@ -163,6 +173,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             limits = check.limits(run.request.profile, None, run.request.strict, run.request.resolution)
             run.findings.extend(_replayable(run, f, None) for f in check.compare(check, everything, limits))
     _beside(run, everything)
+    evidence_over_runs.judged(run, asked)
     run.findings = interpret(run.findings)
     if run.request.causes and any(f.verdict == "fail" for f in run.findings):
         _explain(run, pool)
@@ -266,7 +277,7 @@ def _count_all(
             if unit is None:
                 break
             if number not in refused:  # a refused case asks for no more
-                kept = run.store.get(run.target.name, unit) if run.store is not None else None
+                kept = run.store.get(run.kept_as, unit) if run.store is not None else None
                 if kept is not None:
                     done_before: Future[Counted] = Future()
                     done_before.set_result(kept)
@@ -284,7 +295,7 @@ def _count_all(
             number, counted = waiting.pop(future), future.result()
             run.clock.add(counted.clock)
             if run.store is not None and future not in restored:
-                run.store.put(run.target.name, counted)
+                run.store.put(run.kept_as, counted)
             if counted.lost:
                 run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
             parts[number][counted.unit.index] = counted
@@ -380,4 +391,5 @@ def _target_result(run: Run, error: str | None, details: str | None) -> TargetRe
         error=error,
         details=details,
         coins=run.coins,
+        ledger=evidence_over_runs.line(run),
     )

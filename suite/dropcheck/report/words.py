@@ -228,6 +228,26 @@ def evidence(value: float | None) -> str:
     return f"10^{value:.0f} under the contract"
 
 
+def ledger(targets: Sequence[TargetResult]) -> list[str]:
+    """Which run of which ledger each target's was, and how strong the evidence of all is; nothing without a ledger."""
+    lines = []
+    for target in targets:
+        if (kept := target.ledger) is None:
+            continue
+        text = f"Ledger {line(kept.file)}: {count(kept.runs, 'finished run')} of {line(target.target)}"
+        text += f"; this is run {kept.run}, root seed {kept.seed}"
+        told = [(f.ledger.log10_e - f.ledger.log10_needed, f) for f in target.findings if f.ledger is not None]
+        if told:
+            _, lead = max(told, key=lambda pair: pair[0])
+            assert lead.ledger is not None
+            text += (
+                f"; strongest evidence 10^{lead.ledger.log10_e:.1f} of the 10^{lead.ledger.log10_needed:.1f} that it takes "
+                f"({lead.check})"
+            )
+        lines.append(text)
+    return lines
+
+
 def worth(targets: Sequence[TargetResult]) -> list[str]:
     """What a pass is worth: for every claim with a resolution, the finest and the coarsest that was reached."""
     from dropcheck.checks import CHECKS
