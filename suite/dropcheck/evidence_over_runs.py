@@ -214,7 +214,7 @@ def _over_runs(one: Finding, standing: dict[str, Standing], pool: _Pool, profile
     if record is None:
         return one
     words = (
-        f"evidence after {_runs(record.runs)}: e-value 10^{record.log10_e:.1f} of the 10^{record.log10_needed:.1f} that it "
+        f"evidence after {_runs(record.runs)}: e-value 10^{round(record.log10_e, 1) + 0.0:.1f} of the 10^{record.log10_needed:.1f} that it "
         "takes"
     )
     if pool.key(check, one.case) == DRAWN:

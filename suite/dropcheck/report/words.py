@@ -241,7 +241,7 @@ def ledger(targets: Sequence[TargetResult]) -> list[str]:
             _, lead = max(told, key=lambda pair: pair[0])
             assert lead.ledger is not None
             text += (
-                f"; strongest evidence 10^{lead.ledger.log10_e:.1f} of the 10^{lead.ledger.log10_needed:.1f} that it takes "
+                f"; strongest evidence 10^{round(lead.ledger.log10_e, 1) + 0.0:.1f} of the 10^{lead.ledger.log10_needed:.1f} that it takes "
                 f"({lead.check})"
             )
         lines.append(text)
