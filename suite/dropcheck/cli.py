@@ -128,6 +128,9 @@ def audit_command(
     dask: Annotated[
         str | None, typer.Option("--dask", metavar="ADDRESS", help="Count on the Dask cluster of this scheduler.")
     ] = None,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="End cases that ask for nothing but the rate as soon as it is decided.")
+    ] = False,
     ledger: Annotated[
         Path | None,
         typer.Option(
@@ -189,6 +192,7 @@ def audit_command(
         python=python,
         dask=dask,
         ledger=ledger,
+        sequential=sequential,
         seed_given=seed is not None,
         budget_s=options.duration(budget, "--budget") if budget is not None else None,
         resolution=resolution,

@@ -214,8 +214,8 @@ def _over_runs(one: Finding, standing: dict[str, Standing], pool: _Pool, profile
     if record is None:
         return one
     words = (
-        f"evidence after {_runs(record.runs)}: e-value 10^{round(record.log10_e, 1) + 0.0:.1f} of the 10^{record.log10_needed:.1f} that it "
-        "takes"
+        f"evidence after {_runs(record.runs)}: e-value {evalues.words(record.log10_e)} of the "
+        f"{evalues.words(record.log10_needed)} that it takes"
     )
     if pool.key(check, one.case) == DRAWN:
         words = f"with all drawn cases, {words}"
@@ -257,7 +257,7 @@ def _unseen(
                 continue
             text = (
                 f"none fails by itself in this run, but the evidence of {_runs(record.runs)} is an e-value of "
-                f"10^{record.log10_e:.1f}; 10^{record.log10_needed:.1f} is what it takes"
+                f"{evalues.words(record.log10_e)}; {evalues.words(record.log10_needed)} is what it takes"
             )
             made = msgspec.structs.replace(finding(_CHECKS[name], key, "fail", text), ledger=record)
             more.append(replayable(request, target, made, None))

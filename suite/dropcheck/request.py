@@ -48,6 +48,7 @@ class AuditRequest:
     in_process: bool = False
     dask: str | None = None
     ledger: Path | None = None  # the audit is a run of this ledger; its evidence decides
+    sequential: bool = False  # cases that ask for nothing but the rate end as soon as it is decided
     seed_given: bool = False  # the root seed was asked for; else a ledger chooses one
     causes: bool = True  # shrink failing cases and name the likely cause
     argv: tuple[str, ...] = ()
@@ -103,6 +104,10 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             raise UsageError(str(error)) from error
     for text in request.cases:
         parse_case(text)
+    if request.ledger is not None and request.sequential:
+        raise UsageError(
+            "--ledger and --sequential do not go together: a ledger adds up runs of the same plan; leave out one of them"
+        )
     if request.ledger is not None and request.budget_s is not None:
         raise UsageError(
             "--ledger and --budget do not go together: the time that is left would choose how much evidence a run gives; "

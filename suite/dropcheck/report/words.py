@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dropcheck.adapter import DTYPES
 from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
+from dropcheck.statistics import evalues
 
 FAMILIES = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
 WORDS: dict[str, str] = {
@@ -241,7 +242,8 @@ def ledger(targets: Sequence[TargetResult]) -> list[str]:
             _, lead = max(told, key=lambda pair: pair[0])
             assert lead.ledger is not None
             text += (
-                f"; strongest evidence 10^{round(lead.ledger.log10_e, 1) + 0.0:.1f} of the 10^{lead.ledger.log10_needed:.1f} that it takes "
+                f"; strongest evidence {evalues.words(lead.ledger.log10_e)} of the {evalues.words(lead.ledger.log10_needed)} "
+                "that it takes "
                 f"({lead.check})"
             )
         lines.append(text)

@@ -86,6 +86,11 @@ def combined(products: Mapping[str, float], most: int) -> float:
     return mean([*products.values(), 0.0], [*[1 / most] * len(products), 1 - len(products) / most])
 
 
+def words(log10_value: float) -> str:
+    """An e-value as a power of ten."""
+    return f"10^{round(log10_value, 1) + 0.0:.1f}"  # never -0.0
+
+
 def needed(alpha: float, share: float) -> float:
     """log10 of the evidence that fails a check: 1/(alpha share); over all checks, for life, at most alpha."""
     return -math.log10(alpha * share)
