@@ -19,11 +19,12 @@ from scipy.stats import hypergeom
 
 import dropcheck
 from dropcheck.checks import CHECKS
-from dropcheck.checks.base import ALPHA, Limits
+from dropcheck.checks.base import ALPHA, Limits, finding
 from dropcheck.errors import UsageError
 from dropcheck.evidence_over_runs import DRAWN, SLACK, log10_e
 from dropcheck.report import html, text
-from dropcheck.results import Result, decode, encode
+from dropcheck.request import AuditRequest
+from dropcheck.results import Finding, Result, decode, encode
 from dropcheck.selftest import simulated
 from dropcheck.statistics import association, evalues, homogeneity
 
@@ -141,6 +142,46 @@ def test_exact_promises_fail_in_the_first_run(write: Write, tmp_path: Path) -> N
     assert [f.verdict for f in done.targets[0].findings] == ["fail"]
 
 
+def test_a_check_on_fixed_inputs_spends_its_alpha_over_the_runs() -> None:
+    """scale.mean asks the same inputs in every run: run r has alpha/(r (r + 1)), and these parts add up to alpha."""
+    from dropcheck.evidence_over_runs import _spent
+
+    scale = next(c for c in CHECKS if c.name == "scale.mean")
+    alpha, values, u = scale.limits("quick").alpha, 1000, 1e-7
+
+    def found(p: float) -> Finding:
+        def margin(level: float) -> float:
+            return 2 * u * math.sqrt(math.log(2 / level) / (2 * values))
+
+        mean = u + margin(p)  # Hoeffding's bound of such a mean is p
+        numbers = {"fail_interval": (mean - margin(alpha), mean + margin(alpha)), "tallies": {"accepted": u}}
+        return finding(scale, "float32 rate=0.3", "fail", "far off", log10_evidence=math.log10(alpha), **numbers)
+
+    for run in (1, 2, 7):
+        part = alpha / (run * (run + 1))
+        assert _spent(found(0.99 * part), alpha, run).verdict == "fail"
+        assert _spent(found(1.01 * part), alpha, run).verdict == "inconclusive"
+    assert sum(1 / (r * (r + 1)) for r in range(1, 10_000)) <= 1
+    sure = finding(scale, "float32 rate=0.3", "fail", "cannot be", log10_evidence=-math.inf)
+    assert _spent(sure, alpha, 50).verdict == "fail"
+
+
+def test_units_on_disk_of_one_run_are_never_taken_for_another(mine: Path) -> None:
+    """Else a run with a new seed would count the coins of an old one, read from the disk, a second time."""
+    from dropcheck import evidence_over_runs, targets
+    from dropcheck.examination import Run
+    from dropcheck.ledger import Ledger, Registered
+
+    names = []
+    for seed in (1, 2):
+        run = Run(targets.parse("mine.py:right"), AuditRequest(seed=seed), [], None)
+        assert run.kept_as == "mine.py:right"
+        with open(os.devnull, "rb") as lock:
+            run.entry = evidence_over_runs.Entry(Ledger(Path("book")), Registered(seed, seed, False, lock))
+            names.append(run.kept_as)
+    assert len(set(names)) == 2
+
+
 def test_drawn_cases_share_one_place_that_is_the_same_in_every_run(mine: Path) -> None:
     options = {"cases": (), "rates": (0.3,), "dtypes": ("float32",), "select": ("rate",)}
     texts, keys = [], []
@@ -225,6 +266,11 @@ def test_another_layer_under_the_same_name_is_refused(write: Write, mine: Path) 
     write("mine.py", LAYERS + "\n# edited\n")
     with pytest.raises(UsageError, match="source"):
         audit(mine, "right")
+
+
+def test_help_names_both_options(run: Any) -> None:
+    words = " ".join(run("audit", "--help").out.split())
+    assert "--ledger FILE Make this audit a run of FILE" in words and "--sequential" in words
 
 
 def test_bad_ledgers_are_refused_in_one_sentence(run: Any, mine: Path) -> None:
