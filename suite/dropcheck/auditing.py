@@ -10,6 +10,7 @@ from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.environment import describe
 from dropcheck.errors import UsageError
 from dropcheck.examination import Run, audit_target
+from dropcheck.ledger import Ledger
 from dropcheck.plans import PlannedCase, TargetPlan, plan_target
 from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, fingerprint, prepare
 from dropcheck.results import Result, TargetResult
@@ -24,6 +25,8 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     Ctrl-C returns what is finished as an interrupted result.
     """
     chosen, checks = prepare(request)
+    if request.ledger is not None:
+        Ledger(request.ledger).check()
     finished: dict[str, TargetResult] = {}
     mark = fingerprint(request, checks)
     if request.journal is not None:
@@ -55,7 +58,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
                     finished[one.target] = one
                     if request.journal is not None and store is not None:
                         journal.append(request.journal, one)
-                        store.forget(one.target)
+                        store.forget(runs[one.target].kept_as)
         except KeyboardInterrupt:
             interrupted = True
             for future in futures:
@@ -68,12 +71,14 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     if todo and all(r.usage for r in runs.values()):
         raise UsageError(next(iter(runs.values())).usage)
     ordered = [finished[t.name] for t in chosen if t.name in finished]
+    seeds = {t.ledger.seed for t in ordered if t.ledger is not None}
+    seed = seeds.pop() if len(seeds) == 1 else request.seed
     return Result(
         verdict=results.overall([t.verdict for t in ordered]),
         environment=describe(),
         argv=list(request.argv),
         profile=request.profile,
-        seed=request.seed,
+        seed=seed,
         alpha=ALPHA,
         beta=BETA,
         targets=ordered,

@@ -128,6 +128,17 @@ def audit_command(
     dask: Annotated[
         str | None, typer.Option("--dask", metavar="ADDRESS", help="Count on the Dask cluster of this scheduler.")
     ] = None,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="End cases that ask for nothing but the rate as soon as it is decided.")
+    ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            "--ledger",
+            metavar="FILE",
+            help="Make this audit a run of FILE: the evidence of all its runs decides, at one alpha for the life of FILE.",
+        ),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write a report: index.html, result.json, report.txt.")
@@ -180,6 +191,9 @@ def audit_command(
         memory_mb=memory,
         python=python,
         dask=dask,
+        ledger=ledger,
+        sequential=sequential,
+        seed_given=seed is not None,
         budget_s=options.duration(budget, "--budget") if budget is not None else None,
         resolution=resolution,
         strict=strict,

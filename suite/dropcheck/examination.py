@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from dropcheck import crew, results, targets
+from dropcheck import crew, early, evidence_over_runs, results, targets
 from dropcheck.cases import Case, seed_of
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Bench, Check, Gathered, finding, plain
@@ -27,7 +27,7 @@ from dropcheck.request import AuditRequest, Event, Progress
 from dropcheck.results import Finding, TargetResult, Timing
 from dropcheck.sessions import SessionPool, SessionSpec, opened_pool
 from dropcheck.store import Store
-from dropcheck.units import split
+from dropcheck.units import Unit, split
 from dropcheck.worker.client import Refused, Session, TargetError, ask
 
 
@@ -52,6 +52,13 @@ class Run:
     usage: str = ""  # the target could not be audited because of what the user asked for, not because of the layer
     exact_done: float = 0.0
     coins_done: float = 0.0
+    early: dict[Case, early.Early] = field(default_factory=dict)  # cases that end when the rate is decided
+    entry: evidence_over_runs.Entry | None = None  # its run in a ledger
+
+    @property
+    def kept_as(self) -> str:
+        """The name of its units on disk: a ledger's runs have seeds of their own."""
+        return self.target.name if self.entry is None else f"{self.target.name} seed {self.request.seed}"
 
     def tell(self, state: str, message: str = "", done: float | None = None) -> None:
         """Report progress, with an estimate of what remains from what is done."""
@@ -103,6 +110,9 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
         error = run.usage = str(bad)
     except Exception as bug:  # a fault of the suite must cost one target, and must not look like the layer's
         error, details = f"dropcheck itself failed: {type(bug).__name__}: {bug}", traceback.format_exc()
+    left_open = evidence_over_runs.leave(run)
+    if left_open:
+        error = f"{error}; {left_open}" if error is not None else left_open
     result = _target_result(run, error, details)
     run.tell("failed" if result.verdict in ("fail", "error") else "finished", result.verdict, done=1.0)
     return result
@@ -142,6 +152,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             second = None
     info = run.info = primary.collect()
     contract = run.contract = Contract.from_dict(info["contract"])
+    evidence_over_runs.begin(run)
     bench = _bench(run, primary, second, pool)
     if not bench.dtypes:
         return
@@ -150,6 +161,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     _first_refusal(contract, bench)
     run.start_s = time.monotonic() - run.began  # with the first call, in which frameworks load and compile
     asked = asked_cases(run.request, run.target.name, run.checks, contract, info, primary, run.began)
+    run.early = early.plans(run.request, contract, asked)
     with crew.local(pool.capacity, run.request.in_process) as executor:
         exact = executor.submit(_exact, run, bench, primary, pool)
         try:
@@ -161,8 +173,11 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     for check in run.checks:
         if check.compare is not None:
             limits = check.limits(run.request.profile, None, run.request.strict, run.request.resolution)
-            run.findings.extend(_replayable(run, f, None) for f in check.compare(check, everything, limits))
+            # what ended when its own rate was decided is no fair sample for a comparison
+            whole = [got for got in everything if got.case not in run.early]
+            run.findings.extend(_replayable(run, f, None) for f in check.compare(check, whole, limits))
     _beside(run, everything)
+    evidence_over_runs.judged(run, asked)
     run.findings = interpret(run.findings)
     if run.request.causes and any(f.verdict == "fail" for f in run.findings):
         _explain(run, pool)
@@ -250,7 +265,7 @@ def _count_all(
     """Every case's units through the executor; each case is judged when its last unit has come, whatever the order."""
     assert run.contract is not None
     cases = list(asked)
-    units = [split(case) for case in cases]
+    units = [run.early[case].units if case in run.early else split(case) for case in cases]
     todo = iter([(number, unit) for number, some in enumerate(units) for unit in some])
     total = sum(c.coins for c in cases) + 1
     parts: list[dict[int, Counted]] = [{} for _ in cases]
@@ -260,13 +275,18 @@ def _count_all(
     restored: set[Future[Counted]] = set()  # these are on the disk already
     window = 4 * pool.capacity if not remote else 64  # units under way: their tallies must not fill the memory
     contract, refused, flipped = run.contract.to_dict(), set[int](), 0
+    held: tuple[int, Unit] | None = None  # a unit that is not handed out yet: its case may end before
     while True:
         while len(waiting) < (1 if run.request.in_process else window):
-            number, unit = next(todo, (-1, None))
+            number, unit = held or next(todo, (-1, None))
+            held = None
             if unit is None:
                 break
-            if number not in refused:  # a refused case asks for no more
-                kept = run.store.get(run.target.name, unit) if run.store is not None else None
+            if cases[number] in run.early and list(waiting.values()).count(number) >= pool.capacity:
+                held = number, unit
+                break
+            if number not in refused:  # a case that is refused, or has ended early, asks for no more
+                kept = run.store.get(run.kept_as, unit) if run.store is not None else None
                 if kept is not None:
                     done_before: Future[Counted] = Future()
                     done_before.set_result(kept)
@@ -284,10 +304,19 @@ def _count_all(
             number, counted = waiting.pop(future), future.result()
             run.clock.add(counted.clock)
             if run.store is not None and future not in restored:
-                run.store.put(run.target.name, counted)
+                run.store.put(run.kept_as, counted)
             if counted.lost:
                 run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
             parts[number][counted.unit.index] = counted
+            if (ending := run.early.get(cases[number])) is not None:
+                early.slim(counted)
+                used = [] if number in refused else ending.used(parts[number])
+                if not used:
+                    continue
+                # later units are neither asked for nor looked at
+                counted, parts[number] = used[-1], dict(enumerate(used))
+                units[number] = units[number][: len(used)]
+                flipped += sum(u.tally.rows * u.tally.channels for u in used[:-1])
             if counted.refusal is not None:
                 if number not in refused:
                     refused.add(number)
@@ -299,6 +328,8 @@ def _count_all(
             if number not in refused and len(parts[number]) == len(units[number]):
                 everything[number] = _judged(run, cases[number], asked, parts[number], judged[number])
                 parts[number] = {}
+                if ending is not None:
+                    refused.add(number)
             run.tell("running", str(cases[number]))
     run.coins_done = 1.0
     return [got for got in everything if got is not None], judged
@@ -314,6 +345,9 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
     started = time.perf_counter()
     untouched = [c for c in run.checks if c.name == "form.input-untouched"]
     some = judge(got, asked[case], untouched, run.request.profile, run.request.strict, run.request.resolution)
+    if (ended := run.early.get(case)) is not None:
+        used = [parts[i] for i in sorted(parts)]
+        some = [ended.finding(one, used) if one.check == early.MARGINAL else one for one in some]
     found.extend(_replayable(run, one, case) for one in some)
     run.clock.judge_s += time.perf_counter() - started
     got.sample = None  # memory stays flat however many cases there are
@@ -380,4 +414,5 @@ def _target_result(run: Run, error: str | None, details: str | None) -> TargetRe
         error=error,
         details=details,
         coins=run.coins,
+        ledger=evidence_over_runs.line(run),
     )

@@ -11,9 +11,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +32,34 @@ class Registered:
 
     def __init__(self, run: int, seed: int, resumed: bool, lock: IO[bytes]) -> None:
         self.run, self.seed, self.resumed, self.lock = run, seed, resumed, lock
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the finished runs say of one check: how many they are, and log10 evidence, the highest after any run.
+
+    ``highest``: of the check, the mean over its places. ``cases``: case -> (runs, highest of its own).
+    """
+
+    runs: int
+    highest: float
+    cases: dict[str, tuple[int, float]]
+
+
+def _standing(runs: list[dict[str, float]], places: int) -> Standing:
+    """Of the e-values of successive runs, case -> log10."""
+    won: dict[str, list[float]] = {}
+    products: dict[str, float] = {}
+    cases: dict[str, tuple[int, float]] = {}
+    highest = -math.inf
+    for one in runs:
+        for case, value in one.items():
+            won[case] = evalues.won(won.get(case, []), value)
+            products[case] = evalues.mean(won[case])
+            count, high = cases.get(case, (0, -math.inf))
+            cases[case] = count + 1, max(high, products[case])
+        highest = max(highest, evalues.combined(products, places))
+    return Standing(len(runs), highest, cases)
 
 
 class Ledger:
@@ -96,21 +126,26 @@ class Ledger:
             self._lock_path(one.run).unlink(missing_ok=True)
             one.lock.close()
 
-    def evidence(self, target: str, most: int) -> dict[str, tuple[int, float]]:
-        """check -> (runs, highest log10 evidence after any run), over the finished runs of ``target``; see evalues.combined."""
+    def evidence(self, target: str, most: int) -> dict[str, Standing]:
+        """What the finished runs of ``target`` say, check by check. ``most``: places of a check; see evalues.combined.
+
+        A check that has more cases than places shares its evidence among so many as it has: the identity fixes them.
+        """
         with self._locked():
             lines, _ = self._read()
         mine = {x["run"] for x in lines if x["line"] == "begin" and x["target"] == target}
-        so_far: dict[str, dict[str, list[float]]] = {}
-        best: dict[str, tuple[int, float]] = {}
-        for line in (x for x in lines if x["line"] == "finish" and x["run"] in mine):
-            for check, cases in line["evidence"].items():
-                for case, value in cases.items():
-                    so_far.setdefault(check, {}).setdefault(case, []).append(value)
-                now = evalues.combined({k: evalues.product(v) for k, v in so_far.get(check, {}).items()}, most)
-                runs, high = best.get(check, (0, now))
-                best[check] = runs + 1, max(high, now)
-        return best
+        closed = [x["evidence"] for x in lines if x["line"] == "finish" and x["run"] in mine]
+        found: dict[str, Standing] = {}
+        for check in dict.fromkeys(name for line in closed for name in line):
+            some = [line[check] for line in closed if check in line]
+            places = max(most, len({case for one in some for case in one}))
+            found[check] = _standing(some, places)
+        return found
+
+    def check(self) -> None:
+        """Read all of it. Raises UsageError where it cannot be used."""
+        with self._locked():
+            self._read()
 
     # --- the file --------------------------------------------------------------------------------------------------
 
@@ -138,7 +173,10 @@ class Ledger:
 
     def _read(self) -> tuple[list[dict[str, Any]], str]:
         """All lines and the hash of the last. A last line that a kill cut short is taken off; other damage is refused."""
-        data = self.path.read_bytes() if self.path.exists() else b""
+        try:
+            data = self.path.read_bytes() if self.path.exists() else b""
+        except OSError as error:
+            raise UsageError(f"the ledger {self.path} cannot be read: {error.strerror or error}") from error
         whole = data[: data.rfind(b"\n") + 1]
         found, last = [], SCHEMA
         promised, hash_there = self._promised()
@@ -180,11 +218,14 @@ class Ledger:
 
     def _append(self, count: int, last: str, line: dict[str, Any]) -> None:
         text = json.dumps({"after": last, **line}, sort_keys=True, allow_nan=False).encode()
-        with open(self.path, "ab") as stream:
-            stream.write(text + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        write_atomically(self.head, f"{count + 1} {_hash(text)}\n".encode())
+        try:
+            with open(self.path, "ab") as stream:
+                stream.write(text + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            write_atomically(self.head, f"{count + 1} {_hash(text)}\n".encode())
+        except OSError as error:
+            raise UsageError(f"the ledger {self.path} cannot be written: {error.strerror or error}") from error
 
 
 def _hash(text: bytes) -> str:

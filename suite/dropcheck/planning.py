@@ -256,6 +256,7 @@ def plan_cases(
         asked = replace(contract, rates=tuple(r for r in wanted.rates if not contract.rates or r in contract.rates))
     arguments = (asked, bool(info.get("heavy")), dtypes, info["layouts"], info["gradients"], profile, marginal)
     cases = core(*arguments, wanted.resolution)
+    fixed = {(c.dtype, c.rate, c.layout, c.grad) for c in cases}
     cases += drawn(*arguments, root, target, wanted.resolution)
     if wanted.shapes:
         sizes = []
@@ -268,5 +269,7 @@ def plan_cases(
             for rows, channels, shared in sizes:
                 coins = ladder_coins(rate, marginal, profile.name, wanted.resolution, rows * channels, shared)
                 calls = max(64, -(-coins // max(1, rows * channels)))
-                cases.append(Case(dtype, rate, rows, channels, shared, min(calls, 50_000), layout=layout, grad=grad))
+                new = (dtype, rate, layout, grad) not in fixed
+                calls = min(calls, 50_000)
+                cases.append(Case(dtype, rate, rows, channels, shared, calls, layout=layout, grad=grad, drawn=new))
     return cases

@@ -20,6 +20,8 @@ def command(request: AuditRequest, target: str, check: str, case: Case | str | N
         words += ["--profile", request.profile]
     if request.seed != DEFAULT_SEED:
         words += ["--seed", str(request.seed)]
+    if request.sequential:
+        words += ["--sequential"]
     if request.pattern is not None:
         words += ["--pattern", request.pattern]
     if request.strict:

@@ -47,6 +47,9 @@ class AuditRequest:
     resume: bool = False
     in_process: bool = False
     dask: str | None = None
+    ledger: Path | None = None  # the audit is a run of this ledger; its evidence decides
+    sequential: bool = False  # cases that ask for nothing but the rate end as soon as it is decided
+    seed_given: bool = False  # the root seed was asked for; else a ledger chooses one
     causes: bool = True  # shrink failing cases and name the likely cause
     argv: tuple[str, ...] = ()
 
@@ -101,6 +104,15 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             raise UsageError(str(error)) from error
     for text in request.cases:
         parse_case(text)
+    if request.ledger is not None and request.sequential:
+        raise UsageError(
+            "--ledger and --sequential do not go together: a ledger adds up runs of the same plan; leave out one of them"
+        )
+    if request.ledger is not None and request.budget_s is not None:
+        raise UsageError(
+            "--ledger and --budget do not go together: the time that is left would choose how much evidence a run gives; "
+            "leave out --budget"
+        )
     chosen = [targets.parse(text) for text in request.targets] if request.targets else targets.defaults()
     chosen = list({t.name: t for t in chosen}.values())
     checks = matching(request.select) if request.select else list(CHECKS)
@@ -113,7 +125,9 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
 
 
 # What may differ between a run and its continuation: where and how fast it runs, never what it finds.
-_FREE = dict(targets=(), argv=(), journal=None, resume=False, jobs=0, timeout_s=0.0, memory_mb=None, dask=None)
+_FREE = dict(
+    targets=(), argv=(), journal=None, resume=False, jobs=0, timeout_s=0.0, memory_mb=None, dask=None, seed_given=False
+)
 
 
 def fingerprint(request: AuditRequest, checks: Sequence[Check]) -> str:

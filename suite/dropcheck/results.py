@@ -38,6 +38,28 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[str] = []
 
 
+class OverRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runs in a ledger say of one check on one case: their number, and log10 of their e-value.
+
+    ``log10_e``: the smaller of the case's own and the mean over all cases of the check, the highest after any run; both
+    must reach ``log10_needed`` to fail the case.
+    """
+
+    runs: int
+    log10_e: float
+    log10_needed: float
+
+
+class LedgerRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run of which ledger this was. ``runs``: finished runs of the target there, this one included."""
+
+    file: str
+    run: int
+    runs: int
+    seed: int
+    resumed: bool = False
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one check on one case.
 
@@ -45,7 +67,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     log10 of the probability of what was seen under the contract (0: nothing unusual, -412: impossible).
     ``tallies`` are the counts that the decision is a function of. ``smallest`` is the case that a failing one was shrunk
     to, which the picture then shows, with its own command; the numbers stay those of ``case``. ``cause`` is the likely
-    cause in words, ``defect`` the name of the planted defect (or defects) that it was recognised by.
+    cause in words, ``defect`` the name of the planted defect (or defects) that it was recognised by. ``ledger``: the
+    evidence of all runs of a ledger, which then decides instead of this run's.
     """
 
     check: str
@@ -69,6 +92,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     replay: str = ""
     smallest: str | None = None
     smallest_replay: str = ""
+    ledger: OverRuns | None = None
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +120,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     details: str | None = None
     coins: int = 0
+    ledger: LedgerRun | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

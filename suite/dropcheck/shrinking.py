@@ -15,6 +15,7 @@ from dropcheck.cases import Case, parse_case
 from dropcheck.checks.base import Check, Gathered, picture
 from dropcheck.coins import unpack
 from dropcheck.contract import Contract
+from dropcheck.evidence_over_runs import alone
 from dropcheck.gather import Work, count, gathered
 from dropcheck.replay import command
 from dropcheck.request import AuditRequest
@@ -324,7 +325,7 @@ def shrunk(
     found = list(findings)
     failing: dict[str, list[int]] = {}
     for i, one in enumerate(found):
-        if one.verdict == "fail":
+        if one.verdict == "fail" and alone(one):  # what only many runs show, no case shows
             failing.setdefault(one.check, []).append(i)
     chosen = [c for c in checks if c.name in failing and c.judge is not None and c.wants is not None]
     whole, seconds = BUDGETS[request.profile], SECONDS[request.profile]

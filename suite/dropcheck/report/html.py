@@ -49,6 +49,7 @@ def render(result: Result) -> str:
         claims={c.name: c.claim for c in CHECKS},
         remedies={c.name: c.remedy for c in CHECKS},
         worth=words.worth(result.targets),
+        ledger=words.ledger(result.targets),
         left=words.groups(result.targets, ("skipped",)),
         traits=_traits(result),
         counts=_counts(result),

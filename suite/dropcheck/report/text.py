@@ -41,6 +41,8 @@ def render(result: Result, *, width: int = 100, colour: bool = False, every: boo
     for target in result.targets if len(result.targets) == 1 else []:
         _heading(console, target)
     console.print(Text(words.headline(result), style="bold"))
+    for text in words.ledger(result.targets):
+        console.print(Text(text), soft_wrap=True)
     console.print()
     if result.targets:
         console.print(_matrix(result))
@@ -201,9 +203,9 @@ def _worth(console: Console, result: Result) -> None:
         console.print(Text("  " + text), soft_wrap=True)
     tests = len(result.targets)
     over = words.count(tests, "target")
-    console.print(
-        Text(f"This run accuses a correct layer with probability below {tests} x 10^-6 (family-wise, {over}).")
-    )
+    every = any(t.ledger is not None for t in result.targets)
+    who = "All runs of this ledger, past and to come, together accuse" if every else "This run accuses"
+    console.print(Text(f"{who} a correct layer with probability below {tests} x 10^-6 (family-wise, {over})."))
     console.print()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dropcheck.adapter import DTYPES
 from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
+from dropcheck.statistics import evalues
 
 FAMILIES = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
 WORDS: dict[str, str] = {
@@ -226,6 +227,27 @@ def evidence(value: float | None) -> str:
     if value > -2:
         return "as expected under the contract"
     return f"10^{value:.0f} under the contract"
+
+
+def ledger(targets: Sequence[TargetResult]) -> list[str]:
+    """Which run of which ledger each target's was, and how strong the evidence of all is; nothing without a ledger."""
+    lines = []
+    for target in targets:
+        if (kept := target.ledger) is None:
+            continue
+        text = f"Ledger {line(kept.file)}: {count(kept.runs, 'finished run')} of {line(target.target)}"
+        text += f"; this is run {kept.run}, root seed {kept.seed}"
+        told = [(f.ledger.log10_e - f.ledger.log10_needed, f) for f in target.findings if f.ledger is not None]
+        if told:
+            _, lead = max(told, key=lambda pair: pair[0])
+            assert lead.ledger is not None
+            text += (
+                f"; strongest evidence {evalues.words(lead.ledger.log10_e)} of the {evalues.words(lead.ledger.log10_needed)} "
+                "that it takes "
+                f"({lead.check})"
+            )
+        lines.append(text)
+    return lines
 
 
 def worth(targets: Sequence[TargetResult]) -> list[str]:

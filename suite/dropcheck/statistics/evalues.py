@@ -60,12 +60,17 @@ def mean(values: Sequence[float], weights: Sequence[float] | None = None) -> flo
     return best + math.log10(math.fsum(10 ** (t - best) for t in terms))
 
 
+def won(so_far: Sequence[float], log10_value: float) -> list[float]:
+    """log10 of the product of each wager after one more run; ``so_far``: before it, nothing before the first."""
+    return [w + wager(log10_value, s) for w, s in zip(so_far or [0.0] * len(WAGERS), WAGERS, strict=True)]
+
+
 def product(values: Iterable[float]) -> float:
     """log10 evidence of one case after successive runs: the mean over the WAGERS of the products of what they win."""
-    runs = list(values)
-    if any(v >= IMPOSSIBLE for v in runs):
-        return IMPOSSIBLE
-    return mean([math.fsum(wager(v, share) for v in runs) for share in WAGERS])
+    so_far: list[float] = []
+    for value in values:
+        so_far = won(so_far, value)
+    return mean(so_far) if so_far else 0.0
 
 
 def combined(products: Mapping[str, float], most: int) -> float:
@@ -79,6 +84,11 @@ def combined(products: Mapping[str, float], most: int) -> float:
     if not products:
         return 0.0
     return mean([*products.values(), 0.0], [*[1 / most] * len(products), 1 - len(products) / most])
+
+
+def words(log10_value: float) -> str:
+    """An e-value as a power of ten."""
+    return f"10^{round(log10_value, 1) + 0.0:.1f}"  # never -0.0
 
 
 def needed(alpha: float, share: float) -> float:
