@@ -9,11 +9,12 @@ from dropcheck import crew, journal, results, sessions, targets
 from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.environment import describe
 from dropcheck.errors import UsageError
-from dropcheck.examination import Run, audit_target
+from dropcheck.examination import audit_target
 from dropcheck.ledger import Ledger
 from dropcheck.plans import PlannedCase, TargetPlan, plan_target
 from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, fingerprint, prepare
 from dropcheck.results import Result, TargetResult
+from dropcheck.state import Run
 from dropcheck.store import Store
 
 __all__ = ["DEFAULT_SEED", "AuditRequest", "Event", "PlannedCase", "Progress", "TargetPlan", "plan", "run"]

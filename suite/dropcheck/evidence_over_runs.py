@@ -28,8 +28,8 @@ from dropcheck.results import Finding, LedgerRun, OverRuns, Verdict
 from dropcheck.statistics import evalues
 
 if TYPE_CHECKING:
-    from dropcheck.examination import Run
     from dropcheck.plans import Asked
+    from dropcheck.state import Run
 
 DRAWN = "drawn cases"
 _CHECKS = {c.name: c for c in CHECKS}

@@ -2,93 +2,28 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 import traceback
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, field
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
-from dropcheck import crew, early, evidence_over_runs, results, targets
-from dropcheck.cases import Case, seed_of
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Bench, Check, Gathered, finding, plain
+from dropcheck import crew, early, evidence_over_runs, results
+from dropcheck.campaign import count_all
+from dropcheck.cases import seed_of
+from dropcheck.checks.base import Bench, Gathered, finding, plain
 from dropcheck.checks.questions import probe
 from dropcheck.checks.seed import unseeded_digest
 from dropcheck.contract import Contract, ContractError
 from dropcheck.errors import UsageError
-from dropcheck.gather import Clock, Counted, Work, gathered
-from dropcheck.judging import interpret, judge, refused_case
+from dropcheck.judging import interpret
 from dropcheck.planning import LADDER
-from dropcheck.plans import Asked, asked_cases
-from dropcheck.replay import replayable
-from dropcheck.request import AuditRequest, Event, Progress
+from dropcheck.plans import asked_cases
 from dropcheck.results import Finding, TargetResult, Timing
-from dropcheck.sessions import SessionPool, SessionSpec, opened_pool
-from dropcheck.store import Store
-from dropcheck.units import Unit, split
+from dropcheck.sessions import SessionPool, opened_pool
+from dropcheck.state import Run
 from dropcheck.worker.client import Refused, Session, TargetError, ask
-
-
-@dataclass
-class Run:
-    """The state of one target's audit. ``sessions``: processes that may serve it at once."""
-
-    target: targets.Target
-    request: AuditRequest
-    checks: list[Check]
-    progress: Progress | None
-    sessions: int = 1
-    store: Store | None = None
-    began: float = field(default_factory=time.monotonic)
-    findings: list[Finding] = field(default_factory=list)
-    traits: dict[str, Any] = field(default_factory=dict)
-    clock: Clock = field(default_factory=Clock)
-    start_s: float = 0.0
-    coins: int = 0
-    info: dict[str, Any] = field(default_factory=dict)
-    contract: Contract | None = None
-    usage: str = ""  # the target could not be audited because of what the user asked for, not because of the layer
-    exact_done: float = 0.0
-    coins_done: float = 0.0
-    early: dict[Case, early.Early] = field(default_factory=dict)  # cases that end when the rate is decided
-    entry: evidence_over_runs.Entry | None = None  # its run in a ledger
-
-    @property
-    def kept_as(self) -> str:
-        """The name of its units on disk: a ledger's runs have seeds of their own."""
-        return self.target.name if self.entry is None else f"{self.target.name} seed {self.request.seed}"
-
-    def tell(self, state: str, message: str = "", done: float | None = None) -> None:
-        """Report progress, with an estimate of what remains from what is done."""
-        if self.progress is None:
-            return
-        share = done if done is not None else 0.02 + 0.13 * self.exact_done + 0.85 * self.coins_done
-        elapsed = time.monotonic() - self.began
-        remaining = elapsed * (1 - share) / share if share > 0.05 else None
-        self.progress(Event(self.target.name, share, elapsed, remaining, state, message))
-
-    def spec(self) -> SessionSpec:
-        """How this target is opened."""
-        request, target = self.request, self.target
-        return SessionSpec(
-            locator=target.locator,
-            source=target.source,
-            pattern=request.pattern,
-            python=request.python,
-            environment=target.environment,
-            path=target.path,
-            packages=target.packages,
-            timeout_s=request.timeout_s,
-            memory_mb=request.memory_mb,
-            in_process=request.in_process,
-            token=secrets.token_hex(4),
-        )
-
-    def has(self, name: str) -> bool:
-        """Whether a check of that name was selected."""
-        return any(c.name == name for c in self.checks)
 
 
 def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
@@ -165,7 +100,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     with crew.local(pool.capacity, run.request.in_process) as executor:
         exact = executor.submit(_exact, run, bench, primary, pool)
         try:
-            everything, judged = _count_all(run, asked, pool, cluster or executor, cluster is not None)
+            everything, judged = count_all(run, asked, pool, cluster or executor, cluster is not None)
         except BaseException:
             pool.abort()
             raise
@@ -175,7 +110,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             limits = check.limits(run.request.profile, None, run.request.strict, run.request.resolution)
             # what ended when its own rate was decided is no fair sample for a comparison
             whole = [got for got in everything if got.case not in run.early]
-            run.findings.extend(_replayable(run, f, None) for f in check.compare(check, whole, limits))
+            run.findings.extend(run.replayable(f, None) for f in check.compare(check, whole, limits))
     _beside(run, everything)
     evidence_over_runs.judged(run, asked)
     run.findings = interpret(run.findings)
@@ -194,7 +129,7 @@ def _explain(run: Run, pool: SessionPool) -> None:
         session = pool.acquire()
     except (TargetError, Refused):  # the findings stand without their smallest cases
         return
-    words = _alpha_of_words(run)
+    words = run.alpha_of_words
     run.findings, whole = shrinking.shrunk(
         run.findings,
         session,
@@ -207,11 +142,6 @@ def _explain(run: Run, pool: SessionPool) -> None:
         bool(run.info.get("heavy")),
     )
     (pool.release if whole else pool.discard)(session)
-
-
-def _alpha_of_words(run: Run) -> float:
-    """The error probability at which repeated words are looked for."""
-    return next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(run.request.profile).alpha
 
 
 def _bench(run: Run, primary: Session, second: Session | None, pool: SessionPool) -> Bench:
@@ -252,106 +182,11 @@ def _exact(run: Run, bench: Bench, primary: Session, pool: SessionPool) -> list[
             some = check.observe(check, bench, limits)
         except Refused as refused:
             some = [finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})")]
-        found[check.name] = [_replayable(run, f, None) for f in some]
+        found[check.name] = [run.replayable(f, None) for f in some]
         run.clock.judge_s += time.perf_counter() - started
     run.exact_done = 1.0
     pool.release(primary)
     return [one for check in exact for one in found[check.name]]
-
-
-def _count_all(
-    run: Run, asked: Asked, pool: SessionPool, executor: Executor, remote: bool
-) -> tuple[list[Gathered], list[list[Finding]]]:
-    """Every case's units through the executor; each case is judged when its last unit has come, whatever the order."""
-    assert run.contract is not None
-    cases = list(asked)
-    units = [run.early[case].units if case in run.early else split(case) for case in cases]
-    todo = iter([(number, unit) for number, some in enumerate(units) for unit in some])
-    total = sum(c.coins for c in cases) + 1
-    parts: list[dict[int, Counted]] = [{} for _ in cases]
-    everything: list[Gathered | None] = [None] * len(cases)
-    judged: list[list[Finding]] = [[] for _ in cases]
-    waiting: dict[Future[Counted], int] = {}
-    restored: set[Future[Counted]] = set()  # these are on the disk already
-    window = 4 * pool.capacity if not remote else 64  # units under way: their tallies must not fill the memory
-    contract, refused, flipped = run.contract.to_dict(), set[int](), 0
-    held: tuple[int, Unit] | None = None  # a unit that is not handed out yet: its case may end before
-    while True:
-        while len(waiting) < (1 if run.request.in_process else window):
-            number, unit = held or next(todo, (-1, None))
-            held = None
-            if unit is None:
-                break
-            if cases[number] in run.early and list(waiting.values()).count(number) >= pool.capacity:
-                held = number, unit
-                break
-            if number not in refused:  # a case that is refused, or has ended early, asks for no more
-                kept = run.store.get(run.kept_as, unit) if run.store is not None else None
-                if kept is not None:
-                    done_before: Future[Counted] = Future()
-                    done_before.set_result(kept)
-                    waiting[done_before] = number
-                    restored.add(done_before)
-                    continue
-                work = Work(unit, pool.spec, contract, run.request.seed, run.target.name)
-                waiting[executor.submit(crew.count_unit, work)] = number
-        if not waiting:
-            break
-        done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-        if remote and not done and pool.deadline is not None and time.monotonic() > pool.deadline:
-            raise TargetError(f"stopped after the time limit of {run.request.timeout_s:g} s (--timeout sets another)")
-        for future in done:
-            number, counted = waiting.pop(future), future.result()
-            run.clock.add(counted.clock)
-            if run.store is not None and future not in restored:
-                run.store.put(run.kept_as, counted)
-            if counted.lost:
-                run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
-            parts[number][counted.unit.index] = counted
-            if (ending := run.early.get(cases[number])) is not None:
-                early.slim(counted)
-                used = [] if number in refused else ending.used(parts[number])
-                if not used:
-                    continue
-                # later units are neither asked for nor looked at
-                counted, parts[number] = used[-1], dict(enumerate(used))
-                units[number] = units[number][: len(used)]
-                flipped += sum(u.tally.rows * u.tally.channels for u in used[:-1])
-            if counted.refusal is not None:
-                if number not in refused:
-                    refused.add(number)
-                    some = refused_case(cases[number], asked[cases[number]], counted.refusal)
-                    judged[number] = [_replayable(run, one, cases[number]) for one in some]
-                continue
-            flipped += counted.tally.rows * counted.tally.channels
-            run.coins, run.coins_done = flipped, min(1.0, flipped / total)
-            if number not in refused and len(parts[number]) == len(units[number]):
-                everything[number] = _judged(run, cases[number], asked, parts[number], judged[number])
-                parts[number] = {}
-                if ending is not None:
-                    refused.add(number)
-            run.tell("running", str(cases[number]))
-    run.coins_done = 1.0
-    return [got for got in everything if got is not None], judged
-
-
-def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found: list[Finding]) -> Gathered:
-    """Put the units of a case together, judge it, and let go of what is not needed again."""
-    assert run.contract is not None
-    started = time.perf_counter()
-    words = _alpha_of_words(run)
-    got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
-    run.clock.tally_s += time.perf_counter() - started
-    started = time.perf_counter()
-    untouched = [c for c in run.checks if c.name == "form.input-untouched"]
-    some = judge(got, asked[case], untouched, run.request.profile, run.request.strict, run.request.resolution)
-    if (ended := run.early.get(case)) is not None:
-        used = [parts[i] for i in sorted(parts)]
-        some = [ended.finding(one, used) if one.check == early.MARGINAL else one for one in some]
-    found.extend(_replayable(run, one, case) for one in some)
-    run.clock.judge_s += time.perf_counter() - started
-    got.sample = None  # memory stays flat however many cases there are
-    return got
 
 
 def _first_refusal(contract: Contract, bench: Bench) -> None:
@@ -371,10 +206,6 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
             f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'): {refused}",
             "\n".join(refused.lines),
         ) from refused
-
-
-def _replayable(run: Run, one: Finding, case: Case | None) -> Finding:
-    return replayable(run.request, run.target.name, one, case)
 
 
 def _beside(run: Run, everything: Sequence[Gathered]) -> None:

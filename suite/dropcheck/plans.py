@@ -16,7 +16,7 @@ from dropcheck.request import AuditRequest
 from dropcheck.worker.client import Refused, Session, TargetError, ask
 
 if TYPE_CHECKING:
-    from dropcheck.examination import Run
+    from dropcheck.state import Run
 
 Asked = dict[Case, tuple[Check, ...]]
 

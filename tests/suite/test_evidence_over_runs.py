@@ -169,8 +169,8 @@ def test_a_check_on_fixed_inputs_spends_its_alpha_over_the_runs() -> None:
 def test_units_on_disk_of_one_run_are_never_taken_for_another(mine: Path) -> None:
     """Else a run with a new seed would count the coins of an old one, read from the disk, a second time."""
     from dropcheck import evidence_over_runs, targets
-    from dropcheck.examination import Run
     from dropcheck.ledger import Ledger, Registered
+    from dropcheck.state import Run
 
     names = []
     for seed in (1, 2):

@@ -1,0 +1,117 @@
+"""The units of one target: sent out to be counted, put together case by case, and judged as soon as a case is whole."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+
+from dropcheck import crew, early
+from dropcheck.cases import Case
+from dropcheck.checks.base import Gathered
+from dropcheck.gather import Counted, Work, gathered
+from dropcheck.judging import judge, refused_case
+from dropcheck.plans import Asked
+from dropcheck.results import Finding
+from dropcheck.sessions import SessionPool
+from dropcheck.state import Run
+from dropcheck.units import Unit, split
+from dropcheck.worker.client import TargetError
+
+
+def count_all(
+    run: Run, asked: Asked, pool: SessionPool, executor: Executor, remote: bool
+) -> tuple[list[Gathered], list[list[Finding]]]:
+    """Every case's units through the executor; each case is judged when its last unit has come, whatever the order."""
+    assert run.contract is not None
+    cases = list(asked)
+    units = [run.early[case].units if case in run.early else split(case) for case in cases]
+    todo = iter([(number, unit) for number, some in enumerate(units) for unit in some])
+    total = sum(c.coins for c in cases) + 1
+    parts: list[dict[int, Counted]] = [{} for _ in cases]
+    everything: list[Gathered | None] = [None] * len(cases)
+    judged: list[list[Finding]] = [[] for _ in cases]
+    waiting: dict[Future[Counted], int] = {}
+    restored: set[Future[Counted]] = set()  # these are on the disk already
+    window = 4 * pool.capacity if not remote else 64  # units under way: their tallies must not fill the memory
+    contract, refused = run.contract.to_dict(), set[int]()
+    flipped = [0] * len(cases)  # a refused case counts none, whatever had come of it by then
+    held: tuple[int, Unit] | None = None  # a unit that is not handed out yet: its case may end before
+    while True:
+        while len(waiting) < (1 if run.request.in_process else window):
+            number, unit = held or next(todo, (-1, None))
+            held = None
+            if unit is None:
+                break
+            if cases[number] in run.early and list(waiting.values()).count(number) >= pool.capacity:
+                held = number, unit
+                break
+            if number not in refused:  # a case that is refused, or has ended early, asks for no more
+                kept = run.store.get(run.kept_as, unit) if run.store is not None else None
+                if kept is not None:
+                    done_before: Future[Counted] = Future()
+                    done_before.set_result(kept)
+                    waiting[done_before] = number
+                    restored.add(done_before)
+                    continue
+                work = Work(unit, pool.spec, contract, run.request.seed, run.target.name)
+                waiting[executor.submit(crew.count_unit, work)] = number
+        if not waiting:
+            break
+        done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+        if remote and not done and pool.deadline is not None and time.monotonic() > pool.deadline:
+            raise TargetError(f"stopped after the time limit of {run.request.timeout_s:g} s (--timeout sets another)")
+        for future in done:
+            number, counted = waiting.pop(future), future.result()
+            run.clock.add(counted.clock)
+            if run.store is not None and future not in restored:
+                run.store.put(run.kept_as, counted)
+            if counted.lost:
+                run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
+            parts[number][counted.unit.index] = counted
+            if (ending := run.early.get(cases[number])) is not None:
+                early.slim(counted)
+                used = [] if number in refused else ending.used(parts[number])
+                if not used:
+                    continue
+                # later units are neither asked for nor looked at
+                counted, parts[number] = used[-1], dict(enumerate(used))
+                units[number] = units[number][: len(used)]
+                flipped[number] = sum(u.tally.rows * u.tally.channels for u in used[:-1])
+            if counted.refusal is not None:
+                if number not in refused:
+                    refused.add(number)
+                    flipped[number] = 0
+                    some = refused_case(cases[number], asked[cases[number]], counted.refusal)
+                    judged[number] = [run.replayable(one, cases[number]) for one in some]
+                continue
+            if number not in refused:
+                flipped[number] += counted.tally.rows * counted.tally.channels
+            run.coins = sum(flipped)
+            run.coins_done = min(1.0, run.coins / total)
+            if number not in refused and len(parts[number]) == len(units[number]):
+                everything[number] = _judged(run, cases[number], asked, parts[number], judged[number])
+                parts[number] = {}
+                if ending is not None:
+                    refused.add(number)
+            run.tell("running", str(cases[number]))
+    run.coins_done = 1.0
+    return [got for got in everything if got is not None], judged
+
+
+def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found: list[Finding]) -> Gathered:
+    """Put the units of a case together, judge it, and let go of what is not needed again."""
+    assert run.contract is not None
+    started = time.perf_counter()
+    words = run.alpha_of_words
+    got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
+    run.clock.tally_s += time.perf_counter() - started
+    started = time.perf_counter()
+    untouched = [c for c in run.checks if c.name == "form.input-untouched"]
+    some = judge(got, asked[case], untouched, run.request.profile, run.request.strict, run.request.resolution)
+    if (ended := run.early.get(case)) is not None:
+        used = [parts[i] for i in sorted(parts)]
+        some = [ended.finding(one, used) if one.check == early.MARGINAL else one for one in some]
+    found.extend(run.replayable(one, case) for one in some)
+    run.clock.judge_s += time.perf_counter() - started
+    got.sample = None  # memory stays flat however many cases there are
+    return got

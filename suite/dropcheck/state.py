@@ -1,0 +1,89 @@
+"""The state of one target's audit: what was asked, what is known so far, and its progress."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from dropcheck import early, evidence_over_runs, targets
+from dropcheck.cases import Case
+from dropcheck.checks import CHECKS
+from dropcheck.checks.base import Check
+from dropcheck.contract import Contract
+from dropcheck.gather import Clock
+from dropcheck.replay import replayable
+from dropcheck.request import AuditRequest, Event, Progress
+from dropcheck.results import Finding
+from dropcheck.sessions import SessionSpec
+from dropcheck.store import Store
+
+
+@dataclass
+class Run:
+    """The state of one target's audit. ``sessions``: processes that may serve it at once."""
+
+    target: targets.Target
+    request: AuditRequest
+    checks: list[Check]
+    progress: Progress | None
+    sessions: int = 1
+    store: Store | None = None
+    began: float = field(default_factory=time.monotonic)
+    findings: list[Finding] = field(default_factory=list)
+    traits: dict[str, Any] = field(default_factory=dict)
+    clock: Clock = field(default_factory=Clock)
+    start_s: float = 0.0
+    coins: int = 0
+    info: dict[str, Any] = field(default_factory=dict)
+    contract: Contract | None = None
+    usage: str = ""  # the target could not be audited because of what the user asked for, not because of the layer
+    exact_done: float = 0.0
+    coins_done: float = 0.0
+    early: dict[Case, early.Early] = field(default_factory=dict)  # cases that end when the rate is decided
+    entry: evidence_over_runs.Entry | None = None  # its run in a ledger
+
+    @property
+    def kept_as(self) -> str:
+        """The name of its units on disk: a ledger's runs have seeds of their own."""
+        return self.target.name if self.entry is None else f"{self.target.name} seed {self.request.seed}"
+
+    def tell(self, state: str, message: str = "", done: float | None = None) -> None:
+        """Report progress, with an estimate of what remains from what is done."""
+        if self.progress is None:
+            return
+        share = done if done is not None else 0.02 + 0.13 * self.exact_done + 0.85 * self.coins_done
+        elapsed = time.monotonic() - self.began
+        remaining = elapsed * (1 - share) / share if share > 0.05 else None
+        self.progress(Event(self.target.name, share, elapsed, remaining, state, message))
+
+    def spec(self) -> SessionSpec:
+        """How this target is opened."""
+        request, target = self.request, self.target
+        return SessionSpec(
+            locator=target.locator,
+            source=target.source,
+            pattern=request.pattern,
+            python=request.python,
+            environment=target.environment,
+            path=target.path,
+            packages=target.packages,
+            timeout_s=request.timeout_s,
+            memory_mb=request.memory_mb,
+            in_process=request.in_process,
+            token=secrets.token_hex(4),
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether a check of that name was selected."""
+        return any(c.name == name for c in self.checks)
+
+    def replayable(self, one: Finding, case: Case | None) -> Finding:
+        """The finding with the command that repeats it."""
+        return replayable(self.request, self.target.name, one, case)
+
+    @property
+    def alpha_of_words(self) -> float:
+        """The error probability at which repeated words are looked for."""
+        return next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(self.request.profile).alpha
