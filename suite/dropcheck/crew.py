@@ -27,6 +27,10 @@ def count_unit(work: Work) -> Counted:
             session = pool.acquire()
         except Refused as refused:
             raise TargetError(f"the target opened once and not again: {refused}", "\n".join(refused.lines)) from None
+        except TargetError as ended:
+            if attempt or not ended.killed or pool.closed:
+                raise
+            continue
         given_back: list[bool] = []
 
         def free(session: Any = session, given_back: list[bool] = given_back) -> None:
