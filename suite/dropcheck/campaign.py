@@ -9,7 +9,7 @@ from dropcheck import crew, early
 from dropcheck.cases import Case
 from dropcheck.checks.base import Gathered
 from dropcheck.gather import Counted, Work, gathered
-from dropcheck.judging import judge, refused_case
+from dropcheck.judging import TOLD, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.results import Finding
 from dropcheck.sessions import SessionPool
@@ -106,8 +106,8 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
     got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
     run.clock.tally_s += time.perf_counter() - started
     started = time.perf_counter()
-    untouched = [c for c in run.checks if c.name == "form.input-untouched"]
-    some = judge(got, asked[case], untouched, run.request.profile, run.request.strict, run.request.resolution)
+    told = [c for c in run.checks if c.name in TOLD]
+    some = judge(got, asked[case], told, run.request.profile, run.request.strict, run.request.resolution)
     if (ended := run.early.get(case)) is not None:
         used = [parts[i] for i in sorted(parts)]
         some = [ended.finding(one, used) if one.check == early.MARGINAL else one for one in some]

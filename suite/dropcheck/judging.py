@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -68,24 +69,41 @@ def _basis(check: str, dtype: str, failed: dict[str, set[str]]) -> str | None:
     return None
 
 
+TOLD = ("form.input-untouched", "form.shape-dtype")  # checks that also hear of what the proof of a stream came upon
+
+
 def judge(
     got: Gathered,
     checks: Sequence[Check],
-    untouched: Sequence[Check],
+    told: Sequence[Check],
     profile: str,
     strict: bool,
     resolution: float | None,
 ) -> list[Finding]:
-    """What each check says of one case. ``untouched``: the check that is told of inputs that have changed, if selected."""
+    """What each check says of one case. ``told``: those of TOLD that were selected; they say what the proof came upon."""
     found: list[Finding] = []
+    by_name = {c.name: c for c in told}
     malformed = got.proof.get("malformed")
+    shaped = by_name.get("form.shape-dtype")
+    if malformed and shaped is not None:
+        found.append(
+            finding(
+                shaped,
+                got.case,
+                "fail",
+                f"{_malformed(malformed)}; the input is {got.case.dtype}",
+                log10_evidence=-math.inf,
+                coins=got.case.rows * got.case.channels,
+            )
+        )
     for check in checks:
         if check.judge is None:
             continue
         if malformed:
-            shape = malformed["shape"]
-            text = malformed["error"] or f"the output is {malformed['dtype']} {tuple(shape) if shape else ''}"
-            found.append(finding(check, got.case, "skipped", f"not interpretable: {text} (see form.shape-dtype)"))
+            # where form.shape-dtype is left out, nothing else says that this case was not judged
+            verdict: Verdict = "skipped" if shaped is not None else "inconclusive"
+            text = f"not interpretable: {_malformed(malformed)} (see form.shape-dtype)"
+            found.append(finding(check, got.case, verdict, text))
             continue
         if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
             text = "not interpretable while outputs are not finite (see scale.kept-values)"
@@ -97,9 +115,16 @@ def judge(
             if one.alpha is None and math.isfinite(limits.alpha):
                 one = msgspec.structs.replace(one, alpha=limits.alpha)
             found.append(one)
-    if got.proof.get("changed_inputs"):
-        found.extend(finding(c, got.case, "fail", "an input that was reused over calls has changed") for c in untouched)
+    if got.proof.get("changed_inputs") and (untouched := by_name.get("form.input-untouched")) is not None:
+        found.append(finding(untouched, got.case, "fail", "an input that was reused over calls has changed"))
     return found
+
+
+def _malformed(what: dict[str, Any]) -> str:
+    """What came instead of a tensor like the input."""
+    return str(
+        what["error"] or f"the output is {what['dtype']} {tuple(what['shape']) if what['shape'] else ''}".strip()
+    )
 
 
 def _mostly_nonfinite(got: Gathered) -> bool:

@@ -7,13 +7,16 @@ import shlex
 import msgspec
 
 from dropcheck.cases import Case
+from dropcheck.judging import TOLD
 from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results import Finding
 
 
 def command(request: AuditRequest, target: str, check: str, case: Case | str | None) -> str:
     """The audit of one target, one check and, if given, one case, with the options that change a coin."""
-    words = ["dropcheck", "audit", target, "--select", check]
+    # what only the proof of a stream tells needs a check that has the stream made
+    told = case is not None and check in TOLD
+    words = ["dropcheck", "audit", target, "--select", f"{check},mask.whole-channels" if told else check]
     if case is not None:
         words += ["--case", str(case)]
     if request.profile != "quick":

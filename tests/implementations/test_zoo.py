@@ -10,6 +10,7 @@ import pytest
 import dropcheck
 from dropcheck.checks import CHECKS, FAMILIES
 from spatial_dropouts import broken, unusual, zoo_names
+from spatial_dropouts.broken import records_alone
 
 
 @pytest.mark.parametrize("defect", broken.DEFECTS, ids=lambda d: d.name)
@@ -147,3 +148,21 @@ def test_recomputing_is_not_asked_where_it_promises_nothing(name: str) -> None:
 def test_what_is_registered_passes_float32(name: str) -> None:
     result = dropcheck.audit(name, dtypes=("float32",), in_process=True, jobs=1)
     assert result.verdict == "pass", [(f.check, f.message) for f in result.targets[0].findings if f.verdict != "pass"]
+
+
+@pytest.mark.parametrize("defect", records_alone.DEFECTS, ids=lambda d: d.name)
+def test_what_one_check_alone_sees_no_other_check_fails(defect: broken.Defect) -> None:
+    """Without that check the layer would pass: no check is idle."""
+    (target,) = dropcheck.audit(defect.target, in_process=True, jobs=1, causes=False).targets
+    assert target.error is None
+    assert {f.check for f in target.findings if f.verdict in ("fail", "error")} == {defect.check}
+
+
+def test_another_dtype_in_some_cases_alone_is_no_pass_even_without_the_check_of_forms() -> None:
+    name = "broken.large-batches-come-out-wider"
+    (whole,) = dropcheck.audit(name, in_process=True, jobs=1, causes=False).targets
+    failed = [f for f in whole.findings if f.verdict == "fail"]
+    assert failed and all("the output is float64 (" in f.message for f in failed)
+    assert "--select form.shape-dtype,mask.whole-channels --case" in failed[0].replay
+    (part,) = dropcheck.audit(name, in_process=True, jobs=1, causes=False, select=("rate.marginal",)).targets
+    assert part.verdict == "inconclusive"

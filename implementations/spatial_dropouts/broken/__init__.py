@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Dict, Mapping, Tuple
 
 from dropcheck.adapter import Implementation
-from spatial_dropouts.broken import records_passes, records_rates, records_structure
+from spatial_dropouts.broken import records_alone, records_passes, records_rates, records_structure
 from spatial_dropouts.broken.record import Defect
 
 __all__ = ["DEFECTS", "REGISTER", "Defect", "caught_by"]
 
-DEFECTS: Tuple[Defect, ...] = (*records_structure.DEFECTS, *records_rates.DEFECTS, *records_passes.DEFECTS)
+DEFECTS: Tuple[Defect, ...] = (
+    *records_structure.DEFECTS,
+    *records_rates.DEFECTS,
+    *records_passes.DEFECTS,
+    *records_alone.DEFECTS,
+)
 
 _REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",)}
 _BACKENDS = ("tensorflow", "jax", "torch")

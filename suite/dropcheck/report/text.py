@@ -193,13 +193,12 @@ def _worth(console: Console, result: Result) -> None:
     if not passed:
         return
     cases = {(t.target, f.case) for t in result.targets for f in t.findings if f.verdict == "pass"}
-    console.print(
-        Text(
-            f"{words.count(passed, 'finding')} in {words.count(len(cases), 'case')} hold. In the cases that ran, each of these "
-            "would have been caught with probability .999999:"
-        )
-    )
-    for text in words.worth(result.targets):
+    worth = words.worth(result.targets)
+    text = f"{words.count(passed, 'finding')} in {words.count(len(cases), 'case')} hold."
+    if worth:
+        text += " In the cases that ran, each of these would have been caught with probability .999999:"
+    console.print(Text(text))
+    for text in worth:
         console.print(Text("  " + text), soft_wrap=True)
     tests = len(result.targets)
     over = words.count(tests, "target")
