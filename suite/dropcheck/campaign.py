@@ -9,7 +9,7 @@ from dropcheck import crew, early
 from dropcheck.cases import Case
 from dropcheck.checks.base import Gathered
 from dropcheck.gather import Counted, Work, gathered
-from dropcheck.judging import judge, refused_case
+from dropcheck.judging import ASIDE, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.results import Finding
 from dropcheck.sessions import SessionPool
@@ -106,12 +106,15 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
     got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
     run.clock.tally_s += time.perf_counter() - started
     started = time.perf_counter()
-    untouched = [c for c in run.checks if c.name == "form.input-untouched"]
-    some = judge(got, asked[case], untouched, run.request.profile, run.request.strict, run.request.resolution)
+    aside = [c for c in run.checks if c.name in ASIDE]
+    some = judge(got, asked[case], aside, run.request.profile, run.request.strict, run.request.resolution)
     if (ended := run.early.get(case)) is not None:
         used = [parts[i] for i in sorted(parts)]
         some = [ended.finding(one, used) if one.check == early.MARGINAL else one for one in some]
-    found.extend(run.replayable(one, case) for one in some)
+    for one in some:
+        # what an exact check is told of a case shows only where another check asks for that case
+        beside = f",{asked[case][0].name}" if one.check in ASIDE else ""
+        found.append(run.replayable(one, case, beside))
     run.clock.judge_s += time.perf_counter() - started
     got.sample = None  # memory stays flat however many cases there are
     return got

@@ -20,6 +20,8 @@ _DEPENDENCE = (
     "mask.dropped-count",
     "mask.patterns",
 )
+UNTOUCHED, SHAPE = "form.input-untouched", "form.shape-dtype"
+ASIDE = (UNTOUCHED, SHAPE)
 _COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
 
 
@@ -71,21 +73,27 @@ def _basis(check: str, dtype: str, failed: dict[str, set[str]]) -> str | None:
 def judge(
     got: Gathered,
     checks: Sequence[Check],
-    untouched: Sequence[Check],
+    aside: Sequence[Check],
     profile: str,
     strict: bool,
     resolution: float | None,
 ) -> list[Finding]:
-    """What each check says of one case. ``untouched``: the check that is told of inputs that have changed, if selected."""
+    """What each check says of one case.
+
+    ``aside``: of the exact checks that were selected, those of ``ASIDE``, which are told of changed inputs and outputs of
+    another shape or dtype. If nobody else speaks for such an output, the checks of the case are an error, never left out.
+    """
     found: list[Finding] = []
     malformed = got.proof.get("malformed")
+    spoken = [c for c in aside if c.name == SHAPE]
     for check in checks:
         if check.judge is None:
             continue
         if malformed:
             shape = malformed["shape"]
-            text = malformed["error"] or f"the output is {malformed['dtype']} {tuple(shape) if shape else ''}"
-            found.append(finding(check, got.case, "skipped", f"not interpretable: {text} (see form.shape-dtype)"))
+            text = malformed["error"] or f"the output of a call is {malformed['dtype']} {tuple(shape) if shape else ''}"
+            verdict: Verdict = "skipped" if spoken else "error"
+            found.append(finding(check, got.case, verdict, f"not interpretable: {text} (see {SHAPE})"))
             continue
         if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
             text = "not interpretable while outputs are not finite (see scale.kept-values)"
@@ -97,8 +105,15 @@ def judge(
             if one.alpha is None and math.isfinite(limits.alpha):
                 one = msgspec.structs.replace(one, alpha=limits.alpha)
             found.append(one)
+    if malformed:
+        wrong = malformed["error"] or f"a call returns {malformed['dtype']} {tuple(malformed['shape'] or ())}"
+        asked = f"{got.case.dtype} {', '.join(str(s) for s in got.case.shapes(got.contract.pattern))}"
+        found.extend(
+            finding(c, got.case, "fail", f"{wrong} for an input of {asked}", log10_evidence=-math.inf) for c in spoken
+        )
     if got.proof.get("changed_inputs"):
-        found.extend(finding(c, got.case, "fail", "an input that was reused over calls has changed") for c in untouched)
+        text = "an input that was reused over calls has changed"
+        found.extend(finding(c, got.case, "fail", text) for c in aside if c.name == UNTOUCHED)
     return found
 
 

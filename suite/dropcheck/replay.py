@@ -31,6 +31,6 @@ def command(request: AuditRequest, target: str, check: str, case: Case | str | N
     return " ".join(shlex.quote(w) for w in words)
 
 
-def replayable(request: AuditRequest, target: str, one: Finding, case: Case | None) -> Finding:
-    """The finding with the command that repeats it."""
-    return msgspec.structs.replace(one, replay=command(request, target, one.check, case))
+def replayable(request: AuditRequest, target: str, one: Finding, case: Case | None, beside: str = "") -> Finding:
+    """The finding with the command that repeats it. ``beside``: what else must be selected, as ``,check``."""
+    return msgspec.structs.replace(one, replay=command(request, target, one.check + beside, case))

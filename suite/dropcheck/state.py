@@ -79,9 +79,9 @@ class Run:
         """Whether a check of that name was selected."""
         return any(c.name == name for c in self.checks)
 
-    def replayable(self, one: Finding, case: Case | None) -> Finding:
-        """The finding with the command that repeats it."""
-        return replayable(self.request, self.target.name, one, case)
+    def replayable(self, one: Finding, case: Case | None, beside: str = "") -> Finding:
+        """The finding with the command that repeats it. ``beside``: what else must be selected, as ``,check``."""
+        return replayable(self.request, self.target.name, one, case, beside)
 
     @property
     def alpha_of_words(self) -> float:

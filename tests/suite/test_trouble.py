@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -60,6 +61,16 @@ def raises(x, rate, *, training, rng):
 
 def short(x, rate, *, training, rng):
     return good(x, rate, training=training, rng=rng)[:, :, :-1]
+
+calls = [0]
+
+def later(x, rate, *, training, rng):
+    calls[0] += 1
+    y = good(x, rate, training=training, rng=rng)
+    return y[:, :, :-1] if calls[0] > 60 and training and 0 < rate < 1 else y
+
+def flat(x, rate, *, training, rng):
+    return np.zeros(x.shape[:2], x.dtype) if training and rate == 1 else good(x, rate, training=training, rng=rng)
 
 def nothing(x, rate, *, training, rng):
     return None
@@ -166,6 +177,28 @@ def test_a_bad_layer_costs_itself_only(run: Any, layers: Path, name: str, code: 
     if code == 3:
         assert result["targets"][0]["error"]
         assert result["verdict"] == "error"
+
+
+@pytest.mark.parametrize(("name", "words"), [("later", "a call returns float32 ("), ("flat", "comes out as (33, 65)")])
+def test_another_shape_after_some_calls_or_at_rate_one_is_a_failure(
+    run: Any, layers: Path, name: str, words: str
+) -> None:
+    done = run("audit", f"bad.py:{name}", *QUICK, "--json", "r.json")
+    assert done.code == 1, done
+    (target,) = done.result()["targets"]
+    (broken,) = {f["check"] for f in target["findings"] if f["verdict"] == "fail"}
+    assert broken == "form.shape-dtype"
+    lead = next(f for f in target["findings"] if f["verdict"] == "fail")
+    assert words in lead["message"]
+    again = run(*shlex.split(lead["replay"])[1:])
+    assert again.code == 1, "the command of the finding shows it"
+
+
+def test_outputs_of_another_shape_are_no_pass_of_the_checks_that_were_selected(run: Any, layers: Path) -> None:
+    done = run("audit", "bad.py:later", "--select", "mask.whole-channels", "--rate", ".3", "--dtype", "float32")
+    assert done.code == 3, done
+    assert "bad.py:later is neither cleared nor accused: 1 claim could not be judged." in done.out
+    assert "see form.shape-dtype" in done.out
 
 
 def test_memory_is_limited_by_resident_size(run: Any, layers: Path) -> None:

@@ -93,6 +93,9 @@ def _one(target: TargetResult) -> str:
         return f"{name} breaks {broken} of {count(tested, 'claim')}."
     if target.error is not None:
         return f"{name} could not be audited: {line(target.error)}"
+    if target.verdict == "error":
+        broke = {f.check for f in target.findings if f.verdict == "error"}
+        return f"{name} is neither cleared nor accused: {count(len(broke), 'claim')} could not be judged."
     if target.verdict == "inconclusive":
         unsure = {f.check for f in target.findings if f.verdict == "inconclusive"}
         return f"{name} is neither cleared nor accused: {count(len(unsure), 'claim')} of {tested} need more coins."
