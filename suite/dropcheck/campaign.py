@@ -83,6 +83,7 @@ def count_all(
                     flipped[number] = 0
                     some = refused_case(cases[number], asked[cases[number]], counted.refusal)
                     judged[number] = [run.replayable(one, cases[number]) for one in some]
+                    run.so_far.extend(judged[number])
                 continue
             if number not in refused:
                 flipped[number] += counted.tally.rows * counted.tally.channels
@@ -115,6 +116,7 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
         # what an exact check is told of a case shows only where another check asks for that case
         beside = f",{asked[case][0].name}" if one.check in ASIDE else ""
         found.append(run.replayable(one, case, beside))
+    run.so_far.extend(found)
     run.clock.judge_s += time.perf_counter() - started
     got.sample = None  # memory stays flat however many cases there are
     return got
