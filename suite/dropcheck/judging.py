@@ -93,7 +93,8 @@ def judge(
             shape = malformed["shape"]
             text = malformed["error"] or f"the output of a call is {malformed['dtype']} {tuple(shape) if shape else ''}"
             verdict: Verdict = "skipped" if spoken else "error"
-            found.append(finding(check, got.case, verdict, f"not interpretable: {text} (see {SHAPE})"))
+            reason = f"not interpretable where outputs have another shape or dtype (see {SHAPE}): {text}"
+            found.append(finding(check, got.case, verdict, reason))
             continue
         if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
             text = "not interpretable while outputs are not finite (see scale.kept-values)"

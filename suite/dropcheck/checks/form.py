@@ -363,7 +363,8 @@ CHECKS = (
     Check(
         name="form.shape-dtype",
         claim="shape and dtype survive",
-        how="The output of training and inference calls must have the input's shape and dtype, in every dtype.",
+        how="The output of training and inference calls must have the input's shape and dtype, in every dtype, at rates 0 and 1 "
+        "too, and so must the output of every call whose coins are counted.",
         remedy="Cast the mask to the dtype of the input; do not let a float32 factor promote it.",
         observe=_shape_dtype,
     ),
