@@ -30,9 +30,10 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         Ledger(request.ledger).check()
     finished: dict[str, TargetResult] = {}
     mark = fingerprint(request, checks)
+    sources = {t.name: t.digest() for t in chosen}
     if request.journal is not None:
-        finished = journal.read(request.journal, mark) if request.resume else {}
-        journal.begin(request.journal, mark, finished.values())
+        finished = journal.read(request.journal, mark, sources) if request.resume else {}
+        journal.begin(request.journal, mark, finished.values(), sources)
     todo = [t for t in chosen if t.name not in finished]
     interrupted = False
     wanted = request.jobs or min(os.cpu_count() or 1, 8)
@@ -44,7 +45,9 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         if not request.resume:
             place.unlink(missing_ok=True)
         store = Store(place, mark)
-    runs = {t.name: Run(t, request, checks, progress, sessions=share, store=store) for t in todo}
+    runs = {
+        t.name: Run(t, request, checks, progress, sessions=share, store=store, source=sources[t.name]) for t in todo
+    }
     with crew.cluster(request.dask) as cluster:
         pool = ThreadPoolExecutor(jobs)
         futures: dict[Future[TargetResult], targets.Target] = {}
@@ -58,7 +61,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
                     one = future.result()
                     finished[one.target] = one
                     if request.journal is not None and store is not None:
-                        journal.append(request.journal, one)
+                        journal.append(request.journal, one, sources[one.target])
                         store.forget(runs[one.target].kept_as)
         except KeyboardInterrupt:
             interrupted = True

@@ -9,7 +9,7 @@ from dropcheck import crew, early
 from dropcheck.cases import Case
 from dropcheck.checks.base import Gathered
 from dropcheck.gather import Counted, Work, gathered
-from dropcheck.judging import TOLD, judge, refused_case
+from dropcheck.judging import ASIDE, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.results import Finding
 from dropcheck.sessions import SessionPool
@@ -83,6 +83,7 @@ def count_all(
                     flipped[number] = 0
                     some = refused_case(cases[number], asked[cases[number]], counted.refusal)
                     judged[number] = [run.replayable(one, cases[number]) for one in some]
+                    run.so_far.extend(judged[number])
                 continue
             if number not in refused:
                 flipped[number] += counted.tally.rows * counted.tally.channels
@@ -106,12 +107,16 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
     got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
     run.clock.tally_s += time.perf_counter() - started
     started = time.perf_counter()
-    told = [c for c in run.checks if c.name in TOLD]
-    some = judge(got, asked[case], told, run.request.profile, run.request.strict, run.request.resolution)
+    aside = [c for c in run.checks if c.name in ASIDE]
+    some = judge(got, asked[case], aside, run.request.profile, run.request.strict, run.request.resolution)
     if (ended := run.early.get(case)) is not None:
         used = [parts[i] for i in sorted(parts)]
         some = [ended.finding(one, used) if one.check == early.MARGINAL else one for one in some]
-    found.extend(run.replayable(one, case) for one in some)
+    for one in some:
+        # what an exact check is told of a case shows only where another check asks for that case
+        beside = f",{asked[case][0].name}" if one.check in ASIDE else ""
+        found.append(run.replayable(one, case, beside))
+    run.so_far.extend(found)
     run.clock.judge_s += time.perf_counter() - started
     got.sample = None  # memory stays flat however many cases there are
     return got

@@ -122,6 +122,10 @@ def parse_case(text: str) -> Case:
             f"case {text!r} lacks {'its rate' if sizes else 'its sizes'}; expected 'float32 rate=.3 257,64,4 calls=64' "
             "(rows,channels,shared)"
         )
+    if fields["regime"] == "values" and "batches" in fields:
+        raise UsageError(
+            f"case {text!r}: inputs whose values vary have one batch size; leave out 'values' or 'batches'"
+        )
     return Case(rows=sizes[0], channels=sizes[1], shared=sizes[2], **fields)
 
 

@@ -8,12 +8,10 @@ over the whole life of the file, however often and whenever anybody looks (Ville
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -101,21 +99,10 @@ def identity(run: Run) -> dict[str, Any]:
         "dropcheck": __version__,
         "contract": run.contract.to_dict(),
         "checks": [c.name for c in run.checks],
-        "source": _digest(run.target.locator, run.target.path) if run.target.source == "user" else "",
+        "source": run.target.digest(),
         **{k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
         **seen,
     }
-
-
-def _digest(locator: str, path: Sequence[str]) -> str:
-    """Of the user's own file, so that an edited layer is another one; empty for an installed module, which has a version."""
-    place = locator.rpartition(":")[0]
-    stem = place.replace(".", "/")
-    near = [Path(folder) / name for folder in path for name in (f"{stem}.py", f"{stem}/__init__.py")]
-    for file in [Path(place)] if place.endswith(".py") else near:
-        if file.is_file():
-            return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    return ""
 
 
 def judged(run: Run, asked: Asked) -> None:

@@ -45,6 +45,8 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
         error = run.usage = str(bad)
     except Exception as bug:  # a fault of the suite must cost one target, and must not look like the layer's
         error, details = f"dropcheck itself failed: {type(bug).__name__}: {bug}", traceback.format_exc()
+    if error is not None and run.entry is None and not run.findings:
+        run.findings = interpret(run.so_far)  # each finding has its own part of alpha, whatever else was to come
     left_open = evidence_over_runs.leave(run)
     if left_open:
         error = f"{error}; {left_open}" if error is not None else left_open
@@ -183,6 +185,7 @@ def _exact(run: Run, bench: Bench, primary: Session, pool: SessionPool) -> list[
         except Refused as refused:
             some = [finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})")]
         found[check.name] = [run.replayable(f, None) for f in some]
+        run.so_far.extend(found[check.name])
         run.clock.judge_s += time.perf_counter() - started
     run.exact_done = 1.0
     pool.release(primary)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -21,6 +20,8 @@ _DEPENDENCE = (
     "mask.dropped-count",
     "mask.patterns",
 )
+UNTOUCHED, SHAPE = "form.input-untouched", "form.shape-dtype"
+ASIDE = (UNTOUCHED, SHAPE)
 _COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
 
 
@@ -69,41 +70,31 @@ def _basis(check: str, dtype: str, failed: dict[str, set[str]]) -> str | None:
     return None
 
 
-TOLD = ("form.input-untouched", "form.shape-dtype")  # checks that also hear of what the proof of a stream came upon
-
-
 def judge(
     got: Gathered,
     checks: Sequence[Check],
-    told: Sequence[Check],
+    aside: Sequence[Check],
     profile: str,
     strict: bool,
     resolution: float | None,
 ) -> list[Finding]:
-    """What each check says of one case. ``told``: those of TOLD that were selected; they say what the proof came upon."""
+    """What each check says of one case.
+
+    ``aside``: of the exact checks that were selected, those of ``ASIDE``, which are told of changed inputs and outputs of
+    another shape or dtype. If nobody else speaks for such an output, the checks of the case are an error, never left out.
+    """
     found: list[Finding] = []
-    by_name = {c.name: c for c in told}
     malformed = got.proof.get("malformed")
-    shaped = by_name.get("form.shape-dtype")
-    if malformed and shaped is not None:
-        found.append(
-            finding(
-                shaped,
-                got.case,
-                "fail",
-                f"{_malformed(malformed)}; the input is {got.case.dtype}",
-                log10_evidence=-math.inf,
-                coins=got.case.rows * got.case.channels,
-            )
-        )
+    spoken = [c for c in aside if c.name == SHAPE]
     for check in checks:
         if check.judge is None:
             continue
         if malformed:
-            # where form.shape-dtype is left out, nothing else says that this case was not judged
-            verdict: Verdict = "skipped" if shaped is not None else "inconclusive"
-            text = f"not interpretable: {_malformed(malformed)} (see form.shape-dtype)"
-            found.append(finding(check, got.case, verdict, text))
+            shape = malformed["shape"]
+            text = malformed["error"] or f"the output of a call is {malformed['dtype']} {tuple(shape) if shape else ''}"
+            verdict: Verdict = "skipped" if spoken else "error"
+            reason = f"not interpretable where outputs have another shape or dtype (see {SHAPE}): {text}"
+            found.append(finding(check, got.case, verdict, reason))
             continue
         if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
             text = "not interpretable while outputs are not finite (see scale.kept-values)"
@@ -115,16 +106,16 @@ def judge(
             if one.alpha is None and math.isfinite(limits.alpha):
                 one = msgspec.structs.replace(one, alpha=limits.alpha)
             found.append(one)
-    if got.proof.get("changed_inputs") and (untouched := by_name.get("form.input-untouched")) is not None:
-        found.append(finding(untouched, got.case, "fail", "an input that was reused over calls has changed"))
+    if malformed:
+        wrong = malformed["error"] or f"a call returns {malformed['dtype']} {tuple(malformed['shape'] or ())}"
+        asked = f"{got.case.dtype} {', '.join(str(s) for s in got.case.shapes(got.contract.pattern))}"
+        found.extend(
+            finding(c, got.case, "fail", f"{wrong} for an input of {asked}", log10_evidence=-math.inf) for c in spoken
+        )
+    if got.proof.get("changed_inputs"):
+        text = "an input that was reused over calls has changed"
+        found.extend(finding(c, got.case, "fail", text) for c in aside if c.name == UNTOUCHED)
     return found
-
-
-def _malformed(what: dict[str, Any]) -> str:
-    """What came instead of a tensor like the input."""
-    return str(
-        what["error"] or f"the output is {what['dtype']} {tuple(what['shape']) if what['shape'] else ''}".strip()
-    )
 
 
 def _mostly_nonfinite(got: Gathered) -> bool:

@@ -7,16 +7,13 @@ import shlex
 import msgspec
 
 from dropcheck.cases import Case
-from dropcheck.judging import TOLD
 from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results import Finding
 
 
 def command(request: AuditRequest, target: str, check: str, case: Case | str | None) -> str:
     """The audit of one target, one check and, if given, one case, with the options that change a coin."""
-    # what only the proof of a stream tells needs a check that has the stream made
-    told = case is not None and check in TOLD
-    words = ["dropcheck", "audit", target, "--select", f"{check},mask.whole-channels" if told else check]
+    words = ["dropcheck", "audit", target, "--select", check]
     if case is not None:
         words += ["--case", str(case)]
     if request.profile != "quick":
@@ -34,6 +31,6 @@ def command(request: AuditRequest, target: str, check: str, case: Case | str | N
     return " ".join(shlex.quote(w) for w in words)
 
 
-def replayable(request: AuditRequest, target: str, one: Finding, case: Case | None) -> Finding:
-    """The finding with the command that repeats it."""
-    return msgspec.structs.replace(one, replay=command(request, target, one.check, case))
+def replayable(request: AuditRequest, target: str, one: Finding, case: Case | None, beside: str = "") -> Finding:
+    """The finding with the command that repeats it. ``beside``: what else must be selected, as ``,check``."""
+    return msgspec.structs.replace(one, replay=command(request, target, one.check + beside, case))

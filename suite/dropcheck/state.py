@@ -32,6 +32,7 @@ class Run:
     store: Store | None = None
     began: float = field(default_factory=time.monotonic)
     findings: list[Finding] = field(default_factory=list)
+    so_far: list[Finding] = field(default_factory=list)  # what stands if the target ends before its audit does
     traits: dict[str, Any] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     start_s: float = 0.0
@@ -43,11 +44,13 @@ class Run:
     coins_done: float = 0.0
     early: dict[Case, early.Early] = field(default_factory=dict)  # cases that end when the rate is decided
     entry: evidence_over_runs.Entry | None = None  # its run in a ledger
+    source: str = ""  # the digest of the user's file, see targets.Target.digest
 
     @property
     def kept_as(self) -> str:
-        """The name of its units on disk: a ledger's runs have seeds of their own."""
-        return self.target.name if self.entry is None else f"{self.target.name} seed {self.request.seed}"
+        """The name of its units on disk: a ledger's runs have seeds of their own, an edited file is another layer."""
+        name = self.target.name if self.entry is None else f"{self.target.name} seed {self.request.seed}"
+        return f"{name} source {self.source}" if self.source else name
 
     def tell(self, state: str, message: str = "", done: float | None = None) -> None:
         """Report progress, with an estimate of what remains from what is done."""
@@ -79,9 +82,9 @@ class Run:
         """Whether a check of that name was selected."""
         return any(c.name == name for c in self.checks)
 
-    def replayable(self, one: Finding, case: Case | None) -> Finding:
-        """The finding with the command that repeats it."""
-        return replayable(self.request, self.target.name, one, case)
+    def replayable(self, one: Finding, case: Case | None, beside: str = "") -> Finding:
+        """The finding with the command that repeats it. ``beside``: what else must be selected, as ``,check``."""
+        return replayable(self.request, self.target.name, one, case, beside)
 
     @property
     def alpha_of_words(self) -> float:

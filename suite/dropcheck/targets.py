@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +32,18 @@ class Target:
     environment: tuple[tuple[str, str], ...] = ()
     path: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Of the user's own file, so that an edited layer is another one; empty for what is installed and has a version."""
+        if self.source != "user":
+            return ""
+        place = self.locator.rpartition(":")[0]
+        stem = place.replace(".", "/")
+        near = [Path(folder) / name for folder in self.path for name in (f"{stem}.py", f"{stem}/__init__.py")]
+        for file in [Path(place)] if place.endswith(".py") else near:
+            if file.is_file():
+                return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        return ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -61,8 +62,39 @@ def raises(x, rate, *, training, rng):
 def short(x, rate, *, training, rng):
     return good(x, rate, training=training, rng=rng)[:, :, :-1]
 
+def shared(x, rate, *, training, rng):
+    if not training or not 0 < rate < 1:
+        return good(x, rate, training=training, rng=rng)
+    return np.where(rng.random((1, x.shape[1], 1)) < rate, x.dtype.type(0), x / x.dtype.type(1 - rate))
+
+def dies(x, rate, *, training, rng):
+    if x.size == 0:
+        os.abort()
+    return shared(x, rate, training=training, rng=rng)
+
+def lasts(x, rate, *, training, rng):
+    if x.size == 0:
+        time.sleep(1000)
+    return shared(x, rate, training=training, rng=rng)
+
+calls = [0]
+
+def later(x, rate, *, training, rng):
+    calls[0] += 1
+    y = good(x, rate, training=training, rng=rng)
+    return y[:, :, :-1] if calls[0] > 60 and training and 0 < rate < 1 else y
+
+def flat(x, rate, *, training, rng):
+    return np.zeros(x.shape[:2], x.dtype) if training and rate == 1 else good(x, rate, training=training, rng=rng)
+
 def nothing(x, rate, *, training, rng):
     return None
+
+from fractions import Fraction
+from dropcheck import Contract, Implementation, Pattern
+unwritable = Implementation(
+    make="bad.py:good", contract=Contract(pattern=Pattern.parse("n c l -> n c"), scale=Fraction(2))
+)
 
 def nan(x, rate, *, training, rng):
     y = good(x, rate, training=training, rng=rng)
@@ -117,6 +149,11 @@ QUICK = ("--select", "mask.whole-channels,form.shape-dtype", "--rate", ".3", "--
         (["audit", "bad.py:good", "--resolution", "7"], "7", "0.005"),
         (["audit", "bad.py:good", "--proflie", "quick"], "--proflie", "--profile"),
         (["audit", "bad.py:good", "--resume"], "--resume", "--out"),
+        (
+            ["audit", "bad.py:good", "--case", "rate=.3 9,8,4 values batches=4,5"],
+            "values batches=4,5",
+            "one batch size",
+        ),
         (["audti"], "audti", "audit"),
         (["explain", "mask.paterns"], "mask.paterns", "mask.patterns"),
         (["report", "missing.json"], "missing.json", "No such file"),
@@ -146,6 +183,7 @@ def test_usage_gets_one_sentence_with_the_nearest_valid_thing(
         ("number", 3, ["a int was given"]),
         ("god", 3, ["no attribute 'god'", "the nearest is 'good'"]),
         ("short", 1, ["form.shape-dtype", "(3"]),
+        ("unwritable", 3, ["exit status 1", "Fraction is not JSON serializable"]),
         ("nothing", 3, ["returned a NoneType, expected a tensor"]),
         ("nan", 1, ["not finite"]),
         ("prints", 0, ["2 of 2 implementations keep every promise"]),
@@ -166,6 +204,45 @@ def test_a_bad_layer_costs_itself_only(run: Any, layers: Path, name: str, code: 
     if code == 3:
         assert result["targets"][0]["error"]
         assert result["verdict"] == "error"
+
+
+@pytest.mark.parametrize(("name", "words"), [("later", "a call returns float32 ("), ("flat", "comes out as (33, 65)")])
+def test_another_shape_after_some_calls_or_at_rate_one_is_a_failure(
+    run: Any, layers: Path, name: str, words: str
+) -> None:
+    done = run("audit", f"bad.py:{name}", *QUICK, "--json", "r.json")
+    assert done.code == 1, done
+    (target,) = done.result()["targets"]
+    (broken,) = {f["check"] for f in target["findings"] if f["verdict"] == "fail"}
+    assert broken == "form.shape-dtype"
+    lead = next(f for f in target["findings"] if f["verdict"] == "fail")
+    assert words in lead["message"]
+    again = run(*shlex.split(lead["replay"])[1:])
+    assert again.code == 1, "the command of the finding shows it"
+
+
+def test_outputs_of_another_shape_are_no_pass_of_the_checks_that_were_selected(run: Any, layers: Path) -> None:
+    done = run("audit", "bad.py:later", "--select", "mask.whole-channels", "--rate", ".3", "--dtype", "float32")
+    assert done.code == 3, done
+    assert "bad.py:later is neither cleared nor accused: 1 claim could not be judged." in done.out
+    assert "see form.shape-dtype" in done.out
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [("dies", (), "signal SIGABRT"), ("lasts", ("--timeout", "20s", "--jobs", "2"), "time limit of 20 s")],
+)
+def test_what_was_found_before_a_target_ended_stands(
+    run: Any, layers: Path, name: str, options: tuple[str, ...], words: str
+) -> None:
+    """A failure outranks the missing rest; what passed so far is no pass of its family."""
+    select = ("--select", "mask.distinct-samples,mask.whole-channels,form.empty", "--rate", ".3", "--dtype", "float32")
+    done = run("audit", f"bad.py:{name}", *select, *options, "--json", "r.json")
+    assert done.code == 1, done
+    (target,) = done.result()["targets"]
+    assert target["verdict"] == "fail" and words in target["error"]
+    assert {f["check"] for f in target["findings"] if f["verdict"] == "fail"} == {"mask.distinct-samples"}
+    assert "The audit did not reach its end" in done.out and words in " ".join(done.out.split())
 
 
 def test_memory_is_limited_by_resident_size(run: Any, layers: Path) -> None:
@@ -289,6 +366,18 @@ def test_kill_minus_nine_and_resume_give_the_unbroken_result(
     whole = run("audit", "bad.py:good", "slow.py:slow", *RESUMED)
     assert comparable(whole.result()) == resumed
     assert not (tmp_path / "r.json.journal").exists()
+
+
+def test_a_file_that_was_edited_meanwhile_is_audited_anew(run: Any, layers: Path, write: Write, tmp_path: Path) -> None:
+    write("slow.py", SLOW)
+    interrupted(tmp_path, signal.SIGKILL).wait()
+    write(
+        "bad.py", LAYERS.replace("mask = rng.random(x.shape[:2]) < rate", "mask = rng.random(x.shape[:2]) < .7 * rate")
+    )
+    again = run("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume")
+    assert again.code == 1, again
+    assert "bad.py:good: starting" in again.err
+    assert again.result()["targets"][0]["verdict"] == "fail"
 
 
 def test_a_journal_of_other_options_or_a_damaged_one_is_refused(

@@ -194,7 +194,7 @@ def _worth(console: Console, result: Result) -> None:
         return
     cases = {(t.target, f.case) for t in result.targets for f in t.findings if f.verdict == "pass"}
     worth = words.worth(result.targets)
-    text = f"{words.count(passed, 'finding')} in {words.count(len(cases), 'case')} hold."
+    text = f"{words.count(passed, 'finding')} in {words.count(len(cases), 'case')} hold{'s' if passed == 1 else ''}."
     if worth:
         text += " In the cases that ran, each of these would have been caught with probability .999999:"
     console.print(Text(text))
@@ -253,6 +253,6 @@ def _next(console: Console, result: Result) -> None:
     failed = words.groups(result.targets, ("fail",))
     if failed:
         console.print(Text(f"Explain a claim: dropcheck explain {failed[0].check}"))
-    if result.profile == "quick" and result.targets:
-        names = " ".join(words.line(t.target) for t in result.targets[:1])
-        console.print(Text(f"Finer: dropcheck audit {names} --profile standard"))
+    audited = [t for t in result.targets if t.error is None]
+    if result.profile == "quick" and audited:
+        console.print(Text(f"Finer: dropcheck audit {words.line(audited[0].target)} --profile standard"))

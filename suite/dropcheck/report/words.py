@@ -51,9 +51,15 @@ def family(check: str) -> str:
 
 
 def cell(target: TargetResult, name: str) -> Verdict | str:
-    """Verdict of one family of one target; an empty text where nothing of it ran."""
+    """Verdict of one family of one target; an empty text where nothing of it ran.
+
+    Of a target that ended before its audit did, only failures stand: what it would have done further is not known.
+    """
     verdicts = [f.verdict for f in target.findings if family(f.check) == name]
-    return overall(verdicts) if verdicts else ""
+    if not verdicts:
+        return ""
+    found = overall(verdicts)
+    return "error" if target.error is not None and found != "fail" else found
 
 
 def claims(target: TargetResult) -> tuple[int, int]:
@@ -90,13 +96,20 @@ def _one(target: TargetResult) -> str:
     name = line(target.target)
     broken, tested = claims(target)
     if broken:
-        return f"{name} breaks {broken} of {count(tested, 'claim')}."
+        ended = "" if target.error is None else f" The audit did not reach its end: {line(target.error)}."
+        return f"{name} breaks {broken} of {count(tested, 'claim')}.{ended}"
     if target.error is not None:
         return f"{name} could not be audited: {line(target.error)}"
+    if target.verdict == "error":
+        broke = {f.check for f in target.findings if f.verdict == "error"}
+        return f"{name} is neither cleared nor accused: {count(len(broke), 'claim')} could not be judged."
     if target.verdict == "inconclusive":
         unsure = {f.check for f in target.findings if f.verdict == "inconclusive"}
-        return f"{name} is neither cleared nor accused: {count(len(unsure), 'claim')} of {tested} need more coins."
+        need = "needs" if len(unsure) == 1 else "need"
+        return f"{name} is neither cleared nor accused: {count(len(unsure), 'claim')} of {tested} {need} more coins."
     if target.verdict in ("pass", "waived"):
+        if tested == 1:
+            return f"{name} keeps the one claim that was tested."
         return f"{name} keeps all {count(tested, 'claim')} that were tested."
     return f"{name}: no claim that was selected applies, so nothing is proven."
 

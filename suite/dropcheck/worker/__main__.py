@@ -8,6 +8,7 @@ import os
 import queue
 import sys
 import threading
+import traceback
 from multiprocessing.connection import Connection
 from typing import Any, Dict
 
@@ -33,6 +34,10 @@ def _send(pipe: Connection, answers: Any, encode: Any) -> None:
         try:
             pipe.send_bytes(encode(answers.get()))
         except OSError:  # nobody listens any more
+            os._exit(1)
+        except BaseException:  # an answer that nobody can write down must end the worker: its asker would wait for ever
+            traceback.print_exc()
+            sys.stderr.flush()
             os._exit(1)
 
 
