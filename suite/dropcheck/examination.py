@@ -39,6 +39,10 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
             _examine(run, pool, spare, cluster)
     except Refused as refused:
         error, details = _open_failure(refused), "\n".join(refused.lines)
+        if refused.where == "open" and refused.kind in ("TargetNotFound", "NoDropout"):
+            run.usage, details = error, None  # the sentence says it all
+        elif refused.where == "open" and refused.kind != "Unsupported" and run.target.source == "user":
+            run.usage = "\n    ".join([error, *refused.lines])
     except TargetError as ended:
         error, details = str(ended), ended.details
     except (ContractError, UsageError) as bad:

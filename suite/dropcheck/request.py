@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,6 +105,8 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             raise UsageError(str(error)) from error
     for text in request.cases:
         parse_case(text)
+    if request.python is not None and shutil.which(request.python) is None:
+        raise UsageError(f"the interpreter {request.python!r} does not start: there is no such program; give its path")
     if request.ledger is not None and request.sequential:
         raise UsageError(
             "--ledger and --sequential do not go together: a ledger adds up runs of the same plan; leave out one of them"

@@ -180,7 +180,7 @@ def test_usage_gets_one_sentence_with_the_nearest_valid_thing(
         ("raises", 3, ["RuntimeError: no [bold]luck[/bold] today", "in raises"]),
         ("Refuses", 3, ["this layer wants a licence", "constructor refuses"]),
         ("NoLayer", 3, ["NoLayer", "expected a torch.nn.Module class"]),
-        ("number", 3, ["a int was given"]),
+        ("number", 3, ["an object of type int was given"]),
         ("god", 3, ["no attribute 'god'", "the nearest is 'good'"]),
         ("short", 1, ["form.shape-dtype", "(3"]),
         ("unwritable", 3, ["exit status 1", "Fraction is not JSON serializable"]),
@@ -254,18 +254,18 @@ def test_memory_is_limited_by_resident_size(run: Any, layers: Path) -> None:
 def test_a_module_that_does_not_import_is_shown_with_its_own_traceback(run: Any, write: Write) -> None:
     write("typo.py", "import numpy as np\n\ndef layer(x, rate, *, training, rng)\n    return x\n")
     done = run("audit", "typo.py:layer")
-    assert done.code == 3
-    assert "SyntaxError" in done.out and "typo.py" in done.out
-    assert all(line.startswith((" ", "\t")) or "File" not in line for line in done.out.splitlines())
+    assert done.code == 2
+    assert "SyntaxError" in done.err and "typo.py" in done.err
+    assert all(line.startswith((" ", "\t")) or "File" not in line for line in done.err.splitlines())
     missing = run("audit", "no_such_package.layers:Drop")
-    assert missing.code == 3
-    assert "no module 'no_such_package'" in missing.out
+    assert missing.code == 2 and "Traceback" not in missing.err
+    assert "no module 'no_such_package'" in missing.err
 
 
 def test_an_interpreter_that_does_not_exist(run: Any, layers: Path) -> None:
     done = run("audit", "bad.py:good", *QUICK, "--python", "/nowhere/python")
-    assert done.code == 3
-    assert "'/nowhere/python' does not start" in done.out
+    assert done.code == 2
+    assert "'/nowhere/python' does not start" in done.err
 
 
 def test_places_that_cannot_be_written(run: Any, layers: Path, tmp_path: Path) -> None:

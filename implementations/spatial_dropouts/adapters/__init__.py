@@ -18,6 +18,10 @@ EXPECTED = (
 )
 
 
+class NoDropout(TypeError):
+    """What was named is there, and is nothing that can be driven as a dropout."""
+
+
 class TargetNotFound(ImportError):
     """A target that cannot be loaded; the text is one sentence."""
 
@@ -105,10 +109,10 @@ def recognise(obj: Any) -> str:
     if isinstance(obj, type):
         if _has_parameter(obj.__call__, "rng"):
             return "numpy"
-        raise TypeError(f"the class {obj.__name__} is no layer of a known framework; expected {EXPECTED}")
+        raise NoDropout(f"the class {obj.__name__} is no layer of a known framework; expected {EXPECTED}")
     if callable(obj):
         return _function(obj)
-    raise TypeError(f"a {type(obj).__name__} was given; expected {EXPECTED}")
+    raise NoDropout(f"an object of type {type(obj).__name__} was given; expected {EXPECTED}")
 
 
 def _function(function: Callable[..., Any]) -> str:
@@ -126,7 +130,7 @@ def _function(function: Callable[..., Any]) -> str:
     if len(names) >= 2 and any(name.partition(".")[0] == "numpy" for name in used):
         return "numpy"
     given = getattr(function, "__name__", type(function).__name__)
-    raise TypeError(
+    raise NoDropout(
         f"{given}({', '.join(names)}) is no dropout that can be driven: it takes neither rng nor training, and its module "
         f"uses neither NumPy nor PyTorch; expected {EXPECTED}"
     )
