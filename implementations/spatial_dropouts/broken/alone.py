@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spatial_dropouts.broken.base import Layer, coins
-from spatial_dropouts.broken.seed import _first_words
+from spatial_dropouts.broken.base import Layer, OwnGenerator, coins, entropy
 
 
 def _by(rng: Any, rate: Any, shape: Any) -> Any:
@@ -85,21 +84,14 @@ class FewMasksForLargeBatches(Layer):
         return coins(rng, self.rate, x.shape[:2])
 
 
-class SeedModuloPrime(Layer):
+class SeedModuloPrime(OwnGenerator):
     """The seed counts modulo 2039: neighbours differ, strangers meet."""
 
-    def __init__(self, rate: float) -> None:
-        super().__init__(rate)
-        self.known: Any = None
-        self.own: Any = None
-
-    def mask(self, x: Any, rng: Any) -> Any:
-        if self.known is not rng:
-            self.known, self.own = rng, np.random.default_rng([_first_words(rng) % 2039, 11])
-        return coins(self.own, self.rate, x.shape[:2])
+    def derive(self, rng: Any) -> Any:
+        return np.random.default_rng([entropy(rng) % 2039, 11])
 
 
-class SeedAndInstance(Layer):
+class SeedAndInstance(OwnGenerator):
     """The number of the instance is mixed into its seed: equal seeds differ between two layers of one process."""
 
     count = itertools.count()
@@ -107,13 +99,9 @@ class SeedAndInstance(Layer):
     def __init__(self, rate: float) -> None:
         super().__init__(rate)
         self.number = next(self.count)
-        self.known: Any = None
-        self.own: Any = None
 
-    def mask(self, x: Any, rng: Any) -> Any:
-        if self.known is not rng:
-            self.known, self.own = rng, np.random.default_rng([_first_words(rng), self.number])
-        return coins(self.own, self.rate, x.shape[:2])
+    def derive(self, rng: Any) -> Any:
+        return np.random.default_rng([entropy(rng), self.number])
 
 
 class OneInAMillionDoubled(Layer):

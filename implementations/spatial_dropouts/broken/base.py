@@ -54,3 +54,26 @@ class Layer:
 
     def drop(self, x: Any, mask: Any) -> Any:
         return dropped(x, mask, self.rate)
+
+
+class OwnGenerator(Layer):
+    """A layer that draws from a generator of its own, derived once from each one that it is given."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.known: Any = None
+        self.own: Any = None
+
+    def derive(self, rng: np.random.Generator) -> np.random.Generator:
+        """The generator to draw from; the right one is the given one."""
+        return rng
+
+    def mask(self, x: Any, rng: np.random.Generator) -> Any:
+        if self.known is not rng:
+            self.known, self.own = rng, self.derive(rng)
+        return coins(self.own, self.rate, x.shape[:2])
+
+
+def entropy(rng: Any) -> int:
+    """The integer that the generator was seeded with."""
+    return int(rng.bit_generator.seed_seq.entropy)

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spatial_dropouts.broken.base import Layer, coins, dropped, scaled, valid
-from spatial_dropouts.broken.seed import _first_words
+from spatial_dropouts.broken.base import Layer, OwnGenerator, coins, dropped, entropy, scaled, valid
 
 # --- axes ------------------------------------------------------------------------------------------------------------
 
@@ -70,7 +69,7 @@ class SeedFromBufferAddress(Layer):
 
     def mask(self, x: Any, rng: Any) -> Any:
         address = x.__array_interface__["data"][0]
-        return coins(np.random.default_rng([address, _first_words(rng)]), self.rate, x.shape[:2])
+        return coins(np.random.default_rng([address, entropy(rng)]), self.rate, x.shape[:2])
 
 
 class KeyFromTraceCount(Layer):
@@ -86,18 +85,11 @@ class KeyFromTraceCount(Layer):
         return coins(np.random.default_rng([key, len(self.traced)]), self.rate, x.shape[:2])
 
 
-class ReplicasShare(Layer):
+class ReplicasShare(OwnGenerator):
     """Replicas in twos: seeds 2 k and 2 k + 1 give the same masks."""
 
-    def __init__(self, rate: float) -> None:
-        super().__init__(rate)
-        self.known: Any = None
-        self.own: Any = None
-
-    def mask(self, x: Any, rng: Any) -> Any:
-        if self.known is not rng:
-            self.known, self.own = rng, np.random.default_rng([_first_words(rng) >> 1, 5])
-        return coins(self.own, self.rate, x.shape[:2])
+    def derive(self, rng: Any) -> Any:
+        return np.random.default_rng([entropy(rng) >> 1, 5])
 
 
 # --- rates and scales ------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spatial_dropouts.broken.base import Layer, coins
+from spatial_dropouts.broken.base import Layer, OwnGenerator, coins, entropy
 
 _GLOBAL = np.random.default_rng()  # on purpose: not seeded by anybody
 
@@ -41,37 +41,18 @@ class KeepsDrawnBlock(Layer):
         return u.reshape(x.shape[:2]) < self.rate
 
 
-class SeedTruncated(Layer):
+class SeedTruncated(OwnGenerator):
     """Only 6 bits of the seed are used."""
 
-    def __init__(self, rate: float) -> None:
-        super().__init__(rate)
-        self.known: Any = None
-        self.own: Any = None
-
-    def mask(self, x: Any, rng: Any) -> Any:
-        if self.known is not rng:
-            self.known, self.own = rng, np.random.default_rng(int(rng.integers(0, 64)))
-        return coins(self.own, self.rate, x.shape[:2])
+    def derive(self, rng: Any) -> Any:
+        return np.random.default_rng(int(rng.integers(0, 64)))
 
 
-class AlwaysSeedZero(Layer):
+class AlwaysSeedZero(OwnGenerator):
     """Every layer draws from seed 0, whatever it was given."""
 
-    def __init__(self, rate: float) -> None:
-        super().__init__(rate)
-        self.known: Any = None
-        self.own: Any = None
-
-    def mask(self, x: Any, rng: Any) -> Any:
-        if self.known is not rng:
-            self.known, self.own = rng, np.random.default_rng(0)
-        return coins(self.own, self.rate, x.shape[:2])
-
-
-def _first_words(rng: Any) -> int:
-    """The integer that the generator was seeded with."""
-    return int(rng.bit_generator.seed_seq.entropy)
+    def derive(self, rng: Any) -> Any:
+        return np.random.default_rng(0)
 
 
 class NeighbourSeedsLean(Layer):
@@ -84,7 +65,7 @@ class NeighbourSeedsLean(Layer):
 
     def mask(self, x: Any, rng: Any) -> Any:
         if self.known is not rng:
-            self.known, self.shared = rng, np.random.default_rng([_first_words(rng) >> 1, 99])
+            self.known, self.shared = rng, np.random.default_rng([entropy(rng) >> 1, 99])
         own = super().mask(x, rng)
         which = self.shared.random(own.shape) < 0.2
         return np.where(which, coins(self.shared, self.rate, own.shape), own)
@@ -100,7 +81,7 @@ class HighBitsIgnoredHalf(Layer):
 
     def mask(self, x: Any, rng: Any) -> Any:
         if self.known is not rng:
-            self.known, self.shared = rng, np.random.default_rng([_first_words(rng) & 0x3FFFF, 98])
+            self.known, self.shared = rng, np.random.default_rng([entropy(rng) & 0x3FFFF, 98])
         own = super().mask(x, rng)
         which = self.shared.random(own.shape) < 0.5
         return np.where(which, coins(self.shared, self.rate, own.shape), own)
