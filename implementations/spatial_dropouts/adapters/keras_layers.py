@@ -14,6 +14,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, unchanged
 from dropcheck.contract import Contract, Pattern
+from spatial_dropouts.adapters import NoDropout
 from spatial_dropouts.adapters.numpy_functions import arranged
 
 
@@ -46,7 +47,7 @@ class KerasLayers:
         if self.instance:
             rate = getattr(obj, "rate", None)
             if not isinstance(rate, (int, float)):
-                raise TypeError(
+                raise NoDropout(
                     f"a {type(obj).__name__} without a rate was given: it is a model or no dropout; name the dropout layer "
                     "inside it, as in file.py:model.drop"
                 )

@@ -11,7 +11,7 @@ import torch
 
 from dropcheck.adapter import Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import accepts
+from spatial_dropouts.adapters import NoDropout, accepts
 
 _DTYPES = {
     "float32": torch.float32,
@@ -153,7 +153,7 @@ class TorchLayers(TorchTensors):
         if self.instance:
             rate = getattr(obj, "p", None)
             if not isinstance(rate, float):
-                raise TypeError(
+                raise NoDropout(
                     f"a {type(obj).__name__} instance without a rate 'p' was given: it is a model or no dropout; name the "
                     "dropout layer inside it, as in file.py:model.drop"
                 )
