@@ -85,11 +85,12 @@ def count_all(
                     judged[number] = [run.replayable(one, cases[number]) for one in some]
                     run.so_far.extend(judged[number])
                 continue
-            if number not in refused:
-                flipped[number] += counted.tally.rows * counted.tally.channels
+            if number in refused:
+                continue
+            flipped[number] += counted.tally.rows * counted.tally.channels
             run.coins = sum(flipped)
             run.coins_done = min(1.0, run.coins / total)
-            if number not in refused and len(parts[number]) == len(units[number]):
+            if len(parts[number]) == len(units[number]):
                 everything[number] = _judged(run, cases[number], asked, parts[number], judged[number])
                 parts[number] = {}
                 if ending is not None:
@@ -103,15 +104,14 @@ def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found
     """Put the units of a case together, judge it, and let go of what is not needed again."""
     assert run.contract is not None
     started = time.perf_counter()
-    words = run.alpha_of_words
-    got = gathered(case, run.contract, [parts[i] for i in sorted(parts)], words)
+    ordered = [parts[i] for i in sorted(parts)]
+    got = gathered(case, run.contract, ordered, run.alpha_of_words)
     run.clock.tally_s += time.perf_counter() - started
     started = time.perf_counter()
     aside = [c for c in run.checks if c.name in ASIDE]
     some = judge(got, asked[case], aside, run.request.profile, run.request.strict, run.request.resolution)
     if (ended := run.early.get(case)) is not None:
-        used = [parts[i] for i in sorted(parts)]
-        some = [ended.finding(one, used) if one.check == early.MARGINAL else one for one in some]
+        some = [ended.finding(one, ordered) if one.check == early.MARGINAL else one for one in some]
     for one in some:
         # what an exact check is told of a case shows only where another check asks for that case
         beside = f",{asked[case][0].name}" if one.check in ASIDE else ""

@@ -99,7 +99,7 @@ def identity(run: Run) -> dict[str, Any]:
         "dropcheck": __version__,
         "contract": run.contract.to_dict(),
         "checks": [c.name for c in run.checks],
-        "source": run.target.digest(),
+        "source": run.source,  # as it was when the audit began
         **{k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
         **seen,
     }

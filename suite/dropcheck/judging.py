@@ -85,15 +85,15 @@ def judge(
     """
     found: list[Finding] = []
     malformed = got.proof.get("malformed")
+    if malformed:
+        wrong = malformed["error"] or f"a call returns {malformed['dtype']} {tuple(malformed['shape'] or ())}"
     spoken = [c for c in aside if c.name == SHAPE]
     for check in checks:
         if check.judge is None:
             continue
         if malformed:
-            shape = malformed["shape"]
-            text = malformed["error"] or f"the output of a call is {malformed['dtype']} {tuple(shape) if shape else ''}"
             verdict: Verdict = "skipped" if spoken else "error"
-            reason = f"not interpretable where outputs have another shape or dtype (see {SHAPE}): {text}"
+            reason = f"not interpretable where outputs have another shape or dtype (see {SHAPE}): {wrong}"
             found.append(finding(check, got.case, verdict, reason))
             continue
         if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
@@ -107,7 +107,6 @@ def judge(
                 one = msgspec.structs.replace(one, alpha=limits.alpha)
             found.append(one)
     if malformed:
-        wrong = malformed["error"] or f"a call returns {malformed['dtype']} {tuple(malformed['shape'] or ())}"
         asked = f"{got.case.dtype} {', '.join(str(s) for s in got.case.shapes(got.contract.pattern))}"
         found.extend(
             finding(c, got.case, "fail", f"{wrong} for an input of {asked}", log10_evidence=-math.inf) for c in spoken

@@ -89,6 +89,10 @@ class Probe:
             self.insides[length] = found
         return found[:count]
 
+    def values_at(self, places: Any) -> Any:
+        """Which of ``values`` the elements at flat ``places`` of successive calls are."""
+        return self.index.reshape(-1)[places % self.index.size]
+
     def learn(self) -> None:
         """Whole arrays of the bits that a right output has, kept and dropped; by machine words where a coin fills some."""
         self.kept_bits = self.table[self.index]
@@ -204,14 +208,13 @@ def _dropped(array: Any, dtype: str, value: float) -> Any:
 
 def _learn_values(probe: Probe, block: Any, bits: Any, drops: Any) -> None:
     """Learn what the first elements became, where kept and within bounds; what is missed is learnt with a later call."""
-    some = slice(0, LEARNT)
-    kept = np.flatnonzero(~drops.reshape(-1)[some])
-    index = np.resize(probe.index, min(LEARNT, drops.size))[kept]
-    wide = rounding.to_float64(block.reshape(-1)[some][kept], probe.dtype)
+    kept = np.flatnonzero(~drops.reshape(-1)[:LEARNT])
+    index = probe.values_at(kept)
+    wide = rounding.to_float64(block.reshape(-1)[kept], probe.dtype)
     with np.errstate(invalid="ignore"):
         good = (wide >= probe.low[index]) & (wide <= probe.high[index])
     if good.any():
-        probe.table[index[good]] = bits.reshape(-1)[some][kept[good]]
+        probe.table[index[good]] = bits.reshape(-1)[kept[good]]
         probe.seen[index[good]] = True
         probe.learn()
 
@@ -219,8 +222,7 @@ def _learn_values(probe: Probe, block: Any, bits: Any, drops: Any) -> None:
 def _inspect(probe: Probe, block: Any, bits: Any, drops: Any, right: Any, proof: Proof) -> None:
     """Elements that are neither dropped nor a value seen before: hold each against the exact bounds."""
     odd = np.flatnonzero(~(drops.ravel() | right.ravel()))
-    place = odd % probe.index.size
-    index = probe.index.ravel()[place]
+    index = probe.values_at(odd)
     wide = rounding.to_float64(block.ravel()[odd], probe.dtype)
     with np.errstate(invalid="ignore"):
         good = (wide >= probe.low[index]) & (wide <= probe.high[index])
@@ -231,7 +233,7 @@ def _inspect(probe: Probe, block: Any, bits: Any, drops: Any, right: Any, proof:
         if proof.wrong_example is None:
             first = int(bad[0])
             proof.wrong_example = {
-                "place": [int(i) for i in np.unravel_index(int(place[first]), probe.shape)],
+                "place": [int(i) for i in np.unravel_index(int(odd[first]) % probe.index.size, probe.shape)],
                 "input": float(probe.values[index[first]]),
                 "output": float(wide[first]),
                 "low": float(probe.low[index[first]]),
@@ -241,10 +243,9 @@ def _inspect(probe: Probe, block: Any, bits: Any, drops: Any, right: Any, proof:
 
 def _note_zeros(probe: Probe, bits: Any, drops: Any) -> None:
     """Learn the bits of what is dropped, by the sign of the input, from the first elements."""
-    some = slice(0, LEARNT)
-    dropped = np.flatnonzero(drops.reshape(-1)[some])
-    found = bits.reshape(-1)[some][dropped]
-    positive = (probe.values > 0)[np.resize(probe.index, min(LEARNT, drops.size))[dropped]]
+    dropped = np.flatnonzero(drops.reshape(-1)[:LEARNT])
+    found = bits.reshape(-1)[dropped]
+    positive = (probe.values > 0)[probe.values_at(dropped)]
     for sign in (True, False):
         zeros = found[positive == sign]
         if not len(zeros):
