@@ -94,10 +94,11 @@ def match(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> l
         return [whole]
     if ranked and ranked[0][0].score >= LIKE and whole is None:
         return []  # too many fit equally well: a name would be a guess
-    parts = _parts(seen, failing, known)
+    fits = _partial_fits(seen, failing, known)
+    parts = _parts(seen, failing, fits)
     if parts:
         return parts
-    return [whole] if whole is not None else _several(seen, failing, known)
+    return [whole] if whole is not None else _several(seen, failing, fits)
 
 
 def _ranked(seen: Facts, known: Iterable[Signature], only: frozenset[str] | None) -> list[tuple[Likeness, Signature]]:
@@ -132,15 +133,16 @@ def _broken(signature: Signature) -> frozenset[str]:
     return frozenset(c for c, f in signature.facts.items() if f.fails)
 
 
-def _parts(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> list[Cause]:
+def _partial_fits(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> list[tuple[Likeness, Signature]]:
+    """Signatures that explain some of the failing checks, compared in their own checks alone; most checks first."""
+    fits = [(likeness(seen, s.facts, _broken(s)), s) for s in known if _broken(s) & failing]
+    good = [(fit, s) for fit, s in fits if fit.score >= PART and fit.checks]
+    return sorted(good, key=lambda pair: (-len(pair[0].checks), -pair[0].score, pair[1].name))
+
+
+def _parts(seen: Facts, failing: frozenset[str], fits: Sequence[tuple[Likeness, Signature]]) -> list[Cause]:
     """Two defects that live in different checks."""
-    inside = [s for s in known if _broken(s) & failing]
-    partial = []
-    for s in inside:
-        fit = likeness(seen, s.facts, _broken(s))
-        if fit.score >= PART and fit.checks and frozenset(fit.checks) < failing:
-            partial.append((fit, s))
-    partial.sort(key=lambda pair: (-len(pair[0].checks), -pair[0].score, pair[1].name))
+    partial = [(fit, s) for fit, s in fits if frozenset(fit.checks) < failing]
     best: tuple[float, list[Cause]] = (0.0, [])
     for fit, s in partial:
         mine = frozenset(fit.checks)
@@ -158,7 +160,7 @@ def _parts(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> 
     return best[1]
 
 
-def _several(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> list[Cause]:
+def _several(seen: Facts, failing: frozenset[str], fits: Sequence[tuple[Likeness, Signature]]) -> list[Cause]:
     """A layer with more than two defects: the signature that explains most, then the one for most of the rest, and so on.
 
     What no signature explains stays without a name.
@@ -166,14 +168,7 @@ def _several(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -
     found: list[Cause] = []
     rest = failing
     while rest and len(found) < MOST_CAUSES:
-        partial = [
-            (fit, s)
-            for s in known
-            if _broken(s) and _broken(s) <= rest
-            for fit in [likeness(seen, s.facts, _broken(s))]
-            if fit.score >= PART and fit.checks and frozenset(fit.checks) <= rest
-        ]
-        partial.sort(key=lambda pair: (-len(pair[0].checks), -pair[0].score, pair[1].name))
+        partial = [(fit, s) for fit, s in fits if _broken(s) <= rest and frozenset(fit.checks) <= rest]
         best = None
         for fit, _ in partial:
             alike = [(f, s) for f, s in partial if frozenset(f.checks) == frozenset(fit.checks)]

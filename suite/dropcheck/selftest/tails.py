@@ -43,6 +43,17 @@ def _row(check: str, case: str, method: str, size: float, error: float, n: int) 
     }
 
 
+def _sampled(check: str, case: str, method: str, weights: Any) -> dict[str, Any]:
+    """A size from importance sampling: ``weights`` (draws,) are likelihood ratios where rejected, 0 elsewhere."""
+    return _row(check, case, method, weights.mean(), weights.std() / math.sqrt(len(weights)), len(weights))
+
+
+def _overdispersed(check: str, case: str, logs: Any, log_weight: Any) -> dict[str, Any]:
+    """A size from overdispersed draws: log10 p-values and natural logarithms of the likelihood ratios, both (draws,)."""
+    weights = np.where(logs <= math.log10(ALPHA), np.exp(np.minimum(log_weight, 700)), 0.0)
+    return _sampled(check, case, "overdispersed sampling", weights)
+
+
 def _marginal(draws: int, rng: Any) -> Any:
     """The whole binomial law, summed where the suite's own p-value rejects."""
     for n, p in ((384, 0.3), (8704, 0.1), (100_000, 0.001), (404_000, 0.1)):
@@ -122,14 +133,8 @@ def _dispersion(draws: int, rng: Any) -> Any:
                 # one of the three tests of mask.dropped-count; each side has a third of the level
                 if (high if side > 0 else low) <= math.log10(ALPHA):
                     weights[i] = math.exp(rows * math.log(norm) - t * float(values[d].sum()))
-            yield _row(
-                "mask.dropped-count",
-                f"{'clumped' if side > 0 else 'rationed'}, {rows} rows of {channels} channels, rate {p:g}",
-                "tilted sampling",
-                weights.mean(),
-                weights.std() / math.sqrt(per_side),
-                per_side,
-            )
+            words = f"{'clumped' if side > 0 else 'rationed'}, {rows} rows of {channels} channels, rate {p:g}"
+            yield _sampled("mask.dropped-count", words, "tilted sampling", weights)
 
 
 def _tilt(law: Any, values: Any, variance: float, rows: int, side: int) -> float | None:
@@ -163,15 +168,7 @@ def _goodness(draws: int, rng: Any) -> Any:
         log_weight = -n * math.log(cells) - (
             gammaln(total) - gammaln(n + total) + (gammaln(seen + a) - gammaln(a)).sum(axis=1)
         )
-        weights = np.where(logs <= math.log10(ALPHA), np.exp(np.minimum(log_weight, 700)), 0.0)
-        yield _row(
-            "mask.patterns",
-            f"{cells} cells, {expected} expected in each",
-            "overdispersed sampling",
-            weights.mean(),
-            weights.std() / math.sqrt(draws),
-            draws,
-        )
+        yield _overdispersed("mask.patterns", f"{cells} cells, {expected} expected in each", logs, log_weight)
 
 
 def _spread(draws: int, rng: Any) -> Any:
@@ -190,15 +187,7 @@ def _spread(draws: int, rng: Any) -> Any:
         log_weight = (k * math.log(p) + (size - k) * math.log1p(-p)).sum(axis=1) - (
             log_beta(k + a, size - k + b) - log_beta(a, b)
         ).sum(axis=1)
-        weights = np.where(logs <= math.log10(ALPHA), np.exp(np.minimum(log_weight, 700)), 0.0)
-        yield _row(
-            "rate.per-sample",
-            f"{positions} positions of {size} coins, rate {p:g}",
-            "overdispersed sampling",
-            weights.mean(),
-            weights.std() / math.sqrt(draws),
-            draws,
-        )
+        yield _overdispersed("rate.per-sample", f"{positions} positions of {size} coins, rate {p:g}", logs, log_weight)
 
 
 def _copies(draws: int, rng: Any) -> Any:
