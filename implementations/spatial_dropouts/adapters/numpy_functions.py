@@ -82,10 +82,14 @@ class NumpyFunctions:
     def dtype_of(self, tensor: Any) -> str:
         return str(np.asarray(tensor).dtype)
 
-    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+    def seeded(self, seed: Optional[int], way: str) -> Any:
+        """A generator for the layer; NumPy's own is seeded where the layer draws from that."""
         if way == "global" and seed is not None:
             np.random.seed(seed % 2**32)
-        rng = np.random.default_rng(seed)
+        return np.random.default_rng(seed)
+
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+        rng = self.seeded(seed, way)
         if self.is_class:
             return _Instance(self.implementation.construct(self.obj, rate), rng)
         value = 1 - rate if self.implementation.keep_probability else rate
@@ -100,9 +104,7 @@ class NumpyFunctions:
         return _Instance(call, rng)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
-        if way == "global":
-            np.random.seed(seed % 2**32)
-        layer.rng = np.random.default_rng(seed)
+        layer.rng = self.seeded(seed, way)
         return layer
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:

@@ -10,11 +10,6 @@ import numpy as np
 from spatial_dropouts.broken.base import Layer, OwnGenerator, coins, entropy
 
 
-def _by(rng: Any, rate: Any, shape: Any) -> Any:
-    """Coins whose rates, broadcast over ``shape``, differ."""
-    return rng.random(shape) < rate
-
-
 class ChannelsTradeRates(Layer):
     """Channel 1 drops what channel 0 spares: the rate of all coins is right."""
 
@@ -22,7 +17,7 @@ class ChannelsTradeRates(Layer):
         rates = np.full(x.shape[1], self.rate)
         if len(rates) > 1:
             rates[:2] += np.array([-0.5, 0.5]) * min(self.rate, 1 - self.rate)
-        return _by(rng, rates, x.shape[:2])
+        return coins(rng, rates, x.shape[:2])
 
 
 class SamplesTradeRates(Layer):
@@ -32,7 +27,7 @@ class SamplesTradeRates(Layer):
         rates = np.full((len(x), 1), self.rate)
         if len(x) > 100 >= x.shape[1] and 0.2 <= self.rate <= 0.8:
             rates[:2, 0] += [-0.12, 0.12]
-        return _by(rng, rates, x.shape[:2])
+        return coins(rng, rates, x.shape[:2])
 
 
 class OddWidthsWithinTolerance(Layer):
@@ -158,4 +153,4 @@ class RatesJitter(Layer):
     def mask(self, x: Any, rng: Any) -> Any:
         jitter = 0.02 if 0.3 <= self.rate <= 0.7 else 0.0
         rates = self.rate + jitter * rng.choice([-1.0, 1.0], (len(x), 1))
-        return _by(rng, rates, x.shape[:2])
+        return coins(rng, rates, x.shape[:2])

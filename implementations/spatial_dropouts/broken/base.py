@@ -14,8 +14,8 @@ def valid(rate: float) -> float:
     return float(rate)
 
 
-def coins(rng: np.random.Generator, rate: float, shape: Tuple[int, ...]) -> Any:
-    """True where a coin drops."""
+def coins(rng: np.random.Generator, rate: Any, shape: Tuple[int, ...]) -> Any:
+    """True where a coin drops; ``rate`` is one number, or an array that broadcasts over ``shape``."""
     return rng.random(shape) < rate
 
 
