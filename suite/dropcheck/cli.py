@@ -115,7 +115,9 @@ def audit_command(
         Texts, typer.Option("--dtype", metavar="DTYPE", help="float32, float64, float16, bfloat16.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where the layer runs.")] = "cpu",
-    mode: Annotated[str, typer.Option(help="How the layer is run.")] = "eager",
+    mode: Annotated[
+        Texts, typer.Option("--mode", metavar="MODE", help="How the layer is run: eager, compiled, jit, ..., or all.")
+    ] = None,
     shape: Annotated[
         Texts, typer.Option("--shape", metavar="SHAPE", help="Input shape in the pattern's axis order.")
     ] = None,
@@ -183,7 +185,7 @@ def audit_command(
         shapes=tuple(options.shape(s) for s in shape or ()),
         pattern=pattern,
         device=device,
-        mode=mode,
+        modes=options.listed(mode or ()),
         cases=tuple(case or ()),
         seed=root,
         jobs=jobs,

@@ -92,7 +92,7 @@ def identity(run: Run) -> dict[str, Any]:
     assert run.contract is not None
     asked = {
         name: getattr(request, name)
-        for name in ("profile", "strict", "resolution", "rates", "dtypes", "shapes", "cases", "device", "mode")
+        for name in ("profile", "strict", "resolution", "rates", "dtypes", "shapes", "cases", "device", "modes")
     }
     seen = {name: info.get(name) for name in ("framework", "version", "python", "numpy", "dtypes", "layouts")}
     return {

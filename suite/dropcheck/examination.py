@@ -28,7 +28,7 @@ from dropcheck.worker.client import Refused, Session, TargetError, ask
 
 def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
     """One target's audit; never raises: what goes wrong is that target's verdict."""
-    error = details = None
+    error = details = skipped = None
     run.began = time.monotonic()  # the limit is a target's own: waiting for a free core does not count
     try:
         run.tell("starting", done=0.0)
@@ -38,11 +38,14 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
         with opened_pool(run.spec(), capacity, run.began + run.request.timeout_s) as pool:
             _examine(run, pool, spare, cluster)
     except Refused as refused:
-        error, details = _open_failure(refused), "\n".join(refused.lines)
+        sentence = _open_failure(refused)
+        error, details = sentence, "\n".join(refused.lines)
+        if refused.where == "open" and refused.kind == "Unsupported" and not run.findings:
+            error, details, skipped = None, None, refused.message
         if refused.where == "open" and refused.kind in ("TargetNotFound", "NoDropout"):
-            run.usage, details = error, None  # the sentence says it all
+            run.usage, details = sentence, None  # the sentence says it all
         elif refused.where == "open" and refused.kind != "Unsupported" and run.target.source == "user":
-            run.usage = "\n    ".join([error, *refused.lines])
+            run.usage = "\n    ".join([sentence, *refused.lines])
     except TargetError as ended:
         error, details = str(ended), ended.details
     except (ContractError, UsageError) as bad:
@@ -54,7 +57,7 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
     left_open = evidence_over_runs.leave(run)
     if left_open:
         error = f"{error}; {left_open}" if error is not None else left_open
-    result = _target_result(run, error, details)
+    result = _target_result(run, error, details, skipped)
     run.tell("failed" if result.verdict in ("fail", "error") else "finished", result.verdict, done=1.0)
     return result
 
@@ -229,7 +232,7 @@ def _beside(run: Run, everything: Sequence[Gathered]) -> None:
             trait["kept_times_scale"] = (1 - measured) * trait["factor"]
 
 
-def _target_result(run: Run, error: str | None, details: str | None) -> TargetResult:
+def _target_result(run: Run, error: str | None, details: str | None, skipped: str | None) -> TargetResult:
     verdict = results.overall([f.verdict for f in run.findings])
     if error is not None and verdict != "fail":
         verdict = "error"
@@ -251,6 +254,7 @@ def _target_result(run: Run, error: str | None, details: str | None) -> TargetRe
         findings=run.findings,
         error=error,
         details=details,
+        skipped=skipped,
         coins=run.coins,
         ledger=evidence_over_runs.line(run),
     )

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropcheck import targets
+from dropcheck import modes, targets
 from dropcheck.adapter import DTYPES
 from dropcheck.cases import parse_case
 from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import Check
 from dropcheck.contract import ContractError, Pattern, check_rate
 from dropcheck.errors import UsageError, nearest
+from dropcheck.modes import ALL, EAGER, MODES
 from dropcheck.planning import PROFILES
 
 DEFAULT_SEED = 20141110
@@ -34,7 +35,7 @@ class AuditRequest:
     shapes: tuple[tuple[int, ...], ...] = ()
     pattern: str | None = None
     device: str = "cpu"
-    mode: str = "eager"
+    modes: tuple[str, ...] = ()  # of targets that name none: words of modes.py; none: eager; all: every one it has
     cases: tuple[str, ...] = ()
     seed: int = DEFAULT_SEED
     jobs: int = 0
@@ -80,10 +81,11 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
         raise UsageError(
             f"device {request.device!r} cannot be used; this release audits on cpu{nearest(request.device, DEVICES)}"
         )
-    if request.mode not in targets.MODES:
-        raise UsageError(
-            f"mode {request.mode!r} cannot be used; this release audits in eager mode{nearest(request.mode, targets.MODES)}"
-        )
+    for mode in request.modes:
+        if mode not in (*MODES, ALL):
+            raise UsageError(
+                f"there is no mode {mode!r}; expected one of {', '.join(MODES)}, or all{nearest(mode, [*MODES, ALL])}"
+            )
     for dtype in request.dtypes:
         if dtype not in DTYPES:
             raise UsageError(
@@ -117,7 +119,7 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             "leave out --budget"
         )
     chosen = [targets.parse(text) for text in request.targets] if request.targets else targets.defaults()
-    chosen = list({t.name: t for t in chosen}.values())
+    chosen = list({t.name: t for one in chosen for t in _in_modes(one, request.modes)}.values())
     checks = matching(request.select) if request.select else list(CHECKS)
     if request.ignore:
         left_out = {c.name for c in matching(request.ignore)}
@@ -125,6 +127,19 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
     if not checks:
         raise UsageError("no check is left: everything that --select names is ignored by --ignore")
     return chosen, checks
+
+
+def _in_modes(target: targets.Target, wanted: tuple[str, ...]) -> list[targets.Target]:
+    """The target once a wanted mode; as it is where its name has a mode, or none is wanted."""
+    if not wanted or target.mode != EAGER:
+        return [target]
+    every = [w for word in wanted for w in ((EAGER, *modes.of(target.framework)) if word == ALL else (word,))]
+    if ALL in wanted and not target.framework:
+        raise UsageError(
+            f"--mode all: the framework of {target.name} is known only when it is loaded; name the modes, such as "
+            "--mode compiled"
+        )
+    return [target.in_mode(word) for word in dict.fromkeys(every)]
 
 
 # What may differ between a run and its continuation: where and how fast it runs, never what it finds.

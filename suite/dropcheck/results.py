@@ -107,7 +107,12 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one audit says of one target. ``error`` holds the sentence of a target that could not be audited."""
+    """Everything that one audit says of one target.
+
+    ``error`` holds the sentence of a target that could not be audited.
+
+    ``skipped``: why it does not apply here (a mode that its framework has not, a device that is not there).
+    """
 
     target: str
     framework: str
@@ -119,6 +124,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
     error: str | None = None
     details: str | None = None
+    skipped: str | None = None
     coins: int = 0
     ledger: LedgerRun | None = None
 

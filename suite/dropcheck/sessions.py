@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dropcheck.modes import EAGER
 from dropcheck.worker.client import LocalSession, ProcessSession, Session, TargetError
 
 
@@ -21,6 +22,7 @@ class SessionSpec:
     locator: str
     source: str
     pattern: str | None = None
+    mode: str = EAGER
     python: str | None = None
     environment: tuple[tuple[str, str], ...] = ()
     path: tuple[str, ...] = ()
@@ -44,7 +46,8 @@ class SessionSpec:
                 timeout_s=self.timeout_s,
                 memory_mb=self.memory_mb,
             )
-        session.submit({"ask": "open", "locator": self.locator, "source": self.source, "pattern": self.pattern})
+        request = {"ask": "open", "locator": self.locator, "source": self.source, "pattern": self.pattern}
+        session.submit({**request, "mode": self.mode})
         return session
 
 

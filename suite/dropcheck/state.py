@@ -68,6 +68,7 @@ class Run:
             locator=target.locator,
             source=target.source,
             pattern=request.pattern,
+            mode=target.mode,
             python=request.python,
             environment=target.environment,
             path=target.path,

@@ -1,20 +1,20 @@
-"""From what the user typed to a target: a registered name, ``module:attr`` or ``file.py:attr``, and a trailing ``@word``."""
+"""From what the user typed to a target: a registered name, ``module:attr`` or ``file.py:attr``, and trailing ``@words``."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from dropcheck.adapter import Implementation
 from dropcheck.errors import UsageError, nearest
+from dropcheck.modes import EAGER, MODES
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
-MODES = ("eager",)
 GROUP = "dropcheck.implementations"
 
 
@@ -24,7 +24,10 @@ class UnknownTarget(UsageError):
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to check: the name that reports show, and how a worker finds it."""
+    """One thing to check: the name that reports show, and how a worker finds it and runs it (``mode``, see modes.py).
+
+    ``framework``: as far as it is known before anything is imported.
+    """
 
     name: str
     locator: str
@@ -32,6 +35,12 @@ class Target:
     environment: tuple[tuple[str, str], ...] = ()
     path: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    mode: str = EAGER
+    framework: str = ""
+
+    def in_mode(self, mode: str) -> Target:
+        """The same target, run in that mode; its name tells."""
+        return self if mode == self.mode else replace(self, name=f"{self.name}@{mode}", mode=mode)
 
     def digest(self) -> str:
         """Of the user's own file, so that an edited layer is another one; empty for what is installed and has a version."""
@@ -93,23 +102,34 @@ def _entries() -> Iterator[tuple[str, dict[str, Implementation]]]:
 
 def parse(text: str) -> Target:
     """What the user typed. Raises UnknownTarget with the nearest valid name."""
-    base, word = _split_word(text)
+    base, words = _split_words(text)
     environment: tuple[tuple[str, str], ...] = ()
-    if word in KERAS_BACKENDS:
-        environment = (("KERAS_BACKEND", word),)
-    elif word and word not in MODES:
-        raise UnknownTarget(
-            f"target {text!r}: '@{word}' is neither a Keras backend nor a mode"
-            f"{nearest(word, [*KERAS_BACKENDS, *MODES])}"
-        )
+    backend, mode = "", EAGER
+    for word in words:
+        if word in KERAS_BACKENDS and not backend:
+            backend, environment = word, (("KERAS_BACKEND", word),)
+        elif word in MODES and mode == EAGER:
+            mode = word
+        elif word in KERAS_BACKENDS or word in MODES:
+            raise UnknownTarget(f"target {text!r}: '@{word}' is one word too many; expected one backend and one mode")
+        else:
+            raise UnknownTarget(
+                f"target {text!r}: '@{word}' is neither a Keras backend nor a mode"
+                f"{nearest(word, [*KERAS_BACKENDS, *MODES])}"
+            )
+    return replace(_parsed(text, base, backend, environment), mode=mode)
+
+
+def _parsed(text: str, base: str, backend: str, environment: tuple[tuple[str, str], ...]) -> Target:
     known = register()
     if base in known:
         entry = known[base]
         backends = entry.implementation.backends
-        if word in KERAS_BACKENDS and word not in backends:
-            raise UnknownTarget(f"target {text!r}: {base} runs on no Keras backend {word!r}")
+        if backend and backend not in backends:
+            raise UnknownTarget(f"target {text!r}: {base} runs on no Keras backend {backend!r}")
         packages = (entry.source.partition(":")[0].partition(".")[0],)
-        return Target(text, base, entry.source, environment, packages=packages)
+        framework = (entry.implementation.framework or "") + (f"@{backend}" if backend else "")
+        return Target(text, base, entry.source, environment, packages=packages, framework=framework)
     if base.startswith(("broken.", "unusual.")):
         import spatial_dropouts
 
@@ -126,11 +146,15 @@ def parse(text: str) -> Target:
     )
 
 
-def _split_word(text: str) -> tuple[str, str]:
-    head, at, word = text.rpartition("@")
-    if at and head and word.replace("-", "").replace("_", "").isalnum():
-        return head, word
-    return text, ""
+def _split_words(text: str) -> tuple[str, list[str]]:
+    """The target and its trailing ``@words``, in order."""
+    words: list[str] = []
+    while True:
+        head, at, word = text.rpartition("@")
+        if not (at and head and word.replace("-", "").replace("_", "").isalnum()):
+            return text, words[::-1]
+        text = head
+        words.append(word)
 
 
 def _located(text: str, base: str, environment: tuple[tuple[str, str], ...]) -> Target:

@@ -209,6 +209,14 @@ def _worth(console: Console, result: Result) -> None:
 
 
 def _not_run(console: Console, result: Result) -> None:
+    away = [t for t in result.targets if t.skipped is not None]
+    if away and len(result.targets) > 1:
+        console.print(Text("Not audited:"))
+        for target in away:
+            console.print(
+                Text(f"  {words.line(target.target)}: {words.line(target.skipped or '', 300)}"), soft_wrap=True
+            )
+        console.print()
     left = words.groups(result.targets, ("skipped",))
     if not left:
         return
@@ -253,6 +261,6 @@ def _next(console: Console, result: Result) -> None:
     failed = words.groups(result.targets, ("fail",))
     if failed:
         console.print(Text(f"Explain a claim: dropcheck explain {failed[0].check}"))
-    audited = [t for t in result.targets if t.error is None]
+    audited = [t for t in result.targets if t.error is None and t.skipped is None]
     if result.profile == "quick" and audited:
         console.print(Text(f"Finer: dropcheck audit {words.line(audited[0].target)} --profile standard"))

@@ -83,18 +83,23 @@ def headline(result: Result) -> str:
         return _one(result.targets[0]) + suffix
     good = [t for t in result.targets if t.verdict in ("pass", "waived")]
     bad = [t for t in result.targets if t.verdict == "fail"]
-    rest = len(result.targets) - len(good) - len(bad)
+    away = [t for t in result.targets if t.skipped is not None]
+    rest = len(result.targets) - len(good) - len(bad) - len(away)
     text = f"{len(good)} of {len(result.targets)} implementations keep every promise that was tested"
     if bad:
         text += f"; {len(bad)} {'does' if len(bad) == 1 else 'do'} not"
     if rest:
         text += f"; for {rest} the evidence is missing or incomplete"
+    if away:
+        text += f"; {len(away)} cannot run here"
     return text + "." + suffix
 
 
 def _one(target: TargetResult) -> str:
     name = line(target.target)
     broken, tested = claims(target)
+    if target.skipped is not None:
+        return f"{name} was not audited: {line(target.skipped)}"
     if broken:
         ended = "" if target.error is None else f" The audit did not reach its end: {line(target.error)}."
         return f"{name} breaks {broken} of {count(tested, 'claim')}.{ended}"

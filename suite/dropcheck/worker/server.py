@@ -79,8 +79,11 @@ class Worker:
             raise RuntimeError("no target is open: ask 'open' first")
         return self.adapter
 
-    def open(self, locator: str, source: str, pattern: Optional[str]) -> Dict[str, Any]:
-        """Load a target. ``source``: ``user`` (module:attr or file.py:attr), or ``module:function`` of a register."""
+    def open(self, locator: str, source: str, pattern: Optional[str], mode: str = "eager") -> Dict[str, Any]:
+        """Load a target, to be run in ``mode``.
+
+        ``source``: ``user`` (module:attr or file.py:attr), or ``module:function`` of a register.
+        """
         from spatial_dropouts import adapters
 
         start = time.perf_counter()
@@ -98,6 +101,8 @@ class Worker:
             self.adapter = adapters.adapter_for(obj, implementation)
             if pattern is not None and str(self.adapter.contract.pattern) != pattern:
                 self.adapter.contract = _replace_pattern(self.adapter.contract, pattern)
+            if mode != "eager":
+                _use(self.adapter, mode)
         except BaseException as error:
             raise Refusal("open", error) from error
         adapter = self.adapter
@@ -107,6 +112,8 @@ class Worker:
             "contract": adapter.contract.to_dict(),
             "dtypes": list(adapter.dtypes()),
             "layouts": list(adapter.layouts()),
+            "mode": mode,
+            "modes": ["eager", *getattr(adapter, "modes", ())],
             "heavy": bool(getattr(adapter, "heavy", False)),
             "inference": bool(getattr(adapter, "inference", True)),
             "gradients": adapter.gradients() and adapter.contract.gradient,
@@ -258,6 +265,20 @@ class Worker:
         """Drop a layer or a stream, so that memory stays flat."""
         self.things.pop(id, None)
         return {}
+
+
+def _use(adapter: Any, mode: str) -> None:
+    """Have the adapter run its layers in a mode. Raises Unsupported with the reason where it cannot.
+
+    Optional in an adapter: ``modes`` (the words that it knows) and ``use(mode)``, called once, before any layer is made; it
+    may change the contract (a mode in which samples share their coins by intention) and raises Unsupported itself where
+    this object or machine has no such mode.
+    """
+    known = tuple(getattr(adapter, "modes", ()))
+    if mode not in known:
+        has = f"its modes are eager, {', '.join(known)}" if known else "it has no mode but eager"
+        raise Unsupported(f"mode {mode!r} does not exist for {adapter.framework} here; {has}")
+    adapter.use(mode)
 
 
 def registered(source: str, name: str) -> Implementation:

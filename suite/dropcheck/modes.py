@@ -1,0 +1,47 @@
+"""Modes: the ways in which a layer is run beside a plain eager call, by word, and the frameworks that have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EAGER = "eager"
+ALL = "all"  # what --mode takes for every mode that a target's framework has
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to run a layer. ``frameworks``: as adapters name them, ``keras`` for every backend."""
+
+    word: str
+    frameworks: tuple[str, ...]
+    summary: str
+
+
+MODES: dict[str, Mode] = {
+    mode.word: mode
+    for mode in (
+        Mode(EAGER, (), "plain calls"),
+        Mode("compiled", ("torch",), "torch.compile, the default backend"),
+        Mode("reduce-overhead", ("torch",), "torch.compile, mode reduce-overhead (CUDA graphs where there is a GPU)"),
+        Mode("vmap-different", ("torch",), "torch.func.vmap over samples, randomness='different'"),
+        Mode("vmap-same", ("torch",), "torch.func.vmap over samples, randomness='same': the samples share their coins"),
+        Mode("checkpoint", ("torch", "jax"), "activation checkpointing (rematerialisation), random state preserved"),
+        Mode("checkpoint-unpreserved", ("torch",), "activation checkpointing with preserve_rng_state=False"),
+        Mode("in-place", ("torch",), "the layer's own in-place variant"),
+        Mode("autocast", ("torch",), "under torch.autocast to bfloat16"),
+        Mode("cuda-graph", ("torch",), "replays of one captured CUDA graph"),
+        Mode("ranks", ("torch", "jax", "keras", "tensorflow"), "the batch split over two data-parallel ranks"),
+        Mode("jit", ("jax", "keras@jax", "mlx"), "the framework's just-in-time compiler around the call"),
+        Mode("vmap", ("jax",), "jax.vmap over samples, one key a sample"),
+        Mode("scan", ("jax",), "calls inside jax.lax.scan"),
+        Mode("graph", ("tensorflow", "keras@tensorflow"), "inside a tf.function"),
+        Mode("xla", ("tensorflow", "keras@tensorflow"), "inside a tf.function with jit_compile=True"),
+        Mode("mixed", ("keras",), "under the mixed precision policy of the dtype"),
+    )
+}
+
+
+def of(framework: str) -> tuple[str, ...]:
+    """The modes beside eager that a framework (``torch``, ``keras@jax``, ...) has."""
+    base = framework.partition("@")[0]
+    return tuple(m.word for m in MODES.values() if framework in m.frameworks or base in m.frameworks)
