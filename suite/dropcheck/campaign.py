@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dropcheck import crew, early
 from dropcheck.cases import Case
 from dropcheck.checks.base import Gathered
-from dropcheck.gather import Counted, Work, gathered
+from dropcheck.gather import Counted, Joined, Work, gathered
 from dropcheck.judging import ASIDE, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.results import Finding
@@ -27,7 +27,8 @@ def count_all(
     units = [run.early[case].units if case in run.early else split(case) for case in cases]
     todo = iter([(number, unit) for number, some in enumerate(units) for unit in some])
     total = sum(c.coins for c in cases) + 1
-    parts: list[dict[int, Counted]] = [{} for _ in cases]
+    parts: list[dict[int, Counted]] = [{} for _ in cases]  # of cases that may end early: unit by unit
+    joined = [Joined() for _ in cases]  # of all others
     everything: list[Gathered | None] = [None] * len(cases)
     judged: list[list[Finding]] = [[] for _ in cases]
     waiting: dict[Future[Counted], int] = {}
@@ -67,8 +68,8 @@ def count_all(
                 run.store.put(run.kept_as, counted)
             if counted.lost:
                 run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
-            parts[number][counted.unit.index] = counted
             if (ending := run.early.get(cases[number])) is not None:
+                parts[number][counted.unit.index] = counted
                 early.slim(counted)
                 used = [] if number in refused else ending.used(parts[number])
                 if not used:
@@ -90,9 +91,14 @@ def count_all(
             flipped[number] += counted.tally.rows * counted.tally.channels
             run.coins = sum(flipped)
             run.coins_done = min(1.0, run.coins / total)
-            if len(parts[number]) == len(units[number]):
-                everything[number] = _judged(run, cases[number], asked, parts[number], judged[number])
-                parts[number] = {}
+            if ending is None:
+                joined[number].add(counted)
+            some_units = len(parts[number]) if ending is not None else joined[number].units
+            if some_units == len(units[number]):
+                whole = joined[number].whole
+                ordered = [parts[number][i] for i in sorted(parts[number])] if whole is None else [whole]
+                everything[number] = _judged(run, cases[number], asked, ordered, judged[number])
+                parts[number], joined[number] = {}, Joined()
                 if ending is not None:
                     refused.add(number)
             run.tell("running", str(cases[number]))
@@ -100,11 +106,10 @@ def count_all(
     return [got for got in everything if got is not None], judged
 
 
-def _judged(run: Run, case: Case, asked: Asked, parts: dict[int, Counted], found: list[Finding]) -> Gathered:
+def _judged(run: Run, case: Case, asked: Asked, ordered: list[Counted], found: list[Finding]) -> Gathered:
     """Put the units of a case together, judge it, and let go of what is not needed again."""
     assert run.contract is not None
     started = time.perf_counter()
-    ordered = [parts[i] for i in sorted(parts)]
     got = gathered(case, run.contract, ordered, run.alpha_of_words)
     run.clock.tally_s += time.perf_counter() - started
     started = time.perf_counter()

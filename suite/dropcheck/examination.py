@@ -94,6 +94,8 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             second = pool.start()
         except TargetError:
             second = None
+    if run.sessions > 1:
+        pool.warm()
     info = run.info = primary.collect()
     contract = run.contract = Contract.from_dict(info["contract"])
     evidence_over_runs.begin(run)

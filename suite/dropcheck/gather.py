@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,35 @@ class Counted:
     refusal: Refusal | None = None
     clock: Clock = field(default_factory=Clock)
     lost: int = 0
+
+
+@dataclass
+class Joined:
+    """Units of one case put together in their order as they come, so that memory does not grow with their number.
+
+    ``whole``: the first ``units`` of them as one; ``ahead``: later ones that came before their turn.
+    """
+
+    whole: Counted | None = None
+    units: int = 0
+    ahead: dict[int, Counted] = field(default_factory=dict)
+
+    def add(self, counted: Counted) -> None:
+        """One further unit of the case, in any order."""
+        self.ahead[counted.unit.index] = counted
+        while (following := self.ahead.pop(self.units, None)) is not None:
+            self.whole = following if self.whole is None else _joined(self.whole, following)
+            self.units += 1
+
+
+def _joined(one: Counted, other: Counted) -> Counted:
+    """Two successive pieces of a case as one piece: exactly what counting them in one go would give."""
+    lookup = one.lookup
+    if other.lookup is not None:
+        lookup = other.lookup if lookup is None else lookup.merge(other.lookup, one.tally.rows)
+    return replace(
+        one, tally=one.tally.merge(other.tally), proof=_merged_proof([one, other]), sample=one.sample, lookup=lookup
+    )
 
 
 def stream_request(case: Case, contract: Contract, seed: int) -> dict[str, Any]:

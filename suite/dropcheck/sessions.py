@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dropcheck.modes import EAGER
-from dropcheck.worker.client import LocalSession, ProcessSession, Session, TargetError
+from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, TargetError
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class SessionPool:
     deadline: float | None = None
     idle: list[Session] = field(default_factory=list)
     every: list[Session] = field(default_factory=list)
+    starting: int = 0  # sessions that somebody has begun to start and that are not in ``every`` yet
     closed: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -80,7 +82,7 @@ class SessionPool:
     def acquire(self) -> Session:
         """An open session for the asker alone. Raises TargetError or Refused where the target does not open."""
         with self.changed:
-            while not self.idle and len(self.every) >= self.capacity and not self.closed:
+            while not self.idle and len(self.every) + self.starting >= self.capacity and not self.closed:
                 self.changed.wait(0.5)
             if self.closed:
                 raise TargetError("the audit was stopped")
@@ -88,13 +90,34 @@ class SessionPool:
                 session = self.idle.pop()
                 self._limit(session)
                 return session
-        session = self.start()
+            self.starting += 1  # taken before the lock is let go: two who ask at once must not both start the last one
+        return self._started()
+
+    def _started(self) -> Session:
+        """A further open session, which ``starting`` counts already."""
+        try:
+            session = self.start()
+        finally:
+            with self.changed:
+                self.starting -= 1
         try:
             session.collect()
         except BaseException:
             self.discard(session)
             raise
         return session
+
+    def warm(self) -> None:
+        """Start all sessions that may be needed, beside whatever else goes on; one that does not open is asked for again."""
+        with self.changed:
+            missing = self.capacity - len(self.every) - self.starting
+            self.starting += max(0, missing)
+        for _ in range(missing):
+            threading.Thread(target=self._warmed, daemon=True).start()
+
+    def _warmed(self) -> None:
+        with contextlib.suppress(TargetError, Refused):
+            self.release(self._started())
 
     def release(self, session: Session) -> None:
         """Give a session back."""

@@ -123,23 +123,32 @@ def memory(name: str) -> None:
 
 
 def workers(name: str) -> None:
-    """One session against two on the same case, in turn."""
-    case = f"float32 rate={RATE:g} {ROWS},{CHANNELS},{SHARED} calls=8000"
-    ratios = []
+    """One worker against two on the same case, in turn: on the same cores, and each worker with one core to itself.
+
+    One worker alone is counted for by a second core already, so that on two cores it has more than its share. The second
+    ratio holds one worker, its counting included, to one core, and gives two workers two.
+    """
+    case = f"float32 rate={RATE:g} {ROWS},{CHANNELS},{SHARED} calls=16000"
+    cores = sorted(psutil.Process().cpu_affinity() or [])[:2]
+    ways = {"one on both cores": (1, cores), "one on one core": (1, cores[:1]), "two": (2, cores)}
+    took: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(PAIRS):
-        took = []
-        for jobs in (1, 2):
+        for way, (jobs, allowed) in ways.items():
+            psutil.Process().cpu_affinity(allowed)
             (target,) = run(
                 AuditRequest(
                     targets=(name,), cases=(case,), select=("mask", "rate"), ignore=("rate.zero", "rate.one"), jobs=jobs
                 )
             ).targets
             assert target.error is None, target.error
-            took.append(target.timing.wall_s - target.timing.start_s)
-        ratios.append(took[0] / took[1])
-    print(
-        f"{name}: two workers are {statistics.median(ratios):.2f} times as fast as one ({min(ratios):.2f} to {max(ratios):.2f})"
-    )
+            took[way].append(target.timing.wall_s - target.timing.start_s)
+    psutil.Process().cpu_affinity(cores)
+    for way in list(ways)[:2]:
+        ratios = [one / two for one, two in zip(took[way], took["two"], strict=True)]
+        print(
+            f"{name}: two workers on two cores are {statistics.median(ratios):.2f} times as fast as {way} "
+            f"({min(ratios):.2f} to {max(ratios):.2f})"
+        )
 
 
 def main() -> None:
