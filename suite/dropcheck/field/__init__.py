@@ -1,0 +1,1 @@
+"""The field report: every implementation that can run here, in every mode and dtype, each failing cell confirmed."""

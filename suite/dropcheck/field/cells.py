@@ -1,0 +1,111 @@
+"""Cells of the field: what one implementation does in one mode and one dtype, a pure function of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dropcheck.adapter import DTYPES
+from dropcheck.modes import EAGER, MODES
+from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
+
+ANY = "any"  # findings that belong to no dtype: what a constructor refuses
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One check that fails in one cell: its strongest finding, and how many cases fail so."""
+
+    target: str
+    check: str
+    dtype: str
+    finding: Finding
+    cases: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The worst verdict of one implementation, mode and dtype, and what fails there. None: nothing was judged."""
+
+    verdict: Verdict | None
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One implementation in one mode: a cell a dtype; ``why`` it could not run, or ended before its end."""
+
+    target: str
+    implementation: str
+    mode: str
+    framework: str
+    version: str
+    verdict: Verdict
+    cells: dict[str, Cell]
+    why: str = ""
+
+    @property
+    def ran(self) -> bool:
+        """Whether anything was judged."""
+        return any(cell.verdict in ("pass", "fail", "inconclusive") for cell in self.cells.values())
+
+
+def split_name(target: str) -> tuple[str, str]:
+    """The implementation (with its Keras backend) and the mode of a target's name."""
+    words = target.split("@")
+    mode = next((w for w in words[1:] if w in MODES), EAGER)
+    return "@".join(w for i, w in enumerate(words) if i == 0 or w not in MODES), mode
+
+
+def dtype_of(finding: Finding) -> str:
+    """The dtype that a finding is about: the first word of its case."""
+    word = finding.case.partition(" ")[0]
+    return word if word in DTYPES else ANY
+
+
+def rows(result: Result) -> list[Row]:
+    """Every target of a result as a row, in its order."""
+    return [row(target) for target in result.targets]
+
+
+def row(target: TargetResult) -> Row:
+    """One target as a row."""
+    implementation, mode = split_name(target.target)
+    cells = {dtype: _cell(target, dtype) for dtype in (*DTYPES, ANY)}
+    return Row(
+        target=target.target,
+        implementation=implementation,
+        mode=mode,
+        framework=target.framework,
+        version=target.version,
+        verdict=target.verdict,
+        cells={dtype: cell for dtype, cell in cells.items() if cell.verdict is not None},
+        why=target.skipped or target.error or "",
+    )
+
+
+def _cell(target: TargetResult, dtype: str) -> Cell:
+    some = [f for f in target.findings if dtype_of(f) == dtype]
+    judged: list[Verdict] = [f.verdict for f in some if f.verdict != "skipped"]
+    if not judged:
+        return Cell(None)
+    return Cell(overall(judged), tuple(_failures(target.target, dtype, some)))
+
+
+def _failures(target: str, dtype: str, some: Iterable[Finding]) -> Iterable[Failure]:
+    by_check: dict[str, list[Finding]] = {}
+    for one in some:
+        if one.verdict == "fail":
+            by_check.setdefault(one.check, []).append(one)
+    for check, found in by_check.items():
+        yield Failure(target, check, dtype, strongest(found), len(found))
+
+
+def strongest(found: list[Finding]) -> Finding:
+    """The finding with the most evidence; an exact one (without a probability) before all others."""
+    return min(found, key=lambda f: float("-inf") if f.log10_evidence is None else f.log10_evidence)
+
+
+def failures(table: Iterable[Row]) -> list[Failure]:
+    """Every failing check of every cell."""
+    return [f for one in table for cell in one.cells.values() for f in cell.failures]

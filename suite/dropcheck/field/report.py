@@ -1,0 +1,165 @@
+"""The field report as a page and as Markdown, from the same tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dropcheck.adapter import DTYPES
+from dropcheck.field.cells import ANY, Failure, Row, failures
+from dropcheck.field.deviations import Deviation, explained
+from dropcheck.report import words
+from dropcheck.results import Result
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What an independent script said of one failure. ``confirmed`` None: there is no script for it, ``output`` says why."""
+
+    script: str
+    confirmed: bool | None
+    output: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Failures of one implementation and check that one known deviation (or none) explains: the unit that is told."""
+
+    implementation: str
+    check: str
+    known: Deviation | None
+    failures: tuple[tuple[Failure, str, Confirmation | None], ...]  # with their modes
+
+    @property
+    def lead(self) -> Failure:
+        """The failure with the most evidence."""
+        return min((f for f, _, _ in self.failures), key=lambda f: f.finding.log10_evidence or float("-inf"))
+
+    @property
+    def places(self) -> str:
+        """Modes and dtypes in which it fails, as ``eager: float16, bfloat16; jit: bfloat16``."""
+        by_mode: dict[str, list[str]] = {}
+        for failure, mode, _ in self.failures:
+            by_mode.setdefault(mode, []).append(failure.dtype)
+        return "; ".join(f"{mode}: {', '.join(dict.fromkeys(dtypes))}" for mode, dtypes in by_mode.items())
+
+    @property
+    def confirmations(self) -> list[Confirmation]:
+        """One a script, each once."""
+        found = {c.script: c for _, _, c in self.failures if c is not None}
+        return list(found.values())
+
+
+def groups(
+    table: Iterable[Row], confirmed: dict[tuple[str, str, str], Confirmation], known: Sequence[Deviation]
+) -> list[Group]:
+    """Failures put together as they are told."""
+    some: dict[tuple[str, str, int], list[tuple[Failure, str, Confirmation | None]]] = {}
+    modes = {}
+    for row in table:
+        modes[row.target] = (row.implementation, row.mode)
+        for failure in failures([row]):
+            why = explained(failure, known)
+            key = (row.implementation, failure.check, known.index(why) if why is not None else -1)
+            said = confirmed.get((failure.target, failure.check, failure.dtype))
+            some.setdefault(key, []).append((failure, row.mode, said))
+    return [
+        Group(implementation, check, known[number] if number >= 0 else None, tuple(found))
+        for (implementation, check, number), found in some.items()
+    ]
+
+
+def frameworks(table: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows that ran, by the library that they come from: the first part of their registered name."""
+    found: dict[str, list[Row]] = {}
+    for row in table:
+        if row.ran:
+            found.setdefault(library(row), []).append(row)
+    return found
+
+
+def library(row: Row) -> str:
+    """The library of a row: flax.linen and flax.nnx are two; Keras on three backends is one."""
+    parts = row.implementation.partition("@")[0].split(".")
+    return ".".join(parts[:2]) if parts[0] == "flax" else parts[0]
+
+
+def headline(table: Sequence[Row], told: Sequence[Group]) -> str:
+    """The answer in one sentence."""
+    ran = [row for row in table if row.ran]
+    bad = [row for row in ran if any(c.verdict == "fail" for c in row.cells.values())]
+    cells = sum(c.verdict is not None for row in ran for c in row.cells.values())
+    failing = sum(c.verdict == "fail" for row in ran for c in row.cells.values())
+    text = (
+        f"{len(ran) - len(bad)} of {len(ran)} combinations of implementation and mode, from "
+        f"{words.count(len(frameworks(table)), 'library').replace('librarys', 'libraries')}, keep every promise that was tested"
+    )
+    if bad:
+        text += f"; {len(bad)} {'breaks' if len(bad) == 1 else 'break'} one, in {failing} of {cells} cells"
+    return text + "."
+
+
+def confirmation(told: Sequence[Group]) -> str:
+    """How much of what fails was confirmed by a script of its own, in one sentence."""
+    every = [c for group in told for _, _, c in group.failures]
+    sure = sum(c is not None and c.confirmed is True for c in every)
+    if not every:
+        return "Nothing fails, so there is nothing to confirm."
+    text = (
+        f"{sure} of {words.count(len(every), 'failing check')} (one check in one cell) {'is' if sure == 1 else 'are'}"
+    )
+    text += " confirmed by an independent script that uses the framework and NumPy only"
+    left = len(every) - sure
+    return text + (
+        f"; {left} {'is' if left == 1 else 'are'} not, and must be doubted until {'it is' if left == 1 else 'they are'}."
+        if left
+        else "."
+    )
+
+
+def _context(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> dict[str, Any]:
+    return {
+        "result": result,
+        "headline": headline(table, told),
+        "confirmation": confirmation(told),
+        "dtypes": (*DTYPES, ANY),
+        "any": ANY,
+        "table": table,
+        "groups": told,
+        "libraries": frameworks(table),
+        "away": [row for row in table if not row.ran],
+        "ended": [row for row in table if row.ran and row.why],
+        "word": words.WORDS,
+        "glyph": words.GLYPHS,
+        "command": command,
+    }
+
+
+def _environment(html: bool) -> Environment:
+    found = Environment(
+        loader=PackageLoader("dropcheck", "report"),
+        autoescape=html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["line"] = words.line
+    found.filters["clean"] = words.clean
+    found.filters["evidence"] = words.evidence
+    found.filters["cell"] = lambda text: words.line(text, 400).replace("|", "\\|")
+    return found
+
+
+def html(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> str:
+    """One self-contained page."""
+    context = _context(result, table, told, command)
+    return _environment(True).get_template("field.html.j2").render(**context)
+
+
+def markdown(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> str:
+    """The same as Markdown."""
+    context = _context(result, table, told, command)
+    return _environment(False).get_template("field.md.j2").render(**context)

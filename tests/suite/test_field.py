@@ -1,0 +1,199 @@
+"""The field report: cells from findings, failures told once and explained, pages that hold what the result holds."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from dropcheck.field import command, report
+from dropcheck.field.cells import Failure, dtype_of, failures, row, rows, split_name, strongest
+from dropcheck.field.deviations import Deviation, explained
+from dropcheck.field.report import Confirmation
+from dropcheck.results import Finding, Result, ResultError, TargetResult, Timing
+
+
+def finding(check: str, case: str, verdict: str = "pass", evidence: float | None = None, text: str = "") -> Finding:
+    return Finding(check=check, case=case, verdict=verdict, message=text, log10_evidence=evidence)  # type: ignore[arg-type]
+
+
+def target(name: str, *some: Finding, verdict: str = "pass", skipped: str | None = None) -> TargetResult:
+    return TargetResult(
+        target=name,
+        framework="f",
+        version="1.0",
+        contract={},
+        verdict=verdict,  # type: ignore[arg-type]
+        timing=Timing(),
+        traits={},
+        findings=list(some),
+        skipped=skipped,
+    )
+
+
+BAD = "a <script>alert(1)</script> | rate\nof .0079"
+
+
+def field() -> Result:
+    return Result(
+        verdict="fail",
+        environment={"python": "3.11"},
+        argv=[],
+        profile="quick",
+        seed=1,
+        alpha=1e-6,
+        beta=1e-6,
+        targets=[
+            target(
+                "a.Dropout", finding("rate.marginal", "float32 rate=.3 1,2,3 calls=4"), finding("rate.one", "float16 x")
+            ),
+            target(
+                "a.Dropout@jit",
+                finding("rate.marginal", "float16 rate=.3 1,2,3 calls=4", "fail", -20.0, BAD),
+                finding("rate.marginal", "float16 rate=.1 1,2,3 calls=4", "fail", -200.0, BAD),
+                finding("rate.marginal", "float32 rate=.1 1,2,3 calls=4"),
+                finding("rate.rejects-invalid", "rate=1.5", "fail", None, "obeyed"),
+                verdict="fail",
+            ),
+            target("b.Dropout", skipped="b is not installed: pip install b", verdict="skipped"),
+        ],
+    )
+
+
+def test_a_name_is_an_implementation_and_a_mode() -> None:
+    assert split_name("keras.SpatialDropout1D@jax@jit") == ("keras.SpatialDropout1D@jax", "jit")
+    assert split_name("torch.Dropout1d") == ("torch.Dropout1d", "eager")
+
+
+def test_a_cell_is_the_worst_of_its_dtype_and_holds_each_failing_check_once() -> None:
+    table = rows(field())
+    jit = table[1].cells
+    assert {d: c.verdict for d, c in jit.items()} == {"float32": "pass", "float16": "fail", "any": "fail"}
+    (one,) = jit["float16"].failures
+    assert (one.check, one.cases, one.finding.log10_evidence) == ("rate.marginal", 2, -200.0)
+    assert [r.ran for r in table] == [True, True, False]
+    assert len(failures(table)) == 2
+
+
+def test_an_exact_finding_is_stronger_than_any_probability() -> None:
+    exact = finding("form.shape-dtype", "float32 rate=0", "fail")
+    assert strongest([finding("x", "float32 a", "fail", -400.0), exact]) is exact
+
+
+def test_findings_without_a_dtype_have_a_column_of_their_own() -> None:
+    assert dtype_of(finding("rate.rejects-invalid", "rate=-0.1")) == "any"
+
+
+def test_a_deviation_explains_only_what_it_names() -> None:
+    one = Deviation(("a.*",), ("rate.*",), "because", dtypes=("float16",), modes=("jit",))
+    first, second = failures(rows(field()))
+    assert [explained(f, [one]) for f in (first, second)] == [one, None]
+    elsewhere = Failure("a.Dropout", first.check, first.dtype, first.finding, 1)
+    assert explained(elsewhere, [one]) is None
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attrs)
+        if found.get("id"):
+            self.ids.append(str(found["id"]))
+        if tag == "a":
+            self.links.append(str(found["href"]))
+
+
+def written(out: Path) -> list[report.Group]:
+    known = [Deviation(("a.*",), ("rate.marginal",), "drawn in the dtype of the input", ("https://example.org/1",))]
+    result = field()
+    said = command.confirmed(
+        result,
+        out,
+        lambda f, path: Confirmation(f"scripts/{path.name}", f.check == "rate.marginal", BAD),
+        lambda _: None,
+    )
+    return command.write(result, said, known, out, "dropcheck field --out x")
+
+
+def test_both_pages_tell_every_failure_its_reason_and_its_confirmation(tmp_path: Path) -> None:
+    told = written(tmp_path)
+    assert [(g.check, g.known is not None) for g in told] == [("rate.marginal", True), ("rate.rejects-invalid", False)]
+    page, text = (tmp_path / "index.html").read_text(), (tmp_path / "README.md").read_text()
+    for one in (page, text):
+        assert "1 of 2 combinations" in one
+        assert "1 of 2 failing checks" in one
+        assert "must be doubted" in one
+        assert "drawn in the dtype of the input" in one
+        assert "not known yet" in one
+        assert "pip install b" in one
+    assert "**Not confirmed**" in text
+    parsed = _Text()
+    parsed.feed(page)
+    assert "script" not in parsed.tags
+    assert len(parsed.ids) == len(set(parsed.ids))
+    inside = [link[1:] for link in parsed.links if link.startswith("#")]
+    assert set(inside) <= set(parsed.ids)
+    rows_of_table = [line for line in text.splitlines() if line.startswith("| a.Dropout")]
+    assert len({line.count(" | ") for line in rows_of_table}) == 1  # a bar in a message adds no column
+
+
+def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+    written(tmp_path)
+    result, said = command.read(tmp_path)
+    assert result == field()
+    assert {key: one.confirmed for key, one in said.items()} == {
+        ("a.Dropout@jit", "rate.marginal", "float16"): True,
+        ("a.Dropout@jit", "rate.rejects-invalid", "any"): False,
+    }
+    (tmp_path / "result.json.xz").write_bytes(b"damaged")
+    with pytest.raises(ResultError, match=r"result\.json\.xz"):
+        command.read(tmp_path)
+
+
+def test_scripts_stay_inside_the_folder(tmp_path: Path) -> None:
+    nasty = target("../../x/y.py:La<yer>", finding("rate.one", "float32 rate=1", "fail"), verdict="fail")
+    seen: list[Path] = []
+
+    def confirm(failure: Failure, path: Path) -> Confirmation:
+        seen.append(path)
+        return Confirmation(path.name, None, "")
+
+    result = field()
+    command.confirmed(
+        Result(**{**{k: getattr(result, k) for k in result.__struct_fields__}, "targets": [nasty]}),
+        tmp_path,
+        confirm,
+        print,
+    )
+    assert seen[0].parent == tmp_path / "scripts"
+
+
+def test_results_made_elsewhere_take_the_place_of_what_cannot_run_here() -> None:
+    result = field()
+    away = target("b.Dropout", finding("rate.one", "float32 rate=1"))
+    other = Result(**{**{k: getattr(result, k) for k in result.__struct_fields__}, "targets": [away]})
+    cannot = [
+        target("b.Dropout", skipped="not here", verdict="skipped"),
+        target("c.X", skipped="not here", verdict="skipped"),
+    ]
+    here = Result(**{**{k: getattr(result, k) for k in result.__struct_fields__}, "targets": result.targets[:2]})
+    whole = command.joined(here, cannot, [other])
+    assert [(t.target, row(t).ran) for t in whole.targets] == [
+        ("a.Dropout", True),
+        ("a.Dropout@jit", True),
+        ("b.Dropout", True),
+        ("c.X", False),
+    ]
+
+
+def test_everything_registered_is_planned_in_every_mode_of_its_framework() -> None:
+    can, cannot = command.everything()
+    assert {"torch.Dropout1d", "torch.Dropout1d@compiled", "custom.reference"} <= set(can)
+    assert all(t.skipped for t in cannot)
+    assert len(set(can)) == len(can)
