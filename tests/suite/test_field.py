@@ -86,7 +86,7 @@ def test_findings_without_a_dtype_have_a_column_of_their_own() -> None:
 
 
 def test_a_deviation_explains_only_what_it_names() -> None:
-    one = Deviation(("a.*",), ("rate.*",), "because", dtypes=("float16",), modes=("jit",))
+    one = Deviation(targets=("a.*",), checks=("rate.*",), reason="because", dtypes=("float16",), modes=("jit",))
     first, second = failures(rows(field()))
     assert [explained(f, [one]) for f in (first, second)] == [one, None]
     elsewhere = Failure("a.Dropout", first.check, first.dtype, first.finding, 1)
@@ -110,7 +110,14 @@ class _Text(HTMLParser):
 
 
 def written(out: Path) -> list[report.Group]:
-    known = [Deviation(("a.*",), ("rate.marginal",), "drawn in the dtype of the input", ("https://example.org/1",))]
+    known = [
+        Deviation(
+            targets=("a.*",),
+            checks=("rate.marginal",),
+            reason="drawn in the dtype of the input",
+            links=("https://example.org/1",),
+        )
+    ]
     result = field()
     said = command.confirmed(
         result,
@@ -197,3 +204,19 @@ def test_everything_registered_is_planned_in_every_mode_of_its_framework() -> No
     assert {"torch.Dropout1d", "torch.Dropout1d@compiled", "custom.reference"} <= set(can)
     assert all(t.skipped for t in cannot)
     assert len(set(can)) == len(can)
+
+
+def test_known_deviations_name_registered_implementations_and_checks_that_exist() -> None:
+    from fnmatch import fnmatchcase
+
+    from dropcheck import targets
+    from dropcheck.checks import CHECKS
+    from dropcheck.field.deviations import known
+
+    names = [one.name for one in targets.available()]
+    for one in known():
+        for glob in one.targets:
+            assert any(fnmatchcase(name, glob) for name in names), glob
+        for glob in one.checks:
+            assert any(fnmatchcase(check.name, glob) for check in CHECKS), glob
+        assert all(link.startswith("https://") for link in one.links)

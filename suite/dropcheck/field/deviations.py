@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib.resources import files
+
+import msgspec
 
 from dropcheck.field.cells import Failure, split_name
 
 
-@dataclass(frozen=True)
-class Deviation:
+class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One known deviation. ``targets``, ``checks``, ``dtypes``, ``modes`` are globs, a failure must match one of each."""
 
     targets: tuple[str, ...]
@@ -32,6 +33,16 @@ class Deviation:
         return all(any(fnmatchcase(word, glob) for glob in globs) for word, globs in pairs)
 
 
-def explained(failure: Failure, known: Iterable[Deviation]) -> Deviation | None:
+class _Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    deviation: tuple[Deviation, ...]
+
+
+def known() -> tuple[Deviation, ...]:
+    """The known deviations of the registered implementations; the register keeps them, the suite has no favourites."""
+    data = files("spatial_dropouts").joinpath("deviations.toml").read_bytes()
+    return msgspec.toml.decode(data, type=_Known).deviation
+
+
+def explained(failure: Failure, every: Iterable[Deviation]) -> Deviation | None:
     """The first known deviation that a failure is one of."""
-    return next((one for one in known if one.explains(failure)), None)
+    return next((one for one in every if one.explains(failure)), None)
