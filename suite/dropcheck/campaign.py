@@ -77,7 +77,7 @@ def count_all(
                 # later units are neither asked for nor looked at
                 counted, parts[number] = used[-1], dict(enumerate(used))
                 units[number] = units[number][: len(used)]
-                flipped[number] = sum(u.tally.rows * u.tally.channels for u in used[:-1])
+                flipped[number] = sum(u.tally.coins for u in used[:-1])
             if counted.refusal is not None:
                 if number not in refused:
                     refused.add(number)
@@ -88,7 +88,7 @@ def count_all(
                 continue
             if number in refused:
                 continue
-            flipped[number] += counted.tally.rows * counted.tally.channels
+            flipped[number] += counted.tally.coins
             run.coins = sum(flipped)
             run.coins_done = min(1.0, run.coins / total)
             if ending is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from dropcheck.adapter import DTYPES, LAYOUTS
@@ -147,8 +147,3 @@ def seed_of(root: int, *parts: object) -> int:
     """A 31-bit seed from the root seed and a stable hash: the same for a target and a case wherever they stand."""
     text = "\x1f".join([str(root), *map(str, parts)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % (2**31 - 1)
-
-
-def with_sizes(case: Case, **changes: Any) -> Case:
-    """A copy of a case with other fields."""
-    return replace(case, **changes)

@@ -48,7 +48,7 @@ class Early:
             seen.append(part)
             if part.refusal is not None:
                 return seen
-            state = sequential.after(self.sides, state, part.tally.dropped, part.tally.rows * part.tally.channels)
+            state = sequential.after(self.sides, state, part.tally.dropped, part.tally.coins)
             decision = sequential.decide(self.sides, state)
             if decision == "fail" or (decision == "pass" and state.n >= self.least):
                 return seen
@@ -58,7 +58,7 @@ class Early:
         """What the coins of these units say of the rate, in place of the finding that a fixed plan would make of them."""
         state = sequential.State()
         for part in used:
-            state = sequential.after(self.sides, state, part.tally.dropped, part.tally.rows * part.tally.channels)
+            state = sequential.after(self.sides, state, part.tally.dropped, part.tally.coins)
         failed = sequential.decide(self.sides, state) == "fail"
         sides, share = self.sides, state.k / max(1, state.n)
         off = share - sides.p

@@ -228,7 +228,7 @@ def _beside(run: Run, everything: Sequence[Gathered]) -> None:
         some = [
             g for g in everything if g.case.dtype == dtype and f"{g.case.rate:g}" == rate and g.case.regime == "stream"
         ]
-        coins = sum(g.tally.rows * g.tally.channels for g in some)
+        coins = sum(g.tally.coins for g in some)
         if coins:
             measured = sum(g.tally.dropped for g in some) / coins
             trait["kept_times_scale"] = (1 - measured) * trait["factor"]

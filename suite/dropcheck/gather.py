@@ -304,7 +304,8 @@ def _look_for_repeats(got: Gathered, alpha: float) -> None:
         length = min(length, max(1, min(MOST_WORD_ROWS, rows // 4)))
         chosen = rows, length
     rows, length = chosen
-    got.repeats = repeats(sample[:rows], length, channels, place_of(got.case, np.arange(rows))[0])
+    calls = place_of(got.case, np.arange(rows))[0]
+    got.repeats = repeats(sample[:rows], length, channels, calls, got.positions, math.log10(alpha))
     got.word_log10 = math.log10(max(1.0, rows * rows / 2)) + length * agree
 
 
@@ -319,10 +320,12 @@ def _look_up(got: Gathered, parts: Sequence[Counted], alpha: float) -> None:
         return
     chance = math.log10(max(1.0, whole.pairs)) + whole.rows * _agree_log10(got)
     if chance <= math.log10(alpha):
-        got.lookup, got.lookup_log10 = whole, chance
+        got.lookup, got.lookup_log10 = whole.beyond(got.positions, math.log10(alpha)), chance
 
 
 def _agree_log10(got: Gathered) -> float:
     """log10 of the chance that two independent rows agree, at the measured rates: unequal ones make it likelier."""
+    if got.positions is not None and got.positions.own.any():
+        return got.positions.agree  # of the rows without a rate of their own
     rates = got.tally.channel / max(1, got.tally.rows)
     return float(np.log10(np.maximum(rates**2 + (1 - rates) ** 2, 1e-300)).sum())

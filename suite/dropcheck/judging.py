@@ -20,6 +20,7 @@ _DEPENDENCE = (
     "mask.dropped-count",
     "mask.patterns",
 )
+_ROWS = "rate.per-sample"
 UNTOUCHED, SHAPE = "form.input-untouched", "form.shape-dtype"
 ASIDE = (UNTOUCHED, SHAPE)
 _COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
@@ -46,8 +47,18 @@ def interpret(findings: Sequence[Finding]) -> list[Finding]:
             one = msgspec.structs.replace(
                 one, verdict="skipped", message=f"not interpretable while {cause} fails: {one.message}", picture=None
             )
+        elif one.verdict == "inconclusive" and _few_rows(one, failed):
+            text = f"not interpretable while {_ROWS} fails, too few rows have no rate of their own: {one.message}"
+            one = msgspec.structs.replace(one, verdict="skipped", message=text, picture=None)
         judged.append(one)
     return judged
+
+
+def _few_rows(one: Finding, failed: dict[str, set[str]]) -> bool:
+    """Whether what is missing went with the rows that have a rate of their own: see ``positions``."""
+    asked = one.check in (*_COPIES, *_DEPENDENCE, "seed.distinct", "seed.neighbours")
+    dtype = _dtype(one.case)
+    return asked and dtype in failed.get(_ROWS, ()) and _basis(_ROWS, dtype, failed) is None
 
 
 def _basis(check: str, dtype: str, failed: dict[str, set[str]]) -> str | None:
@@ -119,7 +130,7 @@ def judge(
 
 def _mostly_nonfinite(got: Gathered) -> bool:
     """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
-    elements = got.tally.rows * got.tally.channels * got.case.shared
+    elements = got.tally.coins * got.case.shared
     return bool(got.proof["nonfinite"] > elements / 100)
 
 

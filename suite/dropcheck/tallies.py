@@ -59,7 +59,7 @@ class Tally:
     all pairs of channels on thinned rows, ordered by stride (``far_of``), with ``far_channel`` the margins there. ``quads``,
     ``octets``: stride -> (groups, 2^k) patterns. ``position``: (rows of a call, channels). ``row_both``: lag -> joint drops of
     rows of one call. ``call_shifts``: row shift d -> row r of a call against row r + d of the next.
-    ``seed_shifts``, ``seed_bits``: see ``counting.seeds``.
+    ``seed_shifts``, ``seed_bits``: see ``counting.seeds``. ``without``: rows of a call that were left out; see ``positions.live``.
     """
 
     channels: int
@@ -85,6 +85,12 @@ class Tally:
     seed_shifts: dict[str, Association] = field(default_factory=dict)
     seed_bits: dict[int, Association] = field(default_factory=dict)
     values: list[Association] = field(default_factory=list)
+    without: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+
+    @property
+    def coins(self) -> int:
+        """Coins that were counted."""
+        return self.rows * self.channels
 
     @property
     def row_lags(self) -> dict[int, Association]:
@@ -92,6 +98,11 @@ class Tally:
         found = {}
         for lag, both in self.row_both.items():
             first = bits.lag_firsts(len(self.position), lag)
+            if self.without.any():
+                gone = self.without[first] | self.without[first + lag]
+                # a row that never drops is in no joint drop, one that always drops in all drops of its partner
+                out, first = first[gone], first[~gone]
+                both = both - np.minimum(self.position[out], self.position[out + lag]).sum(axis=0)
             pairs = np.full(self.channels, len(first) * self.position_calls, np.int64)
             one, two = self.position[first].sum(axis=0), self.position[first + lag].sum(axis=0)
             found[lag] = Association(pairs, one, two, both)

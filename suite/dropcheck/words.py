@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dropcheck.cases import Case
 from dropcheck.coins import Bytes, Words
+from dropcheck.positions import Positions, cycle
 
 SAMPLED = 1 << 16  # words kept of one stream
 SEEDED = 1 << 18  # words kept of a stream of many seeds: all of them, up to the plan of deep
@@ -53,7 +54,8 @@ class Lookup:
     ``words``: words of the streams; ``kept``: how many of them were compared with each other; ``rows``: of one word.
     ``pairs``: pairs of words of one stream, whether kept or not. ``within``, ``across``: words that repeat a word that begins
     in the same call, or in an earlier one, without overlapping it; ``places``: rows of the case at which the first of each kind
-    begins and began before, or nothing.
+    begins and began before, or nothing. ``kinds``: (kinds, 6) the repeats by the positions in a call of both words, within a call
+    or not, with their number and the rows of the first.
     """
 
     words: int
@@ -63,10 +65,13 @@ class Lookup:
     within: int = 0
     across: int = 0
     places: tuple[tuple[int, ...], ...] = ((), ())
+    kinds: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 6), np.int64))
 
     def merge(self, other: Lookup, rows: int) -> Lookup:
         """With the lookup of a later stream, ``rows`` rows into the case. Words of two streams are not compared."""
         moved = tuple(tuple(row + rows for row in place) for place in other.places)
+        kinds = other.kinds.copy()
+        kinds[:, 4:] += rows
         return Lookup(
             self.words + other.words,
             self.kept + other.kept,
@@ -75,7 +80,46 @@ class Lookup:
             self.within + other.within,
             self.across + other.across,
             tuple(a or b for a, b in zip(self.places, moved, strict=True)),
+            _alike(np.concatenate([self.kinds, kinds])),
         )
+
+    def beyond(self, positions: Positions | None, log10_alpha: float) -> Lookup:
+        """Without the repeats that the rates of their rows make likely; see ``beyond_rates``."""
+        if positions is None or not len(self.kinds):
+            return self
+        kinds = self.kinds[beyond_rates(positions, self.kinds[:, :2], self.rows, self.pairs, log10_alpha)]
+        within = kinds[:, 2] == 1
+        places = tuple(tuple(int(row) for row in kinds[kind][:1, 4:].ravel()) for kind in (within, ~within))
+        counts = (int(kinds[kind, 3].sum()) for kind in (within, ~within))
+        return replace(self, within=next(counts), across=next(counts), places=places, kinds=kinds)
+
+
+def _alike(kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Repeats of equal positions and kind as one, in the order of their rows: their number is added, the first place stands."""
+    if not len(kinds):
+        return kinds
+    kinds = kinds[np.lexsort((kinds[:, 4], kinds[:, 5]))]
+    _, first, of = np.unique(kinds[:, :3], axis=0, return_index=True, return_inverse=True)
+    added = kinds[first]
+    added[:, 3] = np.bincount(of.ravel(), weights=kinds[:, 3]).astype(np.int64)
+    return added[np.argsort(added[:, 5], kind="stable")]
+
+
+def beyond_rates(
+    positions: Positions | None, starts: NDArray[np.int64], rows: int, pairs: float, log10_alpha: float
+) -> NDArray[np.bool_]:
+    """Which repeats of words of ``rows`` rows, that begin at these positions of a call, are copies: (repeats,).
+
+    Words of rows with rates of their own (rows that never drop) agree often by chance. Each repeat is a copy only where at
+    the rates of its rows the chance of any such repeat among all ``pairs`` is below alpha, too.
+    """
+    if positions is None or not positions.own.any():
+        return np.ones(len(starts), bool)
+    chance = math.log10(max(1.0, pairs)) + positions.log10_agree(starts[:, 0], starts[:, 1], rows)
+    told = positions.ordinary(
+        starts[:, 0], starts[:, 1], rows
+    )  # judged by the length of words, for all of them at once
+    return np.asarray(told | (chance <= log10_alpha))
 
 
 def searched(case: Case) -> bool:
@@ -190,6 +234,8 @@ class Sample:
         calls, _ = place_of(case, pairs)
         inside = calls[:, 0] == calls[:, 1]
         places = tuple(tuple(int(row) for row in pairs[kind][:1].ravel()) for kind in (inside, ~inside))
+        ones = np.ones(len(pairs), np.int64)
+        kinds = np.column_stack([pairs % cycle(case), inside.astype(np.int64), ones, pairs])
         return Lookup(
             self.words,
             min(self.words, self.most),
@@ -198,6 +244,7 @@ class Sample:
             int(inside.sum()),
             int((~inside).sum()),
             places,
+            _alike(kinds),
         )
 
 
@@ -220,11 +267,24 @@ def place_of(case: Case, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ND
     return turn * len(ends) + batch, rest - (ends - np.array(case.batches))[batch]
 
 
-def repeats(packed: Bytes, rows_per_word: int, channels: int, call_of_row: NDArray[np.int64]) -> Repeats:
-    """Every word of some rows against every other, at every row offset; words that overlap are not compared."""
+def repeats(
+    packed: Bytes,
+    rows_per_word: int,
+    channels: int,
+    call_of_row: NDArray[np.int64],
+    positions: Positions | None = None,
+    log10_alpha: float = -math.inf,
+) -> Repeats:
+    """Every word of some rows against every other, at every row offset; words that overlap are not compared.
+
+    With ``positions``, repeats that the rates of their rows make likelier than alpha are left out; see ``beyond_rates``.
+    """
     sample = Sample(channels, rows_per_word, max(1, len(packed)))
     sample.add(packed)
     pairs = sample.repeated()
+    if positions is not None and len(pairs):
+        starts = pairs % len(positions.rates)
+        pairs = pairs[beyond_rates(positions, starts, rows_per_word, len(packed) ** 2 / 2, log10_alpha)]
     inside = call_of_row[pairs[:, 0]] == call_of_row[pairs[:, 1]]
     places = [(int(a), int(b)) for kind in (inside, ~inside) for a, b in pairs[kind][:32]]
     within = int(inside.sum())

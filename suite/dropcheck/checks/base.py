@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from dropcheck import results
 from dropcheck.cases import Case
 from dropcheck.coins import Bytes
 from dropcheck.contract import Contract
+from dropcheck.positions import Positions, live, positions_of
 from dropcheck.results import Finding, Picture, Statistic, Verdict
 from dropcheck.tallies import Tally
 from dropcheck.words import Lookup, Repeats
@@ -58,6 +59,16 @@ class Gathered:
     lookup_log10: float = 0.0
     seeds: Any = None
     traits: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def positions(self) -> Positions | None:
+        """The rates of the rows of a call; to be asked first while the first coins are there."""
+        return positions_of(self.case, self.tally, self.sample)
+
+    @cached_property
+    def live(self) -> Tally:
+        """The counts without rows that always fell alike by a rate of their own: what copies and dependence are counted from."""
+        return live(self.tally, self.positions, self.sample)
 
 
 @dataclass
@@ -211,6 +222,3 @@ def picture(caption: str, columns: str, rows: list[str], labels: list[str] | Non
 def pearson(name: str, value: float, degrees: int, p_value: float) -> Statistic:
     """Pearson's chi-square as a statistic beside the gating form."""
     return Statistic(name=name, value=float(value), degrees=int(degrees), p_value=float(p_value))
-
-
-PASSING = results.VERDICTS[0]

@@ -34,18 +34,18 @@ def _rates(tally: Tally) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _pooled_rate(tally: Tally) -> float:
-    return tally.dropped / max(1, tally.rows * tally.channels)
+    return tally.dropped / max(1, tally.coins)
 
 
 def _no_spread(check: Check, got: Gathered) -> Finding | None:
-    p = _pooled_rate(got.tally)
+    p = _pooled_rate(got.live)
     if not 0 < p < 1:
         return skipped(check, got.case, f"every coin fell alike (rate {p:g}): dependence cannot be asked")
     return None
 
 
 def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
-    tally, case = got.tally, got.case
+    tally, case = got.live, got.case
     if tally.channels < 2:
         return skipped(check, case, "one channel has no other to depend on")
     if not tally.pair_rows:
@@ -151,7 +151,7 @@ def _lagged(
             worst, where, rho, pairs = log, name, estimates[name], count
     total = worst + math.log10(len(lags))
     failed = total <= math.log10(limits.alpha)
-    p = _pooled_rate(got.tally)
+    p = _pooled_rate(got.live)
     assert least is not None
     # of any lag: that with the fewest pairs
     resolution = association.correlation_resolution(least, p, limits.alpha / len(lags), limits.beta)
@@ -184,21 +184,21 @@ def _lagged(
 
 def _samples(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     rows = got.case.rows if not got.case.batches else min(got.case.batches)
-    lags = [(str(lag), t) for lag, t in got.tally.row_lags.items() if 2 * lag <= rows]
+    lags = [(str(lag), t) for lag, t in got.live.row_lags.items() if 2 * lag <= rows]
     return _lagged(check, got, limits, lags, "samples")
 
 
 def _calls(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if got.case.calls < 2:
         return None
-    lags = [(f"{lag} calls", t) for lag, t in got.tally.call_lags.items()]
-    for shift, t in got.tally.call_shifts.items():
+    lags = [(f"{lag} calls", t) for lag, t in got.live.call_lags.items()]
+    for shift, t in got.live.call_shifts.items():
         lags.append((f"1 call and {shift:+d} rows", t))
     return _lagged(check, got, limits, lags, "the coins of calls")
 
 
 def _count(check: Check, got: Gathered, limits: Limits) -> Finding | None:
-    tally, case = got.tally, got.case
+    tally, case = got.live, got.case
     if tally.channels < 2:
         return skipped(check, case, "the number of dropped channels of one channel is its coin")
     if not tally.rows:
@@ -223,7 +223,7 @@ def _count(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         estimate=mean_correlation,
         expected=0.0,
         unit="mean correlation of channels",
-        coins=tally.rows * tally.channels,
+        coins=tally.coins,
         resolution=resolution,
         log10_evidence=log,
         statistics=statistics,
@@ -263,7 +263,7 @@ def _trim(values: Any) -> list[float]:
 
 
 def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
-    tally, case = got.tally, got.case
+    tally, case = got.live, got.case
     if tally.channels < 3:
         return skipped(check, case, "fewer than three channels have no pattern beyond their pair")
     if not tally.pair_rows:
@@ -386,7 +386,7 @@ def _values(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     result = _lagged(check, got, limits, lags, "values")
     if result is None:
         return None
-    coins = got.tally.rows * got.tally.channels
+    coins = got.tally.coins
     if result.verdict != "fail":
         text = f"coins do not follow sign or magnitude of the input; the largest correlation is {result.estimate or 0:+.4f}"
         return msgspec.structs.replace(result, message=text, coins=coins)

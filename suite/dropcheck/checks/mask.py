@@ -9,6 +9,7 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import (
+    ALPHA,
     Check,
     Gathered,
     Limits,
@@ -27,7 +28,7 @@ from dropcheck.words import MOST_WORD_ROWS, least_extent, place_of
 
 
 def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
-    coins = got.tally.rows * got.tally.channels
+    coins = got.tally.coins
     case, proof = got.case, got.proof
     if case.shared < 2 or not coins:
         return None
@@ -71,7 +72,8 @@ def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         estimate=share,
         expected=0.0,
         unit="share of coins whose elements disagree",
-        fail_interval=binomial.clopper_pearson(proof["violations"], coins, limits.alpha),
+        # one disagreement fails, so the check has no alpha of its own: the interval is at that of the whole run
+        fail_interval=binomial.clopper_pearson(proof["violations"], coins, ALPHA),
         log10_evidence=-math.inf,
         coins=coins,
         resolution=resolution,
@@ -128,13 +130,13 @@ def _name_groups(groups: list[list[int]]) -> str:
 
 
 def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
-    tally, case = got.tally, got.case
+    tally, case = got.live, got.case
     if tally.channels < 2:
         return skipped(check, case, "one channel has no other to differ from")
     if not tally.pair_rows:
         return None
     pairs = float(tally.channels * (tally.channels - 1) / 2)
-    p = tally.dropped / max(1, tally.rows * tally.channels)
+    p = tally.dropped / max(1, tally.coins)
     chance = duplicates.log10_chance_of_equal(pairs, p, tally.pair_rows)
     copies = copied_channels(tally, limits.alpha)
     enough = chance <= math.log10(limits.alpha)
@@ -185,7 +187,8 @@ def _rows_suffice(got: Gathered, copies: list[tuple[int, int]], p: float, alpha:
 
     The chance of equal channels assumes independent rows, that of equal rows independent channels. Rows that repeat no
     oftener than the channels that differ allow are no evidence against rows; else only rows that differ count: a mask
-    shared by a batch makes few of them, and channels that agree in those few are no copies.
+    shared by a batch makes few of them, and channels that agree in those few are no copies. Few channels that differ do
+    make rows repeat, but all rows only few words: see ``_log10_few_words``.
     """
     repeated = repeated_words(got, alpha)
     if got.sample is None or got.repeats is None or repeated is None or not (repeated[0] or repeated[1]):
@@ -193,10 +196,22 @@ def _rows_suffice(got: Gathered, copies: list[tuple[int, int]], p: float, alpha:
     channels, words = got.tally.channels, float(got.repeats.words)
     differing = channels - sum(len(group) - 1 for group in _groups(copies))
     coins = got.repeats.length * differing // channels
-    if duplicates.log10_chance_of_equal(words * words / 2, p, coins) > math.log10(alpha):
+    seen = len(np.unique(got.sample, axis=0))
+    few = _log10_few_words(seen, len(got.sample), p, differing)
+    if min(few, duplicates.log10_chance_of_equal(words * words / 2, p, coins)) > math.log10(alpha):
         return True
-    rows = int(len(np.unique(got.sample, axis=0)) / len(got.sample) * got.tally.pair_rows)
+    rows = int(seen / len(got.sample) * got.tally.pair_rows)
     return duplicates.log10_chance_of_equal(channels * (channels - 1) / 2, p, rows) <= math.log10(alpha)
+
+
+def _log10_few_words(seen: int, rows: int, p: float, coins: int) -> float:
+    """log10 of a bound of the chance that ``rows`` independent rows of ``coins`` coins show only ``seen`` different words.
+
+    All rows then lie in one of the sets of ``seen`` words: at most 2^(coins x seen) sets, each hit by a row with probability
+    at most seen x max(p, q)^coins.
+    """
+    hit = math.log10(seen) + coins * math.log10(max(p, 1 - p))
+    return min(0.0, coins * seen * math.log10(2) + rows * hit) if hit < 0 else 0.0
 
 
 def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None:
@@ -234,7 +249,7 @@ def words_seen(got: Gathered, beta: float) -> tuple[str, float | None]:
     assert found is not None
     first = f"{found.words} words of {found.length} coins"
     if looked is None:
-        whole = found.words * got.tally.channels + found.length > got.tally.rows * got.tally.channels
+        whole = found.words * got.tally.channels + found.length > got.tally.coins
         return first, found.length / got.tally.channels if whole else None
     extent = least_extent(looked.words, looked.kept, looked.rows, beta)
     coins = looked.rows * got.tally.channels

@@ -18,7 +18,7 @@ from dropcheck.statistics import binomial, homogeneity
 
 def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     tally, case = got.tally, got.case
-    n = tally.rows * tally.channels
+    n = tally.coins
     if not n:
         return None
     k, p = tally.dropped, case.rate
@@ -150,7 +150,7 @@ def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> lis
         name = f"{dtype} rate={rate:g} over {len(members)} shapes"
         if len(members) < 2:
             continue
-        sizes = np.array([m.tally.rows * m.tally.channels for m in members], np.int64)
+        sizes = np.array([m.tally.coins for m in members], np.int64)
         k = np.array([m.tally.dropped for m in members], np.int64)
         total, n = int(k.sum()), int(sizes.sum())
         if not 0 < total < n:

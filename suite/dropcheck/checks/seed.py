@@ -196,15 +196,16 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     """
     if got.seeds is None:
         return None
-    if len(got.seeds) < 4 or not got.tally.call_lags:
+    tally = got.live
+    if len(got.seeds) < 4 or not tally.call_lags:
         return skipped(check, got.case, f"{len(got.seeds)} seeds have no neighbours to compare")
-    p = got.tally.dropped / max(1, got.tally.rows * got.tally.channels)
+    p = tally.dropped / max(1, tally.coins)
     if not 0 < p < 1:
         return skipped(check, got.case, f"every coin fell alike (rate {p:g})")
     lags = {1: "neighbouring seeds", 2: "seeds one bit apart"}
-    pooled = [(name, got.tally.call_lags[lag]) for lag, name in lags.items() if lag in got.tally.call_lags]
-    pooled += list(got.tally.seed_shifts.items())
-    bits = [(f"seeds that differ in bit {bit}", t) for bit, t in sorted(got.tally.seed_bits.items())]
+    pooled = [(name, tally.call_lags[lag]) for lag, name in lags.items() if lag in tally.call_lags]
+    pooled += list(tally.seed_shifts.items())
+    bits = [(f"seeds that differ in bit {bit}", t) for bit, t in sorted(tally.seed_bits.items())]
     worst, where, rho = 0.0, "", 0.0
     estimates: dict[str, float] = {}
     for tables in (pooled, bits):
@@ -224,7 +225,7 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         estimate=rho,
         expected=0.0,
         unit="correlation",
-        coins=got.tally.rows * got.tally.channels,
+        coins=got.tally.coins,
         resolution=resolution,
         log10_evidence=worst,
         tallies={"correlations": estimates, "pairs": fewest, "resolution_of_a_bit": of_a_bit},

@@ -133,20 +133,6 @@ def correlation(n: Any, a: Any, b: Any, both: Any) -> float:
     return float((both - a * b / size).sum()) / scale if scale > 0 else 0.0
 
 
-def correlation_interval(n: Any, a: Any, b: Any, both: Any, level: float) -> tuple[float, float]:
-    """Approximate two-sided interval of the pooled correlation: the estimate and normal quantiles of the null law."""
-    n, a, b, both = _tables(n, a, b, both)
-    size = np.maximum(n, 1)
-    pa, pb = a / size, b / size
-    scale = float((n * np.sqrt(pa * (1 - pa) * pb * (1 - pb))).sum())
-    if scale <= 0:
-        return -1.0, 1.0
-    _, variance = _moments(n, a, b)
-    half = z(level / 2) * math.sqrt(float(variance.sum())) / scale
-    centre = correlation(n, a, b, both)
-    return max(-1.0, centre - half), min(1.0, centre + half)
-
-
 def correlation_resolution(pairs: float, p: float, alpha: float, beta: float) -> float:
     """Smallest |correlation| of pairs of rate p that is missed with probability at most beta.
 
