@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from dropcheck import crew, journal, results, sessions, targets
@@ -15,7 +16,7 @@ from dropcheck.plans import PlannedCase, TargetPlan, plan_target
 from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, fingerprint, prepare
 from dropcheck.results import Result, TargetResult
 from dropcheck.state import Run
-from dropcheck.store import Store
+from dropcheck.store import Store, held
 
 __all__ = ["DEFAULT_SEED", "AuditRequest", "Event", "PlannedCase", "Progress", "TargetPlan", "plan", "run"]
 
@@ -35,7 +36,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         finished = journal.read(request.journal, mark, sources) if request.resume else {}
         journal.begin(request.journal, mark, finished.values(), sources)
     todo = [t for t in chosen if t.name not in finished]
-    interrupted = False
+    interrupted = ended = False
     wanted = request.jobs or min(os.cpu_count() or 1, 8)
     jobs = min(len(todo), wanted) or 1
     share = max(1, wanted // max(1, len(todo)))
@@ -43,6 +44,12 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     if request.journal is not None:
         place = request.journal.with_name(request.journal.name + ".units")
         if not request.resume:
+            if left := held(place):
+                print(
+                    f"dropcheck: {left} finished unit{'s' if left > 1 else ''} of a run that was killed, in {place}, "
+                    f"{'are' if left > 1 else 'is'} discarded; --resume would go on from there",
+                    file=sys.stderr,
+                )
             place.unlink(missing_ok=True)
         store = Store(place, mark)
     runs = {
@@ -63,6 +70,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
                     if request.journal is not None and store is not None:
                         journal.append(request.journal, one, sources[one.target])
                         store.forget(runs[one.target].kept_as)
+            ended = True
         except KeyboardInterrupt:
             interrupted = True
             for future in futures:
@@ -71,7 +79,8 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         finally:
             pool.shutdown(wait=not interrupted, cancel_futures=True)
             if store is not None and not interrupted:
-                store.close(remove=True)
+                # where the suite itself failed, what was counted stays for --resume
+                store.close(remove=ended and not any(run.broke for run in runs.values()))
     if todo and all(r.usage for r in runs.values()):
         raise UsageError(next(iter(runs.values())).usage)
     ordered = [finished[t.name] for t in chosen if t.name in finished]

@@ -36,9 +36,11 @@ EXACT_AGREE = 0.95
 LIKE = 0.8  # score below which nothing is named, and LIKE_AGREE the same for the share of features
 LIKE_AGREE = 0.6
 PART = 0.85  # the same where a signature explains only a part of the failing checks
+OFTEN = 0.2  # share of a signature's cases from which it is no chance that none of the target's fails
 NEAR = 0.02  # signatures this close to the best are named with it
 MOST_NAMES = 3
 MOST_CAUSES = 5
+SHAPE = "form.shape-dtype"
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,11 @@ def causes(findings: Sequence[Finding], known: Sequence[Signature] | None = None
 
 
 def match(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> list[Cause]:
-    """One signature for all failing checks; else two for disjoint parts; else one for most of them; else several."""
+    """One signature for all failing checks; else two for disjoint parts; else one for most of them; else several.
+
+    A signature that what was seen contradicts is left out, however alike the rest is: see ``contradicted``.
+    """
+    known = [s for s in known if not contradicted(seen, s)]
     ranked = _ranked(seen, known, None)
     whole = _best(seen, ranked, failing, LIKE)
     if whole is not None and not failing - whole.checks:
@@ -99,6 +105,32 @@ def match(seen: Facts, failing: frozenset[str], known: Sequence[Signature]) -> l
     if parts:
         return parts
     return [whole] if whole is not None else _several(seen, failing, fits)
+
+
+def contradicted(seen: Facts, signature: Signature) -> bool:
+    """Whether what was seen speaks against what a signature says of its own check, the one that names the defect.
+
+    The check never fails though it was asked as widely; or it fails in most cases of a class of cases (a dtype, a rate, a
+    size) where the signature never does, or never where the signature always does. Where outputs have another shape or
+    dtype, whatever reads them fails with them: a signature in which they have not explains no failure of form and mode.
+    """
+    own, mine = signature.facts.get(signature.check), seen.get(signature.check)
+    shapes, known = seen.get(SHAPE), signature.facts.get(SHAPE)
+    malformed = shapes is not None and shapes.fails > 0
+    if malformed and signature.check.startswith(("form.", "mode.")) and (known is None or not known.fails):
+        return True
+    if own is None or mine is None or not own.fails or few(mine, own):
+        return False
+    if not mine.fails:
+        return own.failed_in == own.audits and own.fails >= OFTEN * own.judged
+    for dimension in {*own.where} & {*mine.where}:
+        for name in {*own.where[dimension]} & {*mine.where[dimension]}:
+            theirs, of = own.where[dimension][name]
+            fails, judged = mine.where[dimension][name]
+            sure = of >= 2 * own.audits and judged >= 2
+            if sure and ((theirs == 0 and 2 * fails >= judged) or (theirs == of and fails == 0)):
+                return True
+    return False
 
 
 def _ranked(seen: Facts, known: Iterable[Signature], only: frozenset[str] | None) -> list[tuple[Likeness, Signature]]:

@@ -58,6 +58,7 @@ class Entry:
     ledger: Ledger
     registered: Registered
     closed: bool = False
+    told: bool = False  # the findings say what all runs say
 
     @property
     def words(self) -> str:
@@ -116,6 +117,18 @@ def judged(run: Run, asked: Asked) -> None:
     standing = entry.ledger.evidence(run.target.name, MOST_CASES[run.request.profile])
     found = [_over_runs(one, standing, pool, run.request.profile, entry.registered.run) for one in run.findings]
     run.findings = found + _unseen(run.request, run.target.name, found, standing, pool)
+    entry.told = True
+
+
+def untold(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings of one run that ended before the ledger was asked: what single runs say of coins is no verdict there."""
+    text = "not judged over the runs of the ledger, since the audit ended before: this run alone says: "
+    return [
+        msgspec.structs.replace(one, verdict="inconclusive", message=text + one.message)
+        if _CHECKS[one.check].share > 0 and one.verdict in ("pass", "fail")
+        else one
+        for one in findings
+    ]
 
 
 def line(run: Run) -> LedgerRun | None:

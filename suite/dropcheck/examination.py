@@ -51,9 +51,12 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
     except (ContractError, UsageError) as bad:
         error = run.usage = str(bad)
     except Exception as bug:  # a fault of the suite must cost one target, and must not look like the layer's
+        run.broke = True
         error, details = f"dropcheck itself failed: {type(bug).__name__}: {bug}", traceback.format_exc()
     if error is not None and run.entry is None and not run.findings:
         run.findings = interpret(run.so_far)  # each finding has its own part of alpha, whatever else was to come
+    if error is not None and run.entry is not None and not run.entry.told:
+        run.findings = evidence_over_runs.untold(run.findings)
     left_open = evidence_over_runs.leave(run)
     if left_open:
         error = f"{error}; {left_open}" if error is not None else left_open

@@ -40,6 +40,7 @@ class Run:
     info: dict[str, Any] = field(default_factory=dict)
     contract: Contract | None = None
     usage: str = ""  # the target could not be audited because of what the user asked for, not because of the layer
+    broke: bool = False  # the suite itself raised: its units stay on the disk
     exact_done: float = 0.0
     coins_done: float = 0.0
     early: dict[Case, early.Early] = field(default_factory=dict)  # cases that end when the rate is decided

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import sqlite3
+import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -59,14 +61,31 @@ def record(value: Any, known: dict[str, type]) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def held(path: Path) -> int:
+    """How many units a file holds; 0 where it is none."""
+    if not path.exists():
+        return 0
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as file:
+            return int(file.execute("SELECT COUNT(*) FROM units").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
 class Store:
     """Units of one run by target, case and index, in an SQLite file: each is on the disk, whole, when ``put`` returns.
 
-    ``fingerprint``: what may not change between the runs that share the file; another one empties it.
+    ``fingerprint``: what may not change between the runs that share the file; another one empties it. What cannot be
+    written is told once, by ``say``, and then nothing more is kept.
     """
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
-        self.path, self.guard = path, threading.Lock()
+    def __init__(self, path: Path, fingerprint: str, say: Callable[[str], None] = _say) -> None:
+        self.path, self.guard, self.say = path, threading.Lock(), say
+        self.failed = False  # nothing more is kept
         self.known = _records((cases, gather, tallies, units, words))
         try:
             self.file = sqlite3.connect(path, check_same_thread=False)
@@ -101,16 +120,35 @@ class Store:
             return
         body = wire.encode({"counted": plain(counted)})
         data = hashlib.blake2b(body, digest_size=16).digest() + body
-        with self.guard, self.file:
-            self.file.execute(
-                "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?)",
-                (self.fingerprint, target, self._name(counted.unit), data),
-            )
+        with self.guard:
+            if self.failed:
+                return
+            try:
+                with self.file:
+                    self.file.execute(
+                        "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?)",
+                        (self.fingerprint, target, self._name(counted.unit), data),
+                    )
+            except (sqlite3.Error, OSError) as error:
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """A full disk costs the units that a killed run could have gone on from, never the run."""
+        self.failed = True
+        self.say(
+            f"dropcheck: finished units can no longer be kept in {self.path} ({error}); the run goes on without them"
+        )
 
     def forget(self, target: str) -> None:
         """A finished target's units are of no more use."""
-        with self.guard, self.file:
-            self.file.execute("DELETE FROM units WHERE target = ?", (target,))
+        with self.guard:
+            if self.failed:
+                return
+            try:
+                with self.file:
+                    self.file.execute("DELETE FROM units WHERE target = ?", (target,))
+            except (sqlite3.Error, OSError) as error:
+                self._give_up(error)
 
     def close(self, remove: bool) -> None:
         """Close the file; ``remove`` it when the run has ended by itself."""

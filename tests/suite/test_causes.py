@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import dropcheck
-from dropcheck.causes import MOST_NAMES, Cause, causes, match, named, rebuild
+from dropcheck.causes import MOST_NAMES, Cause, causes, contradicted, match, named, rebuild
 from dropcheck.report import text, words
 from dropcheck.results import Finding, TargetResult
 from dropcheck.signatures import Facts, Signature, added, classes, facts, library, likeness
@@ -48,6 +48,50 @@ def rates(sign: float, *failing: str) -> list[Finding]:
 def only(got: list[Cause]) -> Cause:
     assert len(got) == 1, [c.text for c in got]
     return got[0]
+
+
+# --- contradictions ---
+
+
+def shapes(*failing: str) -> list[Finding]:
+    wheres = ("rate=0", "rate=0.3", "rate=0.3 inference", "rate=0.3 1025 rows", "rate=1")
+    cases = [f"{d} {w}" for d in ("float32", "float16", "bfloat16") for w in wheres]
+    return [found("form.shape-dtype", "fail" if failing and c.startswith(failing) else "pass", c) for c in cases]
+
+
+def promoted(name: str, dtype: str) -> Signature:
+    return msgspec.structs.replace(signature(name, shapes(dtype)), check="form.shape-dtype")
+
+
+def test_a_defect_of_one_dtype_is_not_named_where_that_dtype_is_fine() -> None:
+    known = [promoted("bfloat16-promoted", "bfloat16")]
+    assert only(causes(shapes("bfloat16"), known)).names == "bfloat16-promoted"
+    assert causes(shapes("float32"), known) == []
+    assert causes(shapes("float32", "float16"), known) == []
+
+
+def test_what_fails_beside_outputs_of_another_shape_is_not_put_down_to_a_defect_without_them() -> None:
+    inference = [found("mode.inference", "fail", f"{d} rate=0.5") for d in ("float32", "float16")]
+    passes = [msgspec.structs.replace(f, verdict="pass") for f in inference]
+    fine = shapes()
+    rounds = msgspec.structs.replace(signature("inference-rounds", [*inference, *fine]), check="mode.inference")
+    assert only(causes([*inference, *fine], [rounds])).names == "inference-rounds"
+    assert causes([*inference, *shapes("float32", "float16", "bfloat16")], [rounds]) == []
+    assert causes([*passes, *fine], [rounds]) == []
+
+
+def test_a_signature_whose_own_check_passes_is_not_named() -> None:
+    """Most of it fits, but the check that names the defect was asked everywhere and holds."""
+    grid = msgspec.structs.replace(
+        signature("coarser-grid", [*rates(1, SMALL, WIDE, HALF), *copies(SMALL)]), check=COPIES
+    )
+    assert only(causes([*rates(1, SMALL, WIDE, HALF), *copies(SMALL)], [grid])).names == "coarser-grid"
+    assert causes([*rates(1, SMALL, WIDE, HALF), *copies()], [grid]) == []
+
+
+@pytest.mark.parametrize("one", library().signatures, ids=lambda s: s.name)
+def test_no_signature_contradicts_itself(one: Signature) -> None:
+    assert not contradicted(one.facts, one)
 
 
 # --- facts -----------------------------------------------------------------------------------------------------------

@@ -261,6 +261,24 @@ def test_a_run_that_ends_in_an_error_stays_open_and_says_so(write: Write, mine: 
     assert target.ledger is not None and target.ledger.runs == 0
 
 
+def test_what_was_found_before_the_suite_failed_is_no_verdict_of_the_ledger(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Findings of single runs would accuse at alpha once more in every run."""
+    from dropcheck import examination
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError("a fault of the suite")
+
+    monkeypatch.setattr(examination.evidence_over_runs, "judged", fails)
+    select = ("rate.marginal", "rate.one")
+    target = audit(mine, "unlucky", select=select).targets[0]
+    assert target.verdict == "error" and "dropcheck itself failed" in str(target.error)
+    verdicts = {f.check: (f.verdict, f.message) for f in target.findings}
+    assert verdicts["rate.marginal"][0] == "inconclusive" and "not judged over the runs" in verdicts["rate.marginal"][1]
+    assert verdicts["rate.one"][0] == "pass", "an exact promise needs no ledger"
+
+
 def test_another_layer_under_the_same_name_is_refused(write: Write, mine: Path) -> None:
     audit(mine, "right")
     write("mine.py", LAYERS + "\n# edited\n")

@@ -228,6 +228,14 @@ def test_outputs_of_another_shape_are_no_pass_of_the_checks_that_were_selected(r
     assert "see form.shape-dtype" in done.out
 
 
+def test_edges_of_the_rate_that_could_not_be_read_are_no_clean_pass(run: Any, layers: Path) -> None:
+    done = run("audit", "bad.py:flat", "--select", "rate", "--rate", ".3", "--dtype", "float32", "--json", "r.json")
+    (target,) = done.result()["targets"]
+    one = next(f for f in target["findings"] if f["check"] == "rate.one")
+    assert one["verdict"] == "inconclusive" and "see form.shape-dtype" in one["message"]
+    assert done.code in (1, 3), done
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [("dies", (), "signal SIGABRT"), ("lasts", ("--timeout", "20s", "--jobs", "2"), "time limit of 20 s")],

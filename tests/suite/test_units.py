@@ -189,6 +189,52 @@ def test_a_damaged_unit_is_counted_again_and_a_damaged_store_is_refused(tmp_path
         Store(tmp_path / "noise", "mark")
 
 
+def test_a_full_disk_is_told_once_and_costs_no_unit(tmp_path: Path) -> None:
+    said: list[str] = []
+    store = Store(tmp_path / "units", "mark", said.append)
+    store.file.execute("PRAGMA max_page_count = 8")  # what SQLite says then is what it says of a full disk
+    counted = counted_unit()
+    for name in "abcdefgh" * 8:
+        store.put(name, counted)
+    store.forget("a")
+    (sentence,) = said
+    assert "full" in sentence and str(tmp_path / "units") in sentence and "goes on without" in sentence
+    store.close(remove=True)
+
+
+def test_units_that_a_new_run_discards_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    journal = tmp_path / "journal"
+    Store(tmp_path / "journal.units", "mark").put("t", counted_unit())
+    request = AuditRequest(
+        targets=("custom.reference",), select=("mode.inference",), journal=journal, in_process=True, causes=False
+    )
+    run(request)
+    assert "1 finished unit of a run that was killed" in capfd.readouterr().err
+    run(request)
+    assert capfd.readouterr().err == "", "the run that ended by itself has left nothing"
+
+
+def test_units_stay_where_the_suite_itself_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dropcheck import campaign
+
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("a fault of the suite")
+
+    monkeypatch.setattr(campaign, "judge", fails)
+    result = run(
+        AuditRequest(
+            targets=("custom.reference",),
+            select=("mask.whole-channels",),
+            rates=(0.3,),
+            dtypes=("float32",),
+            journal=tmp_path / "journal",
+            in_process=True,
+        )
+    )
+    assert "dropcheck itself failed" in str(result.targets[0].error)
+    assert (tmp_path / "journal.units").exists()
+
+
 SLOW = """
 import threading
 import time

@@ -105,7 +105,12 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         check,
         case,
         settle(False, resolution, limits.coarsest),
-        f"none of {tests} pairs of channels depends on the other; the largest correlation is {worst[3]:+.3f}",
+        f"none of {tests} pairs of channels depends on the other; "
+        + (
+            f"the most extreme is that of channels {worst[1]} and {worst[1] + worst[2]}, {worst[3]:+.3f}"
+            if by_pair
+            else f"the most extreme correlation is that of channels {stride_worst[1]} apart, {stride_worst[2]:+.4f} on average"
+        ),
         **numbers,
     )
 

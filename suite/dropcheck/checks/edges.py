@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, settle, skipped
-from dropcheck.checks.questions import Layer, dropped, probe
+from dropcheck.checks.questions import Answer, Layer, dropped, probe
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
@@ -22,6 +23,20 @@ def _fixed(bench: Bench, rate: float) -> str | None:
     return None
 
 
+def _malformed(check: Check, where: str, answer: Answer, dtype: str, x: Any) -> Finding:
+    """Nothing was measured: neither a pass nor this claim's failure, which ``form.shape-dtype`` is where it is selected."""
+    text = f"a call returns {answer.dtype} {answer.shape} for an input of {dtype} {x.shape}, so no coin could be read: see "
+    return finding(check, where, "inconclusive", text + "form.shape-dtype")
+
+
+def _off(values: Any, x: Any, scale: float, dtype: str) -> Any:
+    """Which elements are not x times a scale that is a number, to the rounding of the dtype."""
+    unique, index = np.unique(x, return_inverse=True)
+    low, high = (bound[index].reshape(x.shape) for bound in rounding.bounds(unique, 0.0, scale, dtype))
+    with np.errstate(invalid="ignore"):
+        return ~((values >= low) & (values <= high))
+
+
 def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if (reason := _fixed(bench, 0.0)) is not None:
         return [skipped(check, "rate=0", reason)]
@@ -29,6 +44,7 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     for dtype in bench.dtypes:
         where = f"{dtype} rate=0"
         coins = leaks = changed = 0
+        scaled = bench.contract.scale not in ("inverted", "none")  # a number: kept values are multiplied at every rate
         try:
             for sizes in _SHAPES.get(bench.profile, _SHAPES["standard"]):
                 x = probe(bench.contract.pattern, dtype, *sizes)
@@ -38,11 +54,11 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 if answer.dtype != dtype or answer.shape != x.shape:
                     break
                 right = rounding.to_dtype(x, dtype)
-                scale = bench.contract.scale
-                wanted = right if scale in ("inverted", "none") else rounding.to_dtype(x * float(scale), dtype)
                 for raw in answer.raw:
                     coins += sizes[0] * sizes[1]
-                    wrong = rounding.bits(raw, dtype) != rounding.bits(wanted, dtype)
+                    wrong = rounding.bits(raw, dtype) != rounding.bits(right, dtype)
+                    if scaled:
+                        wrong = _off(rounding.to_float64(raw, dtype), x, float(bench.contract.scale), dtype)
                     changed += int(np.count_nonzero(wrong))
                     leaks += int(
                         np.count_nonzero(dropped(rounding.to_float64(raw, dtype), bench.contract.dropped, dtype))
@@ -51,13 +67,13 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             found.append(finding(check, where, "fail", f"rate 0 is refused: {refused}", expected=0.0))
             continue
         if not coins:
-            found.append(skipped(check, where, "the output has another shape or dtype: see form.shape-dtype"))
+            found.append(_malformed(check, where, answer, dtype, x))
             continue
         resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
         message = (
             f"at rate 0, {leaks} elements are dropped and {changed} changed in {coins} coins"
             if changed
-            else f"rate 0 returns the input bit for bit in {coins} coins"
+            else f"rate 0 returns the input {f'times {bench.contract.scale:g}' if scaled else 'bit for bit'} in {coins} coins"
         )
         found.append(
             finding(
@@ -105,7 +121,7 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             found.append(finding(check, where, verdict, f"rate 1: {where_refused} ({refused})"))  # type: ignore[arg-type]
             continue
         if not coins:
-            found.append(skipped(check, where, "the output has another shape or dtype: see form.shape-dtype"))
+            found.append(_malformed(check, where, answer, dtype, x))
             continue
         resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
         bad = kept + infinite
@@ -169,7 +185,8 @@ CHECKS = (
     Check(
         name="rate.zero",
         claim="rate 0 changes nothing",
-        how="At rate 0 every output must be its input bit for bit, in every dtype. One dropped coin is a failure.",
+        how="At rate 0 every output must be its input bit for bit, in every dtype; where the contract's scale is a number, the "
+        "input times that number, to the rounding of the dtype. One dropped coin is a failure.",
         remedy="Compare so that probability 0 can never drop: uniform numbers lie in [0, 1), so `u < rate` is safe and "
         "`u > rate` or `u <= rate` is not; in low precision 0 is drawn often.",
         resolution_words="a share of coins that drop at rate 0",
