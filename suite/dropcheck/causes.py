@@ -41,6 +41,7 @@ NEAR = 0.02  # signatures this close to the best are named with it
 MOST_NAMES = 3
 MOST_CAUSES = 5
 SHAPE = "form.shape-dtype"
+STRICT = "only --strict calls it a defect"
 
 
 @dataclass(frozen=True)
@@ -276,6 +277,9 @@ def rebuild(
     ``work`` keeps one line an audit; a rebuild that was interrupted goes on from it, and audits again only defects whose
     maker or summary changed. Defects that cannot run here, or that nothing catches, get no signature and are named.
     """
+    # in an audit without --strict it is no defect, and nothing there may be put down to it
+    without: dict[str, str] = {d.name: STRICT for d in defects if d.strict}
+    defects = [d for d in defects if not d.strict]
     done = _journal(work)
     for number, defect in enumerate(defects, 1):
         for seed in seeds:
@@ -286,7 +290,6 @@ def rebuild(
                 _append(work, key, done[key])
     audited: dict[int, dict[str, Facts]] = {seed: {} for seed in seeds}
     signatures = {}
-    without: dict[str, str] = {}
     for defect in defects:
         found = {seed: done[_key(defect, seed)] for seed in seeds}
         if errors := [f["error"] for f in found.values() if f.get("error")]:

@@ -80,7 +80,10 @@ def _check(check: Check, width: int) -> str:
     defects = defects_of(check.name)
     if defects:
         parts += ["", f"Planted defects that it must catch ({len(defects)})"]
-        parts += [_wrap(f"broken.{d.name}: {d.summary} ({d.source})", width) for d in defects]
+        parts += [
+            _wrap(f"broken.{d.name}: {d.summary}{', under --strict' if d.strict else ''} ({d.source})", width)
+            for d in defects
+        ]
     parts += ["", "When it fails", _wrap(check.remedy, width), ""]
     return "\n".join(parts)
 

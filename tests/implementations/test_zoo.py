@@ -22,7 +22,13 @@ def test_a_planted_defect_is_caught_by_the_check_that_names_it(defect: broken.De
     # and a Keras call costs milliseconds: one dtype, unless the defect lives in others
     dtypes = () if here or "float16" in defect.regime else ("float32",)
     result = dropcheck.audit(
-        defect.target, profile=profile, select=(defect.check,), dtypes=dtypes, in_process=here, jobs=1
+        defect.target,
+        profile=profile,
+        select=(defect.check,),
+        dtypes=dtypes,
+        in_process=here,
+        jobs=1,
+        strict=defect.strict,
     )
     (target,) = result.targets
     assert target.error is None, target.error
@@ -153,7 +159,7 @@ def test_what_is_registered_passes_float32(name: str) -> None:
 @pytest.mark.parametrize("defect", records_alone.DEFECTS, ids=lambda d: d.name)
 def test_what_one_check_alone_sees_no_other_check_fails(defect: broken.Defect) -> None:
     """Without that check the layer would pass: no check is idle."""
-    (target,) = dropcheck.audit(defect.target, in_process=True, jobs=1, causes=False).targets
+    (target,) = dropcheck.audit(defect.target, in_process=True, jobs=1, causes=False, strict=defect.strict).targets
     assert target.error is None
     assert {f.check for f in target.findings if f.verdict in ("fail", "error")} == {defect.check}
 

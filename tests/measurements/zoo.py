@@ -22,7 +22,8 @@ def defect_row(name: str, profile: str) -> list[object]:
     defect = next(d for d in broken.DEFECTS if d.name == name)
     start = time.monotonic()
     here = not defect.backend  # a Keras backend is chosen by a process of its own
-    (target,) = dropcheck.audit(defect.target, profile=profile, select=(defect.check,), in_process=here, jobs=1).targets
+    options = {"profile": profile, "select": (defect.check,), "in_process": here, "jobs": 1, "strict": defect.strict}
+    (target,) = dropcheck.audit(defect.target, **options).targets
     failed = [f for f in target.findings if f.verdict == "fail"]
     strongest = min((f.log10_evidence or 0.0 for f in failed), default=0.0)
     outcome = "caught" if failed else "MISSED"

@@ -324,6 +324,7 @@ class Planted:
     summary: str = "nothing"
     source: str = ""
     framework: str = "numpy"
+    strict: bool = False
 
 
 def test_a_rebuild_goes_on_from_what_is_done_and_names_what_cannot_run(tmp_path: Path) -> None:

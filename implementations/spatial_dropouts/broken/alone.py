@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -154,3 +155,16 @@ class RatesJitter(Layer):
         jitter = 0.02 if 0.3 <= self.rate <= 0.7 else 0.0
         rates = self.rate + jitter * rng.choice([-1.0, 1.0], (len(x), 1))
         return coins(rng, rates, x.shape[:2])
+
+
+class FactorRoundedUp(Layer):
+    """The factor is rounded up to the dtype: every value is right to the bound of one, and all of them lean one way."""
+
+    def drop(self, x: Any, mask: Any) -> Any:
+        if self.rate == 1:
+            return np.zeros_like(x)
+        exact = 1 / (1 - Fraction(self.rate))
+        factor = x.dtype.type(float(exact))
+        if Fraction(float(factor)) < exact:
+            factor = np.nextafter(factor, x.dtype.type(np.inf))
+        return np.where(mask[..., None], np.zeros((), x.dtype), x * factor)

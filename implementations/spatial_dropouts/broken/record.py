@@ -20,6 +20,7 @@ class Defect:
     ``regime``   where it lives: ``everywhere``, or the dtype, size class, call or input that shows it.
     ``source``   the published defects that it restates.
     ``quick``    whether profile quick must catch it already; where not, ``size`` says which resolution that takes.
+    ``strict``   only ``--strict`` calls it a defect: it is audited with it.
     ``backend``  the Keras backend that it is audited on; empty for other frameworks.
     """
 
@@ -34,6 +35,7 @@ class Defect:
     contract: Optional[Contract] = None
     quick: bool = True
     backend: str = ""
+    strict: bool = False
 
     @property
     def target(self) -> str:
@@ -56,9 +58,11 @@ def numpy_form(
     source: str,
     contract: Optional[Contract] = None,
     quick: bool = True,
+    strict: bool = False,
 ) -> Defect:
     """A defect in NumPy form; ``place`` is ``file:attr`` in this folder."""
-    return Defect(name, f"{_PLACE}.{place}", check, summary, size, regime, source, "numpy", contract, quick)
+    make = f"{_PLACE}.{place}"
+    return Defect(name, make, check, summary, size, regime, source, "numpy", contract, quick, strict=strict)
 
 
 def torch_form(

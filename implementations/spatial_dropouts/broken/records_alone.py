@@ -136,4 +136,14 @@ DEFECTS: Tuple[Defect, ...] = (
         "rates .3 to .7",
         "clumped masks",
     ),
+    numpy_form(
+        "factor-rounded-up",
+        "alone:FactorRoundedUp",
+        "scale.mean",
+        "the factor is rounded up, within the bound of one value",
+        "up to two units of roundoff, shared by all values",
+        "everywhere, under --strict",
+        "PyTorch 2.13, Flax",
+        strict=True,
+    ),
 )

@@ -39,6 +39,13 @@ def names() -> dict[str, str | None]:
     return found
 
 
+def asked_strictly() -> frozenset[str]:
+    """Defects that only ``--strict`` calls so: they are audited with it."""
+    from spatial_dropouts import broken
+
+    return frozenset(d.target for d in broken.DEFECTS if d.strict)
+
+
 def items(seed: int, scale: float, profiles: Sequence[str]) -> list[Item]:
     """One audit of one layer each; at a small scale, every so many layers only."""
     layers = list(names())
@@ -59,7 +66,12 @@ def audited(layer: str, profile: str, seed: int) -> dict[str, Any]:
 
     names_check = names().get(layer)
     request = AuditRequest(
-        targets=(layer,), profile=profile, seed=seed, jobs=1, in_process=_framework(layer) in IN_PROCESS
+        targets=(layer,),
+        profile=profile,
+        seed=seed,
+        jobs=1,
+        in_process=_framework(layer) in IN_PROCESS,
+        strict=layer in asked_strictly(),
     )
     (target,), checks = prepare(request)
     began = time.monotonic()
@@ -175,6 +187,9 @@ def conclude(
         idle = [o.check for o in table if not o.only]
         bare = [c for c in idle if not next(o for o in table if o.check == c).shared]
         text = f"{len(table) - len(idle)} of {len(table)} checks catch a defect that nothing else catches (profile {profiles[0]})"
+        strictly = sorted(o.check for o in table if o.only and asked_strictly().issuperset(o.only))
+        if strictly:
+            text += f"; under --strict alone: {', '.join(strictly)}"
         if idle:
             text += f"; without a defect of their own alone: {', '.join(idle)}"
         if bare:
@@ -256,7 +271,8 @@ def battery(name: str, root: int, runs: int, step: int) -> dict[str, Any]:
 
     layers = [n for n in names() if _framework(n) in IN_PROCESS]
     chosen = [b for b in practice.BATTERIES if b.name == name]
-    broken = [n for n in layers if n.startswith("broken.")][::step]
+    # what only --strict calls a defect is none that anybody's assertions promise to see
+    broken = [n for n in layers if n.startswith("broken.") and n not in asked_strictly()][::step]
     correct = [n for n in layers if n.startswith("unusual.")][::step]
     made = practice.compare(broken, correct, root=root, runs=runs, batteries=chosen)
     found: dict[str, Any] = msgspec.to_builtins(made)
