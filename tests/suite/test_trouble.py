@@ -145,7 +145,7 @@ QUICK = ("--select", "mask.whole-channels,form.shape-dtype", "--rate", ".3", "--
         (["audit", "bad.py:good", "--timeout", "soon"], "soon", "90s"),
         (["audit", "bad.py:good", "--budget", "0"], "0", "above 0"),
         (["audit", "bad.py:good", "--device", "cuda"], "cuda", "cpu"),
-        (["audit", "bad.py:good", "--mode", "compiled"], "compiled", "eager"),
+        (["audit", "bad.py:good", "--mode", "compild"], "compild", "compiled"),
         (["audit", "bad.py:good", "--resolution", "7"], "7", "0.005"),
         (["audit", "bad.py:good", "--proflie", "quick"], "--proflie", "--profile"),
         (["audit", "bad.py:good", "--resume"], "--resume", "--out"),
