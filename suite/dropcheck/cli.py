@@ -88,11 +88,13 @@ def list_command(
 @app.command("explain")
 def explain_command(
     name: Annotated[str, typer.Argument(metavar="CHECK|TARGET", help="A check, a family or a target.")],
+    pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
 ) -> None:
-    """A check in plain words, or a target's promise and its mask as a picture."""
+    """A check in plain words; or a target: which elements share a coin in fact, drawn beside plain Dropout."""
     from dropcheck.explain import explain
 
-    _out(explain(name, _width()))
+    _out(explain(name, _width(), pattern=pattern, python=python))
 
 
 @app.command("audit")

@@ -1,19 +1,20 @@
-"""``dropcheck explain``: a check in plain words, or a target's promise with a small picture of its mask."""
+"""``dropcheck explain``: a check or a family of checks in plain words; targets are explained in ``explain_target``."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Any
 
-from dropcheck.adapter import Implementation
 from dropcheck.checks import CHECKS, FAMILIES
 from dropcheck.checks.base import ALPHA, BETA, Check
-from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError, nearest
 
 
-def explain(word: str, width: int = 100) -> str:
-    """The text for a check, a family, or a target. Raises UsageError with the nearest valid name."""
+def explain(word: str, width: int = 100, *, pattern: str | None = None, python: str | None = None) -> str:
+    """The text for a check, a family, or a target (which is run). Raises UsageError with the nearest valid name.
+
+    ``pattern``: what the target is declared to follow; ``python``: the interpreter that runs it.
+    """
     for check in CHECKS:
         if check.name == word:
             return _check(check, width)
@@ -32,13 +33,9 @@ def explain(word: str, width: int = 100) -> str:
         if "." in word and word.split(".", 1)[0] in FAMILIES:
             known = [c.name for c in CHECKS]
         raise UsageError(f"{word!r} is neither a check nor a target{nearest(word, known)}") from error
-    entry = targets.register().get(target.locator)
-    implementation = entry.implementation if entry is not None else None
-    if implementation is None:
-        import spatial_dropouts
+    from dropcheck import explain_target
 
-        implementation = spatial_dropouts.find(target.locator)
-    return _target(word, implementation, width)
+    return explain_target.text(target, width, pattern=pattern, python=python)
 
 
 def _wrap(text: str, width: int, indent: str = "  ") -> str:
@@ -86,84 +83,3 @@ def _check(check: Check, width: int) -> str:
         ]
     parts += ["", "When it fails", _wrap(check.remedy, width), ""]
     return "\n".join(parts)
-
-
-def _target(word: str, implementation: Implementation | None, width: int) -> str:
-    contract = implementation.contract if implementation is not None else None
-    if isinstance(contract, Contract):
-        pattern = contract.pattern
-    elif isinstance(contract, str):
-        pattern = Pattern.parse(contract)
-    else:
-        keras = implementation is not None and implementation.framework == "keras"
-        pattern = Pattern.parse("n l c -> n c" if keras else "n c l -> n c")
-        contract = None
-    shape = pattern.shape(2, 8, 3)
-    coin = ", ".join(pattern.coins)
-    shared = f", shared along {' and '.join(pattern.shared)}" if pattern.shared else ""
-    noise = tuple(a if a in pattern.coins else 1 for a in pattern.axes)
-    shown = "(" + ", ".join(str(n) for n in noise) + ")"
-    lines = [word]
-    if implementation is not None and implementation.summary:
-        lines.append(f"  {implementation.summary}")
-    lines += [
-        "",
-        f"One coin per ({coin}){shared}.   pattern  {pattern}   noise_shape  {shown}",
-        f"declared; `dropcheck audit {word} --select mask` tests it",
-        "",
-        *_drawing(pattern, shape),
-        "",
-    ]
-    if pattern.shared and pattern.channel_axis is not None:
-        lines.append(
-            _wrap(
-                "Use it where neighbouring positions carry the same information (after an Embedding, between convolutions): "
-                "dropping single positions then hides little, because the neighbours still tell it; dropping whole channels "
-                "makes the network do without a feature.",
-                width,
-                "",
-            )
-        )
-    if isinstance(contract, Contract):
-        lines += ["", "It promises"]
-        scale = (
-            "x / (1 - rate)"
-            if contract.scale == "inverted"
-            else "x"
-            if contract.scale == "none"
-            else f"{contract.scale} x"
-        )
-        lines.append(f"  dropped values are {contract.dropped:g}, kept values are {scale}")
-        lines.append(f"  seeds reach it by: {', '.join(contract.seeds) or 'nothing'}")
-        if contract.grid:
-            lines.append(f"  its rates are rounded to multiples of {contract.grid:g}")
-        for other in contract.ranks:
-            lines.append(f"  it also takes '{other}'")
-    return "\n".join([*lines, ""])
-
-
-def _drawing(pattern: Pattern, shape: tuple[int, ...]) -> list[str]:
-    """Dropout beside the target's pattern on one sample: rows are shared positions, columns channels."""
-    import numpy as np
-
-    rng = np.random.default_rng(7)
-    channels, positions = 8, 3
-    plain = rng.random((positions, channels)) < 0.4
-    coins = np.zeros((1, channels), bool)
-    coins[0, [1, 4, 5]] = True
-    if not pattern.shared:
-        other = rng.random((positions, channels)) < 0.4
-    elif pattern.channel_axis is None:
-        other = np.zeros((positions, channels), bool)
-    else:
-        other = np.repeat(coins, positions, axis=0)
-
-    def row(values: Any) -> str:
-        return " ".join("." if v else "#" for v in values)
-
-    left = f"{'Dropout':<{2 * channels + 6}}this layer"
-    side = " and ".join(pattern.shared) or "positions"
-    lines = [f"  {left}      rows: {side}, columns: channels, one sample (# kept, . dropped)"]
-    for one, two in zip(plain, other, strict=True):
-        lines.append(f"  {row(one):<{2 * channels + 6}}{row(two)}")
-    return lines

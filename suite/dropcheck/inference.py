@@ -205,17 +205,15 @@ def infer(dropped: Any, names: Sequence[str], alpha: float = ALPHA) -> Inferred:
             kinds.append(Axis(name, size, "shared" if enough else "unsure"))
         else:
             kinds.append(Axis(name, size, "coin"))
-    # positions that repeat each other, axis by axis; one of each goes on
-    for i, axis in enumerate(kinds):
-        if axis.kind != "coin":
-            continue
-        found, chance, core = _classes(core, i, axis, widest, alpha / 4 / tests)
-        if found.kind != "coin":
-            worst = max(worst, chance)
-        kinds[i] = found
+    core, repeats = _without_copies(core, kinds, widest, alpha / 4 / tests)
+    worst = max(worst, repeats)
+    dependence = tuple(_dependences(core, alpha / 4))
+    if kinds[0].kind == "coin" and not any(one.excess > 0 and not one.shift[0] for one in dependence):
+        # the chance that two calls are equal is known only where their coins are independent
+        kinds[0], chance, core = _classes(core, 0, kinds[0], widest, alpha / 4 / tests)
+        worst = max(worst, chance) if kinds[0].kind != "coin" else worst
     # what was reduced is the number of coins: the interval of the rate is that of its binomial law
     coins, lost = core.size, int(core.sum())
-    dependence = tuple(_dependences(core, alpha / 4))
     for one in dependence:
         for i in _axes_of(one, dependence):
             if one.excess > 0 and kinds[i].kind in ("coin", "groups"):
@@ -247,6 +245,26 @@ def _log10_equal(interval: tuple[float, float], size: int) -> float:
     p^s + (1-p)^s is convex in p, so its largest value lies at an end.
     """
     return max(math.log10(p**size + (1 - p) ** size) if 0 < p < 1 else 0.0 for p in interval)
+
+
+def _without_copies(
+    core: Bools, kinds: list[Axis], interval: tuple[float, float], alpha: float
+) -> tuple[Bools, float]:
+    """One position of each class of copies along every tensor axis, and log10 of the chance; ``kinds`` is brought up to date.
+
+    The axis with the longest slices first: once its copies are gone, the slices of the others hold fewer coins.
+    """
+    worst = -math.inf
+    while True:
+        looked = {
+            i: _classes(core, i, kinds[i], interval, alpha) for i in range(1, core.ndim) if kinds[i].kind == "coin"
+        }
+        copies = [i for i, (axis, _, _) in looked.items() if axis.kind != "coin"]
+        if not copies:
+            return core, worst
+        best = min(copies, key=lambda i: looked[i][1])
+        kinds[best], chance, core = looked[best]
+        worst = max(worst, chance)
 
 
 def _classes(core: Bools, i: int, axis: Axis, interval: tuple[float, float], alpha: float) -> tuple[Axis, float, Bools]:

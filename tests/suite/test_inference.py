@@ -162,3 +162,21 @@ def test_kept_values_that_are_no_multiple_are_noticed() -> None:
     found = marks(x, np.where(masks((5, 1, 12), calls=10), 0.0, x**2))
     assert not found.affine
     assert not marks(x, np.repeat(x[None], 10, axis=0)).dropped.any()
+
+
+def test_groups_are_no_reason_to_call_calls_copies() -> None:
+    """Three coins a sample and 512 calls: equal calls are chance, although the mask has sixty elements."""
+    rng = np.random.default_rng(10)
+    coins = np.repeat(rng.random((512, 5, 1, 3)) < 0.4, 4, axis=3)
+    found = infer(np.broadcast_to(coins, (512, *SHAPE)), NAMES)
+    assert found.calls.kind == "coin" and found.coins == 512 * 15
+
+
+def test_regions_that_are_often_empty_do_not_make_calls_copies() -> None:
+    rng = np.random.default_rng(11)
+    seeds = rng.random((400, 1, 8, 9, 3)) < 0.002
+    dropped = np.zeros_like(seeds)
+    for dh, dw in itertools.product(range(4), repeat=2):
+        dropped[:, :, dh:, dw:] |= seeds[:, :, : 8 - dh, : 9 - dw]
+    found = infer(dropped, ("n", "h", "w", "c"))
+    assert found.calls.kind != "copies" and not found.fits

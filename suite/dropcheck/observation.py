@@ -1,0 +1,150 @@
+"""A target's masks, as they come: opened in its worker, called often on one small tensor, its pattern inferred."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dropcheck.contract import Contract, Pattern
+from dropcheck.inference import Inferred, Marks, infer, marks
+from dropcheck.sessions import SessionSpec
+from dropcheck.targets import Target
+from dropcheck.worker.client import ProcessSession, Session, ask
+
+LIMIT_S = 180.0  # for loading a framework and some hundred small calls
+RATE = 0.4  # away from .5, where swapped keep and drop look the same
+EXAMPLE_RATE = 0.5
+_SEED = 20141110
+_MOST = 1 << 21  # elements of all outputs together
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of a target: ``info`` as its worker opened it, ``marks`` of ``calls`` calls at ``rate`` on ``shape``.
+
+    ``example``: input and output of one call on a tensor with one sample, two positions and three channels at
+    ``example_rate``, axes in the pattern's order; None where the pattern is of another form.
+    """
+
+    info: dict[str, Any]
+    contract: Contract
+    rate: float
+    shape: tuple[int, ...]
+    calls: int
+    marks: Marks
+    found: Inferred
+    example: tuple[Any, Any] | None = None
+    example_rate: float = EXAMPLE_RATE
+
+
+def spec_of(target: Target, pattern: str | None = None, python: str | None = None, in_process: bool = False) -> SessionSpec:
+    """How a target is opened for a look, outside of an audit."""
+    return SessionSpec(
+        locator=target.locator,
+        source=target.source,
+        pattern=pattern,
+        mode=target.mode,
+        python=python,
+        environment=target.environment,
+        path=target.path,
+        packages=target.packages,
+        timeout_s=LIMIT_S,
+        in_process=in_process,
+    )
+
+
+@contextmanager
+def limited(session: Session) -> Iterator[Session]:
+    """The session with LIMIT_S seconds to live, closed at the end."""
+    if isinstance(session, ProcessSession):
+        session.deadline, session.timeout_s = time.monotonic() + LIMIT_S, LIMIT_S
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def observe(target: Target, pattern: str | None = None, python: str | None = None) -> Observed:
+    """Open a target and infer its pattern. Raises Refused where it does not open or raises, TargetError where it ends."""
+    with limited(spec_of(target, pattern, python).start()) as session:
+        info = session.collect()
+        contract = Contract.from_dict(info["contract"])
+        rate = (contract.rates or (RATE,))[0]
+        shape = shape_of(contract.pattern)
+        calls = max(64, min(512, _MOST // math.prod(shape)))
+        x = probe(shape)
+        ys = _outputs(session, info, contract, rate, x, calls)
+        read = marks(x, ys)
+        found = infer(read.dropped, contract.pattern.axes)
+        shown = (contract.rates or (EXAMPLE_RATE,))[0]
+        return Observed(
+            info, contract, rate, shape, calls, read, found, _example(session, info, contract, shown), shown
+        )
+
+
+def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any, calls: int) -> Any:
+    """(calls, *shape) outputs in training of one fresh layer; float32, or the first dtype that the layer has."""
+    from dropcheck.worker.rounding import to_float64
+
+    dtype = info["dtypes"][0]
+    way = contract.seeds[0] if contract.seeds else "global"
+    made = ask(session, "make", rate=rate, dtype=dtype, seed=_SEED, way=way)
+    answer = ask(
+        session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False, times=calls
+    )
+    ask(session, "forget", id=made["id"])
+    return np.stack([to_float64(np.asarray(y), answer["dtype"]) for y in answer["ys"]])
+
+
+def shape_of(pattern: Pattern) -> tuple[int, ...]:
+    """A small tensor whose axes all have sizes of their own: batch 5, channels 12."""
+    batch, channel = batch_axis(pattern), channel_axis(pattern)
+    others = iter((7, 6, 4, 3, 2, 9))
+    return tuple(5 if a == batch else 12 if a == channel else next(others, 2) for a in pattern.axes)
+
+
+def batch_axis(pattern: Pattern) -> str:
+    """The axis of samples: by its name, else the first."""
+    return next((a for a in ("n", "b", "batch") if a in pattern.axes), pattern.axes[0])
+
+
+def channel_axis(pattern: Pattern) -> str:
+    """The axis of channels or features: by its name, else the last coin axis, else the last axis that is no batch."""
+    named = next((a for a in ("c", "channels", "features", "h" if "t" in pattern.axes else "c") if a in pattern.axes), None)
+    batch = batch_axis(pattern)
+    coins = [a for a in pattern.coins if a != batch]
+    rest = [a for a in pattern.axes if a != batch]
+    return named or (coins or rest or [batch])[-1]
+
+
+def probe(shape: tuple[int, ...], seed: int = 3) -> Any:
+    """Distinct values of both signs, none of them near 0."""
+    size = math.prod(shape)
+    values = 0.5 + 2.0 * np.arange(size) / max(1, size)
+    rng = np.random.default_rng(seed)
+    signed = rng.permutation(values) * rng.choice((-1.0, 1.0), size)
+    return signed.astype(np.float32).astype(np.float64).reshape(shape)
+
+
+def _example(session: Session, info: dict[str, Any], contract: Contract, rate: float) -> tuple[Any, Any] | None:
+    """[[1, 1, 1], [2, 2, 2]] and what one call with both fates makes of it."""
+    pattern = contract.pattern
+    batch, channel = batch_axis(pattern), channel_axis(pattern)
+    if len(pattern.axes) != 3 or batch == channel:
+        return None
+    sizes = tuple(1 if a == batch else 3 if a == channel else 2 for a in pattern.axes)
+    middle = next(a for a in pattern.axes if a not in (batch, channel))
+    x = np.empty(sizes)
+    index: list[Any] = [slice(None)] * 3
+    for value in (1, 2):
+        index[pattern.axes.index(middle)] = value - 1
+        x[tuple(index)] = value
+    ys = _outputs(session, info, contract, rate, x, 64)
+    mixed = [y for y in ys if 0 < (y == contract.dropped).sum() < y.size]
+    return (x, mixed[0]) if mixed else None
