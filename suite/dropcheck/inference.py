@@ -207,11 +207,15 @@ def infer(dropped: Any, names: Sequence[str], alpha: float = ALPHA) -> Inferred:
             kinds.append(Axis(name, size, "coin"))
     core, repeats = _without_copies(core, kinds, widest, alpha / 4 / tests)
     worst = max(worst, repeats)
-    dependence = tuple(_dependences(core, alpha / 4))
-    if kinds[0].kind == "coin" and not any(one.excess > 0 and not one.shift[0] for one in dependence):
+    dependence: tuple[Dependence, ...] | None = None
+    if kinds[0].kind == "coin":
+        found, chance, reduced = _classes(core, 0, kinds[0], widest, alpha / 4 / tests)
+        once = tuple(_dependences(reduced, alpha / 4))
         # the chance that two calls are equal is known only where their coins are independent
-        kinds[0], chance, core = _classes(core, 0, kinds[0], widest, alpha / 4 / tests)
-        worst = max(worst, chance) if kinds[0].kind != "coin" else worst
+        if found.kind != "coin" and not any(one.excess > 0 and not one.shift[0] for one in once):
+            kinds[0], core, worst, dependence = found, reduced, max(worst, chance), once
+    if dependence is None:
+        dependence = tuple(_dependences(core, alpha / 4))
     # what was reduced is the number of coins: the interval of the rate is that of its binomial law
     coins, lost = core.size, int(core.sum())
     for one in dependence:
