@@ -6,7 +6,7 @@ import os
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from dropcheck import crew, journal, results, sessions, targets
+from dropcheck import crew, journal, models, results, sessions, targets
 from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.environment import describe
 from dropcheck.errors import UsageError
@@ -27,6 +27,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     Ctrl-C returns what is finished as an interrupted result.
     """
     chosen, checks = prepare(request)
+    chosen = models.expanded(chosen, request.input, request.python, request.in_process)
     if request.ledger is not None:
         Ledger(request.ledger).check()
     finished: dict[str, TargetResult] = {}
@@ -102,4 +103,5 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
 def plan(request: AuditRequest) -> list[TargetPlan]:
     """What the request would run: cases, coins, seconds and resolution, after timing a few calls of each target."""
     chosen, checks = prepare(request)
+    chosen = models.expanded(chosen, request.input, request.python, request.in_process)
     return [plan_target(Run(target, request, checks, None)) for target in chosen]

@@ -89,12 +89,16 @@ def list_command(
 def explain_command(
     name: Annotated[str, typer.Argument(metavar="CHECK|TARGET", help="A check, a family or a target.")],
     pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
+    given: Annotated[
+        str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a model's input, such as 8,16,32.")
+    ] = None,
     python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
 ) -> None:
     """A check in plain words; or a target: which elements share a coin in fact, drawn beside plain Dropout."""
     from dropcheck.explain import explain
 
-    _out(explain(name, _width(), pattern=pattern, python=python))
+    sizes = options.shape(given, "--input") if given is not None else None
+    _out(explain(name, _width(), pattern=pattern, python=python, shape=sizes))
 
 
 @app.command("audit")
@@ -122,6 +126,9 @@ def audit_command(
     ] = None,
     shape: Annotated[
         Texts, typer.Option("--shape", metavar="SHAPE", help="Input shape in the pattern's axis order.")
+    ] = None,
+    given: Annotated[
+        str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a model's input, such as 8,16,32.")
     ] = None,
     pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
     seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
@@ -185,6 +192,7 @@ def audit_command(
         rates=options.rates(rate or ()),
         dtypes=options.listed(dtype or ()),
         shapes=tuple(options.shape(s) for s in shape or ()),
+        input=options.shape(given, "--input") if given is not None else None,
         pattern=pattern,
         device=device,
         modes=options.listed(mode or ()),

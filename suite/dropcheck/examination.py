@@ -9,6 +9,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from dropcheck import crew, early, evidence_over_runs, results
 from dropcheck.campaign import count_all
 from dropcheck.cases import seed_of
@@ -29,6 +31,10 @@ from dropcheck.worker.client import Refused, Session, TargetError, ask
 def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
     """One target's audit; never raises: what goes wrong is that target's verdict."""
     error = details = skipped = None
+    if run.target.skip:
+        return _target_result(run, None, None, run.target.skip)
+    if run.target.note:
+        run.traits["in the model"] = run.target.note
     run.began = time.monotonic()  # the limit is a target's own: waiting for a free core does not count
     try:
         run.tell("starting", done=0.0)
@@ -128,8 +134,17 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     _beside(run, everything)
     evidence_over_runs.judged(run, asked)
     run.findings = interpret(run.findings)
+    if run.target.note and "channels are on" in run.target.note:
+        run.findings = [_in_the_model(one, run.target.note) for one in run.findings]
     if run.request.causes and any(f.verdict == "fail" for f in run.findings):
         _explain(run, pool)
+
+
+def _in_the_model(one: Finding, note: str) -> Finding:
+    """A failing structure named by what was seen of the layer in its model."""
+    if one.verdict == "fail" and one.check == "mask.whole-channels":
+        return msgspec.structs.replace(one, message=f"{note}; {one.message}")
+    return one
 
 
 def _explain(run: Run, pool: SessionPool) -> None:

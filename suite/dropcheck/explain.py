@@ -10,10 +10,11 @@ from dropcheck.checks.base import ALPHA, BETA, Check
 from dropcheck.errors import UsageError, nearest
 
 
-def explain(word: str, width: int = 100, *, pattern: str | None = None, python: str | None = None) -> str:
+def explain(word: str, width: int = 100, *, pattern: str | None = None, python: str | None = None, shape: tuple[int, ...] | None = None) -> str:
     """The text for a check, a family, or a target (which is run). Raises UsageError with the nearest valid name.
 
-    ``pattern``: what the target is declared to follow; ``python``: the interpreter that runs it.
+    ``pattern``: what the target is declared to follow; ``python``: the interpreter that runs it;
+    ``shape``: of an input for a model.
     """
     for check in CHECKS:
         if check.name == word:
@@ -35,7 +36,7 @@ def explain(word: str, width: int = 100, *, pattern: str | None = None, python: 
         raise UsageError(f"{word!r} is neither a check nor a target{nearest(word, known)}") from error
     from dropcheck import explain_target
 
-    return explain_target.text(target, width, pattern=pattern, python=python)
+    return explain_target.text(target, width, pattern=pattern, python=python, shape=shape)
 
 
 def _wrap(text: str, width: int, indent: str = "  ") -> str:

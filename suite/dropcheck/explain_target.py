@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from dropcheck import models
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.errors import UsageError
@@ -16,19 +17,34 @@ from dropcheck.worker.client import Refused, TargetError
 _GAP = 4
 
 
-def text(target: Target, width: int = 100, pattern: str | None = None, python: str | None = None) -> str:
-    """The explanation of a target. Raises UsageError where the user's own target does not load."""
+def text(
+    target: Target,
+    width: int = 100,
+    pattern: str | None = None,
+    python: str | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> str:
+    """The explanation of a target; of a model, the table of its layers. Raises UsageError where the user's own target does not load."""
     if pattern is not None:
         try:
             Pattern.parse(pattern)
         except ContractError as error:
             raise UsageError(str(error)) from error
+    model = models.look(target, shape, python) if models.may_be_model(target) else None
+    if model is not None:
+        if "#" not in target.locator:
+            return models.text(model, width)
+        (target,) = models.layers_of(target, model)
     implementation = _declared(target)
     lines = [target.name]
+    if target.note:
+        lines += _wrap(target.note + ".", width, "  ")
+    if target.skip:
+        raise UsageError(f"{target.note}; not drawn: {target.skip}")
     if implementation is not None and implementation.summary:
         lines.append(f"  {implementation.summary}")
     try:
-        seen = observe(target, pattern, python)
+        seen = observe(target, pattern or target.pattern, python)
     except Refused as refused:
         sentence = refused.message or str(refused)
         if target.source == "user":
@@ -40,12 +56,12 @@ def text(target: Target, width: int = 100, pattern: str | None = None, python: s
             raise UsageError(str(ended)) from ended
         return "\n".join([*lines, "", *_unseen(implementation, str(ended), width), ""])
     declares = implementation is not None and implementation.contract is not None
-    says = "--pattern says" if pattern else "It declares" if declares else "Without --pattern it would be audited as"
+    says = "--pattern says" if pattern else "In this model it should follow" if target.note else "It declares" if declares else "Without --pattern it would be audited as"
     lines[0] += f"   {seen.info['framework'].partition('@')[0]} {seen.info['version']}".rstrip()
     lines += ["", *_pattern(seen), *_found(seen, width, says), "", *_drawing(seen, _short(target.name))]
     lines += ["", *_numbers(seen, _short(target.name)), *_wrap(use(_shown(seen)), width), "", *_promises(seen.contract)]
     again = f"dropcheck audit {target.name}"
-    if not declares and seen.found.pattern not in (None, seen.contract.pattern):
+    if not (declares or target.note) and seen.found.pattern not in (None, seen.contract.pattern):
         again += f' --pattern "{seen.found.pattern}"'
     elif pattern:
         again += f' --pattern "{pattern}"'
@@ -70,7 +86,7 @@ def _wrap(sentence: str, width: int, indent: str = "") -> list[str]:
 
 def _short(name: str) -> str:
     """What a column is headed by: the last name of a target, without its @words."""
-    return name.partition("@")[0].rpartition(":")[2].rpartition(".")[2][:20] or name[:20]
+    return name.partition("@")[0].rpartition(":")[2].rpartition("#")[2].rpartition(".")[2][:20] or name[:20]
 
 
 def _shown(seen: Observed) -> Pattern:

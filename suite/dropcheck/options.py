@@ -39,11 +39,11 @@ def rates(values: Iterable[str]) -> tuple[float, ...]:
     return tuple(parse_rate(word) for word in listed(values))
 
 
-def shape(text: str) -> tuple[int, ...]:
+def shape(text: str, option: str = "--shape") -> tuple[int, ...]:
     """``256,64,3`` as sizes of the input axes."""
     words = [w.strip() for w in re.split(r"[,x]", text.strip("() ")) if w.strip()]
     if not words or not all(w.isdigit() and int(w) > 0 for w in words):
-        raise UsageError(f"--shape takes the sizes of the input axes, such as 256,64,3, not {text!r}")
+        raise UsageError(f"{option} takes the sizes of the input axes, such as 256,64,3, not {text!r}")
     return tuple(int(w) for w in words)
 
 

@@ -33,6 +33,7 @@ class AuditRequest:
     rates: tuple[float, ...] = ()
     dtypes: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
+    input: tuple[int, ...] | None = None  # shape of an input for a model that has none beside it
     pattern: str | None = None
     device: str = "cpu"
     modes: tuple[str, ...] = ()  # of targets that name none: words of modes.py; none: eager; all: every one it has

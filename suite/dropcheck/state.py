@@ -68,7 +68,7 @@ class Run:
         return SessionSpec(
             locator=target.locator,
             source=target.source,
-            pattern=request.pattern,
+            pattern=request.pattern or target.pattern,
             mode=target.mode,
             python=request.python,
             environment=target.environment,

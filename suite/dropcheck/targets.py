@@ -26,7 +26,8 @@ class UnknownTarget(UsageError):
 class Target:
     """One thing to check: the name that reports show, and how a worker finds it and runs it (``mode``, see modes.py).
 
-    ``framework``: as far as it is known before anything is imported.
+    ``framework``: as far as it is known before anything is imported. Of a layer inside a model: ``pattern``, what it is
+    audited against; ``note``, what was seen of it in the model; ``skip``, why it cannot be audited as it stands.
     """
 
     name: str
@@ -37,6 +38,9 @@ class Target:
     packages: tuple[str, ...] = ()
     mode: str = EAGER
     framework: str = ""
+    pattern: str | None = None
+    note: str = ""
+    skip: str = ""
 
     def in_mode(self, mode: str) -> Target:
         """The same target, run in that mode; its name tells."""
@@ -46,7 +50,7 @@ class Target:
         """Of the user's own file, so that an edited layer is another one; empty for what is installed and has a version."""
         if self.source != "user":
             return ""
-        place = self.locator.rpartition(":")[0]
+        place = self.locator.partition("#")[0].rpartition(":")[0]
         stem = place.replace(".", "/")
         near = [Path(folder) / name for folder in self.path for name in (f"{stem}.py", f"{stem}/__init__.py")]
         for file in [Path(place)] if place.endswith(".py") else near:
@@ -158,7 +162,8 @@ def _split_words(text: str) -> tuple[str, list[str]]:
 
 
 def _located(text: str, base: str, environment: tuple[tuple[str, str], ...]) -> Target:
-    place, _, attr = base.rpartition(":")
+    place, _, attr = base.partition("#")[0].rpartition(":")
+    attr += "".join(base.partition("#")[1:])
     if not attr or not place:
         raise UnknownTarget(
             f"target {text!r} needs both sides of the colon: path/to/file.py:attr or package.module:attr"

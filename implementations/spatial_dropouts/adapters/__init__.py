@@ -29,10 +29,27 @@ class TargetNotFound(ImportError):
 def load(locator: str) -> Any:
     """The object at ``package.module:attr`` or ``path/to/file.py:attr``; attr may be dotted (``model.drop``).
 
+    ``model#encoder.drop`` is the layer at that place inside a model, as a survey names it (``models_base``).
+
     Raises TargetNotFound with the nearest valid thing; an exception of the module itself passes through.
     """
+    locator, _, inner = locator.partition("#")
     place, _, attr = locator.rpartition(":")
-    module = _file(place) if place.endswith(".py") else _module(place)
+    thing = walk(loaded(place), place, attr)
+    if inner:
+        from spatial_dropouts.adapters.models_base import inside
+
+        return inside(thing, inner)
+    return thing
+
+
+def loaded(place: str) -> Any:
+    """The module of that name, or of that file (run anew)."""
+    return _file(place) if place.endswith(".py") else _module(place)
+
+
+def walk(module: Any, place: str, attr: str) -> Any:
+    """The attribute of a module at a dotted path. Raises TargetNotFound with the nearest name."""
     thing: Any = module
     walked = place
     for name in attr.split("."):

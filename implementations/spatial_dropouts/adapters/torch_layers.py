@@ -12,6 +12,7 @@ import torch
 from dropcheck.adapter import Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import NoDropout, accepts
+from spatial_dropouts.adapters.models_base import RATES, rate_of
 
 _DTYPES = {
     "float32": torch.float32,
@@ -151,11 +152,11 @@ class TorchLayers(TorchTensors):
         super().__init__(obj, implementation)
         self.instance = isinstance(obj, torch.nn.Module)
         if self.instance:
-            rate = getattr(obj, "p", None)
-            if not isinstance(rate, float):
+            rate = rate_of(obj)
+            if rate is None:
                 raise NoDropout(
-                    f"a {type(obj).__name__} instance without a rate 'p' was given: it is a model or no dropout; name the "
-                    "dropout layer inside it, as in file.py:model.drop"
+                    f"a {type(obj).__name__} instance that holds no rate ({', '.join(RATES)}) was given: it is no dropout, or "
+                    "does not tell its rate; its class or a factory with a contract can be audited"
                 )
             self.contract = replace(self.contract, rates=(rate,))
 

@@ -45,6 +45,7 @@ class Worker:
         """Answer one request; never raises: an exception comes back as ``{"error": ..., "where": ...}``."""
         answers: Dict[str, Callable[..., Dict[str, Any]]] = {
             "open": self.open,
+            "layers": self.layers,
             "make": self.make,
             "apply": self.apply,
             "gradient": self.gradient,
@@ -121,6 +122,15 @@ class Worker:
             "numpy": np.__version__,
             "open_s": time.perf_counter() - start,
         }
+
+    def layers(self, locator: str, shape: Optional[List[int]] = None) -> Dict[str, Any]:
+        """The dropout layers of a model with what each did in forward passes; nothing needs to be open for it."""
+        from spatial_dropouts.adapters import models_base
+
+        try:
+            return models_base.survey(locator, shape)
+        except BaseException as error:
+            raise Refusal("open", error) from error
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Dict[str, Any]:
         """A fresh layer; the constructor's refusal is an answer, not a fault."""

@@ -1,0 +1,189 @@
+"""Models: which dropout layers stand in one, and what each did in real forward passes on a sample input."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import time
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dropcheck.contract import Pattern
+from spatial_dropouts.adapters import NoDropout, loaded, walk
+
+SAMPLES = ("sample_input", "example_input", "sample_inputs", "example_inputs", "example_input_array")
+RATES = ("p", "rate", "drop_prob", "drop_rate", "drop_p", "dropout", "dropout_rate", "prob")
+KEPT = ("keep_prob", "keep", "q")
+CALLS, SECONDS = 100, 10.0  # forward passes of one look, and the time that they may take
+MOST = 8192  # elements of one call that are sent on: further positions of large feature maps are left out
+
+
+def rate_of(layer: Any) -> Optional[float]:
+    """The drop probability that a layer holds under one of the usual names, or None."""
+    for names, keep in ((RATES, False), (KEPT, True)):
+        for name in names:
+            value = getattr(layer, name, None)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
+                return 1 - float(value) if keep else float(value)
+    return None
+
+
+def names_of(rank: int, channel: int, batch: int = 0) -> Tuple[str, ...]:
+    """Axis names of a tensor whose channels are on axis ``channel``: batch, time or height and width, channel."""
+    rest = [i for i in range(rank) if i not in (channel, batch)]
+    words = {1: ("time",), 2: ("height", "width"), 3: ("depth", "height", "width")}.get(len(rest))
+    inner = dict(zip(rest, words or tuple(f"axis{i}" for i in rest)))
+    return tuple("batch" if i == batch else "channel" if i == channel else inner[i] for i in range(rank))
+
+
+def probe(shape: Sequence[int]) -> Any:
+    """Distinct values of both signs away from 0: what a layer is fed in place of the activations (ReLU leaves zeros)."""
+    size = math.prod(shape)
+    values = (0.5 + 2.0 * np.arange(size) / max(1, size)) * np.where(np.arange(size) % 2, 1.0, -1.0)
+    return np.random.default_rng(3).permutation(values).reshape(shape)
+
+
+def crop(shape: Sequence[int]) -> Tuple[slice, ...]:
+    """The first positions along every axis, at most MOST elements."""
+    sizes = list(shape)
+    while math.prod(sizes) > MOST:
+        largest = sizes.index(max(sizes))
+        sizes[largest] = max(1, sizes[largest] // 2)
+    return tuple(slice(0, s) for s in sizes)
+
+
+class Use:
+    """One place in a forward pass where a layer is called: its input's shape, and what came out, call by call.
+
+    ``channel``, ``batch``: axes by the layers around it; ``why``: the sentence that says so. ``expected``: the coin axes that
+    the layer's class promises, by name; None: unknown. ``found_by``: class, name, rate or behaviour.
+    """
+
+    def __init__(self, name: str, kind: str, found_by: str, rate: Optional[float], shape: Sequence[int]) -> None:
+        self.name, self.kind, self.found_by, self.rate = name, kind, found_by, rate
+        self.shape = tuple(int(s) for s in shape)
+        self.cut = crop(self.shape)
+        self.x = probe(self.shape)
+        self.ys: List[Any] = []
+        self.use = 0
+        self.channel: Optional[int] = None
+        self.batch = 0
+        self.why = ""
+        self.expected: Optional[str] = None
+        self.own_channel: Optional[int] = None  # where the class takes channels to be
+        self.plain = True  # kept values are x / (1 - rate) by its class
+
+    def take(self, y: Any) -> None:
+        """One output, as an array."""
+        self.ys.append(np.array(y[self.cut], dtype=np.float64))
+
+    def answer(self) -> Dict[str, Any]:
+        """As plain data for the suite."""
+        rank = len(self.shape)
+        last = self.channel if self.channel is not None else self.own_channel
+        names = names_of(rank, rank - 1 if last is None else last, self.batch) if rank > 1 else ("batch",)
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "found_by": self.found_by,
+            "rate": self.rate,
+            "shape": list(self.shape),
+            "axes": list(names),
+            "use": self.use,
+            "channel": self.channel,
+            "own_channel": self.own_channel,
+            "why": self.why,
+            "expected": self.pattern(names),
+            "plain": self.plain,
+            "x": np.ascontiguousarray(self.x[self.cut]),
+            "ys": np.stack(self.ys) if self.ys else np.zeros((0, *[s.stop for s in self.cut])),
+        }
+
+    def pattern(self, names: Sequence[str]) -> Optional[str]:
+        """The pattern that its class promises on this tensor."""
+        if self.expected is None:
+            return None
+        coins = [n for n in names if self.expected == "all" or n in self.expected.split()]
+        return str(Pattern(tuple(names), tuple(coins))) if coins else None
+
+
+def expected_of(kind: str) -> Optional[str]:
+    """Coin axes that a class promises by its name: ``all``, or names; None where the name says nothing."""
+    word = kind.lower().replace("_", "")
+    if "path" in word or "stochasticdepth" in word or "dropsample" in word:
+        return "batch"
+    if any(part in word for part in ("spatial", "channel", "feature", "1d", "2d", "3d", "locked", "variational")):
+        return "batch channel"
+    return "all" if word in ("dropout", "alphadropout") else None
+
+
+def timed(run: Any, calls: int, seconds: float) -> int:
+    """Call ``run`` up to ``calls`` times, for ``seconds`` at most (8 calls at least); how often."""
+    start = time.perf_counter()
+    for done in range(1, calls + 1):
+        run()
+        if done >= 8 and time.perf_counter() - start > seconds:
+            return done
+    return calls
+
+
+def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
+    """(module of its survey, what it is) for an object that may hold dropout layers; None for anything else."""
+    from spatial_dropouts.adapters import _is
+
+    for name, module, attr in (
+        ("keras", "keras", "Layer"),
+        ("torch", "torch.nn", "Module"),
+        ("flax", "flax.linen", "Module"),
+        ("nnx", "flax.nnx", "Module"),
+        ("equinox", "equinox", "Module"),
+    ):
+        if _is(thing, module, attr)[1]:
+            return f"models_{name}", name
+    return None
+
+
+def survey(locator: str, shape: Optional[Sequence[int]], calls: int = CALLS, seconds: float = SECONDS) -> Dict[str, Any]:
+    """The dropout layers of the model at ``locator`` (what stands behind # is left to the asker).
+
+    ``shape``: of an input to make, where no sample input lies beside the model. The answer's ``kind`` is ``model``, or
+    ``other`` for what is no model. Raises NoDropout with a sentence where the model cannot be run.
+    """
+    place, _, attr = locator.partition("#")[0].rpartition(":")
+    module = loaded(place)
+    thing = walk(module, place, attr)
+    known = framework_of(thing)
+    if known is None:
+        return {"kind": "other"}
+    part = importlib.import_module(f"{__package__}.{known[0]}")
+    if not part.is_model(thing):
+        return {"kind": "other"}
+    sample = None if shape is not None else _sample(module, thing, attr)
+    uses, notes = part.survey(thing, sample, shape, calls, seconds)
+    return {"kind": "model", "framework": known[1], "layers": [use.answer() for use in uses], "notes": notes}
+
+
+def _sample(module: Any, thing: Any, attr: str) -> Any:
+    """A sample input that lies beside the model (``sample_input``, ``NAME_input``) or on it; None if there is none."""
+    for name in (f"{attr}_input", f"{attr}_sample_input", *SAMPLES):
+        if hasattr(module, name):
+            return getattr(module, name)
+    for name in SAMPLES:
+        found = getattr(thing, name, None)
+        if found is not None and not callable(found):
+            return found
+    return None
+
+
+def inside(thing: Any, path: str) -> Any:
+    """The layer at ``path`` inside a model, as a survey named it. Raises NoDropout with the nearest name."""
+    known = framework_of(thing)
+    if known is None:
+        raise NoDropout(f"a {type(thing).__name__} is no model of a known framework: nothing stands at #{path}")
+    return importlib.import_module(f"{__package__}.{known[0]}").inside(thing, path)
+
+
+def wanted(given: str, hint: str) -> NoDropout:
+    """What is said where a model has no input to run on, or does not run on it."""
+    return NoDropout(f"{given}: {hint}; put a variable sample_input beside the model, or give --input 8,16,32")

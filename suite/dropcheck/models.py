@@ -1,0 +1,289 @@
+"""Models as targets: each dropout layer inside with the pattern that it follows there, and one target a layer."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dropcheck.contract import Pattern
+from dropcheck.errors import UsageError
+from dropcheck.inference import Inferred, Marks, infer, marks
+from dropcheck.observation import limited, spec_of
+from dropcheck.targets import Target
+from dropcheck.worker.client import ProcessSession, Refused, TargetError, ask
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One use of one dropout layer in a model's forward pass.
+
+    ``expected``: what its class promises on this tensor, None where nothing is known. ``channel`` and ``own_channel``: the
+    axis of channels by the layers around it (``why``), and the one that its class takes for it.
+    """
+
+    name: str
+    kind: str
+    found_by: str
+    rate: float | None
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+    use: int
+    channel: int | None
+    own_channel: int | None
+    why: str
+    expected: Pattern | None
+    plain: bool
+    marks: Marks
+    found: Inferred
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong with its pattern here, in one clause; empty where it follows what its class promises."""
+        found, expected = self.found, self.expected
+        if not found.sure or expected is None:
+            return "the mask never changes between calls" if found.sure and found.frozen else ""
+        kinds = {a.name: a.kind for a in found.axes}
+        lost = [a for a in expected.coins if kinds[a] == "shared"]
+        extra = [a for a in expected.shared if kinds[a] in ("coin", "dependent", "groups", "copies")]
+        if "channel" in lost and extra:
+            place = self.channel if self.channel is not None else self.axes.index("channel")
+            where = "the last axis" if place == len(self.shape) - 1 else f"axis {place}"
+            return f"channels are on {where}: did you mean {self._remedy(place)}?"
+        parts = []
+        if lost:
+            parts.append(f"all of {' and '.join(lost)} share{'s' if len(lost) == 1 else ''} one")
+        if extra:
+            parts.append(f"coins vary along {' and '.join(extra)}")
+        if not found.fits and not extra:
+            parts.append("channels are not dropped independently")
+        if found.frozen:
+            parts.append("the mask never changes between calls")
+        return f"{', '.join(parts)}; expected one coin per ({', '.join(expected.coins)})" if parts else ""
+
+    def _remedy(self, place: int) -> str:
+        if self.kind.startswith("Spatial") and self.kind.endswith(("2D", "3D")):
+            return f"data_format='{'channels_last' if place == len(self.shape) - 1 else 'channels_first'}'"
+        return "to transpose"
+
+    @property
+    def coins(self) -> str:
+        """What was seen of its coins, in words."""
+        from dropcheck.explain_target import unfitting
+
+        found = self.found
+        if not found.sure or not found.fits:
+            return unfitting(found)
+        shared = f", shared along {' and '.join(found.shared_axes)}" if found.shared_axes else ""
+        return f"one coin per ({', '.join(found.coin_axes) or 'call'}){'' if self.wrong else shared}"
+
+    @property
+    def sentence(self) -> str:
+        """``Dropout1d at encoder.drop: one coin per (batch, time); channels are on the last axis: did you mean ...?``"""
+        again = f" (use {self.use + 1})" if self.use else ""
+        text = f"{self.kind} at {self.name}{again}: {self.coins}"
+        if self.wrong:
+            text += f"; {self.wrong}"
+            if self.why and "channels are on" in self.wrong:
+                text += f" ({self.why})"
+        interval = self.found.interval
+        if self.rate is not None and interval is not None and not interval[0] <= self.rate <= interval[1]:
+            text += f"; {100 * self.found.rate:.3g} % of coins drop where its rate is {self.rate:g}"
+        return text
+
+    @property
+    def refusal(self) -> str:
+        """Why it cannot be audited as it stands; empty if it can."""
+        if self.rate is None:
+            return "it holds no rate under a usual name (p, rate, drop_prob, ...): audit its class, or a factory with a contract"
+        if not 0 < self.rate < 1:
+            return f"its rate is {self.rate:g}: it flips no coins"
+        if not self.plain:
+            return f"{self.kind} keeps no multiple of x: audit its class, whose registered contract knows its constants"
+        if self.pattern is None:
+            return "neither its class nor its masks tell which elements should share a coin: name it with --pattern"
+        return ""
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """What it is audited against: what its class promises, else what it was seen to follow."""
+        return self.expected or self.found.pattern
+
+
+@dataclass(frozen=True)
+class Model:
+    """The dropout layers of one model, in the order of its forward pass, and what could not be seen."""
+
+    target: Target
+    framework: str
+    layers: tuple[Layer, ...]
+    notes: tuple[str, ...]
+    calls: int = 0
+
+
+def may_be_model(target: Target) -> bool:
+    """Whether a target may be a model, by its source alone: a class or a function that stands there by name is none."""
+    if target.source != "user":
+        return False
+    place, _, attr = target.locator.rpartition(":")
+    if "#" in attr or "." in attr:
+        return True
+    stem = place.replace(".", "/")
+    files = [Path(folder) / name for folder in target.path for name in (f"{stem}.py", f"{stem}/__init__.py")]
+    file = Path(place) if place.endswith(".py") else next((f for f in files if f.is_file()), None)
+    if file is None:
+        return not attr[:1].isupper() and not place.startswith(("torch.", "keras."))
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, OSError, ValueError):
+        return False  # opening it says what is wrong
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name == attr:
+            return False
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == attr for t in node.targets):
+            called = node.value.func if isinstance(node.value, ast.Call) else None
+            word = getattr(called, "id", getattr(called, "attr", ""))
+            return not (word == "Implementation" or isinstance(node.value, ast.Lambda))
+    return not attr[:1].isupper()
+
+
+def look(
+    target: Target, shape: Sequence[int] | None = None, python: str | None = None, in_process: bool = False
+) -> Model | None:
+    """Run the model in a worker and infer the pattern of each layer; None if the target is no model.
+
+    ``shape``: of an input to make. Raises UsageError where the model does not load or does not run.
+    """
+    spec = spec_of(target, None, python, in_process)
+    try:
+        with limited(_bare(spec)) as session:
+            given = list(shape) if shape is not None else None
+            answer = ask(session, "layers", locator=target.locator, shape=given)
+    except Refused as refused:
+        if refused.kind in ("TargetNotFound", "NoDropout", "Unsupported"):
+            raise UsageError(refused.message) from refused
+        raise UsageError("\n    ".join([str(refused), *refused.lines])) from refused
+    except TargetError as ended:
+        raise UsageError("\n    ".join([str(ended), *(ended.details or "").splitlines()[-12:]])) from ended
+    if answer["kind"] != "model":
+        return None
+    layers = tuple(_layer(one) for one in answer["layers"])
+    calls = max((len(one["ys"]) for one in answer["layers"]), default=0)
+    return Model(target, answer["framework"], layers, tuple(answer["notes"]), calls)
+
+
+def _bare(spec: Any) -> Any:
+    """A session that has opened nothing."""
+    if spec.in_process:
+        from dropcheck.worker.client import LocalSession
+
+        return LocalSession()
+    return ProcessSession(
+        python=spec.python, environment=dict(spec.environment), path=spec.path, packages=spec.packages
+    )
+
+
+def _layer(one: dict[str, Any]) -> Layer:
+    x, ys = np.asarray(one["x"]), np.asarray(one["ys"])
+    read = marks(x, ys, 1e-2) if len(ys) else Marks(np.zeros((0, *x.shape), bool), 0.0, 1.0, 0.0, True)
+    axes = tuple(one["axes"])
+    found = infer(read.dropped if len(ys) else np.zeros((1, *x.shape), bool), axes)
+    return Layer(
+        name=one["name"],
+        kind=one["kind"],
+        found_by=one["found_by"],
+        rate=one["rate"],
+        shape=tuple(one["shape"]),
+        axes=axes,
+        use=one["use"],
+        channel=one["channel"],
+        own_channel=one["own_channel"],
+        why=one["why"],
+        expected=Pattern.parse(one["expected"]) if one["expected"] else None,
+        plain=one["plain"],
+        marks=read,
+        found=found,
+    )
+
+
+def named(target: Target, layer: Layer) -> Target:
+    """The target of one layer: ``file.py:model#encoder.drop``, with its pattern and what was seen of it."""
+    head, at, words = target.name.partition("@") if "@" in target.name else (target.name, "", "")
+    pattern = layer.pattern
+    return replace(
+        target,
+        name=f"{head.partition('#')[0]}#{layer.name}{at}{words}",
+        locator=f"{target.locator.partition('#')[0]}#{layer.name}",
+        pattern=str(pattern) if pattern is not None else None,
+        note=layer.sentence,
+        skip=layer.refusal,
+    )
+
+
+def expanded(
+    targets: Sequence[Target], shape: Sequence[int] | None, python: str | None, in_process: bool
+) -> list[Target]:
+    """The targets, each model replaced by its layers. Raises UsageError for a model without dropout."""
+    some: list[Target] = []
+    for target in targets:
+        model = look(target, shape, python, in_process) if may_be_model(target) else None
+        some += [target] if model is None else layers_of(target, model)
+    return list({t.name: t for t in some}.values())
+
+
+def layers_of(target: Target, model: Model) -> list[Target]:
+    """One target a layer, by its first wrong use if there is one; of ``model#layer`` that layer alone."""
+    chosen: dict[str, Layer] = {}
+    for layer in sorted(model.layers, key=lambda one: not one.wrong):
+        chosen.setdefault(layer.name, layer)
+    inner = target.locator.partition("#")[2]
+    order = list(dict.fromkeys(one.name for one in model.layers))
+    if inner:
+        if inner not in chosen:
+            return [target]  # opening it names the nearest, or audits what no forward pass reached
+        return [named(target, chosen[inner])]
+    if not order:
+        raise UsageError(
+            f"{target.name} is a {model.framework} model without dropout: of the layers that its forward pass reaches none is "
+            f"a dropout by class or name, and none was seen to drop{'; ' + '; '.join(model.notes) if model.notes else ''}"
+        )
+    return [named(target, chosen[name]) for name in order]
+
+
+def text(model: Model, width: int) -> str:
+    """The table of layers with their patterns, the wrong ones named in a sentence, and what to do next."""
+    from dropcheck.report.words import line
+
+    target = model.target
+    bad = [one for one in model.layers if one.wrong]
+    names = len({one.name for one in model.layers})
+    head = f"{line(target.name)}: {names} dropout layer{'' if names == 1 else 's'} in {model.calls} forward passes"
+    lines = [f"{head}; {len(bad) or 'none'} of their uses {'is' if len(bad) == 1 else 'are'} wrong." if bad else f"{head}."]
+    rows = [("layer", "class", "input", "noise shape here", "rate", "seen")]
+    for one in model.layers:
+        sizes = ", ".join(f"{a} {s}" for a, s in zip(one.axes, one.shape, strict=True))
+        seen = f"{one.found.rate:.3f}" if not one.found.nothing else "none"
+        rate = f"{one.rate:g}" if one.rate is not None else "?"
+        name = one.name + (f" (use {one.use + 1})" if one.use else "")
+        mark = "✗ " if one.wrong else "  "
+        rows.append((mark + line(name, 40), line(one.kind, 30), sizes, one.found.noise_shape or "none fits", rate, seen))
+    rows[0] = ("  layer", *rows[0][1:])
+    wide = [max(len(row[i]) for row in rows) for i in range(6)]
+    lines += ["", *("  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows), ""]
+    for one in model.layers:
+        lines += textwrap.wrap(line(one.sentence, 600) + ".", width, subsequent_indent="    ")
+    unknown = [one for one in model.layers if one.found_by == "behaviour"]
+    for one in unknown:
+        sentence = f"{line(one.name)} was found by its behaviour: its output is sometimes 0 where its input is not."
+        lines += ["", *textwrap.wrap(sentence, width)]
+    if model.notes:
+        lines += ["", *(piece for note in model.notes for piece in textwrap.wrap(line(note), width, subsequent_indent="    "))]
+    lines += ["", f"Audit them where they stand: dropcheck audit {target.name}"]
+    if model.layers:
+        lines.append(f"One of them, drawn: dropcheck explain {named(target, (bad or list(model.layers))[0]).name}")
+    return "\n".join([*lines, ""])
