@@ -48,7 +48,7 @@ class Implementation:
     ``make``             a class, a plain function, a factory, or where one of these is (``"torch.nn:Dropout1d"``).
     ``contract``         a Contract, a pattern such as ``"n l c -> n c"``, or None for the framework's default.
     ``framework``        ``"torch"``, ``"keras"``, ``"numpy"``, ``"torch-function"``, or None: recognised from the object.
-    ``adapter``          ``"module:Class"`` of an adapter that is not one of the suite's own.
+    ``adapter``          the class of an adapter that is not one of the suite's own, or where it is (``"module:Class"``).
     ``rate_argument``    keyword that takes the rate; None: the first positional argument.
     ``keep_probability`` the layer is given 1 - rate instead of rate.
     ``options``          further keyword arguments of the constructor.
@@ -62,7 +62,7 @@ class Implementation:
     make: Union[str, Callable[..., Any]]
     contract: Union[Contract, str, None] = None
     framework: Optional[str] = None
-    adapter: Optional[str] = None
+    adapter: Union[str, Callable[..., Any], None] = None
     rate_argument: Optional[str] = None
     keep_probability: bool = False
     options: Mapping[str, Any] = field(default_factory=_options)

@@ -134,16 +134,15 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     _beside(run, everything)
     evidence_over_runs.judged(run, asked)
     run.findings = interpret(run.findings)
-    if run.target.note and "channels are on" in run.target.note:
-        run.findings = [_in_the_model(one, run.target.note) for one in run.findings]
     if run.request.causes and any(f.verdict == "fail" for f in run.findings):
         _explain(run, pool)
 
 
 def _in_the_model(one: Finding, note: str) -> Finding:
-    """A failing structure named by what was seen of the layer in its model."""
-    if one.verdict == "fail" and one.check == "mask.whole-channels":
-        return msgspec.structs.replace(one, message=f"{note}; {one.message}")
+    """A failure whose cause was seen in the model: coins along another axis than that of the channels."""
+    family = one.check.partition(".")[0]
+    if one.verdict == "fail" and "channels are on" in note and family in ("mask", "form", "gradient"):
+        return msgspec.structs.replace(one, cause=note, defect="wrong axis in the model")
     return one
 
 
@@ -153,7 +152,7 @@ def _explain(run: Run, pool: SessionPool) -> None:
 
     assert run.contract is not None
     run.tell("running", "smallest failing cases")
-    run.findings = causes.named(run.findings)
+    run.findings = [_in_the_model(one, run.target.note) for one in causes.named(run.findings)]
     try:
         session = pool.acquire()
     except (TargetError, Refused):  # the findings stand without their smallest cases

@@ -100,7 +100,8 @@ def _is(obj: Any, module: str, attr: str) -> Tuple[bool, bool]:
 def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
     """The adapter for a loaded object. Raises TypeError that names what was given and what was expected."""
     if implementation.adapter is not None:
-        found: Adapter = load(implementation.adapter)(obj, implementation)
+        made = load(implementation.adapter) if isinstance(implementation.adapter, str) else implementation.adapter
+        found: Adapter = made(obj, implementation)
         return found
     framework = implementation.framework or recognise(obj)
     adapters: Mapping[str, Tuple[str, str]] = {

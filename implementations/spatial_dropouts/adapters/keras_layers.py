@@ -15,6 +15,7 @@ import numpy as np
 from dropcheck.adapter import Implementation, Unsupported, unchanged
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import NoDropout
+from spatial_dropouts.adapters.models_base import RATES, rate_of
 from spatial_dropouts.adapters.numpy_functions import arranged
 
 
@@ -45,11 +46,11 @@ class KerasLayers:
         ways = ("global", "constructor") if seeded else ("global",)
         contract: Contract = implementation.resolve_contract(Pattern.parse("n l c -> n c"), ways)
         if self.instance:
-            rate = getattr(obj, "rate", None)
-            if not isinstance(rate, (int, float)):
+            rate = rate_of(obj)
+            if rate is None:
                 raise NoDropout(
-                    f"a {type(obj).__name__} without a rate was given: it is a model or no dropout; name the dropout layer "
-                    "inside it, as in file.py:model.drop"
+                    f"a {type(obj).__name__} that holds no rate ({', '.join(RATES)}) was given: it is no dropout, or does not "
+                    "tell its rate; its class or a factory with a contract can be audited"
                 )
             # it goes on from where its seed generator stands: no new seed reaches it
             contract = replace(contract, rates=(float(rate),), seeds=())

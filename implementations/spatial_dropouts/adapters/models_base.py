@@ -72,6 +72,7 @@ class Use:
         self.why = ""
         self.expected: Optional[str] = None
         self.own_channel: Optional[int] = None  # where the class takes channels to be
+        self.noise: Optional[List[int]] = None  # coin axes that a noise shape given to it asks for
         self.plain = True  # kept values are x / (1 - rate) by its class
 
     def take(self, y: Any) -> None:
@@ -101,7 +102,10 @@ class Use:
         }
 
     def pattern(self, names: Sequence[str]) -> Optional[str]:
-        """The pattern that its class promises on this tensor."""
+        """The pattern that its noise shape or its class promises on this tensor."""
+        if self.noise is not None:
+            asked = tuple(names[i] for i in self.noise)
+            return str(Pattern(tuple(names), asked)) if asked else None
         if self.expected is None:
             return None
         coins = [n for n in names if self.expected == "all" or n in self.expected.split()]

@@ -1,0 +1,214 @@
+"""Keras models: dropout layers are found at any depth, fed in place of their input by wrapped calls, and read with their neighbours."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import keras
+import numpy as np
+
+from spatial_dropouts.adapters import NoDropout
+from spatial_dropouts.adapters.models_base import Use, expected_of, rate_of, timed, wanted
+
+_LAST = ("Embedding", "Dense", "EinsumDense", "LSTM", "GRU", "SimpleRNN", "LayerNormalization", "MultiHeadAttention")
+_COUNTS = ("output_dim", "units", "filters")
+
+
+def is_model(thing: Any) -> bool:
+    """A layer with layers inside; one without is a layer."""
+    return bool(_children(thing))
+
+
+def _children(layer: Any) -> List[Any]:
+    return [one for one in layer._flatten_layers(include_self=False, recursive=False) if not _internal(one)]
+
+
+def _internal(layer: Any) -> bool:
+    return type(layer).__name__ in ("InputLayer", "SeedGenerator")
+
+
+def _named(model: Any) -> Iterator[Tuple[str, Any]]:
+    """Layers at every depth as (``block.drop``, layer), by their names."""
+    for layer in _children(model):
+        yield layer.name, layer
+        for name, inner in _named(layer):
+            yield f"{layer.name}.{name}", inner
+
+
+def inside(model: Any, path: str) -> Any:
+    found = dict(_named(model))
+    if path not in found:
+        near = difflib.get_close_matches(path, list(found), 1, 0.0)
+        raise NoDropout(f"the model has no layer {path!r}" + (f"; the nearest is {near[0]!r}" if near else ""))
+    return found[path]
+
+
+def survey(
+    model: Any, sample: Any, shape: Optional[Sequence[int]], calls: int, seconds: float
+) -> Tuple[List[Use], List[str]]:
+    """Uses of dropout layers in forward passes in training, and what cannot be seen."""
+    given, how = _input(model, sample, shape)
+    try:
+        model(given, training=True)  # builds what is not built
+    except Exception as error:
+        said = f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}"
+        raise wanted(f"the model {model.name} does not run on its input", said) from error
+    leaves = [(n, layer) for n, layer in _named(model) if not _children(layer)]
+    watch = _Watch(leaves)
+    watch.run(lambda: model(given, training=True), 1, seconds)
+    watch.tracing, watch.swapping = False, True
+    watch.run(lambda: model(given, training=True), calls, seconds)
+    uses = [u for u in watch.uses.values() if u.found_by in ("class", "name", "rate") or _drops(u)]
+    for use in uses:
+        _neighbours(use, watch.trace)
+    notes = [how] if how else []
+    for name, layer in _named(model):
+        inner = [w for w in ("dropout", "recurrent_dropout") if getattr(layer, w, 0) and isinstance(getattr(layer, w), float)]
+        if inner and not isinstance(layer, keras.layers.Dropout) and not type(layer).__name__.endswith("Cell"):
+            notes.append(f"{name} ({type(layer).__name__}) drops inside its own function ({', '.join(inner)}): not seen")
+    return uses, notes
+
+
+def _input(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> Tuple[Any, str]:
+    """An input for one forward pass, and a remark where it was made."""
+    if sample is not None:
+        return sample, ""
+    if shape is not None:
+        words = any(type(layer).__name__ == "Embedding" for _, layer in _named(model))
+        return _values(tuple(shape), "int32" if words else "float32", model), ""
+    spec = getattr(model, "inputs", None)
+    if not spec:
+        raise wanted(f"{model.name} is a model without a sample input", "it has not been built on an input")
+    made = []
+    for one in spec:
+        # sizes of their own for axes that are free
+        free = iter((4, 11, 13, 9, 7))
+        sizes = tuple(next(free) if s is None else int(s) for s in one.shape)
+        made.append(_values(sizes, str(one.dtype), model))
+    how = "input made by its specification: " + ", ".join(str(tuple(m.shape)) for m in made)
+    return (made[0] if len(made) == 1 else made), how
+
+
+def _values(sizes: Tuple[int, ...], dtype: str, model: Any) -> Any:
+    limits = [layer.input_dim for _, layer in _named(model) if type(layer).__name__ == "Embedding"]
+    rng = np.random.default_rng(5)
+    if limits:  # words, whatever dtype an Input was given
+        return rng.integers(0, min(limits), sizes).astype("int32")
+    return rng.standard_normal(sizes).astype("float32" if "int" in dtype else dtype)
+
+
+class _Watch:
+    """Wraps the call of every leaf: the order of execution, and the outputs of layers that may drop."""
+
+    def __init__(self, leaves: List[Tuple[str, Any]]) -> None:
+        self.leaves = leaves
+        self.uses: Dict[Tuple[str, int], Use] = {}
+        self.seen: Dict[str, int] = {}
+        self.trace: List[Tuple[str, Any, Any, Any]] = []
+        self.tracing, self.swapping = True, False
+
+    def run(self, forward: Any, calls: int, seconds: float) -> None:
+        for name, layer in self.leaves:
+            layer.call = self._wrapped(name, layer, layer.call)
+
+        def once() -> None:
+            self.seen.clear()
+            forward()
+
+        try:
+            timed(once, calls, seconds)
+        finally:
+            for _, layer in self.leaves:
+                del layer.call
+
+    def _wrapped(self, name: str, layer: Any, call: Any) -> Any:
+        def watched(x: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.tracing:
+                y = call(x, *args, **kwargs)
+                if hasattr(x, "shape") and hasattr(y, "shape"):
+                    self.trace.append((name, layer, x, y))
+                return y
+            use = self._use(name, layer, x)
+            if use is None:
+                return call(x, *args, **kwargs)
+            y = call(keras.ops.cast(keras.ops.convert_to_tensor(use.x.astype("float32")), x.dtype), *args, **kwargs)
+            if hasattr(y, "shape") and tuple(y.shape) == use.shape:
+                use.take(keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")))
+            return y
+
+        return watched
+
+    def _use(self, name: str, layer: Any, x: Any) -> Optional[Use]:
+        if not (hasattr(x, "shape") and "float" in str(x.dtype)) or isinstance(layer, keras.layers.Embedding):
+            return None
+        key = (name, self.seen.get(name, 0))
+        self.seen[name] = key[1] + 1
+        if key not in self.uses:
+            kind = type(layer).__name__
+            by = "behaviour"
+            if isinstance(layer, (keras.layers.Dropout, keras.layers.AlphaDropout)):
+                by = "class"
+            elif "Gaussian" in kind:
+                by = "behaviour"
+            elif "drop" in kind.lower():
+                by = "name"
+            elif rate_of(layer) is not None and not layer.weights:
+                by = "rate"
+            use = self.uses[key] = Use(name, kind, by, rate_of(layer), x.shape)
+            use.use = key[1]
+            use.plain = "Alpha" not in kind
+            use.expected = expected_of(kind)
+            noise = getattr(layer, "noise_shape", None)
+            if noise is not None:
+                use.noise = [i for i, n in enumerate(noise) if n != 1]
+            if use.expected == "batch channel":
+                first = getattr(layer, "data_format", "channels_last") == "channels_first"
+                use.own_channel = 1 if first else len(use.shape) - 1
+        use = self.uses[key]
+        return use if use.shape == tuple(x.shape) else None
+
+
+def _drops(use: Use) -> bool:
+    if len(use.ys) < 2:
+        return False
+    zero = np.stack(use.ys) == 0
+    return bool((zero.any(axis=0) & ~zero.all(axis=0)).any())
+
+
+def _convention(layer: Any) -> Optional[int]:
+    """Where a layer puts channels: -1 last, 1 second; None for one that does not say."""
+    kind = type(layer).__name__
+    if kind in _LAST:
+        return -1
+    if kind == "BatchNormalization":
+        return int(layer.axis) if isinstance(layer.axis, int) else -1
+    if "Conv" in kind:
+        return 1 if getattr(layer, "data_format", "") == "channels_first" else -1
+    return None
+
+
+def _neighbours(use: Use, trace: Any) -> None:
+    """Decide the channel axis from what stands before and after: the nearest layers that say it and fit in rank and size."""
+    rank = len(use.shape)
+    index = [i for i, (name, *_) in enumerate(trace) if name == use.name]
+    if use.use >= len(index) or rank < 2:
+        return
+    here = index[use.use]
+    for direction, some in (("before", trace[:here][::-1]), ("after", trace[here + 1 :])):
+        for name, layer, x, y in some:
+            axis = _convention(layer)
+            if axis is None:
+                continue
+            tensor = y if direction == "before" else x
+            count = int(tensor.shape[axis])
+            straight = tuple(tensor.shape) == use.shape
+            pooled = len(tensor.shape) == rank and int(use.shape[axis]) == count  # pooling keeps channels and their axis
+            fitting = [axis % rank] if straight or pooled else [i for i in range(1, rank) if use.shape[i] == count]
+            if len(fitting) == 1:
+                where = "the last axis" if fitting[0] == rank - 1 else f"axis {fitting[0]}"
+                verb = "makes" if direction == "before" else "takes"
+                use.channel = fitting[0]
+                use.why = f"{type(layer).__name__} at {name} {verb} {count} channels on {where}"
+                return
+            break

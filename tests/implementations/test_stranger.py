@@ -1,0 +1,48 @@
+"""The README's adapter for an invented framework: under 60 lines, run as it stands, right layer passed, planted defect caught."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> str:
+    """The README's code, and the framework beside it."""
+    section = (ROOT / "README.md").read_text().split("## An adapter for a framework that we have never seen")[1]
+    code = section.split("```python\n")[1].split("```")[0]
+    (tmp_path / "pebble_adapter.py").write_text(code)
+    shutil.copy(ROOT / "tests" / "strangers" / "pebble.py", tmp_path)
+    return code
+
+
+def test_it_is_shorter_than_sixty_lines(adapter: str) -> None:
+    assert len(adapter.splitlines()) < 60
+
+
+def test_the_correct_layer_passes(run: Any, adapter: str) -> None:
+    done = run("audit", "pebble_adapter.py:channel_dropout", "--json", "r.json")
+    assert done.code == 0, done.out
+    (target,) = done.result()["targets"]
+    passed = {f["check"] for f in target["findings"] if f["verdict"] == "pass"}
+    assert {"mask.whole-channels", "rate.marginal", "seed.reset", "gradient.mask", "mode.inference"} <= passed
+    assert target["framework"] == "pebble" and target["version"] == "0.3"
+
+
+def test_the_planted_defect_is_caught(run: Any, adapter: str, tmp_path: Path) -> None:
+    more = "\nfrom dataclasses import replace\nthrifty = replace(channel_dropout, make=pebble.ThriftyDropout)\n"
+    (tmp_path / "pebble_adapter.py").write_text(adapter + more)
+    done = run("audit", "pebble_adapter.py:thrifty", "--dtype", "float32", "--json", "r.json")
+    assert done.code == 1
+    (target,) = done.result()["targets"]
+    assert "mask.distinct-samples" in {f["check"] for f in target["findings"] if f["verdict"] == "fail"}
+
+
+def test_its_pattern_is_explained(run: Any, adapter: str) -> None:
+    done = run("explain", "pebble_adapter.py:channel_dropout")
+    assert done.code == 0 and "One coin per (n, c), shared along l." in done.out
