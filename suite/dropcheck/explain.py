@@ -10,7 +10,14 @@ from dropcheck.checks.base import ALPHA, BETA, Check
 from dropcheck.errors import UsageError, nearest
 
 
-def explain(word: str, width: int = 100, *, pattern: str | None = None, python: str | None = None, shape: tuple[int, ...] | None = None) -> str:
+def explain(
+    word: str,
+    width: int = 100,
+    *,
+    pattern: str | None = None,
+    python: str | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> str:
     """The text for a check, a family, or a target (which is run). Raises UsageError with the nearest valid name.
 
     ``pattern``: what the target is declared to follow; ``python``: the interpreter that runs it;

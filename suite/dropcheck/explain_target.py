@@ -56,7 +56,15 @@ def text(
             raise UsageError(str(ended)) from ended
         return "\n".join([*lines, "", *_unseen(implementation, str(ended), width), ""])
     declares = implementation is not None and implementation.contract is not None
-    says = "--pattern says" if pattern else "In this model it should follow" if target.note else "It declares" if declares else "Without --pattern it would be audited as"
+    says = (
+        "--pattern says"
+        if pattern
+        else "In this model it should follow"
+        if target.note
+        else "It declares"
+        if declares
+        else "Without --pattern it would be audited as"
+    )
     lines[0] += f"   {seen.info['framework'].partition('@')[0]} {seen.info['version']}".rstrip()
     lines += ["", *_pattern(seen), *_found(seen, width, says), "", *_drawing(seen, _short(target.name))]
     lines += ["", *_numbers(seen, _short(target.name)), *_wrap(use(_shown(seen)), width), "", *_promises(seen.contract)]
@@ -172,7 +180,9 @@ def _found(seen: Observed, width: int, says: str) -> list[str]:
                 counted += f", which is not the rate {seen.rate:g}"
         else:
             counted += ", and they depend on each other"
-        kept = f"x * {read.scale:.4g}" + (f" {'+' if read.offset > 0 else '-'} {abs(read.offset):.4g}" if read.offset else "")
+        kept = f"x * {read.scale:.4g}" + (
+            f" {'+' if read.offset > 0 else '-'} {abs(read.offset):.4g}" if read.offset else ""
+        )
         if not read.affine:
             kept = "no fixed multiple of x"
         lines += _wrap(f"{counted}; dropped values are {read.constant:.6g}, kept values are {kept}.", width)

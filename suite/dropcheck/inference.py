@@ -251,9 +251,7 @@ def _log10_equal(interval: tuple[float, float], size: int) -> float:
     return max(math.log10(p**size + (1 - p) ** size) if 0 < p < 1 else 0.0 for p in interval)
 
 
-def _without_copies(
-    core: Bools, kinds: list[Axis], interval: tuple[float, float], alpha: float
-) -> tuple[Bools, float]:
+def _without_copies(core: Bools, kinds: list[Axis], interval: tuple[float, float], alpha: float) -> tuple[Bools, float]:
     """One position of each class of copies along every tensor axis, and log10 of the chance; ``kinds`` is brought up to date.
 
     The axis with the longest slices first: once its copies are gone, the slices of the others hold fewer coins.

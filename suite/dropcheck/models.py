@@ -56,7 +56,9 @@ class Layer:
             where = "the last axis" if place == len(self.shape) - 1 else f"axis {place}"
             return f"channels are on {where}: did you mean {self._remedy(place)}?"
         parts = []
-        if lost:
+        if lost == ["channel"]:
+            parts.append(f"each {expected.coins[0]} loses all its channels at once")
+        elif lost:
             parts.append(f"all of {' and '.join(lost)} share{'s' if len(lost) == 1 else ''} one")
         if extra:
             parts.append(f"coins vary along {' and '.join(extra)}")
@@ -214,12 +216,15 @@ def _layer(one: dict[str, Any]) -> Layer:
 def named(target: Target, layer: Layer) -> Target:
     """The target of one layer: ``file.py:model#encoder.drop``, with its pattern and what was seen of it."""
     head, at, words = target.name.partition("@") if "@" in target.name else (target.name, "", "")
-    pattern = layer.pattern
+    pattern = str(layer.pattern) if layer.pattern is not None else None
+    if pattern is not None and "batch" not in layer.axes:  # a layer of single samples is batched by its adapter
+        left, right = pattern.split(" -> ")
+        pattern = f"batch {left} -> batch {right}"
     return replace(
         target,
         name=f"{head.partition('#')[0]}#{layer.name}{at}{words}",
         locator=f"{target.locator.partition('#')[0]}#{layer.name}",
-        pattern=str(pattern) if pattern is not None else None,
+        pattern=pattern,
         note=layer.sentence,
         skip=layer.refusal,
     )
@@ -248,22 +253,33 @@ def layers_of(target: Target, model: Model) -> list[Target]:
             return [target]  # opening it names the nearest, or audits what no forward pass reached
         return [named(target, chosen[inner])]
     if not order:
-        raise UsageError(
-            f"{target.name} is a {model.framework} model without dropout: of the layers that its forward pass reaches none is "
-            f"a dropout by class or name, and none was seen to drop{'; ' + '; '.join(model.notes) if model.notes else ''}"
-        )
+        raise UsageError(_without(model))
     return [named(target, chosen[name]) for name in order]
 
 
+def _without(model: Model) -> str:
+    return (
+        f"{model.target.name} is a {model.framework} model without dropout: of the layers that its forward pass reaches none "
+        f"is a dropout by class or name, and none was seen to drop{'; ' + '; '.join(model.notes) if model.notes else ''}"
+    )
+
+
 def text(model: Model, width: int) -> str:
-    """The table of layers with their patterns, the wrong ones named in a sentence, and what to do next."""
+    """The table of layers with their patterns, the wrong ones named in a sentence, and what to do next.
+
+    Raises UsageError for a model without dropout.
+    """
     from dropcheck.report.words import line
 
+    if not model.layers:
+        raise UsageError(_without(model))
     target = model.target
     bad = [one for one in model.layers if one.wrong]
     names = len({one.name for one in model.layers})
     head = f"{line(target.name)}: {names} dropout layer{'' if names == 1 else 's'} in {model.calls} forward passes"
-    lines = [f"{head}; {len(bad) or 'none'} of their uses {'is' if len(bad) == 1 else 'are'} wrong." if bad else f"{head}."]
+    lines = [
+        f"{head}; {len(bad) or 'none'} of their uses {'is' if len(bad) == 1 else 'are'} wrong." if bad else f"{head}."
+    ]
     rows = [("layer", "class", "input", "noise shape here", "rate", "seen")]
     for one in model.layers:
         sizes = ", ".join(f"{a} {s}" for a, s in zip(one.axes, one.shape, strict=True))
@@ -271,7 +287,9 @@ def text(model: Model, width: int) -> str:
         rate = f"{one.rate:g}" if one.rate is not None else "?"
         name = one.name + (f" (use {one.use + 1})" if one.use else "")
         mark = "✗ " if one.wrong else "  "
-        rows.append((mark + line(name, 40), line(one.kind, 30), sizes, one.found.noise_shape or "none fits", rate, seen))
+        rows.append(
+            (mark + line(name, 40), line(one.kind, 30), sizes, one.found.noise_shape or "none fits", rate, seen)
+        )
     rows[0] = ("  layer", *rows[0][1:])
     wide = [max(len(row[i]) for row in rows) for i in range(6)]
     lines += ["", *("  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows), ""]
@@ -282,7 +300,10 @@ def text(model: Model, width: int) -> str:
         sentence = f"{line(one.name)} was found by its behaviour: its output is sometimes 0 where its input is not."
         lines += ["", *textwrap.wrap(sentence, width)]
     if model.notes:
-        lines += ["", *(piece for note in model.notes for piece in textwrap.wrap(line(note), width, subsequent_indent="    "))]
+        lines += [
+            "",
+            *(piece for note in model.notes for piece in textwrap.wrap(line(note), width, subsequent_indent="    ")),
+        ]
     lines += ["", f"Audit them where they stand: dropcheck audit {target.name}"]
     if model.layers:
         lines.append(f"One of them, drawn: dropcheck explain {named(target, (bad or list(model.layers))[0]).name}")

@@ -43,7 +43,9 @@ class Observed:
     example_rate: float = EXAMPLE_RATE
 
 
-def spec_of(target: Target, pattern: str | None = None, python: str | None = None, in_process: bool = False) -> SessionSpec:
+def spec_of(
+    target: Target, pattern: str | None = None, python: str | None = None, in_process: bool = False
+) -> SessionSpec:
     """How a target is opened for a look, outside of an audit."""
     return SessionSpec(
         locator=target.locator,
@@ -116,7 +118,10 @@ def batch_axis(pattern: Pattern) -> str:
 
 def channel_axis(pattern: Pattern) -> str:
     """The axis of channels or features: by its name, else the last coin axis, else the last axis that is no batch."""
-    named = next((a for a in ("c", "channel", "channels", "features", "h" if "t" in pattern.axes else "c") if a in pattern.axes), None)
+    named = next(
+        (a for a in ("c", "channel", "channels", "features", "h" if "t" in pattern.axes else "c") if a in pattern.axes),
+        None,
+    )
     batch = batch_axis(pattern)
     coins = [a for a in pattern.coins if a != batch]
     rest = [a for a in pattern.axes if a != batch]

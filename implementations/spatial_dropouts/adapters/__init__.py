@@ -35,11 +35,12 @@ def load(locator: str) -> Any:
     """
     locator, _, inner = locator.partition("#")
     place, _, attr = locator.rpartition(":")
-    thing = walk(loaded(place), place, attr)
+    module = loaded(place)
+    thing = walk(module, place, attr)
     if inner:
         from spatial_dropouts.adapters.models_base import inside
 
-        return inside(thing, inner)
+        return inside(thing, inner, module, attr)
     return thing
 
 

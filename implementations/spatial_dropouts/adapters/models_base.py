@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import time
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -30,7 +30,10 @@ def rate_of(layer: Any) -> Optional[float]:
 
 
 def names_of(rank: int, channel: int, batch: int = 0) -> Tuple[str, ...]:
-    """Axis names of a tensor whose channels are on axis ``channel``: batch, time or height and width, channel."""
+    """Axis names of a tensor whose channels are on axis ``channel``: batch, time or height and width, channel.
+
+    ``batch`` -1: a single sample, without that axis.
+    """
     rest = [i for i in range(rank) if i not in (channel, batch)]
     words = {1: ("time",), 2: ("height", "width"), 3: ("depth", "height", "width")}.get(len(rest))
     inner = dict(zip(rest, words or tuple(f"axis{i}" for i in rest)))
@@ -84,6 +87,8 @@ class Use:
         rank = len(self.shape)
         last = self.channel if self.channel is not None else self.own_channel
         names = names_of(rank, rank - 1 if last is None else last, self.batch) if rank > 1 else ("batch",)
+        if self.batch < 0 and rank == 1:
+            names = ("channel",)
         return {
             "name": self.name,
             "kind": self.kind,
@@ -139,7 +144,7 @@ def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
     for name, module, attr in (
         ("keras", "keras", "Layer"),
         ("torch", "torch.nn", "Module"),
-        ("flax", "flax.linen", "Module"),
+        ("linen", "flax.linen", "Module"),
         ("nnx", "flax.nnx", "Module"),
         ("equinox", "equinox", "Module"),
     ):
@@ -148,7 +153,9 @@ def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
     return None
 
 
-def survey(locator: str, shape: Optional[Sequence[int]], calls: int = CALLS, seconds: float = SECONDS) -> Dict[str, Any]:
+def survey(
+    locator: str, shape: Optional[Sequence[int]], calls: int = CALLS, seconds: float = SECONDS
+) -> Dict[str, Any]:
     """The dropout layers of the model at ``locator`` (what stands behind # is left to the asker).
 
     ``shape``: of an input to make, where no sample input lies beside the model. The answer's ``kind`` is ``model``, or
@@ -180,14 +187,52 @@ def _sample(module: Any, thing: Any, attr: str) -> Any:
     return None
 
 
-def inside(thing: Any, path: str) -> Any:
-    """The layer at ``path`` inside a model, as a survey named it. Raises NoDropout with the nearest name."""
+def inside(thing: Any, path: str, module: Any, attr: str) -> Any:
+    """The layer at ``path`` inside a model, as a survey named it, or an Implementation that makes such layers.
+
+    Raises NoDropout with the nearest name.
+    """
     known = framework_of(thing)
     if known is None:
         raise NoDropout(f"a {type(thing).__name__} is no model of a known framework: nothing stands at #{path}")
-    return importlib.import_module(f"{__package__}.{known[0]}").inside(thing, path)
+    part = importlib.import_module(f"{__package__}.{known[0]}")
+    if hasattr(part, "found"):  # layers that exist only while the model is called
+        return part.found(thing, path, _sample(module, thing, attr))
+    return part.inside(thing, path)
 
 
 def wanted(given: str, hint: str) -> NoDropout:
     """What is said where a model has no input to run on, or does not run on it."""
     return NoDropout(f"{given}: {hint}; put a variable sample_input beside the model, or give --input 8,16,32")
+
+
+def neighbours(use: Use, trace: Any, convention: Callable[[Any], Optional[int]]) -> None:
+    """Decide the channel axis from what stands before and after: the nearest layers that say it and fit in rank and size.
+
+    ``trace``: (name, layer, input, output) in the order of execution. ``convention``: the axis on which a layer has its
+    channels (-1 last, 1 second), None for one that does not say.
+    """
+    rank = len(use.shape)
+    index = [i for i, (name, *_) in enumerate(trace) if name == use.name]
+    if use.use >= len(index) or rank < 2:
+        return
+    here = index[use.use]
+    for direction, some in (("before", trace[:here][::-1]), ("after", trace[here + 1 :])):
+        for name, layer, x, y in some:
+            axis = convention(layer)
+            if axis is None:
+                continue
+            tensor = y if direction == "before" else x
+            count = int(tensor.shape[axis])
+            straight = tuple(tensor.shape) == use.shape
+            pooled = (
+                len(tensor.shape) == rank and int(use.shape[axis]) == count
+            )  # pooling keeps channels and their axis
+            fitting = [axis % rank] if straight or pooled else [i for i in range(1, rank) if use.shape[i] == count]
+            if len(fitting) == 1:
+                where = "the last axis" if fitting[0] == rank - 1 else f"axis {fitting[0]}"
+                verb = "makes" if direction == "before" else "takes"
+                use.channel = fitting[0]
+                use.why = f"{type(layer).__name__} at {name} {verb} {count} channels on {where}"
+                return
+            break

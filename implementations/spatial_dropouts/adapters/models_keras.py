@@ -9,10 +9,9 @@ import keras
 import numpy as np
 
 from spatial_dropouts.adapters import NoDropout
-from spatial_dropouts.adapters.models_base import Use, expected_of, rate_of, timed, wanted
+from spatial_dropouts.adapters.models_base import Use, expected_of, neighbours, rate_of, timed, wanted
 
 _LAST = ("Embedding", "Dense", "EinsumDense", "LSTM", "GRU", "SimpleRNN", "LayerNormalization", "MultiHeadAttention")
-_COUNTS = ("output_dim", "units", "filters")
 
 
 def is_model(thing: Any) -> bool:
@@ -61,12 +60,20 @@ def survey(
     watch.run(lambda: model(given, training=True), calls, seconds)
     uses = [u for u in watch.uses.values() if u.found_by in ("class", "name", "rate") or _drops(u)]
     for use in uses:
-        _neighbours(use, watch.trace)
+        neighbours(use, watch.trace, _convention)
     notes = [how] if how else []
+    reached = {use.name for use in uses}
+    for name, layer in leaves:
+        if isinstance(layer, keras.layers.Dropout) and name not in reached:
+            notes.append(f"{name} ({type(layer).__name__}) is not called in this forward pass")
     for name, layer in _named(model):
-        inner = [w for w in ("dropout", "recurrent_dropout") if getattr(layer, w, 0) and isinstance(getattr(layer, w), float)]
+        inner = [
+            w for w in ("dropout", "recurrent_dropout") if getattr(layer, w, 0) and isinstance(getattr(layer, w), float)
+        ]
         if inner and not isinstance(layer, keras.layers.Dropout) and not type(layer).__name__.endswith("Cell"):
-            notes.append(f"{name} ({type(layer).__name__}) drops inside its own function ({', '.join(inner)}): not seen")
+            notes.append(
+                f"{name} ({type(layer).__name__}) drops inside its own function ({', '.join(inner)}): not seen"
+            )
     return uses, notes
 
 
@@ -186,29 +193,3 @@ def _convention(layer: Any) -> Optional[int]:
     if "Conv" in kind:
         return 1 if getattr(layer, "data_format", "") == "channels_first" else -1
     return None
-
-
-def _neighbours(use: Use, trace: Any) -> None:
-    """Decide the channel axis from what stands before and after: the nearest layers that say it and fit in rank and size."""
-    rank = len(use.shape)
-    index = [i for i, (name, *_) in enumerate(trace) if name == use.name]
-    if use.use >= len(index) or rank < 2:
-        return
-    here = index[use.use]
-    for direction, some in (("before", trace[:here][::-1]), ("after", trace[here + 1 :])):
-        for name, layer, x, y in some:
-            axis = _convention(layer)
-            if axis is None:
-                continue
-            tensor = y if direction == "before" else x
-            count = int(tensor.shape[axis])
-            straight = tuple(tensor.shape) == use.shape
-            pooled = len(tensor.shape) == rank and int(use.shape[axis]) == count  # pooling keeps channels and their axis
-            fitting = [axis % rank] if straight or pooled else [i for i in range(1, rank) if use.shape[i] == count]
-            if len(fitting) == 1:
-                where = "the last axis" if fitting[0] == rank - 1 else f"axis {fitting[0]}"
-                verb = "makes" if direction == "before" else "takes"
-                use.channel = fitting[0]
-                use.why = f"{type(layer).__name__} at {name} {verb} {count} channels on {where}"
-                return
-            break

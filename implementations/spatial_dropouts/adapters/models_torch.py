@@ -62,13 +62,19 @@ def survey(
             for module, mode in modes.items():
                 module.training = mode
     notes = [how] if how else []
+    reached = {use.name for use in uses}
+    for name, (module, by) in _candidates(model).items():
+        if by in ("class", "name") and name not in reached:
+            notes.append(f"{name} ({type(module).__name__}) is not called in this forward pass")
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.MultiheadAttention) and module.dropout:
             notes.append(
                 f"{name} (MultiheadAttention) drops attention weights at {module.dropout:g} inside its own function: not seen"
             )
         elif isinstance(module, torch.nn.RNNBase) and module.dropout and module.num_layers > 1:
-            notes.append(f"{name} ({type(module).__name__}) drops between its own layers at {module.dropout:g}: not seen")
+            notes.append(
+                f"{name} ({type(module).__name__}) drops between its own layers at {module.dropout:g}: not seen"
+            )
     return uses, notes
 
 
@@ -105,7 +111,9 @@ def _guesses(model: Any) -> List[Any]:
         if kind.startswith("Conv") and "Transpose" not in kind:
             rank = len(module.kernel_size)
             return [torch.randn(4, module.in_channels, *(11 * 2, 26, 18)[:rank])]
-        size = next((getattr(module, n) for n in ("in_features", "input_size", "embed_dim") if hasattr(module, n)), None)
+        size = next(
+            (getattr(module, n) for n in ("in_features", "input_size", "embed_dim") if hasattr(module, n)), None
+        )
         if size is not None:
             return [torch.randn(4, 11, size), torch.randn(4, size)]
     return []
@@ -169,6 +177,11 @@ def _observe(model: Any, args: Any, kwargs: Any, calls: int, seconds: float) -> 
     uses = [use for use in watch.uses.values() if use.found_by in ("class", "name", "rate") or _drops(use)]
     for use in uses:
         _neighbours(use, trace)
+        # an LSTM, or attention, that takes time first tells which axis the batch is on
+        if len(use.shape) == 3 and use.channel == 2:
+            use.batch = int(
+                any(getattr(m, "batch_first", True) is False and x.shape[:2] == use.shape[:2] for _, m, x, _ in trace)
+            )
     return uses
 
 
@@ -252,5 +265,3 @@ def _decide(use: Use, axis: int, name: str, module: Any, direction: str) -> None
     kind = type(module).__name__
     where = {len(use.shape) - 1: "the last axis", 0: "the first axis"}.get(axis, f"axis {axis}")
     use.why = f"{kind} at {name} {verb} {use.shape[axis]} channels on {where}"
-    if len(use.shape) == 3 and axis == 2 and getattr(module, "batch_first", True) is False:
-        use.batch = 1
