@@ -24,7 +24,10 @@ def text(
     python: str | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> str:
-    """The explanation of a target; of a model, the table of its layers. Raises UsageError where the user's own target does not load."""
+    """The explanation of a target; of a model, the table of its layers.
+
+    Raises UsageError where the user's own target does not load.
+    """
     if pattern is not None:
         try:
             Pattern.parse(pattern)
@@ -56,15 +59,9 @@ def text(
             raise UsageError(str(ended)) from ended
         return "\n".join([*lines, "", *_unseen(implementation, str(ended), width), ""])
     declares = implementation is not None and implementation.contract is not None
-    says = (
-        "--pattern says"
-        if pattern
-        else "In this model it should follow"
-        if target.note
-        else "It declares"
-        if declares
-        else "Without --pattern it would be audited as"
-    )
+    says = "It declares" if declares else "Without --pattern it would be audited as"
+    if pattern or target.note:
+        says = "--pattern says" if pattern else "In this model it should follow"
     lines[0] += f"   {seen.info['framework'].partition('@')[0]} {seen.info['version']}".rstrip()
     lines += ["", *_pattern(seen), *_found(seen, width, says), "", *_drawing(seen, _short(target.name))]
     lines += ["", *_numbers(seen, _short(target.name)), *_wrap(use(_shown(seen)), width), "", *_promises(seen.contract)]

@@ -118,10 +118,8 @@ def batch_axis(pattern: Pattern) -> str:
 
 def channel_axis(pattern: Pattern) -> str:
     """The axis of channels or features: by its name, else the last coin axis, else the last axis that is no batch."""
-    named = next(
-        (a for a in ("c", "channel", "channels", "features", "h" if "t" in pattern.axes else "c") if a in pattern.axes),
-        None,
-    )
+    names = ("c", "channel", "channels", "features", *(("h",) if "t" in pattern.axes else ()))  # t b h: h is no height
+    named = next((a for a in names if a in pattern.axes), None)
     batch = batch_axis(pattern)
     coins = [a for a in pattern.coins if a != batch]
     rest = [a for a in pattern.axes if a != batch]

@@ -19,7 +19,7 @@ def _walk(thing: Any, path: str = "") -> Iterator[Tuple[str, Any]]:
     if isinstance(thing, eqx.Module):
         if path:
             yield path, thing
-        parts: Any = [(f.name, getattr(thing, f.name, None)) for f in dataclasses.fields(thing)]  # type: ignore[arg-type]
+        parts: Any = [(f.name, getattr(thing, f.name, None)) for f in dataclasses.fields(thing)]
     elif isinstance(thing, (list, tuple)):
         parts = enumerate(thing)
     elif isinstance(thing, dict):

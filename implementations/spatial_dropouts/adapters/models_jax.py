@@ -12,6 +12,7 @@ import numpy as np
 
 from spatial_dropouts.adapters.models_base import Use, expected_of, neighbours, rate_of, timed, wanted
 
+_CALL = "__call__"
 _ON, _OFF = ("training", "train", "is_training"), ("inference", "deterministic")
 _LAST = ("Embed", "Embedding", "Dense", "DenseGeneral", "Linear", "LinearGeneral", "LayerNorm", "RMSNorm", "BatchNorm")
 
@@ -132,7 +133,7 @@ def inputs(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> List[Tupl
 @contextlib.contextmanager
 def called(names: Dict[int, Tuple[str, Any]], watch: Watch) -> Iterator[None]:
     """Calls of these objects (by identity) go through the watch: ``__call__`` of their classes is wrapped meanwhile."""
-    originals = {cls: cls.__dict__.get("__call__") for cls in {type(layer) for _, layer in names.values()}}
+    originals = {cls: cls.__dict__.get(_CALL) for cls in {type(layer) for _, layer in names.values()}}
 
     def wrapped(original: Any) -> Any:
         def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -145,11 +146,11 @@ def called(names: Dict[int, Tuple[str, Any]], watch: Watch) -> Iterator[None]:
 
     try:
         for cls in originals:
-            setattr(cls, "__call__", wrapped(getattr(cls, "__call__")))  # noqa: B010, B009  a call is not a plain attribute
+            setattr(cls, _CALL, wrapped(getattr(cls, _CALL)))
         yield
     finally:
         for cls, original in originals.items():
             if original is None:
-                delattr(cls, "__call__")
+                delattr(cls, _CALL)
             else:
-                type.__setattr__(cls, "__call__", original)
+                type.__setattr__(cls, _CALL, original)

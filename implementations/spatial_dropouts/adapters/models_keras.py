@@ -1,4 +1,4 @@
-"""Keras models: dropout layers are found at any depth, fed in place of their input by wrapped calls, and read with their neighbours."""
+"""Keras models: dropout layers are found at any depth, fed by wrapped calls in forward passes, and read with their neighbours."""
 
 from __future__ import annotations
 

@@ -115,7 +115,8 @@ def _guesses(model: Any) -> List[Any]:
             (getattr(module, n) for n in ("in_features", "input_size", "embed_dim") if hasattr(module, n)), None
         )
         if size is not None:
-            return [torch.randn(4, 11, size), torch.randn(4, size)]
+            rank2 = [torch.randn(4, size)]
+            return rank2 + [torch.randn(4, 11, size)] if kind == "Linear" else [torch.randn(4, 11, size)] + rank2
     return []
 
 
@@ -132,7 +133,9 @@ class _Watch:
     def before(self, name: str) -> Any:
         def hook(module: Any, given: Any) -> Any:
             x = given[0] if given else None
-            if not (self.swapping and torch.is_tensor(x) and x.is_floating_point()) or name not in self.candidates:
+            if x is None or not (self.swapping and torch.is_tensor(x) and x.is_floating_point()):
+                return None
+            if name not in self.candidates:
                 return None
             use = self._use(name, module, x)
             if use is None:
@@ -248,7 +251,7 @@ def _neighbours(use: Use, trace: Any) -> None:
                 _decide(use, axis % rank, name, module, direction)
                 return
     for direction, some, names in (("before", before, _OUT), ("after", after, _IN)):
-        for name, module, x, y in some:
+        for name, module, _, _ in some:
             count = _count(module, names)
             if _convention(module) is None or count is None:
                 continue
