@@ -65,10 +65,12 @@ def test_its_dropout_layer_is_audited_as_it_stands(run: Any, tagger: Path) -> No
     assert judged["rate.marginal"]["expected"] == 0.2
 
 
-def test_a_model_is_no_dropout_and_says_so(run: Any, tagger: Path) -> None:
-    done = run("audit", "tagger.py:model@torch")
-    assert done.code == 2
-    assert "name the dropout layer inside it" in done.err and "Traceback" not in done.err
+def test_the_model_itself_is_audited_layer_by_layer(run: Any, tagger: Path) -> None:
+    done = run("audit", "tagger.py:model@torch", "--select", "mask.whole-channels", "--json", "r.json")
+    assert done.code == 0, done.out
+    (target,) = done.result()["targets"]
+    assert target["target"] == "tagger.py:model#drop@torch"
+    assert target["contract"]["pattern"] == "batch time channel -> batch channel"
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])

@@ -30,11 +30,13 @@ def survey(
     said: Optional[NoDropout] = None
     for args in inputs(model, sample, shape):
         watch = Watch((nnx.Dropout,))
+
+        def forward(key: Any, args: Any = args) -> Any:
+            return model(*args)  # its modules keep their keys themselves
+
         try:
             with called(named, watch):
-                return watch.look(lambda key, args=args: model(*args), calls, seconds, last), list(
-                    watch.hidden.values()
-                )
+                return watch.look(forward, calls, seconds, last), list(watch.hidden.values())
         except NoDropout as error:
             said = said or error
     assert said is not None
