@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
@@ -53,6 +53,93 @@ REGISTER: Mapping[str, Implementation] = {
     "keras.SpatialDropout2D": _keras("SpatialDropout2D", "n h w c -> n c"),
     "keras.SpatialDropout3D": _keras("SpatialDropout3D", "n d h w c -> n c"),
 }
+
+
+
+def _jax(
+    make: str, framework: str, pattern: str, requires: str, summary: str, default: bool = False, **more: Any
+) -> Implementation:
+    promised = {name: more.pop(name) for name in ("seeds", "scale", "dropped") if name in more}
+    contract = Contract(pattern=Pattern.parse(pattern), **{"seeds": ("key",), **promised})
+    return Implementation(
+        make=make,
+        framework=framework,
+        contract=contract,
+        requires=("jax", requires) if requires != "jax" else ("jax",),
+        summary=summary,
+        default=default,
+        **more,
+    )
+
+
+# rank, channels last: pattern and the places of the axes that share their coins
+_RANKS = {
+    "1D": ("n l c -> n c", (1,)),
+    "2D": ("n h w c -> n c", (1, 2)),
+    "3D": ("n d h w c -> n c", (1, 2, 3)),
+}
+
+
+def _broadcast(make: str, framework: str, name: str, requires: str) -> Dict[str, Implementation]:
+    """A dropout with ``broadcast_dims``: plain, and as a spatial dropout of each rank."""
+    short = make.partition(":")[2]
+    plain = {f"{name}.Dropout": _jax(make, framework, "n l c -> n l c", requires, f"{short}, one coin an element")}
+    spatial = {
+        f"{name}.SpatialDropout{rank}": _jax(
+            make,
+            framework,
+            pattern,
+            requires,
+            f"{short} with broadcast_dims={dims}, channels last",
+            options={"broadcast_dims": dims},
+            default=rank == "1D",
+        )
+        for rank, (pattern, dims) in _RANKS.items()
+    }
+    return {**plain, **spatial}
+
+
+_BRAINSTATE = {
+    f"brainstate.Dropout{rank.lower()}": _jax(
+        f"brainstate.nn:Dropout{rank.lower()}",
+        "brainstate",
+        pattern,
+        "brainstate",
+        f"BrainState's Dropout{rank.lower()}, channels last, by keep probability",
+        keep_probability=True,
+        seeds=("global",),
+    )
+    for rank, (pattern, _) in _RANKS.items()
+}
+
+_JAX: Mapping[str, Implementation] = {
+    "custom.jax": _jax(
+        "spatial_dropouts.custom.jax_function:spatial_dropout",
+        "jax",
+        "n c l -> n c",
+        "jax",
+        "our own function on JAX arrays: selects instead of multiplying, exact scale",
+        default=True,
+    ),
+    **_broadcast("flax.linen:Dropout", "flax-linen", "flax.linen", "flax"),
+    **_broadcast("flax.nnx:Dropout", "flax-nnx", "flax.nnx", "flax"),
+    "equinox.Dropout": _jax(
+        "equinox.nn:Dropout", "equinox-batch", "n c l -> n c l", "equinox", "Equinox' Dropout, one coin an element", True
+    ),
+    **_broadcast("haiku:dropout", "haiku", "haiku", "haiku"),
+    "haliax.Dropout": _jax("haliax.nn:Dropout", "haliax", "n c l -> n c l", "haliax", "Haliax' Dropout, a coin an element"),
+    "haliax.SpatialDropout1D": _jax(
+        "haliax.nn:Dropout", "haliax", "n c l -> n c", "haliax", "Haliax' Dropout with broadcast_axes=l"
+    ),
+    "penzai.StochasticDropout": _jax(
+        "penzai.pz.nn:StochasticDropout", "penzai", "n c l -> n c l", "penzai", "Penzai's dropout, one coin an element"
+    ),
+    "penzai.SpatialDropout1D": _jax(
+        "penzai.pz.nn:StochasticDropout", "penzai", "n c l -> n c", "penzai", "Penzai's dropout with share_across_axes=l"
+    ),
+    **_BRAINSTATE,
+}
+REGISTER = {**REGISTER, **_JAX}
 
 _ZOO = {"broken.": "spatial_dropouts.broken", "unusual.": "spatial_dropouts.unusual"}
 

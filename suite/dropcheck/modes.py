@@ -41,7 +41,15 @@ MODES: dict[str, Mode] = {
 }
 
 
+# adapters that drive a library built on another framework name themselves; their modes are that framework's
+FAMILIES: dict[str, str] = {
+    name: "jax"
+    for name in ("flax-linen", "flax-nnx", "equinox", "equinox-batch", "haiku", "haliax", "penzai", "brainstate")
+}
+
+
 def of(framework: str) -> tuple[str, ...]:
     """The modes beside eager that a framework (``torch``, ``keras@jax``, ...) has."""
+    framework = FAMILIES.get(framework, framework)
     base = framework.partition("@")[0]
     return tuple(m.word for m in MODES.values() if framework in m.frameworks or base in m.frameworks)

@@ -10,11 +10,40 @@ import os
 import sys
 from typing import Any, Callable, List, Mapping, Tuple
 
-from dropcheck.adapter import Adapter, Implementation, Unsupported
+from dropcheck.adapter import Adapter, Implementation
 
 EXPECTED = (
     "a torch.nn.Module class, a keras.Layer class, a function f(x, rate, *, training, rng) on NumPy arrays, "
+    "a function f(x, rate, *, training, key) on JAX arrays, a flax.linen, flax.nnx or equinox Module class, "
     "a function f(x, rate, *, training) on torch tensors, or a dropcheck.Implementation"
+)
+
+_ADAPTERS: Mapping[str, Tuple[str, str]] = {
+    "torch": ("torch_layers", "TorchLayers"),
+    "torch-function": ("torch_layers", "TorchFunctions"),
+    "keras": ("keras_layers", "KerasLayers"),
+    "numpy": ("numpy_functions", "NumpyFunctions"),
+    "jax": ("jax_functions", "JaxFunctions"),
+    "flax-linen": ("flax_linen", "FlaxLinen"),
+    "flax-nnx": ("flax_nnx", "FlaxNnx"),
+    "equinox": ("equinox_layers", "EquinoxSamples"),
+    "equinox-batch": ("equinox_layers", "EquinoxBatches"),
+    "haiku": ("haiku_layers", "Haiku"),
+    "haliax": ("haliax_layers", "Haliax"),
+    "penzai": ("penzai_layers", "Penzai"),
+    "brainstate": ("brainstate_layers", "BrainState"),
+}
+
+# framework, module and class, in the order in which they are asked for. Keras first: on its PyTorch backend a keras.Layer
+# is a torch.nn.Module as well
+_CLASSES: Tuple[Tuple[str, str, str], ...] = (
+    ("keras", "keras", "Layer"),
+    ("torch", "torch.nn", "Module"),
+    ("flax-linen", "flax.linen", "Module"),
+    ("flax-nnx", "flax.nnx", "Module"),
+    ("equinox", "equinox", "Module"),
+    ("haiku", "haiku", "Module"),
+    ("brainstate", "brainstate.nn", "Module"),
 )
 
 
@@ -105,29 +134,24 @@ def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
         found: Adapter = made(obj, implementation)
         return found
     framework = implementation.framework or recognise(obj)
-    adapters: Mapping[str, Tuple[str, str]] = {
-        "torch": ("torch_layers", "TorchLayers"),
-        "torch-function": ("torch_layers", "TorchFunctions"),
-        "keras": ("keras_layers", "KerasLayers"),
-        "numpy": ("numpy_functions", "NumpyFunctions"),
-    }
-    if framework not in adapters:
-        near = difflib.get_close_matches(framework, adapters, 1, 0.0)
-        raise TypeError(f"framework {framework!r} is not one of {', '.join(adapters)}; the nearest is {near[0]!r}")
-    module, name = adapters[framework]
+    if framework not in _ADAPTERS:
+        near = difflib.get_close_matches(framework, _ADAPTERS, 1, 0.0)
+        raise TypeError(f"framework {framework!r} is not one of {', '.join(_ADAPTERS)}; the nearest is {near[0]!r}")
+    module, name = _ADAPTERS[framework]
     adapter: Adapter = getattr(importlib.import_module(f"{__name__}.{module}"), name)(obj, implementation)
     return adapter
 
 
 def recognise(obj: Any) -> str:
     """The framework of an object, einops style: a framework counts only if somebody imported it already."""
-    # Keras first: on its PyTorch backend a keras.Layer is a torch.nn.Module as well
-    for framework, module, attr in (("keras", "keras", "Layer"), ("torch", "torch.nn", "Module")):
+    for framework, module, attr in _CLASSES:
         if any(_is(obj, module, attr)):
             return framework
     if isinstance(obj, type):
         if _has_parameter(obj.__call__, "rng"):
             return "numpy"
+        if _has_parameter(obj.__call__, "key"):
+            return "jax"
         raise NoDropout(f"the class {obj.__name__} is no layer of a known framework; expected {EXPECTED}")
     if callable(obj):
         return _function(obj)
@@ -139,19 +163,21 @@ def _function(function: Callable[..., Any]) -> str:
     if "rng" in names:
         return "numpy"
     if "key" in names:
-        raise Unsupported("functions on JAX arrays (with a key) are not supported by this release")
+        return "jax"
     if "torch" in sys.modules and "training" in names:
         return "torch-function"
     # it draws from the generator of whatever its own module imported
     used = [getattr(value, "__name__", "") for value in getattr(function, "__globals__", {}).values()]
     if len(names) >= 2 and any(name.partition(".")[0] == "torch" for name in used):
         return "torch-function"
+    if len(names) >= 2 and any(name.partition(".")[0] == "jax" for name in used):
+        return "jax"
     if len(names) >= 2 and any(name.partition(".")[0] == "numpy" for name in used):
         return "numpy"
     given = getattr(function, "__name__", type(function).__name__)
     raise NoDropout(
-        f"{given}({', '.join(names)}) is no dropout that can be driven: it takes neither rng nor training, and its module "
-        f"uses neither NumPy nor PyTorch; expected {EXPECTED}"
+        f"{given}({', '.join(names)}) is no dropout that can be driven: it takes no rng, key or training, and its module "
+        f"uses none of NumPy, PyTorch and JAX; expected {EXPECTED}"
     )
 
 

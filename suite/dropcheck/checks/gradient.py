@@ -211,12 +211,13 @@ def _recompute(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """Several training calls under each way of checkpointing: coins seen in the output against zeros of the gradient."""
     if (early := _applies(check, bench)) is not None:
         return early
-    if "global" not in bench.contract.seeds:
+    if not {"global", "key"} & set(bench.contract.seeds):
         return [
             skipped(
                 check,
                 "checkpointing",
-                "the contract declares no seed by the framework's global generator, which is all that checkpointing restores",
+                "the contract declares no seed by a key or by the framework's global generator, which is all that "
+                "checkpointing restores",
             )
         ]
     found = []
@@ -237,7 +238,7 @@ def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float)
     pattern = bench.contract.pattern
     x = probe(pattern, dtype, 33, 65, 3, seed=41)  # no element is 0, so the output shows every coin
     cotangent = probe(pattern, dtype, 33, 65, 3, seed=43)
-    layer = Layer(bench, rate, dtype, way="global")
+    layer = Layer(bench, rate, dtype, way="global" if "global" in bench.contract.seeds else "key")
     got = ask(bench.session, "recompute", id=layer.id, x=x, dtype=dtype, cotangent=cotangent, times=_RECOMPUTED_CALLS)
     found = []
     for answer in got["answers"]:
@@ -277,9 +278,10 @@ CHECKS = (
         claim="the backward pass uses the forward pass's coins also when the forward pass is recomputed (activation "
         "checkpointing)",
         how="Training calls run under the framework's own checkpointing (PyTorch: both ways, generator state preserved; "
-        "Keras on JAX: jax.checkpoint), and the gradient must be 0 exactly where the output of the first pass was dropped: "
+        "JAX: jax.checkpoint), and the gradient must be 0 exactly where the output of the first pass was dropped: "
         "with 2145 coins a call, two independent masks at rate .15 agree by chance with probability below 10^-270. "
-        "Asked only where the contract declares seeds by the framework's global generator: another is not restored.",
+        "Asked only where the contract declares seeds by the framework's global generator or by a key: what a layer draws "
+        "from elsewhere is not restored.",
         remedy="Draw the mask from the framework's global generator in every forward pass, and keep no counter, block of "
         "masks or generator beside it that a second forward pass would move on.",
         observe=_recompute,

@@ -1,0 +1,109 @@
+"""Flax nnx: module classes whose constructor takes the rate first and ``rngs``; the module keeps its key and counter.
+
+Eager calls are calls of the module itself. In other modes, and for gradients, the module is split into its structure and
+its state, as nnx's functional API has it, and brought up to date afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Hashable, Optional, Tuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from dropcheck.adapter import Implementation
+from spatial_dropouts.adapters import accepts
+from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, switch
+
+
+class _Module(Layer):
+    """A module whose state is read from it and written back to it."""
+
+    @property
+    def state(self) -> Any:
+        return nnx.split(self.made, nnx.RngState, ...)[1:]
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        if value is not None:
+            nnx.update(self.made, *value)
+
+
+class FlaxNnx(JaxArrays):
+    """Drives ``flax.nnx.Module`` classes, and factories that take ``rngs``."""
+
+    framework = "flax-nnx"
+    library = "flax"
+
+    def __init__(self, obj: Any, implementation: Implementation) -> None:
+        super().__init__(obj, implementation)
+        self.flag = switch(obj.__call__) if isinstance(obj, type) else None
+
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+        fresh = int.from_bytes(os.urandom(4), "big") >> 1
+        extra: Dict[str, Any] = {}
+        if way == "constructor" and seed is not None and self.implementation.seed_argument:
+            extra[self.implementation.seed_argument] = seed
+        elif accepts(self.obj, "rngs"):
+            extra["rngs"] = nnx.Rngs(fresh if seed is None else seed)
+        if seed is not None and way == "global" and self.implementation.seed is not None:
+            self.implementation.seed(seed)
+        module = self.implementation.construct(self.obj, rate, extra)
+        if not isinstance(module, nnx.Module):
+            raise TypeError(f"the factory returned a {type(module).__name__}; expected a flax.nnx.Module")
+        return _Module(module, None, rate, dtype)
+
+    def reseed(self, layer: Any, seed: int, way: str) -> Any:
+        return self.make(layer.rate, layer.dtype, seed, way)
+
+    def token(self, made: Any) -> Hashable:
+        structure: Hashable = nnx.split(made, nnx.RngState, ...)[0]
+        return structure
+
+    def called(self, module: Any, x: Any, training: bool) -> Any:
+        """One call of the module itself."""
+        flag = self.flag if isinstance(self.obj, type) else switch(type(module).__call__)
+        if flag is not None:
+            return module(x, **{flag[0]: training == flag[1]})
+        if training:
+            return module(x)
+        module.eval()
+        try:
+            return module(x)
+        finally:
+            module.train()
+
+    def program(self, layer: Layer, mode: str) -> Any:
+        place = (mode, self.token(layer.made))
+        if place not in self.programs:
+            structure = place[1]
+
+            def step(state: Any, x: Any) -> Tuple[Any, Any]:
+                # variables of this trace, not of the module's own: nnx refuses to change those here
+                module = nnx.merge(structure, *jax.tree_util.tree_map(lambda leaf: leaf, state))
+                y = self.called(module, x, True)
+                return y, nnx.split(module, nnx.RngState, ...)[1:]
+
+            self.structure = structure
+            self.programs[place] = self._in_mode(step, mode)
+        self.structure = place[1]
+        return self.programs[place]
+
+    def several(self, state: Any, count: int) -> Tuple[Any, Any]:
+        module = nnx.merge(self.structure, *jax.tree_util.tree_map(lambda leaf: leaf, state))
+        before = nnx.split_rngs(module, splits=count)
+        _, rngs, rest = nnx.split(module, nnx.RngState, ...)
+        rest = jax.tree_util.tree_map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), rest)
+        nnx.restore_rngs(before)
+        return (rngs, rest), nnx.split(module, nnx.RngState, ...)[1:]
+
+    def infer(self, layer: Layer, x: Any) -> Any:
+        return self.called(layer.made, x, False)
+
+    def apply(self, layer: Any, x: Any, training: bool) -> Any:
+        if self.mode != "eager":
+            return super().apply(layer, x, training)
+        with self.precision(layer.dtype):
+            return jax.block_until_ready(self.called(layer.made, x, training))

@@ -1,0 +1,249 @@
+"""JAX: what all its libraries share: arrays, keys, gradients, and the modes in which a layer is run.
+
+An adapter of a library says how a layer is built (``build``) and how it is called with a key (``call``); one whose layers
+keep their randomness themselves overrides ``begin``, ``run`` and ``several``. float64 cases run with x64 on, and nothing
+else does, unless the environment has it on: x64 changes the coins of float32 layers, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import random
+from typing import Any, ContextManager, Dict, Hashable, Iterator, Optional, Tuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dropcheck.adapter import Implementation, Unsupported, unchanged
+from dropcheck.contract import Contract, Pattern
+from spatial_dropouts.adapters import jax_modes
+
+_ON = ("training", "train", "is_training")
+_OFF = ("deterministic", "inference")
+
+
+def switch(function: Any) -> Optional[Tuple[str, bool]]:
+    """(keyword that tells training from inference, its value in training); None where there is none."""
+    try:
+        names = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return None
+    for name in (*_ON, *_OFF):
+        if name in names:
+            return name, name in _ON
+    return None
+
+
+def x64() -> ContextManager[Any]:
+    """A context in which JAX computes in 64 bits where it is asked to."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64()
+
+
+class Layer:
+    """A layer with what it keeps between calls. ``pending``: outputs of a scan that nobody has asked for yet."""
+
+    def __init__(self, made: Any, state: Any, rate: float, dtype: str) -> None:
+        self.made, self.state, self.rate, self.dtype = made, state, rate, dtype
+        self.pending: Tuple[Any, ...] = ()
+        self.scanned: Any = None
+
+
+class JaxArrays:
+    """The base of all JAX adapters."""
+
+    framework = "jax"
+    library = ""  # the distribution whose release is shown beside JAX's own
+    default_pattern = "n l c -> n c"
+    immutable = True
+    heavy = True  # dispatching one eager call costs about a millisecond, and a new shape a compilation
+    bare_samples = False  # under vmap the layer takes samples without a batch axis
+    modes: Tuple[str, ...] = jax_modes.MODES
+    recompute_ways: Tuple[str, ...] = ("jax.checkpoint",)
+
+    def __init__(self, obj: Any, implementation: Implementation) -> None:
+        self.obj, self.implementation, self.mode = obj, implementation, "eager"
+        way = "constructor" if implementation.seed_argument else "global" if implementation.seed else "key"
+        self.contract: Contract = implementation.resolve_contract(Pattern.parse(self.default_pattern), (way,))
+        self.programs: Dict[Any, jax_modes.Program] = {}
+
+    def use(self, mode: str) -> None:
+        """Run the layers in a mode from now on. Raises Unsupported where the pattern or the machine has no such mode."""
+        self.mode = mode
+        if mode in ("vmap", "ranks"):
+            jax_modes.sample_axis(self.contract.pattern)
+        if mode == "ranks":
+            jax_modes.prepare_ranks()
+            jax_modes.two_devices()
+
+    def version(self) -> str:
+        if not self.library:
+            return str(jax.__version__)
+        from importlib.metadata import version
+
+        return f"{version(self.library)} on JAX {jax.__version__}"
+
+    def dtypes(self) -> Tuple[str, ...]:
+        return ("float32", "float64", "float16", "bfloat16")
+
+    def layouts(self) -> Tuple[str, ...]:
+        return ("contiguous",)
+
+    def gradients(self) -> bool:
+        return True
+
+    def precision(self, dtype: str) -> ContextManager[Any]:
+        """The context in which arrays of this dtype live."""
+        return x64() if dtype == "float64" else unchanged()
+
+    def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
+        if layout != "contiguous":
+            raise Unsupported("JAX arrays have no strides")
+        with self.precision(dtype):
+            return jnp.array(np.ascontiguousarray(values).astype(jnp.dtype(dtype)), copy=True)
+
+    def array(self, tensor: Any) -> Any:
+        found = np.asarray(tensor)
+        return np.ascontiguousarray(found).view(np.uint16) if found.dtype.name == "bfloat16" else found
+
+    def dtype_of(self, tensor: Any) -> str:
+        return str(tensor.dtype)
+
+    # --- what a library says ---------------------------------------------------------------------------------------
+
+    def build(self, rate: float, dtype: str, extra: Dict[str, Any]) -> Any:
+        """The layer itself, of the library's own kind."""
+        return self.implementation.construct(self.obj, rate, extra)
+
+    def call(self, made: Any, x: Any, key: Any, training: bool) -> Any:
+        """One call of the layer with this key; pure."""
+        raise NotImplementedError
+
+    def token(self, made: Any) -> Hashable:
+        """What two layers have in common that may share a compiled program; the layer itself unless it is known."""
+        return id(made)
+
+    def begin(self, made: Any, seed: Optional[int], way: str) -> Any:
+        """The state of a fresh layer: a key."""
+        if seed is not None and way == "global" and self.implementation.seed is not None:
+            self.implementation.seed(seed)
+        fresh = int.from_bytes(os.urandom(4), "big") >> 1
+        return jax.random.key(fresh if seed is None or way != "key" else seed)
+
+    def run(self, made: Any, state: Any, x: Any) -> Tuple[Any, Any]:
+        """One training call: (output, the state that goes on); pure."""
+        state, key = jax.random.split(state)
+        return self.call(made, x, key, True), state
+
+    def several(self, state: Any, count: int) -> Tuple[Any, Any]:
+        """``count`` unrelated states in front, and the state that goes on."""
+        keys = jax.random.split(state, count + 1)
+        return keys[1:], keys[0]
+
+    def infer(self, layer: Layer, x: Any) -> Any:
+        """One inference call; it spends no key."""
+        return self.call(layer.made, x, layer.state, False)
+
+    # --- what the suite asks ---------------------------------------------------------------------------------------
+
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+        extra: Dict[str, Any] = {}
+        if way == "constructor" and seed is not None and self.implementation.seed_argument:
+            extra[self.implementation.seed_argument] = seed
+        with self.precision(dtype):
+            made = self.build(rate, dtype, extra)
+            return Layer(made, self.begin(made, seed, way), rate, dtype)
+
+    def reseed(self, layer: Any, seed: int, way: str) -> Any:
+        if way == "constructor":
+            return self.make(layer.rate, layer.dtype, seed, way)
+        with self.precision(layer.dtype):
+            return Layer(layer.made, self.begin(layer.made, seed, way), layer.rate, layer.dtype)
+
+    def program(self, layer: Layer, mode: str) -> jax_modes.Program:
+        """The layer's training call in a mode; layers that are equal share what was compiled."""
+        place = (mode, self.token(layer.made))
+        if place not in self.programs:
+            made = layer.made
+
+            def step(state: Any, x: Any) -> Tuple[Any, Any]:
+                return self.run(made, state, x)
+
+            self.programs[place] = self._in_mode(step, mode)
+        return self.programs[place]
+
+    def _in_mode(self, step: jax_modes.Step, mode: str) -> jax_modes.Program:
+        if mode == "eager":
+            return step
+        if mode == "jit":
+            return jax_modes.jitted(step)
+        if mode == "checkpoint":
+            return jax_modes.checkpointed(step)
+        if mode == "scan":
+            return jax_modes.scanned(step)
+        axis = jax_modes.sample_axis(self.contract.pattern)
+        if mode == "vmap":
+            return jax_modes.mapped(step, self.several, axis, self.bare_samples)
+        return jax_modes.ranked(step, self.several, axis)
+
+    def apply(self, layer: Any, x: Any, training: bool) -> Any:
+        with self.precision(layer.dtype):
+            if not training:
+                y = self.infer(layer, x)
+            elif self.mode == "scan":
+                y = self._scanned(layer, x)
+            else:
+                y, layer.state = self.program(layer, self.mode)(layer.state, x)
+            return jax.block_until_ready(y)
+
+    def _scanned(self, layer: Layer, x: Any) -> Any:
+        """The next output of the last scan on this input, or the first of a new one."""
+        if not layer.pending or layer.scanned is not x:
+            ys, layer.state = self.program(layer, "scan")(layer.state, x)
+            layer.pending, layer.scanned = tuple(ys), x
+        y, layer.pending = layer.pending[0], layer.pending[1:]
+        return y
+
+    def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        return self._pulled(layer, x, cotangent, self.mode)
+
+    def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
+        """Like ``gradient``, with the forward pass run again in the backward pass."""
+        return self._pulled(layer, x, cotangent, "checkpoint")
+
+    def _pulled(self, layer: Layer, x: Any, cotangent: Any, mode: str) -> Tuple[Any, Optional[Any]]:
+        program = self.program(layer, mode)
+
+        def forward(x: Any) -> Tuple[Any, Any]:
+            y, state = program(layer.state, x)
+            return (y[-1] if mode == "scan" else y), state  # of a scan, the last step
+
+        with self.precision(layer.dtype):
+            y, pull, layer.state = jax.vjp(forward, x, has_aux=True)
+            layer.pending = ()
+            (gradient,) = jax.block_until_ready(pull(cotangent))
+        return y, gradient
+
+    def recording(self, on: bool) -> ContextManager[Any]:
+        return unchanged()
+
+    def track(self, x: Any) -> Any:
+        return x
+
+    @contextlib.contextmanager
+    def _preserved(self) -> Iterator[None]:
+        python, numpy = random.getstate(), np.random.get_state()
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+    def preserved(self) -> ContextManager[Any]:
+        return self._preserved()
