@@ -92,7 +92,7 @@ def _broadcast(make: str, framework: str, name: str, requires: str) -> Dict[str,
             requires,
             f"{short} with broadcast_dims={dims}, channels last",
             options={"broadcast_dims": dims},
-            default=rank == "1D",
+            default=False,
         )
         for rank, (pattern, dims) in _RANKS.items()
     }
@@ -124,7 +124,7 @@ _JAX: Mapping[str, Implementation] = {
     **_broadcast("flax.linen:Dropout", "flax-linen", "flax.linen", "flax"),
     **_broadcast("flax.nnx:Dropout", "flax-nnx", "flax.nnx", "flax"),
     "equinox.Dropout": _jax(
-        "equinox.nn:Dropout", "equinox-batch", "n c l -> n c l", "equinox", "Equinox' Dropout, one coin an element", True
+        "equinox.nn:Dropout", "equinox-batch", "n c l -> n c l", "equinox", "Equinox' Dropout, one coin an element"
     ),
     **_broadcast("haiku:dropout", "haiku", "haiku", "haiku"),
     "haliax.Dropout": _jax("haliax.nn:Dropout", "haliax", "n c l -> n c l", "haliax", "Haliax' Dropout, a coin an element"),

@@ -18,6 +18,15 @@ from spatial_dropouts.adapters import accepts
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, switch
 
 
+# newer releases return a copy unless they are asked to change the module and to say how to restore it
+_CHANGES = {"graph": True, "graph_updates": True} if accepts(nnx.split_rngs, "graph_updates") else {}
+
+
+def _copied(state: Any) -> Any:
+    """The same values in variables of their own."""
+    return jax.tree_util.tree_map(lambda leaf: leaf, state)
+
+
 class _Module(Layer):
     """A module whose state is read from it and written back to it."""
 
@@ -82,7 +91,7 @@ class FlaxNnx(JaxArrays):
 
             def step(state: Any, x: Any) -> Tuple[Any, Any]:
                 # variables of this trace, not of the module's own: nnx refuses to change those here
-                module = nnx.merge(structure, *jax.tree_util.tree_map(lambda leaf: leaf, state))
+                module = nnx.merge(structure, *_copied(state))
                 y = self.called(module, x, True)
                 return y, nnx.split(module, nnx.RngState, ...)[1:]
 
@@ -92,10 +101,11 @@ class FlaxNnx(JaxArrays):
         return self.programs[place]
 
     def several(self, state: Any, count: int) -> Tuple[Any, Any]:
-        module = nnx.merge(self.structure, *jax.tree_util.tree_map(lambda leaf: leaf, state))
-        before = nnx.split_rngs(module, splits=count)
+        module = nnx.merge(self.structure, *_copied(state))
+        before = nnx.split_rngs(module, splits=count, **_CHANGES)
         _, rngs, rest = nnx.split(module, nnx.RngState, ...)
         rest = jax.tree_util.tree_map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), rest)
+        rngs = _copied(rngs)  # what is restored is shared with what was split
         nnx.restore_rngs(before)
         return (rngs, rest), nnx.split(module, nnx.RngState, ...)[1:]
 

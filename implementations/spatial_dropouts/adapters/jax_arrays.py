@@ -22,7 +22,7 @@ from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import jax_modes
 
 _ON = ("training", "train", "is_training")
-_OFF = ("deterministic", "inference")
+_OFF = ("inference", "deterministic")  # Equinox has both, and warns of the second
 
 
 def switch(function: Any) -> Optional[Tuple[str, bool]]:

@@ -54,8 +54,7 @@ def scanned(step: Step) -> Program:
         (state, _), ys = jax.lax.scan(body, (state, x), None, length=SCAN_STEPS)
         return ys, state
 
-    # every scan stands inside a compiled step somewhere; by itself it would be compiled anew at each call
-    return jax.jit(program)
+    return jax.jit(program)  # as inside a training step; by itself a scan would be compiled anew at each call
 
 
 def mapped(step: Step, several: Several, axis: int, bare: bool) -> Program:
@@ -77,7 +76,7 @@ def mapped(step: Step, several: Several, axis: int, bare: bool) -> Program:
         states, state = several(state, x.shape[axis])
         return over(states, x), state
 
-    return program
+    return jax.jit(program)  # as inside a training step; by itself a map is traced anew at each call
 
 
 def ranked(step: Step, several: Several, axis: int) -> Program:
