@@ -163,6 +163,7 @@ def find(name: str) -> Optional[Implementation]:
     """The implementation of that name; the zoo is imported only for names that begin like it."""
     for prefix, module in _ZOO.items():
         if name.startswith(prefix):
-            found: Optional[Implementation] = importlib.import_module(module).REGISTER.get(name)
+            part = importlib.import_module(module)
+            found: Optional[Implementation] = {**part.REGISTER, **getattr(part, "IN_MODES", {})}.get(name)
             return found
     return REGISTER.get(name)

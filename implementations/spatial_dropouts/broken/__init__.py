@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Dict, Mapping, Tuple
 
 from dropcheck.adapter import Implementation
-from spatial_dropouts.broken import records_alone, records_passes, records_rates, records_structure
+from spatial_dropouts.broken import records_alone, records_jax_modes, records_passes, records_rates, records_structure
 from spatial_dropouts.broken.record import Defect
 
-__all__ = ["DEFECTS", "REGISTER", "Defect", "caught_by"]
+__all__ = ["DEFECTS", "IN_MODES", "REGISTER", "Defect", "caught_by"]
 
 DEFECTS: Tuple[Defect, ...] = (
     *records_structure.DEFECTS,
@@ -17,7 +17,7 @@ DEFECTS: Tuple[Defect, ...] = (
     *records_alone.DEFECTS,
 )
 
-_REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",)}
+_REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",), "jax": ("jax",)}
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -34,6 +34,9 @@ def _implementation(defect: Defect) -> Implementation:
 
 
 REGISTER: Mapping[str, Implementation] = {f"broken.{d.name}": _implementation(d) for d in DEFECTS}
+
+# found by name like the others, and audited in the mode that they live in; signatures are learned from eager defects only
+IN_MODES: Mapping[str, Implementation] = {f"broken.{d.name}": _implementation(d) for d in records_jax_modes.DEFECTS}
 
 
 def caught_by() -> Dict[str, Tuple[Defect, ...]]:

@@ -22,6 +22,7 @@ class Defect:
     ``quick``    whether profile quick must catch it already; where not, ``size`` says which resolution that takes.
     ``strict``   only ``--strict`` calls it a defect: it is audited with it.
     ``backend``  the Keras backend that it is audited on; empty for other frameworks.
+    ``mode``     the mode that it lives in; empty where the eager layer has it already.
     """
 
     name: str
@@ -36,11 +37,12 @@ class Defect:
     quick: bool = True
     backend: str = ""
     strict: bool = False
+    mode: str = ""
 
     @property
     def target(self) -> str:
         """What an audit is asked for; with the backend, which only a worker process of its own can choose."""
-        return f"broken.{self.name}" + (f"@{self.backend}" if self.backend else "")
+        return f"broken.{self.name}" + "".join(f"@{word}" for word in (self.backend, self.mode) if word)
 
 
 def promise(pattern: str, **more: Any) -> Contract:
