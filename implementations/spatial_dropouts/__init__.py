@@ -55,7 +55,6 @@ REGISTER: Mapping[str, Implementation] = {
 }
 
 
-
 def _jax(
     make: str, framework: str, pattern: str, requires: str, summary: str, default: bool = False, **more: Any
 ) -> Implementation:
@@ -127,7 +126,9 @@ _JAX: Mapping[str, Implementation] = {
         "equinox.nn:Dropout", "equinox-batch", "n c l -> n c l", "equinox", "Equinox' Dropout, one coin an element"
     ),
     **_broadcast("haiku:dropout", "haiku", "haiku", "haiku"),
-    "haliax.Dropout": _jax("haliax.nn:Dropout", "haliax", "n c l -> n c l", "haliax", "Haliax' Dropout, a coin an element"),
+    "haliax.Dropout": _jax(
+        "haliax.nn:Dropout", "haliax", "n c l -> n c l", "haliax", "Haliax' Dropout, a coin an element"
+    ),
     "haliax.SpatialDropout1D": _jax(
         "haliax.nn:Dropout", "haliax", "n c l -> n c", "haliax", "Haliax' Dropout with broadcast_axes=l"
     ),
@@ -135,7 +136,11 @@ _JAX: Mapping[str, Implementation] = {
         "penzai.pz.nn:StochasticDropout", "penzai", "n c l -> n c l", "penzai", "Penzai's dropout, one coin an element"
     ),
     "penzai.SpatialDropout1D": _jax(
-        "penzai.pz.nn:StochasticDropout", "penzai", "n c l -> n c", "penzai", "Penzai's dropout with share_across_axes=l"
+        "penzai.pz.nn:StochasticDropout",
+        "penzai",
+        "n c l -> n c",
+        "penzai",
+        "Penzai's dropout with share_across_axes=l",
     ),
     **_BRAINSTATE,
 }

@@ -47,7 +47,7 @@ def test_the_framework_is_recognised_from_the_object(thing: Any, framework: str)
 def test_what_is_no_layer_is_told_what_was_expected() -> None:
     with pytest.raises(TypeError, match=r"int was given; expected a torch\.nn\.Module"):
         recognise(3)
-    with pytest.raises(TypeError, match="neither rng nor training"):
+    with pytest.raises(TypeError, match="it takes no rng, key or training"):
         recognise(lambda x: x)
     with pytest.raises(Unsupported, match="JAX"):
         recognise(keyed)

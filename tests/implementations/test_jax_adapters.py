@@ -37,6 +37,23 @@ def adapter_of(name: str) -> Any:
     return adapters.adapter_for(adapters.load(implementation.make), implementation)
 
 
+def test_a_linen_module_with_parameters_is_given_some() -> None:
+    linen = pytest.importorskip("flax.linen")
+
+    class Shifted(linen.Module):  # type: ignore[misc, name-defined]
+        rate: float
+
+        @linen.compact  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any, deterministic: bool) -> Any:
+            shift = self.param("shift", lambda key: jax.numpy.zeros(()))
+            return linen.Dropout(self.rate, broadcast_dims=(1,))(x + shift, deterministic=deterministic)
+
+    adapter: Any = adapters.adapter_for(Shifted, Implementation(make=Shifted))
+    layer = adapter.make(0.5, "float32", 1, "key")
+    y = np.asarray(adapter.apply(layer, adapter.tensor(np.ones((64, 3, 5)), "float32"), True))
+    assert set(np.unique(y)) == {0, 2}
+
+
 @pytest.mark.parametrize("framework, name", LIBRARIES.items())
 def test_a_library_is_driven_by_seed_and_by_rate(framework: str, name: str) -> None:
     adapter = adapter_of(name)
@@ -44,7 +61,7 @@ def test_a_library_is_driven_by_seed_and_by_rate(framework: str, name: str) -> N
     assert modes.of(framework) == modes.of("jax")
     pattern = adapter.contract.pattern
     (way,) = adapter.contract.seeds
-    x = adapter.tensor(np.arange(1, 241, dtype=float).reshape(pattern.shape(20, 6, 2)), "bfloat16")
+    x = adapter.tensor(1.0 + np.arange(np.prod(pattern.shape(20, 6, 2))).reshape(pattern.shape(20, 6, 2)), "bfloat16")
     layer = adapter.make(0.3, "bfloat16", 5, way)
     first = [adapter.array(adapter.apply(layer, x, True)) for _ in range(3)]
     fresh = adapter.make(0.3, "bfloat16", 5, way)
@@ -167,7 +184,9 @@ def test_a_class_that_is_no_module_is_refused_in_one_sentence() -> None:
 
 
 def test_recognising_imports_no_framework() -> None:
-    script = "import sys; from spatial_dropouts import adapters\ntry: adapters.recognise(object())\nexcept TypeError: pass\n"
+    script = (
+        "import sys; from spatial_dropouts import adapters\ntry: adapters.recognise(object())\nexcept TypeError: pass\n"
+    )
     script += "print(sorted(set(sys.modules) & {'jax', 'flax', 'equinox', 'haiku', 'haliax', 'penzai', 'brainstate'}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

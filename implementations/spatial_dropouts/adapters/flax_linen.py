@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Dict, Hashable
 
+import flax.errors
 import flax.linen
 import jax
 
 from dropcheck.adapter import Implementation
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, switch
+
+_NEEDS_VARIABLES = (flax.errors.ScopeParamNotFoundError, flax.errors.ScopeCollectionNotFound)
 
 
 class FlaxLinen(JaxArrays):
@@ -19,7 +22,7 @@ class FlaxLinen(JaxArrays):
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         super().__init__(obj, implementation)
-        self.inference = isinstance(obj, type) and switch(obj.__call__) is not None or not isinstance(obj, type)
+        self.inference = (isinstance(obj, type) and switch(obj.__call__) is not None) or not isinstance(obj, type)
 
     def build(self, rate: float, dtype: str, extra: Dict[str, Any]) -> Any:
         module = super().build(rate, dtype, extra)
@@ -32,7 +35,7 @@ class FlaxLinen(JaxArrays):
             hash(made)
         except TypeError:  # a field of it is a list or an array
             return id(made)
-        return made  # type: ignore[no-any-return]  # modules with equal fields are equal
+        return made  # modules with equal fields are equal
 
     def call(self, made: Any, x: Any, key: Any, training: bool) -> Any:
         flag = switch(type(made).__call__)
@@ -40,6 +43,6 @@ class FlaxLinen(JaxArrays):
         rngs = {getattr(made, "rng_collection", "dropout"): key}
         try:
             return made.apply({}, x, rngs=rngs, **given)
-        except flax.errors.ScopeError:  # it has parameters or counters of its own
+        except _NEEDS_VARIABLES:  # it has parameters or counters of its own
             variables = made.init({"params": jax.random.key(0), **rngs}, x, **given)
             return made.apply(variables, x, rngs=rngs, **given)

@@ -17,7 +17,6 @@ from dropcheck.adapter import Implementation
 from spatial_dropouts.adapters import accepts
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, switch
 
-
 # newer releases return a copy unless they are asked to change the module and to say how to restore it
 _CHANGES = {"graph": True, "graph_updates": True} if accepts(nnx.split_rngs, "graph_updates") else {}
 

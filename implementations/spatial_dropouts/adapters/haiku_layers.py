@@ -24,7 +24,9 @@ class Haiku(JaxArrays):
         self.transformed: Dict[Any, Any] = {}
 
     def build(self, rate: float, dtype: str, extra: Dict[str, Any]) -> Any:
-        if self.is_class:  # modules can be built inside a transformation only; it also shows what the constructor refuses
+        if (
+            self.is_class
+        ):  # modules can be built inside a transformation only; it also shows what the constructor refuses
             haiku.testing.transform_and_run(lambda: self.implementation.construct(self.obj, rate, extra) and None)()
         return 1 - rate if self.implementation.keep_probability else rate
 

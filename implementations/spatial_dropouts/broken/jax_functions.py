@@ -49,17 +49,17 @@ def trace_time_mask(x: Any, rate: float, *, training: bool) -> Any:
 
 # The rule of a map that draws with the first key for everybody; by itself the function is right.
 def _mapped_once(rate: float) -> Any:
-    @jax.custom_batching.custom_vmap
     def draw(data: Any, like: Any) -> Any:
         return coins(jax.random.wrap_key_data(data), like.shape, rate)
 
-    @draw.def_vmap
     def rule(size: int, batched: Any, data: Any, like: Any) -> Any:
         first = data[0] if batched[0] else data
         one = coins(jax.random.wrap_key_data(first), like.shape[1:] if batched[1] else like.shape, rate)
         return jnp.broadcast_to(one, (size, *one.shape)), True
 
-    return draw
+    mapped = jax.custom_batching.custom_vmap(draw)
+    mapped.def_vmap(rule)
+    return mapped
 
 
 def _one_key_for_the_map(key: Any, shape: Any, rate: float) -> Any:
