@@ -118,7 +118,6 @@ _JAX: Mapping[str, Implementation] = {
         "n c l -> n c",
         "jax",
         "our own function on JAX arrays: selects instead of multiplying, exact scale",
-        default=True,
     ),
     **_broadcast("flax.linen:Dropout", "flax-linen", "flax.linen", "flax"),
     **_broadcast("flax.nnx:Dropout", "flax-nnx", "flax.nnx", "flax"),
