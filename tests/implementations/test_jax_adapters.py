@@ -110,12 +110,12 @@ class Linen(nn.Module):
 
     @nn.compact
     def __call__(self, x, train):
-        return nn.Dropout(self.rate, broadcast_dims=(2,), deterministic=not train)(x)
+        return nn.Dropout(self.rate, broadcast_dims=(1,), deterministic=not train)(x)
 
 
 class Nnx(nnx.Module):
     def __init__(self, rate, *, rngs):
-        self.drop = nnx.Dropout(rate, broadcast_dims=(2,), rngs=rngs)
+        self.drop = nnx.Dropout(rate, broadcast_dims=(1,), rngs=rngs)
 
     def __call__(self, x):
         return self.drop(x)
@@ -154,7 +154,7 @@ def test_a_users_layer_is_recognised_and_judged(tmp_path: Path, attr: str, frame
         pytest.importorskip(module)
     file = tmp_path / "layers.py"
     file.write_text(LAYERS)
-    asked = dict(select=("mask.whole-channels", "mode.inference"), dtypes=("float32",), rates=(0.5,), jobs=1)
+    asked = dict(select=("mask.whole-channels",), cases=("float32 rate=0.5 33,5,4 calls=8",), jobs=1, causes=False)
     result = dropcheck.audit(f"{file}:{attr}", **asked, in_process=True)
     (target,) = result.targets
     assert target.error is None, target.error
