@@ -1,0 +1,4 @@
+"""x"""
+from typing import Mapping
+from dropcheck.adapter import Implementation
+REGISTER: Mapping[str, Implementation] = {}
