@@ -17,18 +17,18 @@ from dropcheck.contract import SELU_ALPHA, SELU_SCALE
 Interval = Tuple[Fraction, Fraction]
 
 ALPHA = -Fraction(SELU_ALPHA) * Fraction(SELU_SCALE)  # alpha' of the paper, about -1.7581
-_GRAIN = 1 << 200  # roots are found, and intervals rounded outwards, to multiples of 2**-200: 60 digits
+GRAIN = 1 << 200  # roots are found, and intervals rounded outwards, to multiples of 2**-200: 60 digits
 
 
 def _root(value: Fraction) -> Interval:
     """The square root, from below and from above."""
-    floor = math.isqrt(value.numerator * _GRAIN * _GRAIN // value.denominator)
-    return Fraction(floor, _GRAIN), Fraction(floor + 1, _GRAIN)
+    floor = math.isqrt(value.numerator * GRAIN * GRAIN // value.denominator)
+    return Fraction(floor, GRAIN), Fraction(floor + 1, GRAIN)
 
 
 def _outwards(low: Fraction, high: Fraction) -> Interval:
     """The interval with short fractions as its ends."""
-    return Fraction(math.floor(low * _GRAIN), _GRAIN), Fraction(math.ceil(high * _GRAIN), _GRAIN)
+    return Fraction(math.floor(low * GRAIN), GRAIN), Fraction(math.ceil(high * GRAIN), GRAIN)
 
 
 def rounded(interval: Interval, u: Fraction, times: int = 1) -> Interval:

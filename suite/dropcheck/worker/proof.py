@@ -143,6 +143,8 @@ def _clear_of(
 ) -> Any:
     """Those of a pool whose bounds, widened to twice what a right layer needs, keep off the dropped value's."""
     values = rounding.pool(dtype, size, seed)
+    if dtype == "float64":
+        dtype = "float32"  # ampler bounds, and quick ones
     least, most = rounding.dropped_bounds(rate, dropped, dtype)
     good = np.ones(size, dtype=bool)
     for times in (1.0, -1.0, 16.0, -16.0):

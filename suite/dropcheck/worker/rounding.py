@@ -220,11 +220,20 @@ def _affine_bounds(
             low, high = low - np.abs(low) * float(u), high + np.abs(high) * float(u)
         return low - reach * 2.0**-50, high + reach * 2.0**-50
     low, high = np.empty(wide.size), np.empty(wide.size)
+    # in whole numbers, which divide into a rightly rounded float: Fractions would reduce at every step
+    grain, units = affine.GRAIN, 2 ** PRECISION[dtype]
+    factors = [int(math.floor(a[0] * grain)), int(math.ceil(a[1] * grain))]
+    offsets = [int(math.floor(b[0] * grain)), int(math.ceil(b[1] * grain))]
+    sums = offsets != [0, 0]
     for i, value in enumerate(wide.ravel().tolist()):
-        x = Fraction(value)
-        kept = affine.rounded(affine.product((x, x), a), u)
-        both = kept if b == (0, 0) else affine.rounded((kept[0] + b[0], kept[1] + b[1]), u)
-        low[i], high[i] = math.nextafter(float(both[0]), -math.inf), math.nextafter(float(both[1]), math.inf)
+        over, under = value.as_integer_ratio()
+        least, most = sorted(over * end for end in factors)
+        least, most = least * units - abs(least), most * units + abs(most)
+        below = grain * units * under
+        if sums:
+            least, most = least + offsets[0] * units * under, most + offsets[1] * units * under
+            least, most, below = least * units - abs(least), most * units + abs(most), below * units
+        low[i], high[i] = math.nextafter(least / below, -math.inf), math.nextafter(most / below, math.inf)
     return low.reshape(wide.shape), high.reshape(wide.shape)
 
 
