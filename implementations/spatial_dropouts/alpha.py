@@ -53,6 +53,8 @@ REGISTER: Mapping[str, Implementation] = {
     ),
     "keras.AlphaDropout": _keras("n l c -> n l c", "Keras' AlphaDropout, a coin an element"),
     "keras.AlphaDropout.noise_shape": _keras(
-        "n l c -> n c", "Keras' AlphaDropout with noise_shape (None, 1, None), channels last", noise_shape=(None, 1, None)
+        "n l c -> n c",
+        "Keras' AlphaDropout with noise_shape (None, 1, None), channels last",
+        noise_shape=(None, 1, None),
     ),
 }

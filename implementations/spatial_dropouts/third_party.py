@@ -48,10 +48,16 @@ REGISTER: Mapping[str, Implementation] = {
         "torch.nn.functional:dropout1d", "n c l -> n c", "the functional form of Dropout1d", framework="torch-function"
     ),
     "torch.functional.dropout2d": _layer(
-        "torch.nn.functional:dropout2d", "n c h w -> n c", "the functional form of Dropout2d", framework="torch-function"
+        "torch.nn.functional:dropout2d",
+        "n c h w -> n c",
+        "the functional form of Dropout2d",
+        framework="torch-function",
     ),
     "torch.functional.dropout3d": _layer(
-        "torch.nn.functional:dropout3d", "n c d h w -> n c", "the functional form of Dropout3d", framework="torch-function"
+        "torch.nn.functional:dropout3d",
+        "n c d h w -> n c",
+        "the functional form of Dropout3d",
+        framework="torch-function",
     ),
     # timm, whose layers are one file
     "timm.DropPath": _layer(

@@ -339,7 +339,7 @@ PROMISES: Tuple[str, ...] = ("nonfinite", "fresh-output")
 
 
 def _alpha_factor(rate: float) -> float:
-    return ((1 - rate) * (1 + rate * _ALPHA**2)) ** -0.5
+    return 1.0 / math.sqrt((1 - rate) * (1 + rate * _ALPHA**2))
 
 
 def _word_or_number(name: str, value: Any, words: Tuple[str, ...]) -> None:

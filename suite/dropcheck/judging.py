@@ -112,7 +112,9 @@ def judge(
             found.append(finding(check, got.case, "skipped", text))
             continue
         if check.family in ("mask", "rate", "seed") and _unrecognisable(got):
-            text = "not interpretable while outputs are neither the dropped value nor a kept one (see scale.kept-values)"
+            text = (
+                "not interpretable while outputs are neither the dropped value nor a kept one (see scale.kept-values)"
+            )
             found.append(finding(check, got.case, "skipped", text))
             continue
         limits = check.limits(profile, got.case, strict, resolution)

@@ -77,7 +77,12 @@ def test_an_affine_contract_survives_the_pipe_and_older_results_still_load() -> 
 
 @pytest.mark.parametrize(
     ("field", "value", "near"),
-    [("scale", "alhpa", "'alpha'"), ("dropped", "zero", "'alpha'"), ("offset", "b", "'alpha'"), ("scale", "invert", "'inverted'")],
+    [
+        ("scale", "alhpa", "'alpha'"),
+        ("dropped", "zero", "'alpha'"),
+        ("offset", "b", "'alpha'"),
+        ("scale", "invert", "'inverted'"),
+    ],
 )
 def test_a_misspelt_word_is_refused_with_the_nearest(field: str, value: str, near: str) -> None:
     with pytest.raises(ContractError, match=f"{field} is .*nearest is {near}"):

@@ -103,9 +103,7 @@ def _rounding_class(values: Any, outputs: Any, a: float, b: float, dtype: str) -
         f"factor and offset rounded to {dtype} first, product and sum too": lambda: rounded(
             rounded(values * rounded(a, dtype), dtype) + rounded(b, dtype), dtype
         ),
-        f"product rounded to {dtype}, offset added unrounded": lambda: rounded(
-            rounded(values * a, dtype) + b, dtype
-        ),
+        f"product rounded to {dtype}, offset added unrounded": lambda: rounded(rounded(values * a, dtype) + b, dtype),
     }
     for name, recipe in recipes.items():
         if np.array_equal(recipe(), outputs):

@@ -39,9 +39,10 @@ class Proof:
 class Probe:
     """One input for calls of one shape, and what is known of the outputs that it can have.
 
-    ``index``: which of ``values`` each element is. ``low``, ``high``: bounds of each value when kept. ``table``: the bits
-    that each value was seen to become when kept; ``zeros``: the bits of what is dropped, for positive and negative inputs
-    (a layer that multiplies leaves -0.0). ``gone``: bounds of the dropped value; None where it is 0. Once all of these are known, a call is proven by comparing bits.
+    ``index``: which of ``values`` each element is. ``low``, ``high``: bounds of each value when kept. ``gone``: bounds of the
+    dropped value; None where it is 0. ``table``: the bits that each value was seen to become when kept; ``zeros``: the bits
+    of what is dropped, for positive and negative inputs (a layer that multiplies leaves -0.0). Once all of these are known,
+    a call is proven by comparing bits.
     """
 
     pattern: Pattern

@@ -216,14 +216,14 @@ def _affine_bounds(
         low, high = np.minimum(*ends), np.maximum(*ends)
         reach = np.maximum(np.abs(low), np.abs(high)) + max(abs(float(b[0])), abs(float(b[1])))
         low, high = low - np.abs(low) * float(u) + float(b[0]), high + np.abs(high) * float(u) + float(b[1])
-        if b != (0, 0):
+        if any(b):
             low, high = low - np.abs(low) * float(u), high + np.abs(high) * float(u)
         return low - reach * 2.0**-50, high + reach * 2.0**-50
     low, high = np.empty(wide.size), np.empty(wide.size)
     # in whole numbers, which divide into a rightly rounded float: Fractions would reduce at every step
     grain, units = affine.GRAIN, 2 ** PRECISION[dtype]
-    factors = [int(math.floor(a[0] * grain)), int(math.ceil(a[1] * grain))]
-    offsets = [int(math.floor(b[0] * grain)), int(math.ceil(b[1] * grain))]
+    factors = [math.floor(a[0] * grain), math.ceil(a[1] * grain)]
+    offsets = [math.floor(b[0] * grain), math.ceil(b[1] * grain)]
     sums = offsets != [0, 0]
     for i, value in enumerate(wide.ravel().tolist()):
         over, under = value.as_integer_ratio()
@@ -246,7 +246,9 @@ def residuals(
         right = np.asarray(values, dtype=np.float64) * float(factor) + float(added)
         return np.asarray(outputs, dtype=np.float64) - right
     pairs = zip(np.asarray(values).tolist(), np.asarray(outputs).tolist())
-    return np.array([float(Fraction(y) - Fraction(x) * factor - added) if math.isfinite(y) else math.nan for x, y in pairs])
+    return np.array(
+        [float(Fraction(y) - Fraction(x) * factor - added) if math.isfinite(y) else math.nan for x, y in pairs]
+    )
 
 
 def relative_errors(values: Any, outputs: Any, rate: float, scale: Union[str, float], dtype: str) -> Any:
