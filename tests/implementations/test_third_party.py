@@ -116,6 +116,18 @@ def test_defects_of_libraries_that_were_confirmed_by_hand_are_found(name: str, d
     assert failed(audit(name, dtypes=(dtype,), select=select)) == checks
 
 
+@pytest.mark.parametrize("name", ["torch.AlphaDropout", "unusual.feature-alpha", "unusual.alpha-around-the-middle"])
+def test_roundings_that_do_not_average_out_are_no_error_of_the_coefficients(name: str) -> None:
+    """At small rates a is nearly 1 and b nearly 0: every product is rounded alike. Once accused in float64 and float16."""
+    target = audit(name, profile="standard", rates=(0.001, 0.01, 0.9), select=("scale.mean",))
+    assert target.verdict == "pass", [(f.case, f.message) for f in target.findings if f.verdict != "pass"]
+
+
+@pytest.mark.parametrize("name", ["alpha-offset-omitted", "alpha-without-root", "alpha-of-elu", "alpha-kept-untouched"])
+def test_wrong_coefficients_show_in_what_kept_values_share(name: str) -> None:
+    assert failed(audit(f"broken.{name}", rates=(0.1,), select=("scale.mean",))) == {"scale.mean"}
+
+
 def test_an_implementation_says_how_it_is_installed() -> None:
     assert Implementation(make="a:b").install == ""
     assert "torchvision" in third_party.REGISTER["torchvision.StochasticDepth"].install

@@ -16,10 +16,12 @@ from dropcheck.worker import rounding
 def affine_mean(
     check: Check, bench: Bench, limits: Limits, dtype: str, rate: float, values: Any, outputs: Any
 ) -> Finding:
-    """Errors of factor and offset by least squares over distinct kept ``values``, each with its share of the level.
+    """Errors of factor and offset by least squares over distinct kept ``values``.
 
-    A value's own roundings (of the product and of the sum) lie within u (|a x| + |y|), higher orders included, so each
-    estimate, a weighted sum of them, has Hoeffding's bound: P(|error| > m) <= 2 exp(-m^2 / (2 sum (w c)^2)).
+    A value's own roundings (of the product and of the sum) lie within u (|a x| + |y|), higher orders included. Where a is
+    near 1 and b near 0 they do not average out, so what a right layer may show is its coefficients' reach and all of its
+    roundings with their worst signs: a bound that holds for certain, without a level. Under strict, errors are those beyond
+    the correctly rounded result, and each estimate has Hoeffding's bound: P(|error| > m) <= 2 exp(-m^2 / (2 sum (w c)^2)).
     """
     where = f"{dtype} rate={rate:g}"
     contract = bench.contract
@@ -31,14 +33,18 @@ def affine_mean(
     left = rounding.residuals(values, outputs, rate, contract.scale, contract.offset, dtype)
     u = rounding.unit_roundoff(dtype)
     own = u * (1 + u) * (np.abs(values * _largest(known[0])) + np.abs(outputs))
-    design = np.stack([values, np.ones_like(values)], axis=1)
-    weights = np.linalg.pinv(design)
+    weights = np.linalg.pinv(np.stack([values, np.ones_like(values)], axis=1))
     errors = weights @ left
-    spread = np.sqrt(2 * ((weights * own) ** 2).sum(axis=1))
-    margins = spread * math.sqrt(math.log(4 / limits.alpha))  # two estimates share the level
-    sure = spread * math.sqrt(math.log(2 / limits.beta))
-    accepted = np.array([u / 4 * abs(a), u / 4 * abs(b)])
-    if not limits.strict:
+    if limits.strict:
+        # another rounding of the same size stands between the exact and the correctly rounded result
+        right = rounding.to_float64(rounding.to_dtype(outputs - left, dtype), dtype)
+        errors, own = weights @ (outputs - right), own + u * np.abs(outputs)
+        spread = np.sqrt(2 * ((weights * own) ** 2).sum(axis=1))
+        margins = spread * math.sqrt(math.log(4 / limits.alpha))  # two estimates share the level
+        sure = spread * math.sqrt(math.log(2 / limits.beta))
+        accepted = np.array([u / 4 * abs(a), u / 4 * abs(b)])
+    else:
+        margins = sure = (np.abs(weights) * own).sum(axis=1)
         accepted = np.array([_reach(known[0], a), _reach(known[1], b)])
     failed = bool((np.abs(errors) - margins > accepted).any())
     kind = _rounding_class(values, outputs, a, b, dtype)
@@ -64,7 +70,7 @@ def affine_mean(
         fail_interval=(float((errors[0] - margins[0]) / a), float((errors[0] + margins[0]) / a)),
         pass_interval=(float((errors[0] - sure[0]) / a), float((errors[0] + sure[0]) / a)),
         resolution=resolution,
-        log10_evidence=(math.log10(limits.alpha) if failed else 0.0),
+        log10_evidence=(math.log10(limits.alpha) if limits.strict else -math.inf) if failed else 0.0,
         tallies={
             "factor": float(errors[0]),
             "offset": float(errors[1]),
