@@ -33,7 +33,9 @@ def _malformed(check: Check, where: str, answer: Answer, dtype: str, x: Any) -> 
 def _off(values: Any, x: Any, promise: Contract, dtype: str) -> Any:
     """Which elements are not x times the scale plus the offset of rate 0, to the rounding of the dtype."""
     unique, index = np.unique(x, return_inverse=True)
-    low, high = (bound[index].reshape(x.shape) for bound in rounding.bounds(unique, 0.0, promise.scale, dtype, promise.offset))
+    low, high = (
+        bound[index].reshape(x.shape) for bound in rounding.bounds(unique, 0.0, promise.scale, dtype, promise.offset)
+    )
     with np.errstate(invalid="ignore"):
         return ~((values >= low) & (values <= high))
 
