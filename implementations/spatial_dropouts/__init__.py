@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
+from spatial_dropouts import alpha, third_party
 
 _KERAS = ("tensorflow", "jax", "torch")
 
@@ -52,6 +53,8 @@ REGISTER: Mapping[str, Implementation] = {
     "keras.SpatialDropout1D": _keras("SpatialDropout1D", "n l c -> n c"),
     "keras.SpatialDropout2D": _keras("SpatialDropout2D", "n h w c -> n c"),
     "keras.SpatialDropout3D": _keras("SpatialDropout3D", "n d h w c -> n c"),
+    **alpha.REGISTER,
+    **third_party.REGISTER,
 }
 
 

@@ -57,6 +57,7 @@ class Implementation:
     ``requires``         modules that must be importable for this implementation to run.
     ``backends``         Keras backends that it runs on.
     ``default``          part of an audit that names no target.
+    ``install``          how to get what ``requires`` names, where no extra of ours does.
     """
 
     make: Union[str, Callable[..., Any]]
@@ -72,6 +73,7 @@ class Implementation:
     backends: Tuple[str, ...] = ()
     default: bool = True
     summary: str = ""
+    install: str = ""
 
     def construct(self, obj: Callable[..., Any], rate: float, extra: Optional[Mapping[str, Any]] = None) -> Any:
         """Call ``obj`` (the loaded ``make``) for a layer that drops with probability ``rate``."""

@@ -11,6 +11,11 @@ from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Unio
 # The worker imports this module under whatever interpreter runs the framework: NumPy and the standard library only,
 # and nothing newer than Python 3.9 at run time.
 
+# the fixed point of SELU for mean 0 and variance 1, to 32 digits (Klambauer et al., arXiv:1706.02515)
+SELU_ALPHA = "1.6732632423543772848170429916717"
+SELU_SCALE = "1.0507009873554804934193349852946"
+_ALPHA = -float(SELU_ALPHA) * float(SELU_SCALE)
+
 _AXIS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ARROW = "->"
 
@@ -203,7 +208,10 @@ class Contract:
     """One layer's promise. Everything that the suite checks is a consequence of these lines.
 
     ``scale``      ``"inverted"`` (kept values are x / (1 - rate)), ``"none"``, or a number.
+    ``offset``     what is added to kept values after scaling: 0, or a number.
     ``dropped``    the value of a dropped element: 0, or a constant.
+                   Each of these three is also ``"alpha"``: the a, b and a * alpha' + b of self-normalizing networks, which
+                   are functions of the rate (see worker/affine.py); ``Contract.alpha(pattern)`` has all three.
     ``grid``       the layer declares that its rates are rounded to multiples of this; tolerated deviation grid / 2.
     ``seeds``      how a seed reaches the layer (``global``, ``constructor``, ``generator``, ``key``); empty: it promises
                    no reproducibility and the seed checks do not apply.
@@ -216,7 +224,7 @@ class Contract:
 
     pattern: Pattern
     scale: Union[str, float] = "inverted"
-    dropped: float = 0.0
+    dropped: Union[str, float] = 0.0
     grid: Optional[float] = None
     seeds: Tuple[str, ...] = ("global",)
     gradient: bool = True
@@ -224,13 +232,12 @@ class Contract:
     rates: Optional[Tuple[float, ...]] = None
     promises: Tuple[str, ...] = ()
     tolerances: Mapping[str, float] = field(default_factory=_mapping)
+    offset: Union[str, float] = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.scale, str) and self.scale not in ("inverted", "none"):
-            near = difflib.get_close_matches(self.scale, ["inverted", "none"], 1, 0.0)
-            raise ContractError(
-                f"scale is 'inverted', 'none' or a number, not {self.scale!r}; the nearest is {near[0]!r}"
-            )
+        _word_or_number("scale", self.scale, ("inverted", "none", "alpha"))
+        _word_or_number("dropped", self.dropped, ("alpha",))
+        _word_or_number("offset", self.offset, ("alpha",))
         if self.grid is not None and not 0 < self.grid <= 0.5:
             raise ContractError(f"grid is the step of the rates that can be kept, in (0, 0.5], not {self.grid}")
         for rate in self.rates or ():
@@ -246,11 +253,48 @@ class Contract:
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise ContractError(f"the tolerance of {name} is a finite number of at least 0, not {value!r}")
 
+    @classmethod
+    def alpha(cls, pattern: Union[Pattern, str], **more: Any) -> Contract:
+        """Alpha dropout of self-normalizing networks: kept values a x + b, dropped ones a alpha' + b."""
+        parsed = Pattern.parse(pattern) if isinstance(pattern, str) else pattern
+        return cls(pattern=parsed, scale="alpha", offset="alpha", dropped="alpha", **more)
+
     def scale_at(self, rate: float) -> float:
         """The factor of kept values at ``rate``, as a float, for messages; checks compute it exactly."""
         if self.scale == "inverted":
             return math.inf if rate == 1 else 1.0 / (1.0 - rate)
+        if self.scale == "alpha":
+            return math.inf if rate == 1 else _alpha_factor(rate)
         return 1.0 if self.scale == "none" else float(self.scale)
+
+    def offset_at(self, rate: float) -> float:
+        """What is added to kept values at ``rate``, as a float, for messages."""
+        if self.offset == "alpha":
+            return math.inf if rate == 1 else -_alpha_factor(rate) * rate * _ALPHA
+        return float(self.offset)
+
+    def dropped_at(self, rate: float) -> float:
+        """The value of a dropped element at ``rate``, as a float, for messages; at rate 1 alpha dropout has its limit 0."""
+        if self.dropped == "alpha":
+            return 0.0 if rate == 1 else _alpha_factor(rate) * _ALPHA * (1 - rate)
+        return float(self.dropped)
+
+    def keeps_at(self, rate: float) -> bool:
+        """Whether a kept value is defined at ``rate``: 1 / (1 - rate) and a are not at rate 1."""
+        return rate < 1 or (self.scale not in ("inverted", "alpha") and self.offset != "alpha")
+
+    @property
+    def affine(self) -> bool:
+        """Whether kept values are more than x / (1 - rate), x, or x times a number."""
+        return self.scale == "alpha" or self.offset != 0
+
+    def kept_words(self, rate: Optional[float] = None) -> str:
+        """What a kept value is, in a report's words; with ``rate``, in numbers."""
+        if rate is not None:
+            plus = f" plus {self.offset_at(rate):.6g}" if self.offset != 0 else ""
+            return f"x times {self.scale_at(rate):.6g}{plus}"
+        scale = {"inverted": "x / (1 - rate)", "none": "x", "alpha": "a x"}.get(str(self.scale), f"{self.scale} x")
+        return scale if self.offset == 0 else f"{scale} + {'b' if self.offset == 'alpha' else self.offset}"
 
     def rate_tolerance(self, rate: float) -> float:
         """Largest declared deviation of the drop probability at ``rate`` (absolute)."""
@@ -263,6 +307,7 @@ class Contract:
             "pattern": str(self.pattern),
             "scale": self.scale,
             "dropped": self.dropped,
+            "offset": self.offset,
             "grid": self.grid,
             "seeds": list(self.seeds),
             "gradient": self.gradient,
@@ -279,6 +324,7 @@ class Contract:
             pattern=Pattern.parse(data["pattern"]),
             scale=data["scale"],
             dropped=data["dropped"],
+            offset=data.get("offset", 0.0),  # results from before there were offsets lack it
             grid=data["grid"],
             seeds=tuple(data["seeds"]),
             gradient=data["gradient"],
@@ -290,6 +336,21 @@ class Contract:
 
 
 PROMISES: Tuple[str, ...] = ("nonfinite", "fresh-output")
+
+
+def _alpha_factor(rate: float) -> float:
+    return 1.0 / math.sqrt((1 - rate) * (1 + rate * _ALPHA**2))
+
+
+def _word_or_number(name: str, value: Any, words: Tuple[str, ...]) -> None:
+    """Raise ContractError unless ``value`` is one of ``words`` or a finite number."""
+    known = " or ".join((*(repr(w) for w in words), "a finite number"))
+    if isinstance(value, str):
+        if value not in words:
+            near = difflib.get_close_matches(value, words, 1, 0.0)
+            raise ContractError(f"{name} is {known}, not {value!r}; the nearest is {near[0]!r}")
+    elif not (isinstance(value, (int, float)) and math.isfinite(value)):
+        raise ContractError(f"{name} is {known}, not {value!r}")
 
 
 def check_rate(rate: float) -> float:

@@ -239,6 +239,8 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
 
 def _beside(run: Run, everything: Sequence[Gathered]) -> None:
     """The product (1 - measured rate) x scale beside the scale: 1 where expectation is kept, whatever each is alone."""
+    if run.contract is not None and run.contract.affine:
+        return  # what is dropped counts for the mean, too
     shown = run.traits.get("scale rounding", {})
     for key, trait in shown.items():
         dtype, _, rate = key.partition(" rate=")

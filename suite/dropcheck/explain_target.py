@@ -302,8 +302,12 @@ def use(pattern: Pattern) -> str:
 
 def _promises(contract: Contract) -> list[str]:
     lines = ["It promises"]
-    scale = {"inverted": "x / (1 - rate)", "none": "x"}.get(str(contract.scale), f"{contract.scale} x")
-    lines.append(f"  dropped values are {contract.dropped:g}, kept values are {scale}")
+    gone = "a alpha' + b" if contract.dropped == "alpha" else f"{contract.dropped:g}"
+    lines.append(f"  dropped values are {gone}, kept values are {contract.kept_words()}")
+    if "alpha" in (contract.scale, contract.offset, contract.dropped):
+        lines.append(
+            "  with a = ((1 - rate)(1 + rate alpha'^2))^(-1/2), b = -a rate alpha', alpha' = -1.7581 (self-normalizing networks)"
+        )
     lines.append(f"  seeds reach it by: {', '.join(contract.seeds) or 'nothing'}")
     if contract.grid:
         lines.append(f"  its rates are rounded to multiples of {contract.grid:g}")

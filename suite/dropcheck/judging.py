@@ -111,6 +111,12 @@ def judge(
             text = "not interpretable while outputs are not finite (see scale.kept-values)"
             found.append(finding(check, got.case, "skipped", text))
             continue
+        if check.family in ("mask", "rate", "seed") and _unrecognisable(got):
+            text = (
+                "not interpretable while outputs are neither the dropped value nor a kept one (see scale.kept-values)"
+            )
+            found.append(finding(check, got.case, "skipped", text))
+            continue
         limits = check.limits(profile, got.case, strict, resolution)
         one = check.judge(check, got, limits)
         if one is not None:
@@ -132,6 +138,14 @@ def _mostly_nonfinite(got: Gathered) -> bool:
     """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
     elements = got.tally.coins * got.case.shared
     return bool(got.proof["nonfinite"] > elements / 100)
+
+
+def _unrecognisable(got: Gathered) -> bool:
+    """Whether a dropped value other than 0 was promised and so many elements are wrong that drops may be among them."""
+    if got.contract.dropped == 0:
+        return False
+    elements = got.tally.rows * got.tally.channels * got.case.shared
+    return bool(got.proof["wrong_values"] > elements * min(0.01, got.case.rate / 4))
 
 
 def refused_case(case: Case, checks: Sequence[Check], refusal: Refusal) -> list[Finding]:

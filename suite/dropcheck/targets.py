@@ -207,6 +207,10 @@ def _missing(implementation: Implementation, backend: str) -> str:
     return ""
 
 
+def _extra(module: str) -> str:
+    return f"pip install 'dropcheck[{module}]'"
+
+
 def available(zoo: bool = False) -> list[Listing]:
     """All registered implementations, and why some cannot run here."""
     rows = []
@@ -235,7 +239,7 @@ def available(zoo: bool = False) -> list[Listing]:
                     pattern,
                     implementation.summary,
                     not missing,
-                    f"{missing} is not installed: pip install 'dropcheck[{missing}]'" if missing else "",
+                    f"{missing} is not installed: {implementation.install or _extra(missing)}" if missing else "",
                     implementation.default,
                 )
             )

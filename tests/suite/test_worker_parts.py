@@ -178,12 +178,14 @@ def test_another_shape_or_dtype_is_reported_once(wrong: str) -> None:
 @pytest.mark.parametrize("dropped", [-1.5, -1.7580993408473766, 3.0])
 @pytest.mark.parametrize("rate", [0.001, 0.3, 0.9])
 def test_no_kept_probe_value_looks_dropped(dtype: str, dropped: float, rate: float) -> None:
-    values = proof_of.probe_values(dtype, rate, "inverted", dropped)
+    promise = Contract(Pattern.parse("n c l -> n c"), dropped=dropped)
+    gone = rounding.dropped_bounds(rate, dropped, dtype)
+    values = proof_of.clear_pool(dtype, proof_of.POOL, 11, rate, promise)
     assert len(values) == proof_of.POOL
     for sign in (1, -1):
         for size in (1, 16):
             kept = rounding.to_dtype(sign * size * values / (1 - rate), dtype)
-            assert not proof_of._dropped(kept, dtype, dropped).any()
+            assert not proof_of._dropped(kept, dtype, gone).any()
 
 
 def test_packing_is_little_endian_with_empty_padding() -> None:

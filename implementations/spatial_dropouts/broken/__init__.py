@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Dict, Mapping, Tuple
 
 from dropcheck.adapter import Implementation
-from spatial_dropouts.broken import records_alone, records_jax_modes, records_passes, records_rates, records_structure
+from spatial_dropouts.broken import (
+    records_alone,
+    records_alpha,
+    records_jax_modes,
+    records_passes,
+    records_rates,
+    records_structure,
+)
 from spatial_dropouts.broken.record import Defect
 
 __all__ = ["DEFECTS", "IN_MODES", "REGISTER", "Defect", "caught_by"]
@@ -15,6 +22,7 @@ DEFECTS: Tuple[Defect, ...] = (
     *records_rates.DEFECTS,
     *records_passes.DEFECTS,
     *records_alone.DEFECTS,
+    *records_alpha.DEFECTS,
 )
 
 _REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",), "jax": ("jax",)}

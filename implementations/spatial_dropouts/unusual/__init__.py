@@ -46,6 +46,20 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.grid": _np("grid", "rates rounded to 1/256, as declared", _contract("n c l -> n c", grid=1 / 256)),
     "unusual.unscaled": _np("unscaled", "does not scale, as declared", _contract("n c l -> n c", scale="none")),
     "unusual.constant": _np("constant", "drops to -1.5, as declared", _contract("n c l -> n c", dropped=-1.5)),
+    "unusual.feature-alpha": Implementation(
+        make="spatial_dropouts.unusual.alpha:feature_alpha",
+        framework="numpy",
+        contract=Contract.alpha("n c l -> n c", seeds=("generator",)),
+        default=False,
+        summary="feature alpha dropout, every number in the input's dtype",
+    ),
+    "unusual.alpha-around-the-middle": Implementation(
+        make="spatial_dropouts.unusual.alpha:alpha_around_the_middle",
+        framework="numpy",
+        contract=Contract.alpha("n c l -> n c l", seeds=("generator",)),
+        default=False,
+        summary="alpha dropout without cancellation, a coin an element",
+    ),
     "unusual.own-generator": _pt(
         "OwnGenerator", "a generator of its own, seeded by the constructor", framework="torch", seed_argument="seed"
     ),

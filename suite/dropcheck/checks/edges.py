@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, settle, skipped
-from dropcheck.checks.questions import Answer, Layer, dropped, probe
+from dropcheck.checks.questions import Answer, Layer, dropped, probe, telling
+from dropcheck.contract import Contract
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
@@ -29,10 +30,12 @@ def _malformed(check: Check, where: str, answer: Answer, dtype: str, x: Any) -> 
     return finding(check, where, "inconclusive", text + "form.shape-dtype")
 
 
-def _off(values: Any, x: Any, scale: float, dtype: str) -> Any:
-    """Which elements are not x times a scale that is a number, to the rounding of the dtype."""
+def _off(values: Any, x: Any, promise: Contract, dtype: str) -> Any:
+    """Which elements are not x times the scale plus the offset of rate 0, to the rounding of the dtype."""
     unique, index = np.unique(x, return_inverse=True)
-    low, high = (bound[index].reshape(x.shape) for bound in rounding.bounds(unique, 0.0, scale, dtype))
+    low, high = (
+        bound[index].reshape(x.shape) for bound in rounding.bounds(unique, 0.0, promise.scale, dtype, promise.offset)
+    )
     with np.errstate(invalid="ignore"):
         return ~((values >= low) & (values <= high))
 
@@ -44,10 +47,11 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     for dtype in bench.dtypes:
         where = f"{dtype} rate=0"
         coins = leaks = changed = 0
-        scaled = bench.contract.scale not in ("inverted", "none")  # a number: kept values are multiplied at every rate
+        promise = bench.contract
+        scaled = (promise.scale_at(0.0), promise.offset_at(0.0)) != (1, 0)  # numbers: kept values change at every rate
         try:
             for sizes in _SHAPES.get(bench.profile, _SHAPES["standard"]):
-                x = probe(bench.contract.pattern, dtype, *sizes)
+                x = telling(bench, 0.0, dtype, *sizes)
                 layer = Layer(bench, 0.0, dtype)
                 answer = layer.call(x, times=4)
                 bench.traits.setdefault("rate 0 returns the input itself", {})[dtype] = answer.same_object
@@ -58,11 +62,9 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     coins += sizes[0] * sizes[1]
                     wrong = rounding.bits(raw, dtype) != rounding.bits(right, dtype)
                     if scaled:
-                        wrong = _off(rounding.to_float64(raw, dtype), x, float(bench.contract.scale), dtype)
+                        wrong = _off(rounding.to_float64(raw, dtype), x, promise, dtype)
                     changed += int(np.count_nonzero(wrong))
-                    leaks += int(
-                        np.count_nonzero(dropped(rounding.to_float64(raw, dtype), bench.contract.dropped, dtype))
-                    )
+                    leaks += int(np.count_nonzero(dropped(rounding.to_float64(raw, dtype), bench, 0.0, dtype)))
         except Refused as refused:
             found.append(finding(check, where, "fail", f"rate 0 is refused: {refused}", expected=0.0))
             continue
@@ -73,7 +75,7 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         message = (
             f"at rate 0, {leaks} elements are dropped and {changed} changed in {coins} coins"
             if changed
-            else f"rate 0 returns the input {f'times {bench.contract.scale:g}' if scaled else 'bit for bit'} in {coins} coins"
+            else f"rate 0 returns the input {f'as {promise.kept_words(0.0)}' if scaled else 'bit for bit'} in {coins} coins"
         )
         found.append(
             finding(
@@ -110,7 +112,7 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     values = answer.values(i)
                     coins += sizes[0] * sizes[1]
                     infinite += int(np.count_nonzero(~np.isfinite(values)))
-                    kept += int(np.count_nonzero(~dropped(values, bench.contract.dropped, dtype)))
+                    kept += int(np.count_nonzero(~dropped(values, bench, 1.0, dtype)))
         except Refused as refused:
             # a layer that cannot be asked for rate 1 drops nothing wrongly; --strict wants the claim itself
             bench.traits.setdefault("rate 1", {})[dtype] = f"refused at the {refused.where}: {refused}"

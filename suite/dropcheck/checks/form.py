@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe
+from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, telling
 from dropcheck.contract import Pattern
-from dropcheck.results import Finding
+from dropcheck.results import Finding, Verdict
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 
@@ -21,14 +21,14 @@ def _rate(bench: Bench) -> float:
 
 def _right(bench: Bench, pattern: Pattern, x: Any, y: Any, rate: float, dtype: str) -> str | None:
     """What is wrong with an output: elements that disagree with their coin, or wrong values; None if nothing is."""
-    gone = dropped(y, bench.contract.dropped, dtype)
+    gone = dropped(y, bench, rate, dtype)
     coins = by_coin(pattern, gone)
     mixed = int(np.count_nonzero(coins.any(axis=1) != coins.all(axis=1)))
     if mixed:
         return f"{mixed} of {len(coins)} coins have elements that disagree"
     unique, index = np.unique(x, return_inverse=True)
-    if rate < 1 or bench.contract.scale != "inverted":
-        low, high = rounding.bounds(unique, rate, bench.contract.scale, dtype)
+    if bench.contract.keeps_at(rate):
+        low, high = rounding.bounds(unique, rate, bench.contract.scale, dtype, bench.contract.offset)
         low, high = low[index].reshape(x.shape), high[index].reshape(x.shape)
         with np.errstate(invalid="ignore"):
             wrong = ~gone & ~((y >= low) & (y <= high))
@@ -83,13 +83,14 @@ def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     for dtype in bench.dtypes:
         for layout in layouts:
             where = f"{dtype} rate={rate:g} {layout}"
-            x = probe(bench.contract.pattern, dtype, 33, 65, 6)
             try:
+                x = telling(bench, rate, dtype, 33, 65, 6)
                 layer = Layer(bench, rate, dtype)
                 answer = layer.call(x, layout=layout, times=2)
                 quiet = layer.call(x, layout=layout, training=False)
             except Refused as refused:
-                found.append(finding(check, where, "pass", f"{layout} inputs are refused: {refused}"))
+                verdict: Verdict = "skipped" if refused.where == "unsupported" else "pass"
+                found.append(finding(check, where, verdict, f"{layout} inputs are refused: {refused}"))
                 continue
             if answer.shape != x.shape or answer.dtype != dtype:
                 found.append(
@@ -105,7 +106,11 @@ def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 (p for i in range(2) if (p := _right(bench, bench.contract.pattern, x, answer.values(i), rate, dtype))),
                 None,
             )
-            if problem is None and bench.contract.scale == "inverted" and not np.array_equal(quiet.values(), x):
+            if (
+                problem is None
+                and bench.contract.scale in ("inverted", "alpha")
+                and not np.array_equal(quiet.values(), x)
+            ):
                 problem = "inference permutes or changes the values"
             found.append(
                 finding(
@@ -131,14 +136,14 @@ def _batch_change(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             layer = Layer(bench, rate)
             for number, rows in enumerate(sizes):
                 # other values for every batch: a stale row of an earlier one must not look right
-                x = probe(pattern, "float32", rows, 33, 3, seed=5 + number)
+                x = telling(bench, rate, "float32", rows, 33, 3, seed=5 + number)
                 answer = layer.call(x)
                 if answer.shape != x.shape:
                     problem = f"a batch of {rows} comes out with shape {answer.shape}"
                 elif answer.dtype == "float32":
                     values = answer.values()
                     wrong = _right(bench, pattern, x, values, rate, "float32")
-                    gone = by_coin(pattern, dropped(values, bench.contract.dropped, "float32")).all(axis=1)
+                    gone = by_coin(pattern, dropped(values, bench, rate, "float32")).all(axis=1)
                     tail = gone[len(gone) // 2 :]
                     if wrong:
                         problem = f"in a batch of {rows} after {sizes[0]}, {wrong}"
@@ -198,7 +203,7 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     for pattern in bench.contract.ranks:
         where = f"float32 rate={rate:g} '{pattern}'"
         # without a row axis a call has few coins: several calls on many channels
-        x = probe(pattern, "float32", 33, 129, 6)
+        x = telling(bench, rate, "float32", 33, 129, 6, pattern=pattern)
         try:
             answer = Layer(bench, rate).call(x, times=4)
         except Refused as refused:
@@ -212,7 +217,7 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 problem = f"shape {x.shape} comes out as {answer.shape}"
             else:
                 problem = problem or _right(bench, pattern, x, answer.values(i), rate, answer.dtype)
-                problem = problem or _coarser(pattern, dropped(answer.values(i), bench.contract.dropped, answer.dtype))
+                problem = problem or _coarser(pattern, dropped(answer.values(i), bench, rate, answer.dtype))
         found.append(
             finding(
                 check,
@@ -255,7 +260,7 @@ def _other_ranks(bench: Bench, rate: float) -> None:
         if answer.shape != shape:
             traits[str(rank)] = f"shape becomes {answer.shape}"
             continue
-        gone = [answer.values(i) == 0 for i in range(3)]
+        gone = [dropped(answer.values(i), bench, rate, "float32") for i in range(3)]
         if not any(g.any() for g in gone):
             traits[str(rank)] = "nothing dropped"
             continue
@@ -302,12 +307,12 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     pattern = bench.contract.pattern
     for dtype in bench.dtypes:
         where = f"{dtype} rate={rate:g} with Inf and NaN"
-        x = probe(pattern, dtype, 33, 65, 3).copy()
-        columns = by_coin(pattern, np.arange(x.size).reshape(x.shape))
-        bad = np.arange(len(columns)) % 3
-        x.ravel()[columns[bad == 1, 0]] = np.inf
-        x.ravel()[columns[bad == 2, 0]] = np.nan
         try:
+            x = telling(bench, rate, dtype, 33, 65, 3).copy()
+            columns = by_coin(pattern, np.arange(x.size).reshape(x.shape))
+            bad = np.arange(len(columns)) % 3
+            x.ravel()[columns[bad == 1, 0]] = np.inf
+            x.ravel()[columns[bad == 2, 0]] = np.nan
             answer = Layer(bench, rate, dtype).call(x)
         except Refused as refused:
             found.append(skipped(check, where, f"the layer refuses: {refused}"))
@@ -317,9 +322,9 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             continue
         coins = by_coin(pattern, answer.values())
         if columns.shape[1] > 1:
-            gone = dropped(coins[:, 1:], bench.contract.dropped, dtype).all(axis=1)
+            gone = dropped(coins[:, 1:], bench, rate, dtype).all(axis=1)
         else:
-            gone = dropped(coins, bench.contract.dropped, dtype).all(axis=1)
+            gone = dropped(coins, bench, rate, dtype).all(axis=1)
         leaks = {
             name: int(np.count_nonzero(~np.isfinite(coins[gone & (bad == kind), 0])))
             for name, kind in (("Inf", 1), ("NaN", 2))

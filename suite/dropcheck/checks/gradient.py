@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe
+from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, telling
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
@@ -26,7 +26,7 @@ def _applies(check: Check, bench: Bench) -> list[Finding] | None:
 def _case(bench: Bench, dtype: str, rate: float, kind: str) -> dict[str, Any]:
     """One forward and backward pass; inputs with zeros and negatives; coins known from elements that are not 0."""
     pattern = bench.contract.pattern
-    x = probe(pattern, dtype, 33, 65, 3, seed=41).copy()
+    x = telling(bench, rate, dtype, 33, 65, 3, seed=41).copy()
     columns = by_coin(pattern, np.arange(x.size).reshape(x.shape))
     flat = x.ravel()
     if kind == "zeros":
@@ -46,7 +46,7 @@ def _case(bench: Bench, dtype: str, rate: float, kind: str) -> dict[str, Any]:
         gradient, kind_of = np.zeros_like(y), dtype
     coin_values = by_coin(pattern, y)
     reference = by_coin(pattern, x) != 0
-    gone = dropped(coin_values, bench.contract.dropped, dtype)
+    gone = dropped(coin_values, bench, rate, dtype)
     drops = (gone | ~reference).all(axis=1) & reference.any(axis=1)
     return {
         "x": by_coin(pattern, x),
@@ -236,7 +236,7 @@ def _recompute(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 
 def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float) -> list[Finding]:
     pattern = bench.contract.pattern
-    x = probe(pattern, dtype, 33, 65, 3, seed=41)  # no element is 0, so the output shows every coin
+    x = telling(bench, rate, dtype, 33, 65, 3, seed=41)  # no element is 0, so the output shows every coin
     cotangent = probe(pattern, dtype, 33, 65, 3, seed=43)
     layer = Layer(bench, rate, dtype, way="global" if "global" in bench.contract.seeds else "key")
     got = ask(bench.session, "recompute", id=layer.id, x=x, dtype=dtype, cotangent=cotangent, times=_RECOMPUTED_CALLS)
@@ -250,7 +250,7 @@ def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float)
         if gradient.shape != x.shape or y.shape != x.shape:
             found.append(finding(check, place, "fail", "the gradient or the output has another shape than the input"))
             continue
-        drops = dropped(by_coin(pattern, y), bench.contract.dropped, dtype).all(axis=1)
+        drops = dropped(by_coin(pattern, y), bench, rate, dtype).all(axis=1)
         parts = {"x": by_coin(pattern, x), "dropped": drops, "gradient": by_coin(pattern, gradient)}
         found.append(_mask_of(check, place, parts, rate, dtype, bench))
     return found
@@ -269,7 +269,8 @@ CHECKS = (
     Check(
         name="gradient.scale",
         claim="the backward pass uses the forward pass's scale",
-        how="Every gradient of a kept coin must be its cotangent times 1 / (1 - rate), to the same bound as kept values.",
+        how="Every gradient of a kept coin must be its cotangent times the scale, 1 / (1 - rate) or what the contract "
+        "declares (a for alpha dropout, whose constant offsets have no gradient), to the same bound as kept values.",
         remedy="The derivative of mask * scale * x is mask * scale: multiply by the scale once, in the backward pass too.",
         observe=_scale,
     ),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.questions import Layer, dropped, ladder, probe
+from dropcheck.checks.questions import Layer, dropped, ladder, probe, telling
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
@@ -103,14 +103,17 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     for dtype in bench.dtypes[:1] if bench.profile == "quick" else bench.dtypes:
         rate = _rate(bench)
         where = f"{dtype} rate={rate:g}"
-        x = probe(bench.contract.pattern, dtype, 33, 65, 3)
         try:
+            x = telling(bench, rate, dtype, 33, 65, 3)
             layer = Layer(bench, rate, dtype)
             shares = []
             for _ in range(3):
-                shares.append(float(np.mean(dropped(layer.call(x).values(), bench.contract.dropped, dtype))))
+                shares.append(float(np.mean(dropped(layer.call(x).values(), bench, rate, dtype))))
                 layer.call(x, training=False)
         except Refused as refused:
+            if refused.where == "unsupported":
+                found.append(skipped(check, where, str(refused)))
+                continue
             found.append(finding(check, where, "fail", f"switching between training and inference raises {refused}"))
             continue
         if shares[0] == 0:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dropcheck.adapter import Unsupported
 from dropcheck.checks.base import Bench
 from dropcheck.contract import Pattern
 from dropcheck.worker import rounding
-from dropcheck.worker.client import ask
+from dropcheck.worker.client import Refused, ask
+from dropcheck.worker.proof import clear_pool
 
 Values = NDArray[np.float64]
 
@@ -91,10 +93,31 @@ class Layer:
 
 def probe(pattern: Pattern, dtype: str, rows: int, channels: int, shared: int, seed: int = 5) -> Values:
     """Distinct values of both signs in the input shape with these sizes."""
+    return _arranged(pattern, rounding.pool(dtype, 509, seed), rows, channels, shared)
+
+
+def telling(
+    bench: Bench,
+    rate: float,
+    dtype: str,
+    rows: int,
+    channels: int,
+    shared: int,
+    seed: int = 5,
+    pattern: Pattern | None = None,
+) -> Values:
+    """A ``probe`` whose values, kept at ``rate``, cannot be taken for the dropped value. Raises Refused (unsupported)."""
+    try:
+        values = clear_pool(dtype, 509, seed, rate, bench.contract)
+    except Unsupported as reason:
+        raise Refused("unsupported", "Unsupported", str(reason), []) from reason
+    return _arranged(pattern or bench.contract.pattern, values, rows, channels, shared)
+
+
+def _arranged(pattern: Pattern, values: Values, rows: int, channels: int, shared: int) -> Values:
     shape = pattern.shape(rows, channels, shared)
     size = int(np.prod(shape))
     # a prime number of values, so that none aligns with channels, rows or vector lanes
-    values = rounding.pool(dtype, 509, seed)
     return np.asarray(values[np.arange(size) % 509].reshape(shape))
 
 
@@ -109,11 +132,9 @@ def by_coin(
     return moved.reshape(coins, -1)
 
 
-def dropped(values: Any, constant: float, dtype: str) -> NDArray[np.bool_]:
-    """Which elements hold the dropped value."""
-    if constant == 0.0:
-        return np.asarray(values == 0)
-    return np.asarray(np.abs(values - constant) <= abs(constant) * 4 * rounding.unit_roundoff(dtype))
+def dropped(values: Any, bench: Bench, rate: float, dtype: str) -> NDArray[np.bool_]:
+    """Which elements hold the dropped value of the target at ``rate``."""
+    return np.asarray(rounding.is_dropped(values, rounding.dropped_bounds(rate, bench.contract.dropped, dtype)))
 
 
 def ladder(bench: Bench, wanted: tuple[float, ...]) -> tuple[float, ...]:

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from dropcheck.adapter import Unsupported
+from dropcheck.checks.affine import affine_mean
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
+from dropcheck.checks.questions import dropped
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
+from dropcheck.worker.proof import clear_pool
 
 
 def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
@@ -25,13 +29,13 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         return skipped(check, case, f"no coin of {coins} was kept, so no kept value was seen")
     resolution = binomial.zero_tolerance_resolution(kept, limits.beta)
     wrong = proof["wrong_values"]
-    scale = got.contract.scale_at(case.rate)
+    scale, right_words = got.contract.scale_at(case.rate), got.contract.kept_words(case.rate)
     if not wrong:
         return finding(
             check,
             case,
             settle(False, resolution, limits.coarsest),
-            f"every value of {kept} kept coins is x times {scale:.6g}, to the rounding of {case.dtype}",
+            f"every value of {kept} kept coins is {right_words}, to the rounding of {case.dtype}",
             estimate=0.0,
             expected=0.0,
             unit="share of kept coins with a wrong value",
@@ -40,7 +44,7 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             tallies={"wrong": 0, "kept": kept},
         )
     seen = proof["wrong_example"]
-    ratio = seen["output"] / seen["input"] if seen["input"] else math.nan
+    ratio = (seen["output"] - got.contract.offset_at(case.rate)) / seen["input"] if seen["input"] else math.nan
     right = f"{seen['low']:.9g} to {seen['high']:.9g}"
     what = f"input {seen['input']:.9g} became {seen['output']:.9g} (factor {ratio:.6g}); right is {right}"
     if proof["nonfinite"]:
@@ -49,7 +53,7 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         check,
         case,
         "fail",
-        f"{wrong} elements are neither the dropped value nor x times {scale:.6g}: {what}",
+        f"{wrong} elements are neither the dropped value nor {right_words}: {what}",
         estimate=ratio,
         expected=scale,
         unit="factor of a kept value",
@@ -72,24 +76,28 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
     pattern = bench.contract.pattern
     way = bench.contract.seeds[0] if bench.contract.seeds else "global"
     shape = pattern.shape(64, 64, 3)
-    x = rounding.pool(dtype, int(np.prod(shape)), 23).reshape(shape)
     try:
+        x = clear_pool(dtype, int(np.prod(shape)), 23, rate, bench.contract).reshape(shape)
         layer = ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed, way=way)["id"]
         answer = ask(
             bench.session, "apply", id=layer, x=x, dtype=dtype, layout="contiguous", training=True, record=False
         )
     except Refused as refused:
         return skipped(check, where, f"the layer refuses: {refused}")
+    except Unsupported as reason:
+        return skipped(check, where, str(reason))
     if answer["dtype"] != dtype or tuple(answer["shape"]) != shape:
         return skipped(check, where, f"the output is {answer['dtype']} {tuple(answer['shape'])}: see form.shape-dtype")
     y = rounding.to_float64(answer["ys"][0], dtype)
-    kept = np.flatnonzero(((y != bench.contract.dropped) & np.isfinite(y)).ravel())
+    kept = np.flatnonzero((~dropped(y, bench, rate, dtype) & np.isfinite(y)).ravel())
     if len(kept) < 64:
         return skipped(check, where, f"{len(kept)} values were kept: too few for a mean")
     # distinct inputs only: copies of one value round alike and add nothing
     _, first = np.unique(x.ravel()[kept], return_index=True)
     chosen = kept[first][: 1024 if bench.profile == "quick" else 4096]
     values, outputs = x.ravel()[chosen], y.ravel()[chosen]
+    if bench.contract.affine:
+        return affine_mean(check, bench, limits, dtype, rate, values, outputs)
     errors = rounding.relative_errors(values, outputs, rate, bench.contract.scale, dtype)
     u = rounding.unit_roundoff(dtype)
     bound = float(rounding.relative_bound(rate, bench.contract.scale, dtype))
@@ -165,7 +173,8 @@ CHECKS = (
         claim="every kept value is x * scale, to the rounding of its dtype",
         how="The value of every kept coin of every call is compared with x / (1 - rate), computed with exact fractions. "
         "Allowed is the forward error of the ordinary formula, u (3 + rate / (1 - rate)) with its higher-order terms, and "
-        "no more. One wrong value is a failure.",
+        "no more. Where the contract declares an affine form (alpha dropout), it is x a + b, with an interval for each of a "
+        "and b in which every number of their formulas is rounded once. One wrong value is a failure.",
         remedy="Multiply by 1 / (1 - rate) in training and by nothing in inference; do not normalise by the realised share "
         "of kept elements; do not add noise; compute the factor from the same rate that the coins use.",
         resolution_words="a share of kept coins with a wrong value",
@@ -179,7 +188,8 @@ CHECKS = (
         claim="what all kept values share: the systematic error of the scale",
         how="The mean relative error of thousands of distinct kept values against the exact product; the rounding of each "
         "product averages out (Hoeffding's bound), what remains is shared. It fails beyond u (3 + rate / (1 - rate)), "
-        "under --strict beyond a quarter of u, and is always reported as a trait with the order of roundings that explains it.",
+        "under --strict beyond a quarter of u, and is always reported as a trait with the order of roundings that explains it. "
+        "Of an affine form, the factor and the offset are estimated together by least squares.",
         remedy="Round the product once: compute the factor in at least single precision and convert the product, not the "
         "factor, to the dtype of the input.",
         resolution_words="a systematic relative error of the scale",

@@ -76,7 +76,13 @@ class Subject:
         self.contract = Contract.from_dict(info["contract"])
         self.pattern = self.contract.pattern
         self.way = self.contract.seeds[0] if self.contract.seeds else "global"
-        self.dropped = self.contract.dropped
+
+    @property
+    def dropped(self) -> float:
+        """The constant that a dropped element becomes. Raises NotApplicable where it is a function of the rate."""
+        if isinstance(self.contract.dropped, str):
+            raise NotApplicable("the test expects one dropped value, this layer's is a function of the rate")
+        return self.contract.dropped
 
     def seed(self) -> int:
         """A seed that no assertion chose."""
@@ -89,7 +95,7 @@ class Subject:
 
     def kept(self, x: Any, rate: float) -> Any:
         """The right value of kept elements ``x``."""
-        return np.asarray(x, dtype=np.float64) * self.contract.scale_at(rate)
+        return np.asarray(x, dtype=np.float64) * self.contract.scale_at(rate) + self.contract.offset_at(rate)
 
     def mean(self, value: float, rate: float) -> float:
         """The right mean of the output for an input that is ``value`` everywhere."""

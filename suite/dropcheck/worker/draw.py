@@ -51,18 +51,17 @@ class Gathering:
 
     def flush(self) -> Optional[Any]:
         """Packed coins of all calls since the last flush, (rows of all calls, bytes), in order; None without calls."""
-        constant = self.adapter.contract.dropped
         places, self.places = self.places, []
         if not places:
             return None
         if self.single is not None:
             (probe, array), self.single = self.single, None
-            return pack(prove_block(probe, array[None], constant, self.proof))
+            return pack(prove_block(probe, array[None], self.proof))
         packed: Dict[Shape, Any] = {}
         for shape, count in self.filled.items():
             if count:
                 probe = self.probes[shape]
-                coins = pack(prove_block(probe, self.buffers[shape][:count], constant, self.proof))
+                coins = pack(prove_block(probe, self.buffers[shape][:count], self.proof))
                 packed[shape] = coins.reshape(count, probe.rows, -1)
         self.filled = {}
         if len(packed) == 1:
@@ -211,7 +210,8 @@ class Stream:
             absolute, place = np.unique(np.abs(probe.values), return_inverse=True)
             values = np.concatenate([absolute, -absolute, 16 * absolute, -16 * absolute])
             self.universe.update(place=place, base=probe.index)
-            probe.low, probe.high = rounding.bounds(values, self.rate, self.adapter.contract.scale, self.dtype)
+            promise = self.adapter.contract
+            probe.low, probe.high = rounding.bounds(values, self.rate, promise.scale, self.dtype, promise.offset)
             probe.forget(values)
         shift = (sign + 2 * large.astype(np.int64)) * (len(probe.values) // 4)
         sizes = [shape[i] if probe.pattern.axes[i] in probe.pattern.coins else 1 for i in probe.order]

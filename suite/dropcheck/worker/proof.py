@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Optional, Sequence, Tuple
+from functools import lru_cache
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from dropcheck.adapter import Adapter
-from dropcheck.contract import Pattern
+from dropcheck.adapter import Adapter, Unsupported
+from dropcheck.contract import Contract, Pattern
 from dropcheck.worker import rounding
 
 POOL = 251  # a prime, so that probe values never align with channels, rows or vector lanes
+FEWEST = 64  # distinct probe values with which a proof still means something
 LEARNT = 64 * POOL  # elements of a call from which the bits of right outputs are learnt
 
 
@@ -37,9 +39,10 @@ class Proof:
 class Probe:
     """One input for calls of one shape, and what is known of the outputs that it can have.
 
-    ``index``: which of ``values`` each element is. ``low``, ``high``: bounds of each value when kept. ``table``: the bits
-    that each value was seen to become when kept; ``zeros``: the bits of what is dropped, for positive and negative inputs
-    (a layer that multiplies leaves -0.0). Once all of these are known, a call is proven by comparing bits.
+    ``index``: which of ``values`` each element is. ``low``, ``high``: bounds of each value when kept. ``gone``: bounds of the
+    dropped value; None where it is 0. ``table``: the bits that each value was seen to become when kept; ``zeros``: the bits
+    of what is dropped, for positive and negative inputs (a layer that multiplies leaves -0.0). Once all of these are known,
+    a call is proven by comparing bits.
     """
 
     pattern: Pattern
@@ -51,6 +54,7 @@ class Probe:
     bits_before: Any
     low: Any
     high: Any
+    gone: Optional[Tuple[float, float]] = None
     order: Tuple[int, ...] = ()
     table: Any = None
     seen: Any = None
@@ -111,36 +115,68 @@ def coin_order(pattern: Pattern) -> Tuple[int, ...]:
     return tuple(pattern.axes.index(a) for a in pattern.coins + pattern.shared)
 
 
-def probe_values(dtype: str, rate: float, scale: Any, dropped: float) -> Any:
-    """POOL probe values none of which, kept, can be taken for a dropped one (also negated, and 16 times as large)."""
-    if dropped == 0.0:
-        return rounding.pool(dtype, POOL, 11)
-    values = rounding.pool(dtype, 4 * POOL, 11)
-    factor = float(rounding.exact_scale(rate, scale)) if rate < 1 or scale != "inverted" else 1.0
-    reach = 16 * rounding.unit_roundoff(dtype) * abs(dropped) + float(
-        rounding.relative_bound(rate if rate < 1 else 0.0, scale, dtype)
-    ) * abs(dropped)
-    clear = np.ones(len(values), dtype=bool)
-    for sized in (1.0, 16.0):
-        clear &= np.abs(np.abs(values) * abs(factor) * sized - abs(dropped)) > reach
-    return values[clear][:POOL]
+def clear_pool(dtype: str, size: int, seed: int, rate: float, contract: Contract) -> Any:
+    """``size`` values of ``rounding.pool``, none of which, kept, can be taken for a dropped one, negated or 16-fold neither.
+
+    Where the dropped value is 0 all of the pool is such. Raises Unsupported where too few are: in a coarse dtype at a high
+    rate the offset of a self-normalizing layer may be rounded so far that anything can be anything.
+    """
+    if contract.dropped == 0 or not contract.keeps_at(rate):
+        return rounding.pool(dtype, size, seed)
+    values = _clear_of(dtype, 4 * size, seed, rate, contract.scale, contract.offset, contract.dropped)
+    if len(values) < FEWEST:
+        raise Unsupported(
+            f"at rate {rate:g} in {dtype} a kept value may be rounded so far that it cannot be told from a dropped one; "
+            "ask for a lower rate or a finer dtype"
+        )
+    return values[np.arange(size) % len(values)]
+
+
+@lru_cache(maxsize=128)
+def _clear_of(
+    dtype: str,
+    size: int,
+    seed: int,
+    rate: float,
+    scale: Union[str, float],
+    offset: Union[str, float],
+    dropped: Union[str, float],
+) -> Any:
+    """Those of a pool whose bounds, widened to twice what a right layer needs, keep off the dropped value's."""
+    values = rounding.pool(dtype, size, seed)
+    if dtype == "float64":
+        dtype = "float32"  # ampler bounds, and quick ones
+    least, most = rounding.dropped_bounds(rate, dropped, dtype)
+    good = np.ones(size, dtype=bool)
+    for times in (1.0, -1.0, 16.0, -16.0):
+        low, high = rounding.bounds(times * values, rate, scale, dtype, offset)
+        room = (high - low) / 2
+        with np.errstate(invalid="ignore"):
+            good &= (low - room > most) | (high + room < least)
+    chosen = values[good]
+    chosen.setflags(write=False)
+    return chosen
 
 
 def make_probe(
     adapter: Adapter, pattern: Pattern, shape: Sequence[int], dtype: str, layout: str, rate: float, seed: int
 ) -> Probe:
-    """An input of distinct values of both signs, and the bounds of what a kept one may become."""
+    """An input of distinct values of both signs, and the bounds of what a kept one may become.
+
+    Raises Unsupported where kept and dropped values cannot be told apart; see ``clear_pool``.
+    """
     size = int(np.prod(shape, dtype=np.int64))
     index = ((np.arange(size, dtype=np.int64) * 7 + seed % POOL) % POOL).reshape(tuple(shape))
-    scale = adapter.contract.scale
-    values = probe_values(dtype, rate, scale, adapter.contract.dropped)
-    if rate < 1 or scale != "inverted":
-        low, high = rounding.bounds(values, rate, scale, dtype)
+    contract = adapter.contract
+    values = clear_pool(dtype, POOL, 11, rate, contract)
+    if contract.keeps_at(rate):
+        low, high = rounding.bounds(values, rate, contract.scale, dtype, contract.offset)
     else:
         low = high = np.full(POOL, np.nan)  # nothing may be kept at rate 1
     x = adapter.tensor(values[index], dtype, layout)
     before = rounding.bits(adapter.array(x), dtype).copy()
-    return Probe(pattern, tuple(shape), dtype, index, values, x, before, low, high)
+    gone = rounding.dropped_bounds(rate, contract.dropped, dtype)
+    return Probe(pattern, tuple(shape), dtype, index, values, x, before, low, high, None if gone == (0, 0) else gone)
 
 
 def read(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[Any]:
@@ -160,10 +196,10 @@ def read(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[
 def prove(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[Any]:
     """Coins of one call, (rows, channels) bool, True dropped; None where the output has another shape or dtype."""
     array = read(adapter, probe, output, proof)
-    return None if array is None else prove_block(probe, array[None], adapter.contract.dropped, proof)
+    return None if array is None else prove_block(probe, array[None], proof)
 
 
-def prove_block(probe: Probe, block: Any, constant: float, proof: Proof) -> Any:
+def prove_block(probe: Probe, block: Any, proof: Proof) -> Any:
     """Coins of several calls on one probe, (calls x rows, channels) bool; ``block`` is (calls, *shape), contiguous.
 
     Every element is compared: with its coin, and, where kept, with the value that the contract allows.
@@ -181,7 +217,7 @@ def prove_block(probe: Probe, block: Any, constant: float, proof: Proof) -> Any:
             if a_coin:
                 return _coins_of_runs(probe, drops, a_coin, len(block), None, proof)
             return _coins(probe, drops.reshape(block.shape), proof)
-    drops = _dropped(block, probe.dtype, constant)
+    drops = _dropped(block, probe.dtype, probe.gone)
     if not probe.seen.all():
         _learn_values(probe, block, bits, drops)
     if probe.kept_bits is None:
@@ -196,14 +232,13 @@ def prove_block(probe: Probe, block: Any, constant: float, proof: Proof) -> Any:
     return _coins(probe, drops, proof)
 
 
-def _dropped(array: Any, dtype: str, value: float) -> Any:
-    """Which elements equal the dropped value; -0.0 counts as 0. A layer's own rounding of a constant is allowed."""
-    if value == 0.0:
+def _dropped(array: Any, dtype: str, gone: Optional[Tuple[float, float]]) -> Any:
+    """Which elements hold the dropped value, within its bounds; None is 0, and -0.0 counts as 0."""
+    if gone is None:
         if dtype in ("float16", "bfloat16"):
             return (array.view(np.uint16) & np.uint16(0x7FFF)) == 0
         return array == 0
-    wide = rounding.to_float64(array, dtype)
-    return np.abs(wide - value) <= abs(value) * 4 * rounding.unit_roundoff(dtype)
+    return rounding.is_dropped(rounding.to_float64(array, dtype), gone)
 
 
 def _learn_values(probe: Probe, block: Any, bits: Any, drops: Any) -> None:

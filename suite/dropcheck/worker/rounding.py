@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Tuple, Union
+from typing import Any, Optional, Tuple, Union
 
 import numpy as np
+
+from dropcheck.worker import affine
 
 # significand bits (with the hidden one), and the integer type that carries the bits
 PRECISION = {"float32": 24, "float64": 53, "float16": 11, "bfloat16": 8}
@@ -109,14 +111,73 @@ def relative_bound(rate: float, scale: Union[str, float], dtype: str) -> Fractio
 
 
 def exact_scale(rate: float, scale: Union[str, float]) -> Fraction:
-    """The factor of kept values as an exact fraction of the float that was asked for."""
+    """The factor of kept values as an exact fraction of the float that was asked for (of alpha dropout to 55 digits)."""
     if scale == "inverted":
         return 1 / (1 - Fraction(rate))
+    if scale == "alpha":
+        return affine.factor(rate)
     return Fraction(1) if scale == "none" else Fraction(float(scale))
 
 
-def bounds(values: Any, rate: float, scale: Union[str, float], dtype: str) -> Tuple[Any, Any]:
+def exact_offset(rate: float, offset: Union[str, float]) -> Fraction:
+    """What is added to scaled kept values, as ``exact_scale``."""
+    return affine.offset(rate) if offset == "alpha" else Fraction(float(offset))
+
+
+def coefficients(
+    rate: float, scale: Union[str, float], offset: Union[str, float], dtype: str
+) -> Optional[Tuple[affine.Interval, affine.Interval]]:
+    """What an ordinary right layer may compute for the factor and the offset; None where its dtype sets no bound.
+
+    Numbers are rounded once; of alpha dropout see ``affine.computed``; 1 / (1 - rate) has ``relative_bound``.
+    """
+    u = Fraction(1, 2 ** PRECISION[dtype])
+    known = affine.computed(rate, PRECISION[dtype]) if "alpha" in (scale, offset) else None
+    if "alpha" in (scale, offset) and known is None:
+        return None
+    if scale == "alpha":
+        assert known is not None
+        a = known[0]
+    else:
+        right = exact_scale(rate, scale)
+        spread = relative_bound(rate, scale, dtype)
+        a = min(right * (1 - spread), right * (1 + spread)), max(right * (1 - spread), right * (1 + spread))
+    if offset == "alpha":
+        assert known is not None
+        return a, known[1]
+    given = exact_offset(rate, offset)
+    return a, affine.rounded((given, given), u)
+
+
+def dropped_bounds(rate: float, dropped: Union[str, float], dtype: str) -> Tuple[float, float]:
+    """Least and greatest right value of a dropped element: (0, 0) for 0; four roundings for a layer's own constant.
+
+    Infinite ends where a dropped value of alpha dropout has no bound in this dtype at this rate.
+    """
+    if dropped != "alpha":
+        constant = float(dropped)
+        reach = abs(constant) * 4 * unit_roundoff(dtype)
+        return constant - reach, constant + reach
+    if rate == 1:
+        return 0.0, 0.0
+    known = affine.computed(rate, PRECISION[dtype])
+    if known is None:
+        return -math.inf, math.inf
+    return math.nextafter(float(known[2][0]), -math.inf), math.nextafter(float(known[2][1]), math.inf)
+
+
+def is_dropped(values: Any, gone: Tuple[float, float]) -> Any:
+    """Which values (float64) lie within ``dropped_bounds``; -0.0 counts as 0."""
+    with np.errstate(invalid="ignore"):
+        return (values >= gone[0]) & (values <= gone[1])
+
+
+def bounds(
+    values: Any, rate: float, scale: Union[str, float], dtype: str, offset: Union[str, float] = 0.0
+) -> Tuple[Any, Any]:
     """Least and greatest right output (float64) for each kept input value, from exact fractions, rounded outwards."""
+    if scale == "alpha" or offset != 0:
+        return _affine_bounds(values, rate, scale, offset, dtype)
     factor = exact_scale(rate, scale)
     allowed = relative_bound(rate, scale, dtype)
     if dtype != "float64":
@@ -137,6 +198,57 @@ def bounds(values: Any, rate: float, scale: Union[str, float], dtype: str) -> Tu
         ends = [over * f.numerator / (under * f.denominator) for f in (least, most)]
         low[i], high[i] = math.nextafter(min(ends), -math.inf), math.nextafter(max(ends), math.inf)
     return low.reshape(np.shape(values)), high.reshape(np.shape(values))
+
+
+def _affine_bounds(
+    values: Any, rate: float, scale: Union[str, float], offset: Union[str, float], dtype: str
+) -> Tuple[Any, Any]:
+    """``bounds`` of x * a + b: a and b within ``coefficients``, the product rounded or not (fused), the sum rounded."""
+    wide = np.asarray(values, dtype=np.float64)
+    known = coefficients(rate, scale, offset, dtype)
+    if known is None:
+        return np.full_like(wide, -math.inf), np.full_like(wide, math.inf)
+    a, b = known
+    u = Fraction(1, 2 ** PRECISION[dtype])
+    if dtype != "float64":
+        # as in bounds: float64 widened by eight units of all that is added bounds rigorously
+        ends = [wide * float(end) for end in a]
+        low, high = np.minimum(*ends), np.maximum(*ends)
+        reach = np.maximum(np.abs(low), np.abs(high)) + max(abs(float(b[0])), abs(float(b[1])))
+        low, high = low - np.abs(low) * float(u) + float(b[0]), high + np.abs(high) * float(u) + float(b[1])
+        if any(b):
+            low, high = low - np.abs(low) * float(u), high + np.abs(high) * float(u)
+        return low - reach * 2.0**-50, high + reach * 2.0**-50
+    low, high = np.empty(wide.size), np.empty(wide.size)
+    # in whole numbers, which divide into a rightly rounded float: Fractions would reduce at every step
+    grain, units = affine.GRAIN, 2 ** PRECISION[dtype]
+    factors = [math.floor(a[0] * grain), math.ceil(a[1] * grain)]
+    offsets = [math.floor(b[0] * grain), math.ceil(b[1] * grain)]
+    sums = offsets != [0, 0]
+    for i, value in enumerate(wide.ravel().tolist()):
+        over, under = value.as_integer_ratio()
+        least, most = sorted(over * end for end in factors)
+        least, most = least * units - abs(least), most * units + abs(most)
+        below = grain * units * under
+        if sums:
+            least, most = least + offsets[0] * units * under, most + offsets[1] * units * under
+            least, most, below = least * units - abs(least), most * units + abs(most), below * units
+        low[i], high[i] = math.nextafter(least / below, -math.inf), math.nextafter(most / below, math.inf)
+    return low.reshape(wide.shape), high.reshape(wide.shape)
+
+
+def residuals(
+    values: Any, outputs: Any, rate: float, scale: Union[str, float], offset: Union[str, float], dtype: str
+) -> Any:
+    """output - (x * scale + offset) of each kept value, from exact fractions, as float64."""
+    factor, added = exact_scale(rate, scale), exact_offset(rate, offset)
+    if dtype != "float64":  # errors are 2**-24 or more, float64 knows them to 2**-51
+        right = np.asarray(values, dtype=np.float64) * float(factor) + float(added)
+        return np.asarray(outputs, dtype=np.float64) - right
+    pairs = zip(np.asarray(values).tolist(), np.asarray(outputs).tolist())
+    return np.array(
+        [float(Fraction(y) - Fraction(x) * factor - added) if math.isfinite(y) else math.nan for x, y in pairs]
+    )
 
 
 def relative_errors(values: Any, outputs: Any, rate: float, scale: Union[str, float], dtype: str) -> Any:
