@@ -14,7 +14,7 @@ from dropcheck.adapter import Adapter, Implementation, Unsupported
 
 EXPECTED = (
     "a torch.nn.Module class, a keras.Layer class, a function f(x, rate, *, training, rng) on NumPy arrays, "
-    "a function f(x, rate, *, training) on torch tensors, or a dropcheck.Implementation"
+    "a function f(x, rate, *, training) on torch or TensorFlow tensors, or a dropcheck.Implementation"
 )
 
 
@@ -110,6 +110,11 @@ def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
         "torch-function": ("torch_layers", "TorchFunctions"),
         "keras": ("keras_layers", "KerasLayers"),
         "numpy": ("numpy_functions", "NumpyFunctions"),
+        "tensorflow": ("tensorflow_functions", "TensorflowFunctions"),
+        "tf_keras": ("tf_keras_layers", "TfKerasLayers"),
+        "mlx": ("mlx_layers", "MlxLayers"),
+        "onnxruntime": ("onnx_runtime", "OnnxRuntime"),
+        "paddle": ("paddle_layers", "PaddleLayers"),
     }
     if framework not in adapters:
         near = difflib.get_close_matches(framework, adapters, 1, 0.0)
@@ -122,7 +127,13 @@ def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
 def recognise(obj: Any) -> str:
     """The framework of an object, einops style: a framework counts only if somebody imported it already."""
     # Keras first: on its PyTorch backend a keras.Layer is a torch.nn.Module as well
-    for framework, module, attr in (("keras", "keras", "Layer"), ("torch", "torch.nn", "Module")):
+    for framework, module, attr in (
+        ("keras", "keras", "Layer"),
+        ("tf_keras", "tf_keras.layers", "Layer"),
+        ("mlx", "mlx.nn", "Module"),
+        ("paddle", "paddle.nn", "Layer"),
+        ("torch", "torch.nn", "Module"),
+    ):
         if any(_is(obj, module, attr)):
             return framework
     if isinstance(obj, type):
@@ -140,10 +151,12 @@ def _function(function: Callable[..., Any]) -> str:
         return "numpy"
     if "key" in names:
         raise Unsupported("functions on JAX arrays (with a key) are not supported by this release")
+    # it draws from the generator of whatever its own module imported
+    used = [str(getattr(value, "__name__", "")) for value in getattr(function, "__globals__", {}).values()]
+    if len(names) >= 2 and any(name.partition(".")[0] == "tensorflow" for name in used):
+        return "tensorflow"
     if "torch" in sys.modules and "training" in names:
         return "torch-function"
-    # it draws from the generator of whatever its own module imported
-    used = [getattr(value, "__name__", "") for value in getattr(function, "__globals__", {}).values()]
     if len(names) >= 2 and any(name.partition(".")[0] == "torch" for name in used):
         return "torch-function"
     if len(names) >= 2 and any(name.partition(".")[0] == "numpy" for name in used):
@@ -151,7 +164,7 @@ def _function(function: Callable[..., Any]) -> str:
     given = getattr(function, "__name__", type(function).__name__)
     raise NoDropout(
         f"{given}({', '.join(names)}) is no dropout that can be driven: it takes neither rng nor training, and its module "
-        f"uses neither NumPy nor PyTorch; expected {EXPECTED}"
+        f"uses neither NumPy nor PyTorch nor TensorFlow; expected {EXPECTED}"
     )
 
 
