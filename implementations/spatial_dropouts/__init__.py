@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
+from spatial_dropouts import elsewhere
 
 _KERAS = ("tensorflow", "jax", "torch")
 
@@ -120,6 +121,7 @@ REGISTER: Mapping[str, Implementation] = {
     "keras.SpatialDropout2D": _keras("SpatialDropout2D", "n h w c -> n c"),
     "keras.SpatialDropout3D": _keras("SpatialDropout3D", "n d h w c -> n c"),
     **_MORE,
+    **elsewhere.REGISTER,
 }
 
 _ZOO = {"broken.": "spatial_dropouts.broken", "unusual.": "spatial_dropouts.unusual"}

@@ -46,6 +46,7 @@ class KerasLayers:
         self.backend = self.keras.backend.backend()
         self.framework = f"{self.library}@{self.backend}"
         self.modes = keras_modes.MODES.get(self.backend, ("mixed",))
+        self.recompute_ways = keras_modes.RECOMPUTE.get(self.backend, ())
         self.way = keras_modes.way_of(self.backend, "eager")
         self.immutable = self.backend in ("tensorflow", "jax")
         self.instance = isinstance(obj, self.keras.layers.Layer)
@@ -201,11 +202,6 @@ class KerasLayers:
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
         y, gradient = self.way.gradient(layer, self.given(x), cotangent)
         return y, gradient if gradient is None or not self.mixed else self.cast(gradient, self.dtype_of(x))
-
-    @property
-    def recompute_ways(self) -> Tuple[str, ...]:
-        """Ways of checkpointing that can be asked for: on JAX its own."""
-        return ("jax.checkpoint",) if self.backend == "jax" else ()
 
     def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
         """Like ``gradient``, with the forward pass run again in the backward pass."""

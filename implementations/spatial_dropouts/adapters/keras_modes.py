@@ -14,6 +14,9 @@ MODES: Dict[str, Tuple[str, ...]] = {
     "torch": ("mixed",),
 }
 
+# What reruns the forward pass in the backward pass, by backend. keras.remat is one of these underneath.
+RECOMPUTE: Dict[str, Tuple[str, ...]] = {"tensorflow": ("tf.recompute_grad",), "jax": ("jax.checkpoint",)}
+
 Gradient = Tuple[Any, Optional[Any]]
 
 
@@ -68,10 +71,16 @@ class OnTensorflow(OnTorch):
         return self.way.run(_traced(layer), f"training={training}", body, x)
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Gradient:
+        return self._pulled(layer, x, cotangent, recomputed=False)
+
+    def recompute(self, layer: Any, x: Any, cotangent: Any) -> Gradient:
+        return self._pulled(layer, x, cotangent, recomputed=True)
+
+    def _pulled(self, layer: Any, x: Any, cotangent: Any, recomputed: bool) -> Gradient:
         from spatial_dropouts.adapters.tensorflow_modes import differentiated
 
-        body = differentiated(lambda x: layer(x, training=True))
-        y, gradient = self.way.run(_traced(layer), "gradient", body, x, cotangent)
+        body = differentiated(lambda x: layer(x, training=True), recomputed)
+        y, gradient = self.way.run(_traced(layer), f"gradient, recomputed={recomputed}", body, x, cotangent)
         return y, gradient
 
 

@@ -55,6 +55,7 @@ class TensorflowFunctions:
 
     framework = "tensorflow"
     immutable = True
+    recompute_ways: Tuple[str, ...] = ("tf.recompute_grad",)
     heavy = True  # an eager call costs a millisecond, a traced one as much, and a trace a hundred
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
@@ -113,6 +114,8 @@ class TensorflowFunctions:
         if self.inference:
             given["training"] = training
         if self.shaped and self.contract.pattern.shared:
+            if len(x.shape) != len(self.contract.pattern.axes):
+                raise Unsupported(f"a noise shape of the pattern '{self.contract.pattern}' fits no input of another rank")
             given["noise_shape"] = self.contract.pattern.noise_shape(x.shape)
         value = 1 - layer.rate if self.implementation.keep_probability else layer.rate
         name = self.implementation.rate_argument
@@ -135,11 +138,17 @@ class TensorflowFunctions:
         return self.way.run(layer.traced, f"training={training}", body, x, *self.pair(layer))
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
-        def body(x: Any, *pair: Any) -> Any:
-            return self.call(layer, x, True, *pair)
+        return self._pulled(layer, x, cotangent, recomputed=False)
 
-        y, found = self.way.run(layer.traced, "gradient", differentiated(body), x, cotangent, *self.pair(layer))
-        return y, found
+    def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
+        """Like ``gradient``, with the forward pass run again in the backward pass."""
+        return self._pulled(layer, x, cotangent, recomputed=True)
+
+    def _pulled(self, layer: Any, x: Any, cotangent: Any, recomputed: bool) -> Tuple[Any, Optional[Any]]:
+        body = differentiated(lambda x, *pair: self.call(layer, x, True, *pair), recomputed)
+        name = f"gradient, recomputed={recomputed}"
+        y, gradient = self.way.run(layer.traced, name, body, x, cotangent, *self.pair(layer))
+        return y, gradient
 
     def recording(self, on: bool) -> ContextManager[Any]:
         return taped() if on else unchanged()

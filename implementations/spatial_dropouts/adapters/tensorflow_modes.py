@@ -81,13 +81,19 @@ def way_of(mode: str) -> Eager:
     return {"graph": lambda: Graph(False), "xla": lambda: Graph(True), "ranks": Ranks}.get(mode, Eager)()
 
 
-def differentiated(forward: Body) -> Body:
-    """A body that takes an input and a cotangent: (output, gradient by the input) of ``forward``."""
+def differentiated(forward: Body, recomputed: bool = False) -> Body:
+    """A body that takes an input and a cotangent: (output, gradient by the input) of ``forward``.
+
+    ``recomputed``: the forward pass is run again in the backward pass, by tf.recompute_grad.
+    """
 
     def both(x: Any, cotangent: Any, *more: Any) -> Any:
+        def call(x: Any) -> Any:
+            return forward(x, *more)
+
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = forward(x, *more)
+            y = tf.recompute_grad(call)(x) if recomputed else call(x)
         return y, tape.gradient(y, x, output_gradients=cotangent)
 
     return both
