@@ -69,6 +69,9 @@ class KerasLayers:
             raise Unsupported(
                 f"a layer as it stands in a model was made before mode {mode!r} could be set up: name its class instead"
             )
+        if mode in ("jit", "xla") and not self.instance:
+            # every fresh layer is compiled anew, for up to a second; how its seed arrives lies outside what is compiled
+            self.contract = replace(self.contract, seeds=self.contract.seeds[:1])
         self.mixed = mode == "mixed"
         self.way = keras_modes.way_of(self.backend, mode)
 

@@ -131,11 +131,11 @@ class MlxLayers:
 
     @contextlib.contextmanager
     def _preserved(self) -> Iterator[None]:
-        state = [mx.array(s) for s in mx.random.state]
+        high, low = np.array(mx.random.state[0]).tolist()
         try:
             yield
         finally:
-            mx.random.state[:] = state
+            mx.random.seed(high << 32 | low)  # its key is the seed in two words, and cannot be set otherwise
 
     def preserved(self) -> ContextManager[Any]:
         return self._preserved()
