@@ -165,7 +165,8 @@ class KerasLayers:
                 self.implementation.seed(seed)
             else:
                 self.keras.utils.set_random_seed(seed)
-        policy = f"mixed_{dtype}" if self.mixed else dtype
+        # in mode mixed some questions are asked in float32 alone: a layer that a mixed model keeps in float32 answers them
+        policy = f"mixed_{dtype}" if self.mixed and dtype in ("float16", "bfloat16") else dtype
         with self.way.scope():
             if _takes(self.obj, "dtype"):
                 layer = self.implementation.construct(self.obj, rate, {**extra, "dtype": policy})
