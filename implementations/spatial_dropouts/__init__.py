@@ -52,6 +52,8 @@ def _tf_keras(name: str, pattern: str) -> Implementation:
         framework="tf_keras",
         contract=Contract(pattern=Pattern.parse(pattern)),
         requires=("tf_keras", "tensorflow"),
+        # it asks for `tensorflow`, and would install it over `tensorflow-cpu`
+        install="--no-deps tf_keras",
         default=False,
         summary=f"Keras 2's {name}, channels last",
     )
@@ -95,6 +97,7 @@ _MORE: Mapping[str, Implementation] = {
         framework="onnxruntime",
         contract=Contract(pattern=Pattern.parse("n c l -> n c l"), seeds=("constructor", "global"), gradient=False),
         requires=("onnx", "onnxruntime"),
+        install="'dropcheck[onnx]'",
         default=False,
         summary="ONNX Runtime's Dropout (opset 13) with training_mode true",
     ),

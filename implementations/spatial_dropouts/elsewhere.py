@@ -1,21 +1,16 @@
 """Implementations whose framework shares no environment with the others: each runs through its own interpreter.
 
-``dropcheck audit NAME --python ENVIRONMENT/bin/python``, where that environment has NumPy and what ``INSTALL`` says.
+``dropcheck audit NAME --python ENVIRONMENT/bin/python``, where that environment has NumPy and what ``install`` says.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Tuple
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
 
-# The module that an implementation requires -> what pip installs for it in an environment of its own.
-INSTALL: Mapping[str, str] = {
-    "paddle": "paddlepaddle==3.3.1",
-    "tinygrad": "tinygrad==0.14.0",
-    "thinc": "thinc==9.1.1",
-}
+_PADDLE = "paddlepaddle==3.3.1"
 
 
 def _paddle(name: str, pattern: str, summary: str, ranks: Tuple[str, ...] = (), **options: Any) -> Implementation:
@@ -25,6 +20,8 @@ def _paddle(name: str, pattern: str, summary: str, ranks: Tuple[str, ...] = (), 
         contract=Contract(pattern=Pattern.parse(pattern), ranks=patterns(ranks)),
         options=options,
         requires=("paddle",),
+        install=_PADDLE,
+        apart=True,
         default=False,
         summary=summary,
     )

@@ -235,7 +235,7 @@ def available(zoo: bool = False) -> list[Listing]:
                     pattern,
                     implementation.summary,
                     not missing,
-                    f"{missing} is not installed: pip install 'dropcheck[{missing}]'" if missing else "",
+                    implementation.missing(missing) if missing else "",
                     implementation.default,
                 )
             )
