@@ -27,7 +27,7 @@ def dropout(dtype: int, seed: Optional[int]) -> Any:
     node = helper.make_node("Dropout", ["x", "rate", "training"], ["y"], **attributes)
     inputs = [
         helper.make_tensor_value_info("x", dtype, None),
-        helper.make_tensor_value_info("rate", TensorProto.FLOAT, []),
+        helper.make_tensor_value_info("rate", dtype if dtype == TensorProto.DOUBLE else TensorProto.FLOAT, []),
         helper.make_tensor_value_info("training", TensorProto.BOOL, []),
     ]
     graph = helper.make_graph([node], "dropout", inputs, [helper.make_tensor_value_info("y", dtype, None)])
@@ -39,7 +39,8 @@ class _Layer:
     """One session and the rate that its calls ask for."""
 
     def __init__(self, session: Any, rate: float, dtype: str) -> None:
-        self.session, self.rate, self.dtype = session, np.array(rate, np.float32), dtype
+        self.session, self.dtype = session, dtype
+        self.rate = np.array(rate, np.float64 if dtype == "float64" else np.float32)
 
 
 class OnnxRuntime:

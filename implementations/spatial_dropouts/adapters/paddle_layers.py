@@ -90,7 +90,11 @@ class PaddleLayers:
         # past the layer's own tracking of attributes; what is traced dies with the layer
         traced = vars(layer).setdefault("_dropcheck_traced", {})
         if training not in traced:
-            traced[training] = paddle.jit.to_static(lambda given: layer(given), full_graph=True)
+
+            def call(given: Any) -> Any:  # Paddle reads its source, which a lambda has not
+                return layer(given)
+
+            traced[training] = paddle.jit.to_static(call, full_graph=True)
         return traced[training](x)
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
