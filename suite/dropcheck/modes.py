@@ -30,7 +30,11 @@ MODES: dict[str, Mode] = {
         Mode("in-place", ("torch",), "the layer's own in-place variant"),
         Mode("autocast", ("torch",), "under torch.autocast to bfloat16"),
         Mode("cuda-graph", ("torch",), "replays of one captured CUDA graph"),
-        Mode("ranks", ("torch", "jax", "keras@tensorflow", "tensorflow", "tf_keras"), "the batch split over two data-parallel ranks"),
+        Mode(
+            "ranks",
+            ("torch", "jax", "keras@tensorflow", "tensorflow", "tf_keras"),
+            "the batch split over two data-parallel ranks",
+        ),
         Mode("jit", ("jax", "keras@jax", "mlx"), "the framework's just-in-time compiler around the call"),
         Mode("vmap", ("jax",), "jax.vmap over samples, one key a sample"),
         Mode("scan", ("jax",), "calls inside jax.lax.scan"),

@@ -37,7 +37,9 @@ def test_a_defect_of_one_mode_is_caught_through_it(defect: ModeDefect) -> None:
     assert "fail" in verdicts(defect, defect.target, defect.mode)
 
 
-@pytest.mark.parametrize("defect", [d for d in DEFECTS if d.eager], ids=lambda d: f"{d.target.rpartition('.')[2]}@{d.mode}")
+@pytest.mark.parametrize(
+    "defect", [d for d in DEFECTS if d.eager], ids=lambda d: f"{d.target.rpartition('.')[2]}@{d.mode}"
+)
 def test_and_lives_nowhere_else(defect: ModeDefect) -> None:
     assert verdicts(defect, defect.target, "") == ["pass"]
 

@@ -50,7 +50,10 @@ def test_the_shipping_one_restarts_a_weak_generator_at_every_call() -> None:
     (target,) = dropcheck.audit(
         "onnxruntime.Dropout", select=("seed",), dtypes=("float32",), in_process=True, jobs=1, causes=False
     ).targets
-    verdict = {check: {f.verdict for f in target.findings if f.check == check} for check in ("seed.reproducible", "seed.neighbours")}
+    verdict = {
+        check: {f.verdict for f in target.findings if f.check == check}
+        for check in ("seed.reproducible", "seed.neighbours")
+    }
     assert target.error is None and verdict["seed.neighbours"] == {"fail"} and verdict["seed.reproducible"] == {"pass"}
     (target,) = dropcheck.audit(
         "onnxruntime.Dropout",

@@ -11,7 +11,9 @@ import dropcheck
 from spatial_dropouts import elsewhere
 
 PYTHON = os.environ.get("DROPCHECK_PADDLE_PYTHON", "")
-needs_paddle = pytest.mark.skipif(not PYTHON, reason="DROPCHECK_PADDLE_PYTHON names no interpreter that has paddle and NumPy")
+needs_paddle = pytest.mark.skipif(
+    not PYTHON, reason="DROPCHECK_PADDLE_PYTHON names no interpreter that has paddle and NumPy"
+)
 
 
 def test_what_lives_elsewhere_says_how_to_have_it() -> None:
@@ -24,7 +26,11 @@ def test_what_lives_elsewhere_says_how_to_have_it() -> None:
 @pytest.mark.skipif(find_spec("paddle") is not None, reason="paddle is here")
 def test_without_its_interpreter_it_is_skipped_with_what_to_run() -> None:
     (target,) = dropcheck.audit("paddle.Dropout2D", jobs=1).targets
-    assert target.verdict == "skipped" and target.skipped is not None and "pip install numpy paddlepaddle" in target.skipped
+    assert (
+        target.verdict == "skipped"
+        and target.skipped is not None
+        and "pip install numpy paddlepaddle" in target.skipped
+    )
 
 
 @needs_paddle

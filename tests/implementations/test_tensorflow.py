@@ -71,7 +71,9 @@ def test_a_mode_is_traced_once_a_shape(mode: str) -> None:
     assert traces == [False]
     masks(adapter, layer, (4, 3, 40), calls=5)
     assert traces == [False, False]
-    program = layer.traced["training=True"].experimental_get_compiler_ir(tf.ones((8, 3, 40)))("hlo") if mode == "xla" else ""
+    program = (
+        layer.traced["training=True"].experimental_get_compiler_ir(tf.ones((8, 3, 40)))("hlo") if mode == "xla" else ""
+    )
     assert mode == "graph" or "HloModule" in program
 
 

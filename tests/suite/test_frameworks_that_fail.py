@@ -11,7 +11,7 @@ import pytest
 
 from dropcheck import targets
 
-REGISTER = '''
+REGISTER = """
 from dropcheck import Contract, Implementation, Pattern
 
 CONTRACT = Contract(pattern=Pattern.parse("n c l -> n c"), seeds=("generator",))
@@ -24,8 +24,8 @@ def implementations():
         )
         for word in ("raises", "exits", "noisy", "absent")
     }
-'''
-DROP = '''
+"""
+DROP = """
 import numpy as np
 
 
@@ -36,14 +36,14 @@ def drop(x, rate, *, training, rng):
         return x.copy()
     kept = rng.random(x.shape[:2] + (1,) * (x.ndim - 2)) >= rate
     return np.where(kept, (x / np.asarray(1 - rate if rate < 1 else 1, x.dtype)), np.zeros((), x.dtype)).astype(x.dtype)
-'''
-NOISE = '''
+"""
+NOISE = """
 import sys, threading, time, warnings
 print("{word} on standard output", flush=True)
 sys.stderr.write("{word} on standard error")
 warnings.warn("{word} warns")
 threading.Thread(target=time.sleep, args=(3600,)).start()
-'''
+"""
 
 
 @pytest.fixture
@@ -79,7 +79,8 @@ def test_what_does_not_import_is_skipped_with_the_reason(run: Callable[..., Any]
 
 def test_noise_and_threads_at_import_harm_nobody(run: Callable[..., Any], fakes: dict[str, str]) -> None:
     done = run(
-        *("audit", "fake.noisy", "custom.reference", "--dtype", "float32", "--select", "mask,rate", "--json", "r.json"), **fakes
+        *("audit", "fake.noisy", "custom.reference", "--dtype", "float32", "--select", "mask,rate", "--json", "r.json"),
+        **fakes,
     )
     assert done.code == 0, done.out
     assert {t["verdict"] for t in done.result()["targets"]} == {"pass"}

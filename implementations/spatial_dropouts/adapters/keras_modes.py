@@ -22,7 +22,7 @@ Gradient = Tuple[Any, Optional[Any]]
 
 def _traced(layer: Any) -> Dict[str, Any]:
     """What was traced or compiled for one layer, kept on it, past its own tracking of attributes."""
-    return vars(layer).setdefault("_dropcheck_traced", {})  # type: ignore[no-any-return]
+    return vars(layer).setdefault("_dropcheck_traced", {})
 
 
 class OnTorch:

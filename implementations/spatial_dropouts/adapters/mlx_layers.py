@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any, ContextManager, Iterator, Optional, Tuple
 
 import mlx.core as mx
@@ -44,7 +45,7 @@ class MlxLayers:
         self.jit = mode == "jit"
 
     def version(self) -> str:
-        return str(mx.__version__)
+        return version("mlx")
 
     def dtypes(self) -> Tuple[str, ...]:
         # float64 exists on the CPU alone
@@ -101,9 +102,7 @@ class MlxLayers:
         # an attribute that mlx.nn does not take for a parameter; what is compiled dies with the layer
         compiled = layer.__dict__.setdefault("_dropcheck_compiled", {})
         if training not in compiled:
-            compiled[training] = mx.compile(
-                lambda x: layer(x), inputs=[mx.random.state], outputs=[mx.random.state]
-            )
+            compiled[training] = mx.compile(lambda x: layer(x), inputs=[mx.random.state], outputs=[mx.random.state])
         return compiled[training]
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
@@ -131,7 +130,8 @@ class MlxLayers:
 
     @contextlib.contextmanager
     def _preserved(self) -> Iterator[None]:
-        high, low = np.array(mx.random.state[0]).tolist()
+        state: Any = mx.random.state
+        high, low = np.array(state[0]).tolist()
         try:
             yield
         finally:

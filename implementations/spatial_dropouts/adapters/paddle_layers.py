@@ -38,6 +38,8 @@ class PaddleLayers:
 
     def use(self, mode: str) -> None:
         self.graph = mode == "graph"
+        if self.graph:
+            self.recompute_ways = ()  # recompute runs dynamic calls again; a traced one has its own pass for that
 
     def version(self) -> str:
         return str(paddle.__version__)

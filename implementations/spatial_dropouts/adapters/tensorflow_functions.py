@@ -115,7 +115,9 @@ class TensorflowFunctions:
             given["training"] = training
         if self.shaped and self.contract.pattern.shared:
             if len(x.shape) != len(self.contract.pattern.axes):
-                raise Unsupported(f"a noise shape of the pattern '{self.contract.pattern}' fits no input of another rank")
+                raise Unsupported(
+                    f"a noise shape of the pattern '{self.contract.pattern}' fits no input of another rank"
+                )
             given["noise_shape"] = self.contract.pattern.noise_shape(x.shape)
         value = 1 - layer.rate if self.implementation.keep_probability else layer.rate
         name = self.implementation.rate_argument

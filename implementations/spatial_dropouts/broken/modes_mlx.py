@@ -48,10 +48,12 @@ class CompiledWithState(Right):
 
     def __init__(self, rate: float) -> None:
         super().__init__(rate)
-        state = type(self).state
-        self.__dict__["compiled"] = mx.compile(
-            lambda x: Right.drop(self, x), **({} if state is None else {"inputs": [state], "outputs": [state]})
-        )
+        state = [type(self).state] if type(self).state is not None else None
+
+        def drop(x: Any) -> Any:
+            return Right.drop(self, x)
+
+        self.__dict__["compiled"] = mx.compile(drop, inputs=state, outputs=state)
 
     def drop(self, x: Any) -> Any:
         return self.__dict__["compiled"](x)
@@ -69,9 +71,7 @@ def _implementation(layer: Any) -> Implementation:
         mx.random.seed(number)
 
     contract = Contract(pattern=Pattern.parse("n h w c -> n c"))
-    return Implementation(
-        make=layer, framework="mlx", contract=contract, seed=seed, requires=("mlx",), default=False
-    )
+    return Implementation(make=layer, framework="mlx", contract=contract, seed=seed, requires=("mlx",), default=False)
 
 
 RIGHT = _implementation(Right)
