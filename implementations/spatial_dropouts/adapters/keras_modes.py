@@ -127,7 +127,8 @@ class OnJax(OnTorch):
 
         def both(fixed: Any, state: Any, inputs: Any, cotangent: Any) -> Any:
             def forward(inputs: Any) -> Any:
-                return layer.stateless_call(fixed, state, inputs, training=True)
+                # the stateless call of a single layer does not cast its input, as the call inside a model does
+                return layer.stateless_call(fixed, state, inputs.astype(layer.compute_dtype), training=True)
 
             y, pull, moved = jax.vjp(jax.checkpoint(forward) if checkpointed else forward, inputs, has_aux=True)
             return y, pull(cotangent)[0], moved
