@@ -144,6 +144,6 @@ def test_everything_registered_opens_and_declares_its_contract(name: str) -> Non
     assert isinstance(driver.contract, Contract)
     layer = driver.make(0.3, "float32", 1, driver.contract.seeds[0])
     shape = driver.contract.pattern.shape(3, 5, 4)
-    x = driver.tensor(rounding.pool("float32", 60, 3).reshape(shape), "float32")
+    x = driver.tensor(rounding.pool("float32", int(np.prod(shape)), 3).reshape(shape), "float32")
     y = driver.array(driver.apply(layer, x, True))
     assert y.shape == shape and (y == 0).any() and (y != 0).any()
