@@ -3,6 +3,8 @@ PYTHON ?= python3
 PROFILE ?= standard
 VENV := .venv
 BIN := $(VENV)/bin
+# Keras 2 asks for `tensorflow`, which would be installed over `tensorflow-cpu`; an extra cannot say --no-deps
+KERAS2 = $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps tf_keras
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: audit test clean
@@ -20,10 +22,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.audit: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
+	$(KERAS2)
 	touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
+	$(KERAS2)
 	touch $@ $(VENV)/.audit
 
 clean:

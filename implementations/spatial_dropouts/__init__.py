@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
-from spatial_dropouts import alpha, third_party
+from spatial_dropouts import alpha, elsewhere, third_party
 
 _KERAS = ("tensorflow", "jax", "torch")
 
@@ -33,6 +33,76 @@ def _keras(name: str, pattern: str) -> Implementation:
     )
 
 
+def _tensorflow(
+    name: str, pattern: str, summary: str, seeds: Tuple[str, ...] = ("global",), default: bool = False
+) -> Implementation:
+    return Implementation(
+        make=f"tensorflow.nn:{name}",
+        framework="tensorflow",
+        contract=Contract(pattern=Pattern.parse(pattern), seeds=seeds),
+        requires=("tensorflow",),
+        default=default,
+        summary=summary,
+    )
+
+
+def _tf_keras(name: str, pattern: str) -> Implementation:
+    return Implementation(
+        make=f"tf_keras.layers:{name}",
+        framework="tf_keras",
+        contract=Contract(pattern=Pattern.parse(pattern)),
+        requires=("tf_keras", "tensorflow"),
+        # it asks for `tensorflow`, and would install it over `tensorflow-cpu`
+        install="--no-deps tf_keras",
+        default=False,
+        summary=f"Keras 2's {name}, channels last",
+    )
+
+
+def _mlx(name: str, pattern: str, ranks: Tuple[str, ...] = (), default: bool = False) -> Implementation:
+    return Implementation(
+        make=f"mlx.nn:{name}",
+        framework="mlx",
+        contract=Contract(pattern=Pattern.parse(pattern), ranks=patterns(ranks)),
+        requires=("mlx",),
+        default=default,
+        summary=f"MLX's {name}, channels last",
+    )
+
+
+# TensorFlow, Keras 2, MLX and ONNX Runtime; what needs an interpreter of its own is in elsewhere.py
+_MORE: Mapping[str, Implementation] = {
+    "tensorflow.dropout": _tensorflow("dropout", "n l c -> n l c", "tf.nn.dropout"),
+    "tensorflow.spatial_dropout1d": _tensorflow(
+        "dropout", "n l c -> n c", "tf.nn.dropout with noise_shape (n, 1, c)", default=True
+    ),
+    "tensorflow.spatial_dropout2d": _tensorflow(
+        "dropout", "n h w c -> n c", "tf.nn.dropout with noise_shape (n, 1, 1, c)"
+    ),
+    "tensorflow.stateless_dropout": _tensorflow(
+        "experimental.stateless_dropout",
+        "n l c -> n c",
+        "tf.nn.experimental.stateless_dropout with noise_shape (n, 1, c), seeded by (seed, call)",
+        seeds=("key",),
+    ),
+    "tf_keras.Dropout": _tf_keras("Dropout", "n l c -> n l c"),
+    "tf_keras.SpatialDropout1D": _tf_keras("SpatialDropout1D", "n l c -> n c"),
+    "tf_keras.SpatialDropout2D": _tf_keras("SpatialDropout2D", "n h w c -> n c"),
+    "tf_keras.SpatialDropout3D": _tf_keras("SpatialDropout3D", "n d h w c -> n c"),
+    "mlx.Dropout": _mlx("Dropout", "n l c -> n l c"),
+    "mlx.Dropout2d": _mlx("Dropout2d", "n h w c -> n c", ("h w c -> c",), default=True),
+    "mlx.Dropout3d": _mlx("Dropout3d", "n d h w c -> n c", ("d h w c -> c",)),
+    "onnxruntime.Dropout": Implementation(
+        make="spatial_dropouts.adapters.onnx_runtime:dropout",
+        framework="onnxruntime",
+        contract=Contract(pattern=Pattern.parse("n c l -> n c l"), seeds=("constructor", "global"), gradient=False),
+        requires=("onnx", "onnxruntime"),
+        install="'dropcheck[onnx]'",
+        default=False,
+        summary="ONNX Runtime's Dropout (opset 13) with training_mode true",
+    ),
+}
+
 REGISTER: Mapping[str, Implementation] = {
     "custom.reference": Implementation(
         make="spatial_dropouts.custom.reference:Reference",
@@ -53,8 +123,10 @@ REGISTER: Mapping[str, Implementation] = {
     "keras.SpatialDropout1D": _keras("SpatialDropout1D", "n l c -> n c"),
     "keras.SpatialDropout2D": _keras("SpatialDropout2D", "n h w c -> n c"),
     "keras.SpatialDropout3D": _keras("SpatialDropout3D", "n d h w c -> n c"),
+    **_MORE,
     **alpha.REGISTER,
     **third_party.REGISTER,
+    **elsewhere.REGISTER,
 }
 
 

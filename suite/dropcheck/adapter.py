@@ -55,9 +55,10 @@ class Implementation:
     ``seed_argument``    keyword of the constructor that takes a seed; the seed way is then ``"constructor"``.
     ``seed``             a function of one integer that seeds the layer's own global source of randomness.
     ``requires``         modules that must be importable for this implementation to run.
+    ``install``          what pip installs it from, or a whole ``pip install ...``; empty: the extra of that name.
+    ``apart``            it shares no environment with the other frameworks and runs through an interpreter of its own.
     ``backends``         Keras backends that it runs on.
     ``default``          part of an audit that names no target.
-    ``install``          how to get what ``requires`` names, where no extra of ours does.
     """
 
     make: Union[str, Callable[..., Any]]
@@ -70,10 +71,11 @@ class Implementation:
     seed_argument: Optional[str] = None
     seed: Optional[Callable[[int], Any]] = None
     requires: Tuple[str, ...] = ()
+    install: str = ""
+    apart: bool = False
     backends: Tuple[str, ...] = ()
     default: bool = True
     summary: str = ""
-    install: str = ""
 
     def construct(self, obj: Callable[..., Any], rate: float, extra: Optional[Mapping[str, Any]] = None) -> Any:
         """Call ``obj`` (the loaded ``make``) for a layer that drops with probability ``rate``."""
@@ -82,6 +84,16 @@ class Implementation:
         if self.rate_argument is not None:
             return obj(**{self.rate_argument: value}, **keywords)
         return obj(value, **keywords)
+
+    def missing(self, module: str) -> str:
+        """That a required module is not installed and what to run so that it is: one sentence."""
+        if self.apart:
+            return (
+                f"{module} is not installed here and shares no environment with the rest: python -m venv DIR && "
+                f"DIR/bin/pip install numpy {self.install}, then --python DIR/bin/python"
+            )
+        wanted = self.install or f"'dropcheck[{module}]'"
+        return f"{module} is not installed: " + (wanted if wanted.startswith("pip ") else f"pip install {wanted}")
 
     def resolve_contract(self, default: Pattern, seeds: Tuple[str, ...]) -> Contract:
         """The declared contract, completed by a framework's default pattern and way of seeding."""

@@ -30,13 +30,17 @@ MODES: dict[str, Mode] = {
         Mode("in-place", ("torch",), "the layer's own in-place variant"),
         Mode("autocast", ("torch",), "under torch.autocast to bfloat16"),
         Mode("cuda-graph", ("torch",), "replays of one captured CUDA graph"),
-        Mode("ranks", ("torch", "jax", "keras", "tensorflow"), "the batch split over two data-parallel ranks"),
+        Mode(
+            "ranks",
+            ("torch", "jax", "keras@tensorflow", "tensorflow", "tf_keras"),
+            "the batch split over two data-parallel ranks",
+        ),
         Mode("jit", ("jax", "keras@jax", "mlx"), "the framework's just-in-time compiler around the call"),
         Mode("vmap", ("jax",), "jax.vmap over samples, one key a sample"),
         Mode("scan", ("jax",), "calls inside jax.lax.scan"),
-        Mode("graph", ("tensorflow", "keras@tensorflow"), "inside a tf.function"),
-        Mode("xla", ("tensorflow", "keras@tensorflow"), "inside a tf.function with jit_compile=True"),
-        Mode("mixed", ("keras",), "under the mixed precision policy of the dtype"),
+        Mode("graph", ("tensorflow", "keras@tensorflow", "tf_keras"), "inside a tf.function"),
+        Mode("xla", ("tensorflow", "keras@tensorflow", "tf_keras"), "inside a tf.function with jit_compile=True"),
+        Mode("mixed", ("keras", "tf_keras"), "under the mixed precision policy of the dtype"),
     )
 }
 

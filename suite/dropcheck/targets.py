@@ -207,10 +207,6 @@ def _missing(implementation: Implementation, backend: str) -> str:
     return ""
 
 
-def _extra(module: str) -> str:
-    return f"pip install 'dropcheck[{module}]'"
-
-
 def available(zoo: bool = False) -> list[Listing]:
     """All registered implementations, and why some cannot run here."""
     rows = []
@@ -239,7 +235,7 @@ def available(zoo: bool = False) -> list[Listing]:
                     pattern,
                     implementation.summary,
                     not missing,
-                    f"{missing} is not installed: {implementation.install or _extra(missing)}" if missing else "",
+                    implementation.missing(missing) if missing else "",
                     implementation.default,
                 )
             )

@@ -137,6 +137,8 @@ def test_everything_registered_opens_and_declares_its_contract(name: str) -> Non
 
     implementation = find(name)
     assert implementation is not None and isinstance(implementation.make, str)
+    for module in implementation.requires:
+        pytest.importorskip(module)
     driver = adapter_for(load(implementation.make), implementation)
     assert driver.dtypes()[0] == "float32"
     assert isinstance(driver.contract, Contract)

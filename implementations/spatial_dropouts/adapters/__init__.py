@@ -15,7 +15,7 @@ from dropcheck.adapter import Adapter, Implementation
 EXPECTED = (
     "a torch.nn.Module class, a keras.Layer class, a function f(x, rate, *, training, rng) on NumPy arrays, "
     "a function f(x, rate, *, training, key) on JAX arrays, a flax.linen, flax.nnx or equinox Module class, "
-    "a function f(x, rate, *, training) on torch tensors, or a dropcheck.Implementation"
+    "a function f(x, rate, *, training) on torch or TensorFlow tensors, or a dropcheck.Implementation"
 )
 
 _ADAPTERS: Mapping[str, Tuple[str, str]] = {
@@ -32,12 +32,20 @@ _ADAPTERS: Mapping[str, Tuple[str, str]] = {
     "haliax": ("haliax_layers", "Haliax"),
     "penzai": ("penzai_layers", "Penzai"),
     "brainstate": ("brainstate_layers", "BrainState"),
+    "tensorflow": ("tensorflow_functions", "TensorflowFunctions"),
+    "tf_keras": ("tf_keras_layers", "TfKerasLayers"),
+    "mlx": ("mlx_layers", "MlxLayers"),
+    "onnxruntime": ("onnx_runtime", "OnnxRuntime"),
+    "paddle": ("paddle_layers", "PaddleLayers"),
 }
 
 # framework, module and class, in the order in which they are asked for. Keras first: on its PyTorch backend a keras.Layer
 # is a torch.nn.Module as well
 _CLASSES: Tuple[Tuple[str, str, str], ...] = (
     ("keras", "keras", "Layer"),
+    ("tf_keras", "tf_keras.layers", "Layer"),
+    ("mlx", "mlx.nn", "Module"),
+    ("paddle", "paddle.nn", "Layer"),
     ("torch", "torch.nn", "Module"),
     ("flax-linen", "flax.linen", "Module"),
     ("flax-nnx", "flax.nnx", "Module"),
@@ -164,10 +172,12 @@ def _function(function: Callable[..., Any]) -> str:
         return "numpy"
     if "key" in names:
         return "jax"
+    # it draws from the generator of whatever its own module imported
+    used = [str(getattr(value, "__name__", "")) for value in getattr(function, "__globals__", {}).values()]
+    if len(names) >= 2 and any(name.partition(".")[0] == "tensorflow" for name in used):
+        return "tensorflow"
     if "torch" in sys.modules and "training" in names:
         return "torch-function"
-    # it draws from the generator of whatever its own module imported
-    used = [getattr(value, "__name__", "") for value in getattr(function, "__globals__", {}).values()]
     if len(names) >= 2 and any(name.partition(".")[0] == "torch" for name in used):
         return "torch-function"
     if len(names) >= 2 and any(name.partition(".")[0] == "jax" for name in used):
@@ -177,7 +187,7 @@ def _function(function: Callable[..., Any]) -> str:
     given = getattr(function, "__name__", type(function).__name__)
     raise NoDropout(
         f"{given}({', '.join(names)}) is no dropout that can be driven: it takes no rng, key or training, and its module "
-        f"uses none of NumPy, PyTorch and JAX; expected {EXPECTED}"
+        f"uses none of NumPy, PyTorch, TensorFlow and JAX; expected {EXPECTED}"
     )
 
 

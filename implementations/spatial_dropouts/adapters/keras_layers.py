@@ -1,4 +1,7 @@
-"""Keras: layer classes, factories and layers as they stand in a model, on the backend that the environment chose."""
+"""Keras: layer classes, factories and layers as they stand in a model, on the backend that the environment chose.
+
+How a mode calls them is in keras_modes.py; what Keras 2 names otherwise is in tf_keras_layers.py.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,11 @@ import random
 from dataclasses import replace
 from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
-import keras
 import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout
+from spatial_dropouts.adapters import NoDropout, keras_modes
 from spatial_dropouts.adapters.models_base import RATES, rate_of
 from spatial_dropouts.adapters.numpy_functions import arranged
 
@@ -34,14 +36,20 @@ def _takes(obj: Any, name: str) -> bool:
 class KerasLayers:
     """Drives Keras layers; arrays cross through NumPy, with ml_dtypes for bfloat16 where the backend brings it."""
 
+    library = "keras"
     heavy = True  # a call costs milliseconds, whatever its size: cases make fewer and larger ones
+    mixed = False
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation = obj, implementation
-        self.backend = keras.backend.backend()
-        self.framework = f"keras@{self.backend}"
+        self.keras = importlib.import_module(self.library)
+        self.backend = self.keras.backend.backend()
+        self.framework = f"{self.library}@{self.backend}"
+        self.modes = keras_modes.MODES.get(self.backend, ("mixed",))
+        self.recompute_ways = keras_modes.RECOMPUTE.get(self.backend, ())
+        self.way = keras_modes.way_of(self.backend, "eager")
         self.immutable = self.backend in ("tensorflow", "jax")
-        self.instance = isinstance(obj, keras.Layer)
+        self.instance = isinstance(obj, self.keras.layers.Layer)
         seeded = not self.instance and _takes(obj, implementation.seed_argument or "seed")
         ways = ("global", "constructor") if seeded else ("global",)
         contract: Contract = implementation.resolve_contract(Pattern.parse("n l c -> n c"), ways)
@@ -56,14 +64,27 @@ class KerasLayers:
             contract = replace(contract, rates=(float(rate),), seeds=())
         self.contract = contract
 
+    def use(self, mode: str) -> None:
+        if self.instance and mode in ("mixed", "ranks"):
+            raise Unsupported(
+                f"a layer as it stands in a model was made before mode {mode!r} could be set up: name its class instead"
+            )
+        if mode in ("jit", "xla") and not self.instance:
+            # every fresh layer is compiled anew, for up to a second; how its seed arrives lies outside what is compiled
+            self.contract = replace(self.contract, seeds=self.contract.seeds[:1])
+        self.mixed = mode == "mixed"
+        self.way = keras_modes.way_of(self.backend, mode)
+
     def version(self) -> str:
         modules = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
         below = importlib.import_module(modules[self.backend]).__version__ if self.backend in modules else ""
-        return f"{keras.__version__} on {self.backend} {below}".strip()
+        return f"{self.keras.__version__} on {self.backend} {below}".strip()
 
     def dtypes(self) -> Tuple[str, ...]:
         if self.instance:
             return (str(self.obj.compute_dtype),)
+        if self.mixed:
+            return ("float16", "bfloat16")  # what the policies mixed_float16 and mixed_bfloat16 compute in
         every = ("float32", "float64", "float16", "bfloat16")
         if self.backend == "jax":
             import jax
@@ -98,8 +119,18 @@ class KerasLayers:
         if dtype == "bfloat16":
             import ml_dtypes
 
-            return keras.ops.convert_to_tensor(arranged(np.asarray(values).astype(ml_dtypes.bfloat16), "contiguous"))
-        return keras.ops.convert_to_tensor(arranged(np.asarray(values).astype(dtype), "contiguous"))
+            kind: Any = ml_dtypes.bfloat16
+        else:
+            kind = dtype
+        return self.convert(arranged(np.asarray(values).astype(kind), "contiguous"))
+
+    def convert(self, values: Any) -> Any:
+        """A native tensor with the values and dtype of a NumPy array."""
+        return self.keras.ops.convert_to_tensor(values)
+
+    def cast(self, x: Any, dtype: str) -> Any:
+        """The tensor in another dtype."""
+        return self.keras.ops.cast(x, dtype)
 
     def copies(self, x: Any, count: int) -> Any:
         """``count`` tensors like ``x``, each of memory that no other has (asked only where tensors can be changed)."""
@@ -119,7 +150,7 @@ class KerasLayers:
         return np.ascontiguousarray(found).view(np.uint16) if found.dtype.name == "bfloat16" else found
 
     def dtype_of(self, tensor: Any) -> str:
-        return str(keras.backend.standardize_dtype(tensor.dtype))
+        return str(self.keras.backend.standardize_dtype(tensor.dtype))
 
     # --- layers ----------------------------------------------------------------------------------------------------
 
@@ -133,20 +164,31 @@ class KerasLayers:
             elif self.implementation.seed is not None:
                 self.implementation.seed(seed)
             else:
-                keras.utils.set_random_seed(seed)
-        if _takes(self.obj, "dtype"):
-            layer = self.implementation.construct(self.obj, rate, {**extra, "dtype": dtype})
-        else:
-            before = keras.config.dtype_policy()
-            keras.config.set_dtype_policy(dtype)
-            try:
-                layer = self.implementation.construct(self.obj, rate, extra)
-            finally:
-                keras.config.set_dtype_policy(before)
-        if not isinstance(layer, keras.Layer):
-            raise TypeError(f"the factory returned a {type(layer).__name__}; expected a keras.Layer")
+                self.keras.utils.set_random_seed(seed)
+        # in mode mixed some questions are asked in float32 alone: a layer that a mixed model keeps in float32 answers them
+        policy = f"mixed_{dtype}" if self.mixed and dtype in ("float16", "bfloat16") else dtype
+        with self.way.scope():
+            if _takes(self.obj, "dtype"):
+                layer = self.implementation.construct(self.obj, rate, {**extra, "dtype": policy})
+            else:
+                before = self.policy()
+                self.set_policy(policy)
+                try:
+                    layer = self.implementation.construct(self.obj, rate, extra)
+                finally:
+                    self.set_policy(before)
+        if not isinstance(layer, self.keras.layers.Layer):
+            raise TypeError(f"the factory returned a {type(layer).__name__}; expected a {self.library} layer")
         layer._dropcheck_made = (rate, dtype)
         return layer
+
+    def policy(self) -> Any:
+        """The global dtype policy."""
+        return self.keras.config.dtype_policy()
+
+    def set_policy(self, policy: Any) -> None:
+        """Set the global dtype policy."""
+        self.keras.config.set_dtype_policy(policy)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
         if self.instance:
@@ -154,57 +196,21 @@ class KerasLayers:
         rate, dtype = layer._dropcheck_made
         return self.make(rate, dtype, seed, way)
 
+    def given(self, x: Any) -> Any:
+        """The input as the layer is given it: in mode mixed as float32, which the layer casts itself."""
+        return self.cast(x, "float32") if self.mixed else x
+
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
-        y = layer(x, training=training)
-        if self.backend == "jax":
-            y.block_until_ready()
-        return y
+        return self.way.call(layer, self.given(x), training)
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
-        if self.backend == "tensorflow":
-            import tensorflow as tf
-
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = layer(x, training=True)
-            return y, tape.gradient(y, x, output_gradients=cotangent)
-        if self.backend == "jax":
-            return self._pulled(layer, x, cotangent, checkpointed=False)
-        import torch
-
-        with torch.enable_grad():
-            x = x.detach().requires_grad_(True)
-            y = layer(x, training=True)
-            if not y.requires_grad:
-                return y.detach(), None
-            (gradient,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
-        return y.detach(), gradient
-
-    def _pulled(self, layer: Any, x: Any, cotangent: Any, checkpointed: bool) -> Tuple[Any, Optional[Any]]:
-        """One stateless call on JAX and its gradient, recomputed in the backward pass or not."""
-        import jax
-
-        trainable = [v.value for v in layer.trainable_variables]
-        state = [v.value for v in layer.non_trainable_variables]
-
-        def forward(inputs: Any) -> Any:
-            return layer.stateless_call(trainable, state, inputs, training=True)
-
-        y, pull, moved = jax.vjp(jax.checkpoint(forward) if checkpointed else forward, x, has_aux=True)
-        # the seed state moves on, as it does in a plain call
-        for variable, value in zip(layer.non_trainable_variables, moved):
-            variable.assign(value)
-        (gradient,) = pull(cotangent)
-        return y, gradient
-
-    @property
-    def recompute_ways(self) -> Tuple[str, ...]:
-        """Ways of checkpointing that can be asked for: on JAX its own."""
-        return ("jax.checkpoint",) if self.backend == "jax" else ()
+        y, gradient = self.way.gradient(layer, self.given(x), cotangent)
+        return y, gradient if gradient is None or not self.mixed else self.cast(gradient, self.dtype_of(x))
 
     def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
         """Like ``gradient``, with the forward pass run again in the backward pass."""
-        return self._pulled(layer, x, cotangent, checkpointed=True)
+        y, gradient = self.way.recompute(layer, self.given(x), cotangent)
+        return y, gradient if gradient is None or not self.mixed else self.cast(gradient, self.dtype_of(x))
 
     def recording(self, on: bool) -> ContextManager[Any]:
         if self.backend == "torch":
@@ -222,13 +228,13 @@ class KerasLayers:
 
     @contextlib.contextmanager
     def _preserved(self) -> Iterator[None]:
-        python, numpy, policy = random.getstate(), np.random.get_state(), keras.config.dtype_policy()
+        python, numpy, policy = random.getstate(), np.random.get_state(), self.policy()
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
-            keras.config.set_dtype_policy(policy)
+            self.set_policy(policy)
 
     def preserved(self) -> ContextManager[Any]:
         return self._preserved()

@@ -101,7 +101,8 @@ def package_folders(extra: tuple[str, ...] = ()) -> dict[str, str]:
     folders = {}
     for name in ("dropcheck", "spatial_dropouts", *extra):
         spec = find_spec(name)
-        if spec is not None and spec.origin is not None:
+        # a register that is a single module is found where the interpreter looks anyway
+        if spec is not None and spec.origin is not None and Path(spec.origin).name == "__init__.py":
             folders[name] = str(Path(spec.origin).parent)
     return folders
 

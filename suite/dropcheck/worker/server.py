@@ -94,6 +94,7 @@ class Worker:
                 implementation = thing if isinstance(thing, Implementation) else Implementation(make=locator)
             else:
                 implementation = registered(source, locator)
+                _import_required(implementation)
             if pattern is not None:
                 implementation = with_pattern(implementation, pattern)
             obj = implementation.make
@@ -289,6 +290,19 @@ def _use(adapter: Any, mode: str) -> None:
         has = f"its modes are eager, {', '.join(known)}" if known else "it has no mode but eager"
         raise Unsupported(f"mode {mode!r} does not exist for {adapter.framework} here; {has}")
     adapter.use(mode)
+
+
+def _import_required(implementation: Implementation) -> None:
+    """Import what a registered implementation stands on. Raises Unsupported with the reason where that cannot be."""
+    for module in implementation.requires:
+        try:
+            importlib.import_module(module)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a half-installed framework does, sys.exit included, costs this target
+            if isinstance(error, ModuleNotFoundError) and error.name == module:
+                raise Unsupported(implementation.missing(module)) from error
+            raise Unsupported(f"{module} is installed, but does not import: {type(error).__name__}: {error}") from error
 
 
 def registered(source: str, name: str) -> Implementation:

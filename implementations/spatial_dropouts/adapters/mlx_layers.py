@@ -1,0 +1,141 @@
+"""MLX: layer classes of ``mlx.nn``, factories, and one layer as it stands in a model, channels last."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, ContextManager, Iterator, Optional, Tuple
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from dropcheck.adapter import Implementation, unchanged
+from dropcheck.contract import Contract, Pattern
+from spatial_dropouts.adapters import NoDropout
+
+_DTYPES = {"float32": mx.float32, "float64": mx.float64, "float16": mx.float16, "bfloat16": mx.bfloat16}
+
+
+class MlxLayers:
+    """Drives ``mlx.nn.Module`` layers; arrays are lazy, so that every output is evaluated before it is handed back."""
+
+    framework = "mlx"
+    modes: Tuple[str, ...] = ("jit",)
+    immutable = True
+    recompute_ways: Tuple[str, ...] = ("mlx.nn.utils.checkpoint",)
+
+    def __init__(self, obj: Any, implementation: Implementation) -> None:
+        self.obj, self.implementation = obj, implementation
+        self.jit = False
+        contract: Contract = implementation.resolve_contract(Pattern.parse("n h w c -> n c"), ("global",))
+        self.instance = isinstance(obj, nn.Module)
+        if self.instance:
+            keep = getattr(obj, "_p_1", None)
+            if not isinstance(keep, (int, float)):
+                raise NoDropout(
+                    f"a {type(obj).__name__} without a rate was given: it is a model or no dropout; name the dropout layer "
+                    "inside it, as in file.py:model.drop"
+                )
+            contract = replace(contract, rates=(float(1 - keep),))
+        self.contract = contract
+
+    def use(self, mode: str) -> None:
+        self.jit = mode == "jit"
+
+    def version(self) -> str:
+        return version("mlx")
+
+    def dtypes(self) -> Tuple[str, ...]:
+        # float64 exists on the CPU alone
+        return tuple(d for d in _DTYPES if d != "float64" or mx.default_device() == mx.cpu)
+
+    def layouts(self) -> Tuple[str, ...]:
+        return ("contiguous",)
+
+    def gradients(self) -> bool:
+        return True
+
+    def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
+        plain = np.asarray(values)
+        if dtype == "float64":
+            made = mx.array(plain.astype(np.float64), dtype=mx.float64)
+        else:  # narrower values are exact in float32
+            made = mx.array(plain.astype(np.float32)).astype(_DTYPES[dtype])
+        mx.eval(made)
+        return made
+
+    def array(self, tensor: Any) -> Any:
+        if tensor.dtype == mx.bfloat16:
+            return np.array(tensor.view(mx.uint16))
+        return np.array(tensor)
+
+    def dtype_of(self, tensor: Any) -> str:
+        return str(tensor.dtype).replace("mlx.core.", "")
+
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
+        self.seed(seed)
+        if self.instance:
+            return self.obj
+        layer = self.implementation.construct(self.obj, rate)
+        if not isinstance(layer, nn.Module):
+            raise TypeError(f"the factory returned a {type(layer).__name__}; expected an mlx.nn.Module")
+        layer.train()
+        return layer
+
+    def seed(self, seed: Optional[int]) -> None:
+        """Seed MLX's global state, or the layer's own source."""
+        if seed is not None:
+            (self.implementation.seed or mx.random.seed)(seed)
+
+    def reseed(self, layer: Any, seed: int, way: str) -> Any:
+        self.seed(seed)
+        return layer
+
+    def called(self, layer: Any, training: bool) -> Any:
+        """The layer as a function of one array; compiled with the random state carried, as MLX documents, in mode jit."""
+        if layer.training != training:
+            layer.train(training)
+        if not self.jit:
+            return layer
+        # an attribute that mlx.nn does not take for a parameter; what is compiled dies with the layer
+        compiled = layer.__dict__.setdefault("_dropcheck_compiled", {})
+        if training not in compiled:
+            compiled[training] = mx.compile(lambda x: layer(x), inputs=[mx.random.state], outputs=[mx.random.state])
+        return compiled[training]
+
+    def apply(self, layer: Any, x: Any, training: bool) -> Any:
+        y = self.called(layer, training)(x)
+        mx.eval(y)
+        return y
+
+    def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        return self._pulled(self.called(layer, True), x, cotangent)
+
+    def _pulled(self, call: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        (y,), (found,) = mx.vjp(call, [x], [cotangent])
+        mx.eval(y, found)
+        return y, found
+
+    def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
+        """Like ``gradient``, with the forward pass run again in the backward pass."""
+        return self._pulled(nn.utils.checkpoint(layer, self.called(layer, True)), x, cotangent)
+
+    def recording(self, on: bool) -> ContextManager[Any]:
+        return unchanged()
+
+    def track(self, x: Any) -> Any:
+        return x
+
+    @contextlib.contextmanager
+    def _preserved(self) -> Iterator[None]:
+        state: Any = mx.random.state
+        high, low = np.array(state[0]).tolist()
+        try:
+            yield
+        finally:
+            mx.random.seed(high << 32 | low)  # its key is the seed in two words, and cannot be set otherwise
+
+    def preserved(self) -> ContextManager[Any]:
+        return self._preserved()

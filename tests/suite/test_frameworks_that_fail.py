@@ -1,0 +1,101 @@
+"""Frameworks that are absent, half-installed or noisy at import cost their own targets, with the reason, and nobody else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropcheck import targets
+
+REGISTER = """
+from dropcheck import Contract, Implementation, Pattern
+
+CONTRACT = Contract(pattern=Pattern.parse("n c l -> n c"), seeds=("generator",))
+
+
+def implementations():
+    return {
+        f"fake.{word}": Implementation(
+            make=f"fake_{word}:drop", framework="numpy", contract=CONTRACT, requires=(f"fake_{word}",), default=False
+        )
+        for word in ("raises", "exits", "noisy", "absent")
+    }
+"""
+DROP = """
+import numpy as np
+
+
+def drop(x, rate, *, training, rng):
+    if not 0 <= rate <= 1:
+        raise ValueError(rate)
+    if not training or rate == 0:
+        return x.copy()
+    kept = rng.random(x.shape[:2] + (1,) * (x.ndim - 2)) >= rate
+    return np.where(kept, (x / np.asarray(1 - rate if rate < 1 else 1, x.dtype)), np.zeros((), x.dtype)).astype(x.dtype)
+"""
+NOISE = """
+import sys, threading, time, warnings
+print("{word} on standard output", flush=True)
+sys.stderr.write("{word} on standard error")
+warnings.warn("{word} warns")
+threading.Thread(target=time.sleep, args=(3600,)).start()
+"""
+
+
+@pytest.fixture
+def fakes(tmp_path: Path) -> dict[str, str]:
+    """A folder of fake frameworks with a register of their own, as variables for a process that sees them."""
+    site = tmp_path / "site"
+    files = {
+        "fake_register.py": REGISTER,
+        "fake_raises.py": NOISE.format(word="raises") + "raise RuntimeError('libfake.so is broken')\n",
+        "fake_exits.py": "print('bye')\nraise SystemExit(0)\n",
+        "fake_noisy.py": NOISE.format(word="noisy") + DROP,
+        "fake-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: fake\nVersion: 1\n",
+        "fake-1.dist-info/entry_points.txt": "[dropcheck.implementations]\nfake = fake_register:implementations\n",
+    }
+    for name, text in files.items():
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return {"PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH", "")])])}
+
+
+def test_what_does_not_import_is_skipped_with_the_reason(run: Callable[..., Any], fakes: dict[str, str]) -> None:
+    done = run("audit", "fake.raises", "fake.exits", "fake.absent", "--json", "r.json", **fakes)
+    skipped = {t["target"]: t["skipped"] for t in done.result()["targets"]}
+    assert done.code == 3
+    assert skipped == {
+        "fake.raises": "fake_raises is installed, but does not import: RuntimeError: libfake.so is broken",
+        "fake.exits": "fake_exits is installed, but does not import: SystemExit: 0",
+        "fake.absent": "fake_absent is not installed: pip install 'dropcheck[fake_absent]'",
+    }
+    assert "on standard output" not in done.out and "bye" not in done.out
+
+
+def test_noise_and_threads_at_import_harm_nobody(run: Callable[..., Any], fakes: dict[str, str]) -> None:
+    done = run(
+        *("audit", "fake.noisy", "custom.reference", "--dtype", "float32", "--select", "mask,rate", "--json", "r.json"),
+        **fakes,
+    )
+    assert done.code == 0, done.out
+    assert {t["verdict"] for t in done.result()["targets"]} == {"pass"}
+    assert "noisy" not in done.out.replace("fake.noisy", "") and "noisy on" not in done.err
+
+
+def test_listing_imports_no_framework(run: Callable[..., Any], fakes: dict[str, str]) -> None:
+    done = run("list", **fakes)
+    assert done.code == 0 and "noisy on" not in done.out + done.err
+    rows = {line.split()[0]: line for line in done.out.splitlines()}
+    assert "runs here" in rows["fake.noisy"] and "fake_absent is not installed" in rows["fake.absent"]
+    assert "python -m venv" in rows["paddle.Dropout2D"] or "runs here" in rows["paddle.Dropout2D"]
+
+
+def test_every_registered_implementation_says_what_it_requires() -> None:
+    for name, entry in targets.register().items():
+        if entry.implementation.framework not in ("numpy", None):
+            assert entry.implementation.requires, name
