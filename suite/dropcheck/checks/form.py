@@ -265,6 +265,8 @@ def _other_ranks(bench: Bench, rate: float) -> None:
 
 
 def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if bench.info.get("overwrites"):
+        return [skipped(check, "input", "the input is overwritten by intention: this is the in-place variant")]
     found = []
     for rate in ladder(bench, (0.3, 0.0)):
         for dtype in bench.dtypes:
