@@ -77,7 +77,7 @@ def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     layouts = [name for name in bench.info["layouts"] if name != "contiguous"]
     if not layouts:
-        return [skipped(check, "strides", f"{bench.info['framework']} arrays have no strides")]
+        return [skipped(check, "strides", f"{bench.info['framework']} arrays have no strides here")]
     found = []
     rate = _rate(bench)
     for dtype in bench.dtypes:
