@@ -28,7 +28,7 @@ CASES = {
     "mask.distinct-samples": ("float32 rate=0.5 64,65,4 calls=16",),
     "mask.whole-channels": ("float32 rate=0.3 33,65,4 calls=8",),
     "scale.kept-values": ("float32 rate=0.3 1,650,4 calls=16",),
-    "rate.marginal": ("float32 rate=0.3 4097,65,4 calls=6",),
+    "rate.marginal": ("float32 rate=0.001 4097,65,4 calls=6",),
     "gradient.mask": (),
 }
 
@@ -305,7 +305,7 @@ def test_without_a_compiler_the_mode_is_not_there(monkeypatch: pytest.MonkeyPatc
         return backend
 
     monkeypatch.setattr(torch_modes.Compiled, "_backend", nothing)
-    with pytest.raises(Unsupported, match=r"no working C\+\+ compiler.*takes a C\+\+ compiler"):
+    with pytest.raises(Unsupported, match=r"no working C\+\+ compiler\); on a CPU it takes"):
         adapter().use("compiled")
 
 

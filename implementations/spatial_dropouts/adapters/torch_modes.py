@@ -66,11 +66,11 @@ class Compiled(Mode):
         self._configure()
         try:
             torch.compile(lambda x: x + 1, backend=self.backends[False])(torch.ones(3, device=self.adapter.device))
-        except Exception as error:  # whatever is missing, its first line says so
-            words = str(error).strip().splitlines() or [""]
+        except Exception as error:  # whatever is missing, its first lines say so
+            words = " ".join(line.strip() for line in str(error).splitlines()[:2])
             self.leave()
             raise Unsupported(
-                f"torch.compile does not work here ({type(error).__name__}: {words[0][:200]}); on a CPU it takes a C++ "
+                f"torch.compile does not work here ({type(error).__name__}: {words[:200]}); on a CPU it takes a C++ "
                 "compiler such as g++"
             ) from error
         self.adapter.heavy = True
@@ -127,7 +127,9 @@ class Compiled(Mode):
         before = self.runs
         y = self.called(call, (x,) if module else (x, training))
         if training and y is not x and self.runs == before:
-            raise RuntimeError("the call ran outside compiled code, although it was compiled: this is no compiled audit")
+            raise RuntimeError(
+                "the call ran outside compiled code, although it was compiled: this is no compiled audit"
+            )
         return y
 
     def called(self, call: Callable[..., Any], given: Tuple[Any, ...]) -> Any:
@@ -186,7 +188,9 @@ class VmappedSame(Vmapped):
         """Raises Unsupported where the samples are the only coin axis, so that nothing would be left to check."""
         kept = tuple(axis for axis in pattern.coins if axis != pattern.axes[self.axis])
         if not kept:
-            raise Unsupported(f"under '{pattern}' samples that share their coins leave one coin a call: nothing to check")
+            raise Unsupported(
+                f"under '{pattern}' samples that share their coins leave one coin a call: nothing to check"
+            )
         return Pattern(pattern.axes, kept)
 
 
@@ -334,7 +338,9 @@ def _ranks(adapter: Any) -> Mode:
 def sample_axis(pattern: Pattern) -> int:
     """The position of the first axis that indexes rows. Raises Unsupported where a call has one row only."""
     if not pattern.row_axes:
-        raise Unsupported(f"under '{pattern}' a call has no samples with coins of their own: no axis to split or to map over")
+        raise Unsupported(
+            f"under '{pattern}' a call has no samples with coins of their own: no axis to split or to map over"
+        )
     return pattern.axes.index(pattern.row_axes[0])
 
 

@@ -94,7 +94,9 @@ class Ranks(torch_modes.Mode):
         own, theirs = socket.socketpair()
         self.pipe = Connection(own.detach())
         self.folder = tempfile.TemporaryDirectory()
-        packages = {m.__name__: os.path.dirname(os.path.abspath(str(m.__file__))) for m in (dropcheck, spatial_dropouts)}
+        packages = {
+            m.__name__: os.path.dirname(os.path.abspath(str(m.__file__))) for m in (dropcheck, spatial_dropouts)
+        }
         settings = {
             "path": sys.path,
             "packages": packages,
