@@ -381,6 +381,13 @@ def test_an_object_without_a_name_has_no_ranks() -> None:
         adapter().use("ranks")
 
 
+@pytest.mark.parametrize(("target", "verdict"), [("torch.Dropout1d", "pass"), ("broken.seed-from-address", "fail")])
+def test_two_workers_agree_under_one_seed_and_differ_under_two(target: str, verdict: str) -> None:
+    (one,) = dropcheck.audit(target, select=("seed.reproducible",), dtypes=("float32",), jobs=1, causes=False).targets
+    found = {f.case.partition("way=global ")[2]: f.verdict for f in one.findings}
+    assert found["fresh process"] == "pass" and found["fresh process, another seed"] == verdict, one.findings
+
+
 # Devices, and CUDA graphs by a graph that is none: no GPU runs these tests
 
 
