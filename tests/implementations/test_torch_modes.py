@@ -30,6 +30,7 @@ CASES = {
     "scale.kept-values": ("float32 rate=0.3 1,650,4 calls=16",),
     "rate.marginal": ("float32 rate=0.001 4097,65,4 calls=6",),
     "gradient.mask": (),
+    "gradient.recompute": (),
 }
 
 
@@ -286,6 +287,14 @@ def test_what_runs_outside_compiled_code_is_no_compiled_audit() -> None:
             driver.apply(driver.make(0.5, "float32", 3, "global"), torch.ones(3, 20, 3), True)
     finally:
         driver.mode.leave()
+
+
+def test_checkpoints_around_and_inside_of_compiled_code_keep_the_coins() -> None:
+    (one,) = dropcheck.audit(
+        "torch.Dropout1d@compiled", select=("gradient.recompute",), dtypes=("float32",), in_process=True, jobs=1
+    ).targets
+    ways = {f.case.split(" recompute ")[1].partition(" call")[0]: f.verdict for f in one.findings}
+    assert ways == dict.fromkeys(("checkpoint", "reentrant-checkpoint", "checkpoint-in-compiled"), "pass")
 
 
 def test_the_configuration_of_the_compiler_comes_back() -> None:

@@ -14,6 +14,7 @@ from dropcheck.contract import Pattern
 # Compiled inputs of at least so many elements meet a kernel of their own shape, as a training loop with one batch size has
 # it; smaller ones share a kernel of symbolic sizes. Every pair of rate and dtype costs a compilation of about a second.
 _STATIC_ELEMENTS = 1 << 15
+_INSIDE = "checkpoint-in-compiled"
 
 
 class Mode:
@@ -74,6 +75,9 @@ class Compiled(Mode):
                 "compiler such as g++"
             ) from error
         self.adapter.heavy = True
+        self.around = self.adapter.recompute
+        self.adapter.recompute = self.recompute
+        self.adapter.recompute_ways = (*self.adapter.recompute_ways, _INSIDE)
         super().enter()
 
     def _configure(self) -> None:
@@ -126,11 +130,35 @@ class Compiled(Mode):
         call = self.calls[x.numel() < _STATIC_ELEMENTS]
         before = self.runs
         y = self.called(call, (x,) if module else (x, training))
-        if training and y is not x and self.runs == before:
+        if training and y is not x:
+            self._ran_since(before)
+        return y
+
+    def _ran_since(self, runs: int) -> None:
+        if self.runs == runs:
             raise RuntimeError(
                 "the call ran outside compiled code, although it was compiled: this is no compiled audit"
             )
-        return y
+
+    def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Any]:
+        """The adapter's own ways are checkpoints around compiled code; one more is a checkpoint inside of it."""
+        if way != _INSIDE:
+            return self.around(layer, x, cotangent, way)  # type: ignore[no-any-return]
+        from torch.utils.checkpoint import checkpoint
+
+        call = layer if isinstance(layer, torch.nn.Module) else lambda given: self.eager(layer, given, True)
+        whole = torch.compile(
+            lambda given: checkpoint(call, given, use_reentrant=False), backend=self.backends[True], dynamic=True
+        )
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            before = self.runs
+            y = whole(x)
+            self._ran_since(before)
+            if not y.requires_grad:
+                return y.detach(), None
+            (gradient,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
+        return y.detach(), gradient
 
     def called(self, call: Callable[..., Any], given: Tuple[Any, ...]) -> Any:
         """The compiled call itself."""
