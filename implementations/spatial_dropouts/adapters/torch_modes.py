@@ -143,7 +143,7 @@ class Compiled(Mode):
     def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Any]:
         """The adapter's own ways are checkpoints around compiled code; one more is a checkpoint inside of it."""
         if way != _INSIDE:
-            return self.around(layer, x, cotangent, way)  # type: ignore[no-any-return]
+            return self.around(layer, x, cotangent, way)
         from torch.utils.checkpoint import checkpoint
 
         call = layer if isinstance(layer, torch.nn.Module) else lambda given: self.eager(layer, given, True)
