@@ -75,6 +75,8 @@ class Compiled(Mode):
                 "compiler such as g++"
             ) from error
         self.adapter.heavy = True
+        # a compilation for every dtype and rate: all four dtypes take twice as long, and inductor draws float32 in each
+        self.adapter.dtypes = lambda: ("float32", "bfloat16")
         self.around = self.adapter.recompute
         self.adapter.recompute = self.recompute
         self.adapter.recompute_ways = (*self.adapter.recompute_ways, _INSIDE)
