@@ -22,14 +22,19 @@ MODES: dict[str, Mode] = {
     for mode in (
         Mode(EAGER, (), "plain calls"),
         Mode("compiled", ("torch",), "torch.compile, the default backend"),
-        Mode("reduce-overhead", ("torch",), "torch.compile, mode reduce-overhead (CUDA graphs where there is a GPU)"),
+        Mode("reduce-overhead", ("torch",), "torch.compile, mode reduce-overhead: CUDA graphs; on a CPU, as compiled"),
         Mode("vmap-different", ("torch",), "torch.func.vmap over samples, randomness='different'"),
         Mode("vmap-same", ("torch",), "torch.func.vmap over samples, randomness='same': the samples share their coins"),
         Mode("checkpoint", ("torch", "jax"), "activation checkpointing (rematerialisation), random state preserved"),
-        Mode("checkpoint-unpreserved", ("torch",), "activation checkpointing with preserve_rng_state=False"),
-        Mode("in-place", ("torch",), "the layer's own in-place variant"),
+        Mode(
+            "checkpoint-unpreserved",
+            ("torch",),
+            "activation checkpointing with preserve_rng_state=False: every layer that draws anew when it is recomputed fails "
+            "gradient.mask there, as PyTorch documents",
+        ),
+        Mode("in-place", ("torch",), "the layer's own in-place variant, whose result is read where the input was"),
         Mode("autocast", ("torch",), "under torch.autocast to bfloat16"),
-        Mode("cuda-graph", ("torch",), "replays of one captured CUDA graph"),
+        Mode("cuda-graph", ("torch",), "replays of one captured CUDA graph; needs a GPU"),
         Mode(
             "ranks",
             ("torch", "jax", "keras@tensorflow", "tensorflow", "tf_keras"),

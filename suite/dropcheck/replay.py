@@ -28,6 +28,8 @@ def command(request: AuditRequest, target: str, check: str, case: Case | str | N
         words += ["--input", ",".join(map(str, request.input))]
     if request.strict:
         words += ["--strict"]
+    if request.device != "cpu":
+        words += ["--device", request.device]
     if request.python is not None:
         words += ["--python", request.python]
     return " ".join(shlex.quote(w) for w in words)

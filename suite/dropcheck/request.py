@@ -19,7 +19,7 @@ from dropcheck.modes import ALL, EAGER, MODES
 from dropcheck.planning import PROFILES
 
 DEFAULT_SEED = 20141110
-DEVICES = ("cpu",)
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
         )
     if request.device not in DEVICES:
         raise UsageError(
-            f"device {request.device!r} cannot be used; this release audits on cpu{nearest(request.device, DEVICES)}"
+            f"device {request.device!r} cannot be used; expected {' or '.join(DEVICES)}{nearest(request.device, DEVICES)}"
         )
     for mode in request.modes:
         if mode not in (*MODES, ALL):

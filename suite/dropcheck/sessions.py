@@ -24,6 +24,7 @@ class SessionSpec:
     source: str
     pattern: str | None = None
     mode: str = EAGER
+    device: str = "cpu"
     python: str | None = None
     environment: tuple[tuple[str, str], ...] = ()
     path: tuple[str, ...] = ()
@@ -48,7 +49,7 @@ class SessionSpec:
                 memory_mb=self.memory_mb,
             )
         request = {"ask": "open", "locator": self.locator, "source": self.source, "pattern": self.pattern}
-        session.submit({**request, "mode": self.mode})
+        session.submit({**request, "mode": self.mode, "device": self.device})
         return session
 
 

@@ -70,6 +70,7 @@ class Run:
             source=target.source,
             pattern=request.pattern or target.pattern,
             mode=target.mode,
+            device=request.device,
             python=request.python,
             environment=target.environment,
             path=target.path,

@@ -144,7 +144,7 @@ QUICK = ("--select", "mask.whole-channels,form.shape-dtype", "--rate", ".3", "--
         (["audit", "bad.py:good", "--seed", "-4"], "-4", "whole number"),
         (["audit", "bad.py:good", "--timeout", "soon"], "soon", "90s"),
         (["audit", "bad.py:good", "--budget", "0"], "0", "above 0"),
-        (["audit", "bad.py:good", "--device", "cuda"], "cuda", "cpu"),
+        (["audit", "bad.py:good", "--device", "cudda"], "cudda", "cuda"),
         (["audit", "bad.py:good", "--mode", "compild"], "compild", "compiled"),
         (["audit", "bad.py:good", "--resolution", "7"], "7", "0.005"),
         (["audit", "bad.py:good", "--proflie", "quick"], "--proflie", "--profile"),

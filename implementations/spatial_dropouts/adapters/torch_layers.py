@@ -11,7 +11,7 @@ import torch
 
 from dropcheck.adapter import Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, accepts
+from spatial_dropouts.adapters import NoDropout, accepts, torch_modes
 from spatial_dropouts.adapters.models_base import RATES, rate_of
 
 _DTYPES = {
@@ -26,7 +26,7 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 def copies(x: Any, count: int) -> Any:
     """``count`` tensors like ``x``, strides included, in one piece of memory: made one by one, they cost more than a call."""
     span = 1 + sum((size - 1) * step for size, step in zip(x.shape, x.stride()))
-    whole = torch.empty_strided((count, *x.shape), (span, *x.stride()), dtype=x.dtype)
+    whole = torch.empty_strided((count, *x.shape), (span, *x.stride()), dtype=x.dtype, device=x.device)
     whole.copy_(x)
     return whole.unbind(0)
 
@@ -36,9 +36,12 @@ class TorchTensors:
 
     framework = "torch"
     recompute_ways: Tuple[str, ...] = ("checkpoint", "reentrant-checkpoint")
+    modes: Tuple[str, ...] = tuple(torch_modes.MODES)
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation = obj, implementation
+        self.device = torch.device("cpu")
+        self.mode: Optional[torch_modes.Mode] = None
         way = "constructor" if implementation.seed_argument else "global"
         self.contract: Contract = implementation.resolve_contract(Pattern.parse("n c l -> n c"), (way,))
 
@@ -48,6 +51,20 @@ class TorchTensors:
     def dtypes(self) -> Tuple[str, ...]:
         return tuple(_DTYPES)
 
+    def place(self, device: str) -> None:
+        """Have layers and tensors live on a device from now on. Raises Unsupported where this machine has none such."""
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            raise Unsupported(
+                "PyTorch finds no CUDA device here; run this where torch.cuda.is_available() is true, with a CUDA build of "
+                "PyTorch"
+            )
+        self.device = torch.device(device)
+
+    def use(self, mode: str) -> None:
+        """Run every later call in a mode of torch_modes.py. Raises Unsupported with the reason where there is no such."""
+        self.mode = torch_modes.MODES[mode](self)
+        self.mode.enter()
+
     def layouts(self) -> Tuple[str, ...]:
         return ("contiguous", "strided", "transposed")
 
@@ -56,11 +73,11 @@ class TorchTensors:
 
     def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
         kind = _DTYPES[dtype]
-        whole = torch.tensor(np.ascontiguousarray(values, dtype=np.float64)).to(kind)
+        whole = torch.tensor(np.ascontiguousarray(values, dtype=np.float64)).to(kind).to(self.device)
         if layout == "contiguous" or whole.ndim == 0:
             return whole
         if layout == "strided":
-            wide = torch.zeros((*whole.shape[:-1], 2 * whole.shape[-1]), dtype=kind)
+            wide = torch.zeros((*whole.shape[:-1], 2 * whole.shape[-1]), dtype=kind, device=self.device)
             wide[..., ::2] = whole
             return wide[..., ::2]
         order = list(range(whole.ndim))[::-1]
@@ -71,7 +88,7 @@ class TorchTensors:
         return copies(x, count)
 
     def array(self, tensor: Any) -> Any:
-        plain = tensor.detach()
+        plain = tensor.detach().cpu()  # the tensor itself where it is there already; waits for a device
         if plain.dtype == torch.bfloat16:
             # NumPy has no bfloat16: its bits cross, and integers can be viewed only where memory is contiguous
             return plain.contiguous().view(torch.int16).numpy().view(np.uint16)
@@ -134,10 +151,15 @@ class TorchTensors:
     @contextlib.contextmanager
     def _preserved(self) -> Iterator[None]:
         state, default, recording = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
+        on_device = torch.cuda.get_rng_state_all() if self.device.type == "cuda" else []
         try:
             yield
         finally:
+            if self.mode is not None:
+                self.mode.leave()
             torch.set_rng_state(state)
+            if on_device:
+                torch.cuda.set_rng_state_all(on_device)
             torch.set_default_dtype(default)
             torch.set_grad_enabled(recording)
 
@@ -172,6 +194,8 @@ class TorchLayers(TorchTensors):
             raise TypeError(f"the factory returned a {type(layer).__name__}; expected a torch.nn.Module")
         if any(p.is_floating_point() for p in layer.parameters()):
             layer = layer.to(_DTYPES[dtype])
+        if self.device.type != "cpu":
+            layer = layer.to(self.device)
         layer.train()
         if way == "constructor":
             # kept for reseeding, which then means a new layer

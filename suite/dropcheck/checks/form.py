@@ -77,7 +77,7 @@ def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     layouts = [name for name in bench.info["layouts"] if name != "contiguous"]
     if not layouts:
-        return [skipped(check, "strides", f"{bench.info['framework']} arrays have no strides")]
+        return [skipped(check, "strides", f"{bench.info['framework']} arrays have no strides here")]
     found = []
     rate = _rate(bench)
     for dtype in bench.dtypes:
@@ -270,6 +270,8 @@ def _other_ranks(bench: Bench, rate: float) -> None:
 
 
 def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if bench.info.get("overwrites"):
+        return [skipped(check, "input", "the input is overwritten by intention: this is the in-place variant")]
     found = []
     for rate in ladder(bench, (0.3, 0.0)):
         for dtype in bench.dtypes:

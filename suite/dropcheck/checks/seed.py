@@ -91,11 +91,30 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
             same = _equal(here, there)
             where = f"{dtype} {','.join(map(str, sizes))} way={way} fresh process"
             found.append(_same_or_not(check, where, same, "two processes", sizes))
+            found.append(
+                _seeded_apart(check, f"{where}, another seed", here, _outputs(other, way, bench.seed + 1, sizes, dtype))
+            )
     except (TargetError, Refused) as error:
         found.append(skipped(check, "a fresh process", str(error)))
     finally:
         session.close()
     return found
+
+
+def _seeded_apart(check: Check, where: str, here: list[Any], there: list[Any]) -> Finding:
+    """Two processes with seeds of their own, as data-parallel workers have them, must not draw the same masks."""
+    coins = int(sum(one.size for one in here))
+    if not any(np.any(one == 0) for one in here):
+        return skipped(check, where, "nothing was dropped: see rate.marginal")
+    same = _equal(here, there)
+    return finding(
+        check,
+        where,
+        "fail" if same else "pass",
+        f"two processes with different seeds give {'the same' if same else 'different'} masks",
+        log10_evidence=-math.inf if same else 0.0,
+        coins=coins,
+    )
 
 
 def unseeded_digest(bench: Bench) -> str | None:
@@ -253,7 +272,7 @@ CHECKS = (
         name="seed.reproducible",
         claim="the same seed gives the same masks",
         how="Two fresh layers with one seed must give equal outputs over three calls, small and large (threads), in every "
-        "dtype and by every way that a seed reaches the layer; also in a fresh process.",
+        "dtype and by every way that a seed reaches the layer; also in a fresh process, which under another seed must differ.",
         remedy="Draw from the generator that the seed sets; fix the order in which threads take their numbers.",
         observe=_reproducible,
     ),

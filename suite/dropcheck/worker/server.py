@@ -80,8 +80,10 @@ class Worker:
             raise RuntimeError("no target is open: ask 'open' first")
         return self.adapter
 
-    def open(self, locator: str, source: str, pattern: Optional[str], mode: str = "eager") -> Dict[str, Any]:
-        """Load a target, to be run in ``mode``.
+    def open(
+        self, locator: str, source: str, pattern: Optional[str], mode: str = "eager", device: str = "cpu"
+    ) -> Dict[str, Any]:
+        """Load a target, to be run in ``mode`` on ``device``.
 
         ``source``: ``user`` (module:attr or file.py:attr), or ``module:function`` of a register.
         """
@@ -103,7 +105,11 @@ class Worker:
             self.adapter = adapters.adapter_for(obj, implementation)
             if pattern is not None and str(self.adapter.contract.pattern) != pattern:
                 self.adapter.contract = _replace_pattern(self.adapter.contract, pattern)
+            if device != "cpu":
+                _place(self.adapter, device)
             if mode != "eager":
+                # a mode of several processes opens the same target in each
+                self.adapter.origin = {"locator": locator, "source": source, "pattern": pattern}  # type: ignore[attr-defined]
                 _use(self.adapter, mode)
         except BaseException as error:
             raise Refusal("open", error) from error
@@ -118,6 +124,7 @@ class Worker:
             "modes": ["eager", *getattr(adapter, "modes", ())],
             "heavy": bool(getattr(adapter, "heavy", False)),
             "inference": bool(getattr(adapter, "inference", True)),
+            "overwrites": bool(getattr(adapter, "overwrites", False)),
             "gradients": adapter.gradients() and adapter.contract.gradient,
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -276,6 +283,17 @@ class Worker:
         """Drop a layer or a stream, so that memory stays flat."""
         self.things.pop(id, None)
         return {}
+
+
+def _place(adapter: Any, device: str) -> None:
+    """Have the adapter's layers and tensors live on a device. Raises Unsupported with the reason where they cannot.
+
+    Optional in an adapter: ``place(device)``, called once, before ``use`` and before any layer is made.
+    """
+    place = getattr(adapter, "place", None)
+    if place is None:
+        raise Unsupported(f"the adapter of {adapter.framework} runs on the CPU only; leave out --device {device}")
+    place(device)
 
 
 def _use(adapter: Any, mode: str) -> None:
