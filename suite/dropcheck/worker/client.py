@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
+from dropcheck.caches import compiled
 from dropcheck.worker import wire
 
 _SLICE_S = 0.2  # how often time and memory are looked at while an answer is awaited
@@ -135,7 +136,7 @@ class ProcessSession:
         }
         # threads that wait must sleep: spinning ones of several workers take each other's cores (measured: half the speed)
         quiet = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
-        variables = {**quiet, **os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        variables = {**quiet, **compiled(), **os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         if python is not None:
             # another interpreter must not be sent into this one's packages
             variables.pop("PYTHONPATH", None)
