@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from functools import partial
 
 from dropcheck import crew, journal, models, results, sessions, targets
 from dropcheck.checks.base import ALPHA, BETA
@@ -27,6 +29,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     Ctrl-C returns what is finished as an interrupted result.
     """
     chosen, checks = prepare(request)
+    chosen = _built(chosen, request, progress)
     chosen = models.expanded(chosen, request.input, request.python, request.in_process)
     if request.ledger is not None:
         Ledger(request.ledger).check()
@@ -100,8 +103,25 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     )
 
 
+def _built(chosen: list[targets.Target], request: AuditRequest, progress: Progress | None) -> list[targets.Target]:
+    """The targets with the interpreters of their environments, built where needed. Raises environments.BuildError."""
+    from dropcheck import environments
+
+    def tell(target: str, message: str) -> None:
+        if progress is not None:
+            progress(Event(target, 0.0, 0.0, None, "starting", message))
+
+    return [
+        replace(t, python=environments.provide(t.releases, request.python, partial(tell, t.name)).python)
+        if t.releases
+        else t
+        for t in chosen
+    ]
+
+
 def plan(request: AuditRequest) -> list[TargetPlan]:
     """What the request would run: cases, coins, seconds and resolution, after timing a few calls of each target."""
     chosen, checks = prepare(request)
+    chosen = _built(chosen, request, None)
     chosen = models.expanded(chosen, request.input, request.python, request.in_process)
     return [plan_target(Run(target, request, checks, None)) for target in chosen]

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from dropcheck import __version__, options
+from dropcheck.commands import releases as releases_commands
+from dropcheck.commands import repro as repro_commands
 from dropcheck.errors import UsageError, nearest
 
 app = typer.Typer(
@@ -24,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = ("list", "explain", "audit", "report", "selftest")
+COMMANDS = ("list", "explain", "audit", "report", "selftest", "bisect", "repro", "environments")
 
 Texts = list[str] | None
 
@@ -136,6 +138,14 @@ def audit_command(
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")] = "10m",
     memory: Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")] = None,
     python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
+    releases: Annotated[
+        Texts,
+        typer.Option(
+            "--with",
+            metavar="REQUIREMENTS",
+            help="Audit in an environment of these, such as 'torch==2.4.1'; repeat for more, 'installed' is the present one.",
+        ),
+    ] = None,
     dask: Annotated[
         str | None, typer.Option("--dask", metavar="ADDRESS", help="Count on the Dask cluster of this scheduler.")
     ] = None,
@@ -202,6 +212,7 @@ def audit_command(
         timeout_s=limit,
         memory_mb=memory,
         python=python,
+        releases=tuple(releases or ()),
         dask=dask,
         ledger=ledger,
         sequential=sequential,
@@ -321,6 +332,10 @@ def selftest_command(
     if out is not None:
         _out(f"Report: {out / 'index.html'}")
     raise typer.Exit(code)
+
+
+releases_commands.add(app)
+repro_commands.add(app)
 
 
 def _usage_sentence(error: Any) -> str:

@@ -52,7 +52,7 @@ def spec_of(
         source=target.source,
         pattern=pattern,
         mode=target.mode,
-        python=python,
+        python=target.python or python,
         environment=target.environment,
         path=target.path,
         packages=target.packages,

@@ -8,12 +8,14 @@ import msgspec
 
 from dropcheck.cases import Case
 from dropcheck.request import DEFAULT_SEED, AuditRequest
+from dropcheck.requirements import JOIN
 from dropcheck.results import Finding
 
 
 def command(request: AuditRequest, target: str, check: str, case: Case | str | None) -> str:
     """The audit of one target, one check and, if given, one case, with the options that change a coin."""
-    words = ["dropcheck", "audit", target, "--select", check]
+    base, _, releases = target.partition(JOIN)
+    words = ["dropcheck", "audit", base, *(["--with", releases] if releases else []), "--select", check]
     if case is not None:
         words += ["--case", str(case)]
     if request.profile != "quick":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropcheck import modes, targets
+from dropcheck import modes, requirements, targets
 from dropcheck.adapter import DTYPES
 from dropcheck.cases import parse_case
 from dropcheck.checks import CHECKS, matching
@@ -43,6 +43,7 @@ class AuditRequest:
     timeout_s: float = 600.0
     memory_mb: int | None = None
     python: str | None = None
+    releases: tuple[str, ...] = ()  # one text an environment, each of requirements: --with
     budget_s: float | None = None
     resolution: float | None = None
     strict: bool = False
@@ -120,7 +121,8 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             "leave out --budget"
         )
     chosen = [targets.parse(text) for text in request.targets] if request.targets else targets.defaults()
-    chosen = list({t.name: t for one in chosen for t in _in_modes(one, request.modes)}.values())
+    chosen = [t for one in chosen for t in _in_modes(one, request.modes)]
+    chosen = list({t.name: t for one in chosen for t in _in_environments(one, request)}.values())
     checks = matching(request.select) if request.select else list(CHECKS)
     if request.ignore:
         left_out = {c.name for c in matching(request.ignore)}
@@ -141,6 +143,21 @@ def _in_modes(target: targets.Target, wanted: tuple[str, ...]) -> list[targets.T
             "--mode compiled"
         )
     return [target.in_mode(word) for word in dict.fromkeys(every)]
+
+
+def _in_environments(target: targets.Target, request: AuditRequest) -> list[targets.Target]:
+    """The target once a --with; as it is where its name has an environment, or none is asked for."""
+    if not request.releases:
+        if target.releases and request.in_process:
+            raise UsageError(f"{target.name} runs in an environment of its own, not in this process")
+        return [target]
+    if not request.targets:
+        raise UsageError("--with audits named targets in another environment: name them, as in `audit torch.Dropout1d`")
+    if request.in_process:
+        raise UsageError("--with runs in environments of its own, not in this process")
+    if target.releases:
+        raise UsageError(f"{target.name} names its environment already; leave out --with")
+    return [target.in_environment(requirements.read(text)) for text in request.releases]
 
 
 # What may differ between a run and its continuation: where and how fast it runs, never what it finds.

@@ -71,7 +71,7 @@ class Run:
             pattern=request.pattern or target.pattern,
             mode=target.mode,
             device=request.device,
-            python=request.python,
+            python=target.python or request.python,
             environment=target.environment,
             path=target.path,
             packages=target.packages,

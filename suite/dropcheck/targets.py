@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from dropcheck import requirements
 from dropcheck.adapter import Implementation
 from dropcheck.errors import UsageError, nearest
 from dropcheck.modes import EAGER, MODES
@@ -41,10 +42,22 @@ class Target:
     pattern: str | None = None
     note: str = ""
     skip: str = ""
+    releases: tuple[str, ...] = ()  # requirements of an environment of its own, see environments.py; none: the present one
+    python: str = ""  # the interpreter of that environment, once it is built
 
     def in_mode(self, mode: str) -> Target:
         """The same target, run in that mode; its name tells."""
-        return self if mode == self.mode else replace(self, name=f"{self.name}@{mode}", mode=mode)
+        if mode == self.mode:
+            return self
+        base, join, releases = self.name.partition(requirements.JOIN)
+        return replace(self, name=f"{base}@{mode}{join}{releases}", mode=mode)
+
+    def in_environment(self, words: tuple[str, ...]) -> Target:
+        """The same target with these requirements; its name tells. ``("installed",)``: in the present environment."""
+        base = self.name.partition(requirements.JOIN)[0]
+        if words == (requirements.INSTALLED,):
+            return replace(self, name=base, releases=(), python="")
+        return replace(self, name=f"{base}{requirements.JOIN}{requirements.name_of(words)}", releases=words, python="")
 
     def digest(self) -> str:
         """Of the user's own file, so that an edited layer is another one; empty for what is installed and has a version."""
@@ -106,6 +119,9 @@ def _entries() -> Iterator[tuple[str, dict[str, Implementation]]]:
 
 def parse(text: str) -> Target:
     """What the user typed. Raises UnknownTarget with the nearest valid name."""
+    if requirements.JOIN in text:  # as reports name a target in an environment of its own
+        name, _, releases = text.partition(requirements.JOIN)
+        return parse(name).in_environment(requirements.read(releases))
     base, words = _split_words(text)
     environment: tuple[tuple[str, str], ...] = ()
     backend, mode = "", EAGER

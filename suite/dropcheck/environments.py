@@ -1,0 +1,185 @@
+"""Environments of other releases: built once by pip into a cache, used only when whole, and shared by all audits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from dropcheck import requirements
+from dropcheck.errors import UsageError
+from dropcheck.results import write_atomically
+
+_MARK = "dropcheck-environment.json"  # written last: a folder without it was never finished
+_LAST_LINES = 12
+Tell = Callable[[str], None]
+
+
+class BuildError(UsageError):
+    """An environment that pip could not build: one sentence, and pip's last lines indented under it."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A finished environment: its folder, its interpreter, what was asked for and what is in it."""
+
+    key: str
+    folder: Path
+    python: str
+    requirements: tuple[str, ...]
+    packages: dict[str, str]
+    size_mb: float
+    built: str
+
+
+def cache() -> Path:
+    """The folder of all environments: ``$XDG_CACHE_HOME/dropcheck/environments``, or the system's own place."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base:
+        home = Path.home()
+        base = str(home / "Library" / "Caches") if sys.platform == "darwin" else str(home / ".cache")
+    return Path(base) / "dropcheck" / "environments"
+
+
+def provide(words: tuple[str, ...], base: str | None = None, tell: Tell | None = None) -> Environment:
+    """The environment of these requirements and NumPy under the interpreter ``base``, built if it is not there.
+
+    Built beside its place under another name and moved there whole, under a lock: neither a killed build nor a second
+    builder leaves anything that would be used. Raises BuildError with pip's last lines.
+    """
+    interpreter = _identity(base or sys.executable)
+    key = requirements.key(words, interpreter)
+    folder = cache() / key
+    if (found := _finished(folder)) is not None:
+        return found
+    try:
+        cache().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the cache {cache()} cannot be written: {error.strerror or error}") from error
+    with _locked(cache() / f"{key}.lock"):
+        if (found := _finished(folder)) is not None:
+            return found
+        if tell is not None:
+            tell(f"building an environment with {requirements.name_of(words)}")
+        _build(words, base or sys.executable, folder)
+    found = _finished(folder)
+    assert found is not None
+    return found
+
+
+def listed() -> list[Environment]:
+    """All finished environments of the cache, oldest first."""
+    folders = sorted(cache().iterdir()) if cache().is_dir() else []
+    found = [e for e in (_finished(folder) for folder in folders if folder.is_dir()) if e is not None]
+    return sorted(found, key=lambda e: e.built)
+
+
+def remove(key: str) -> list[Environment]:
+    """Remove the environments whose key begins so (``all``: every one, with what killed builds left). UsageError if none."""
+    chosen = [e for e in listed() if key == "all" or e.key.startswith(key)]
+    if not chosen and key != "all":
+        raise UsageError(f"there is no environment {key!r}; `dropcheck environments` lists those that are there")
+    for one in chosen:
+        with _locked(cache() / f"{one.key}.lock"):
+            (one.folder / _MARK).unlink(missing_ok=True)  # first: half a folder must not count as one
+            shutil.rmtree(one.folder, ignore_errors=True)
+    return chosen
+
+
+def _finished(folder: Path) -> Environment | None:
+    try:
+        text = json.loads((folder / _MARK).read_text())
+        python = folder / text["python"]
+        if not python.exists():
+            return None
+        return Environment(
+            folder.name,
+            folder,
+            str(python),
+            tuple(text["requirements"]),
+            dict(text["packages"]),
+            float(text["size_mb"]),
+            str(text["built"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _identity(python: str) -> str:
+    """Which interpreter an environment is made with: implementation, version, and the platform of its wheels."""
+    if python == sys.executable:
+        import sysconfig
+
+        return f"{sys.implementation.cache_tag} {sys.version.split()[0]} {sysconfig.get_platform()}"
+    code = "import sys,sysconfig;print(sys.implementation.cache_tag,sys.version.split()[0],sysconfig.get_platform())"
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"the interpreter {python!r} does not start: {error}") from error
+    if done.returncode != 0:
+        raise UsageError(f"the interpreter {python!r} does not run: {done.stderr.strip().splitlines()[-1:]}")
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait until no other process builds or removes this environment. The lock ends with its holder, however that ends."""
+    from filelock import FileLock
+
+    with FileLock(str(path)):
+        yield
+
+
+def _build(words: tuple[str, ...], base: str, folder: Path) -> None:
+    if folder.exists():  # left by a release that marked nothing, or damaged
+        shutil.rmtree(folder, ignore_errors=True)
+    # on the same file system as its place, so that the move is one step; scripts in bin/ keep the old path and are not used
+    work = Path(tempfile.mkdtemp(dir=cache(), prefix=f".{folder.name}."))
+    try:
+        inside = Path("Scripts" if os.name == "nt" else "bin") / ("python.exe" if os.name == "nt" else "python")
+        own_pip = find_spec("pip") is not None
+        _run([base, "-m", "venv", *(["--without-pip"] if own_pip else []), str(work)], words, base)
+        given = [requirements.resolved(w) for w in words]
+        if "numpy" not in {requirements.package_of(w) for w in words}:
+            given.append("numpy")  # what the worker needs beside the framework
+        python = str(work / inside)
+        pip = [sys.executable, "-m", "pip", "--python", python] if own_pip else [python, "-m", "pip"]
+        _run([*pip, "install", "--disable-pip-version-check", "--no-compile", "--quiet", *given], words, base)
+        done = _run([*pip, "list", "--disable-pip-version-check", "--format", "json"], words, base)
+        packages = {one["name"]: one["version"] for one in json.loads(done)}
+        size = sum(p.stat().st_size for p in work.rglob("*") if p.is_file() and not p.is_symlink()) / 2**20
+        mark = {
+            "requirements": list(words),
+            "python": str(inside),
+            "packages": packages,
+            "size_mb": round(size, 1),
+            "built": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        write_atomically(work / _MARK, json.dumps(mark, indent=1).encode())
+        os.replace(work, folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _run(command: list[str], words: tuple[str, ...], base: str) -> str:
+    """The command's standard output. Raises BuildError with the last lines of what it said."""
+    variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, stdin=subprocess.DEVNULL)
+    if done.returncode == 0:
+        return done.stdout
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-_LAST_LINES:]
+    # pip lists every release that there is in one line: its beginning and its end tell enough
+    short = [line if len(line) <= 240 else f"{line[:150]} ... {line[-80:]}" for line in said]
+    lines = "".join(f"\n    {line}" for line in short)
+    version = f" under {base}" if base != sys.executable else ""
+    raise BuildError(f"the environment with {requirements.name_of(words)} could not be built{version}; pip says:{lines}")
