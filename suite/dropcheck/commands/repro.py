@@ -1,4 +1,113 @@
-"""x"""
+"""The command ``repro``: a failing finding as a script of its own, ready for an upstream issue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+
+from dropcheck import options
+from dropcheck.errors import UsageError, nearest
+
+
+def _chosen(place: str, words: list[str]) -> tuple[list[tuple[int, Any, Any]], bool]:
+    """(number, target, finding) of what was named, and whether exactly one was named. Raises UsageError."""
+    from dropcheck import results
+    from dropcheck.reproduction import failing
+
+    file, mark, number = place.rpartition("#")
+    if mark and not number.isdigit():
+        raise UsageError(f"{place}: after '#' stands the number of a finding, such as {file}#1")
+    path = Path(file if mark else place)
+    every = [(n, t, f) for n, (t, f) in enumerate(failing(results.load(path)), 1)]
+    if not every:
+        raise UsageError(f"{path} holds no failing finding: there is nothing to reproduce")
+    if mark:
+        some = [one for one in every if one[0] == int(number)]
+        if not some:
+            raise UsageError(f"{path} has {len(every)} failing findings: there is no {place}; the last is {path}#{len(every)}")
+        return some, True
+    for place_in, word in enumerate(words[:3]):
+        have = [(one[1].target, one[2].check, one[2].case)[place_in] for one in every]
+        if word not in have:
+            what = ("target", "check", "case")[place_in]
+            raise UsageError(f"{path} has no failing finding of the {what} {word!r}{nearest(word, have)}")
+        every = [one for one, value in zip(every, have, strict=True) if value == word]
+    return every, len(every) == 1
+
+
+def repro_command(
+    place: Annotated[
+        str, typer.Argument(metavar="RESULT[#N]", help="A stored result, and the number of a failing finding in it.")
+    ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[TARGET [CHECK [CASE]]]", help="Or its target, check and case.")
+    ] = None,
+    run: Annotated[bool, typer.Option("--run", help="Run the scripts: does each show its finding?")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All failing findings that were named.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PATH", help="Write one script to this file, or several into this folder.")
+    ] = None,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter that runs the script.")] = None,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one script.")] = "5m",
+) -> None:
+    """A failing finding as a script of a few lines: the framework and NumPy only, ready for an upstream issue."""
+    from dropcheck import reproduction
+
+    limit = options.duration(timeout, "--timeout")
+    chosen, alone = _chosen(place, words or [])
+    path = place.partition("#")[0]
+    if not alone and not every:
+        for number, target, found in chosen:
+            typer.echo(f"{path}#{number}  {target.target}  {found.check}  {found.case}\n    {found.message}")
+        typer.echo(f"\n{len(chosen)} failing findings. One: dropcheck repro {path}#{chosen[0][0]}; all: --all.")
+        return
+    if out is not None and not every:
+        options.writable_file(out, "--out")
+    elif out is not None:
+        options.writable_folder(out, "--out")
+    shown = unshown = without = 0
+    for number, target, found in chosen:
+        try:
+            script = reproduction.write(target, found)
+        except UsageError as error:
+            if alone:
+                raise
+            without += 1
+            typer.echo(f"{path}#{number}  no script: {error}")
+            continue
+        where = _written(script, out, every, number, target.target, found.check)
+        if not run:
+            typer.echo(where if where else script, nl=bool(where))
+            continue
+        told = reproduction.confirm(target, found, python, limit)
+        name = f"{path}#{number}  {target.target}  {found.check}  {found.case}"
+        if isinstance(told, reproduction.Confirmed):
+            shown += 1
+            typer.echo(f"confirmed      {name}\n    expected: {told.expected}\n    observed: {told.observed}")
+        else:
+            unshown += 1
+            lines = "".join(f"\n    {line}" for line in told.output.splitlines()[-8:])
+            typer.echo(f"{'not confirmed' if told.ran else 'did not run  '}  {name}{lines}")
+    if run:
+        if len(chosen) > 1:
+            typer.echo(f"\n{shown} confirmed, {unshown} not confirmed, {without} without a script.")
+        raise typer.Exit(0 if not unshown and not without else 1)
+
+
+def _written(script: str, out: Path | None, every: bool, number: int, target: str, check: str) -> str:
+    """Where the script was written; an empty text if it is to be printed."""
+    from dropcheck.results import write_atomically
+
+    if out is None:
+        return ""
+    plain = "".join(c if c.isalnum() or c in ".-" else "_" for c in f"{target}_{check}")
+    file = out / f"{number:03d}_{plain}.py" if every else out
+    write_atomically(file, script.encode())
+    return str(file)
+
+
 def add(app: typer.Typer) -> None:
-    """x"""
+    """Add the command of this file."""
+    app.command("repro")(repro_command)

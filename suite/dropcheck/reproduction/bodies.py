@@ -1,0 +1,478 @@
+"""What each check's script computes: source that ends with ``observed``, ``expected`` and ``defect``.
+
+Thresholds in standard deviations stand beside the probability with which a right layer exceeds them.
+"""
+
+from __future__ import annotations
+
+_RATE = """
+dropped = total = 0
+for mask in masks(make(RATE, SEED)):
+    dropped, total = dropped + int(mask.sum()), total + mask.size
+deviation = np.sqrt(total * RATE * (1 - RATE))
+z = (dropped - total * RATE) / max(deviation, 1e-9)
+expected = f"coins drop with probability {RATE:g}"
+observed = f"{dropped} of {total} coins dropped: {dropped / total:.6g}, {z:+.1f} standard deviations"
+defect = abs(z) > 6 + ALLOWED * total / max(deviation, 1e-9)  # a right layer: 2 in 10^9
+"""
+
+_POSITIONS = """
+dropped, seen = np.zeros(MOST), np.zeros(MOST)
+for mask in masks(make(RATE, SEED)):
+    count = mask.sum(axis=AXIS)
+    dropped[: len(count)] += count
+    seen[: len(count)] += mask.shape[AXIS]
+dropped, seen = dropped[seen > 0], seen[seen > 0]
+p = dropped.sum() / seen.sum()
+z = (dropped - seen * p) / np.sqrt(seen * max(p * (1 - p), 1e-12))
+together = (np.sum(z**2) - len(z)) / np.sqrt(2 * len(z))
+worst = int(np.argmax(abs(z)))
+expected = f"every WORD has the rate of all, {p:.5g}"
+observed = (
+    f"WORD {worst} drops at rate {dropped[worst] / seen[worst]:.5g} ({z[worst]:+.1f} standard deviations); "
+    f"all together are {together:+.1f} standard deviations too unequal"
+)
+defect = abs(z[worst]) > 7 or together > 9  # a right layer: below 10^-8
+"""
+
+_DISTINCT = """
+streams = [(i, mask) for i, mask in enumerate(masks(make(RATE, SEED)))]
+found = [r for r in repeats(streams) if r[0] CONDITION r[2]]
+expected = "no WORDS share their coins"
+observed = f"{len(found)} runs of rows occur twice"
+if found:
+    observed += ": row {1} of call {0} is row {3} of call {2}".format(*found[0])
+defect = bool(found)
+"""
+
+_LAGGED = """
+# overlapping pairs have up to twice the variance of disjoint ones: 9 here are 6 there
+every = np.stack([m for m in masks(make(RATE, SEED)) if len(m) == MOST_ROWS]).astype(float)  # (calls, rows, channels)
+every -= every.mean()
+worst, lag_of = 0.0, 0
+for lag in (1, 2, 3, 4, 8, 16, 32):
+    if lag < every.shape[AXIS]:
+        one, two = np.delete(every, range(lag), AXIS), np.delete(every, range(every.shape[AXIS] - lag, every.shape[AXIS]), AXIS)
+        r = (one * two).mean() / every.var()
+        if abs(r) * np.sqrt(one.size) > abs(worst) * np.sqrt(every.size):
+            worst, lag_of = r, lag
+expected = "coins of different WORDS are independent: correlation 0"
+observed = f"correlation {worst:+.5f} between WORDS {lag_of} apart, {worst * np.sqrt(every.size):+.1f} standard deviations"
+defect = abs(worst) * np.sqrt(every.size) > 9
+"""
+
+_GRADIENT_START = """
+x = values(SHAPES[0], 1)
+KIND
+x, cotangent = tensor(x), tensor(values(SHAPES[0], 2))
+"""
+
+BODIES: dict[str, str] = {
+    "rate.marginal": _RATE,
+    "rate.per-shape": _RATE,
+    "rate.per-channel": _POSITIONS.replace("AXIS", "0").replace("MOST", "CHANNELS").replace("WORD", "channel"),
+    "rate.per-sample": _POSITIONS.replace("AXIS", "1").replace("MOST", "MOST_ROWS").replace("WORD", "sample"),
+    "rate.zero": """
+changed = total = 0
+for shape in SHAPES:
+    x = tensor(values(shape))
+    layer = make(0.0, SEED)
+    for _ in range(8):
+        changed, total = changed + int((numpy(call(layer, x)) != numpy(x)).sum()), total + np.prod(shape)
+expected = "rate 0 returns its input"
+observed = f"{changed} of {total} elements are changed"
+defect = changed > 0
+""",
+    "rate.one": """
+kept = infinite = total = 0
+layer = make(1.0, SEED)
+for _ in range(8):
+    y = numpy(call(layer, tensor(values(SHAPES[0]))))
+    kept, infinite, total = kept + int((y != DROPPED).sum()), infinite + int((~np.isfinite(y)).sum()), total + y.size
+expected = "rate 1 drops everything"
+observed = f"{kept} of {total} elements are not dropped, {infinite} of them not finite"
+defect = kept > 0
+""",
+    "rate.rejects-invalid": """
+expected = f"rate {INVALID} is refused"
+try:
+    y = numpy(call(make(float(INVALID), SEED), tensor(values(SHAPES[0]))))
+    observed, defect = f"rate {INVALID} is obeyed: {np.mean(y == 0):.0%} of the elements are 0", True
+except Exception as error:
+    observed, defect = f"refused: {type(error).__name__}: {error}", False
+""",
+    "mask.whole-channels": """
+mixed = total = 0
+for y in outputs(make(RATE, SEED)):
+    gone = y == DROPPED
+    some, every = gone.any(axis=SHARED), gone.all(axis=SHARED)
+    mixed, total = mixed + int((some & ~every).sum()), total + some.size
+expected = "elements that share a coin are dropped or kept together"
+observed = f"{mixed} of {total} coins are dropped in part only"
+defect = mixed > 0
+""",
+    "mask.distinct-channels": """
+columns = np.concatenate(list(masks(make(RATE, SEED)))).T
+p = columns.mean()
+chance = len(columns) ** 2 * (p**2 + (1 - p) ** 2) ** columns.shape[1]
+groups = {}
+for channel, column in enumerate(columns):
+    groups.setdefault(column.tobytes(), []).append(channel)
+same = [g for g in groups.values() if len(g) > 1]
+expected = "no two channels share all their coins"
+observed = f"{sum(map(len, same))} of {CHANNELS} channels are copies over {columns.shape[1]} rows" + (
+    f", such as channels {same[0][:8]} (by chance: {chance:.0e})" if same else ""
+)
+defect = bool(same) and chance < 1e-8
+if not defect:  # copies at a distance: the same runs of rows, channel by channel
+    seen = {}
+    for channel, column in enumerate(columns):
+        for start in range(0, len(column) - 128, 1):
+            place = seen.setdefault(column[start : start + 128].tobytes(), (channel, start))
+            if place != (channel, start) and 0.1 < column[start : start + 128].mean() < 0.9:
+                observed, defect = f"128 rows of channel {channel} from {start} are channel {place[0]} from {place[1]}", True
+                break
+        if defect:
+            break
+""",
+    "mask.distinct-samples": _DISTINCT.replace("CONDITION", "==").replace("WORDS", "samples of a call"),
+    "mask.distinct-calls": _DISTINCT.replace("CONDITION", "!=").replace("WORDS", "calls"),
+    "mask.independent-channels": """
+n, total, both = 0, np.zeros(CHANNELS), np.zeros((CHANNELS, CHANNELS))
+for mask in masks(make(RATE, SEED)):
+    m = mask.astype(float)
+    n, total, both = n + len(m), total + m.sum(axis=0), both + m.T @ m
+p = total / n
+spread = np.sqrt(np.maximum(p * (1 - p), 1e-12))
+z = (both / n - np.outer(p, p)) / np.outer(spread, spread) * np.sqrt(n)
+one, two = np.unravel_index(np.argmax(abs(np.triu(z, 1))), z.shape)
+pairs = CHANNELS * (CHANNELS - 1) / 2
+mean = np.triu(z, 1).sum() / np.sqrt(pairs)
+strides = [np.diagonal(z, d).sum() / np.sqrt(CHANNELS - d) for d in (1, 2, 3, 4, 8, 16, 32) if d < CHANNELS]
+stride = max(strides, key=abs)
+expected = "channels are independent: correlation 0"
+observed = (
+    f"channels {one} and {two} have correlation {z[one, two] / np.sqrt(n):+.4f} ({z[one, two]:+.1f} standard deviations), "
+    f"all pairs {mean:+.1f}, pairs at one distance {stride:+.1f} standard deviations"
+)
+defect = abs(z[one, two]) > 9 or abs(mean) > 7 or abs(stride) > 7  # a right layer: below 10^-8
+""",
+    "mask.independent-samples": _LAGGED.replace("AXIS", "1").replace("WORDS", "samples"),
+    "mask.independent-calls": _LAGGED.replace("AXIS", "0").replace("WORDS", "calls"),
+    "mask.dropped-count": """
+rows = np.concatenate(list(masks(make(RATE, SEED))))
+p = rows.mean(axis=0)
+variance = np.sum(p * (1 - p))  # of the number of dropped channels, if they are independent
+ratio = rows.sum(axis=1).var() / variance
+z = (ratio - 1) / np.sqrt((2 + (1 - 6 * RATE * (1 - RATE)) / (CHANNELS * RATE * (1 - RATE))) / len(rows))
+expected = "the number of dropped channels in a row varies as that of independent coins"
+observed = f"its variance over {len(rows)} rows is {ratio:.4f} times that, {z:+.1f} standard deviations"
+defect = abs(z) > 8  # a right layer: below 10^-8, with room for the skewness
+""",
+    "mask.patterns": """
+rows = np.concatenate(list(masks(make(RATE, SEED)))).astype(np.int64)
+p, worst, what = rows.mean(), 0.0, ""
+for size in (3, 4, 8):
+    for stride in (1, 2, 4, 8, 16, 32):
+        span = (size - 1) * stride + 1
+        starts = [s for s in range(0, CHANNELS - span + 1) if s % (size * stride) < stride]
+        if not starts:
+            continue
+        words = sum(rows[:, [s + k * stride for s in starts]] << k for k in range(size)).ravel()
+        ones = np.array([bin(w).count("1") for w in range(2**size)])
+        want = words.size * p**ones * (1 - p) ** (size - ones)
+        seen = np.bincount(words, minlength=2**size)
+        rare = want < 50  # cells with few expected counts are put together
+        seen, want = np.append(seen[~rare], seen[rare].sum()), np.append(want[~rare], want[rare].sum())
+        seen, want = seen[want > 50], want[want > 50]
+        if len(want) > 1:
+            z = (np.sum((seen - want) ** 2 / want) - len(want)) / np.sqrt(2 * len(want))
+            if z > worst:
+                worst, what = z, f"{size} channels at distance {stride}"
+expected = "patterns of groups of channels follow the product of their rates"
+observed = f"patterns of {what} are {worst:+.1f} standard deviations (chi-square) from it"
+defect = worst > 25  # a right layer: below 10^-8, the tail of a chi-square with few degrees included
+""",
+    "mask.ignores-values": """
+kinds = np.array([-4, -1, -0.5, -0.25, 0.25, 0.5, 1, 4])
+rng = np.random.default_rng(1)
+dropped, seen = np.zeros(len(kinds)), np.zeros(len(kinds))
+layer = make(RATE, SEED)
+for i in range(CALLS):
+    shape = SHAPES[i % len(SHAPES)]
+    kind = rng.integers(len(kinds), size=[1 if a in SHARED else n for a, n in enumerate(shape)])
+    mask = coins(numpy(call(layer, tensor(np.broadcast_to(kinds[kind], shape).astype("float32")))))
+    seen += np.bincount(kind.ravel(), minlength=len(kinds))
+    dropped += np.bincount(kind.ravel(), mask.ravel(), minlength=len(kinds))
+p = dropped.sum() / seen.sum()
+z = (dropped - seen * p) / np.sqrt(seen * p * (1 - p))
+worst = int(np.argmax(abs(z)))
+expected = "coins do not depend on the input's values"
+observed = f"inputs of {kinds[worst]:g} drop at rate {dropped[worst] / seen[worst]:.5g}, all at {p:.5g}: {z[worst]:+.1f} standard deviations"
+defect = abs(z[worst]) > 7
+""",
+    "scale.kept-values": """
+worst = wrong = total = 0
+layer = make(RATE, SEED)
+for i in range(CALLS):
+    x = tensor(values(SHAPES[i % len(SHAPES)], i))
+    y, want = numpy(call(layer, prepared(x))), np.longdouble(numpy(x)) * EXACT_SCALE
+    kept = ~np.all(y == DROPPED, axis=SHARED, keepdims=True) & np.ones(y.shape, bool)
+    error = abs(y[kept] / want[kept] - 1) / UNIT
+    worst, total = max(worst, float(error.max(initial=0))), total + error.size
+    wrong += int((error > 1.01 * (3 + RATE / (1 - RATE))).sum())
+expected = f"kept values are x times {SCALE:.6g}, to {3 + RATE / (1 - RATE):.3g} unit roundoffs of {DTYPE}"
+observed = f"{wrong} of {total} kept values are further off, the worst by {worst:.4g} unit roundoffs"
+defect = wrong > 0
+""",
+    "scale.mean": """
+total, error = 0, 0.0
+layer = make(RATE, SEED)
+for i in range(max(CALLS, 16)):
+    x = tensor(values(SHAPES[i % len(SHAPES)], i))
+    y, want = numpy(call(layer, x)), np.longdouble(numpy(x)) * EXACT_SCALE
+    kept = y != DROPPED
+    total, error = total + int(kept.sum()), error + float((y[kept] / want[kept] - 1).sum())
+mean = error / max(total, 1) / UNIT
+expected = f"kept values are x times {SCALE:.6g} on average, to {MEAN_BOUND:.3g} unit roundoffs of {DTYPE}"
+observed = f"{total} kept values are off by {mean:+.4g} unit roundoffs on average ({mean * UNIT:+.3%})"
+defect = abs(mean) > MEAN_BOUND
+""",
+    "seed.reproducible": """
+runs = [list(outputs(make(RATE, SEED), 3)) for _ in range(2)]
+differ = [i for i in range(3) if not np.array_equal(runs[0][i], runs[1][i])]
+expected = "the same seed gives the same masks"
+observed = f"calls {differ} of two layers with seed {SEED} differ" if differ else "they are the same"
+defect = bool(differ)
+""",
+    "seed.reset": """
+layer = make(RATE, SEED)
+first = list(outputs(layer, 3))
+other = list(SHAPES[0])
+other[0] += 3
+call(layer, tensor(values(other)))
+call(layer, tensor(values(SHAPES[0])), training=False)
+layer = reseeded(layer, SEED)
+again = list(outputs(layer, 3))
+layer = reseeded(layer, SEED + 1)
+moved = list(outputs(layer, 3))
+same = all(np.array_equal(a, b) for a, b in zip(first, again))
+stuck = all(np.array_equal(a, b) for a, b in zip(first, moved))
+expected = "reseeding repeats the masks, another seed does not"
+observed = f"after reseeding the masks are {'the same' if same else 'different'}; with another seed {'the same' if stuck else 'different'}"
+defect = not same or stuck
+""",
+    "seed.distinct": """
+streams = []
+for n in range(SEEDS):
+    streams.append((SEED + n, np.concatenate(list(masks(make(RATE, SEED + n), 2)))))
+found = [r for r in repeats(streams) if r[0] != r[2]]
+expected = "different seeds give unrelated streams"
+observed = f"{len(found)} runs of rows occur under two of {SEEDS} seeds"
+if found:
+    observed += ": row {3} of seed {2} is row {1} of seed {0} (rows of successive calls counted on)".format(*found[0])
+defect = bool(found)
+""",
+    "seed.neighbours": """
+one, two = [], []
+for n in range(SEEDS):
+    start = SEED + 2 * n
+    one.append(list(masks(make(RATE, start), 2)))
+    two.append([list(masks(make(RATE, other), 2)) for other in (start ^ 1, start + 1, start ^ 2, start ^ 256, start ^ 2**20)])
+expected = "masks of neighbouring seeds and shifted calls are independent: correlation 0"
+best, observed = 0.0, "none is found"
+a = np.array(one, float)  # (seeds, calls, rows, channels)
+b = np.array(two, float)  # (seeds, neighbours, calls, rows, channels)
+names = ("seed ^ 1", "seed + 1", "seed ^ 2", "seed ^ 256", "seed ^ 2**20")
+for k in range(len(names)):
+    for i in range(2):
+        for j in range(2):
+            u, v = a[:, i] - a.mean(), b[:, k, j] - b.mean()
+            r = (u * v).mean() / max(np.sqrt(a.var() * b.var()), 1e-12)
+            z = r * np.sqrt(u.size)
+            if abs(z) > abs(best):
+                best, observed = z, f"call {i + 1} of seed and call {j + 1} of {names[k]}: correlation {r:+.4f} ({z:+.1f} standard deviations)"
+defect = abs(best) > 7  # 20 tables: a right layer below 10^-9
+""",
+    "gradient.mask": _GRADIENT_START
+    + """
+layer = make(RATE, SEED)
+gradient(layer, x, cotangent)
+y, g = gradient(layer, x, cotangent)
+known = numpy(x) != 0
+gone = np.all((y == DROPPED) | ~known, axis=SHARED, keepdims=True) & np.ones(y.shape, bool)
+leaking, missing = int(((g != 0) & gone).sum()), int(((g == 0) & ~gone).sum())
+expected = "the gradient is 0 where the forward pass dropped, and only there"
+observed = f"it is 0 at {missing} kept positions and not 0 at {leaking} dropped ones, of {g.size}"
+defect = leaking + missing > 0
+""",
+    "gradient.scale": _GRADIENT_START
+    + """
+layer = make(RATE, SEED)
+gradient(layer, x, cotangent)
+y, g = gradient(layer, x, cotangent)
+kept = g != 0
+ratio = g[kept] / np.longdouble(numpy(cotangent))[kept]
+wrong = int((abs(ratio / EXACT_SCALE - 1) > 1.01 * UNIT * (3 + RATE / (1 - RATE))).sum())
+expected = f"gradients of kept elements are the cotangent times {SCALE:.6g}"
+observed = f"{wrong} of {ratio.size} are not; the median factor is {float(np.median(ratio)):.6g}"
+defect = wrong > 0
+""",
+    "gradient.edges": """
+x, cotangent = tensor(values(SHAPES[0], 1)), tensor(values(SHAPES[0], 2))
+y, g = gradient(make(RATE, SEED), x, cotangent)
+want = numpy(cotangent) if RATE == 0 else np.zeros(g.shape)
+expected = f"the gradient at rate {RATE:g} is {'the cotangent' if RATE == 0 else '0'}"
+observed = f"{int((g != want).sum())} of {g.size} are not, {int((~np.isfinite(g)).sum())} are not finite"
+defect = bool((g != want).any())
+""",
+    "gradient.recompute": """
+layer, leaking, missing = make(RATE, SEED), 0, 0
+x, cotangent = tensor(values(SHAPES[0], 1)), tensor(values(SHAPES[0], 2))
+for i in range(8):
+    y, g = recompute(layer, x, cotangent, REENTRANT)
+    gone = np.all(y == DROPPED, axis=SHARED, keepdims=True) & np.ones(y.shape, bool)
+    leaking, missing = leaking + int(((g != 0) & gone).sum()), missing + int(((g == 0) & ~gone).sum())
+expected = "the recomputed forward pass flips the same coins: the gradient is 0 where the output was dropped, and only there"
+observed = f"in 8 calls it is 0 at {missing} kept positions and not 0 at {leaking} dropped ones"
+defect = leaking + missing > 0
+""",
+    "mode.inference": """
+layer = make(RATE, SEED)
+x = tensor(values(SHAPES[0]))
+before = numpy(call(layer, x, training=False))
+call(layer, x)
+after = numpy(call(layer, x, training=False))
+wrong = int((before != numpy(x)).sum() + (after != numpy(x)).sum()) if before.shape == tuple(x.shape) else before.size
+plain, mixed = make(RATE, SEED), []
+one = [numpy(call(plain, x)) for _ in range(3)]
+layer = make(RATE, SEED)
+for _ in range(3):
+    mixed.append(numpy(call(layer, x)))
+    call(layer, x, training=False)
+spent = not all(np.array_equal(a, b) for a, b in zip(one, mixed))
+expected = "inference returns its input and spends no randomness"
+observed = f"{wrong} elements are changed in two calls" + ("; training masks differ when inference calls come between" if spent else "")
+defect = wrong > 0 or (spent and SPENDS)
+""",
+    "mode.toggle": """
+layer, x, shares = make(RATE, SEED), tensor(values(SHAPES[0])), []
+for _ in range(3):
+    shares.append(float(np.mean(numpy(call(layer, x)) == DROPPED)))
+    call(layer, x, training=False)
+expected = "training drops again after an inference call"
+observed = "shares that are dropped in training calls, an inference call after each: " + ", ".join(f"{s:.3g}" for s in shares)
+defect = shares[0] > 0 and min(shares[1:]) == 0
+""",
+    "form.shape-dtype": """
+x = tensor(values(SHAPES[0]))
+expected = f"{DTYPE} {tuple(x.shape)}"
+try:
+    y = call(make(RATE, SEED), x, training=TRAINING)
+    observed = f"{kind_of(y)} {tuple(y.shape)}"
+except Exception as error:
+    observed = f"{type(error).__name__}: {error}"
+defect = observed != expected
+""",
+    "form.strides": """
+x = tensor(values(SHAPES[0]))
+layer, problems = make(RATE, SEED), []
+for _ in range(4):
+    problems.append(problem(numpy(x), numpy(call(layer, arranged(x)))))
+quiet = numpy(call(layer, arranged(x), training=False))
+if quiet.shape != tuple(x.shape) or (quiet != numpy(x)).any():
+    problems.append("inference changes the values")
+problems = [p for p in problems if p]
+expected = "an input that is not contiguous is treated like any other"
+observed = problems[0] if problems else "it is"
+defect = bool(problems)
+""",
+    "form.batch-change": """
+layer, observed = make(RATE, SEED), "they do"
+expected = "batches of changing size work within one layer"
+for number, shape in enumerate(SHAPES):
+    x = tensor(values(shape, number))
+    try:
+        wrong = problem(numpy(x), numpy(call(layer, x)))
+    except Exception as error:
+        wrong = f"{type(error).__name__}: {error}"
+    if wrong:
+        observed = f"at shape {tuple(shape)}: {wrong}"
+        break
+defect = observed != "they do"
+""",
+    "form.empty": """
+x = tensor(values(SHAPES[0]))
+expected = f"{DTYPE} {tuple(x.shape)}, or a refusal"
+try:
+    y = call(make(RATE, SEED), x, training=TRAINING)
+    observed, defect = f"{kind_of(y)} {tuple(y.shape)}", (kind_of(y), tuple(y.shape)) != (DTYPE, tuple(x.shape))
+except Exception as error:
+    observed, defect = f"refused: {type(error).__name__}: {error}", False
+""",
+    "form.ranks": """
+x = tensor(values(SHAPES[0]))
+layer, problems = make(RATE, SEED), []
+expected = f"elements along axes {SHARED} of {len(SHAPES[0])} share a coin, no others do"
+for _ in range(4):
+    try:
+        y = numpy(call(layer, x))
+        wrong = problem(numpy(x), y)
+        if not wrong and min(coins(y).shape) > 8 and 0 < coins(y).mean() < 1:
+            mask = coins(y)
+            if (mask.all(axis=1) == mask.any(axis=1)).all():
+                wrong = "whole rows are dropped together"
+            elif (mask.all(axis=0) == mask.any(axis=0)).all():
+                wrong = "all rows drop the same channels"
+    except Exception as error:
+        wrong = f"{type(error).__name__}: {error}"
+    problems += [wrong] if wrong else []
+observed = problems[0] if problems else "so it is"
+defect = bool(problems)
+""",
+    "form.input-untouched": """
+layer, x = make(RATE, SEED), tensor(values(SHAPES[0]))
+before = numpy(x).copy()
+first = call(layer, x, training=TRAINING)
+kept = numpy(first).copy()
+call(layer, x, training=TRAINING)
+wrong = []
+if not np.array_equal(numpy(x), before):
+    wrong.append("the input is overwritten")
+if not np.array_equal(numpy(first), kept):
+    wrong.append("a later call changes the result of an earlier one")
+if first is x and TRAINING and 0 < RATE < 1:
+    wrong.append("the output of a training call is the input itself")
+expected = "the input and earlier results stay as they were"
+observed = "; ".join(wrong) or "they do"
+defect = bool(wrong)
+""",
+    "form.nonfinite": """
+raw = values(SHAPES[0])
+every = np.broadcast_to(np.arange(raw.size).reshape(raw.shape) % 3, raw.shape)
+first = np.ones(raw.shape, bool)
+for axis in SHARED:
+    first &= np.arange(raw.shape[axis]).reshape([-1 if a == axis else 1 for a in range(raw.ndim)]) == 0
+raw[first & (every == 1)], raw[first & (every == 2)] = np.inf, np.nan
+y = numpy(call(make(RATE, SEED), tensor(raw)))
+gone = np.all((y == DROPPED) | first, axis=SHARED, keepdims=True) & first  # judged by the other elements of the coin
+leaks = int((gone & ~np.isfinite(y) & ~np.isfinite(raw)).sum())
+expected = "Inf and NaN of a dropped channel are dropped"
+observed = f"{leaks} of {int((gone & ~np.isfinite(raw)).sum())} come through"
+defect = leaks > 0
+""",
+}
+
+FRESH_PROCESS = """
+import hashlib
+import subprocess
+
+digest = hashlib.sha256(b"".join(y.tobytes() for y in outputs(make(RATE, SEED), 3))).hexdigest()
+if "child" in sys.argv:
+    print(digest)
+    sys.exit()
+theirs = subprocess.run([sys.executable, __file__, "child"], capture_output=True, text=True).stdout.split()[-1]
+expected = "the same seed gives the same masks in another process"
+observed = "the same" if theirs == digest else "different masks"
+defect = theirs != digest
+"""

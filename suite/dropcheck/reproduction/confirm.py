@@ -1,0 +1,75 @@
+"""Whether a finding's own script shows it: run in a process of its own, and read what it observed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropcheck import requirements
+from dropcheck.reproduction.script import write
+from dropcheck.results import Finding, Result, TargetResult
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """The script shows the defect. ``observed``: its own words."""
+
+    script: str
+    expected: str
+    observed: str
+
+
+@dataclass(frozen=True)
+class NotConfirmed:
+    """The script does not show it: it exits with 0 (the defect is not there), or it could not be run to its end."""
+
+    script: str
+    output: str
+    ran: bool  # False: it ended before it could tell
+
+
+def failing(result: Result) -> list[tuple[TargetResult, Finding]]:
+    """The failing findings of a result in the order of their numbers, which begin at 1: ``result.json#1``."""
+    return [(t, f) for t in result.targets for f in t.findings if f.verdict == "fail"]
+
+
+def interpreter(target: TargetResult, python: str | None = None) -> str:
+    """The interpreter that has the target's release: of its environment, else ``python``, else this one."""
+    releases = target.target.partition(requirements.JOIN)[2]
+    if releases:
+        from dropcheck import environments
+
+        return environments.provide(requirements.read(releases), python).python
+    return python or sys.executable
+
+
+def confirm(
+    target: TargetResult, found: Finding, python: str | None = None, timeout_s: float = 300.0
+) -> Confirmed | NotConfirmed:
+    """Write the finding's script and run it. Raises UsageError where there is no script for it.
+
+    Only exit status 1 together with an observation counts: a script that dies has status 1 as well.
+    """
+    script = write(target, found)
+    program = interpreter(target, python)
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if program != sys.executable:  # another interpreter must not be sent into this one's packages
+        variables.pop("PYTHONPATH", None)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "reproduction.py"
+        path.write_text(script)
+        try:
+            done = subprocess.run(
+                [program, str(path)], capture_output=True, text=True, timeout=timeout_s, env=variables
+            )
+        except subprocess.TimeoutExpired:
+            return NotConfirmed(script, f"stopped after {timeout_s:g} s", ran=False)
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("expected: ", "observed: ")))
+    if done.returncode == 1 and "observed" in said:
+        return Confirmed(script, said.get("expected", ""), said["observed"])
+    ran = done.returncode == 0 and "observed" in said
+    return NotConfirmed(script, (done.stdout if ran else done.stdout + done.stderr).strip(), ran)

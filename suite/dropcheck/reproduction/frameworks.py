@@ -1,0 +1,304 @@
+"""How a script makes, seeds and calls a layer in each framework, without dropcheck: a table of small pieces of source.
+
+Every framework defines ``tensor(values)``, ``numpy(y)`` (float64), ``seed_everything(seed)``, ``make(rate, seed)`` and
+``call(layer, x, training=True)``; where it differentiates also ``gradient(layer, x, cotangent)`` (output and gradient as
+NumPy) and, where it checkpoints, ``recompute``. ``@LAYER@`` is replaced by the construction of the layer. Another framework
+is another entry; another mode is another piece that redefines ``call`` (and ``gradient``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_NONE: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """The pieces of one framework. ``modes``: what is put after them for a mode, by its word."""
+
+    imports: str
+    tensor: str
+    make: str
+    call: str
+    gradient: str = ""
+    recompute: str = ""
+    layouts: dict[str, str] = field(default_factory=lambda: _NONE)
+    modes: dict[str, str] = field(default_factory=lambda: _NONE)
+
+
+_TORCH_TENSOR = """
+def tensor(values):
+    return torch.tensor(values).to(getattr(torch, DTYPE))
+
+
+def numpy(y):
+    return y.detach().double().numpy()
+
+
+def seed_everything(seed):
+    torch.manual_seed(seed)
+"""
+
+_TORCH_GRADIENT = """
+def gradient(layer, x, cotangent):
+    x = x.detach().requires_grad_()
+    y = call(layer, x)
+    (g,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
+    return numpy(y), np.zeros(x.shape) if g is None else numpy(g)
+"""
+
+_TORCH_RECOMPUTE = """
+def recompute(layer, x, cotangent, reentrant):
+    from torch.utils.checkpoint import checkpoint
+
+    x = x.detach().requires_grad_()
+    y = checkpoint(lambda given: call(layer, given), x, use_reentrant=reentrant)
+    y.backward(cotangent)
+    return numpy(y), numpy(x.grad)
+"""
+
+_STRIDED = {
+    "strided": """
+def arranged(x):  # every second element of a larger tensor
+    wide = torch.zeros((*x.shape[:-1], 2 * x.shape[-1]), dtype=x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+""",
+    "transposed": """
+def arranged(x):  # the memory of the transposed tensor
+    order = list(range(x.ndim))[::-1]
+    return x.permute(order).contiguous().permute(order)
+""",
+}
+
+_TORCH_MODES = {
+    "compiled": """
+def call(layer, x, training=True):
+    layer.train(training)
+    if not hasattr(layer, "compiled"):
+        object.__setattr__(layer, "compiled", torch.compile(layer))
+    return layer.compiled(x)
+""",
+    "in-place": """
+def call(layer, x, training=True):
+    layer.inplace = True
+    layer.train(training)
+    return layer(x.clone())
+""",
+    "autocast": """
+def call(layer, x, training=True):
+    layer.train(training)
+    with torch.autocast("cpu", torch.bfloat16):
+        return layer(x)
+""",
+    "vmap-different": """
+def call(layer, x, training=True):
+    layer.train(training)
+    return torch.func.vmap(lambda one: layer(one[None])[0], randomness="different")(x)
+""",
+    "checkpoint": """
+def call(layer, x, training=True):
+    from torch.utils.checkpoint import checkpoint
+
+    layer.train(training)
+    return checkpoint(layer, x, use_reentrant=False)
+""",
+}
+_TORCH_MODES["reduce-overhead"] = _TORCH_MODES["compiled"].replace(
+    "torch.compile(layer)", 'torch.compile(layer, mode="reduce-overhead")'
+)
+_TORCH_MODES["vmap-same"] = _TORCH_MODES["vmap-different"].replace('"different"', '"same"')
+_TORCH_MODES["checkpoint-unpreserved"] = _TORCH_MODES["checkpoint"].replace(
+    "use_reentrant=False", "use_reentrant=False, preserve_rng_state=False"
+)
+
+TORCH = Snippet(
+    imports="import torch",
+    tensor=_TORCH_TENSOR,
+    make="""
+def make(rate, seed):
+    torch.manual_seed(seed)
+    return @LAYER@
+""",
+    call="""
+def call(layer, x, training=True):
+    layer.train(training)
+    return layer(x)
+""",
+    gradient=_TORCH_GRADIENT,
+    recompute=_TORCH_RECOMPUTE,
+    layouts=_STRIDED,
+    modes=_TORCH_MODES,
+)
+
+TORCH_FUNCTION = Snippet(
+    imports="import torch",
+    tensor=_TORCH_TENSOR,
+    make="""
+def make(rate, seed):
+    torch.manual_seed(seed)
+    return lambda x, **given: @LAYER@
+""",
+    call="""
+def call(layer, x, training=True):
+    if "training" in TAKES:
+        return layer(x, training=training)
+    return layer(x) if training else x
+""",
+    gradient=_TORCH_GRADIENT,
+    recompute=_TORCH_RECOMPUTE,
+    layouts=_STRIDED,
+)
+
+NUMPY = Snippet(
+    imports="",
+    tensor="""
+def tensor(values):
+    return np.array(values, DTYPE)
+
+
+def numpy(y):
+    return np.array(y, np.float64)
+
+
+def seed_everything(seed):
+    global GENERATOR
+    np.random.seed(seed % 2**32)
+    GENERATOR = np.random.default_rng(seed)
+""",
+    make="""
+def make(rate, seed):
+    seed_everything(seed)
+    return @LAYER@
+""",
+    call="""
+def call(layer, x, training=True):  # what the function does not take is not given to it
+    given = {k: v for k, v in {"training": training, "rng": GENERATOR}.items() if k in TAKES}
+    return layer(x, **given) if training or "training" in TAKES else x
+""",
+    layouts={
+        "strided": """
+def arranged(x):  # every second element of a larger array
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+""",
+        "transposed": """
+def arranged(x):  # the memory of the transposed array
+    return np.array(x.T, copy=True, order="C").T
+""",
+    },
+)
+
+
+def _keras(backend: str, imports: str, gradient: str, recompute: str, modes: dict[str, str]) -> Snippet:
+    return Snippet(
+        imports=f'import os\n\nos.environ["KERAS_BACKEND"] = "{backend}"\nimport keras{imports}',
+        tensor="""
+def tensor(values):
+    return keras.ops.cast(keras.ops.convert_to_tensor(np.asarray(values, "float32")), DTYPE)
+
+
+def numpy(y):
+    wide = "float64" if DTYPE == "float64" else "float32"
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(y, wide)), np.float64)
+
+
+def seed_everything(seed):
+    keras.utils.set_random_seed(seed)
+""",
+        make="""
+def make(rate, seed):
+    keras.utils.set_random_seed(seed)
+    return @LAYER@
+""",
+        call="""
+def call(layer, x, training=True):
+    return layer(x, training=training)
+""",
+        gradient=gradient,
+        recompute=recompute,
+        layouts=_STRIDED if backend == "torch" else {},
+        modes=modes,
+    )
+
+
+_TF_GRAPH = """
+GRAPHS = {}
+
+
+def call(layer, x, training=True):
+    if (layer, training) not in GRAPHS:
+        GRAPHS[layer, training] = tf.function(lambda given: layer(given, training=training)@JIT@)
+    return GRAPHS[layer, training](x)
+"""
+
+_JAX_FORWARD = """
+def forward(layer, x, training=True):  # stateless: the seed state goes in and comes out
+    state = [v.value for v in layer.non_trainable_variables]
+    return layer.stateless_call([v.value for v in layer.trainable_variables], state, x, training=training)
+
+
+def moved_on(layer, state):
+    for variable, value in zip(layer.non_trainable_variables, state):
+        variable.assign(value)
+"""
+
+_JAX_GRADIENT = (
+    _JAX_FORWARD
+    + """
+
+def gradient(layer, x, cotangent, wrap=lambda f: f):
+    y, pull, state = jax.vjp(wrap(lambda given: forward(layer, given)), x, has_aux=True)
+    moved_on(layer, state)
+    return numpy(y), numpy(pull(cotangent)[0])
+"""
+)
+
+FRAMEWORKS: dict[str, Snippet] = {
+    "torch": TORCH,
+    "torch-function": TORCH_FUNCTION,
+    "numpy": NUMPY,
+    "keras@tensorflow": _keras(
+        "tensorflow",
+        "\nimport tensorflow as tf",
+        """
+def gradient(layer, x, cotangent):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = call(layer, x)
+    g = tape.gradient(y, x, output_gradients=cotangent)
+    return numpy(y), np.zeros(x.shape) if g is None else numpy(g)
+""",
+        "",
+        {"graph": _TF_GRAPH.replace("@JIT@", ""), "xla": _TF_GRAPH.replace("@JIT@", ", jit_compile=True")},
+    ),
+    "keras@jax": _keras(
+        "jax",
+        "\nimport jax",
+        _JAX_GRADIENT,
+        """
+def recompute(layer, x, cotangent, reentrant):
+    return gradient(layer, x, cotangent, jax.checkpoint)
+""",
+        {
+            "jit": _JAX_FORWARD
+            + """
+
+JITTED = {}
+
+
+def call(layer, x, training=True):
+    if (id(layer), training) not in JITTED:
+        JITTED[id(layer), training] = layer, jax.jit(
+            lambda state, given: layer.stateless_call([v.value for v in layer.trainable_variables], state, given, training=training)
+        )
+    y, state = JITTED[id(layer), training][1]([v.value for v in layer.non_trainable_variables], x)
+    moved_on(layer, state)
+    return y
+"""
+        },
+    ),
+    "keras@torch": _keras("torch", "\nimport torch", _TORCH_GRADIENT, "", {}),
+}

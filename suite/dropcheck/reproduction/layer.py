@@ -1,0 +1,145 @@
+"""How a script gets at the layer: the lines that import it, and the expression that makes one."""
+
+from __future__ import annotations
+
+import ast
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropcheck import requirements, targets
+from dropcheck.adapter import Implementation
+from dropcheck.errors import UsageError
+from dropcheck.reproduction.frameworks import FRAMEWORKS
+from dropcheck.targets import Target
+
+
+@dataclass(frozen=True)
+class Layer:
+    """``framework``: a key of FRAMEWORKS; ``imports``: lines; ``make``: an expression of ``rate`` and ``seed``."""
+
+    framework: str
+    imports: str
+    make: str
+    takes: str = ""  # a line that defines TAKES, what a plain function takes
+    seeder: str = ""  # an expression of ``seed`` that seeds the layer's own source
+    target: Target | None = None
+
+
+def layer_of(name: str, framework: str, way: str, instance: bool) -> Layer:
+    """The layer of a target by the name that a result holds. Raises UsageError where no script can reach it."""
+    target = targets.parse(name.partition(requirements.JOIN)[0])
+    implementation, place, attr, kind = _origin(target)
+    chosen = implementation.framework or framework if implementation is not None else framework
+    if chosen == "keras":
+        chosen = framework
+    if chosen == "torch" and kind == "function":
+        chosen = "torch-function"
+    if chosen not in FRAMEWORKS:
+        raise UsageError(
+            f"there is no script for {name}: {chosen or 'its framework'!r} has no entry in dropcheck.reproduction.frameworks; "
+            f"expected one of {', '.join(FRAMEWORKS)}"
+        )
+    imports, thing = _imported(place, attr)
+    if kind == "implementation":  # the user's own dropcheck.Implementation: its construction is written down there
+        return Layer(chosen, imports, f"{thing}.construct({thing}.make, rate)", _takes(f"{thing}.make"), "", target)
+    made = _expression(thing, chosen, implementation, way, place)
+    if instance and chosen in ("torch", "keras@torch", "keras@jax", "keras@tensorflow"):
+        base = "torch.nn.Module" if chosen == "torch" else "keras.Layer"
+        made = f"{thing} if isinstance({thing}, {base}) else {made}"
+    return Layer(chosen, imports, made, _takes(thing), _seeder(implementation), target)
+
+
+def _takes(thing: str) -> str:
+    return f"TAKES = inspect.signature({thing}.__call__ if isinstance({thing}, type) else {thing}).parameters\n"
+
+
+def _seeder(implementation: Implementation | None) -> str:
+    if implementation is None or implementation.seed is None:
+        return ""
+    seed = implementation.seed
+    module = getattr(seed, "__module__", "")
+    if getattr(seed, "__name__", "<") == "<lambda>" or "<" in getattr(seed, "__qualname__", "<"):
+        return ""
+    return f"__import__({module!r}, fromlist=['_']).{seed.__qualname__}(seed)"
+
+
+def _origin(target: Target) -> tuple[Implementation | None, str, str, str]:
+    """(implementation of a register, file or module, attribute, kind: class, function, implementation or unknown)."""
+    if target.source == "user":
+        place, _, attr = target.locator.rpartition(":")
+        return None, place, attr, _kind(place, attr)
+    known = targets.register().get(target.locator)
+    implementation = known.implementation if known is not None else None
+    if implementation is None:
+        import spatial_dropouts
+
+        implementation = spatial_dropouts.find(target.locator)
+    if implementation is None:
+        raise UsageError(f"there is no implementation {target.locator!r} any more")
+    make = implementation.make
+    if isinstance(make, str):
+        place, _, attr = make.rpartition(":")
+    else:
+        place, attr = make.__module__, make.__qualname__
+        if "<" in attr:
+            raise UsageError(f"there is no script for {target.name}: it is made by a function that has no name to import")
+    kind = "function" if implementation.framework == "torch-function" else "class"
+    return implementation, place, attr, kind
+
+
+def _kind(place: str, attr: str) -> str:
+    """What the user's file defines under that name, read and not run."""
+    if not place.endswith(".py"):
+        return "class" if attr.rpartition(".")[2][:1].isupper() else "function"
+    try:
+        tree = ast.parse(Path(place).read_text())
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return ""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == attr:
+            return "class"
+        if isinstance(node, ast.FunctionDef) and node.name == attr:
+            return "function"
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == attr for t in node.targets):
+            call = node.value.func if isinstance(node.value, ast.Call) else None
+            named = call.id if isinstance(call, ast.Name) else call.attr if isinstance(call, ast.Attribute) else ""
+            return "implementation" if named == "Implementation" else ""
+    return ""
+
+
+def _imported(place: str, attr: str) -> tuple[str, str]:
+    """The lines that import a thing, and its name after them."""
+    if place.endswith(".py"):
+        near = os.path.relpath(place)
+        folder = os.path.dirname(near) or "."
+        return (
+            "import importlib.util\n\n"
+            f"sys.path.insert(0, {folder!r})\n"
+            f'spec = importlib.util.spec_from_file_location("layers", {near!r})\n'
+            "layers = importlib.util.module_from_spec(spec)\n"
+            'sys.modules["layers"] = layers\n'
+            "spec.loader.exec_module(layers)\n"
+        ), f"layers.{attr}"
+    top = place.partition(".")[0]
+    if top in ("torch", "keras"):  # these are imported whole already, and read better so
+        return "", f"{place}.{attr}"
+    first = attr.partition(".")[0]
+    return f"from {place} import {first}\n", attr
+
+
+def _expression(thing: str, framework: str, implementation: Implementation | None, way: str, place: str) -> str:
+    options = implementation or Implementation(make=thing)
+    value = "1 - rate" if options.keep_probability else "rate"
+    words = [f"{options.rate_argument}={value}" if options.rate_argument else value]
+    words += [f"{key}={value!r}" for key, value in options.options.items()]
+    if framework == "numpy":
+        called = f"lambda x, **given: {thing}(x, {', '.join(words)}, **given)"
+        return f"{thing}({', '.join(words)}) if isinstance({thing}, type) else {called}"
+    if framework == "torch-function":
+        return f"{thing}(x, {', '.join(words)}, **given)"
+    if way == "constructor":
+        words.append(f"{options.seed_argument or 'seed'}=seed")
+    if framework.startswith("keras@") and place.startswith("keras"):
+        words.append("dtype=DTYPE")
+    return f"{thing}({', '.join(words)})"

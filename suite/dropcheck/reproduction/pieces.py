@@ -1,0 +1,69 @@
+"""Pieces of source that several scripts share; a script gets those whose names it uses."""
+
+from __future__ import annotations
+
+# name -> source; each may use those that stand before it
+PIECES: dict[str, str] = {
+    "values": """
+def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
+""",
+    "coins": """
+def coins(y):  # one coin a row and channel; True: all elements that share it are dropped
+    return np.all(y == DROPPED, axis=SHARED).reshape(-1, CHANNELS)
+""",
+    "outputs": """
+def outputs(layer, calls=None):  # of successive training calls
+    xs = [prepared(tensor(values(shape))) for shape in SHAPES]
+    for i in range(calls or CALLS):
+        yield numpy(call(layer, xs[i % len(xs)]))
+        if INFER and i % INFER == INFER - 1:
+            call(layer, xs[i % len(xs)], training=False)
+""",
+    "masks": """
+def masks(layer, calls=None):  # coin matrices of successive training calls
+    for y in outputs(layer, calls):
+        yield coins(y)
+""",
+    "repeats": """
+def repeats(streams):
+    \"\"\"Windows of successive rows, long enough to be unlike by chance (10^-9 over all pairs), that occur twice.
+
+    streams: (label, coin matrix). Returns (label, row, label, row) of equal windows that do not overlap.
+    \"\"\"
+    same = np.mean([m.mean() for _, m in streams])
+    same = same**2 + (1 - same) ** 2  # probability that two coins agree
+    rows = sum(len(m) for _, m in streams)
+    wide = int(np.ceil(np.log(1e9 * rows**2) / -np.log(min(same, 0.9999)) / CHANNELS))
+    seen, found = {}, []
+    for label, mask in streams:
+        packed = [r.tobytes() for r in np.packbits(mask, axis=1)]
+        for row in range(len(packed) - wide + 1):
+            window = b"".join(packed[row : row + wide])
+            first = seen.setdefault(window, (label, row))
+            if first != (label, row) and (first[0] != label or row - first[1] >= wide):
+                found.append((*first, label, row))
+    return found
+""",
+    "problem": """
+def problem(x, y):  # what is wrong with one output of a training call, or None
+    if y.shape != x.shape:
+        return f"shape {x.shape} comes out as {y.shape}"
+    gone = y == DROPPED
+    mixed = int((gone.any(axis=SHARED) & ~gone.all(axis=SHARED)).sum())
+    if mixed:
+        return f"{mixed} channels are dropped in part only"
+    want = x * SCALE
+    wrong = int((~gone & (abs(y - want) > 1.01 * UNIT * (3 + RATE / max(1 - RATE, 1e-9)) * abs(want))).sum())
+    if wrong:
+        return f"{wrong} of {y.size} elements are neither dropped nor their input times {SCALE:g}"
+    if gone.all() and gone.size > 3000 or not gone.any() and coins(y).size >= 400:
+        return "everything is dropped" if gone.all() else "nothing is dropped"
+    return None
+""",
+    "kind_of": """
+def kind_of(y):
+    return re.search(r"bfloat16|float16|float32|float64|\\\\w+$", str(y.dtype).strip("<>'")).group()
+""".replace("\\\\", "\\"),
+}

@@ -1,0 +1,197 @@
+"""From a finding to a script of its own: constants, the framework's pieces, and what the check's family computes."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import textwrap
+
+from dropcheck import requirements
+from dropcheck.contract import Contract
+from dropcheck.errors import UsageError
+from dropcheck.modes import EAGER
+from dropcheck.reproduction.bodies import BODIES, FRESH_PROCESS
+from dropcheck.reproduction.frameworks import FRAMEWORKS, Snippet
+from dropcheck.reproduction.layer import Layer, layer_of
+from dropcheck.reproduction.pieces import PIECES
+from dropcheck.reproduction.situation import Situation, situation
+from dropcheck.results import Finding, TargetResult
+
+_UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}
+SEED = 1000
+_KINDS = {
+    "zeros": "x[np.random.default_rng(7).random(x.shape) < 0.5] = 0  # as after a ReLU\nx = abs(x)",
+    "negative": "x = -abs(x)",
+}
+
+
+def write(target: TargetResult, found: Finding) -> str:
+    """The script that shows a finding with the framework and NumPy alone: exit status 1 where the defect shows, else 0.
+
+    Raises UsageError where the check, the framework or the mode has no piece of source yet.
+    """
+    if found.check not in BODIES:
+        raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(BODIES)}")
+    contract = Contract.from_dict(target.contract)
+    case = situation(found, contract)
+    layer = layer_of(target.target, target.framework, case.way, contract.rates is not None)
+    snippet = FRAMEWORKS[layer.framework]
+    body = _body(found, case)
+    functions = _functions(snippet, layer, case, body, found)
+    values = _constants(found, case, contract, layer)
+    code = functions + body
+    used = {name: text for name, text in values.items() if re.search(rf"\b{name}\b", code)}
+    # what is used by a constant itself
+    used = {n: t for n, t in values.items() if n in used or any(re.search(rf"\b{n}\b", u) for u in used.values())}
+    standard = [f"import {name}" for name in ("inspect", "re") if re.search(rf"\b{name}\.", code)] + ["import sys"]
+    keras_first = snippet.imports.startswith("import os")
+    parts = [
+        _docstring(target, found),
+        "\n".join(([snippet.imports] if keras_first else []) + standard),
+        "import numpy as np" + ("" if keras_first or not snippet.imports else f"\n{snippet.imports}"),
+        layer.imports.strip(),
+        "\n".join(f"{name} = {text}" for name, text in used.items()),
+        functions.strip() + "\n",
+        body.strip(),
+        'print("expected:", expected)\nprint("observed:", observed)\nsys.exit(1 if defect else 0)',
+    ]
+    return re.sub(r"\n{3,}", "\n\n\n", "\n\n".join(p for p in parts if p)) + "\n"
+
+
+def _docstring(target: TargetResult, found: Finding) -> str:
+    base, _, releases = target.target.partition(requirements.JOIN)
+    said = found.message.split("\n")[0].replace("\\", "/").replace('"""', "'''")
+    lines = textwrap.wrap(f"{base}: {said}.", 110)
+    lines += ["", *textwrap.wrap(f"{found.check}, case {found.case}, seen with {target.framework} {target.version}.", 110)]
+    if releases:
+        lines.append(f"Install: pip install '{releases}' numpy")
+    lines.append("Exits with status 1 where the defect shows and with 0 where it does not.")
+    return '"""' + "\n".join(lines) + '\n"""'
+
+
+def _body(found: Finding, case: Situation) -> str:
+    text = _source(found, case)
+    if case.layout == "contiguous" and not case.grad:
+        text = text.replace("prepared(x)", "x")
+    return text
+
+
+def _calls(found: Finding, case: Situation) -> int:
+    """Calls of the script: enough that a rate as far off as the finding's is at 12 standard deviations, half of which decide."""
+    if found.estimate is None or found.expected is None or not found.coins or not found.check == "rate.marginal":
+        return case.calls
+    spread = math.sqrt(found.coins * max(found.estimate * (1 - found.estimate), found.expected * (1 - found.expected)))
+    z = abs(found.estimate - found.expected) * found.coins / max(spread, 1e-9)
+    return math.ceil(case.calls * min(100.0, max(1.0, (12 / max(z, 1e-9)) ** 2)))
+
+
+def _source(found: Finding, case: Situation) -> str:
+    if found.check == "seed.reproducible" and "fresh" in case.words:
+        return FRESH_PROCESS
+    kind = next((text for word, text in _KINDS.items() if word in case.words), "")
+    return BODIES[found.check].replace("KIND\n", f"{kind}\n" if kind else "")
+
+
+def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found: Finding) -> str:
+    """The framework's functions and the shared pieces that the body needs, in an order in which they can stand."""
+    make = snippet.make.replace("@LAYER@", layer.make)
+    if layer.seeder:
+        make = make.replace("    return", f"    {layer.seeder}\n    return", 1)
+    parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor, make]
+    mode = layer.target.mode if layer.target is not None else EAGER
+    if mode == EAGER:
+        parts.append(snippet.call)
+    elif mode in snippet.modes:
+        parts.append(snippet.modes[mode])
+    else:
+        raise UsageError(
+            f"there is no script for the mode {mode!r} of {layer.framework}; expected one of "
+            f"{', '.join(snippet.modes) or 'eager alone'}"
+        )
+    for needed, source in (("gradient(", snippet.gradient), ("recompute(", snippet.recompute)):
+        if needed in body:
+            if not source:
+                raise UsageError(f"there is no script for {found.check} of {layer.framework}: it has no such piece")
+            if needed == "recompute(" and "gradient(" in source:
+                parts.append(snippet.gradient)
+            parts.append(source)
+    if "reseeded(" in body:
+        renewed = case.way == "constructor" or layer.seeder
+        inside = "return make(RATE, seed)" if renewed else "seed_everything(seed)\n    return layer"
+        parts.append(f"\ndef reseeded(layer, seed):\n    {inside}\n")
+    pieces: list[str] = []
+    text = body
+    for name, source in reversed(PIECES.items()):
+        if re.search(rf"\b{name}\(", text):
+            pieces.insert(0, source)
+            text += source
+    return _needed(_prepared("\n".join([*parts, *pieces]), snippet, case, body), body)
+
+
+def _needed(functions: str, body: str) -> str:
+    """Without the functions that nothing calls: a script for an upstream issue is short."""
+    while True:
+        tree = ast.parse(functions)
+        idle = [
+            node
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef) and len(re.findall(rf"\b{node.name}\(", functions + body)) < 2
+        ]
+        if not idle:
+            return functions
+        lines = functions.split("\n")
+        assert idle[0].end_lineno is not None
+        functions = "\n".join(lines[: idle[0].lineno - 1] + lines[idle[0].end_lineno :])
+
+
+def _prepared(whole: str, snippet: Snippet, case: Situation, body: str) -> str:
+    """Inputs of another layout, or marked for differentiation, where the case asks for them."""
+    if not case.infer:
+        whole = re.sub(r"\n        if INFER and.*\n.*training=False\)", "", whole)
+    wanted = "x"
+    before = ""
+    if case.layout != "contiguous":
+        if case.layout not in snippet.layouts:
+            raise UsageError(f"there is no script for {case.layout} inputs of this framework")
+        before, wanted = snippet.layouts[case.layout], "arranged(x)"
+    if case.grad and "requires_grad_" in snippet.gradient:
+        wanted = f"{wanted}.requires_grad_()"
+    if wanted == "x":
+        return re.sub(r"prepared\(((?:[^()]|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*)\)", r"\1", whole)
+    if "prepared(" in whole + body:
+        return f"{before}\n\ndef prepared(x):\n    return {wanted}\n\n{whole}"
+    return f"{before}\n{whole}"
+
+
+def _constants(found: Finding, case: Situation, contract: Contract, layer: Layer) -> dict[str, str]:
+    pattern = case.pattern
+    shared = tuple(i for i, axis in enumerate(pattern.axes) if axis in pattern.shared)
+    rows = [pattern.matrix_shape(shape)[0] for shape in case.shapes]
+    inverted = contract.scale == "inverted"
+    factor = "0.0" if inverted and case.rate == 1 else "1 / (1 - RATE)" if inverted else None
+    plain = factor or repr(1.0 if contract.scale == "none" else float(contract.scale))
+    exact = "1 / (1 - np.longdouble(RATE))" if factor == "1 / (1 - RATE)" else f"np.longdouble({plain})"
+    bound = 0.25 if "--strict" in found.replay else 3 + case.rate / max(1 - case.rate, 1e-9)
+    return {
+        "DTYPE": f'"{case.dtype}"',
+        "RATE": repr(case.rate),
+        "INVALID": f'"{case.invalid}"',
+        "SEED": repr(SEED),
+        "SEEDS": repr(max(16, min(256, case.calls // 2))),
+        "SHAPES": repr(list(case.shapes)),
+        "SHARED": f"{shared!r}  # axes along which all elements share one coin",
+        "CHANNELS": repr(pattern.matrix_shape(case.shapes[0])[1]),
+        "MOST_ROWS": repr(max(rows)),
+        "CALLS": repr(_calls(found, case)),
+        "INFER": repr(case.infer),
+        "DROPPED": repr(contract.dropped),
+        "ALLOWED": repr(contract.rate_tolerance(case.rate)),
+        "SCALE": plain,
+        "EXACT_SCALE": exact,
+        "UNIT": f"{_UNIT[case.dtype]}  # unit roundoff of {case.dtype}",
+        "MEAN_BOUND": repr(bound),
+        "TRAINING": repr("inference" not in case.words),
+        "SPENDS": repr("spends" in case.words),
+        "REENTRANT": repr("reentrant-checkpoint" in case.words),
+    }

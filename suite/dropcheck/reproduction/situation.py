@@ -1,0 +1,92 @@
+"""What a finding was about, as plain values for a script: dtype, rate, shapes, calls, and the words of its case."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dropcheck.cases import Case, parse_case
+from dropcheck.contract import Contract, Pattern
+from dropcheck.errors import UsageError
+from dropcheck.results import Finding
+
+_DTYPES = ("bfloat16", "float16", "float32", "float64")
+_EXACT = (33, 65, 3)  # rows, channels and shared elements of the exact questions
+_SIZES = {"form.strides": (33, 65, 6), "form.ranks": (33, 129, 6), "scale.kept-values": (1025, 65, 3)}
+_SIZES |= {"scale.mean": (1025, 65, 3), "rate.zero": (4097, 65, 3), "rate.one": (4097, 65, 3)}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """``shapes``: of successive calls, in turn. ``words``: of an exact question, such as ``inference`` or ``zeros``."""
+
+    dtype: str
+    rate: float
+    shapes: tuple[tuple[int, ...], ...]
+    pattern: Pattern
+    calls: int
+    way: str
+    layout: str = "contiguous"
+    grad: bool = False
+    infer: int = 0
+    words: tuple[str, ...] = ()
+    invalid: str = ""
+
+
+def situation(found: Finding, contract: Contract) -> Situation:
+    """Read a finding's case: of the planned kind, or the few words of an exact question."""
+    way = contract.seeds[0] if contract.seeds else "global"
+    try:
+        case: Case | None = parse_case(found.case)
+    except UsageError:
+        case = None
+    # an exact question may read like a case; it has sizes of its own
+    if case is not None and "calls=" in found.case:
+        return Situation(
+            dtype=case.dtype,
+            rate=case.rate,
+            shapes=tuple(case.shapes(contract.pattern)),
+            pattern=contract.pattern,
+            calls=case.calls,
+            way=case.way or way,
+            layout=case.layout,
+            grad=case.grad,
+            infer=case.infer,
+        )
+    return _asked(found, contract, way)
+
+
+def _asked(found: Finding, contract: Contract, way: str) -> Situation:
+    text, pattern = found.case, contract.pattern
+    dtype = next((d for d in _DTYPES if d in text.split()), "float32")
+    rate_word = re.search(r"\brate=(\S+)", text)
+    standing = (contract.rates or (0.5,))[0]
+    invalid = rate_word[1] if rate_word is not None and found.check == "rate.rejects-invalid" else ""
+    rate = float(rate_word[1]) if rate_word is not None and not invalid else standing
+    sizes = _SIZES.get(found.check, _EXACT)
+    if (given := re.search(r"\b(\d+),(\d+),(\d+)(?= |$)", text)) is not None and "batches=" not in text:
+        sizes = (int(given[1]), int(given[2]), int(given[3]))
+    if (rows := re.search(r"\b(\d+) rows", text)) is not None:
+        sizes = (int(rows[1]), *sizes[1:])
+    if "no rows" in text:
+        sizes = (0, 8, 3)
+    if "no elements" in text:
+        sizes = (4, 8, 0)
+    if (declared := re.search(r"'([^']*->[^']*)'", text)) is not None:
+        pattern = Pattern.parse(declared[1])
+    shapes = [pattern.shape(*sizes)]
+    if (batches := re.search(r"batches=([\d,]+)", text)) is not None:
+        shapes = [pattern.shape(int(n), 33, 3) for n in batches[1].split(",")]
+    asked_way = re.search(r"way=(\S+)", text)
+    layout = next((w for w in ("strided", "transposed") if w in text.split()), "contiguous")
+    return Situation(
+        dtype=dtype,
+        rate=rate,
+        shapes=tuple(shapes),
+        pattern=pattern,
+        calls=8,
+        way=asked_way[1] if asked_way is not None else way,
+        layout=layout,
+        words=tuple(text.split()),
+        invalid=invalid,
+    )
