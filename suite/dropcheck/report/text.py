@@ -263,4 +263,10 @@ def _next(console: Console, result: Result) -> None:
         console.print(Text(f"Explain a claim: dropcheck explain {failed[0].check}"))
     audited = [t for t in result.targets if t.error is None and t.skipped is None]
     if result.profile == "quick" and audited:
-        console.print(Text(f"Finer: dropcheck audit {words.line(audited[0].target)} --profile standard"))
+        console.print(Text(f"Finer: dropcheck audit {_typed(audited[0].target)} --profile standard"))
+
+
+def _typed(target: str) -> str:
+    """A target as it is typed: one word, quoted where its name has spaces."""
+    shown = words.line(target)
+    return f'"{shown}"' if " " in shown else shown
