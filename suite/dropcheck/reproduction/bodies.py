@@ -393,7 +393,10 @@ expected = "batches of changing size work within one layer"
 for number, shape in enumerate(SHAPES):
     x = tensor(values(shape, number))
     try:
-        wrong = problem(numpy(x), numpy(call(layer, x)))
+        y = numpy(call(layer, x))
+        wrong, later = problem(numpy(x), y), y[len(y) // 2 :]
+        if not wrong and later.size > 5000 and (later == DROPPED).all():
+            wrong = "the second half is dropped whole"
     except Exception as error:
         wrong = f"{type(error).__name__}: {error}"
     if wrong:
@@ -449,7 +452,8 @@ defect = bool(wrong)
 """,
     "form.nonfinite": """
 raw = values(SHAPES[0])
-every = np.broadcast_to(np.arange(raw.size).reshape(raw.shape) % 3, raw.shape)
+each = [1 if a in SHARED else n for a, n in enumerate(raw.shape)]
+every = np.broadcast_to(np.arange(np.prod(each)).reshape(each) % 3, raw.shape)  # by coin
 first = np.ones(raw.shape, bool)
 for axis in SHARED:
     first &= np.arange(raw.shape[axis]).reshape([-1 if a == axis else 1 for a in range(raw.ndim)]) == 0

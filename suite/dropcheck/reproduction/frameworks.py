@@ -8,24 +8,8 @@ is another entry; another mode is another piece that redefines ``call`` (and ``g
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-_NONE: dict[str, str] = {}
-
-
-@dataclass(frozen=True)
-class Snippet:
-    """The pieces of one framework. ``modes``: what is put after them for a mode, by its word."""
-
-    imports: str
-    tensor: str
-    make: str
-    call: str
-    gradient: str = ""
-    recompute: str = ""
-    layouts: dict[str, str] = field(default_factory=lambda: _NONE)
-    modes: dict[str, str] = field(default_factory=lambda: _NONE)
-
+from dropcheck.reproduction.array_frameworks import ARRAY_FRAMEWORKS
+from dropcheck.reproduction.snippet import Snippet
 
 _TORCH_TENSOR = """
 def tensor(values):
@@ -301,4 +285,5 @@ def call(layer, x, training=True):
         },
     ),
     "keras@torch": _keras("torch", "\nimport torch", _TORCH_GRADIENT, "", {}),
+    **ARRAY_FRAMEWORKS,
 }

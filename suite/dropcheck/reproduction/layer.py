@@ -14,6 +14,12 @@ from dropcheck.reproduction.frameworks import FRAMEWORKS
 from dropcheck.targets import Target
 
 
+# what the pieces of the frameworks import, and under which other name
+_WHOLE = dict.fromkeys(("torch", "keras", "flax", "equinox", "haiku", "tf_keras", "mlx", "paddle"), "") | {
+    "tensorflow": "tf"
+}
+
+
 @dataclass(frozen=True)
 class Layer:
     """``framework``: a key of FRAMEWORKS; ``imports``: lines; ``make``: an expression of ``rate`` and ``seed``."""
@@ -122,8 +128,8 @@ def _imported(place: str, attr: str) -> tuple[str, str]:
             "spec.loader.exec_module(layers)\n"
         ), f"layers.{attr}"
     top = place.partition(".")[0]
-    if top in ("torch", "keras"):  # these are imported whole already, and read better so
-        return "", f"{place}.{attr}"
+    if top in _WHOLE:  # these are imported whole already, and read better so
+        return "", f"{_WHOLE[top] or top}{place[len(top) :]}.{attr}"
     first = attr.partition(".")[0]
     return f"from {place} import {first}\n", attr
 
@@ -136,6 +142,17 @@ def _expression(thing: str, framework: str, implementation: Implementation | Non
     if framework == "numpy":
         called = f"lambda x, **given: {thing}(x, {', '.join(words)}, **given)"
         return f"{thing}({', '.join(words)}) if isinstance({thing}, type) else {called}"
+    if framework == "haiku":  # f(key, rate, x)
+        return f"lambda key, x: {thing}(key, {value}, x{''.join(f', {w}' for w in words[1:])})"
+    if framework == "jax":
+        return f"lambda x, **given: {thing}(x, {', '.join(words)}, **given)"
+    if framework == "tensorflow":  # plain where no axis is shared: the noise shape is then the shape itself
+        shape = "noise_shape=[1 if a in SHARED else n for a, n in enumerate(x.shape)]"
+        if "stateless" in thing:
+            return f"lambda x, calls=iter(range(2**31)): {thing}(x, {value}, seed=(seed, next(calls)), {shape})"
+        return f"lambda x: {thing}(x, {', '.join(words)}, {shape})"
+    if framework == "flax-nnx":
+        return f"{thing}({', '.join([*words, 'rngs=nnx.Rngs(seed)'])})".replace("flax.nnx.", "nnx.")
     if framework == "torch-function":
         return f"{thing}(x, {', '.join(words)}, **given)"
     if way == "constructor":

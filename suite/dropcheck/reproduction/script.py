@@ -12,10 +12,11 @@ from dropcheck.contract import Contract
 from dropcheck.errors import UsageError
 from dropcheck.modes import EAGER
 from dropcheck.reproduction.bodies import BODIES, FRESH_PROCESS
-from dropcheck.reproduction.frameworks import FRAMEWORKS, Snippet
+from dropcheck.reproduction.frameworks import FRAMEWORKS
 from dropcheck.reproduction.layer import Layer, layer_of
 from dropcheck.reproduction.pieces import PIECES
 from dropcheck.reproduction.situation import Situation, situation
+from dropcheck.reproduction.snippet import Snippet
 from dropcheck.results import Finding, TargetResult
 
 _UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}
@@ -117,7 +118,7 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
                 parts.append(snippet.gradient)
             parts.append(source)
     if "reseeded(" in body:
-        renewed = case.way == "constructor" or layer.seeder
+        renewed = case.way in ("constructor", "key") or layer.seeder or layer.framework == "flax-nnx"
         inside = "return make(RATE, seed)" if renewed else "seed_everything(seed)\n    return layer"
         parts.append(f"\ndef reseeded(layer, seed):\n    {inside}\n")
     pieces: list[str] = []

@@ -1,0 +1,21 @@
+"""The pieces of source that one framework gives to scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_NONE: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """The pieces of one framework. ``modes``: what is put after them for a mode, by its word."""
+
+    imports: str
+    tensor: str
+    make: str
+    call: str
+    gradient: str = ""
+    recompute: str = ""
+    layouts: dict[str, str] = field(default_factory=lambda: _NONE)
+    modes: dict[str, str] = field(default_factory=lambda: _NONE)

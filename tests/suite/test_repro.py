@@ -1,0 +1,207 @@
+"""Scripts of findings: each shows its planted defect and acquits a right layer, with no word of the suite inside."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropcheck import targets
+from dropcheck.adapter import Implementation
+from dropcheck.contract import Contract, Pattern
+from dropcheck.errors import UsageError
+from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, write
+from dropcheck.reproduction import layer as layers
+from dropcheck.reproduction.bodies import BODIES
+from dropcheck.results import Finding, TargetResult, Timing
+
+STREAM = "float32 rate=0.3 257,64,4 calls=64"
+WIDE = "float32 rate=0.3 65,1025,2 calls=21"
+SEEDS = "float32 rate=0.5 9,131,3 calls=256 seeds"
+# check, planted defect, case of the finding; the right twin is custom.reference, or custom.torch
+NUMPY = [
+    ("mask.whole-channels", "drops-elements", STREAM),
+    ("mask.whole-channels", "strided-tears-channels", f"{STREAM} strided"),
+    ("mask.distinct-channels", "quads-share-a-coin", STREAM),
+    ("mask.distinct-samples", "one-mask-per-batch", WIDE),
+    ("mask.distinct-calls", "frozen-mask", WIDE),
+    ("mask.independent-channels", "neighbour-leans", "float32 rate=0.3 1025,64,1 calls=21"),
+    ("mask.independent-samples", "samples-lean", STREAM),
+    ("mask.independent-calls", "calls-lean", "float32 rate=0.3 131,34,6 calls=300"),
+    ("mask.dropped-count", "exactly-k", STREAM),
+    ("mask.patterns", "parity-of-three", "float32 rate=0.5 129,513,3 calls=25"),
+    ("mask.ignores-values", "prefers-negative", "float32 rate=0.5 129,65,3 calls=128 values"),
+    ("rate.marginal", "swaps-keep-and-drop", STREAM),
+    ("rate.per-channel", "tail-lanes-kept", "float32 rate=0.5 257,33,3 calls=192 infer=3"),
+    ("rate.per-sample", "first-sample-kept", "float32 rate=0.5 5,131,3 calls=512"),
+    ("rate.zero", "zero-still-drops", "float32 rate=0"),
+    ("rate.one", "one-is-nan", "float32 rate=1"),
+    ("rate.rejects-invalid", "obeys-any-rate", "rate=1.5"),
+    ("scale.kept-values", "not-scaled", "float32 rate=0.1"),
+    ("scale.mean", "not-scaled", "float32 rate=0.1"),
+    ("mode.inference", "active-in-inference", "float32 rate=0.5"),
+    ("mode.inference", "inference-spends-randomness", "spends no randomness"),
+    ("mode.toggle", "stuck-off", "float32 rate=0.5"),
+    ("seed.reproducible", "ignores-seed", "float32 5,7,3 way=generator"),
+    ("seed.reproducible", "ignores-seed", "float32 130,129,3 way=generator fresh process"),
+    ("seed.distinct", "always-seed-zero", SEEDS),
+    ("seed.neighbours", "neighbour-seeds-lean", SEEDS),
+    ("form.shape-dtype", "drops-last-step", "float32 rate=0.3"),
+    ("form.strides", "ignores-strides", "float32 rate=0.3 strided"),
+    ("form.batch-change", "first-batch-frozen", "float32 rate=0.3 batches=4,64,1,513,64,2"),
+    ("form.empty", "empty-becomes-scalar", "float32 no rows"),
+    ("form.input-untouched", "overwrites-input", "float32 rate=0.3"),
+    ("form.nonfinite", "nan-leaks", "float32 rate=0.5 with Inf and NaN"),
+]
+TORCH = [
+    ("gradient.mask", "backward-other-coins", "float32 rate=0.3 grad plain"),
+    ("gradient.scale", "backward-no-scale", "float32 rate=0.3 grad plain"),
+]
+
+
+def told(target: str, check: str, case: str, framework: str = "numpy", contract: Contract | None = None) -> Any:
+    """A result of that target, and one failing finding in it."""
+    if contract is None:
+        found = layers._origin(targets.parse(target))[0]
+        contract = found.contract if found is not None and isinstance(found.contract, Contract) else None
+    way = "generator" if framework == "numpy" else "global"
+    contract = contract or Contract(pattern=Pattern.parse("n c l -> n c"), seeds=(way,))
+    finding = Finding(check=check, case=case, verdict="fail", message="it fails")
+    result = TargetResult(
+        target=target,
+        framework=framework,
+        version="1",
+        contract=contract.to_dict(),
+        verdict="fail",
+        timing=Timing(),
+        traits={},
+        findings=[finding],
+    )
+    return result, finding
+
+
+@pytest.mark.parametrize("check, name, case", [*NUMPY, *TORCH])
+def test_a_script_shows_the_planted_defect(check: str, name: str, case: str) -> None:
+    framework = "torch" if (check, name, case) in TORCH else "numpy"
+    got = confirm(*told(f"broken.{name}", check, case, framework))
+    assert isinstance(got, Confirmed), got.output
+    assert got.expected and got.observed
+
+
+@pytest.mark.parametrize("check, case", sorted({(check, case) for check, _, case in NUMPY}))
+def test_the_same_script_acquits_a_right_layer(check: str, case: str) -> None:
+    got = confirm(*told("custom.reference", check, case))
+    assert isinstance(got, NotConfirmed) and got.ran, got
+
+
+@pytest.mark.parametrize("check", ["gradient.mask", "gradient.scale", "gradient.recompute", "seed.reset"])
+@pytest.mark.parametrize("target", ["torch.Dropout1d", "custom.torch"])
+def test_scripts_with_gradients_acquit_right_layers(check: str, target: str) -> None:
+    got = confirm(*told(target, check, "float32 rate=0.3 grad plain", "torch"))
+    assert isinstance(got, NotConfirmed) and got.ran, got
+
+
+def test_scripts_name_no_suite_and_are_python() -> None:
+    for check in BODIES:
+        script = write(*told("torch.Dropout1d", check, "float32 rate=0.3", "torch"))
+        compile(script, check, "exec")
+        assert "dropcheck" not in script and len(script.splitlines()) < 130
+
+
+LIBRARIES = [
+    ("flax-linen", "flax.linen:Dropout", {"broadcast_dims": (1,)}, "n l c -> n c"),
+    ("flax-nnx", "flax.nnx:Dropout", {"broadcast_dims": (1,)}, "n l c -> n c"),
+    ("equinox-batch", "equinox.nn:Dropout", {}, "n c l -> n c l"),
+    ("haiku", "haiku:dropout", {"broadcast_dims": (1,)}, "n l c -> n c"),
+    ("tensorflow", "tensorflow.nn:dropout", {}, "n l c -> n c"),
+    ("tf_keras", "tf_keras.layers:SpatialDropout1D", {}, "n l c -> n c"),
+    ("mlx", "mlx.nn:Dropout2d", {}, "n h w c -> n c"),
+]
+
+
+@pytest.mark.parametrize("framework, make, options, pattern", LIBRARIES)
+@pytest.mark.parametrize("mode", ["", "@jit", "@graph"])
+def test_scripts_run_in_other_frameworks_and_acquit_them(
+    framework: str, make: str, options: Any, pattern: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if mode.removeprefix("@") not in ("", *layers.FRAMEWORKS[framework].modes):
+        pytest.skip("no such mode")
+    try:
+        missing = importlib.util.find_spec(make.partition(":")[0]) is None
+    except ModuleNotFoundError:
+        missing = True
+    if missing:
+        pytest.skip(f"{make} is not installed")
+    place, _, attr = make.partition(":")
+    found = Implementation(make=make, framework=framework, options=options)
+    monkeypatch.setattr(layers, "_origin", lambda target: (found, place, attr, "class"))
+    contract = Contract(pattern=Pattern.parse(pattern))
+    wrong = Contract(pattern=Pattern.parse(pattern.replace("c l", "x c l").split("->")[0] + "-> n"))
+    for check in ("mask.distinct-calls", "rate.marginal"):
+        got = confirm(*told(f"custom.reference{mode}", check, "float32 rate=0.3 65,129,2 calls=8", framework, contract))
+        assert isinstance(got, NotConfirmed) and got.ran, got
+    # and a contract that it does not keep is seen: it drops channels, not whole samples
+    got = confirm(*told(f"custom.reference{mode}", "mask.whole-channels", "float32 rate=0.3 65,1,128 calls=8", framework, wrong))
+    assert isinstance(got, Confirmed) or framework == "mlx", got
+
+
+COMPILED = """
+import torch
+
+class Frozen(torch.nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        if torch.compiler.is_compiling():
+            return x * (torch.arange(x.shape[1]) % 2)[None, :, None] * 2
+        return torch.nn.functional.dropout1d(x, self.p)
+"""
+
+
+def test_a_defect_of_one_mode_is_shown_in_that_mode_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(COMPILED)
+    monkeypatch.chdir(tmp_path)
+    contract = Contract(pattern=Pattern.parse("n c l -> n c"))
+    got = confirm(*told("mine.py:Frozen@compiled", "mask.distinct-calls", WIDE, "torch", contract))
+    assert isinstance(got, Confirmed), got
+    assert "'mine.py'" in got.script or '"mine.py"' in got.script
+    assert str(tmp_path) not in got.script
+    eager = confirm(*told("mine.py:Frozen", "mask.distinct-calls", WIDE, "torch", contract))
+    assert isinstance(eager, NotConfirmed) and eager.ran, eager
+
+
+def test_a_script_that_dies_confirms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("import nothing_of_this_name\n\ndef layer(x, rate, *, training, rng):\n    return x\n")
+    monkeypatch.chdir(tmp_path)
+    got = confirm(*told("mine.py:layer", "rate.marginal", STREAM))
+    assert isinstance(got, NotConfirmed) and not got.ran and "nothing_of_this_name" in got.output
+
+
+def test_what_has_no_script_says_so() -> None:
+    with pytest.raises(UsageError, match="no script for the mode 'ranks'"):
+        write(*told("torch.Dropout1d@ranks", "rate.marginal", STREAM, "torch"))
+
+
+def test_the_command_lists_prints_writes_and_runs(run: Any, write: Any, tmp_path: Path) -> None:
+    write("mine.py", "import numpy as np\n\ndef layer(x, rate, *, training, rng):\n    return np.array(x)\n")
+    done = run("audit", "mine.py:layer", "--select", "rate.marginal,rate.one", "--dtype", "float32", "--json", "r.json")
+    assert done.code == 1
+    failing = sum(f["verdict"] == "fail" for t in done.result()["targets"] for f in t["findings"])
+    listed = run("repro", "r.json")
+    assert f"{failing} failing findings" in listed.out and "r.json#1" in listed.out
+    shown = run("repro", "r.json#1")
+    assert shown.code == 0 and shown.out.startswith('"""mine.py:layer: ')
+    told_of_all = run("repro", "r.json", "mine.py:layer", "rate.marginal", "--all", "--run", "--out", "scripts")
+    assert told_of_all.code == 0 and ", 0 not confirmed, 0 without a script." in told_of_all.out, told_of_all.out
+    assert len(list((tmp_path / "scripts").glob("*.py"))) == told_of_all.out.count("confirmed      ")
+    assert run("repro", "r.json#999").code == 2
+    wrong = run("repro", "r.json", "mine.py:layer", "rate.marginl")
+    assert wrong.code == 2 and "the nearest is 'rate.marginal'" in wrong.err
+    json.loads((tmp_path / "r.json").read_text())  # the result is only read
