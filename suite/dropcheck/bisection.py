@@ -102,7 +102,9 @@ def between(releases: Sequence[Version], first: str, last: str) -> list[Version]
         try:
             end = Version(text)
         except InvalidVersion:
-            raise UsageError(f"{option} takes a release such as {releases[-1] if releases else '1.0'}, not {text!r}") from None
+            raise UsageError(
+                f"{option} takes a release such as {releases[-1] if releases else '1.0'}, not {text!r}"
+            ) from None
         if end not in releases:
             raise UsageError(
                 f"{option} {text}: pip lists no such release for this interpreter{nearest(text, [str(r) for r in releases])}"
@@ -121,7 +123,9 @@ def trial_of(question: Question, release: Version) -> Trial:
     wanted = " ".join([f"{question.package}=={release}", *question.beside])
 
     def ended(outcome: Outcome, message: str) -> Trial:
-        return Trial(release=str(release), outcome=outcome, message=message, seconds=round(time.monotonic() - started, 2))
+        return Trial(
+            release=str(release), outcome=outcome, message=message, seconds=round(time.monotonic() - started, 2)
+        )
 
     request = auditing.AuditRequest(
         targets=(question.target,),
@@ -182,7 +186,8 @@ def search(
             f"earlier --from ({trials[releases[low]].message})"
         )
     back = _end(list(reversed(releases)), tried)
-    high = len(releases) - 1 - (back if back is not None else 0)
+    assert back is not None  # the release at low can be judged
+    high = len(releases) - 1 - back
     if tried(releases[high]) == "good":
         raise UsageError(
             f"{check} passes in {question.package} {releases[high]}, the last release that can be judged: there is no failing "

@@ -182,4 +182,6 @@ def _run(command: list[str], words: tuple[str, ...], base: str) -> str:
     short = [line if len(line) <= 240 else f"{line[:150]} ... {line[-80:]}" for line in said]
     lines = "".join(f"\n    {line}" for line in short)
     version = f" under {base}" if base != sys.executable else ""
-    raise BuildError(f"the environment with {requirements.name_of(words)} could not be built{version}; pip says:{lines}")
+    raise BuildError(
+        f"the environment with {requirements.name_of(words)} could not be built{version}; pip says:{lines}"
+    )

@@ -15,6 +15,7 @@ from dropcheck.contract import Pattern
 from dropcheck.errors import UsageError
 from dropcheck.inference import Inferred, Marks, infer, marks
 from dropcheck.observation import limited, spec_of
+from dropcheck.requirements import JOIN
 from dropcheck.targets import Target
 from dropcheck.worker.client import ProcessSession, Refused, TargetError, ask
 
@@ -215,14 +216,15 @@ def _layer(one: dict[str, Any]) -> Layer:
 
 def named(target: Target, layer: Layer) -> Target:
     """The target of one layer: ``file.py:model#encoder.drop``, with its pattern and what was seen of it."""
-    head, at, words = target.name.partition("@") if "@" in target.name else (target.name, "", "")
+    base, join, releases = target.name.partition(JOIN)
+    head, at, words = base.partition("@")
     pattern = str(layer.pattern) if layer.pattern is not None else None
     if pattern is not None and "batch" not in layer.axes:  # a layer of single samples is batched by its adapter
         left, right = pattern.split(" -> ")
         pattern = f"batch {left} -> batch {right}"
     return replace(
         target,
-        name=f"{head.partition('#')[0]}#{layer.name}{at}{words}",
+        name=f"{head.partition('#')[0]}#{layer.name}{at}{words}{join}{releases}",
         locator=f"{target.locator.partition('#')[0]}#{layer.name}",
         pattern=pattern,
         note=layer.sentence,

@@ -27,7 +27,7 @@ def split(text: str) -> tuple[str, ...]:
 
 def is_path(word: str) -> bool:
     """Whether a requirement is a file or a folder on this machine."""
-    return word.startswith((".", "/", "~")) or word.endswith(_ARCHIVES) and "@" not in word
+    return word.startswith((".", "/", "~")) or (word.endswith(_ARCHIVES) and "@" not in word)
 
 
 def read(text: str, option: str = "--with") -> tuple[str, ...]:

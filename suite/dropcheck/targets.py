@@ -42,7 +42,7 @@ class Target:
     pattern: str | None = None
     note: str = ""
     skip: str = ""
-    releases: tuple[str, ...] = ()  # requirements of an environment of its own, see environments.py; none: the present one
+    releases: tuple[str, ...] = ()  # requirements of an environment of its own; none: the present one
     python: str = ""  # the interpreter of that environment, once it is built
 
     def in_mode(self, mode: str) -> Target:

@@ -34,7 +34,9 @@ def wheel(folder: Path, version: str, source: str, name: str = "tinydrop", requi
     with zipfile.ZipFile(path, "w") as out:
         out.writestr(f"{name}.py", source.replace("@VERSION@", version))
         out.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
-        out.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        out.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         out.writestr(f"{info}/RECORD", "")
     return path
 

@@ -67,12 +67,19 @@ def test_an_edited_package_is_another_environment(tmp_path: Path) -> None:
     first = requirements.key((str(tmp_path),), "3.11")
     (tmp_path / "a.py").write_text("x = 2")
     assert requirements.key((str(tmp_path),), "3.11") != first
-    assert requirements.key(("a", "b"), "3.11") == requirements.key(("b", "a"), "3.11") != requirements.key(("a", "b"), "3.12")
+    assert (
+        requirements.key(("a", "b"), "3.11")
+        == requirements.key(("b", "a"), "3.11")
+        != requirements.key(("a", "b"), "3.12")
+    )
 
 
 def test_a_target_names_its_environment_and_is_found_again_by_that_name() -> None:
     request = AuditRequest(
-        targets=("custom.reference",), releases=("a==1 b==2", "installed"), modes=("eager", "jit"), select=("rate.zero",)
+        targets=("custom.reference",),
+        releases=("a==1 b==2", "installed"),
+        modes=("eager", "jit"),
+        select=("rate.zero",),
     )
     names = [t.name for t in prepare(request)[0]]
     assert names == [
@@ -117,11 +124,15 @@ def test_two_releases_are_audited_side_by_side_and_the_defect_is_in_one(run: Any
     assert repeated.code == 0 and "confirmed" in repeated.out, repeated.out
 
 
-def test_an_environment_that_cannot_be_built_is_one_sentence_with_pips_own_lines(run: Any, index: dict[str, str]) -> None:
+def test_an_environment_that_cannot_be_built_is_one_sentence_with_pips_own_lines(
+    run: Any, index: dict[str, str]
+) -> None:
     done = run("audit", "tinydrop:layer", "--with", "tinydrop==9", **index)
     assert done.code == 2
     assert "the environment with tinydrop==9 could not be built; pip says:\n    ERROR" in done.err
-    left = [p for p in (Path(index["XDG_CACHE_HOME"]) / "dropcheck" / "environments").iterdir() if p.name.startswith(".")]
+    left = [
+        p for p in (Path(index["XDG_CACHE_HOME"]) / "dropcheck" / "environments").iterdir() if p.name.startswith(".")
+    ]
     assert not left
 
 
@@ -137,15 +148,24 @@ def test_two_builders_of_one_environment_build_it_once(monkeypatch: pytest.Monke
     monkeypatch.setattr(environments, "_build", counted)
     environments.remove("all")
     found: list[environments.Environment] = []
-    threads = [threading.Thread(target=lambda: found.append(environments.provide(("tinydrop==1.0",)))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: found.append(environments.provide(("tinydrop==1.0",)))) for _ in range(3)
+    ]
     for one in threads:
         one.start()
     for one in threads:
         one.join()
     assert len(built) == 1 and len({e.python for e in found}) == 1
-    have = subprocess.run([found[0].python, "-c", "import tinydrop, numpy; print(tinydrop.__version__)"], capture_output=True)
+    have = subprocess.run(
+        [found[0].python, "-c", "import tinydrop, numpy; print(tinydrop.__version__)"], capture_output=True
+    )
     assert have.stdout.strip() == b"1.0"
-    assert found[0].packages["tinydrop"] == "1.0" and set(found[0].packages) <= {"tinydrop", "numpy", "pip", "setuptools"}
+    assert found[0].packages["tinydrop"] == "1.0" and set(found[0].packages) <= {
+        "tinydrop",
+        "numpy",
+        "pip",
+        "setuptools",
+    }
 
 
 def test_a_killed_build_is_never_used(index: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -139,13 +139,13 @@ def test_scripts_run_in_other_frameworks_and_acquit_them(
     found = Implementation(make=make, framework=framework, options=options)
     monkeypatch.setattr(layers, "_origin", lambda target: (found, place, attr, "class"))
     contract = Contract(pattern=Pattern.parse(pattern))
-    wrong = Contract(pattern=Pattern.parse(pattern.replace("c l", "x c l").split("->")[0] + "-> n"))
+    wrong = Contract(pattern=Pattern.parse(pattern), scale="none")
     for check in ("mask.distinct-calls", "rate.marginal"):
         got = confirm(*told(f"custom.reference{mode}", check, "float32 rate=0.3 65,129,2 calls=8", framework, contract))
         assert isinstance(got, NotConfirmed) and got.ran, got
-    # and a contract that it does not keep is seen: it drops channels, not whole samples
-    got = confirm(*told(f"custom.reference{mode}", "mask.whole-channels", "float32 rate=0.3 65,1,128 calls=8", framework, wrong))
-    assert isinstance(got, Confirmed) or framework == "mlx", got
+    # and a contract that it does not keep is seen: it scales what it keeps
+    got = confirm(*told(f"custom.reference{mode}", "scale.kept-values", "float32 rate=0.3", framework, wrong))
+    assert isinstance(got, Confirmed), got
 
 
 COMPILED = """
@@ -178,7 +178,9 @@ def test_a_defect_of_one_mode_is_shown_in_that_mode_only(tmp_path: Path, monkeyp
 
 
 def test_a_script_that_dies_confirms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mine.py").write_text("import nothing_of_this_name\n\ndef layer(x, rate, *, training, rng):\n    return x\n")
+    (tmp_path / "mine.py").write_text(
+        "import nothing_of_this_name\n\ndef layer(x, rate, *, training, rng):\n    return x\n"
+    )
     monkeypatch.chdir(tmp_path)
     got = confirm(*told("mine.py:layer", "rate.marginal", STREAM))
     assert isinstance(got, NotConfirmed) and not got.ran and "nothing_of_this_name" in got.output

@@ -26,7 +26,9 @@ def _chosen(place: str, words: list[str]) -> tuple[list[tuple[int, Any, Any]], b
     if mark:
         some = [one for one in every if one[0] == int(number)]
         if not some:
-            raise UsageError(f"{path} has {len(every)} failing findings: there is no {place}; the last is {path}#{len(every)}")
+            raise UsageError(
+                f"{path} has {len(every)} failing findings: there is no {place}; the last is {path}#{len(every)}"
+            )
         return some, True
     for place_in, word in enumerate(words[:3]):
         have = [(one[1].target, one[2].check, one[2].case)[place_in] for one in every]
@@ -47,7 +49,8 @@ def repro_command(
     run: Annotated[bool, typer.Option("--run", help="Run the scripts: does each show its finding?")] = False,
     every: Annotated[bool, typer.Option("--all", help="All failing findings that were named.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PATH", help="Write one script to this file, or several into this folder.")
+        Path | None,
+        typer.Option("--out", metavar="PATH", help="Write one script to this file, or several into this folder."),
     ] = None,
     python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter that runs the script.")] = None,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one script.")] = "5m",

@@ -352,7 +352,8 @@ for _ in range(3):
     call(layer, x, training=False)
 spent = not all(np.array_equal(a, b) for a, b in zip(one, mixed))
 expected = "inference returns its input and spends no randomness"
-observed = f"{wrong} elements are changed in two calls" + ("; training masks differ when inference calls come between" if spent else "")
+observed = f"{wrong} elements are changed in two calls"
+observed += "; training masks differ when inference calls come between" if spent else ""
 defect = wrong > 0 or (spent and SPENDS)
 """,
     "mode.toggle": """

@@ -68,7 +68,9 @@ def confirm(
             )
         except subprocess.TimeoutExpired:
             return NotConfirmed(script, f"stopped after {timeout_s:g} s", ran=False)
-    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("expected: ", "observed: ")))
+    said = dict(
+        line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("expected: ", "observed: "))
+    )
     if done.returncode == 1 and "observed" in said:
         return Confirmed(script, said.get("expected", ""), said["observed"])
     ran = done.returncode == 0 and "observed" in said

@@ -13,7 +13,6 @@ from dropcheck.errors import UsageError
 from dropcheck.reproduction.frameworks import FRAMEWORKS
 from dropcheck.targets import Target
 
-
 # what the pieces of the frameworks import, and under which other name
 _WHOLE = dict.fromkeys(("torch", "keras", "flax", "equinox", "haiku", "tf_keras", "mlx", "paddle"), "") | {
     "tensorflow": "tf"
@@ -89,7 +88,9 @@ def _origin(target: Target) -> tuple[Implementation | None, str, str, str]:
     else:
         place, attr = make.__module__, make.__qualname__
         if "<" in attr:
-            raise UsageError(f"there is no script for {target.name}: it is made by a function that has no name to import")
+            raise UsageError(
+                f"there is no script for {target.name}: it is made by a function that has no name to import"
+            )
     kind = "function" if implementation.framework == "torch-function" else "class"
     return implementation, place, attr, kind
 

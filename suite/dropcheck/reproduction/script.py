@@ -64,7 +64,10 @@ def _docstring(target: TargetResult, found: Finding) -> str:
     base, _, releases = target.target.partition(requirements.JOIN)
     said = found.message.split("\n")[0].replace("\\", "/").replace('"""', "'''")
     lines = textwrap.wrap(f"{base}: {said}.", 110)
-    lines += ["", *textwrap.wrap(f"{found.check}, case {found.case}, seen with {target.framework} {target.version}.", 110)]
+    lines += [
+        "",
+        *textwrap.wrap(f"{found.check}, case {found.case}, seen with {target.framework} {target.version}.", 110),
+    ]
     if releases:
         lines.append(f"Install: pip install '{releases}' numpy")
     lines.append("Exits with status 1 where the defect shows and with 0 where it does not.")
@@ -80,7 +83,7 @@ def _body(found: Finding, case: Situation) -> str:
 
 def _calls(found: Finding, case: Situation) -> int:
     """Calls of the script: enough that a rate as far off as the finding's is at 12 standard deviations, half of which decide."""
-    if found.estimate is None or found.expected is None or not found.coins or not found.check == "rate.marginal":
+    if found.estimate is None or found.expected is None or not found.coins or found.check != "rate.marginal":
         return case.calls
     spread = math.sqrt(found.coins * max(found.estimate * (1 - found.estimate), found.expected * (1 - found.expected)))
     z = abs(found.estimate - found.expected) * found.coins / max(spread, 1e-9)
