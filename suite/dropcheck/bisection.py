@@ -196,7 +196,8 @@ def search(
     unknown: set[int] = set()
     while left := [i for i in range(low + 1, high) if i not in unknown]:
         # the one nearest to the middle of all that lie between, as halving wants it
-        middle = min(left, key=lambda i: abs(2 * i - low - high))
+        ends = low + high
+        middle = min(left, key=lambda i, ends=ends: abs(2 * i - ends))  # type: ignore[misc]
         kind = tried(releases[middle])
         if kind == "good":
             low = middle

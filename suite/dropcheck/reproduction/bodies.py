@@ -208,7 +208,8 @@ p = dropped.sum() / seen.sum()
 z = (dropped - seen * p) / np.sqrt(seen * p * (1 - p))
 worst = int(np.argmax(abs(z)))
 expected = "coins do not depend on the input's values"
-observed = f"inputs of {kinds[worst]:g} drop at rate {dropped[worst] / seen[worst]:.5g}, all at {p:.5g}: {z[worst]:+.1f} standard deviations"
+observed = f"inputs of {kinds[worst]:g} drop at rate {dropped[worst] / seen[worst]:.5g}, all at {p:.5g}"
+observed += f": {z[worst]:+.1f} standard deviations"
 defect = abs(z[worst]) > 7
 """,
     "scale.kept-values": """
@@ -259,7 +260,8 @@ moved = list(outputs(layer, 3))
 same = all(np.array_equal(a, b) for a, b in zip(first, again))
 stuck = all(np.array_equal(a, b) for a, b in zip(first, moved))
 expected = "reseeding repeats the masks, another seed does not"
-observed = f"after reseeding the masks are {'the same' if same else 'different'}; with another seed {'the same' if stuck else 'different'}"
+words = {True: "the same", False: "different"}
+observed = f"after reseeding the masks are {words[same]}; with another seed {words[stuck]}"
 defect = not same or stuck
 """,
     "seed.distinct": """
@@ -291,7 +293,8 @@ for k in range(len(names)):
             r = (u * v).mean() / max(np.sqrt(a.var() * b.var()), 1e-12)
             z = r * np.sqrt(u.size)
             if abs(z) > abs(best):
-                best, observed = z, f"call {i + 1} of seed and call {j + 1} of {names[k]}: correlation {r:+.4f} ({z:+.1f} standard deviations)"
+                best, observed = z, f"call {i + 1} of seed and call {j + 1} of {names[k]}: correlation {r:+.4f}"
+                observed += f" ({z:+.1f} standard deviations)"
 defect = abs(best) > 7  # 20 tables: a right layer below 10^-9
 """,
     "gradient.mask": _GRADIENT_START
