@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from dropcheck import __version__, options
+from dropcheck.commands import field as field_commands
 from dropcheck.commands import releases as releases_commands
 from dropcheck.commands import repro as repro_commands
 from dropcheck.errors import UsageError, nearest
@@ -336,6 +337,7 @@ def selftest_command(
 
 releases_commands.add(app)
 repro_commands.add(app)
+field_commands.add(app)
 
 
 def _usage_sentence(error: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dropcheck.field import command, report
-from dropcheck.field.cells import Failure, dtype_of, failures, row, rows, split_name, strongest
+from dropcheck.field.cells import Failure, by_evidence, dtype_of, failures, row, rows, split_name
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.field.report import Confirmation
 from dropcheck.results import Finding, Result, ResultError, TargetResult, Timing
@@ -78,7 +78,7 @@ def test_a_cell_is_the_worst_of_its_dtype_and_holds_each_failing_check_once() ->
 
 def test_an_exact_finding_is_stronger_than_any_probability() -> None:
     exact = finding("form.shape-dtype", "float32 rate=0", "fail")
-    assert strongest([finding("x", "float32 a", "fail", -400.0), exact]) is exact
+    assert by_evidence([finding("x", "float32 a", "fail", -400.0), exact])[0] is exact
 
 
 def test_findings_without_a_dtype_have_a_column_of_their_own() -> None:
@@ -89,7 +89,7 @@ def test_a_deviation_explains_only_what_it_names() -> None:
     one = Deviation(targets=("a.*",), checks=("rate.*",), reason="because", dtypes=("float16",), modes=("jit",))
     first, second = failures(rows(field()))
     assert [explained(f, [one]) for f in (first, second)] == [one, None]
-    elsewhere = Failure("a.Dropout", first.check, first.dtype, first.finding, 1)
+    elsewhere = Failure("a.Dropout", first.check, first.dtype, first.findings)
     assert explained(elsewhere, [one]) is None
 
 
@@ -183,20 +183,26 @@ def test_scripts_stay_inside_the_folder(tmp_path: Path) -> None:
 
 def test_results_made_elsewhere_take_the_place_of_what_cannot_run_here() -> None:
     result = field()
-    away = target("b.Dropout", finding("rate.one", "float32 rate=1"))
+    away = target("b.Dropout with b==2.0", finding("rate.one", "float32 rate=1"))
     other = Result(**{**{k: getattr(result, k) for k in result.__struct_fields__}, "targets": [away]})
     cannot = [
         target("b.Dropout", skipped="not here", verdict="skipped"),
         target("c.X", skipped="not here", verdict="skipped"),
     ]
     here = Result(**{**{k: getattr(result, k) for k in result.__struct_fields__}, "targets": result.targets[:2]})
-    whole = command.joined(here, cannot, [other])
+    whole = command.joined([here, other], cannot)
     assert [(t.target, row(t).ran) for t in whole.targets] == [
         ("a.Dropout", True),
         ("a.Dropout@jit", True),
-        ("b.Dropout", True),
+        ("b.Dropout with b==2.0", True),
         ("c.X", False),
     ]
+
+
+def test_what_a_report_does_not_tell_of_is_listed() -> None:
+    names = [t.target for t in command.left_out(["torch.Dropout1d", "torch.Dropout1d@in-place"])]
+    assert "torch.Dropout1d@autocast" in names and "torch.Dropout2d" in names
+    assert not {"torch.Dropout1d", "torch.Dropout1d@in-place"} & set(names)
 
 
 def test_everything_registered_is_planned_in_every_mode_of_its_framework() -> None:

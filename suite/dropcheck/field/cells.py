@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dropcheck.adapter import DTYPES
 from dropcheck.modes import EAGER, MODES
+from dropcheck.requirements import JOIN
 from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
 
 ANY = "any"  # findings that belong to no dtype: what a constructor refuses
@@ -14,13 +15,22 @@ ANY = "any"  # findings that belong to no dtype: what a constructor refuses
 
 @dataclass(frozen=True)
 class Failure:
-    """One check that fails in one cell: its strongest finding, and how many cases fail so."""
+    """One check that fails in one cell, and its findings, the one with the most evidence first."""
 
     target: str
     check: str
     dtype: str
-    finding: Finding
-    cases: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def finding(self) -> Finding:
+        """The one with the most evidence."""
+        return self.findings[0]
+
+    @property
+    def cases(self) -> int:
+        """How many cases fail so."""
+        return len(self.findings)
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,11 @@ class Row:
 
 
 def split_name(target: str) -> tuple[str, str]:
-    """The implementation (with its Keras backend) and the mode of a target's name."""
-    words = target.split("@")
+    """The implementation (with its Keras backend and its release) and the mode of a target's name."""
+    base, join, release = target.partition(JOIN)
+    words = base.split("@")
     mode = next((w for w in words[1:] if w in MODES), EAGER)
-    return "@".join(w for i, w in enumerate(words) if i == 0 or w not in MODES), mode
+    return "@".join(w for i, w in enumerate(words) if i == 0 or w not in MODES) + join + release, mode
 
 
 def dtype_of(finding: Finding) -> str:
@@ -98,12 +109,12 @@ def _failures(target: str, dtype: str, some: Iterable[Finding]) -> Iterable[Fail
         if one.verdict == "fail":
             by_check.setdefault(one.check, []).append(one)
     for check, found in by_check.items():
-        yield Failure(target, check, dtype, strongest(found), len(found))
+        yield Failure(target, check, dtype, tuple(by_evidence(found)))
 
 
-def strongest(found: list[Finding]) -> Finding:
-    """The finding with the most evidence; an exact one (without a probability) before all others."""
-    return min(found, key=lambda f: float("-inf") if f.log10_evidence is None else f.log10_evidence)
+def by_evidence(found: list[Finding]) -> list[Finding]:
+    """The finding with the most evidence first; an exact one (without a probability) before all others."""
+    return sorted(found, key=lambda f: float("-inf") if f.log10_evidence is None else f.log10_evidence)
 
 
 def failures(table: Iterable[Row]) -> list[Failure]:

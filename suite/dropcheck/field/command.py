@@ -6,11 +6,12 @@ import json
 import lzma
 import re
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
-from dropcheck import modes, results, targets
+from dropcheck import modes, requirements, results, targets
 from dropcheck.field import report
 from dropcheck.field.cells import Failure, failures, row, rows
 from dropcheck.field.deviations import Deviation
@@ -55,26 +56,76 @@ def _skipped(name: str, framework: str, reason: str) -> TargetResult:
     )
 
 
-def joined(result: Result, cannot: Iterable[TargetResult], also: Iterable[Result]) -> Result:
-    """The result with the targets that cannot run here, and with results made elsewhere, which outrank those."""
-    every = {t.target: t for t in cannot}
-    every |= {t.target: t for one in also for t in one.targets}
-    every |= {t.target: t for t in result.targets}
+def left_out(names: Iterable[str]) -> list[TargetResult]:
+    """Everything registered that is none of ``names``, as skipped targets: a report says what it does not tell of."""
+    given = {name.partition(requirements.JOIN)[0] for name in names}
+    can, _ = everything()
+    text = "left out of this run: dropcheck field audits it"
+    return [_skipped(name, "", text) for name in can if name not in given]
+
+
+def joined(some: Sequence[Result], others: Iterable[TargetResult]) -> Result:
+    """Results as one, with targets that did not run; what ran, here or elsewhere, outranks what did not."""
+    ran = {t.target: t for one in some for t in one.targets}
+    plain = {name.partition(requirements.JOIN)[0] for name in ran}
+    every = {t.target: t for t in others if t.target not in plain} | ran
     ordered = sorted(every.values(), key=lambda t: (t.skipped is not None, report.library(row(t)), t.target))
-    return msgspec.structs.replace(result, verdict=results.overall([t.verdict for t in ordered]), targets=ordered)
+    return msgspec.structs.replace(
+        some[0],
+        verdict=results.overall([t.verdict for t in ordered]),
+        targets=ordered,
+        interrupted=any(one.interrupted for one in some),
+    )
 
 
-def confirmed(result: Result, out: Path, confirm: Confirm, say: Callable[[str], None]) -> dict[Key, Confirmation]:
-    """A script for every failing check of every cell, written below ``out`` and run."""
-    found: dict[Key, Confirmation] = {}
+def confirmed(
+    result: Result, out: Path, confirm: Confirm, say: Callable[[str], None], jobs: int = 1
+) -> dict[Key, Confirmation]:
+    """A script for every failing check of every cell, written below ``out`` and run, ``jobs`` at once."""
     some = failures(rows(result))
-    for number, failure in enumerate(some, 1):
+
+    def one(failure: Failure) -> tuple[Key, Confirmation]:
         name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{failure.target}-{failure.check}-{failure.dtype}").strip("-") + ".py"
-        said = confirm(failure, out / "scripts" / name)
-        found[failure.target, failure.check, failure.dtype] = said
-        word = {True: "confirmed", False: "NOT confirmed", None: "no script"}[said.confirmed]
-        say(f"{number} of {len(some)}: {failure.target} {failure.check} {failure.dtype}: {word}")
+        return (failure.target, failure.check, failure.dtype), confirm(failure, out / "scripts" / name)
+
+    found: dict[Key, Confirmation] = {}
+    with ThreadPoolExecutor(jobs) as threads:
+        for number, (key, said) in enumerate(threads.map(one, some), 1):
+            found[key] = said
+            word = {True: "confirmed", False: "NOT confirmed", None: "no script"}[said.confirmed]
+            say(f"{number} of {len(some)}: {' '.join(key)}: {word}")
     return found
+
+
+def by_script(result: Result, python: str | None, timeout_s: float) -> Confirm:
+    """Confirmation by the finding's own reproduction script; the three strongest findings of a cell are tried."""
+    from dropcheck import reproduction
+    from dropcheck.errors import UsageError
+
+    owners = {t.target: t for t in result.targets}
+
+    def confirm(failure: Failure, path: Path) -> Confirmation:
+        shown = f"{path.parent.name}/{path.name}"
+        said = Confirmation("", None, "")
+        for one in failure.findings[:3]:
+            try:
+                told = reproduction.confirm(owners[failure.target], one, python, timeout_s)
+            except UsageError as error:
+                said = Confirmation("", None, str(error))
+                continue
+            write_atomically(path, told.script.encode())
+            if isinstance(told, reproduction.Confirmed):
+                return Confirmation(shown, True, f"expected {told.expected}; observed {told.observed}")
+            said = Confirmation(shown, False, told.output[-600:])
+        return said
+
+    return confirm
+
+
+# Folders of the machine that made a report, in front of a part of a path that means something elsewhere
+_FOLDERS = re.compile(
+    rb"(?:/[\w.+-]+)+/(?=site-packages/|suite/dropcheck/|implementations/spatial_dropouts/|python3\.\d+/)"
+)
 
 
 def write(
@@ -83,7 +134,8 @@ def write(
     """All files of the report, each whole or not at all."""
     table = rows(result)
     told = report.groups(table, said, known)
-    write_atomically(out / "result.json.xz", lzma.compress(results.encode(result), preset=6))
+    data = _FOLDERS.sub(b"", results.encode(result))
+    write_atomically(out / "result.json.xz", lzma.compress(data, preset=6))
     kept = [
         {"target": t, "check": c, "dtype": d, **{k: getattr(v, k) for k in ("script", "confirmed", "output")}}
         for (t, c, d), v in sorted(said.items())

@@ -9,10 +9,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dropcheck.adapter import DTYPES
-from dropcheck.field.cells import ANY, Failure, Row, failures
+from dropcheck.field.cells import ANY, Failure, Row, failures, rows
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.report import words
 from dropcheck.results import Result
+
+__all__ = ["Confirmation", "Group", "confirmation", "groups", "headline", "html", "library", "markdown", "rows"]
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,11 @@ def frameworks(table: Iterable[Row]) -> dict[str, list[Row]]:
 
 def library(row: Row) -> str:
     """The library of a row: flax.linen and flax.nnx are two; Keras on three backends is one."""
-    parts = row.implementation.partition("@")[0].split(".")
+    parts = row.implementation.partition(" ")[0].partition("@")[0].split(".")
     return ".".join(parts[:2]) if parts[0] == "flax" else parts[0]
 
 
-def headline(table: Sequence[Row], told: Sequence[Group]) -> str:
+def headline(table: Sequence[Row]) -> str:
     """The answer in one sentence."""
     ran = [row for row in table if row.ran]
     bad = [row for row in ran if any(c.verdict == "fail" for c in row.cells.values())]
@@ -123,7 +125,7 @@ def confirmation(told: Sequence[Group]) -> str:
 def _context(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> dict[str, Any]:
     return {
         "result": result,
-        "headline": headline(table, told),
+        "headline": headline(table),
         "confirmation": confirmation(told),
         "dtypes": (*DTYPES, ANY),
         "any": ANY,

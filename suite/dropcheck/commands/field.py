@@ -1,0 +1,111 @@
+"""The command ``field``: everything that is registered, in every mode, each failing cell confirmed; a page to send."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dropcheck import options
+from dropcheck.errors import UsageError
+
+
+def field_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TARGET]...", help="Registered names, with or without a mode; none: all, in every mode."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the report.")] = None,
+    stored: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="RESULT", help="Audit nothing: make the report of these stored results."),
+    ] = None,
+    profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
+    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    jobs: Annotated[int, typer.Option(help="Targets, then scripts, at once; 0: as many as cores.")] = 0,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target, and of one script.")] = "30m",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")
+    ] = False,
+) -> None:
+    """The state of the field: implementation x mode x dtype, failing cells confirmed by scripts of their own."""
+    import os
+
+    from dropcheck import results
+    from dropcheck.field import command, report
+    from dropcheck.field.deviations import known
+
+    if out is None:
+        raise UsageError("dropcheck field writes a report: give the folder, such as --out reports/field")
+    options.writable_folder(out, "--out")
+    limit = options.duration(timeout, "--timeout")
+    if stored and (names or resume):
+        raise UsageError("--from makes the report of stored results and audits nothing: leave out targets and --resume")
+    if stored:
+        some, others = [results.load(path) for path in stored], command.everything()[1]
+    else:
+        can, others = command.everything()
+        chosen = names or can
+        some = [_audited(chosen, out, profile, seed, jobs, limit, resume)]
+        if some[0].interrupted:
+            typer.echo("interrupted: --resume goes on", err=True)
+            raise typer.Exit(130)
+    whole = command.joined(some, [*others, *command.left_out(t.target for one in some for t in one.targets)])
+    words = [
+        "dropcheck",
+        "field",
+        *(names or ()),
+        "--out",
+        str(out),
+        *(w for p in stored or () for w in ("--from", p.name)),
+    ]
+    shown = " ".join(shlex.quote(w) for w in words)
+    said = command.confirmed(
+        whole, out, command.by_script(whole, None, min(limit, 600.0)), _say, jobs or min(os.cpu_count() or 1, 8)
+    )
+    told = command.write(whole, said, known(), out, shown)
+    table = report.rows(whole)
+    typer.echo(report.headline(table))
+    typer.echo(report.confirmation(told))
+    typer.echo(f"Report: {out / 'index.html'} and {out / 'README.md'}")
+    doubtful = [one for one in said.values() if one.confirmed is not True]
+    raise typer.Exit(3 if doubtful or not any(r.ran for r in table) else 0)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _audited(
+    chosen: list[str], out: Path, profile: str, seed: str | None, jobs: int, limit: float, resume: bool
+) -> Any:
+    from dropcheck import auditing
+    from dropcheck.progress import reporter
+
+    root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
+    if drawn:
+        _say(f"root seed {root}")
+    request = auditing.AuditRequest(
+        targets=tuple(chosen),
+        profile=profile,
+        seed=root,
+        jobs=jobs,
+        timeout_s=limit,
+        journal=out / "journal.jsonl",
+        resume=resume,
+    )
+    with reporter() as progress:
+        result = auditing.run(request, progress)
+    if not result.interrupted:
+        (out / "journal.jsonl").unlink(missing_ok=True)
+    return result
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("field")(field_command)
