@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import dropcheck
-from dropcheck.adapter import DTYPES, Implementation, Unsupported
+from dropcheck.adapter import DTYPES, Implementation
 from dropcheck.contract import Contract, Pattern
 from dropcheck.worker import rounding
 from spatial_dropouts import names
@@ -49,8 +49,7 @@ def test_what_is_no_layer_is_told_what_was_expected() -> None:
         recognise(3)
     with pytest.raises(TypeError, match="it takes no rng, key or training"):
         recognise(lambda x: x)
-    with pytest.raises(Unsupported, match="JAX"):
-        recognise(keyed)
+    assert recognise(keyed) == "jax"
 
 
 def test_loading_names_the_nearest() -> None:
@@ -143,7 +142,12 @@ def test_everything_registered_opens_and_declares_its_contract(name: str) -> Non
     assert driver.dtypes()[0] == "float32"
     assert isinstance(driver.contract, Contract)
     layer = driver.make(0.3, "float32", 1, driver.contract.seeds[0])
-    shape = driver.contract.pattern.shape(3, 5, 4)
-    x = driver.tensor(rounding.pool("float32", int(np.prod(shape)), 3).reshape(shape), "float32")
-    y = driver.array(driver.apply(layer, x, True))
-    assert y.shape == shape and (y == 0).any() and (y != 0).any()
+    shape = driver.contract.pattern.shape(64, 5, 4)
+    values = rounding.pool("float32", 251, 3)[np.arange(int(np.prod(shape))) % 251].reshape(shape)
+    y = np.asarray(driver.array(driver.apply(layer, driver.tensor(values, "float32"), True)))
+    assert y.shape == shape
+    if driver.contract.dropped == 0.0:
+        assert (y == 0).any() and (y != 0).any()
+    else:  # what is dropped becomes one value, which no other element has so often
+        _, counts = np.unique(y, return_counts=True)
+        assert counts.max() > 0.1 * y.size > 10 * np.sort(counts)[-2]
