@@ -31,6 +31,7 @@ def _layer(
         rate_argument=rate_argument or None,
         options=options or {},
         requires=("torch", *requires),
+        unimported=requires if make.startswith(_FILES) else (),
         default=False,
         summary=summary,
         install=install,

@@ -55,6 +55,7 @@ class Implementation:
     ``seed_argument``    keyword of the constructor that takes a seed; the seed way is then ``"constructor"``.
     ``seed``             a function of one integer that seeds the layer's own global source of randomness.
     ``requires``         modules that must be importable for this implementation to run.
+    ``unimported``       those of them that must be installed and are not imported, as a file of theirs is run by itself.
     ``install``          what pip installs it from, or a whole ``pip install ...``; empty: the extra of that name.
     ``apart``            it shares no environment with the other frameworks and runs through an interpreter of its own.
     ``backends``         Keras backends that it runs on.
@@ -71,6 +72,7 @@ class Implementation:
     seed_argument: Optional[str] = None
     seed: Optional[Callable[[int], Any]] = None
     requires: Tuple[str, ...] = ()
+    unimported: Tuple[str, ...] = ()
     install: str = ""
     apart: bool = False
     backends: Tuple[str, ...] = ()

@@ -313,6 +313,8 @@ def _use(adapter: Any, mode: str) -> None:
 def _import_required(implementation: Implementation) -> None:
     """Import what a registered implementation stands on. Raises Unsupported with the reason where that cannot be."""
     for module in implementation.requires:
+        if module in implementation.unimported:
+            continue
         try:
             importlib.import_module(module)
         except KeyboardInterrupt:
