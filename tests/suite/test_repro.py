@@ -186,6 +186,21 @@ def test_a_script_that_dies_confirms_nothing(tmp_path: Path, monkeypatch: pytest
     assert isinstance(got, NotConfirmed) and not got.ran and "nothing_of_this_name" in got.output
 
 
+def test_coins_of_alpha_dropout_are_seen_and_its_scale_has_no_script() -> None:
+    for target, pattern, kind in (
+        ("torch.AlphaDropout", "n c l -> n c l", NotConfirmed),
+        ("torch.AlphaDropout", "n c l -> n c", Confirmed),
+    ):
+        contract = Contract.alpha(pattern)
+        got = confirm(*told(target, "mask.whole-channels", STREAM, "torch", contract))
+        assert isinstance(got, kind), got
+        assert isinstance(got, Confirmed) or got.ran, got
+    rate = confirm(*told("torch.AlphaDropout", "rate.marginal", STREAM, "torch", Contract.alpha("n c l -> n c l")))
+    assert isinstance(rate, NotConfirmed) and rate.ran, rate
+    with pytest.raises(UsageError, match="affine correction"):
+        write(*told("torch.AlphaDropout", "scale.mean", "float32 rate=0.3", "torch", contract))
+
+
 def test_what_has_no_script_says_so() -> None:
     with pytest.raises(UsageError, match="no script for the mode 'ranks'"):
         write(*told("torch.Dropout1d@ranks", "rate.marginal", STREAM, "torch"))

@@ -21,6 +21,8 @@ from dropcheck.results import Finding, TargetResult
 
 _UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}
 SEED = 1000
+_OF_COINS = ("mask.", "rate.marginal", "rate.per-", "seed.", "mode.inference")  # what asks for coins alone
+_NEAR = "(abs(y - DROPPED) <= 8 * UNIT * abs(DROPPED))"
 _KINDS = {
     "zeros": "x[np.random.default_rng(7).random(x.shape) < 0.5] = 0  # as after a ReLU\nx = abs(x)",
     "negative": "x = -abs(x)",
@@ -35,12 +37,19 @@ def write(target: TargetResult, found: Finding) -> str:
     if found.check not in BODIES:
         raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(BODIES)}")
     contract = Contract.from_dict(target.contract)
+    if contract.affine and not found.check.startswith(_OF_COINS):
+        raise UsageError(
+            f"there is no script for {found.check} of a layer with an affine correction: expected a check of its coins "
+            f"({', '.join(_OF_COINS)})"
+        )
     case = situation(found, contract)
     layer = layer_of(target.target, target.framework, case.way, contract.rates is not None)
     snippet = FRAMEWORKS[layer.framework]
     body = _body(found, case)
     functions = _functions(snippet, layer, case, body, found)
     values = _constants(found, case, contract, layer)
+    if contract.affine:  # the dropped value is computed, and rounded as a layer pleases
+        functions, body = (part.replace("y == DROPPED", _NEAR) for part in (functions, body))
     code = functions + body
     used = {name: text for name, text in values.items() if re.search(rf"\b{name}\b", code)}
     # what is used by a constant itself
@@ -173,8 +182,9 @@ def _constants(found: Finding, case: Situation, contract: Contract, layer: Layer
     shared = tuple(i for i, axis in enumerate(pattern.axes) if axis in pattern.shared)
     rows = [pattern.matrix_shape(shape)[0] for shape in case.shapes]
     inverted = contract.scale == "inverted"
+    number = contract.scale if isinstance(contract.scale, float | int) else contract.scale_at(case.rate)
     factor = "0.0" if inverted and case.rate == 1 else "1 / (1 - RATE)" if inverted else None
-    plain = factor or repr(1.0 if contract.scale == "none" else float(contract.scale))
+    plain = factor or repr(1.0 if contract.scale == "none" else float(number))
     exact = "1 / (1 - np.longdouble(RATE))" if factor == "1 / (1 - RATE)" else f"np.longdouble({plain})"
     bound = 0.25 if "--strict" in found.replay else 3 + case.rate / max(1 - case.rate, 1e-9)
     return {
@@ -189,7 +199,7 @@ def _constants(found: Finding, case: Situation, contract: Contract, layer: Layer
         "MOST_ROWS": repr(max(rows)),
         "CALLS": repr(_calls(found, case)),
         "INFER": repr(case.infer),
-        "DROPPED": repr(contract.dropped),
+        "DROPPED": repr(contract.dropped_at(case.rate)),
         "ALLOWED": repr(contract.rate_tolerance(case.rate)),
         "SCALE": plain,
         "EXACT_SCALE": exact,
