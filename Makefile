@@ -1,4 +1,4 @@
-# Two commands: `make audit` and `make test`. Both create .venv and install what they need.
+# `make audit`, `make test` and `make field`: each creates .venv and installs what it needs.
 PYTHON ?= python3
 PROFILE ?= standard
 VENV := .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 KERAS2 = $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps tf_keras
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: audit test clean
+.PHONY: audit test field clean
 audit: $(VENV)/.audit
 	$(BIN)/dropcheck audit --profile $(PROFILE) --out reports/latest --complete-is-success
 
@@ -16,6 +16,10 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check suite implementations tests
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q # several processes with threads each would take each other's cores
+
+# everything that is registered, in every mode: an hour or more
+field: $(VENV)/.field
+	$(BIN)/dropcheck field --out reports/field --resume
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +33,11 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
 	$(KERAS2)
 	touch $@ $(VENV)/.audit
+
+$(VENV)/.field: $(VENV)/.audit
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[field]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps timm flair
+	touch $@
 
 clean:
 	rm -rf $(VENV) reports/latest
