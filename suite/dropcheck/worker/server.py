@@ -40,6 +40,7 @@ class Worker:
         self.adapter: Optional[Adapter] = None
         self.things: Dict[int, Any] = {}
         self.next_id = 0
+        self.stopwatch: Any = None
 
     def handle(self, request: Dict[str, Any]) -> Dict[str, Any]:
         """Answer one request; never raises: an exception comes back as ``{"error": ..., "where": ...}``."""
@@ -55,6 +56,7 @@ class Worker:
             "seeds": self.seeds,
             "forget": self.forget,
             "bare": self.bare,
+            "time": self.time,
         }
         request = dict(request)
         try:
@@ -278,6 +280,18 @@ class Worker:
             for _ in range(calls):
                 adapter.apply(layer, x, True)
             return {"bare_s": time.perf_counter() - start}
+
+    def time(self, do: str, **request: Any) -> Dict[str, Any]:
+        """A request of the clock: ``threads``, ``setup``, ``run``, ``state`` or ``end``; see ``timing.Stopwatch``."""
+        from dropcheck.worker import timing
+
+        if self.stopwatch is None:
+            self.stopwatch = timing.stopwatch(self.driver)
+        try:
+            answer: Dict[str, Any] = getattr(self.stopwatch, do)(**request)
+            return answer
+        except timing.Stopped as stopped:
+            raise Refusal(stopped.where, stopped.error) from stopped
 
     def forget(self, id: int) -> Dict[str, Any]:
         """Drop a layer or a stream, so that memory stays flat."""

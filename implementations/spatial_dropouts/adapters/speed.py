@@ -1,0 +1,226 @@
+"""What a clock must know of each framework: how to wait, set threads, copy and fill, capture graphs, count compilations.
+
+A framework is touched only if the adapter has imported it already. An adapter may bring its own device by an attribute
+``speed`` (a ``dropcheck.worker.devices.Device``), and its own bare call by a method ``caller(layer, training)``.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+
+from dropcheck.adapter import Unsupported
+from dropcheck.worker.devices import Clock, Device, Thunk
+
+Caller = Callable[[Any, bool], Callable[[Any], Any]]
+
+
+def caller(adapter: Any) -> Caller:
+    """``(layer, training) -> (x -> y)``: the layer's call with as little of ours around it as there can be."""
+    layers = sys.modules.get("spatial_dropouts.adapters.torch_layers")
+    # a mode puts an ``apply`` of its own on the object; then only that is the layer in its mode
+    if layers is not None and type(adapter).apply is layers.TorchLayers.apply and "apply" not in vars(adapter):
+        return _torch_module
+    return lambda layer, training: functools.partial(_applied, adapter.apply, layer, training)
+
+
+def _applied(apply: Any, layer: Any, training: bool, x: Any) -> Any:
+    return apply(layer, x, training)
+
+
+def _torch_module(layer: Any, training: bool) -> Any:
+    layer.train(training)
+    return layer
+
+
+def device_of(adapter: Any, clock: Optional[Clock] = None) -> Device:
+    """The device that the adapter's tensors live on."""
+    own = getattr(adapter, "speed", None)
+    if isinstance(own, Device):
+        return own
+    words = set(adapter.framework.split("@"))
+    for word, kind in (("torch", TorchDevice), ("tensorflow", TensorflowDevice), ("jax", JaxDevice)):
+        if word in words and word in sys.modules:
+            found: Device = kind(adapter, clock)
+            return found
+    return Device(clock)
+
+
+class TorchDevice(Device):
+    """PyTorch on a CPU or a CUDA device."""
+
+    def __init__(self, adapter: Any, clock: Optional[Clock] = None) -> None:
+        super().__init__(clock)
+        import torch
+
+        self.torch, self.adapter = torch, adapter
+        self.device = getattr(adapter, "device", None) or torch.device("cpu")
+        self.name = self.device.type
+        self.graphs = self.name == "cuda"
+
+    def wait(self, value: Any) -> None:
+        if self.graphs:
+            self.torch.cuda.synchronize(self.device)
+
+    def threads(self, wanted: int) -> Dict[str, Any]:
+        self.torch.set_num_threads(wanted)
+        return {"torch": self.torch.get_num_threads()}
+
+    def rotation(self, nbytes: int) -> int:
+        if not self.graphs:
+            return 1
+        cache = getattr(self.torch.cuda.get_device_properties(self.device), "L2_cache_size", 0) or 64 * 2**20
+        return int(min(4096, max(2, -(-4 * cache // max(1, nbytes)))))
+
+    def compilations(self) -> Optional[int]:
+        mode = getattr(self.adapter, "mode", None)
+        if hasattr(mode, "compilations"):
+            return int(mode.compilations)
+        if "torch._dynamo" not in sys.modules:
+            return 0
+        return int(sys.modules["torch._dynamo"].utils.counters["stats"]["unique_graphs"])
+
+    def copies(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
+        found = super().copies(x, array, reused)
+        if reused:
+            target = x.clone()
+            return {**found, "torch": lambda: target.copy_(x)}
+        return {**found, "torch": x.clone}
+
+    def fills(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
+        found = super().fills(x, array, reused)
+        torch = self.torch
+        if reused:
+            target = x.clone()
+            return {**found, "torch": lambda: target.fill_(1)}
+        return {**found, "torch": lambda: torch.full_like(x, 1)}
+
+    def capture(self, call: Any, inputs: Sequence[Any]) -> Tuple[Thunk, Sequence[Any]]:
+        if not self.graphs:
+            raise Unsupported("there are no CUDA graphs on a CPU")
+        torch = self.torch
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream):  # lazy initialisation must not fall into the capture
+            for x in inputs[:3]:
+                call(x)
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+        torch.cuda.synchronize(self.device)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = [call(x) for x in inputs]
+        torch.cuda.synchronize(self.device)
+        return graph.replay, outputs
+
+    def elapsed_ns(self, work: Thunk) -> float:
+        if not self.graphs:
+            return super().elapsed_ns(work)
+        torch = self.torch
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize(self.device)
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) * 1e6
+
+    def peak_memory(self, work: Thunk) -> Optional[int]:
+        if not self.graphs:
+            return super().peak_memory(work)
+        cuda = self.torch.cuda
+        cuda.synchronize(self.device)
+        cuda.reset_peak_memory_stats(self.device)
+        before = cuda.memory_allocated(self.device)
+        kept = work()
+        cuda.synchronize(self.device)
+        del kept
+        return int(cuda.max_memory_allocated(self.device) - before)
+
+    def state(self) -> Dict[str, Any]:
+        found = super().state()
+        if self.graphs:
+            cuda = self.torch.cuda
+            found["gpu"] = cuda.get_device_name(self.device)
+            for key, ask in (("gpu_mhz", "clock_rate"), ("gpu_celsius", "temperature"), ("gpu_watts_1000", "power_draw")):
+                try:
+                    found[key] = int(getattr(cuda, ask)(self.device))
+                except Exception:  # the driver's library is missing, or does not tell
+                    continue
+        return found
+
+
+class JaxDevice(Device):
+    """JAX arrays, computed when they are asked for; its compilations are events that it announces itself."""
+
+    def __init__(self, adapter: Any, clock: Optional[Clock] = None) -> None:
+        super().__init__(clock)
+        import jax
+
+        self.jax = jax
+        self.name = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+        self.compiled = 0
+        try:
+            jax.monitoring.register_event_duration_secs_listener(self._heard)
+            self.counts = True
+        except AttributeError:  # an older release
+            self.counts = False
+
+    def _heard(self, event: str, *_: Any, **__: Any) -> None:
+        if event.endswith("backend_compile_duration"):
+            self.compiled += 1
+
+    def wait(self, value: Any) -> None:
+        self.jax.block_until_ready(value)
+
+    def compilations(self) -> Optional[int]:
+        return self.compiled if self.counts else None
+
+    def copies(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
+        found = super().copies(x, array, reused)
+        copy = self.jax.jit(self.jax.numpy.copy)
+        return {**found, "jax": lambda: self.jax.block_until_ready(copy(x))}
+
+    def fills(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
+        found = super().fills(x, array, reused)
+        return found or {"jax": lambda: self.jax.block_until_ready(self.jax.numpy.ones_like(x))}
+
+    def peak_memory(self, work: Thunk) -> Optional[int]:
+        return super().peak_memory(lambda: self.jax.block_until_ready(work())) if self.name == "cpu" else None
+
+
+class TensorflowDevice(Device):
+    """TensorFlow tensors; a GPU's queue is waited for by TensorFlow's own call."""
+
+    def __init__(self, adapter: Any, clock: Optional[Clock] = None) -> None:
+        super().__init__(clock)
+        import tensorflow as tf
+
+        self.tf = tf
+        self.name = "cuda" if tf.config.list_physical_devices("GPU") else "cpu"
+
+    def wait(self, value: Any) -> None:
+        if self.name != "cpu":
+            self.tf.test.experimental.sync_devices()
+
+    def threads(self, wanted: int) -> Dict[str, Any]:
+        threading = self.tf.config.threading
+        try:  # possible only before its first operation; the environment has asked for it, too
+            threading.set_intra_op_parallelism_threads(wanted)
+            threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:
+            pass
+        return {"tensorflow": threading.get_intra_op_parallelism_threads()}
+
+    def copies(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
+        found = super().copies(x, array, reused)
+        if self.name == "cpu":
+            return found  # tf.identity copies nothing
+        return {"tensorflow": lambda: self.tf.math.add(x, 0)}
+
+    def fills(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
+        found = super().fills(x, array, reused)
+        return found if self.name == "cpu" else {"tensorflow": lambda: self.tf.ones_like(x)}
+
+    def peak_memory(self, work: Thunk) -> Optional[int]:
+        return super().peak_memory(work) if self.name == "cpu" else None

@@ -1,0 +1,349 @@
+"""The clock inside the target's process: one cell set up at a time, and one block of one thing timed at a request."""
+
+from __future__ import annotations
+
+import math
+from itertools import repeat
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from dropcheck.adapter import Adapter, Unsupported, unchanged
+from dropcheck.worker.devices import Call, Device, Thunk, allocation, faults, uncollected
+
+DIRECTIONS = ("inference", "forward", "backward")
+_WARM_CALLS = 3  # after the first call, before anything is counted
+_MOST_LOOPS = 1 << 20
+# two equal masks count as a frozen one only where chance would repeat a mask less often than this
+FROZEN_CHANCE = 1e-9
+
+
+class Stopped(Exception):
+    """A cell that cannot be timed: ``where`` (construct, call, memory, frozen, recompiles) and the exception behind it."""
+
+    def __init__(self, where: str, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.where, self.error = where, error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a framework means by this exception that memory ran out."""
+    words = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError")
+        or any(w in words for w in ("out of memory", "resource_exhausted", "can't allocate memory", "failed to allocate"))
+    )
+
+
+def same_mask_chance(rate: float, coins: int) -> float:
+    """The probability that two independent masks of so many coins are equal: (rate^2 + (1-rate)^2)^coins."""
+    return math.exp(coins * math.log(rate * rate + (1 - rate) ** 2)) if 0 < rate < 1 else 1.0
+
+
+class Loop:
+    """Timed by calling again and again: host time until the calls have returned, device time until the work is done."""
+
+    how = "calls"
+
+    def __init__(self, call: Call, inputs: Sequence[Any], device: Device, context: Callable[[], ContextManager[Any]]):
+        self.call, self.inputs, self.device, self.context = call, inputs, device, context
+
+    def block(self, loops: int) -> Dict[str, float]:
+        """Nanoseconds a call, over ``loops`` calls in a row."""
+        call, clock, device = self.call, self.device.clock, self.device
+        rounds, rest = divmod(loops, len(self.inputs))
+        with self.context(), uncollected():
+            before = faults()
+            if len(self.inputs) == 1:
+                x = self.inputs[0]
+                start = clock.now()
+                for _ in repeat(None, loops - 1):
+                    call(x)
+                y = call(x)
+                returned = clock.now()
+            else:
+                y = None
+                start = clock.now()
+                for _ in repeat(None, rounds):
+                    for x in self.inputs:
+                        y = call(x)
+                for x in self.inputs[:rest]:
+                    y = call(x)
+                returned = clock.now()
+            device.wait(y)
+            end = clock.now()
+            pages = faults() - before
+        return {"device_ns": (end - start) / loops, "host_ns": (returned - start) / loops, "faults": pages / loops}
+
+
+class Queued(Loop):
+    """Timed between two marks in the device's own queue, into which the calls are put ahead."""
+
+    how = "queued ahead"
+
+    def block(self, loops: int) -> Dict[str, float]:
+        found = super().block(loops)  # the host's side, and the warm-up
+        call, inputs = self.call, self.inputs
+
+        def work() -> Any:
+            y = None
+            for i in range(loops):
+                y = call(inputs[i % len(inputs)])
+            return y
+
+        with self.context(), uncollected():
+            found["device_ns"] = self.device.elapsed_ns(work) / loops
+        return found
+
+
+class Replayed(Queued):
+    """Device time from replays of one captured graph of a call per input; host time from plain calls."""
+
+    how = "graph replays"
+
+    def __init__(self, loop: Loop, replay: Thunk) -> None:
+        super().__init__(loop.call, loop.inputs, loop.device, loop.context)
+        self.replay = replay
+
+    def block(self, loops: int) -> Dict[str, float]:
+        found = Loop.block(self, loops)
+        times = max(1, loops // len(self.inputs))
+        replay = self.replay
+
+        def work() -> Any:
+            for _ in repeat(None, times):
+                replay()
+
+        with uncollected():
+            found["device_ns"] = self.device.elapsed_ns(work) / (times * len(self.inputs))
+        return found
+
+
+class Stopwatch:
+    """Times one implementation; the worker keeps one and hands it its requests."""
+
+    def __init__(self, adapter: Adapter, device: Device) -> None:
+        self.adapter, self.device = adapter, device
+        self.items: Dict[str, Loop] = {}
+        self.loops: Dict[str, int] = {}
+
+    def threads(self, wanted: int) -> Dict[str, Any]:
+        """Set the number of threads; what the framework and the system say of it."""
+        import os
+
+        said = self.device.threads(wanted)
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        return {"wanted": wanted, "framework": said, "processors": processors, "device": self.device.name}
+
+    def setup(self, cell: Dict[str, Any], slot_ms: float) -> Dict[str, Any]:
+        """Everything for one cell: input, layer, first call, loops that fill a slot; and what was noticed.
+
+        ``cell``: shape (of the input as the layer gets it), order (axes from slow to fast in memory), strided, dtype, rate,
+        direction, regime, seed, coins (in one call). Raises Unsupported or Stopped.
+        """
+        return self._guarded(lambda: self._setup(cell, slot_ms))
+
+    def first(self, cell: Dict[str, Any]) -> Dict[str, Any]:
+        """A first call: its time and its peak extra memory (output included), before memory is kept in this process."""
+
+        def work() -> Dict[str, Any]:
+            allocation("fresh")
+            x = self._inputs(cell)[0]
+            call, context = self._call(cell, x)
+            with context():
+                start = self.device.clock.now()
+                self.device.wait(call(x))
+                spent = self.device.clock.now() - start
+                call(x)
+                return {"first_ns": spent, "memory": self.device.peak_memory(lambda: call(x))}
+
+        return self._guarded(work)
+
+    def _guarded(self, work: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+        self.end()
+        try:
+            return work()
+        except (Unsupported, Stopped):
+            self.end()
+            raise
+        except BaseException as error:
+            self.end()
+            raise Stopped("memory" if out_of_memory(error) else "call", error) from error
+
+    def _setup(self, cell: Dict[str, Any], slot_ms: float) -> Dict[str, Any]:
+        regime = allocation(cell["regime"])
+        inputs = self._inputs(cell)
+        call, context = self._call(cell, inputs[0])
+        answer: Dict[str, Any] = {"regime": regime, "buffers": len(inputs)}
+        loop = Loop(call, inputs, self.device, context)
+        clock = self.device.clock
+        start = clock.now()
+        with context():
+            self.device.wait(call(inputs[0]))
+        answer["first_ns"] = clock.now() - start
+        for _ in range(_WARM_CALLS):
+            loop.block(len(inputs))
+        self._recompiles(loop)
+        answer["masks"] = self._masks_differ(cell, lambda: self._output(call, inputs[0], context), "calls")
+        answer["captured"] = None
+        if self.device.graphs:
+            loop, answer["captured"] = self._captured(cell, loop)
+        answer["how"] = loop.how
+        self.items = {"target": loop, **self._yardsticks(cell, inputs[0])}
+        self.loops = {name: self._calibrated(item, slot_ms) for name, item in self.items.items()}
+        answer["loops"] = dict(self.loops)
+        answer["compilations"] = self.device.compilations()
+        return answer
+
+    def run(self, item: str) -> Dict[str, Any]:
+        """One block of one item: nanoseconds a call and page faults a call, after calls that are not counted."""
+        loop, loops = self.items[item], self.loops[item]
+        loop.block(max(1, loops // 16))  # another process had the caches
+        return {**loop.block(loops), "loops": loops}
+
+    def state(self) -> Dict[str, Any]:
+        """The device's clocks, temperature and load now."""
+        return self.device.state()
+
+    def end(self) -> Dict[str, Any]:
+        """Let go of the cell's memory."""
+        self.items, self.loops = {}, {}
+        return {}
+
+    # --- the parts of a cell -------------------------------------------------------------------------------------------
+
+    def _inputs(self, cell: Dict[str, Any]) -> List[Any]:
+        shape, order, dtype = list(cell["shape"]), list(cell["order"]), cell["dtype"]
+        tile = np.random.default_rng(cell["seed"]).standard_normal(4093).astype(np.float32)
+        values = np.resize(tile, [shape[a] for a in order])
+        made = []
+        itemsize = 8 if dtype == "float64" else 4 if dtype == "float32" else 2
+        for _ in range(self.device.rotation(values.size * itemsize)):
+            x = self.adapter.tensor(values, dtype, "strided" if cell["strided"] else "contiguous")
+            made.append(x if order == sorted(order) else _permuted(x, np.argsort(order).tolist(), self.adapter))
+        return made
+
+    def _call(self, cell: Dict[str, Any], x: Any) -> Any:
+        adapter: Any = self.adapter
+        direction = cell["direction"]
+        if direction == "inference" and not getattr(adapter, "inference", True):
+            raise Unsupported("the layer is called in training only: inference is its caller's business")
+        if direction == "backward" and not (adapter.gradients() and adapter.contract.gradient):
+            raise Unsupported("the layer has no gradient")
+        way = adapter.contract.seeds[0] if adapter.contract.seeds else "global"
+        try:
+            layer = adapter.make(cell["rate"], cell["dtype"], cell["seed"], way)
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Stopped("construct", error) from error
+        if direction == "backward":
+            cotangent = x  # a given one, whatever it is: a sum would be timed as well
+            gradient = adapter.gradient
+            return lambda given: gradient(layer, given, cotangent), unchanged
+        training = direction == "forward"
+        bound = getattr(adapter, "caller", None) or _speed().caller(adapter)
+        return bound(layer, training), lambda: adapter.recording(False)
+
+    def _output(self, call: Call, x: Any, context: Callable[[], ContextManager[Any]]) -> Any:
+        with context():
+            y = call(x)
+        y = y[0] if isinstance(y, tuple) else y
+        return np.array(self.adapter.array(y), copy=True)
+
+    def _masks_differ(self, cell: Dict[str, Any], output: Callable[[], Any], of: str) -> str:
+        """``differ``, or why it is not asked. Raises Stopped where a frozen mask would be timed."""
+        if cell["direction"] == "inference" or not 0 < cell["rate"] < 1:
+            return "nothing is drawn"
+        if same_mask_chance(cell["rate"], cell["coins"]) > FROZEN_CHANCE:
+            return "too few coins to tell"
+        one, two = output(), output()
+        if one.shape == two.shape and np.array_equal(one == 0, two == 0):
+            raise Stopped("frozen", RuntimeError(f"two {of} drew the same mask: a frozen mask would be timed"))
+        return "differ"
+
+    def _captured(self, cell: Dict[str, Any], loop: Loop) -> Any:
+        """The loop to time with, and ``captured`` or the reason why it cannot be."""
+        try:
+            with loop.context():
+                replay, outputs = self.device.capture(loop.call, loop.inputs)
+        except BaseException as error:
+            words = (str(error).strip().splitlines() or [""])[0]
+            reason = words if isinstance(error, Unsupported) else f"{type(error).__name__}: {words[:200]}"
+            return Queued(loop.call, loop.inputs, self.device, loop.context), f"cannot be captured: {reason}"
+
+        def output() -> Any:
+            replay()
+            y = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
+            self.device.wait(y)
+            return np.array(self.adapter.array(y), copy=True)
+
+        self._masks_differ(cell, output, "replays of the captured graph")
+        return Replayed(loop, replay), "captured"
+
+    def _recompiles(self, loop: Loop) -> None:
+        """Raises Stopped where calls that are like earlier ones still compile."""
+        before = self.device.compilations()
+        if before is None:
+            return
+        for _ in range(_WARM_CALLS):
+            loop.block(1)
+        more = (self.device.compilations() or 0) - before
+        if more >= _WARM_CALLS:
+            raise Stopped(
+                "recompiles",
+                RuntimeError(
+                    f"it recompiles at every call: {more} compilations in {_WARM_CALLS} calls like the "
+                    f"{_WARM_CALLS + 1} before; a speed would be that of the compiler"
+                ),
+            )
+
+    def _yardsticks(self, cell: Dict[str, Any], x: Any) -> Dict[str, Loop]:
+        reused = cell["regime"] == "reused"
+        array = None
+        if self.device.name == "cpu":
+            array = self.adapter.array(x)
+        found: Dict[str, Loop] = {}
+        for kind, ways in (
+            ("copy", self.device.copies(x, array, reused)),
+            ("fill", self.device.fills(x, array, reused)),
+        ):
+            for name, way in ways.items():
+                maker = Queued if self.device.graphs else Loop
+                found[f"{kind}:{name}"] = maker(_ignoring(way), [None], self.device, unchanged)
+        return found
+
+    def _calibrated(self, item: Loop, slot_ms: float) -> int:
+        """Calls that fill a slot of ``slot_ms`` milliseconds."""
+        loops = len(item.inputs)
+        while True:
+            found = item.block(loops)
+            spent = max(found["device_ns"], found["host_ns"]) * loops
+            if spent >= slot_ms * 1e6 / 4 or loops >= _MOST_LOOPS:
+                break
+            loops *= 2 if spent * 16 > slot_ms * 1e6 else 8
+        wanted = slot_ms * 1e6 / max(1.0, spent / loops)
+        return int(min(_MOST_LOOPS, max(len(item.inputs), round(wanted))))
+
+
+def _ignoring(thunk: Thunk) -> Call:
+    return lambda _: thunk()
+
+
+def _permuted(x: Any, axes: List[int], adapter: Adapter) -> Any:
+    """A view with its axes in another order. Raises Unsupported where arrays have no strides."""
+    if len(adapter.layouts()) == 1:
+        raise Unsupported(f"{adapter.framework} arrays have no strides: there is one layout, its own")
+    return x.permute(axes) if hasattr(x, "permute") else x.transpose(axes)
+
+
+def _speed() -> Any:
+    from spatial_dropouts.adapters import speed
+
+    return speed
+
+
+def stopwatch(adapter: Adapter) -> Stopwatch:
+    """The stopwatch of an opened target, with the device that its framework runs on."""
+    return Stopwatch(adapter, _speed().device_of(adapter))
