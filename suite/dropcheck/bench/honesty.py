@@ -1,0 +1,73 @@
+"""No speed without a passed audit: which cells of a target are disqualified, and by which check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dropcheck import results
+from dropcheck.bench.cells import Cell
+from dropcheck.bench.records import Audit
+from dropcheck.checks import CHECKS
+from dropcheck.field.cells import ANY, dtype_of
+from dropcheck.results import Result, TargetResult
+
+Audits = dict[str, Audit]
+
+
+def stamp(found: TargetResult, profile: str, source: str) -> Audit:
+    """What an audit of one target allows. A failure in one dtype disqualifies that dtype, any other one all cells.
+
+    Evidence that is missing disqualifies like a failure, and so does an audit in which checks were left out.
+    """
+    out: dict[str, str] = {}
+    if found.skipped is not None:
+        out[ANY] = f"not audited: {found.skipped}"
+    elif found.error is not None:
+        out[ANY] = f"its audit ended early: {found.error}"
+    missing = [c.name for c in CHECKS if c.name not in {f.check for f in found.findings}]
+    if missing and ANY not in out:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        out[ANY] = f"its audit left out {missing[0]}{more}"
+    for one in found.findings:
+        if one.verdict in ("fail", "inconclusive", "error"):
+            word = {"fail": "fails", "inconclusive": "is inconclusive in", "error": "has an error in"}[one.verdict]
+            out.setdefault(dtype_of(one), f"{word} {one.check}")
+    claims = len({f.check for f in found.findings if f.verdict in ("pass", "waived")})
+    return Audit(
+        verdict=found.verdict,
+        profile=profile,
+        version=found.version,
+        source=source,
+        claims=claims,
+        disqualified=out,
+    )
+
+
+def stamps(result: Result, source: str) -> Audits:
+    """All targets of an audit."""
+    return {one.target: stamp(one, result.profile, source) for one in result.targets}
+
+
+def from_file(path: Path) -> Audits:
+    """The audits of a stored result. Raises ResultError."""
+    return stamps(results.load(path), path.name)
+
+
+def audited(names: Sequence[str], run: Callable[[Sequence[str]], Result]) -> Audits:
+    """A quick audit of each, now."""
+    return stamps(run(names), "quick audit before this run") if names else {}
+
+
+def verdict_on(audit: Audit | None, cell: Cell, version: str) -> str:
+    """Why a cell has no speed; an empty text where its audit passed."""
+    if audit is None:
+        return "no audit of it was given or made"
+    reason = audit.disqualified.get(ANY) or audit.disqualified.get(cell.dtype)
+    if reason:
+        return reason
+    if version and audit.version and audit.version != version:
+        return f"its audit was of release {audit.version}, this is {version}"
+    if not audit.claims:
+        return "its audit judged nothing"
+    return ""
