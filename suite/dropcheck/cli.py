@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from dropcheck import __version__, options
+from dropcheck.commands import bench as bench_commands
 from dropcheck.commands import field as field_commands
 from dropcheck.commands import releases as releases_commands
 from dropcheck.commands import repro as repro_commands
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = ("list", "explain", "audit", "report", "selftest", "bisect", "repro", "environments")
+COMMANDS = ("list", "explain", "audit", "bench", "compare", "report", "selftest", "bisect", "repro", "environments")
 
 Texts = list[str] | None
 
@@ -335,6 +336,7 @@ def selftest_command(
     raise typer.Exit(code)
 
 
+bench_commands.add(app)
 releases_commands.add(app)
 repro_commands.add(app)
 field_commands.add(app)

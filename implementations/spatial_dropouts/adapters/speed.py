@@ -142,7 +142,11 @@ class TorchDevice(Device):
         if self.graphs:
             cuda = self.torch.cuda
             found["gpu"] = cuda.get_device_name(self.device)
-            for key, ask in (("gpu_mhz", "clock_rate"), ("gpu_celsius", "temperature"), ("gpu_watts_1000", "power_draw")):
+            for key, ask in (
+                ("gpu_mhz", "clock_rate"),
+                ("gpu_celsius", "temperature"),
+                ("gpu_watts_1000", "power_draw"),
+            ):
                 try:
                     found[key] = int(getattr(cuda, ask)(self.device))
                 except Exception:  # the driver's library is missing, or does not tell

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dropcheck.bench.cells import Cell
 from dropcheck.cases import seed_of
 
-Slot = tuple[str, str]  # who (a lane: a target, the reference or the reference again), what (target, copy:..., fill:...)
+Slot = tuple[
+    str, str
+]  # who (a lane: a target, the reference or the reference again), what (target, copy:..., fill:...)
 
 
 def orders(slots: Sequence[Slot], blocks: int, root: int, process: int, cell: Cell) -> list[list[Slot]]:

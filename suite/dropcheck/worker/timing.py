@@ -32,7 +32,9 @@ def out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError")
-        or any(w in words for w in ("out of memory", "resource_exhausted", "can't allocate memory", "failed to allocate"))
+        or any(
+            w in words for w in ("out of memory", "resource_exhausted", "can't allocate memory", "failed to allocate")
+        )
     )
 
 

@@ -1,0 +1,250 @@
+"""One bench: what was asked becomes a plan, the audits that allow it, raw samples, and one result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropcheck import targets
+from dropcheck.adapter import DTYPES
+from dropcheck.bench import honesty, summary
+from dropcheck.bench.cells import PROFILES, Cell, parse_cell
+from dropcheck.bench.cells import plan as planned_cells
+from dropcheck.bench.ratio import LEVEL, MARGIN
+from dropcheck.bench.records import BenchResult, BenchTarget, Speed
+from dropcheck.bench.runner import Lane, Opener, Plan, Raw, Tell, lanes_of, measure, open_process
+from dropcheck.environment import describe
+from dropcheck.errors import UsageError, nearest
+from dropcheck.request import DEFAULT_SEED, AuditRequest
+from dropcheck.results import Result, Verdict
+from dropcheck.worker.timing import DIRECTIONS
+
+DEVICES = ("cpu", "cuda")
+# fresh processes, blocks a process, milliseconds a block: quick resolves a few per cent on a quiet machine, within a minute
+# a target; with nine processes a 3 % effect of the process alone raises no alarm (benchmarking.md, simulated)
+SIZES = {"quick": (5, 5, 15.0), "standard": (9, 7, 15.0), "deep": (9, 9, 20.0)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRequest:
+    """What one bench is asked to do; see the options of the command line. None: what the profile says."""
+
+    targets: tuple[str, ...] = ()
+    profile: str = "quick"
+    cells: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    rates: tuple[float, ...] = ()
+    reference: str | None = None
+    processes: int | None = None
+    blocks: int | None = None
+    slot_ms: float | None = None
+    threads: int = 0
+    device: str = "cpu"
+    pattern: str | None = None
+    seed: int = DEFAULT_SEED
+    margin: float = MARGIN
+    level: float = LEVEL
+    resolution: float | None = None
+    audit: Path | None = None
+    timeout_s: float = 120.0
+    memory_mb: int | None = None
+    python: str | None = None
+    argv: tuple[str, ...] = ()
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _word(given: str, valid: Sequence[str], what: str) -> None:
+    if given not in valid:
+        raise UsageError(f"there is no {what} {given!r}; expected one of {', '.join(valid)}{nearest(given, valid)}")
+
+
+def chosen_cells(request: BenchRequest) -> tuple[Cell, ...]:
+    """The cells of a request. Raises UsageError."""
+    _word(request.profile, PROFILES, "profile")
+    for word in request.directions:
+        _word(word, DIRECTIONS, "direction")
+    for word in request.dtypes:
+        _word(word, DTYPES, "dtype")
+    cells = tuple(dict.fromkeys(parse_cell(text) for text in request.cells))
+    cells = cells or planned_cells(request.profile, request.device)
+    kept = tuple(
+        c
+        for c in cells
+        if (not request.directions or c.direction in request.directions)
+        and (not request.dtypes or c.dtype in request.dtypes)
+        and (not request.rates or c.rate in request.rates)
+    )
+    if not kept:
+        raise UsageError(
+            f"no cell is left: none of the {len(cells)} cells has the direction, dtype and rate that were asked for; name one, "
+            f"such as --cell '{cells[0]}'"
+        )
+    return kept
+
+
+def prepare(request: BenchRequest) -> Plan:
+    """The plan of a request; all bad input is refused here. Raises UsageError."""
+    cells = chosen_cells(request)
+    _word(request.device, DEVICES, "device")
+    if request.threads < 0 or request.threads > processors():
+        raise UsageError(
+            f"--threads takes a number from 1 to the {processors()} processors here, not {request.threads}"
+        )
+    for name, value, least in (("--processes", request.processes, 1), ("--blocks", request.blocks, 1)):
+        if value is not None and value < least:
+            raise UsageError(f"{name} takes a number of at least {least}, not {value}")
+    if not 0 <= request.margin < 1:
+        raise UsageError(f"--margin takes a share of the time from 0 to 1, such as 0.03, not {request.margin:g}")
+    if not 0 < request.level < 0.5:
+        raise UsageError(f"--level takes a probability of a false alarm, such as 0.01, not {request.level:g}")
+    if request.resolution is not None and not 0 < request.resolution < 1:
+        raise UsageError(f"--resolution takes a share of the time, such as 0.05, not {request.resolution:g}")
+    if request.python is not None and shutil.which(request.python) is None:
+        raise UsageError(f"the interpreter {request.python!r} does not start: there is no such program; give its path")
+    chosen = [targets.parse(text) for text in request.targets] if request.targets else targets.defaults()
+    chosen = list({t.name: t for t in chosen}.values())
+    if not chosen:
+        raise UsageError("no implementation can run here; `dropcheck list` says why")
+    reference = targets.parse(request.reference) if request.reference else chosen[0]
+    processes, blocks, slot_ms = SIZES[request.profile]
+    return Plan(
+        lanes=lanes_of(chosen, reference),
+        cells=cells,
+        processes=request.processes or processes,
+        blocks=request.blocks or blocks,
+        slot_ms=request.slot_ms or slot_ms,
+        threads=request.threads or processors(),
+        seed=request.seed,
+        device=request.device,
+        pattern=request.pattern,
+        timeout_s=request.timeout_s,
+        memory_mb=request.memory_mb,
+        python=request.python,
+    )
+
+
+def quick_audit(request: BenchRequest) -> Callable[[Sequence[str]], Result]:
+    """How targets without an audit are audited before they are timed."""
+
+    def run(names: Sequence[str]) -> Result:
+        from dropcheck import auditing
+
+        return auditing.run(
+            AuditRequest(
+                targets=tuple(names),
+                device=request.device,
+                pattern=request.pattern,
+                python=request.python,
+                causes=False,
+            )
+        )
+
+    return run
+
+
+def run(
+    request: BenchRequest,
+    tell: Tell | None = None,
+    opener: Opener = open_process,
+    audit: Callable[[Sequence[str]], Result] | None = None,
+) -> BenchResult:
+    """Bench all targets of a request. Raises UsageError for what cannot be run; everything else is in the result."""
+    start = time.monotonic()
+    plan = prepare(request)
+    names = [lane.target.name for lane in plan.lanes[:-1]]
+    known = honesty.from_file(request.audit) if request.audit is not None else {}
+    missing = [n for n in names if n not in known]
+    if missing:
+        if tell is not None:
+            tell(f"auditing {len(missing)} target{'s' if len(missing) > 1 else ''} first", 0.0)
+        known |= honesty.audited(missing, audit or quick_audit(request))
+    before = describe()
+
+    def allowed(lane: Lane, cell: Cell, version: str) -> str:
+        return honesty.verdict_on(known.get(lane.target.name), cell, version)
+
+    raw = measure(plan, allowed, opener, tell)
+    made = summary.summarise(plan, raw, request.margin, request.level, request.resolution)
+    opened = [_target(plan, raw, known, lane) for lane in plan.lanes[:-1]]
+    environment = {**before, "load_after": describe()["load"], "processor": processor()}
+    return BenchResult(
+        verdict=verdict(made, opened, raw, request.resolution),
+        environment=environment,
+        argv=list(request.argv),
+        profile=request.profile,
+        seed=request.seed,
+        device=request.device,
+        threads=plan.threads,
+        reference=plan.lanes[0].target.name,
+        margin=request.margin,
+        level=request.level,
+        processes=plan.processes,
+        blocks=plan.blocks,
+        slot_ms=plan.slot_ms,
+        resolution_wanted=request.resolution,
+        resolution=made.resolution,
+        cells=[str(c) for c in plan.cells],
+        targets=opened,
+        speeds=made.speeds,
+        comparisons=made.comparisons,
+        placebos=made.placebos,
+        yardsticks=made.yardsticks,
+        warnings=made.warnings,
+        hosts=raw.hosts,
+        setups=raw.setups,
+        samples=raw.samples,
+        wall_s=time.monotonic() - start,
+        interrupted=raw.interrupted,
+    )
+
+
+def _target(plan: Plan, raw: Raw, known: honesty.Audits, lane: Lane) -> BenchTarget:
+    opened, problem = raw.opened.get(lane.name, {}), raw.closed.get(lane.name)
+    return BenchTarget(
+        target=lane.target.name,
+        framework=opened.get("framework", lane.target.framework),
+        version=opened.get("version", ""),
+        pattern=opened.get("contract", {}).get("pattern", ""),
+        device=plan.device,
+        audit=known.get(lane.target.name),
+        error=problem.reason if problem is not None and problem.state == "error" else None,
+        skipped=problem.reason if problem is not None and problem.state == "skipped" else None,
+        details=(problem.details or None) if problem is not None else None,
+    )
+
+
+def verdict(made: summary.Summary, opened: Sequence[BenchTarget], raw: Raw, wanted: float | None) -> Verdict:
+    """fail: an audit failed; inconclusive: something is missing, or coarser than asked; pass: all measured or not applicable."""
+    if any(t.audit is not None and t.audit.verdict == "fail" for t in opened):
+        return "fail"
+    if any(t.error or t.skipped for t in opened) or raw.interrupted:
+        return "inconclusive"
+    if any(s.state in ("error", "disqualified") for s in made.speeds):
+        return "inconclusive"
+    if wanted is not None and (made.resolution is None or made.resolution > wanted):
+        return "inconclusive"
+    measured: list[Speed] = [s for s in made.speeds if s.state == "measured"]
+    return "pass" if measured else "inconclusive"
+
+
+def processor() -> str:
+    """The processor's own name, where the system shows it."""
+    try:
+        with open("/proc/cpuinfo") as stream:
+            for text in stream:
+                if text.startswith("model name"):
+                    return text.partition(":")[2].strip()
+    except OSError:
+        pass
+    import platform
+
+    return platform.processor()

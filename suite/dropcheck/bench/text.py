@@ -1,0 +1,196 @@
+"""A bench as text: the answer first, what the run resolves, then a table a cell, and all that was not measured."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from dropcheck.bench.compare import Change
+from dropcheck.bench.records import BenchResult, Comparison, Speed
+from dropcheck.report.words import line
+
+
+def seconds(value: float | None) -> str:
+    """``12.3 us``, three digits; ``-`` for None."""
+    if value is None:
+        return "-"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)):
+        if value >= size or unit == "ns":
+            return f"{value / size:.3g} {unit}" if value / size < 999.5 else f"{value / size:.0f} {unit}"
+    return "-"
+
+
+def size(value: float | None) -> str:
+    """``16.8 MB``; ``-`` for None."""
+    if value is None:
+        return "-"
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= one:
+            return f"{value / one:.3g} {unit}"
+    return f"{value:.0f} B"
+
+
+def share(value: float | None) -> str:
+    """A fraction of the limit."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def ratio(one: Comparison | None) -> str:
+    """``1.103 [1.081, 1.125]``."""
+    if one is None or one.ratio is None:
+        return ""
+    if one.low is None or one.high is None or not math.isfinite(one.high) or one.low <= 0:
+        return f"{one.ratio:.3f}"
+    return f"{one.ratio:.3f} [{one.low:.3f}, {one.high:.3f}]"
+
+
+def headline(result: BenchResult) -> list[str]:
+    """One sentence a target against the reference; without another target, what was measured."""
+    found = []
+    for one in result.targets:
+        states = Counter(s.state for s in result.speeds if s.target == one.target)
+        if one.target == result.reference:
+            continue
+        words = Counter(c.verdict for c in result.comparisons if c.target == one.target)
+        told = [f"{word} in {words[word]}" for word in ("faster", "same", "slower", "inconclusive") if words[word]]
+        if told:
+            found.append(
+                f"{line(one.target)} against {line(result.reference)}: {', '.join(told)} of {len(result.cells)} cells."
+            )
+        elif not states["measured"]:
+            found.append(f"{line(one.target)} has no speed: {line(_why(result, one.target))}")
+    here = Counter(s.state for s in result.speeds if s.target == result.reference)
+    if here["measured"]:
+        found.append(f"{line(result.reference)}: measured in {here['measured']} of {len(result.cells)} cells.")
+    else:
+        found.append(f"{line(result.reference)} has no speed: {line(_why(result, result.reference))}")
+    return found
+
+
+def _why(result: BenchResult, target: str) -> str:
+    for one in result.targets:
+        if one.target == target and (one.error or one.skipped):
+            return str(one.error or one.skipped)
+    return next((s.reason for s in result.speeds if s.target == target and s.reason), "nothing was measured")
+
+
+def resolution(result: BenchResult) -> str:
+    """What the run can tell apart, from the reference against itself."""
+    if not result.placebos:
+        return "The reference was not timed twice: this run resolves nothing, and no difference is called."
+    per = sorted(p.resolution for p in result.placebos)
+    different = [p for p in result.placebos if p.verdict in ("faster", "slower")]
+    text = (
+        f"This run resolves {_percent(per[len(per) // 2])} in the middle cell, {_percent(per[-1])} in the coarsest "
+        f"(half-width of the reference against itself, {result.processes} fresh processes, {result.blocks} blocks each); "
+        f"differences below {result.margin:.0%} count as the same; identical code is called different in at most "
+        f"{result.level:g} of runs a target."
+    )
+    if different:
+        text += f" The reference differed from itself in {len(different)} cells, whose comparisons decide nothing."
+    return text
+
+
+def _percent(value: float) -> str:
+    return "nothing" if not math.isfinite(value) or value > 10 else f"{value:.1%}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns, the first to the left and numbers to the right."""
+    wide = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    made = []
+    for row in rows:
+        cells = [
+            c.ljust(w) if i in (0, len(row) - 1) else c.rjust(w) for i, (c, w) in enumerate(zip(row, wide, strict=True))
+        ]
+        made.append("  ".join(cells).rstrip())
+    return made
+
+
+HEAD = ("", "device", "host/call", "first call", "memory", "of limit", "ratio", "verdict")
+
+
+def render(result: BenchResult, width: int = 100) -> str:
+    """The whole report."""
+    out = headline(result)
+    out += ["", *textwrap.wrap(resolution(result), width), ""]
+    comparisons = {(c.target, c.cell): c for c in result.comparisons}
+    speeds = {(s.target, s.cell): s for s in result.speeds}
+    for place, cell in enumerate(result.cells):
+        rows: list[tuple[str, ...]] = [HEAD]
+        notes: list[str] = []
+        for one in result.targets:
+            speed = speeds[one.target, place]
+            if speed.state != "measured":
+                notes.append(f"{line(one.target)}: {speed.state}: {line(speed.reason)}")
+                continue
+            rows.append(_row(result, speed, comparisons.get((one.target, place))))
+            if speed.captured not in (None, "captured"):
+                notes.append(f"{line(one.target)}: {line(str(speed.captured))}; timed {speed.how}")
+        stick = next((y for y in result.yardsticks if y.cell == place), None)
+        if stick is not None and len(rows) > 1:
+            rows.append(
+                (f"  copy ({stick.copy})", seconds(stick.copy_s), "", "", "", share(stick.copy_fraction), "", "")
+            )
+            rows.append((f"  fill ({stick.fill})", seconds(stick.fill_s), "", "", "", "", "", ""))
+        out.append(cell)
+        out += [f"  {text}" for text in (table(rows) if len(rows) > 1 else [])]
+        out += [textwrap.fill(note, width, initial_indent="  ", subsequent_indent="    ") for note in notes]
+        out.append("")
+    out += _warnings(result.warnings, width)
+    out += _audits(result)
+    if result.interrupted:
+        out.append("Interrupted: what is shown was measured before.")
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _row(result: BenchResult, speed: Speed, told: Comparison | None) -> tuple[str, ...]:
+    verdict = "reference" if speed.target == result.reference else told.verdict if told is not None else ""
+    if told is not None and told.reason:
+        verdict += f": {told.reason}"
+    return (
+        line(speed.target),
+        seconds(speed.device_s),
+        seconds(speed.host_s),
+        seconds(speed.first_s),
+        size(speed.memory),
+        share(speed.fraction),
+        ratio(told),
+        verdict,
+    )
+
+
+def _warnings(warnings: Iterable[str], width: int) -> list[str]:
+    found = [textwrap.fill(f"warning: {line(w)}", width, subsequent_indent="  ") for w in warnings]
+    return [*found, ""] if found else []
+
+
+def _audits(result: BenchResult) -> list[str]:
+    made = []
+    for one in result.targets:
+        if one.audit is not None:
+            made.append(
+                f"{line(one.target)} {line(one.version)}: audit {one.audit.verdict}, {one.audit.claims} claims hold "
+                f"({line(one.audit.profile)}; {line(one.audit.source)})"
+            )
+    return made
+
+
+def changes(found: Sequence[Change], margin: float) -> str:
+    """What ``dropcheck compare`` prints."""
+    count = Counter(c.verdict for c in found)
+    order = ("slower", "missing", "inconclusive", "faster", "same", "new")
+    told = ", ".join(f"{count[w]} {w}" for w in order if count[w])
+    out = [f"{len(found)} entries: {told}." if found else "Nothing to compare: no entry has a time.", ""]
+    if found:
+        rows: list[tuple[str, ...]] = [("", "cell", "new / old", "verdict")]
+        for one in sorted(found, key=lambda c: order.index(c.verdict)):
+            low, high = one.low or 0.0, one.high if one.high is not None else math.inf
+            numbers = f"{one.ratio:.3f} [{low:.3f}, {high:.3f}]" if one.ratio is not None else ""
+            reason = f": {line(one.reason)}" if one.reason else f" (against {line(one.anchor)})" if one.anchor else ""
+            rows.append((line(one.target), one.cell, numbers, one.verdict + reason))
+        out += table(rows)
+    out += ["", f"Differences below {margin:.0%} count as the same; what is missing is no pass."]
+    return "\n".join(out) + "\n"

@@ -1,0 +1,180 @@
+"""``dropcheck bench`` and ``dropcheck compare``: words to a request, a result to text, files and an exit code."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dropcheck import options
+
+Texts = list[str] | None
+
+
+def _width() -> int:
+    return max(60, min(140, shutil.get_terminal_size((100, 24)).columns))
+
+
+class _Teller:
+    """Progress on standard error, one line every few seconds, with what is left."""
+
+    def __init__(self, every_s: float = 5.0) -> None:
+        self.every_s, self.start, self.last = every_s, time.monotonic(), 0.0
+
+    def __call__(self, text: str, done: float) -> None:
+        now = time.monotonic()
+        if now - self.last < self.every_s:
+            return
+        self.last = now
+        left = (now - self.start) / done * (1 - done) if done > 0.02 else None
+        tail = f", about {left:.0f} s left" if left is not None else ""
+        print(f"{text} ({done:.0%}{tail})", file=sys.stderr, flush=True)
+
+
+def bench(
+    names: Annotated[
+        Texts, typer.Argument(metavar="[TARGET]...", help="Registered names, module:attr or file.py:attr.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
+    plan: Annotated[bool, typer.Option("--plan", help="Show cells and time; run nothing.")] = False,
+    cell: Annotated[
+        Texts,
+        typer.Option("--cell", metavar="CELL", help="Time this cell, such as '64,256,1024 float32 rate=.5 forward'."),
+    ] = None,
+    direction: Annotated[
+        Texts,
+        typer.Option("--direction", metavar="DIRECTION", help="inference, forward, backward (with the forward pass)."),
+    ] = None,
+    dtype: Annotated[Texts, typer.Option("--dtype", metavar="DTYPE", help="Only cells of these dtypes.")] = None,
+    rate: Annotated[Texts, typer.Option("--rate", metavar="RATE", help="Only cells of these rates.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="TARGET", help="What the others are compared with; the first target by default."),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(help="Fresh processes a target.")] = None,
+    blocks: Annotated[int | None, typer.Option(help="Blocks a process.")] = None,
+    slot: Annotated[str | None, typer.Option(metavar="TIME", help="Length of a timed block, such as 15ms.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the layers; 0: as many as processors.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Differences below this share are the same; default .03.")
+    ] = None,
+    level: Annotated[
+        float | None, typer.Option(help="Probability that a run calls identical code different; default .01.")
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(help="Half-width that the run must reach, such as .05; coarser is inconclusive.")
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(metavar="RESULT", help="A stored audit to stand beside; else a quick one is made first."),
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="Limit of one answer, a cell's setting up included.")
+    ] = "2m",
+    memory: Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")] = None,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
+    pytest_json: Annotated[
+        Path | None, typer.Option("--pytest-json", metavar="FILE", help="Write the JSON of pytest-benchmark.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bench.json and bench.txt.")] = None,
+) -> None:
+    """Measure speed, side by side. No target: every implementation that can run here."""
+    from dropcheck.bench import pytest_json as exported
+    from dropcheck.bench import ratio, records, text
+    from dropcheck.bench.run import BenchRequest, prepare, run
+    from dropcheck.request import DEFAULT_SEED
+    from dropcheck.results import write_atomically
+
+    root, drawn = options.seed(seed, DEFAULT_SEED)
+    for path, option in ((json_file, "--json"), (pytest_json, "--pytest-json")):
+        options.writable_file(path, option)
+    options.writable_folder(out, "--out")
+    request = BenchRequest(
+        targets=tuple(names or ()),
+        profile=profile,
+        cells=tuple(cell or ()),
+        directions=options.listed(direction or ()),
+        dtypes=options.listed(dtype or ()),
+        rates=options.rates(rate or ()),
+        reference=reference,
+        processes=processes,
+        blocks=blocks,
+        slot_ms=options.duration(slot, "--slot") * 1e3 if slot is not None else None,
+        threads=threads,
+        device=device,
+        pattern=pattern,
+        seed=root,
+        margin=ratio.MARGIN if margin is None else margin,
+        level=ratio.LEVEL if level is None else level,
+        resolution=resolution,
+        audit=audit,
+        timeout_s=options.duration(timeout, "--timeout"),
+        memory_mb=memory,
+        python=python,
+        argv=tuple(sys.argv[1:]),
+    )
+    if plan:
+        _plan(prepare(request))
+        return
+    if drawn:
+        print(f"root seed {root}", file=sys.stderr)
+    result = run(request, _Teller())
+    told = text.render(result, _width())
+    if json_file is not None:
+        records.save(result, json_file)
+    if pytest_json is not None:
+        exported.save(result, pytest_json)
+    if out is not None:
+        records.save(result, out / "bench.json")
+        write_atomically(out / "bench.txt", told.encode())
+    sys.stdout.write(told)
+    sys.stdout.flush()
+    raise typer.Exit(130 if result.interrupted else records.exit_code(result))
+
+
+def _plan(plan: object) -> None:
+    from dropcheck.bench.runner import Plan
+
+    assert isinstance(plan, Plan)
+    lanes = len(plan.lanes)
+    # a slot for the layer and, as a rule, two copies and two fills of a third of one
+    timed = plan.processes * plan.blocks * len(plan.cells) * lanes * plan.slot_ms * (1 + 4 / 3) / 1e3
+    for one in plan.cells:
+        print(one)
+    print(
+        f"\n{len(plan.cells)} cells, {lanes - 1} targets and the reference again, {plan.processes} fresh processes of each, "
+        f"{plan.blocks} blocks of {plan.slot_ms:g} ms, {plan.threads} threads: about {timed:.0f} s of timing, and the "
+        "processes' start and setting up."
+    )
+
+
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A stored result of dropcheck bench.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="A later one.")],
+    margin: Annotated[
+        float | None, typer.Option(help="Differences below this share are the same; default .03.")
+    ] = None,
+    level: Annotated[float | None, typer.Option(help="Probability of a false alarm a target; default .01.")] = None,
+) -> None:
+    """What changed in speed between two results: faster, same, slower, inconclusive, missing."""
+    from dropcheck.bench import compare as comparing
+    from dropcheck.bench import ratio, records, text
+
+    allowed = ratio.MARGIN if margin is None else margin
+    found = comparing.compare(records.load(old), records.load(new), allowed, ratio.LEVEL if level is None else level)
+    sys.stdout.write(text.changes(found, allowed))
+    raise typer.Exit(comparing.exit_code(found))
+
+
+def add(app: typer.Typer) -> None:
+    """Add both commands to the command line."""
+    app.command("bench")(bench)
+    app.command("compare")(compare)
