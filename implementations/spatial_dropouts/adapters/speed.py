@@ -1,7 +1,7 @@
 """What a clock must know of each framework: how to wait, set threads, copy and fill, capture graphs, count compilations.
 
 A framework is touched only if the adapter has imported it already. An adapter may bring its own device by an attribute
-``speed`` (a ``dropcheck.worker.devices.Device``), and its own bare call by a method ``caller(layer, training)``.
+``speed`` (a ``dropcheck.worker.devices.Device``), and its own bare call by a method ``caller(layer, training, x)``.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 from dropcheck.adapter import Unsupported
 from dropcheck.worker.devices import Clock, Device, Thunk
 
-Caller = Callable[[Any, bool], Callable[[Any], Any]]
 
+def caller(adapter: Any, layer: Any, training: bool, x: Any) -> Callable[[Any], Any]:
+    """``x -> y``: the layer's call with as little of ours around it as there can be; asked after a first call on ``x``.
 
-def caller(adapter: Any) -> Caller:
-    """``(layer, training) -> (x -> y)``: the layer's call with as little of ours around it as there can be."""
+    What the adapter does around every call is a tenth of a call on 4 KiB, and no part of the layer.
+    """
     layers = sys.modules.get("spatial_dropouts.adapters.torch_layers")
-    # a mode puts an ``apply`` of its own on the object; then only that is the layer in its mode
-    if layers is not None and type(adapter).apply is layers.TorchLayers.apply and "apply" not in vars(adapter):
-        return _torch_module
-    return lambda layer, training: functools.partial(_applied, adapter.apply, layer, training)
+    if layers is not None and type(adapter).apply is layers.TorchLayers.apply:
+        mode = getattr(adapter, "mode", None)
+        if mode is None:
+            layer.train(training)
+            bare: Callable[[Any], Any] = layer
+            return bare
+        modes = sys.modules["spatial_dropouts.adapters.torch_modes"]
+        if type(mode) is modes.Compiled and training:
+            compiled: Callable[[Any], Any] = mode.calls[x.numel() < modes._STATIC_ELEMENTS]
+            return compiled
+    return functools.partial(_applied, adapter.apply, layer, training)
 
 
 def _applied(apply: Any, layer: Any, training: bool, x: Any) -> Any:
     return apply(layer, x, training)
-
-
-def _torch_module(layer: Any, training: bool) -> Any:
-    layer.train(training)
-    return layer
 
 
 def device_of(adapter: Any, clock: Optional[Clock] = None) -> Device:
@@ -57,7 +60,7 @@ class TorchDevice(Device):
         self.torch, self.adapter = torch, adapter
         self.device = getattr(adapter, "device", None) or torch.device("cpu")
         self.name = self.device.type
-        self.graphs = self.name == "cuda"
+        self.graphs = self.asynchronous = self.name == "cuda"
 
     def wait(self, value: Any) -> None:
         if self.graphs:
@@ -75,7 +78,7 @@ class TorchDevice(Device):
 
     def compilations(self) -> Optional[int]:
         mode = getattr(self.adapter, "mode", None)
-        if hasattr(mode, "compilations"):
+        if mode is not None and hasattr(mode, "compilations"):
             return int(mode.compilations)
         if "torch._dynamo" not in sys.modules:
             return 0
@@ -157,6 +160,8 @@ class TorchDevice(Device):
 class JaxDevice(Device):
     """JAX arrays, computed when they are asked for; its compilations are events that it announces itself."""
 
+    asynchronous = True
+
     def __init__(self, adapter: Any, clock: Optional[Clock] = None) -> None:
         super().__init__(clock)
         import jax
@@ -202,6 +207,7 @@ class TensorflowDevice(Device):
 
         self.tf = tf
         self.name = "cuda" if tf.config.list_physical_devices("GPU") else "cpu"
+        self.asynchronous = self.name != "cpu"
 
     def wait(self, value: Any) -> None:
         if self.name != "cpu":

@@ -147,7 +147,7 @@ def render(result: BenchResult, width: int = 100) -> str:
 
 
 def _row(result: BenchResult, speed: Speed, told: Comparison | None) -> tuple[str, ...]:
-    verdict = "reference" if speed.target == result.reference else told.verdict if told is not None else ""
+    verdict: str = "reference" if speed.target == result.reference else told.verdict if told is not None else ""
     if told is not None and told.reason:
         verdict += f": {told.reason}"
     return (

@@ -28,6 +28,7 @@ class Device:
     """The host. A subclass overrides what its device does otherwise; all times are nanoseconds."""
 
     name = "cpu"
+    asynchronous = False  # whether a call may return before its result is computed
     graphs = False  # whether calls can be captured once and replayed
     buffers = 1  # inputs to rotate over, so that no call finds its input in a cache that a real one would not
 

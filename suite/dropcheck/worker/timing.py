@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from itertools import repeat
-from typing import Any, Callable, ContextManager, Dict, List, Sequence
+from typing import Any, Callable, ContextManager, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from dropcheck.adapter import Adapter, Unsupported, unchanged
 from dropcheck.worker.devices import Call, Device, Thunk, allocation, faults, uncollected
 
+Context = Callable[[], ContextManager[Any]]
 DIRECTIONS = ("inference", "forward", "backward")
 _WARM_CALLS = 3  # after the first call, before anything is counted
 _MOST_LOOPS = 1 << 20
@@ -152,7 +154,7 @@ class Stopwatch:
         def work() -> Dict[str, Any]:
             allocation("fresh")
             x = self._inputs(cell)[0]
-            call, context = self._call(cell, x)
+            call, context, _ = self._call(cell, x)
             with context():
                 start = self.device.clock.now()
                 self.device.wait(call(x))
@@ -176,14 +178,15 @@ class Stopwatch:
     def _setup(self, cell: Dict[str, Any], slot_ms: float, yard_ms: float) -> Dict[str, Any]:
         regime = allocation(cell["regime"])
         inputs = self._inputs(cell)
-        call, context = self._call(cell, inputs[0])
+        call, context, bound = self._call(cell, inputs[0])
         answer: Dict[str, Any] = {"regime": regime, "buffers": len(inputs)}
-        loop = Loop(call, inputs, self.device, context)
         clock = self.device.clock
-        start = clock.now()
         with context():
+            start = clock.now()
             self.device.wait(call(inputs[0]))
-        answer["first_ns"] = clock.now() - start
+            answer["first_ns"] = clock.now() - start
+        call = bound()
+        loop = Loop(call, inputs, self.device, context)
         for _ in range(_WARM_CALLS):
             loop.block(len(inputs))
         self._recompiles(loop)
@@ -228,7 +231,8 @@ class Stopwatch:
             made.append(x if order == sorted(order) else _permuted(x, np.argsort(order).tolist(), self.adapter))
         return made
 
-    def _call(self, cell: Dict[str, Any], x: Any) -> Any:
+    def _call(self, cell: Dict[str, Any], x: Any) -> Tuple[Call, Context, Callable[[], Call]]:
+        """The cell's call through the adapter, the context that it runs in, and what binds it barer after a first call."""
         adapter: Any = self.adapter
         direction = cell["direction"]
         if direction == "inference" and not getattr(adapter, "inference", True):
@@ -245,10 +249,18 @@ class Stopwatch:
         if direction == "backward":
             cotangent = x  # a given one, whatever it is: a sum would be timed as well
             gradient = adapter.gradient
-            return lambda given: gradient(layer, given, cotangent), unchanged
-        training = direction == "forward"
-        bound = getattr(adapter, "caller", None) or _speed().caller(adapter)
-        return bound(layer, training), lambda: adapter.recording(False)
+
+            def both(given: Any) -> Any:
+                return gradient(layer, given, cotangent)
+
+            return both, unchanged, lambda: both
+        training, apply = direction == "forward", adapter.apply
+        bare = getattr(adapter, "caller", None) or functools.partial(_speed().caller, adapter)
+        return (
+            lambda given: apply(layer, given, training),
+            lambda: adapter.recording(False),
+            lambda: bare(layer, training, x),
+        )
 
     def _output(self, call: Call, x: Any, context: Callable[[], ContextManager[Any]]) -> Any:
         with context():
