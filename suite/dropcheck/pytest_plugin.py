@@ -108,8 +108,11 @@ class _Timer:
         return info
 
     def close(self) -> None:
-        """Restore generators and modes."""
+        """Restore generators and modes, and let malloc give memory back again."""
         if self.session is not None:
+            from dropcheck.worker.devices import allocation
+
+            allocation("fresh")
             self.session.close()
 
 

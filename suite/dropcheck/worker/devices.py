@@ -173,7 +173,11 @@ def allocation(regime: str) -> str:
     except (OSError, AttributeError, TypeError):
         return "not set: this C library has no mallopt"
     if regime == "fresh":
-        done = [set_option(_TRIM_THRESHOLD, _FRESH_FROM), set_option(_MMAP_THRESHOLD, _FRESH_FROM)]
+        done = [
+            set_option(_MMAP_MAX, 65536),
+            set_option(_TRIM_THRESHOLD, _FRESH_FROM),
+            set_option(_MMAP_THRESHOLD, _FRESH_FROM),
+        ]
     else:
         done = [set_option(_MMAP_MAX, 0), set_option(_TRIM_THRESHOLD, -1)]
     return "set" if all(done) else "not set: mallopt refused"
