@@ -1,0 +1,335 @@
+"""The bench as a whole on simulated workers: verdicts, what disqualifies, what goes wrong at one cell, records, compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from scipy import stats
+
+from dropcheck.bench import compare, honesty, pytest_json, records, text
+from dropcheck.bench.blocks import cell_order, orders
+from dropcheck.bench.cells import Cell, plan
+from dropcheck.bench.run import BenchRequest, chosen_cells, prepare
+from dropcheck.errors import UsageError
+from dropcheck.results import ResultError
+from bench_kit import Workshop, audit_of, bench, died, refused
+
+ONE, TWO = "custom.reference", "torch.Dropout1d"
+THREE = ("64,256,1024 forward", "64,256,1024 backward", "64,256,1024 inference")
+
+
+def verdicts(result: records.BenchResult, target: str = TWO) -> list[str]:
+    return [c.verdict for c in result.comparisons if c.target == target]
+
+
+def states(result: records.BenchResult, target: str = TWO) -> dict[str, str]:
+    return {result.cells[s.cell].split()[-1]: s.state for s in result.speeds if s.target == target}
+
+
+# --- verdicts -----------------------------------------------------------------------------------------------------------
+
+
+def test_identical_code_is_called_different_in_at_most_1_run_of_100_through_the_whole_engine() -> None:
+    runs = 150
+    alarms = sum(
+        any(v in ("faster", "slower") for v in verdicts(bench(Workshop(seed, spread=0.03), ONE, TWO, cells=THREE)))
+        for seed in range(runs)
+    )
+    assert alarms <= stats.binom.isf(1e-6, runs, 0.01)
+
+
+def test_a_slow_down_of_10_percent_is_found_by_nine_processes() -> None:
+    runs = 100
+    slow = {TWO: 1100.0}
+    found = sum(verdicts(bench(Workshop(s, slow), ONE, TWO, processes=9, blocks=7)) == ["slower"] for s in range(runs))
+    assert found >= 99
+
+
+def test_a_reference_that_differs_from_itself_decides_nothing() -> None:
+    class Moved(Workshop):
+        def __call__(self, lane: Any, plan: Any) -> Any:
+            made = super().__call__(lane, plan)
+            made.ns *= 2 if lane.again else 1
+            return made
+
+    result = bench(Moved(ns={TWO: 3000.0}), ONE, TWO, processes=9)
+    (one,) = result.comparisons
+    assert one.verdict == "inconclusive" and "the reference differs from itself" in one.reason
+    assert "differed from itself in 1 cells" in " ".join(text.render(result).split())
+
+
+def test_a_run_coarser_than_asked_is_inconclusive_and_says_how_coarse() -> None:
+    result = bench(Workshop(spread=0.05), ONE, TWO, resolution=0.001)
+    (one,) = result.comparisons
+    assert one.verdict == "inconclusive" and "0.1% was asked for" in one.reason
+    assert result.resolution is not None and result.resolution > 0.001 and records.exit_code(result) == 3
+
+
+def test_one_process_decides_nothing() -> None:
+    assert verdicts(bench(Workshop(ns={TWO: 5000.0}), ONE, TWO, processes=1)) == ["inconclusive"]
+
+
+def test_a_verdict_does_not_depend_on_who_else_is_measured() -> None:
+    pair, more = (
+        bench(Workshop(3, {TWO: 1060.0, "custom.torch": 900.0}), ONE, TWO, *extra, cells=THREE)
+        for extra in ((), ("custom.torch",))
+    )
+    assert pair.comparisons == [c for c in more.comparisons if c.target == TWO]
+
+
+# --- honesty ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_layer_has_no_speed_and_the_cell_names_the_check() -> None:
+    def audit(names: Any) -> Any:
+        return audit_of(names, {TWO: ("mask.distinct-channels", "float32 rate=0.3 5,5,5")})
+
+    workshop = Workshop()
+    result = bench(workshop, ONE, TWO, audit=audit, cells=("4,8,8 float32", "4,8,8 float64"))
+    speeds = {(s.target, result.cells[s.cell].split()[1]): s for s in result.speeds}
+    assert speeds[TWO, "float32"].state == "disqualified"
+    assert speeds[TWO, "float32"].reason == "fails mask.distinct-channels"
+    assert speeds[TWO, "float64"].state == "measured", "another dtype passed"
+    assert speeds[TWO, "float32"].device_s is None
+    assert not [s for s in result.samples if s.target == TWO and s.cell == speeds[TWO, "float32"].cell]
+    assert records.exit_code(result) == 1
+    assert "torch.Dropout1d: disqualified: fails mask.distinct-channels" in text.render(result)
+
+
+def test_an_audit_that_left_checks_out_is_none() -> None:
+    def audit(names: Any) -> Any:
+        return audit_of(names, left_out=("rate.marginal", "rate.zero"))
+
+    result = bench(Workshop(), ONE, audit=audit)
+    assert [s.reason for s in result.speeds] == ["its audit left out rate.marginal and 1 more"]
+    assert records.exit_code(result) == 3
+
+
+def test_an_audit_of_another_release_is_none(tmp_path: Path) -> None:
+    (one,) = audit_of([ONE]).targets
+    old = honesty.stamp(msgspec.structs.replace(one, version="0.9"), "quick", "old.json")
+    assert honesty.verdict_on(old, Cell(), "1.0") == "its audit was of release 0.9, this is 1.0"
+    assert honesty.verdict_on(old, Cell(), "0.9") == ""
+    assert honesty.verdict_on(None, Cell(), "0.9") == "no audit of it was given or made"
+
+
+# --- trouble ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "words"),
+    [
+        (refused("memory", "MemoryError", "Unable to allocate 64 GiB"), "error", "out of memory: MemoryError: Unable"),
+        (refused("recompiles", "RuntimeError", "it recompiles at every call: 3"), "error", "recompiles at every call"),
+        (refused("frozen", "RuntimeError", "two calls drew the same mask"), "error", "the same mask"),
+        (refused("unsupported", "Unsupported", "NumPy has no gradients"), "skipped", "NumPy has no gradients"),
+        (died(), "error", "ended by signal SIGKILL"),
+    ],
+)
+def test_trouble_in_one_cell_is_said_there_and_the_others_finish(error: Exception, state: str, words: str) -> None:
+    workshop = Workshop(refuse={TWO: {"backward": error}})
+    result = bench(workshop, ONE, TWO, cells=THREE)
+    assert states(result) == {"forward": "measured", "backward": state, "inference": "measured"}
+    assert set(states(result, ONE).values()) == {"measured"}
+    reason = next(s.reason for s in result.speeds if s.state == state)
+    assert words in reason and words in text.render(result, 400)
+    assert len(verdicts(result)) == 2
+    assert records.exit_code(result) == (3 if state == "error" else 0)
+    assert all(s.closed for s in workshop.sessions)
+
+
+def test_an_absent_device_is_skipped_with_its_reason_and_the_others_finish() -> None:
+    gone = refused("open", "Unsupported", "PyTorch finds no CUDA device here")
+    result = bench(Workshop(refuse={TWO: {"open": gone}}), ONE, TWO, cells=THREE)
+    assert set(states(result).values()) == {"skipped"} and set(states(result, ONE).values()) == {"measured"}
+    assert [t.skipped for t in result.targets] == [None, "PyTorch finds no CUDA device here"]
+    assert records.exit_code(result) == 3
+
+
+def test_a_reference_without_a_time_leaves_the_others_measured_and_nothing_compared() -> None:
+    result = bench(Workshop(refuse={ONE: {"backward": died()}}), ONE, TWO, cells=THREE)
+    assert set(states(result).values()) == {"measured"}
+    told = {result.cells[c.cell].split()[-1]: c for c in result.comparisons}
+    assert told["backward"].verdict == "inconclusive"
+    assert told["backward"].reason == "the reference custom.reference has no time here"
+
+
+def test_ctrl_c_keeps_what_was_measured() -> None:
+    class Stopped(Workshop):
+        def __call__(self, lane: Any, plan: Any) -> Any:
+            if len(self.sessions) == 4:
+                raise KeyboardInterrupt
+            return super().__call__(lane, plan)
+
+    workshop = Stopped()
+    result = bench(workshop, ONE, TWO)
+    assert result.interrupted and result.samples and all(s.closed for s in workshop.sessions)
+    assert verdicts(result) == ["inconclusive"] and records.exit_code(result) == 3
+
+
+def test_threads_that_are_not_as_asked_are_a_warning() -> None:
+    class Stubborn(Workshop):
+        def __call__(self, lane: Any, plan: Any) -> Any:
+            made = super().__call__(lane, plan)
+            made.do_threads = lambda request: {"wanted": 1, "framework": {"torch": 8}, "processors": 1, "device": "cpu"}
+            return made
+
+    assert "custom.reference: torch says 8 threads, 1 were asked for" in bench(Stubborn(), ONE).warnings
+
+
+# --- the plan -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_block_times_everything_once_and_orders_are_shuffled() -> None:
+    slots = [("a", "target"), ("a", "copy:numpy"), ("b", "target")]
+    found = orders(slots, 30, 1, 0, Cell())
+    assert all(sorted(order) == sorted(slots) for order in found)
+    firsts = [order[0] for order in found]
+    assert set(firsts) == set(slots)
+    assert found == orders(slots[::-1], 30, 1, 0, Cell()) and found != orders(slots, 30, 2, 0, Cell())
+
+
+def test_the_reference_runs_twice_in_processes_of_its_own_with_a_copy_twice() -> None:
+    workshop = Workshop()
+    result = bench(workshop, ONE, TWO, processes=3, blocks=4)
+    assert len(workshop.sessions) == 9
+    per = {(s.process, s.block) for s in result.samples}
+    assert len(per) == 12
+    for process, block in per:
+        some = [(s.target, s.again, s.what) for s in result.samples if (s.process, s.block) == (process, block)]
+        assert len(some) == len(set(some)) == 10
+        assert (ONE, True, "target") in some and (ONE, False, "again:copy:numpy") in some
+
+
+def test_cells_with_fresh_memory_come_first() -> None:
+    order = cell_order(plan("standard"), 1, 0)
+    fresh = [c.regime == "fresh" for c in order]
+    assert fresh == sorted(fresh, reverse=True) and order != cell_order(plan("standard"), 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"profile": "quik"}, "no profile 'quik'"),
+        ({"device": "gpu"}, "no device 'gpu'; expected one of cpu, cuda"),
+        ({"directions": ("backwards",)}, "the nearest is 'backward'"),
+        ({"threads": 4096}, "--threads takes a number from 1 to"),
+        ({"processes": 0}, "--processes takes a number of at least 1, not 0"),
+        ({"margin": 1.5}, "--margin takes a share"),
+        ({"level": 0.7}, "--level takes a probability"),
+        ({"resolution": 2.0}, "--resolution takes a share"),
+        ({"rates": (0.77,)}, "no cell is left"),
+        ({"targets": ("torch.Dropout9d",)}, "there is no implementation"),
+        ({"python": "/no/python"}, "does not start"),
+    ],
+)
+def test_bad_input_gets_one_sentence(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        prepare(BenchRequest(**{"targets": (ONE,), **options}))
+
+
+def test_options_narrow_the_profile() -> None:
+    some = chosen_cells(BenchRequest(directions=("forward",), dtypes=("float32",), rates=(0.5,)))
+    assert some and all((c.direction, c.dtype, c.rate) == ("forward", "float32", 0.5) for c in some)
+
+
+# --- records ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_reads_back_and_is_a_frame(tmp_path: Path) -> None:
+    result = bench(Workshop(), ONE, TWO, cells=THREE)
+    records.save(result, tmp_path / "r.json")
+    again = records.load(tmp_path / "r.json")
+    assert again == result
+    table = records.frame(again)
+    assert len(table) == len(result.samples)
+    assert {"device_ns", "host_ns", "direction", "dtype", "target", "process", "block", "place"} <= set(table.columns)
+    ours = table[(table.target == TWO) & (table.direction == "backward") & (table.what == "target")]
+    assert len(ours) == result.processes * result.blocks
+
+
+def test_a_result_validates_against_its_schema() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(json.loads(records.encode(bench(Workshop(), ONE, TWO))), records.schema())
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda d: d[:100], "is damaged at line"),
+        (lambda d: d.replace(b"dropcheck.bench/1", b"dropcheck.bench/9"), "has schema 'dropcheck.bench/9'"),
+        (lambda d: d.replace(b'"loops": 100', b'"loops": "many"'), r"Expected `int`, got `str`.*\$.samples\[0\].loops"),
+        (lambda d: d.replace(b'"cell": 0', b'"cell": 7'), r"there is no cell 7 among 1"),
+        (lambda d: b"\x80{}", "is not UTF-8"),
+    ],
+)
+def test_a_damaged_result_is_refused_with_the_place(damage: Any, words: str) -> None:
+    with pytest.raises(ResultError, match=words):
+        records.decode(damage(records.encode(bench(Workshop(), ONE))), "r.json")
+
+
+# --- compare ------------------------------------------------------------------------------------------------------------
+
+
+def test_compare_says_slower_same_and_missing() -> None:
+    old = bench(Workshop(1, spread=0.003), ONE, TWO, cells=THREE, processes=9, blocks=15)
+    slow = bench(Workshop(2, {TWO: 1150.0}, spread=0.003), ONE, TWO, cells=THREE, processes=9, blocks=15)
+    assert {c.verdict for c in compare.compare(old, slow) if c.target == TWO} == {"slower"}
+    assert compare.exit_code(compare.compare(old, slow)) == 1
+    fast = compare.compare(slow, old)
+    assert {c.verdict for c in fast if c.target == TWO} == {"faster"}
+    same = bench(Workshop(1, spread=0.003), ONE, TWO, cells=THREE, processes=9, blocks=15)
+    found = compare.compare(old, same)
+    assert {c.verdict for c in found} == {"same"} and compare.exit_code(found) == 0
+    assert {c.anchor for c in found if c.target == TWO} == {ONE}
+    assert {c.anchor for c in found if c.target == ONE} == {"copy:numpy"}
+    less = bench(Workshop(4, refuse={TWO: {"backward": died()}}, spread=0.003), ONE, TWO, cells=THREE[:2], processes=9, blocks=15)
+    found = compare.compare(old, less)
+    gone = {c.cell.split()[-1]: c.reason for c in found if c.target == TWO and c.verdict == "missing"}
+    assert set(gone) == {"backward", "inference"} and "SIGKILL" in gone["backward"]
+    assert compare.exit_code(found) == 3
+    assert "2 missing" not in text.changes(compare.compare(old, same), 0.03)
+
+
+def test_compare_of_two_machines_is_inconclusive() -> None:
+    old = bench(Workshop(1), ONE)
+    new = msgspec.structs.replace(old, environment={**old.environment, "processor": "another"})
+    (one,) = compare.compare(old, new)
+    assert one.verdict == "inconclusive" and one.reason.startswith("another processor")
+
+
+def test_nothing_in_common_is_no_pass() -> None:
+    old = bench(Workshop(1), ONE)
+    empty = msgspec.structs.replace(old, speeds=[], samples=[])
+    assert compare.exit_code(compare.compare(empty, empty)) == 3
+    assert compare.exit_code(compare.compare(empty, old)) == 3
+    assert compare.exit_code(compare.compare(old, empty)) == 3
+
+
+# --- pytest-benchmark ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 25, 26])
+def test_our_numbers_of_rounds_are_pytest_benchmarks(count: int) -> None:
+    import random
+
+    theirs = pytest.importorskip("pytest_benchmark.stats").Stats()
+    source = random.Random(count)
+    data = [source.lognormvariate(-9, 0.6) for _ in range(count)]
+    for value in data:
+        theirs.update(value)
+    ours = pytest_json.stats(data, 3)
+    for name in theirs.fields:
+        assert ours[name] == (pytest.approx(getattr(theirs, name)) if name != "outliers" else theirs.outliers)
+
+
+def test_the_document_says_bytes_limit_and_device_time() -> None:
+    result = bench(Workshop(), ONE, TWO, cells=THREE)
+    found = pytest_json.document(result)["benchmarks"]
+    assert len(found) == 6
+    extra = next(b["extra_info"] for b in found if b["name"].startswith(TWO) and "backward" in b["name"])
+    assert extra["bytes"] > 2 * 2**26 and extra["limit_s"] > 0 and extra["device_s"] > 0
