@@ -126,7 +126,10 @@ def test_a_graph_that_replays_one_mask_is_no_result() -> None:
     ("refusal", "reason"),
     [
         (Unsupported("it reads a value back"), "cannot be captured: it reads a value back"),
-        (RuntimeError("operation not permitted\nlong tail"), "cannot be captured: RuntimeError: operation not permitted"),
+        (
+            RuntimeError("operation not permitted\nlong tail"),
+            "cannot be captured: RuntimeError: operation not permitted",
+        ),
     ],
 )
 def test_what_cannot_be_captured_says_why_and_is_timed_from_the_queue(refusal: Exception, reason: str) -> None:

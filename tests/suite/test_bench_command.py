@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from bench_kit import audit_file
+
 from dropcheck.bench import records
 
 LAYERS = """
@@ -49,12 +49,16 @@ def layers(write: Any, tmp_path: Path) -> Any:
     return write
 
 
-def test_side_by_side_with_one_that_runs_out_of_memory_one_that_is_killed_and_a_frozen_mask(run: Any, layers: Any) -> None:
+def test_side_by_side_with_one_that_runs_out_of_memory_one_that_is_killed_and_a_frozen_mask(
+    run: Any, layers: Any
+) -> None:
     names = [f"mine.py:{n}" for n in ("right", "hungry", "killed", "frozen")]
     ran = run("bench", *names, *CELLS, *SHORT, "--audit", "audit.json")
     assert ran.code == 3, ran.err
     result = records.load(ran.folder / "r.json")
-    told = {(s.target.partition(":")[2], result.cells[s.cell].split(",")[0]): (s.state, s.reason) for s in result.speeds}
+    told = {
+        (s.target.partition(":")[2], result.cells[s.cell].split(",")[0]): (s.state, s.reason) for s in result.speeds
+    }
     assert {told["right", n][0] for n in ("4", "16")} == {"measured"}
     assert told["hungry", "4"][0] == told["killed", "4"][0] == "measured"
     assert "out of memory: MemoryError: Unable to allocate" in told["hungry", "16"][1]
@@ -135,7 +139,7 @@ def test_the_same_cells_run_under_pytest(layers: Any, tmp_path: Path) -> None:
 
 def test_importing_the_plugin_loads_no_framework_no_scipy_no_pandas() -> None:
     heavy = "{'torch', 'tensorflow', 'jax', 'keras', 'scipy', 'pandas', 'mlx', 'flax'}"
-    for what in ("dropcheck.pytest_plugin", "dropcheck.cli", "dropcheck.commands.bench", "dropcheck.bench.run"):
+    for what in ("dropcheck.pytest_plugin", "dropcheck.cli", "dropcheck.commands.bench", "dropcheck.bench.cells"):
         code = f"import sys, {what}; found = {heavy} & set(sys.modules); print(sorted(found)); sys.exit(bool(found))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, f"{what} loads {done.stdout}"

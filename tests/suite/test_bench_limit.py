@@ -80,7 +80,9 @@ def test_profiles_are_as_large_as_they_say() -> None:
     assert 8 <= len(quick) <= 12 and 38 <= len(standard) <= 52 and len(deep) > 500
     assert CENTRE in standard and {c.direction for c in quick} == {"inference", "forward", "backward"}
     for device, largest in (("cpu", 2**26), ("cuda", 2**30)):
-        assert max(c.nbytes for c in plan("standard", device) if c.dtype == "float32") == pytest.approx(largest, rel=0.01)
+        assert max(c.nbytes for c in plan("standard", device) if c.dtype == "float32") == pytest.approx(
+            largest, rel=0.01
+        )
     assert min(c.nbytes for c in quick) == 2**12
 
 

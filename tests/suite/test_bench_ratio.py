@@ -42,9 +42,7 @@ def test_identical_code_is_called_different_at_most_as_often_as_the_level_says(m
 def test_a_slow_down_of_10_percent_is_found_99_times_in_100_by_nine_processes() -> None:
     rng = np.random.default_rng(7)
     runs = 1000
-    found = sum(
-        ratio.judge([simulated(rng, math.log(1.1), 9, 0.01, 0.02)])[0].verdict == "slower" for _ in range(runs)
-    )
+    found = sum(ratio.judge([simulated(rng, math.log(1.1), 9, 0.01, 0.02)])[0].verdict == "slower" for _ in range(runs))
     assert stats.beta.ppf(SURE, found, runs - found + 1) > 0.97 and found >= 0.99 * runs
 
 

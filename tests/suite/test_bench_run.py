@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from bench_kit import Workshop, audit_of, bench, died, refused
 from scipy import stats
 
 from dropcheck.bench import compare, honesty, pytest_json, records, text
@@ -16,7 +17,6 @@ from dropcheck.bench.cells import Cell, plan
 from dropcheck.bench.run import BenchRequest, chosen_cells, prepare
 from dropcheck.errors import UsageError
 from dropcheck.results import ResultError
-from bench_kit import Workshop, audit_of, bench, died, refused
 
 ONE, TWO = "custom.reference", "torch.Dropout1d"
 THREE = ("64,256,1024 forward", "64,256,1024 backward", "64,256,1024 inference")
@@ -287,7 +287,9 @@ def test_compare_says_slower_same_and_missing() -> None:
     assert {c.verdict for c in found} == {"same"} and compare.exit_code(found) == 0
     assert {c.anchor for c in found if c.target == TWO} == {ONE}
     assert {c.anchor for c in found if c.target == ONE} == {"copy:numpy"}
-    less = bench(Workshop(4, refuse={TWO: {"backward": died()}}, spread=0.003), ONE, TWO, cells=THREE[:2], processes=9, blocks=15)
+    less = bench(
+        Workshop(4, refuse={TWO: {"backward": died()}}, spread=0.003), ONE, TWO, cells=THREE[:2], processes=9, blocks=15
+    )
     found = compare.compare(old, less)
     gone = {c.cell.split()[-1]: c.reason for c in found if c.target == TWO and c.verdict == "missing"}
     assert set(gone) == {"backward", "inference"} and "SIGKILL" in gone["backward"]
