@@ -86,7 +86,7 @@ def test_profiles_are_as_large_as_they_say() -> None:
     assert min(c.nbytes for c in quick) == 2**12
 
 
-@pytest.mark.parametrize("cell", plan("standard"))
+@pytest.mark.parametrize("cell", [*plan("standard"), Cell(rate=0.1234567890123)])
 def test_a_cell_reads_back_as_it_was_written(cell: Cell) -> None:
     assert parse_cell(str(cell)) == cell
 

@@ -82,7 +82,8 @@ class Cell:
         }
 
     def __str__(self) -> str:
-        words = [f"{self.samples},{self.channels},{self.shared}", self.dtype, f"rate={self.rate:g}", self.direction]
+        rate = f"{self.rate:g}" if float(f"{self.rate:g}") == self.rate else repr(self.rate)
+        words = [f"{self.samples},{self.channels},{self.shared}", self.dtype, f"rate={rate}", self.direction]
         words += [] if self.layout == "native" else [self.layout]
         words += [] if self.regime == "reused" else [self.regime]
         return " ".join(words)
