@@ -10,7 +10,7 @@ from typing import Any, Dict, Tuple
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
 
-_PADDLE = "paddlepaddle==3.3.1"
+_PADDLE = "setuptools paddlepaddle==3.3.1"
 
 
 def _paddle(name: str, pattern: str, summary: str, ranks: Tuple[str, ...] = (), **options: Any) -> Implementation:

@@ -29,7 +29,7 @@ def test_without_its_interpreter_it_is_skipped_with_what_to_run() -> None:
     assert (
         target.verdict == "skipped"
         and target.skipped is not None
-        and "pip install numpy paddlepaddle" in target.skipped
+        and "pip install numpy setuptools paddlepaddle" in target.skipped
     )
 
 
