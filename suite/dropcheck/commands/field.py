@@ -66,7 +66,11 @@ def field_command(
     ]
     shown = " ".join(shlex.quote(w) for w in words)
     said = command.confirmed(
-        whole, out, command.by_script(whole, None, min(limit, 600.0)), _say, jobs or min(os.cpu_count() or 1, 8)
+        whole,
+        out,
+        command.by_script(whole, None, min(limit, 600.0), command.kept(out)),
+        _say,
+        jobs or min(os.cpu_count() or 1, 8),
     )
     told = command.write(whole, said, known(), out, shown)
     table = report.rows(whole)
