@@ -91,10 +91,14 @@ def nothing(x, rate, *, training, rng):
     return None
 
 from fractions import Fraction
-from dropcheck import Contract, Implementation, Pattern
-unwritable = Implementation(
-    make="bad.py:good", contract=Contract(pattern=Pattern.parse("n c l -> n c"), scale=Fraction(2))
-)
+from dropcheck import Implementation
+from spatial_dropouts.adapters.numpy_functions import NumpyFunctions
+
+class Unwritable(NumpyFunctions):
+    def version(self):
+        return Fraction(2)
+
+unwritable = Implementation(make="bad.py:good", adapter=Unwritable)
 
 def nan(x, rate, *, training, rng):
     y = good(x, rate, training=training, rng=rng)

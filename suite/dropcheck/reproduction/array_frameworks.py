@@ -80,6 +80,14 @@ def gradient(layer, x, cotangent):
     return numpy(y), np.zeros(x.shape) if g is None else numpy(g)
 """
 
+TF_RECOMPUTE = """
+def recompute(layer, x, cotangent, reentrant):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.recompute_grad(lambda given: call(layer, given))(x)
+    return numpy(y), numpy(tape.gradient(y, x, output_gradients=cotangent))
+"""
+
 _TF_GRAPH = """
 GRAPHS = {}
 
@@ -140,6 +148,7 @@ def call(layer, x, training=True):
         make=_EAGER_STATE,
         call="\ndef call(layer, x, training=True):\n    return layer(x) if training else x\n",
         gradient=_TF_GRADIENT,
+        recompute=TF_RECOMPUTE,
         modes=_graphs("layer(given) if training else given"),
     ),
     "tf_keras": Snippet(
@@ -148,6 +157,7 @@ def call(layer, x, training=True):
         make=_EAGER_STATE.replace("    seed_everything(seed)", "    tf_keras.utils.set_random_seed(seed)"),
         call="\ndef call(layer, x, training=True):\n    return layer(x, training=training)\n",
         gradient=_TF_GRADIENT,
+        recompute=TF_RECOMPUTE,
         modes=_graphs("layer(given, training=training)"),
     ),
     "mlx": Snippet(
@@ -169,6 +179,11 @@ def seed_everything(seed):
         gradient="""
 def gradient(layer, x, cotangent):
     (y,), (g,) = mx.vjp(lambda given: call(layer, given), [x], [cotangent])
+    return numpy(y), numpy(g)
+""",
+        recompute="""
+def recompute(layer, x, cotangent, reentrant):
+    (y,), (g,) = mx.vjp(mx.checkpoint(lambda given: call(layer, given)), [x], [cotangent])
     return numpy(y), numpy(g)
 """,
         modes={

@@ -8,7 +8,7 @@ is another entry; another mode is another piece that redefines ``call`` (and ``g
 
 from __future__ import annotations
 
-from dropcheck.reproduction.array_frameworks import ARRAY_FRAMEWORKS
+from dropcheck.reproduction.array_frameworks import ARRAY_FRAMEWORKS, TF_RECOMPUTE
 from dropcheck.reproduction.snippet import Snippet
 
 _TORCH_TENSOR = """
@@ -255,7 +255,7 @@ def gradient(layer, x, cotangent):
     g = tape.gradient(y, x, output_gradients=cotangent)
     return numpy(y), np.zeros(x.shape) if g is None else numpy(g)
 """,
-        "",
+        TF_RECOMPUTE,
         {"graph": _TF_GRAPH.replace("@JIT@", ""), "xla": _TF_GRAPH.replace("@JIT@", ", jit_compile=True")},
     ),
     "keras@jax": _keras(

@@ -113,7 +113,7 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
         make = make.replace("    return", f"    {layer.seeder}\n    return", 1)
     parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor, make]
     mode = layer.target.mode if layer.target is not None else EAGER
-    if mode == EAGER:
+    if mode == EAGER or found.check == "rate.rejects-invalid":  # what a constructor takes is the same in every mode
         parts.append(snippet.call)
     elif mode in snippet.modes:
         parts.append(snippet.modes[mode])
