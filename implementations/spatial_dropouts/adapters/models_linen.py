@@ -72,4 +72,8 @@ def found(model: Any, path: str, sample: Any) -> Implementation:
 
 def like(layer: Any) -> Implementation:
     """How further layers like this one are made."""
-    return Implementation(make=lambda rate: layer.clone(rate=rate, parent=None, name=None), framework="flax-linen")
+    # whether it trains is said at every call: said in the constructor, too, it would be refused
+    free = {"deterministic": None} if hasattr(layer, "deterministic") else {}
+    return Implementation(
+        make=lambda rate: layer.clone(rate=rate, parent=None, name=None, **free), framework="flax-linen"
+    )

@@ -158,6 +158,6 @@ def _expression(thing: str, framework: str, implementation: Implementation | Non
         return f"{thing}(x, {', '.join(words)}, **given)"
     if way == "constructor":
         words.append(f"{options.seed_argument or 'seed'}=seed")
-    if framework.startswith("keras@") and place.startswith("keras"):
+    if (framework.startswith("keras@") and place.startswith("keras")) or place.startswith("tf_keras"):
         words.append("dtype=DTYPE")
     return f"{thing}({', '.join(words)})"
