@@ -153,7 +153,8 @@ def test_both_pages_tell_every_failure_its_reason_and_its_confirmation(tmp_path:
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     written(tmp_path)
     result, said = command.read(tmp_path)
-    assert result == field()
+    assert result.argv == ["field", "--out", "x"]
+    assert result.targets == field().targets and result.verdict == "fail"
     assert {key: one.confirmed for key, one in said.items()} == {
         ("a.Dropout@jit", "rate.marginal", "float16"): True,
         ("a.Dropout@jit", "rate.rejects-invalid", "any"): False,

@@ -7,8 +7,10 @@ import lzma
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -194,10 +196,18 @@ _FOLDERS = re.compile(
 )
 
 
+def _portable(text: str) -> str:
+    """What a script said, without the folders of this machine."""
+    plain = text.replace(tempfile.gettempdir(), "").replace(str(Path.cwd()), ".").replace(str(Path.home()), "~")
+    return _FOLDERS.sub(b"", plain.encode()).decode()
+
+
 def write(
     result: Result, said: dict[Key, Confirmation], known: Sequence[Deviation], out: Path, command: str
 ) -> list[report.Group]:
     """All files of the report, each whole or not at all."""
+    result = msgspec.structs.replace(result, argv=command.split()[1:])
+    said = {key: replace(one, output=_portable(one.output)) for key, one in said.items()}
     table = rows(result)
     told = report.groups(table, said, known)
     data = _FOLDERS.sub(b"", results.encode(result))
