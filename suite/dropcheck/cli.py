@@ -28,7 +28,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = ("list", "explain", "audit", "bench", "compare", "report", "selftest", "bisect", "repro", "environments")
+COMMANDS = (
+    "list",
+    "explain",
+    "audit",
+    "bench",
+    "compare",
+    "report",
+    "selftest",
+    "bisect",
+    "repro",
+    "field",
+    "environments",
+)
 
 Texts = list[str] | None
 

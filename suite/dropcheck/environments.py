@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from dropcheck import requirements
+from dropcheck import caches, requirements
 from dropcheck.errors import UsageError
 from dropcheck.results import write_atomically
 
@@ -43,11 +43,7 @@ class Environment:
 
 def cache() -> Path:
     """The folder of all environments: ``$XDG_CACHE_HOME/dropcheck/environments``, or the system's own place."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    if not base:
-        home = Path.home()
-        base = str(home / "Library" / "Caches") if sys.platform == "darwin" else str(home / ".cache")
-    return Path(base) / "dropcheck" / "environments"
+    return caches.folder() / "environments"
 
 
 def provide(words: tuple[str, ...], base: str | None = None, tell: Tell | None = None) -> Environment:

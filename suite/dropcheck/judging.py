@@ -144,7 +144,7 @@ def _unrecognisable(got: Gathered) -> bool:
     """Whether a dropped value other than 0 was promised and so many elements are wrong that drops may be among them."""
     if got.contract.dropped == 0:
         return False
-    elements = got.tally.rows * got.tally.channels * got.case.shared
+    elements = got.tally.coins * got.case.shared
     return bool(got.proof["wrong_values"] > elements * min(0.01, got.case.rate / 4))
 
 

@@ -60,6 +60,15 @@ class LedgerRun(msgspec.Struct, frozen=True, kw_only=True):
     resumed: bool = False
 
 
+class Waiver(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a failure was accepted: the waiver that says so, its reason, and the last day that it holds (ISO 8601)."""
+
+    id: str
+    reason: str
+    expires: str
+    link: str = ""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one check on one case.
 
@@ -68,7 +77,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     ``tallies`` are the counts that the decision is a function of. ``smallest`` is the case that a failing one was shrunk
     to, which the picture then shows, with its own command; the numbers stay those of ``case``. ``cause`` is the likely
     cause in words, ``defect`` the name of the planted defect (or defects) that it was recognised by. ``ledger``: the
-    evidence of all runs of a ledger, which then decides instead of this run's.
+    evidence of all runs of a ledger, which then decides instead of this run's. ``waiver``: what accepted a failure, whose
+    verdict then is ``waived``.
     """
 
     check: str
@@ -93,6 +103,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     smallest: str | None = None
     smallest_replay: str = ""
     ledger: OverRuns | None = None
+    waiver: Waiver | None = None
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from dropcheck.worker.proof import clear_pool
 
 def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     case, proof = got.case, got.proof
-    coins = got.tally.rows * got.tally.channels
+    coins = got.tally.coins
     kept = coins - got.tally.dropped
     if case.rate >= 1:
         return None
