@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from dropcheck.adapter import Implementation
     from dropcheck.auditing import AuditRequest
     from dropcheck.contract import Contract, Pattern
-    from dropcheck.library import audit, check, frame
+    from dropcheck.library import audit, bench, check, frame
 
 __version__ = "0.1.0"
 
-__all__ = ["AuditRequest", "Contract", "Implementation", "Pattern", "audit", "check", "frame"]
+__all__ = ["AuditRequest", "Contract", "Implementation", "Pattern", "audit", "bench", "check", "frame"]
 
 _PLACES = {
     "AuditRequest": "dropcheck.auditing",
@@ -21,6 +21,7 @@ _PLACES = {
     "Implementation": "dropcheck.adapter",
     "Pattern": "dropcheck.contract",
     "audit": "dropcheck.library",
+    "bench": "dropcheck.library",
     "check": "dropcheck.library",
     "frame": "dropcheck.library",
 }

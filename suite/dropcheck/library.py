@@ -1,4 +1,4 @@
-"""dropcheck as a library: audits from Python, and one assertion for other projects' own tests."""
+"""dropcheck as a library: audits and benches from Python, and one assertion for other projects' own tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dropcheck.results import Result
 if TYPE_CHECKING:
     import pandas
 
+    from dropcheck.speed.records import BenchResult
+
 
 def audit(*targets: str, **options: Any) -> Result:
     """Audit targets by name and return the result; options are the fields of ``AuditRequest``.
@@ -18,6 +20,17 @@ def audit(*targets: str, **options: Any) -> Result:
     from dropcheck.auditing import AuditRequest, run
 
     return run(AuditRequest(targets=targets, **options))
+
+
+def bench(*targets: str, **options: Any) -> BenchResult:
+    """Measure targets side by side, the first as the reference; options are the fields of ``BenchRequest``.
+
+    Each runs in fresh processes of its own: names and files, as on the command line, no objects of this process.
+    ``dropcheck.speed.records`` saves, loads and tabulates the result, ``dropcheck.speed.text.render`` prints it.
+    """
+    from dropcheck.speed.run import BenchRequest, run
+
+    return run(BenchRequest(targets=targets, **options))
 
 
 def check(target: str | type | Any, **options: Any) -> Result:

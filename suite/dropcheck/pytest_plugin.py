@@ -23,7 +23,7 @@ BLOCKS = 5  # for device time and the limit, which pytest-benchmark has no numbe
 
 def cells(*names: str, profile: str = "quick", cell: Sequence[str] = ()) -> pytest.MarkDecorator:
     """A parametrisation over ``target`` and ``cell``: the same cells that ``dropcheck bench`` times. Raises UsageError."""
-    from dropcheck.bench.cells import parse_cell, plan
+    from dropcheck.speed.cells import parse_cell, plan
 
     some = [parse_cell(text) for text in cell] or list(plan(profile))
     pairs = [(name, str(one)) for one in some for name in names]
@@ -46,10 +46,10 @@ class _Timer:
         waited for inside the target. Raises what the layer raises.
         """
         from dropcheck import targets
-        from dropcheck.bench import limit
-        from dropcheck.bench.cells import parse_cell
-        from dropcheck.bench.run import processors
         from dropcheck.contract import Pattern
+        from dropcheck.speed import limit
+        from dropcheck.speed.cells import parse_cell
+        from dropcheck.speed.run import processors
         from dropcheck.worker.client import LocalSession, Refused, ask
 
         chosen, one = targets.parse(target), parse_cell(cell)

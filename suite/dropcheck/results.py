@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -14,6 +14,8 @@ SCHEMA = "dropcheck.result/1"
 
 Verdict = Literal["pass", "fail", "inconclusive", "error", "skipped", "waived"]
 VERDICTS: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "error", "skipped", "waived")
+
+Record = TypeVar("Record")
 
 
 class ResultError(ValueError):
@@ -211,15 +213,24 @@ def save(result: Result, path: Path) -> None:
 
 def load(path: Path) -> Result:
     """Read a result file. Raises ResultError with the file and the line or JSON path of the damage."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ResultError(f"cannot read the result {path}: {error.strerror or error}") from error
-    return decode(data, str(path))
+    return decode(read(path), str(path))
 
 
 def decode(data: bytes, name: str) -> Result:
     """Decode a result, strictly: unknown schema, missing keys and wrong types are refused with their place."""
+    return decode_as(Result, data, name, SCHEMA, "it is not a result that this release reads")
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a result file. Raises ResultError where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ResultError(f"cannot read the result {path}: {error.strerror or error}") from error
+
+
+def decode_as(record: type[Record], data: bytes, name: str, schema: str, otherwise: str) -> Record:
+    """A JSON document of a schema as its record; ``otherwise``: what a document of another schema is. Raises ResultError."""
     try:
         tree = json.loads(data)
     except UnicodeDecodeError as error:
@@ -227,15 +238,13 @@ def decode(data: bytes, name: str) -> Result:
     except json.JSONDecodeError as error:
         raise ResultError(
             f"{name} is damaged at line {error.lineno}, column {error.colno}: {error.msg}; expected a JSON document "
-            f"with schema {SCHEMA!r}"
+            f"with schema {schema!r}"
         ) from error
     found = tree.get("schema") if isinstance(tree, dict) else None
-    if found != SCHEMA:
-        raise ResultError(
-            f"{name} has schema {found!r}, expected {SCHEMA!r}: it is not a result that this release reads"
-        )
+    if found != schema:
+        raise ResultError(f"{name} has schema {found!r}, expected {schema!r}: {otherwise}")
     try:
-        return msgspec.convert(tree, Result)
+        return msgspec.convert(tree, record)
     except msgspec.ValidationError as error:
         raise ResultError(f"{name} is damaged: {error}") from error
 

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from dropcheck import auditing, results, targets
-from dropcheck.bench import pytest_json, records, text
-from dropcheck.bench.run import BenchRequest, run
+from dropcheck.speed import pytest_json, records, text
+from dropcheck.speed.run import BenchRequest, run
 
 
 def main() -> int:

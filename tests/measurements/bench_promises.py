@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dropcheck.bench.ratio import LEVEL, MARGIN
-from dropcheck.bench.run import BenchRequest, prepare
-from dropcheck.bench.runner import measure
-from dropcheck.bench.summary import summarise
+from dropcheck.speed.ratio import LEVEL, MARGIN
+from dropcheck.speed.run import BenchRequest, prepare
+from dropcheck.speed.runner import measure
+from dropcheck.speed.summary import summarise
 
 LAYERS = {
     "numpy": """

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from dropcheck import results
-from dropcheck.bench.records import BenchResult
-from dropcheck.bench.run import BenchRequest, run
-from dropcheck.bench.runner import Lane, Plan
 from dropcheck.checks import CHECKS
 from dropcheck.results import Finding, Result, TargetResult, Timing, Verdict
+from dropcheck.speed.records import BenchResult
+from dropcheck.speed.run import BenchRequest, run
+from dropcheck.speed.runner import Lane, Plan
 from dropcheck.worker.client import Refused, TargetError
 
 

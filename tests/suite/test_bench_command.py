@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from bench_kit import audit_file
 
-from dropcheck.bench import records
+from dropcheck.speed import records
 
 LAYERS = """
 import os, signal
@@ -145,7 +145,7 @@ def test_the_same_cells_run_under_pytest(layers: Any, tmp_path: Path) -> None:
 
 def test_importing_the_plugin_loads_no_framework_no_scipy_no_pandas() -> None:
     heavy = "{'torch', 'tensorflow', 'jax', 'keras', 'scipy', 'pandas', 'mlx', 'flax'}"
-    for what in ("dropcheck.pytest_plugin", "dropcheck.cli", "dropcheck.commands.bench", "dropcheck.bench.cells"):
+    for what in ("dropcheck.pytest_plugin", "dropcheck.cli", "dropcheck.commands.bench", "dropcheck.speed.cells"):
         code = f"import sys, {what}; found = {heavy} & set(sys.modules); print(sorted(found)); sys.exit(bool(found))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, f"{what} loads {done.stdout}"

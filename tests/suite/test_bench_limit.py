@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dropcheck.bench import limit
-from dropcheck.bench.cells import CENTRE, Cell, parse_cell, plan
 from dropcheck.contract import Pattern
 from dropcheck.errors import UsageError
+from dropcheck.speed import limit
+from dropcheck.speed.cells import CENTRE, Cell, parse_cell, plan
 
 FIRST, LAST = Pattern.parse("n c l -> n c"), Pattern.parse("n l c -> n c")
 

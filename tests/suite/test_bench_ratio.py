@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dropcheck.bench import ratio
-from dropcheck.bench.ratio import Interval
+from dropcheck.speed import ratio
+from dropcheck.speed.ratio import Interval
 
 # one-sided Clopper-Pearson bound at 1e-6: a right rule breaks it once in a million runs of this test
 SURE = 1e-6

@@ -11,12 +11,12 @@ import pytest
 from bench_kit import Workshop, audit_of, bench, died, refused
 from scipy import stats
 
-from dropcheck.bench import compare, honesty, pytest_json, records, text
-from dropcheck.bench.blocks import cell_order, orders
-from dropcheck.bench.cells import Cell, plan
-from dropcheck.bench.run import BenchRequest, chosen_cells, prepare
 from dropcheck.errors import UsageError
 from dropcheck.results import ResultError
+from dropcheck.speed import compare, honesty, pytest_json, records, text
+from dropcheck.speed.blocks import cell_order, orders
+from dropcheck.speed.cells import Cell, plan
+from dropcheck.speed.run import BenchRequest, chosen_cells, prepare
 
 ONE, TWO = "custom.reference", "torch.Dropout1d"
 THREE = ("64,256,1024 forward", "64,256,1024 backward", "64,256,1024 inference")

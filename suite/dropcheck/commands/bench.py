@@ -87,11 +87,11 @@ def bench(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bench.json and bench.txt.")] = None,
 ) -> None:
     """Measure speed, side by side. No target: every implementation that can run here."""
-    from dropcheck.bench import pytest_json as exported
-    from dropcheck.bench import ratio, records, text
-    from dropcheck.bench.run import BenchRequest, prepare, run
     from dropcheck.request import DEFAULT_SEED
     from dropcheck.results import write_atomically
+    from dropcheck.speed import pytest_json as exported
+    from dropcheck.speed import ratio, records, text
+    from dropcheck.speed.run import BenchRequest, prepare, run
 
     root, drawn = options.seed(seed, DEFAULT_SEED)
     for path, option in ((json_file, "--json"), (pytest_json, "--pytest-json")):
@@ -141,7 +141,7 @@ def bench(
 
 
 def _plan(plan: object) -> None:
-    from dropcheck.bench.runner import Plan
+    from dropcheck.speed.runner import Plan
 
     assert isinstance(plan, Plan)
     lanes = len(plan.lanes)
@@ -165,8 +165,8 @@ def compare(
     level: Annotated[float | None, typer.Option(help="Probability of a false alarm a target; default .01.")] = None,
 ) -> None:
     """What changed in speed between two results: faster, same, slower, inconclusive, missing."""
-    from dropcheck.bench import compare as comparing
-    from dropcheck.bench import ratio, records, text
+    from dropcheck.speed import compare as comparing
+    from dropcheck.speed import ratio, records, text
 
     allowed = ratio.MARGIN if margin is None else margin
     found = comparing.compare(records.load(old), records.load(new), allowed, ratio.LEVEL if level is None else level)

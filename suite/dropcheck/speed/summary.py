@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dropcheck.bench import limit, ratio
-from dropcheck.bench.cells import Cell
-from dropcheck.bench.ratio import Interval
-from dropcheck.bench.records import Comparison, Placebo, Sample, Speed, Yardstick
-from dropcheck.bench.runner import Lane, Plan, Problem, Raw
 from dropcheck.contract import Pattern
+from dropcheck.speed import limit, ratio
+from dropcheck.speed.cells import Cell
+from dropcheck.speed.ratio import Interval
+from dropcheck.speed.records import Comparison, Placebo, Sample, Speed, Yardstick
+from dropcheck.speed.runner import Lane, Plan, Problem, Raw
 
 Blocks = dict[int, dict[int, Sample]]  # process -> block -> sample
 Index = dict[tuple[str, int, str], Blocks]  # (lane, cell, what)
@@ -47,7 +47,11 @@ def index(samples: Sequence[Sample]) -> Index:
 
 def paired(found: Index, lane: str, other: str, cell: int) -> Interval:
     """The log ratio lane / other over processes, from blocks that have both. No shared block: an interval without degrees."""
-    one, two = found.get((lane, cell, "target"), {}), found.get((other, cell, "target"), {})
+    return over_blocks(found.get((lane, cell, "target"), {}), found.get((other, cell, "target"), {}))
+
+
+def over_blocks(one: Blocks, two: Blocks) -> Interval:
+    """The log ratio one / two over the processes that have both, each by the median of the blocks that have both."""
     medians = []
     for process in sorted(set(one) & set(two)):
         shared = sorted(set(one[process]) & set(two[process]))

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dropcheck.bench.blocks import Slot, cell_order, orders
-from dropcheck.bench.cells import Cell
-from dropcheck.bench.records import Host, Sample, Setup
 from dropcheck.cases import seed_of
 from dropcheck.contract import Pattern
+from dropcheck.speed.blocks import Slot, cell_order, orders
+from dropcheck.speed.cells import Cell
+from dropcheck.speed.records import Host, Sample, Setup
 from dropcheck.targets import Target
 from dropcheck.worker.client import ProcessSession, Refused, Session, TargetError, ask
 

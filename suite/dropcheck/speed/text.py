@@ -7,9 +7,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from dropcheck.bench.compare import Change
-from dropcheck.bench.records import BenchResult, Comparison, Speed
 from dropcheck.report.words import line
+from dropcheck.speed.compare import Change
+from dropcheck.speed.records import BenchResult, Comparison, Speed
 
 
 def seconds(value: float | None) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from dropcheck.bench.ratio import Word
+from dropcheck import results
 from dropcheck.results import ResultError, Verdict, write_atomically
+from dropcheck.speed.ratio import Word
 
 if TYPE_CHECKING:
     import pandas
@@ -219,31 +219,12 @@ def save(result: BenchResult, path: Path) -> None:
 
 def load(path: Path) -> BenchResult:
     """Read a bench result. Raises ResultError with the file and the line or JSON path of the damage."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ResultError(f"cannot read the result {path}: {error.strerror or error}") from error
-    return decode(data, str(path))
+    return decode(results.read(path), str(path))
 
 
 def decode(data: bytes, name: str) -> BenchResult:
     """Decode a bench result, strictly: unknown schema, missing keys and wrong types are refused with their place."""
-    try:
-        tree = json.loads(data)
-    except UnicodeDecodeError as error:
-        raise ResultError(f"{name} is no dropcheck result: byte {error.start} is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise ResultError(
-            f"{name} is damaged at line {error.lineno}, column {error.colno}: {error.msg}; expected a JSON document "
-            f"with schema {SCHEMA!r}"
-        ) from error
-    found = tree.get("schema") if isinstance(tree, dict) else None
-    if found != SCHEMA:
-        raise ResultError(f"{name} has schema {found!r}, expected {SCHEMA!r}: it is no result of dropcheck bench")
-    try:
-        result = msgspec.convert(tree, BenchResult)
-    except msgspec.ValidationError as error:
-        raise ResultError(f"{name} is damaged: {error}") from error
+    result = results.decode_as(BenchResult, data, name, SCHEMA, "it is no result of dropcheck bench")
     for key in ("speeds", "comparisons", "placebos", "yardsticks", "setups", "samples"):
         for place, one in enumerate(getattr(result, key)):
             if not 0 <= one.cell < len(result.cells):
@@ -259,7 +240,7 @@ def frame(result: BenchResult) -> pandas.DataFrame:
 
     import pandas
 
-    from dropcheck.bench.cells import parse_cell
+    from dropcheck.speed.cells import parse_cell
 
     columns = list(Sample.__struct_fields__)
     table = pandas.DataFrame([msgspec.structs.astuple(s) for s in result.samples], columns=columns)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dropcheck import results
-from dropcheck.bench.cells import Cell
-from dropcheck.bench.records import Audit
 from dropcheck.checks import CHECKS
 from dropcheck.field.cells import ANY, dtype_of
 from dropcheck.results import Result, TargetResult
+from dropcheck.speed.cells import Cell
+from dropcheck.speed.records import Audit
 
 Audits = dict[str, Audit]
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from dropcheck import targets
 from dropcheck.adapter import DTYPES
-from dropcheck.bench import honesty, summary
-from dropcheck.bench.cells import PROFILES, Cell, parse_cell
-from dropcheck.bench.cells import plan as planned_cells
-from dropcheck.bench.ratio import LEVEL, MARGIN
-from dropcheck.bench.records import BenchResult, BenchTarget, Speed
-from dropcheck.bench.runner import Lane, Opener, Plan, Raw, Tell, lanes_of, measure, open_process
 from dropcheck.environment import describe
 from dropcheck.errors import UsageError, nearest
 from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results import Result, Verdict
+from dropcheck.speed import honesty, summary
+from dropcheck.speed.cells import PROFILES, Cell, parse_cell
+from dropcheck.speed.cells import plan as planned_cells
+from dropcheck.speed.ratio import LEVEL, MARGIN
+from dropcheck.speed.records import BenchResult, BenchTarget, Speed
+from dropcheck.speed.runner import Lane, Opener, Plan, Raw, Tell, lanes_of, measure, open_process
 from dropcheck.worker.timing import DIRECTIONS
 
 DEVICES = ("cpu", "cuda")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dropcheck.bench import ratio, summary
-from dropcheck.bench.ratio import Interval
-from dropcheck.bench.records import BenchResult, BenchTarget
+from dropcheck.speed import ratio, summary
+from dropcheck.speed.ratio import Interval
+from dropcheck.speed.records import BenchResult, BenchTarget
 
 
 @dataclass(frozen=True)
@@ -109,17 +109,7 @@ def _interval(found: summary.Index, result: BenchResult, name: str, cell: str, a
     place = result.cells.index(cell)
     if not anchor.startswith("copy:"):
         return summary.paired(found, name, anchor, place)
-    one, two = found.get((name, place, "target"), {}), found.get((name, place, anchor), {})
-    medians = []
-    for process in sorted(set(one) & set(two)):
-        shared = sorted(set(one[process]) & set(two[process]))
-        if shared:
-            medians.append(
-                ratio.process_median(
-                    [one[process][b].device_ns for b in shared], [two[process][b].device_ns for b in shared]
-                )
-            )
-    return ratio.over_processes(medians)
+    return summary.over_blocks(found.get((name, place, "target"), {}), found.get((name, place, anchor), {}))
 
 
 def _other_machine(old: BenchResult, new: BenchResult) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from dropcheck.bench.cells import Cell
 from dropcheck.cases import seed_of
+from dropcheck.speed.cells import Cell
 
 Slot = tuple[
     str, str
