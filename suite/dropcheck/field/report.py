@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from dropcheck.adapter import DTYPES
 from dropcheck.field.cells import ANY, Failure, Row, failures, rows
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.report import words
+from dropcheck.report.templates import environment
 from dropcheck.results import Result
 
 __all__ = ["Confirmation", "Group", "confirmation", "groups", "headline", "html", "library", "markdown", "rows"]
@@ -140,28 +139,13 @@ def _context(result: Result, table: Sequence[Row], told: Sequence[Group], comman
     }
 
 
-def _environment(html: bool) -> Environment:
-    found = Environment(
-        loader=PackageLoader("dropcheck", "report"),
-        autoescape=html,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters["line"] = words.line
-    found.filters["clean"] = words.clean
-    found.filters["evidence"] = words.evidence
-    found.filters["cell"] = lambda text: words.line(text, 400).replace("|", "\\|")
-    return found
-
-
 def html(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> str:
     """One self-contained page."""
     context = _context(result, table, told, command)
-    return _environment(True).get_template("field.html.j2").render(**context)
+    return environment().get_template("field.html.j2").render(**context)
 
 
 def markdown(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> str:
     """The same as Markdown."""
     context = _context(result, table, told, command)
-    return _environment(False).get_template("field.md.j2").render(**context)
+    return environment(html=False).get_template("field.md.j2").render(**context)

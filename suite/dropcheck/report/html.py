@@ -3,64 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
-
-from dropcheck.report import text, words
+from dropcheck.report import embedded, text, words
+from dropcheck.report.templates import environment
 from dropcheck.results import Finding, Result, TargetResult, encode, write_atomically
 
+if TYPE_CHECKING:
+    from dropcheck.bench.records import BenchResult
+    from dropcheck.selftest.records import SelfTest
 
-def _breakable(name: str) -> Markup:
-    """A name that may be broken after its dots and before its @, on narrow screens."""
-    return Markup(str(escape(name)).replace(".", ".<wbr>").replace("@", "<wbr>@"))
 
-
-def render(result: Result) -> str:
-    """The page as text. Every value is escaped by the template engine."""
+def render(result: Result, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> str:
+    """The page as text, with the raw results inside. Every value is escaped by the template engine."""
     from dropcheck.checks import CHECKS
 
-    environment = Environment(
-        loader=PackageLoader("dropcheck", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clean"] = words.clean
-    environment.filters["line"] = words.line
-    environment.filters["number"] = words.number
-    environment.filters["evidence"] = words.evidence
-    environment.filters["reason"] = words.reason
-    environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html.j2").render(
-        result=result,
-        headline=words.headline(result),
-        families=words.FAMILIES,
-        word=words.WORDS,
-        glyph=words.GLYPHS,
-        cell=words.cell,
-        groups=words.groups(result.targets),
-        causes=words.causes(result.targets),
-        some=words.some,
-        blocks=[_block(i, t) for i, t in enumerate(result.targets)],
-        claims={c.name: c.claim for c in CHECKS},
-        remedies={c.name: c.remedy for c in CHECKS},
-        worth=words.worth(result.targets),
-        ledger=words.ledger(result.targets),
-        left=words.groups(result.targets, ("skipped",)),
-        traits=_traits(result),
-        counts=_counts(result),
+    raw = embedded.embed([result, *benches, *([selftest] if selftest is not None else [])])
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            result=result,
+            headline=words.headline(result),
+            families=words.FAMILIES,
+            word=words.WORDS,
+            glyph=words.GLYPHS,
+            cell=words.cell,
+            groups=words.groups(result.targets),
+            causes=words.causes(result.targets),
+            some=words.some,
+            blocks=[_block(i, t) for i, t in enumerate(result.targets)],
+            claims={c.name: c.claim for c in CHECKS},
+            remedies={c.name: c.remedy for c in CHECKS},
+            worth=words.worth(result.targets),
+            ledger=words.ledger(result.targets),
+            left=words.groups(result.targets, ("skipped",)),
+            traits=_traits(result),
+            counts=_counts(result),
+            raw=raw,
+        )
     )
 
 
-def write(result: Result, out: Path) -> None:
+def write(result: Result, out: Path, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> None:
     """Write ``index.html``, ``result.json`` and ``report.txt`` into the folder, each whole or not at all."""
     write_atomically(out / "result.json", encode(result))
     write_atomically(out / "report.txt", text.render(result, width=110, colour=False).encode())
-    write_atomically(out / "index.html", render(result).encode())
+    write_atomically(out / "index.html", render(result, benches=benches, selftest=selftest).encode())
 
 
 def _counts(result: Result) -> dict[str, int]:

@@ -296,16 +296,11 @@ def summary(result: SelfTest) -> str:
 
 def page(result: SelfTest) -> str:
     """The page: self-contained, light and dark, readable without JavaScript."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("dropcheck", "selftest"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    from dropcheck.report import embedded
+    from dropcheck.report.templates import environment
+
     some: list[dict[str, Any]] = [
         # charts are made here from numbers and names of checks; a stored comparison brings its own drawing
         {
@@ -318,8 +313,16 @@ def page(result: SelfTest) -> str:
         }
         for s in sections(result)
     ]
-    return environment.get_template("page.html.j2").render(
-        result=result, headline=headline(result), sections=some, broken=[p for p in result.promises if not p.held]
+    return (
+        environment()
+        .get_template("selftest.html.j2")
+        .render(
+            result=result,
+            headline=headline(result),
+            sections=some,
+            broken=[p for p in result.promises if not p.held],
+            raw=embedded.embed([result]),
+        )
     )
 
 

@@ -1,0 +1,37 @@
+"""The template engine of all reports: where templates lie, and the filters that make foreign text harmless."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from dropcheck.report import words
+
+
+def environment(*, html: bool = True) -> Environment:
+    """The one environment of pages (every value escaped) and of Markdown (``html=False``: nothing is)."""
+    found = Environment(
+        loader=PackageLoader("dropcheck", "report"),
+        autoescape=html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["clean"] = words.clean
+    found.filters["line"] = words.line
+    found.filters["number"] = words.number
+    found.filters["evidence"] = words.evidence
+    found.filters["reason"] = words.reason
+    found.filters["breakable"] = breakable
+    found.filters["cell"] = markdown_cell
+    return found
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after its dots and before its @, on narrow screens."""
+    return Markup(str(escape(name)).replace(".", ".<wbr>").replace("@", "<wbr>@"))
+
+
+def markdown_cell(text: str) -> str:
+    """Text that stays in its cell of a Markdown table."""
+    return words.line(text, 400).replace("|", "\\|")
