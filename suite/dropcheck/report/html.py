@@ -12,7 +12,7 @@ from dropcheck.report.templates import environment
 from dropcheck.results import Finding, Result, TargetResult, encode, write_atomically
 
 if TYPE_CHECKING:
-    from dropcheck.bench.records import BenchResult
+    from dropcheck.speed.records import BenchResult
     from dropcheck.selftest.records import SelfTest
 
 
