@@ -243,7 +243,10 @@ def audit_command(
     if plan:
         from dropcheck.report.plan import render as render_plan
 
-        _out(render_plan(auditing.plan(request), _width()))
+        planned = auditing.plan(request)
+        _out(render_plan(planned, _width()))
+        if any(one.error for one in planned):
+            raise typer.Exit(3)  # what cannot be planned cannot be audited
         return
     from dropcheck.progress import reporter
 

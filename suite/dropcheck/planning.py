@@ -12,7 +12,7 @@ import numpy as np
 from dropcheck.adapter import DTYPES
 from dropcheck.cases import Case, parse_case, seed_of
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract import Contract, ContractError, Pattern
 
 LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)
 
@@ -236,6 +236,23 @@ class Wanted:
     resolution: float | None = None
 
 
+def _fitting(case: Case, contract: Contract) -> Case:
+    """A case that the user named, if the contract's coin matrix can have its sizes. Raises ContractError."""
+    pattern = contract.pattern
+    shape = pattern.shape(case.rows, case.channels, case.shared)
+    found = (*pattern.matrix_shape(shape), pattern.shared_size(shape))
+    given = (case.rows, case.channels, case.shared)
+    if found == given:
+        return case
+    lacking = [
+        what for what, a, b in zip(("rows", "channels", "shared positions"), given, found, strict=True) if a != b
+    ]
+    raise ContractError(
+        f"the case {str(case)!r} has {' and '.join(lacking)} that {pattern} lacks: of rows,channels,shared "
+        f"{','.join(map(str, given))} the nearest is {','.join(map(str, found))}"
+    )
+
+
 def plan_cases(
     contract: Contract,
     info: dict[str, Any],
@@ -248,7 +265,7 @@ def plan_cases(
     """All coin cases of one target in the order in which they run."""
     dtypes = [d for d in DTYPES if d in info["dtypes"] and (not wanted.dtypes or d in wanted.dtypes)]
     if wanted.cases:
-        return [parse_case(text) for text in wanted.cases]
+        return [_fitting(parse_case(text), contract) for text in wanted.cases]
     if not dtypes:
         return []
     asked = contract

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from dropcheck.auditing import AuditRequest
 from dropcheck.cases import Case, seed_of
 from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.gather import neighbouring_seeds
 from dropcheck.planning import LADDER, PROFILES, Wanted, plan_cases
 
@@ -23,6 +24,23 @@ def planned(pattern: str, profile: str, root: int = 1, heavy: bool = False, **wa
     contract = Contract(Pattern.parse(pattern), seeds=("global", "constructor"))
     marginal = next(c for c in CHECKS if c.name == "rate.marginal")
     return plan_cases(contract, info, PROFILES[profile], marginal, root, "t", Wanted(**wanted))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "case", "lacking", "nearest"),
+    [
+        ("n c l -> c", "rate=.3 65,16,3", "has rows that", "1,16,3"),
+        ("n c l -> n", "rate=.3 65,16,3", "has channels that", "65,1,3"),
+        ("n c l -> n c l", "rate=.3 65,16,3", "has shared positions that", "65,16,1"),
+    ],
+)
+def test_a_named_case_that_the_pattern_cannot_have_names_the_nearest(
+    pattern: str, case: str, lacking: str, nearest: str
+) -> None:
+    with pytest.raises(ContractError, match=f"{lacking}.*the nearest is {nearest}"):
+        planned(pattern, "quick", cases=(case,))
+    (kept,) = planned(pattern, "quick", cases=(f"rate=.3 {nearest}",))
+    assert (kept.rows, kept.channels, kept.shared) == tuple(map(int, nearest.split(",")))
 
 
 def test_shares_add_up_to_at_most_one() -> None:
@@ -138,3 +156,9 @@ def test_selection_by_name_family_and_prefix() -> None:
         "mask.distinct-samples",
         "mask.distinct-calls",
     }
+
+
+@pytest.mark.parametrize("pattern", [*PATTERNS, "a b c d -> a b c d", "n h w c -> n h c", "t b h -> b h"])
+def test_every_planned_case_can_be_named(pattern: str) -> None:
+    for one in planned(pattern, "standard"):
+        assert planned(pattern, "standard", cases=(str(one),)) == [replace(one, drawn=False)]
