@@ -181,3 +181,18 @@ class Adapter(Protocol):
 def unchanged() -> Iterator[None]:
     """A ``preserved`` or ``recording`` for frameworks that have nothing to restore or to record."""
     yield
+
+
+@contextlib.contextmanager
+def global_generators_kept() -> Iterator[None]:
+    """A ``preserved`` for Python's and NumPy's global generators, which layers of any framework may draw from."""
+    import random
+
+    import numpy as np
+
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

@@ -7,17 +7,15 @@ else does, unless the environment has it on: x64 changes the coins of float32 la
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
-import random
-from typing import Any, ContextManager, Dict, Hashable, Iterator, Optional, Tuple
+from typing import Any, ContextManager, Dict, Hashable, Optional, Tuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dropcheck.adapter import Implementation, Unsupported, unchanged
+from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import jax_modes
 
@@ -236,14 +234,5 @@ class JaxArrays:
     def track(self, x: Any) -> Any:
         return x
 
-    @contextlib.contextmanager
-    def _preserved(self) -> Iterator[None]:
-        python, numpy = random.getstate(), np.random.get_state()
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
-
     def preserved(self) -> ContextManager[Any]:
-        return self._preserved()
+        return global_generators_kept()

@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import random
 from dataclasses import replace
 from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Implementation, Unsupported, unchanged
+from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import NoDropout, keras_modes
 from spatial_dropouts.adapters.models_base import RATES, rate_of
@@ -228,12 +227,11 @@ class KerasLayers:
 
     @contextlib.contextmanager
     def _preserved(self) -> Iterator[None]:
-        python, numpy, policy = random.getstate(), np.random.get_state(), self.policy()
+        policy = self.policy()
         try:
-            yield
+            with global_generators_kept():
+                yield
         finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
             self.set_policy(policy)
 
     def preserved(self) -> ContextManager[Any]:

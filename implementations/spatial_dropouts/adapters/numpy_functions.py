@@ -6,12 +6,11 @@ called in training only.
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any, ContextManager, Iterator, Optional, Tuple
+from typing import Any, ContextManager, Optional, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Implementation, Unsupported, unchanged
+from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Pattern
 from spatial_dropouts.adapters import accepts
 
@@ -122,13 +121,5 @@ class NumpyFunctions:
     def track(self, x: Any) -> Any:
         return x
 
-    @contextlib.contextmanager
-    def _preserved(self) -> Iterator[None]:
-        state = np.random.get_state()
-        try:
-            yield
-        finally:
-            np.random.set_state(state)
-
     def preserved(self) -> ContextManager[Any]:
-        return self._preserved()
+        return global_generators_kept()

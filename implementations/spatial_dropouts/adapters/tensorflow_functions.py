@@ -6,15 +6,13 @@ pair (seed, number of the call); ``training`` is given where it is taken.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import random
-from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
+from typing import Any, ContextManager, Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
-from dropcheck.adapter import Implementation, Unsupported, unchanged
+from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Pattern
 from spatial_dropouts.adapters import accepts
 from spatial_dropouts.adapters.tensorflow_modes import MODES, Eager, differentiated, taped, way_of
@@ -158,14 +156,5 @@ class TensorflowFunctions:
     def track(self, x: Any) -> Any:
         return x
 
-    @contextlib.contextmanager
-    def _preserved(self) -> Iterator[None]:
-        python, numpy = random.getstate(), np.random.get_state()
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
-
     def preserved(self) -> ContextManager[Any]:
-        return self._preserved()
+        return global_generators_kept()

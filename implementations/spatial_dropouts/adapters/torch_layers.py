@@ -9,7 +9,7 @@ from typing import Any, ContextManager, Iterator, Optional, Tuple
 import numpy as np
 import torch
 
-from dropcheck.adapter import Implementation, Unsupported
+from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import NoDropout, accepts, torch_modes
 from spatial_dropouts.adapters.models_base import RATES, rate_of
@@ -153,7 +153,8 @@ class TorchTensors:
         state, default, recording = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
         on_device = torch.cuda.get_rng_state_all() if self.device.type == "cuda" else []
         try:
-            yield
+            with global_generators_kept():
+                yield
         finally:
             if self.mode is not None:
                 self.mode.leave()

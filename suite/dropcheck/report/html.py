@@ -12,8 +12,8 @@ from dropcheck.report.templates import environment
 from dropcheck.results import Finding, Result, TargetResult, encode, write_atomically
 
 if TYPE_CHECKING:
-    from dropcheck.speed.records import BenchResult
     from dropcheck.selftest.records import SelfTest
+    from dropcheck.speed.records import BenchResult
 
 
 def render(result: Result, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> str:
