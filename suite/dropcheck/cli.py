@@ -16,6 +16,7 @@ from dropcheck import __version__, options
 from dropcheck.commands import bench as bench_commands
 from dropcheck.commands import field as field_commands
 from dropcheck.commands import releases as releases_commands
+from dropcheck.commands import report as report_commands
 from dropcheck.commands import repro as repro_commands
 from dropcheck.errors import UsageError, nearest
 
@@ -271,46 +272,6 @@ def audit_command(
     raise typer.Exit(0 if complete and code in (0, 1, 3) and result.targets else code)
 
 
-@app.command("report")
-def report_command(
-    files: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Stored results.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write index.html, result.json and report.txt.")
-    ] = None,
-) -> None:
-    """One report from stored results."""
-    from dropcheck import results
-    from dropcheck.report import html
-    from dropcheck.report.text import render
-
-    options.writable_folder(out, "--out")
-    from dropcheck.selftest.records import kind
-
-    if len(files) == 1 and kind(files[0]) == "selftest":
-        _report_selftest(files[0], out)
-    loaded = [results.load(path) for path in files]
-    merged = results.merged(loaded)
-    if out is not None:
-        html.write(merged, out)
-        _out(f"Report: {out / 'index.html'}")
-    else:
-        _out(render(merged, width=_width(), colour=_colour(sys.stdout)))
-    raise typer.Exit(results.exit_code(merged))
-
-
-def _report_selftest(path: Path, out: Path | None) -> None:
-    """A stored self-test as text, or as a page; ends the command with its exit code."""
-    from dropcheck.selftest import command, records, report
-
-    result = records.load(path)
-    if out is not None:
-        command.write(result, out)
-        _out(f"Report: {out / 'index.html'}")
-    else:
-        _out(report.summary(result))
-    raise typer.Exit(command.exit_code(result))
-
-
 @app.command("selftest")
 def selftest_command(
     profile: Annotated[
@@ -352,6 +313,7 @@ def selftest_command(
 
 
 bench_commands.add(app)
+report_commands.add(app)
 releases_commands.add(app)
 repro_commands.add(app)
 field_commands.add(app)

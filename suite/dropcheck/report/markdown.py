@@ -1,0 +1,354 @@
+"""The report as GitHub's Markdown, for job summaries and comments: the page's order, cut by whole sections to a limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dropcheck.errors import UsageError
+from dropcheck.report import words
+from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
+from dropcheck.report.words import Group
+from dropcheck.results import Result, TargetResult
+from dropcheck.selftest.records import SelfTest
+from dropcheck.speed.records import BenchResult
+
+COMMENT = 64 << 10  # what GitHub takes for a comment, in characters; counted here in bytes, which are no fewer
+SUMMARY = 1 << 20  # and for the summary of a job's step
+LEAST = 2 << 10  # a limit below holds no more than the answer and what was left out
+_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 10**6, "KIB": 1 << 10, "MIB": 1 << 20}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part that is shown whole or not at all. ``rank``: parts of a higher one are left out first."""
+
+    title: str
+    rank: int
+    lines: list[str]
+    parent: str = ""
+    head: list[str] = field(default_factory=list)
+
+
+def limit(text: str) -> int:
+    """``64KiB`` or ``1MiB`` in bytes. Raises UsageError."""
+    found = re.fullmatch(r"(\d+)\s*([A-Za-z]*)", text.strip())
+    size = int(found[1]) * _UNITS.get(found[2].upper(), 0) if found else 0
+    if size < LEAST:
+        raise UsageError(f"--limit takes a size of at least 2KiB, such as 64KiB or 1MiB, not {text!r}")
+    return size
+
+
+def render(
+    result: Result | None,
+    *,
+    benches: Sequence[BenchResult] = (),
+    selftest: SelfTest | None = None,
+    most: int | None = None,
+) -> str:
+    """The report. ``most``: bytes that it may have; what does not fit is left out by whole sections, and named."""
+    sections: list[Section] = []
+    if result is not None:
+        sections += _audit(result)
+    sections += _speed(benches)
+    if selftest is not None:
+        sections += _selftest(selftest)
+    return fitted(sections, most)
+
+
+def fitted(sections: Sequence[Section], most: int | None) -> str:
+    """Sections as one text: by rank, each that still fits beside the list of those that do not."""
+    text = _joined(sections, [])
+    if most is None or len(text.encode()) <= most:
+        return text
+    names = {one.parent or one.title for one in sections}
+    room = most - 120 - sum(len(name.encode()) + 16 for name in names)
+    kept, opened = set(), set()
+    for place in sorted(range(len(sections)), key=lambda i: (sections[i].rank, i)):
+        one = sections[place]
+        head = 0 if one.parent in opened else len("\n".join(one.head).encode()) + 2
+        size = head + len("\n".join(one.lines).encode()) + 2
+        if size <= room or one.rank == 0:
+            room -= size
+            kept.add(place)
+            opened.add(one.parent)
+    gone = [one for place, one in enumerate(sections) if place not in kept]
+    return _joined([one for place, one in enumerate(sections) if place in kept], gone)
+
+
+def _joined(sections: Sequence[Section], gone: Sequence[Section]) -> str:
+    parts: list[str] = []
+    opened: set[str] = set()
+    for one in sections:
+        if one.parent and one.parent not in opened:
+            opened.add(one.parent)
+            parts.append("\n".join(one.head))
+        parts.append("\n".join(one.lines))
+    if gone:
+        counts: dict[str, int] = {}
+        for one in gone:
+            counts[one.parent or one.title] = counts.get(one.parent or one.title, 0) + 1
+        named = [name if n == 1 else f"{name} ({n} parts)" for name, n in counts.items()]
+        parts.append(f"**Left out for want of room:** {'; '.join(named)}. The page and the result hold everything.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+# --- the audit ---------------------------------------------------------------------------------------------------------
+
+
+def _audit(result: Result) -> list[Section]:
+    here = [t for t in result.targets if t.skipped is None]
+    good = [t for t in here if t.verdict in ("pass", "waived")]
+    rest = [t for t in here if t.verdict not in ("pass", "waived")]
+    answer = ["## " + prose(words.headline(result), 2000), *([""] if result.targets else []), _counts(result)]
+    found = [Section("the answer", 0, [text for text in answer if text is not None])]
+    if rest and good and len(here) > 12:
+        found.append(Section("matrix of what is not a pass", 1, _matrix(rest)))
+        folded = details(f"{words.count(len(good), 'implementation')} that keep every promise", _matrix(good))
+        found.append(Section("matrix of passes", 6, folded))
+    elif here:
+        found.append(Section("matrix", 1, _matrix(here)))
+    found += _causes(result)
+    found += _groups(result, "fail", "Failures", 2)
+    found += _groups(result, "inconclusive", "Evidence that is missing", 3)
+    found += _groups(result, "error", "Claims that could not be judged", 3)
+    found += _errors(result)
+    found += _waived(result)
+    found += _not_run(result)
+    found += _worth(result)
+    found.append(Section("environment", 7, _environment(result)))
+    found.append(Section("how to read this", 8, _how()))
+    return found
+
+
+def _counts(result: Result) -> str:
+    counts: dict[str, int] = {}
+    for target in result.targets:
+        for one in target.findings:
+            counts[one.verdict] = counts.get(one.verdict, 0) + 1
+    order = [v for v in words.WORDS if v in counts]
+    shown = ", ".join(f"{counts[v]:,} {'not judged' if v == 'skipped' else v}" for v in order)
+    return f"Findings: {shown}. Profile {prose(result.profile, 60)}, root seed {result.seed}." if shown else ""
+
+
+def _matrix(targets: Sequence[TargetResult]) -> list[str]:
+    rows = []
+    for target in targets:
+        row = [code(target.target, 120), prose(f"{target.framework} {target.version}".strip(), 60)]
+        for name in words.FAMILIES:
+            verdict = words.cell(target, name) or ("error" if target.error is not None else "")
+            shown = f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}".strip()
+            row.append(f"**{shown}**" if verdict == "fail" else shown)
+        rows.append(row)
+    return table(["implementation", "release", *words.FAMILIES], rows)
+
+
+def _causes(result: Result) -> list[Section]:
+    found = [c for c in words.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
+    lines = []
+    for cause in found:
+        where = f"explains {_codes(cause.checks, 8)} in {_codes(cause.targets, 6)}"
+        only = f", only in {_codes(cause.dtypes, 6)}" if cause.dtypes else ""
+        lines.append(f"- {prose(cause.text)} ({where}{only})")
+    return [Section("likely causes", 2, ["### Likely causes", "", *lines])] if lines else []
+
+
+def _codes(values: Sequence[str], most: int) -> str:
+    shown = ", ".join(code(v, 120) for v in values[:most])
+    return shown + (f" and {len(values) - most} more" if len(values) > most else "")
+
+
+def _groups(result: Result, verdict: str, title: str, rank: int) -> list[Section]:
+    from dropcheck.checks import CHECKS
+
+    claims = {c.name: c.claim for c in CHECKS}
+    return [
+        Section(title, rank, _group(one, claims.get(one.check, "")), parent=title, head=[f"### {title}"])
+        for one in words.groups(result.targets, (verdict,))
+    ]
+
+
+def _group(group: Group, claim: str) -> list[str]:
+    lead = group.lead
+    several = (
+        f" in {len(group.targets)} implementations"
+        if len(group.targets) > 1
+        else f" in {tagged(group.targets[0], 120)}"
+    )
+    summary = f"{words.GLYPHS[group.verdict]} {tagged(group.check, 120)}{several}: {plain(lead.message)}"
+    rows = [("in", _codes(group.targets, 12)), ("claim", prose(claim)), ("case", code(lead.case))]
+    rows.append(("observed", prose(lead.message, 1200)))
+    if lead.estimate is not None:
+        text = f"{words.number(lead.estimate)} {prose(lead.unit)}, expected {words.number(lead.expected)}"
+        if lead.fail_interval is not None:
+            low, high = lead.fail_interval
+            text += f"; interval {words.number(low)} to {words.number(high)}"
+        rows.append(("estimate", text))
+    if lead.coins:
+        rows.append(("evidence", f"{words.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; ")))
+    if group.verdict == "inconclusive" and lead.resolution is not None:
+        rows.append(("resolution", f"{words.number(lead.resolution)} is coarser than this profile accepts"))
+    if lead.waiver is not None:
+        rows.append(
+            ("waived", f"{prose(lead.waiver.reason)} ({code(lead.waiver.id)}, until {prose(lead.waiver.expires)})")
+        )
+    if len(group.cases) > 1:
+        rows.append(("also in", _codes([c for c in group.cases if c != lead.case], 6)))
+    if lead.cause:
+        rows.append(("likely", prose(lead.cause)))
+    body = table(["", ""], [(f"**{name}**", text) for name, text in rows if text])
+    drawn = group.drawn
+    if drawn.picture is not None:
+        labels = drawn.picture.labels or [""] * len(drawn.picture.rows)
+        wide = max((len(words.line(x, 24)) for x in labels), default=0)
+        pairs = zip(labels, drawn.picture.rows, strict=False)
+        body += ["", prose(drawn.picture.caption), "", *block([f"{words.line(x, 24):<{wide}}  {r}" for x, r in pairs])]
+    if group.shrunk is not None:
+        body += ["", f"The smallest case that still fails is {code(group.shrunk.smallest or '')}:", ""]
+        body += block([group.shrunk.smallest_replay])
+    if lead.replay:
+        body += ["", "Repeat it:", "", *block([lead.replay])]
+    return details(summary, body)
+
+
+def _errors(result: Result) -> list[Section]:
+    found = []
+    for target in result.targets:
+        if target.error is None:
+            continue
+        body = block((target.details or "").splitlines()[-12:]) if target.details else []
+        lines = [f"! {code(target.target, 120)}: {prose(target.error, 1000)}", *([""] if body else [])]
+        if body:
+            lines += details("last lines of the traceback", body)
+        found.append(Section("Not finished", 3, lines, parent="Not finished", head=["### Not finished"]))
+    return found
+
+
+def _waived(result: Result) -> list[Section]:
+    rows = []
+    for group in words.groups(result.targets, ("waived",)):
+        held = group.lead.waiver
+        rows.append(
+            (
+                code(group.check),
+                _codes(group.targets, 6),
+                prose(held.reason) if held else "",
+                prose(held.expires) if held else "",
+                code(held.id) if held else "",
+            )
+        )
+    if not rows:
+        return []
+    return [Section("waived", 3, ["### Waived", "", *table(["claim", "in", "reason", "until", "waiver"], rows)])]
+
+
+def _not_run(result: Result) -> list[Section]:
+    away = [t for t in result.targets if t.skipped is not None]
+    lines = [f"- {code(t.target, 120)}: {prose(t.skipped or '', 300)}" for t in away]
+    reasons: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for group in words.groups(result.targets, ("skipped",)):
+        reasons.setdefault((words.reason(group.lead), group.targets), []).append(group.check)
+    for (why, where), checks in reasons.items():
+        on = f" ({_codes(where, 3)})" if len(result.targets) > 1 else ""
+        lines.append(f"- {_codes(list(dict.fromkeys(checks)), 12)}: {prose(why, 300)}{on}")
+    if not lines:
+        return []
+    return [
+        Section(
+            "what did not run",
+            4,
+            ["### What did not run, and why", "", *details(words.count(len(lines), "reason"), lines)],
+        )
+    ]
+
+
+def _worth(result: Result) -> list[Section]:
+    lines = [f"- {prose(text)}" for text in words.worth(result.targets)]
+    if not lines:
+        return []
+    told = (
+        "In the cases that ran, each of these would have been caught with probability .999999; this run accuses a correct "
+        f"layer with probability below {len(result.targets)} × 10⁻⁶ ({words.count(len(result.targets), 'target')})."
+    )
+    return [Section("what a pass is worth", 5, details("What a pass is worth", [told, "", *lines]))]
+
+
+def _environment(result: Result) -> list[str]:
+    rows = []
+    for key, value in result.environment.items():
+        if key == "results" and isinstance(value, list):
+            for one in value:
+                seen = one.get("environment", {})
+                packages = ", ".join(f"{k} {v}" for k, v in seen.get("packages", {}).items())
+                rows.append(
+                    (
+                        code(str(one.get("name", ""))),
+                        prose(f"{one.get('profile')}, root seed {one.get('seed')}; {packages}"),
+                    )
+                )
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        rows.append((prose(str(key)), prose(str(value))))
+    seconds = sum(t.timing.wall_s for t in result.targets)
+    rows.append(("coins", f"{sum(t.coins for t in result.targets):,}"))
+    rows.append(("seconds, added over targets", f"{seconds:,.0f}"))
+    return details("Environment", table(["", ""], rows))
+
+
+def _how() -> list[str]:
+    return [
+        "A *fail* accuses a correct layer less than once in a million audits of it. A *pass* says that a deviation of the "
+        "resolution or more would have been missed less than once in a million. *Unsure* means that the coins were too few "
+        "for either; a dash, that the claim does not apply or could not be asked."
+    ]
+
+
+# --- beside the audit --------------------------------------------------------------------------------------------------
+
+
+def _speed(benches: Sequence[BenchResult]) -> list[Section]:
+    from dropcheck.speed import text
+
+    found = []
+    for bench in benches:
+        lines = ["### Speed", ""]
+        lines += [f"- {prose(sentence)}" for sentence in text.headline(bench)]
+        lines += ["", prose(text.resolution(bench), 1000), ""]
+        compared = {(c.target, c.cell): c for c in bench.comparisons}
+        rows = []
+        for speed in bench.speeds:
+            told = compared.get((speed.target, speed.cell))
+            verdict = told.verdict if told else ("" if speed.state == "measured" else f"{speed.state}: {speed.reason}")
+            rows.append(
+                (
+                    code(bench.cells[speed.cell]),
+                    code(speed.target, 120),
+                    text.seconds(speed.device_s),
+                    text.share(speed.fraction),
+                    prose(text.ratio(told)),
+                    prose(verdict, 200),
+                )
+            )
+        head = [
+            "cell",
+            "target",
+            "device time a call",
+            "of the limit",
+            f"ratio to {code(bench.reference, 120)}",
+            "verdict",
+        ]
+        lines += details(words.count(len(rows), "measurement"), table(head, rows, right=(2, 3, 4)))
+        found.append(Section("speed", 3, lines))
+    return found
+
+
+def _selftest(result: SelfTest) -> list[Section]:
+    broken = [p for p in result.promises if not p.held]
+    total = len(result.promises)
+    lines = ["### Self-test", ""]
+    lines.append(f"{total - len(broken)} of {words.count(total, 'promise')} of the suite held; scale {result.scale:g}.")
+    rows = [(prose(p.part), prose(p.name), "held" if p.held else "**BROKEN**", prose(p.text)) for p in result.promises]
+    lines += ["", *details("Promises", table(["part", "promise", "", "measured"], rows))]
+    return [Section("self-test", 4, lines)]
