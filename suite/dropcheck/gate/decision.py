@@ -1,0 +1,102 @@
+"""What a gate decides: lines, each with the policy line that makes it count, notes, one verdict and one exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import msgspec
+
+from dropcheck.results import ResultError, Verdict, Waiver
+
+SCHEMA = "dropcheck.gate/1"
+
+# How a line counts: ``none`` is shown and changes nothing.
+Counts = Literal["pass", "fail", "missing", "waived", "none"]
+EXIT = {"pass": 0, "fail": 1, "error": 2, "inconclusive": 3}
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at: a target, a check and a case, or what is missing of them.
+
+    ``rule``: the line of the policy that makes it count; ``again``: the command that repeats it; ``accept``: the command
+    that waives it; ``file``, ``row``: where in the policy, for formats that point at lines; ``source``: the file of a user's layer.
+    """
+
+    counts: Counts
+    verdict: Verdict
+    check: str
+    message: str
+    rule: str
+    target: str = ""
+    case: str = ""
+    device: str = "cpu"
+    again: str = ""
+    accept: str = ""
+    coins: int = 0
+    estimate: float | None = None
+    expected: float | None = None
+    unit: str = ""
+    resolution: float | None = None
+    waiver: Waiver | None = None
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to know that changes no verdict. ``check``: ``gate.waiver`` and the like."""
+
+    level: Literal["warning", "note"]
+    check: str
+    message: str
+    rule: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """May this ship? ``error``: why nothing could be decided, verdict ``error``."""
+
+    schema: Literal["dropcheck.gate/1"] = "dropcheck.gate/1"
+    kind: Literal["gate"] = "gate"
+    verdict: Literal["pass", "fail", "inconclusive", "error"]
+    exit_code: int
+    headline: str
+    policy: str
+    preset: str
+    day: str
+    lines: list[Line] = []
+    notes: list[Note] = []
+    evidence: list[str] = []
+    error: str = ""
+
+    def counting(self, *counts: Counts) -> list[Line]:
+        """The lines that count so, in order."""
+        return [line for line in self.lines if line.counts in counts]
+
+
+def failed(sentence: str, policy: str = "", day: str = "") -> Decision:
+    """A gate that could not run: exit code 2 in every format."""
+    return Decision(
+        verdict="error",
+        exit_code=2,
+        headline="The gate could not run, so nothing may ship on its word.",
+        policy=policy,
+        preset="",
+        day=day,
+        error=sentence,
+    )
+
+
+def encode(decision: Decision) -> bytes:
+    """The decision as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(decision), indent=1) + b"\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a decision."""
+    return msgspec.json.schema(Decision)
+
+
+def decode(data: bytes, name: str) -> Decision:
+    """Read a stored decision, strictly. Raises ResultError."""
+    try:
+        return msgspec.convert(json.loads(data), Decision)
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{name} is no decision of dropcheck gate: {error}") from error

@@ -1,0 +1,252 @@
+"""Stored results as evidence: read, held against their own numbers, and asked whether they are of what the policy wants."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from dropcheck import results
+from dropcheck.gate import claims
+from dropcheck.gate.decoding import specifier
+from dropcheck.gate.policy import PROFILES, Sourced, age
+from dropcheck.results import Finding, Result, ResultError, TargetResult, overall
+
+if TYPE_CHECKING:
+    from dropcheck.bench.records import BenchResult
+
+# Options of an audit that make it ask less than its profile does, or something else.
+NARROWING = ("--case", "--rate", "--shape", "--budget", "--resolution", "--input")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Results by kind, each with the name of its file."""
+
+    audits: tuple[tuple[str, Result], ...] = ()
+    benches: tuple[tuple[str, BenchResult], ...] = ()
+
+
+@dataclass(frozen=True)
+class Here:
+    """What the gate knows of the machine that decides. ``sources``: digests of the users' own files, by target."""
+
+    now: datetime.datetime
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(paths: Sequence[Path]) -> Evidence:
+    """Read stored results, told apart by their schema. Raises ResultError with the file and the place of the damage."""
+    audits: list[tuple[str, Result]] = []
+    benches: list[tuple[str, BenchResult]] = []
+    for path in paths:
+        try:
+            data = Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            raise ResultError(f"cannot read the result {path}: {getattr(error, 'strerror', None) or error}") from error
+        kind, found = decode(data, str(path))
+        if kind == "bench":
+            benches.append((str(path), found))
+        else:
+            audits.append((str(path), found))
+    return Evidence(tuple(audits), tuple(benches))
+
+
+def decode(data: bytes, name: str) -> tuple[str, Any]:
+    """One stored result and its kind. Raises ResultError; nothing else, whatever the bytes are."""
+    try:
+        if _schema(data) == "dropcheck.bench/1":
+            from dropcheck.bench import records
+
+            bench = records.decode(data, name)
+            return "bench", bench
+        result = results.decode(data, name)
+    except RecursionError:
+        raise ResultError(f"{name} is damaged: no result is nested as deeply as this") from None
+    except ResultError:
+        raise
+    except (ValueError, OverflowError) as error:  # a number of thousands of digits
+        raise ResultError(f"{name} is damaged: {error}") from error
+    agrees(result, name)
+    return "audit", result
+
+
+def _schema(data: bytes) -> Any:
+    """The schema that a document names, read cheaply: it stands at the beginning of every file that the tool writes."""
+    found = re.search(rb'"schema"\s*:\s*"([^"]{1,60})"', data[:400])
+    if found:
+        return found.group(1).decode("utf-8", "replace")
+    try:
+        tree = json.loads(data)
+    except ValueError:
+        return None
+    return tree.get("schema") if isinstance(tree, dict) else None
+
+
+def agrees(result: Result, name: str) -> None:
+    """Raise ResultError where a result contradicts itself: verdicts are functions of what lies below them."""
+    for place, target in enumerate(result.targets):
+        where = f"$.targets[{place}]"
+        for number, one in enumerate(target.findings):
+            if problem := _contradiction(one):
+                raise ResultError(f"{name} is damaged: {problem} - at `{where}.findings[{number}]`")
+        if target.skipped is None and target.error is None:
+            expected = overall([one.verdict for one in target.findings])
+        elif target.error is not None:
+            expected = "fail" if any(one.verdict == "fail" for one in target.findings) else "error"
+        else:
+            expected = "skipped" if not target.findings else overall([one.verdict for one in target.findings])
+        if target.verdict != expected:
+            raise ResultError(
+                f"{name} is damaged: the verdict {target.verdict!r} is not that of the findings below it, "
+                f"{expected!r} - at `{where}.verdict`"
+            )
+    expected = overall([target.verdict for target in result.targets])
+    if result.verdict != expected:
+        raise ResultError(
+            f"{name} is damaged: the verdict {result.verdict!r} is not that of the targets below it, {expected!r} - at "
+            "`$.verdict`"
+        )
+
+
+def _contradiction(one: Finding) -> str:
+    """Why a finding cannot be what it says; an empty text where it can."""
+    if one.check not in claims.CHECKS:
+        return f"there is no check {one.check!r}"
+    if one.verdict == "waived" and one.waiver is None:
+        return "it is waived by nothing"
+    numbers = [one.estimate, one.expected, one.resolution, one.log10_evidence, one.alpha, *(one.fail_interval or ())]
+    if any(value is not None and not math.isfinite(value) for value in numbers):
+        return "one of its numbers is none"
+    if one.coins < 0 or (one.resolution is not None and one.resolution < 0):
+        return "a count or a resolution is below 0"
+    if one.verdict != "pass" or one.ledger is not None:
+        return ""
+    if one.alpha is not None and one.log10_evidence is not None:
+        if not 0 < one.alpha < 1:
+            return "its alpha is no probability"
+        if one.log10_evidence <= math.log10(one.alpha):
+            return "it passes, though its evidence is beyond its alpha"
+    if one.resolution is not None and not one.coins:
+        return "it passes at a resolution without a coin"
+    return ""
+
+
+def device_of(result: Result, target: TargetResult) -> str:
+    """Where an audit ran: as its command said, or the commands of its findings."""
+    words = list(result.argv)
+    for one in target.findings:
+        if one.replay:
+            words += one.replay.split()
+            break
+    return _option(words, "--device") or "cpu"
+
+
+def _option(words: Sequence[str], name: str) -> str:
+    for place, word in enumerate(words):
+        if word == name and place + 1 < len(words):
+            return words[place + 1]
+        if word.startswith(name + "="):
+            return word.partition("=")[2]
+    return ""
+
+
+def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here) -> tuple[str, str, bool]:
+    """Why an audit is no evidence for this policy: the reason, the policy line, and whether its failures count all the same.
+
+    A failure that a coarser or narrower audit found is a failure; one of another release, or of long ago, is not.
+    """
+    policy = sourced.policy
+    if problem := old(sourced, result.environment, here):
+        return problem, sourced.rule("max_age"), False
+    if problem := other_release(sourced, target, result.environment):
+        return problem[0], problem[1], False
+    source = getattr(target, "source", "")
+    now = here.sources.get(target.target, "")
+    if source and now and source != now:
+        return "the file of the layer has changed since this audit", "the evidence must be of what is here", False
+    pattern, wanted = target.contract.get("pattern"), policy.patterns.get(target.target)
+    if wanted is not None and target.contract and _squeezed(pattern) != _squeezed(wanted):
+        return f"it was audited as {pattern!r}, not as {wanted!r}", sourced.rule("patterns", target.target), False
+    if wanted is None and _option(result.argv, "--pattern"):
+        return (
+            f"it was audited with --pattern {pattern!r}, which the policy does not name",
+            f"add it to [patterns] of {sourced.name or 'the policy'}",
+            False,
+        )
+    if not result.alpha <= policy.alpha:
+        return f"its alpha is {result.alpha:g}", sourced.rule("alpha"), False
+    if rank(result.profile) < rank(policy.profile):
+        return f"its profile is {result.profile}", sourced.rule("profile"), True
+    words = [w.partition("=")[0] for w in result.argv]
+    for name in NARROWING:
+        if name in words:
+            return f"the audit was narrowed by {name}", sourced.rule("profile"), True
+    given = _option(result.argv, "--dtype")
+    if given and (not policy.dtypes or not set(policy.dtypes) <= set(given.split(","))):
+        return f"the audit was narrowed by --dtype {given}", sourced.rule("dtypes"), True
+    if policy.traits and "--strict" not in words:
+        return "the audit did not judge traits (--strict)", sourced.rule("traits"), True
+    return "", "", True
+
+
+def _squeezed(pattern: Any) -> str:
+    return " ".join(str(pattern).split())
+
+
+def rank(profile: str) -> int:
+    """Profiles from coarse to fine; of several in one result the coarsest counts, what is unknown is coarser than all."""
+    words = [word.strip() for word in profile.split(",")]
+    return min(PROFILES.index(word) if word in PROFILES else -1 for word in words)
+
+
+def old(sourced: Sourced, environment: Mapping[str, Any], here: Here) -> str:
+    """Why a result is older than the policy allows; an empty text where it is not."""
+    limit = sourced.policy.max_age
+    if limit is None:
+        return ""
+    try:
+        made = datetime.datetime.fromisoformat(str(environment.get("time", "")))
+        passed = here.now - made
+    except (ValueError, TypeError, OverflowError):
+        return "it does not say when it was made"
+    if passed < -datetime.timedelta(days=1):
+        return f"it says that it was made on {made.date().isoformat()}, which is yet to come"
+    return f"it was made on {made.date().isoformat()}, {passed.days} days ago" if passed > age(limit) else ""
+
+
+def other_release(sourced: Sourced, target: TargetResult, environment: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Which release differs from what the policy asks for, and the policy line; None where none does."""
+    for name, wanted in sourced.policy.releases.items():
+        found = _release(name, target.framework, target.version, environment)
+        if found is None:
+            continue
+        try:
+            good = SpecifierSet(specifier(wanted)).contains(Version(found), prereleases=True)
+        except InvalidVersion:
+            good = False
+        if not good:
+            return f"it is of {name} {found or 'of no known release'}", sourced.rule("releases", name)
+    return None
+
+
+def _release(name: str, framework: str, version: str, environment: Mapping[str, Any]) -> str | None:
+    """The release of a package that a target was audited with; None where the target has nothing to do with it."""
+    head, _, backend = version.partition(" on ")
+    if name == framework or name == framework.partition("@")[0]:
+        return head
+    words = backend.split()
+    if len(words) == 2 and words[0].lower() == name.lower():
+        return words[1]
+    packages = environment.get("packages")
+    if name == "dropcheck":
+        return str(packages.get(name, "")) if isinstance(packages, dict) else ""
+    return None

@@ -1,0 +1,109 @@
+"""Waivers: which findings each accepts, until when, and what to tell about those that accept nothing."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import math
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from dropcheck.field.cells import dtype_of, split_name
+from dropcheck.gate.policy import Waiver
+from dropcheck.results import Finding
+from dropcheck.results import Waiver as Accepted
+
+
+def id_of(one: Waiver) -> str:
+    """A name that stays the same while check, target and condition do: a later date or another reason changes nothing."""
+    text = "\x1f".join([one.check, one.target, one.when.dtype or "", one.when.mode or "", one.when.device or ""])
+    return (
+        f"{one.check.replace('.', '-')}-{hashlib.blake2b(text.encode('utf-8', 'replace'), digest_size=3).hexdigest()}"
+    )
+
+
+def matches(one: Waiver, finding: Finding, target: str, device: str) -> bool:
+    """Whether a waiver is about this finding."""
+    if one.check != finding.check or not fnmatchcase(target, one.target):
+        return False
+    if one.when.dtype is not None and dtype_of(finding) != one.when.dtype:
+        return False
+    if one.when.mode is not None and split_name(target)[1] != one.when.mode:
+        return False
+    return one.when.device is None or one.when.device == device
+
+
+def deviation(finding: Finding) -> float | None:
+    """How far the truth may be from what was expected: the far end of the interval, or the estimate where there is none."""
+    if finding.estimate is None or finding.expected is None:
+        return None
+    ends = [finding.estimate, *(finding.fail_interval or ())]
+    far = [abs(end - finding.expected) for end in ends]
+    return max(far) if all(math.isfinite(value) for value in far) else None
+
+
+@dataclass
+class Use:
+    """What became of one waiver in one decision: how many findings it accepted, and what else it met."""
+
+    waiver: Waiver
+    place: int
+    accepted: int = 0
+    refused: list[str] = field(default_factory=list)
+    passed: int = 0
+    other: int = 0
+
+
+@dataclass
+class Book:
+    """All waivers of a policy on one day."""
+
+    today: datetime.date
+    uses: list[Use]
+
+    def accept(self, finding: Finding, target: str, device: str) -> tuple[Finding, Use | None, str]:
+        """The finding as waived, or as it is with the reason why a waiver that is about it does not hold."""
+        why, by = "", None
+        for use in self.uses:
+            one = use.waiver
+            if not matches(one, finding, target, device):
+                continue
+            refusal = self._refusal(one, finding)
+            if not refusal:
+                use.accepted += 1
+                stamp = Accepted(id=one.id, reason=one.reason, expires=one.expires.isoformat(), link=one.link)
+                return _waived(finding, stamp), use, ""
+            use.refused.append(refusal)
+            why, by = refusal, use
+        return finding, by, why
+
+    def meet(self, finding: Finding, target: str, device: str) -> None:
+        """Note a finding that did not fail, so that a waiver that is not needed can be told."""
+        for use in self.uses:
+            if matches(use.waiver, finding, target, device):
+                if finding.verdict == "pass":
+                    use.passed += 1
+                else:
+                    use.other += 1
+
+    def _refusal(self, one: Waiver, finding: Finding) -> str:
+        if self.today > one.expires:
+            return f"waiver {one.id} expired on {one.expires.isoformat()}"
+        if one.ceiling is not None:
+            far = deviation(finding)
+            if far is None:
+                return f"waiver {one.id} has a ceiling of {one.ceiling:g}, and this finding has no deviation to hold against it"
+            if not far <= one.ceiling:
+                return f"the deviation may be {far:.4g}, above the ceiling {one.ceiling:g} of waiver {one.id}"
+        return ""
+
+
+def book(waivers: tuple[Waiver, ...], today: datetime.date) -> Book:
+    """The waivers, none used yet."""
+    return Book(today, [Use(one, place) for place, one in enumerate(waivers)])
+
+
+def _waived(finding: Finding, stamp: Accepted) -> Finding:
+    import msgspec
+
+    return msgspec.structs.replace(finding, verdict="waived", waiver=stamp)
