@@ -15,9 +15,11 @@ import typer
 from dropcheck import __version__, options
 from dropcheck.commands import bench as bench_commands
 from dropcheck.commands import field as field_commands
+from dropcheck.commands import gate as gate_commands
 from dropcheck.commands import releases as releases_commands
 from dropcheck.commands import report as report_commands
 from dropcheck.commands import repro as repro_commands
+from dropcheck.commands import waive as waive_commands
 from dropcheck.errors import UsageError, nearest
 
 app = typer.Typer(
@@ -36,6 +38,8 @@ COMMANDS = (
     "bench",
     "compare",
     "report",
+    "gate",
+    "waive",
     "selftest",
     "bisect",
     "repro",
@@ -317,6 +321,8 @@ report_commands.add(app)
 releases_commands.add(app)
 repro_commands.add(app)
 field_commands.add(app)
+gate_commands.add(app)
+waive_commands.add(app)
 
 
 def _usage_sentence(error: Any) -> str:

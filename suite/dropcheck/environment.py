@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 import sys
@@ -12,7 +13,7 @@ PACKAGES = ("dropcheck", "numpy", "scipy", "torch", "keras", "tensorflow-cpu", "
 
 
 def describe() -> dict[str, Any]:
-    """Versions, processor and load of this machine."""
+    """The time, versions, processor and load of this machine."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -21,6 +22,7 @@ def describe() -> dict[str, Any]:
             continue
     load = os.getloadavg() if hasattr(os, "getloadavg") else ()
     return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),

@@ -278,4 +278,5 @@ def _target_result(run: Run, error: str | None, details: str | None, skipped: st
         skipped=skipped,
         coins=run.coins,
         ledger=evidence_over_runs.line(run),
+        source=run.source,
     )

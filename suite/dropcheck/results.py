@@ -125,6 +125,8 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     ``error`` holds the sentence of a target that could not be audited.
 
     ``skipped``: why it does not apply here (a mode that its framework has not, a device that is not there).
+
+    ``source``: the digest of the user's own file, see targets.Target.digest; empty for what has a version instead.
     """
 
     target: str
@@ -140,6 +142,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     skipped: str | None = None
     coins: int = 0
     ledger: LedgerRun | None = None
+    source: str = ""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at: a target, a check and a case, or what is missing of them.
 
     ``rule``: the line of the policy that makes it count; ``again``: the command that repeats it; ``accept``: the command
-    that waives it; ``file``, ``row``: where in the policy, for formats that point at lines; ``source``: the file of a user's layer.
+    that waives it.
     """
 
     counts: Counts
@@ -65,6 +65,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[Note] = []
     evidence: list[str] = []
     error: str = ""
+
+    def place(self, one: Line | Note) -> tuple[str, int]:
+        """The file and line of the policy that a line names; no file, and line 1, where it names none."""
+        prefix = f"{self.policy}:"
+        if self.policy and one.rule.startswith(prefix):
+            number = one.rule[len(prefix) :].partition(":")[0]
+            if number.isascii() and number.isdigit():
+                return self.policy, int(number)
+        return (self.policy if self.policy.endswith(".toml") else ""), 1
 
     def counting(self, *counts: Counts) -> list[Line]:
         """The lines that count so, in order."""

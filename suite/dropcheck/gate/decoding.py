@@ -39,7 +39,8 @@ def find(folder: Path) -> Path | None:
     there = False
     if project.is_file():
         tree = parsed(read(project), str(project))
-        there = "dropcheck" in (tree.get("tool") if isinstance(tree.get("tool"), dict) else {})
+        tools = tree.get("tool")
+        there = isinstance(tools, dict) and "dropcheck" in tools
     if own.is_file() and there:
         raise PolicyError(f"both {own} and [tool.dropcheck] in {project} hold a policy; name one with --policy")
     return own if own.is_file() else project if there else None

@@ -21,7 +21,7 @@ from dropcheck.gate.policy import PROFILES, Sourced, age
 from dropcheck.results import Finding, Result, ResultError, TargetResult, overall
 
 if TYPE_CHECKING:
-    from dropcheck.bench.records import BenchResult
+    from dropcheck.speed.records import BenchResult
 
 # Options of an audit that make it ask less than its profile does, or something else.
 NARROWING = ("--case", "--rate", "--shape", "--budget", "--resolution", "--input")
@@ -63,8 +63,8 @@ def load(paths: Sequence[Path]) -> Evidence:
 def decode(data: bytes, name: str) -> tuple[str, Any]:
     """One stored result and its kind. Raises ResultError; nothing else, whatever the bytes are."""
     try:
-        if _schema(data) == "dropcheck.bench/1":
-            from dropcheck.bench import records
+        if _schema(data) == "dropcheck.speed/1":
+            from dropcheck.speed import records
 
             bench = records.decode(data, name)
             return "bench", bench
@@ -167,11 +167,10 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
     policy = sourced.policy
     if problem := old(sourced, result.environment, here):
         return problem, sourced.rule("max_age"), False
-    if problem := other_release(sourced, target, result.environment):
-        return problem[0], problem[1], False
-    source = getattr(target, "source", "")
+    if other := other_release(sourced, target, result.environment):
+        return other[0], other[1], False
     now = here.sources.get(target.target, "")
-    if source and now and source != now:
+    if target.source and now and target.source != now:
         return "the file of the layer has changed since this audit", "the evidence must be of what is here", False
     pattern, wanted = target.contract.get("pattern"), policy.patterns.get(target.target)
     if wanted is not None and target.contract and _squeezed(pattern) != _squeezed(wanted):

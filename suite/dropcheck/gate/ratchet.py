@@ -13,7 +13,8 @@ import msgspec
 from dropcheck.errors import UsageError
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Line
-from dropcheck.gate.evidence import device_of, unsuited
+from dropcheck.gate.evidence import Evidence, Here, device_of, unsuited
+from dropcheck.gate.policy import Sourced
 from dropcheck.report.words import line
 from dropcheck.results import ResultError, write_atomically
 
@@ -96,7 +97,9 @@ def judge(asked: Asked, kept: Ratchet) -> Iterator[Line]:
     rule = asked.sourced.rule("ratchet")
     slack = asked.sourced.policy.ratchet_slack
     found = figures(asked)
-    for name in sorted({*found, *kept.machines} if not found else found):
+    if not found:
+        yield _line(asked, missing_counts(asked.sourced, False), "there is no figure to hold against the ratchet", rule)
+    for name in sorted(found):
         known, here = kept.machines.get(name, {}), found.get(name, {})
         if not known:
             text = f"the ratchet has no figure of this machine ({name}); outside of CI: dropcheck gate --update-ratchet"
@@ -154,11 +157,22 @@ def improved(kept: Ratchet, found: Mapping[str, Mapping[str, float]]) -> Ratchet
     return Ratchet(machines={name: dict(sorted(some.items())) for name, some in sorted(machines.items())})
 
 
-def save(path: Path, made: Ratchet, in_ci: bool) -> None:
-    """Write a ratchet atomically. Raises UsageError in CI, where a release would grade itself."""
+def refuse_in_ci(path: Path, in_ci: bool) -> None:
+    """Raise UsageError in CI, where a release would grade itself."""
     if in_ci:
         raise UsageError(
             f"the ratchet {path} is not updated in CI, where a release would grade itself; run dropcheck gate "
             "--update-ratchet on your own machine and commit the file"
         )
+
+
+def save(path: Path, made: Ratchet) -> None:
+    """Write a ratchet atomically."""
     write_atomically(path, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
+
+
+def found_in(sourced: Sourced, evidence: Evidence, here: Here) -> dict[str, dict[str, float]]:
+    """``figures`` of evidence outside of a decision."""
+    from dropcheck.gate import waivers
+
+    return figures(Asked(sourced, evidence, here, waivers.book((), here.now.date())))

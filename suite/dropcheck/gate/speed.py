@@ -17,9 +17,9 @@ from dropcheck.report.words import line
 from dropcheck.results import Finding, TargetResult, Timing, Verdict
 
 if TYPE_CHECKING:
-    from dropcheck.bench.ratio import Interval
-    from dropcheck.bench.records import BenchResult, BenchTarget, Host
-    from dropcheck.bench.records import Speed as Measured
+    from dropcheck.speed.ratio import Interval
+    from dropcheck.speed.records import BenchResult, BenchTarget, Host
+    from dropcheck.speed.records import Speed as Measured
 
 SLOWED = 0.85  # a clock that ends below this share of where it began was throttled
 SAME = 1e-6  # relative; a stored number that differs by more from what its samples say is damaged
@@ -151,7 +151,7 @@ def _standing(name: str, framework: str, version: str) -> TargetResult:
 
 def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, again: str) -> Iterator[Line]:
     """A target in every cell that counts."""
-    from dropcheck.bench import summary
+    from dropcheck.speed import summary
 
     index = summary.index(bench.samples)
     cells = wanted.cells or tuple(bench.cells)
@@ -208,7 +208,7 @@ def _missing(
 
 def damage(bench: BenchResult, index: object, one: BenchTarget, place: int, found: Measured, wanted: Speed) -> str:
     """Why the samples of a cell are no evidence: too few, unequal, throttled, or not what the summary says."""
-    from dropcheck.bench import summary
+    from dropcheck.speed import summary
 
     assert isinstance(index, dict)
     names = [one.target] + ([bench.reference] if wanted.reference is not None else [])
@@ -257,7 +257,7 @@ def _cell(
     found: Measured,
     again: str,
 ) -> Iterator[Line]:
-    from dropcheck.bench import summary
+    from dropcheck.speed import summary
 
     assert isinstance(index, dict)
     cell = bench.cells[place]
@@ -314,7 +314,7 @@ def _control(bench: BenchResult, place: int, wanted: Speed) -> tuple[str, str] |
 
 def _of_limit(index: object, name: str, place: int, limit_s: float) -> Interval:
     """The log share of the limit over processes."""
-    from dropcheck.bench import ratio, summary
+    from dropcheck.speed import ratio, summary
 
     assert isinstance(index, dict)
     medians = summary.medians(index[name, place, "target"])
@@ -423,7 +423,7 @@ def _waivable(
     """A failure, unless a waiver accepts it, as those of correctness."""
     finding = Finding(
         check=bound.check,
-        case=f"{_dtype_first(cell)}",
+        case=_dtype_first(cell),
         verdict="fail",
         message=text,
         estimate=value,

@@ -1,0 +1,260 @@
+"""``dropcheck gate``: words to a policy, evidence to a decision, the decision in every format, and one exit code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dropcheck import options
+from dropcheck.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from dropcheck.gate.decision import Decision
+    from dropcheck.gate.evidence import Evidence, Here
+    from dropcheck.gate.policy import Sourced
+
+Texts = list[str] | None
+
+
+def gate(
+    names: Annotated[
+        Texts, typer.Argument(metavar="[TARGET]...", help="Targets instead of those that the policy names.")
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The policy; dropcheck.toml, or [tool.dropcheck] of pyproject.toml."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="default, strict or quick.")] = None,
+    profile: Annotated[str | None, typer.Option(help="quick, standard or deep.")] = None,
+    select: Annotated[Texts, typer.Option("--select", metavar="CHECK", help="Checks that are required.")] = None,
+    ignore: Annotated[Texts, typer.Option("--ignore", metavar="CHECK", help="Checks that are not required.")] = None,
+    device: Annotated[Texts, typer.Option("--device", metavar="DEVICE", help="cpu, cuda.")] = None,
+    on_missing: Annotated[
+        str | None, typer.Option(metavar="WORD", help="What missing evidence counts: fail, inconclusive, skip.")
+    ] = None,
+    values: Annotated[
+        Texts, typer.Option("--set", metavar="KEY=VALUE", help="Any other key of the policy, as speed.max_ratio=1.1.")
+    ] = None,
+    dump: Annotated[
+        bool, typer.Option("--dump-config", help="Print the policy in effect, with where each value is from.")
+    ] = False,
+    stored: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="RESULT", help="Decide on stored results of audit and bench; run nothing."),
+    ] = None,
+    fmt: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="text, json, junit, sarif, github or markdown.")
+    ] = "text",
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the decision.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")] = None,
+    sarif: Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Write the decision in every format, and the results that it rests on."
+        ),
+    ] = None,
+    update_ratchet: Annotated[
+        bool, typer.Option("--update-ratchet", help="Write the figures that got better; refused in CI.")
+    ] = False,
+    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    jobs: Annotated[int, typer.Option(help="Targets at once; 0: as many as cores.")] = 0,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")] = "10m",
+) -> None:
+    """May this ship? Audit, bench and policy become one answer."""
+    from dropcheck.gate import decision as deciding
+    from dropcheck.gate.formats import FORMATS
+    from dropcheck.results import ResultError
+
+    if fmt not in FORMATS:
+        raise UsageError(f"there is no format {fmt!r}; expected one of {', '.join(FORMATS)}{nearest(fmt, FORMATS)}")
+    files = {"json": json_file, "junit": junit, "sarif": sarif, "markdown": markdown}
+    for name, path in files.items():
+        options.writable_file(path, f"--{name}")
+    options.writable_folder(out, "--out")
+    try:
+        given = _given(names, preset, profile, select, ignore, device, on_missing, values)
+        sourced = _policy(policy, given)
+        if dump:
+            from dropcheck.gate.writing import dumped
+
+            sys.stdout.write(dumped(sourced))
+            return
+        made, found = _decided(sourced, stored, update_ratchet, seed, jobs, timeout)
+    except (UsageError, ResultError) as error:
+        # a gate that could not run says so in the format that was asked for, where a machine reads it
+        made, found = deciding.failed(str(error), str(policy or "")), None
+        print(f"dropcheck: {error}", file=sys.stderr)
+    _tell(made, found, fmt, files, out)
+    raise typer.Exit(made.exit_code)
+
+
+def _given(
+    names: Texts,
+    preset: str | None,
+    profile: str | None,
+    select: Texts,
+    ignore: Texts,
+    device: Texts,
+    on_missing: str | None,
+    values: Texts,
+) -> list[tuple[str, str, Any]]:
+    """What the command line says of the policy: (option, key, value)."""
+    found: list[tuple[str, str, Any]] = []
+    for pair in values or ():
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set takes a key and a value such as speed.max_ratio=1.1, not {pair!r}")
+        try:
+            value: Any = tomllib.loads(f"value = {text}")["value"]
+        except (ValueError, RecursionError, KeyError):
+            value = text
+        found.append((f"--set {key.strip()}", key.strip(), value))
+    lists = (("TARGET", "targets", names), ("--select", "checks", options.listed(select or ())))
+    for option, key, some in (*lists, ("--ignore", "ignore", options.listed(ignore or ()))):
+        if some:
+            found.append((option, key, list(some)))
+    if device:
+        found.append(("--device", "devices", list(options.listed(device))))
+    words = (
+        ("--preset", "preset", preset),
+        ("--profile", "profile", profile),
+        ("--on-missing", "on_missing", on_missing),
+    )
+    found += [(option, key, word) for option, key, word in words if word is not None]
+    return found
+
+
+def _policy(path: Path | None, given: list[tuple[str, str, Any]]) -> Sourced:
+    from dropcheck.gate import decoding
+
+    return decoding.load(path if path is not None else decoding.find(Path()), given)
+
+
+def _decided(
+    sourced: Sourced, stored: list[Path] | None, update: bool, seed: str | None, jobs: int, timeout: str
+) -> tuple[Decision, Evidence]:
+    from dropcheck.gate import ratchet
+    from dropcheck.gate.deciding import accepted, decide
+    from dropcheck.gate.evidence import load
+
+    here = _here(sourced)
+    place = _ratchet(sourced)
+    kept = ratchet.load(place) if place is not None else None
+    if update:
+        if place is None:
+            raise UsageError(
+                '--update-ratchet needs the name of the file in the policy: ratchet = "dropcheck.ratchet.json"'
+            )
+        ratchet.refuse_in_ci(place, _in_ci())
+    waived, today = sourced.policy.waiver, here.now.date()
+    if stored:
+        evidence = load(stored)
+    else:
+        from dropcheck.commands.bench import _Teller as Teller
+        from dropcheck.gate.running import Run
+        from dropcheck.gate.running import evidence as made
+        from dropcheck.request import DEFAULT_SEED
+
+        if jobs < 0:
+            raise UsageError(f"--jobs takes a number of at least 0, not {jobs}")
+        root, drawn = options.seed(seed, DEFAULT_SEED)
+        if drawn:
+            print(f"root seed {root}", file=sys.stderr)
+        run = Run(root, jobs, options.duration(timeout, "--timeout"))
+        evidence = made(
+            sourced, run, lambda one: accepted(one, decide(sourced, [("", one)], [], waived, today, here)), Teller()
+        )
+    decision = decide(sourced, evidence.audits, evidence.benches, waived, today, here, kept)
+    if update and place is not None and kept is not None:
+        better = ratchet.improved(kept, ratchet.found_in(sourced, evidence, here))
+        ratchet.save(place, better)
+        print(f"dropcheck: the ratchet {place} holds the best figures so far", file=sys.stderr)
+        decision = decide(sourced, evidence.audits, evidence.benches, waived, today, here, better)
+    return decision, evidence
+
+
+def _here(sourced: Sourced) -> Here:
+    """The time, and what the users' own files are now."""
+    import datetime
+
+    from dropcheck.gate.evidence import Here
+
+    sources = {}
+    for name in sourced.policy.targets:
+        if ":" in name:
+            from dropcheck import targets
+
+            try:
+                sources[name] = targets.parse(name).digest()
+            except UsageError:
+                continue  # the evidence, or its lack, will tell
+    return Here(datetime.datetime.now(datetime.UTC), sources)
+
+
+def _ratchet(sourced: Sourced) -> Path | None:
+    """The ratchet of a policy lies beside it."""
+    name = sourced.policy.ratchet
+    return (Path(sourced.name).parent if sourced.name else Path()) / name if name is not None else None
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+
+
+def _tell(made: Decision, found: Evidence | None, fmt: str, files: dict[str, Path | None], out: Path | None) -> None:
+    """The decision on standard output and in every file that was asked for."""
+    from dropcheck.gate.formats import render
+    from dropcheck.results import write_atomically
+
+    width = max(60, min(140, shutil.get_terminal_size((100, 24)).columns))
+    for name, path in files.items():
+        if path is not None:
+            write_atomically(path, render(made, name, width).encode())
+    if out is not None:
+        endings = {
+            "text": "gate.txt",
+            "json": "gate.json",
+            "junit": "gate.xml",
+            "sarif": "gate.sarif",
+            "markdown": "gate.md",
+        }
+        for name, file in endings.items():
+            write_atomically(out / file, render(made, name, width).encode())
+        _keep(found, out)
+    if fmt == "github":
+        from dropcheck.report import github
+
+        github.write_summary(made)
+    if fmt == "text" and made.error:
+        return  # the sentence stands on standard error already
+    sys.stdout.write(render(made, fmt, width))
+    sys.stdout.flush()
+
+
+def _keep(found: Evidence | None, out: Path) -> None:
+    """The results that were made now, so that the decision can be made again by --from."""
+    if found is None:
+        return
+    from dropcheck import results
+
+    for place, (name, result) in enumerate(found.audits):
+        if name.startswith("made now"):
+            results.save(result, out / f"audit{place or ''}.json")
+    for place, (name, bench) in enumerate(found.benches):
+        if name.startswith("made now"):
+            from dropcheck.speed import records
+
+            records.save(bench, out / f"bench{place or ''}.json")
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("gate")(gate)

@@ -1,0 +1,163 @@
+"""The decision: a pure function of policy, results, waivers, the day, and what is known of the machine."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from dropcheck.gate import correctness, ratchet, speed, waivers
+from dropcheck.gate.correctness import Asked
+from dropcheck.gate.decision import EXIT, Decision, Line, Note
+from dropcheck.gate.evidence import Evidence, Here, device_of
+from dropcheck.gate.policy import Sourced, Waiver
+from dropcheck.report.words import count, line
+from dropcheck.results import Result, overall
+
+if TYPE_CHECKING:
+    from dropcheck.speed.records import BenchResult
+
+
+def decide(
+    policy: Sourced,
+    audits: Sequence[tuple[str, Result]],
+    benches: Sequence[tuple[str, BenchResult]],
+    waived: Sequence[Waiver],
+    today: datetime.date,
+    here: Here,
+    kept: ratchet.Ratchet | None = None,
+) -> Decision:
+    """May this ship? ``audits``, ``benches``: results with the names of their files; ``kept``: the ratchet, if one is asked for."""
+    asked = Asked(policy, Evidence(tuple(audits), tuple(benches)), here, waivers.book(tuple(waived), today))
+    lines = [*correctness.judge(asked), *speed.judge(asked)]
+    if kept is not None:
+        lines += ratchet.judge(asked, kept)
+    stale, notes = _told(asked)
+    lines += stale
+    verdict = _verdict(lines)
+    return Decision(
+        verdict=verdict,
+        exit_code=EXIT[verdict],
+        headline=_headline(lines, verdict),
+        policy=line(policy.name) or "defaults",
+        preset=policy.policy.preset,
+        day=today.isoformat(),
+        lines=lines,
+        notes=[*_notes(asked), *notes],
+        evidence=_evidence(asked),
+    )
+
+
+def accepted(result: Result, decision: Decision) -> Result:
+    """An audit as the decision sees it: waived failures have the verdict ``waived`` and say by which waiver."""
+    stamps = {
+        (one.target, one.device, one.check, one.case): one.waiver for one in decision.lines if one.waiver is not None
+    }
+    targets = []
+    for target in result.targets:
+        device = device_of(result, target)
+        findings = [
+            msgspec.structs.replace(one, verdict="waived", waiver=stamps[key])
+            if one.verdict == "fail" and (key := (line(target.target), device, one.check, line(one.case))) in stamps
+            else one
+            for one in target.findings
+        ]
+        verdict = target.verdict
+        if target.error is None and target.skipped is None:
+            verdict = overall([one.verdict for one in findings])
+        targets.append(msgspec.structs.replace(target, findings=findings, verdict=verdict))
+    return msgspec.structs.replace(result, targets=targets, verdict=overall([one.verdict for one in targets]))
+
+
+def _verdict(lines: Sequence[Line]) -> Literal["pass", "fail", "inconclusive"]:
+    counts = {one.counts for one in lines}
+    if "fail" in counts:
+        return "fail"
+    if "missing" in counts or not counts & {"pass", "waived"}:
+        return "inconclusive"
+    return "pass"
+
+
+def _headline(lines: Sequence[Line], verdict: str) -> str:
+    if verdict == "fail":
+        broken = {(one.target, one.check) for one in lines if one.counts == "fail"}
+        names = list(dict.fromkeys(one.target for one in lines if one.counts == "fail" and one.target))
+        where = f" of {names[0]}" if len(names) == 1 else f" of {len(names)} targets" if names else ""
+        return f"This may not ship: {count(len(broken), 'required claim')}{where} {'does' if len(broken) == 1 else 'do'} not hold."
+    missing = [one for one in lines if one.counts == "missing"]
+    if missing:
+        names = list(dict.fromkeys(one.target for one in missing if one.target))
+        what = f" for {names[0]}" if names else f": {missing[0].message}"
+        more = f" and {count(len(names) - 1, 'more target')}" if len(names) > 1 else ""
+        return f"This may not ship yet: evidence is missing{what}{more}."
+    if verdict == "inconclusive":
+        return "This may not ship yet: nothing was selected, so nothing is proven."
+    proven = {one.target for one in lines if one.counts in ("pass", "waived") and one.target}
+    waived = {one.waiver.id for one in lines if one.waiver is not None}
+    tail = f", with {count(len(waived), 'waiver')}" if waived else ""
+    return f"This may ship: everything that is required of {count(len(proven), 'target')} holds{tail}."
+
+
+def _told(asked: Asked) -> tuple[list[Line], list[Note]]:
+    """What there is to tell of waivers: stale ones, those that end soon, those that are not needed."""
+    lines: list[Line] = []
+    notes: list[Note] = []
+    policy = asked.sourced.policy
+    for use in asked.book.uses:
+        one, rule = use.waiver, asked.sourced.rule("waiver", use.place)
+        name = line(one.id)
+        days = (one.expires - asked.book.today).days
+        if use.accepted:
+            if days <= policy.warn_days:
+                left = "today" if days == 0 else f"in {count(days, 'day')}"
+                text = f"waiver {name} ends {left}, on {one.expires.isoformat()}; its failures count from the day after"
+                notes.append(Note(level="warning", check="gate.waiver", message=text, rule=rule))
+            continue
+        if use.refused:
+            continue  # the failure says why its waiver does not hold
+        about = f"{one.check} of {line(one.target)}"
+        if use.passed:
+            text = f"waiver {name} is not needed: {about} passes now; remove it"
+            notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
+        elif use.other:
+            text = f"waiver {name} accepts nothing: {about} was not judged"
+            notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
+        else:
+            text = f"waiver {name} matches nothing: no finding is about {about}"
+            if policy.stale_waivers == "fail":
+                lines.append(
+                    Line(
+                        counts="fail",
+                        verdict="fail",
+                        check="gate.waiver",
+                        message=text,
+                        rule=f"{rule}; {asked.sourced.rule('stale_waivers')}",
+                    )
+                )
+            else:
+                notes.append(Note(level="warning", check="gate.waiver", message=text, rule=rule))
+    return lines, notes
+
+
+def _notes(asked: Asked) -> list[Note]:
+    if asked.sourced.policy.targets or not asked.evidence.audits:
+        return []
+    text = "the policy names no targets, so a target that is not in the results is not missed"
+    return [Note(level="note", check="gate.evidence", message=text, rule=asked.sourced.rule("targets"))]
+
+
+def _evidence(asked: Asked) -> list[str]:
+    """What the decision rests on, a line a result."""
+    made = []
+    for file, result in asked.evidence.audits:
+        made.append(f"audit {line(file)}: {_of(result.profile, result.seed, result.environment, len(result.targets))}")
+    for file, bench in asked.evidence.benches:
+        made.append(f"bench {line(file)}: {_of(bench.profile, bench.seed, bench.environment, len(bench.targets))}")
+    return made
+
+
+def _of(profile: str, seed: int, environment: Mapping[str, object], targets: int) -> str:
+    when = line(str(environment.get("time", "")), 40)
+    return f"profile {line(profile)}, seed {seed}, {count(targets, 'target')}" + (f", made {when}" if when else "")

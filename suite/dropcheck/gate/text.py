@@ -1,0 +1,106 @@
+"""A decision in a terminal: the answer, what counts against it with its policy line, what is waived, what was proven."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from dropcheck.gate.decision import Decision, Line
+from dropcheck.report import words
+
+
+def render(decision: Decision, width: int = 100) -> str:
+    """The decision as text."""
+    rows = [*_wrapped(decision.headline, width), ""]
+    if decision.error:
+        rows += [*_wrapped(words.clean(decision.error), width), ""]
+    for counts, glyph in (("fail", "✗"), ("missing", "?")):
+        for some in grouped(decision.counting(counts)):  # type: ignore[arg-type]
+            rows += [*_group(some, glyph, width), ""]
+    for some in grouped(decision.counting("waived")):
+        lead = some[0]
+        assert lead.waiver is not None
+        text = f"w {lead.check}  {lead.target}{_cases(some)}: waived until {lead.waiver.expires} by {words.line(lead.waiver.id)}"
+        rows += _wrapped(text, width)
+        rows += _field("reason", words.line(lead.waiver.reason), width)
+        if lead.waiver.link:
+            rows += _field("link", words.line(lead.waiver.link), width)
+        rows += [*_field("policy", lead.rule, width), ""]
+    rows += [*_proven(decision, width)]
+    for note in decision.notes:
+        rows += _wrapped(f"{note.level}: {note.message}" + (f" ({note.rule})" if note.rule else ""), width)
+    if decision.notes:
+        rows.append("")
+    rows += [text for one in decision.evidence for text in _wrapped(f"Evidence: {one}", width)]
+    if decision.policy:
+        rows.append(f"Policy: {decision.policy}, preset {decision.preset or '-'}; exit code {decision.exit_code}")
+    return "\n".join(rows).rstrip() + "\n"
+
+
+def grouped(lines: Sequence[Line]) -> list[list[Line]]:
+    """Lines of one target, check, device and waiver together; the one that says most first."""
+    found: dict[tuple[str, ...], list[Line]] = {}
+    for one in lines:
+        key = (one.target, one.check, one.device, one.rule, one.message if one.check.startswith("gate.") else "")
+        found.setdefault(key, []).append(one)
+    return [sorted(some, key=_far, reverse=True) for some in found.values()]
+
+
+def _far(one: Line) -> float:
+    if one.estimate is None or one.expected is None:
+        return 0.0
+    return abs(one.estimate - one.expected)
+
+
+def _cases(some: Sequence[Line]) -> str:
+    cases = list(dict.fromkeys(one.case for one in some if one.case))
+    if not cases:
+        return ""
+    more = f" and {words.count(len(cases) - 1, 'more case')}" if len(cases) > 1 else ""
+    return f", {cases[0]}{more}"
+
+
+def _group(some: Sequence[Line], glyph: str, width: int) -> Iterator[str]:
+    lead = some[0]
+    where = "  ".join(
+        w
+        for w in (lead.check.removeprefix("gate."), lead.target, "" if lead.device == "cpu" else f"on {lead.device}")
+        if w
+    )
+    yield from _wrapped(f"{glyph} {where}{_cases(some)}", width)
+    yield from _field("observed" if lead.counts == "fail" else "missing", lead.message, width)
+    yield from _field("policy", lead.rule, width)
+    if lead.again:
+        yield f"  {'again':<10} {lead.again}"
+    if lead.accept:
+        yield f"  {'accept':<10} {lead.accept}"
+
+
+def _proven(decision: Decision, width: int) -> Iterator[str]:
+    passed = decision.counting("pass")
+    names = list(dict.fromkeys((one.target, one.device) for one in passed))
+    for name, device in names:
+        mine = [one for one in passed if (one.target, one.device) == (name, device)]
+        checks, cases = {one.check for one in mine}, {one.case for one in mine}
+        coins = sum({one.case: one.coins for one in mine}.values())
+        text = f"✓ {name or 'the ratchet'}" + ("" if device == "cpu" else f" on {device}")
+        text += f": {words.count(len(checks), 'claim')} in {words.count(len(cases), 'case')} hold"
+        text += "s" if len(checks) == 1 else ""
+        finest = [one for one in mine if one.check == "rate.marginal" and one.resolution is not None]
+        if finest:
+            coarsest = max(one.resolution or 0.0 for one in finest) * 100
+            text += f"; a rate off by {coarsest:.2g} points would have been caught in each case"
+        elif coins:
+            text += f"; {coins:,} coins"
+        yield from _wrapped(text, width)
+    if names:
+        yield ""
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _field(name: str, text: str, width: int) -> list[str]:
+    body = textwrap.wrap(text, max(30, width - 13), break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"  {name:<10} {body[0]}", *[" " * 13 + more for more in body[1:]]]
