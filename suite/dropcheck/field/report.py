@@ -10,6 +10,7 @@ from dropcheck.adapter import DTYPES
 from dropcheck.field.cells import ANY, Failure, Row, failures, rows
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.report import words
+from dropcheck.report.html import furniture
 from dropcheck.report.templates import environment
 from dropcheck.results import Result
 
@@ -142,7 +143,7 @@ def _context(result: Result, table: Sequence[Row], told: Sequence[Group], comman
 def html(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> str:
     """One self-contained page."""
     context = _context(result, table, told, command)
-    return environment().get_template("field.html.j2").render(**context)
+    return environment().get_template("field.html.j2").render(**{**furniture(), **context})
 
 
 def markdown(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import base64
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropcheck.report import embedded, text, words
-from dropcheck.report.templates import environment
-from dropcheck.results import Finding, Result, TargetResult, encode, write_atomically
+from markupsafe import Markup
+
+from dropcheck.report import embedded, speeds, text, view, words
+from dropcheck.report.figures import strength
+from dropcheck.report.templates import environment, source
+from dropcheck.results import Result, encode, write_atomically
 
 if TYPE_CHECKING:
     from dropcheck.selftest.records import SelfTest
@@ -21,30 +25,41 @@ def render(result: Result, *, benches: Sequence[BenchResult] = (), selftest: Sel
     from dropcheck.checks import CHECKS
 
     raw = embedded.embed([result, *benches, *([selftest] if selftest is not None else [])])
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            result=result,
-            headline=words.headline(result),
-            families=words.FAMILIES,
-            word=words.WORDS,
-            glyph=words.GLYPHS,
-            cell=words.cell,
-            groups=words.groups(result.targets),
-            causes=words.causes(result.targets),
-            some=words.some,
-            blocks=[_block(i, t) for i, t in enumerate(result.targets)],
-            claims={c.name: c.claim for c in CHECKS},
-            remedies={c.name: c.remedy for c in CHECKS},
-            worth=words.worth(result.targets),
-            ledger=words.ledger(result.targets),
-            left=words.groups(result.targets, ("skipped",)),
-            traits=_traits(result),
-            counts=_counts(result),
-            raw=raw,
-        )
+    sheet = view.Sheet()
+    measured = [speeds.section(bench, result, sheet) for bench in benches]
+    told = sheet.take(
+        strength.figure([(t.target, f) for t in result.targets for f in t.findings], "Evidence of what fails")
     )
+    blocks = view.blocks(result, sheet)
+    return environment().get_template("page.html.j2").render(
+        **furniture(source("filters.js")),
+        result=result,
+        headline=words.headline(result),
+        families=words.FAMILIES,
+        cell=words.cell,
+        groups=words.groups(result.targets, view.NOT_A_PASS),
+        causes=words.causes(result.targets),
+        some=words.some,
+        blocks=blocks,
+        ids={b.target.target: b.id for b in blocks},
+        whole=sum(len(b.target.findings) for b in blocks) <= view.WHOLE,
+        claims={c.name: c.claim for c in CHECKS},
+        remedies={c.name: c.remedy for c in CHECKS},
+        worth=words.worth(result.targets),
+        ledger=words.ledger(result.targets),
+        left=words.groups(result.targets, ("skipped",)),
+        away=view.away(result),
+        waived=view.waived(result),
+        quality=view.quality(result),
+        traits=view.traits(result),
+        counts=_counts(result),
+        speeds=measured,
+        beside=speeds.beside(measured),
+        strength=told,
+        selftest=_selftest(selftest, sheet),
+        raw=raw,
+        left_out=sheet.left_out,
+    )  # fmt: skip
 
 
 def write(result: Result, out: Path, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> None:
@@ -52,6 +67,29 @@ def write(result: Result, out: Path, *, benches: Sequence[BenchResult] = (), sel
     write_atomically(out / "result.json", encode(result))
     write_atomically(out / "report.txt", text.render(result, width=110, colour=False).encode())
     write_atomically(out / "index.html", render(result, benches=benches, selftest=selftest).encode())
+
+
+def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
+    """What every page of ours needs: style, script, words and glyphs, and the policy that lets no request leave.
+
+    ``drawings``: the page holds drawings of others that bring styles of their own.
+    """
+    style = environment().get_template("style.css.j2").render()
+    styles = "'unsafe-inline'" if drawings else _hashed(style)
+    policy = f"default-src 'none'; style-src {styles}; base-uri 'none'; form-action 'none'"
+    if script:
+        policy += f"; script-src {_hashed(script)}"
+    return {
+        "style": Markup(style),
+        "script": Markup(script),
+        "policy": policy,
+        "word": words.WORDS,
+        "glyph": words.GLYPHS,
+    }
+
+
+def _hashed(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def _counts(result: Result) -> dict[str, int]:
@@ -62,115 +100,14 @@ def _counts(result: Result) -> dict[str, int]:
     return {k: v for k, v in found.items() if v}
 
 
-def _block(index: int, target: TargetResult) -> dict[str, Any]:
-    broken, tested = words.claims(target)
-    families = {words.family(f.check) for f in target.findings}
-    return {
-        "id": f"t{index}",
-        "target": target,
-        "broken": broken,
-        "tested": tested,
-        "families": [
-            {
-                "name": name,
-                "verdict": words.cell(target, name),
-                "findings": [f for f in target.findings if words.family(f.check) == name],
-            }
-            for name in words.FAMILIES
-            if name in families
-        ],
-        "groups": words.groups([target]),
-        "ladder": ladder(target),
-    }
-
-
-def _traits(result: Result) -> list[dict[str, Any]]:
-    """One row a trait, one cell a target."""
-    names: dict[str, None] = {}
-    for target in result.targets:
-        names.update(dict.fromkeys(target.traits))
-    rows = []
-    for name in names:
-        cells = []
-        for target in result.targets:
-            value = target.traits.get(name, "")
-            if isinstance(value, dict):
-                same: dict[str, list[str]] = {}
-                for key, item in value.items():
-                    shown = f"{item['class']} ({item['in_units']:+.2f} u)" if isinstance(item, dict) else str(item)
-                    if isinstance(item, dict) and not key.endswith(("=0.1", "=0.15")):
-                        continue
-                    same.setdefault(shown, []).append(str(key))
-                value = [f"{', '.join(keys)}: {shown}" for shown, keys in same.items()]
-            else:
-                value = [str(value)]
-            cells.append(value)
-        rows.append({"name": name, "cells": cells})
-    return rows
-
-
-# --- the ladder of rates -------------------------------------------------------------------------------------------
-
-
-def ladder(target: TargetResult) -> dict[str, Any] | None:
-    """Measured minus nominal rate over the ladder, one series a dtype, as table rows and SVG coordinates."""
-    points = [f for f in target.findings if f.check == "rate.marginal" and f.estimate is not None and f.fail_interval]
-    best: dict[tuple[str, float], Finding] = {}
-    for one in points:
-        key = (one.case.split(" ", 1)[0], float(one.expected or 0.0))
-        if key not in best or one.coins > best[key].coins:
-            best[key] = one
-    rates = sorted({rate for _, rate in best if f"{rate:g}" == f"{round(rate, 3):g}"})
-    dtypes = list(dict.fromkeys(d for d, _ in best))
-    if len(rates) < 2:
+def _selftest(result: SelfTest | None, sheet: view.Sheet) -> dict[str, Any] | None:
+    """The self-test in short; its own page has the rest."""
+    if result is None:
         return None
-    rows: list[dict[str, Any]] = []
-    for dtype in dtypes:
-        for rate in rates:
-            shown = best.get((dtype, rate))
-            if shown is not None and shown.fail_interval is not None:
-                rows.append(
-                    {
-                        "dtype": dtype,
-                        "rate": rate,
-                        "measured": shown.estimate,
-                        "low": shown.fail_interval[0],
-                        "high": shown.fail_interval[1],
-                        "verdict": shown.verdict,
-                        "coins": shown.coins,
-                    }
-                )
-    reach = max(max(abs(r["low"] - r["rate"]), abs(r["high"] - r["rate"])) for r in rows) * 1.1 or 1e-3
-    width, height, left, top = 640, 220, 62, 14
-    step = (width - left - 10) / len(rates)
+    from dropcheck.selftest import charts, report
 
-    def y(value: float) -> float:
-        return round(top + (height - 2 * top - 20) / 2 * (1 - value / reach), 1)
-
-    marks = []
-    for row in rows:
-        x = left + step * (rates.index(row["rate"]) + (dtypes.index(row["dtype"]) + 1) / (len(dtypes) + 1))
-        marks.append(
-            {
-                "x": round(x, 1),
-                "y": y(row["measured"] - row["rate"]),
-                "low": y(row["low"] - row["rate"]),
-                "high": y(row["high"] - row["rate"]),
-                "fail": row["verdict"] == "fail",
-                "series": dtypes.index(row["dtype"]),
-                "label": f"{row['dtype']}, rate {row['rate']:g}: measured {row['measured']:.5g}",
-            }
-        )
-    digits = max(0, 2 - math.floor(math.log10(reach * 100)))
     return {
-        "rows": rows,
-        "marks": marks,
-        "dtypes": dtypes,
-        "width": width,
-        "height": height,
-        "zero": y(0.0),
-        "left": left,
-        "right": width - 10,
-        "ticks": [{"x": round(left + step * (i + 0.5), 1), "text": f"{r:g}"} for i, r in enumerate(rates)],
-        "levels": [{"y": y(v), "text": f"{v * 100:+.{digits}f}"} for v in (-reach / 1.2, 0.0, reach / 1.2)],
+        "headline": report.headline(result),
+        "figures": sheet.take(charts.seconds_figure(result)),
+        "promises": [[p.name, "held" if p.held else "BROKEN", f"{p.n:,}", p.text] for p in result.promises],
     }

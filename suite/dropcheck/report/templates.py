@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -35,3 +37,8 @@ def breakable(name: str) -> Markup:
 def markdown_cell(text: str) -> str:
     """Text that stays in its cell of a Markdown table."""
     return words.line(text, 400).replace("|", "\\|")
+
+
+def source(name: str) -> str:
+    """A file that stands in pages as it is."""
+    return (files("dropcheck") / "report" / name).read_text(encoding="utf-8")

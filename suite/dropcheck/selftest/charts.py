@@ -1,11 +1,36 @@
-"""The charts of a self-test: what of its level every check uses, and defects caught against seconds."""
+"""The figures of a self-test: what of its level every check uses, and defects caught against seconds."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
+from dropcheck.report.figures.svg import (
+    WIDTH,
+    Axis,
+    Figure,
+    joined,
+    line,
+    mark,
+    plain,
+    short,
+    text,
+    x_axis,
+    y_axis,
+)
+from dropcheck.report.words import line as one_line
 from dropcheck.selftest.records import Calibration, SelfTest
+
+CALIBRATION = (
+    "One row a check, over all cases: how often it failed coins that keep the contract, as a share of what its level allows "
+    "(filled: level .05, open: .01). The line at 1 is the level itself; right of it would be a check that accuses too often. "
+    "Far left are checks that rest on a bound or divide their level among several tests: careful, not wrong."
+)
+SECONDS = (
+    "How many planted defects were caught within so many seconds of work on each: a step is one defect more. A line that rises "
+    "early finds the plain defects at once; where it ends below the top, defects were missed."
+)
 
 
 def totals(table: Sequence[Calibration]) -> dict[tuple[str, float], tuple[int, int]]:
@@ -17,39 +42,47 @@ def totals(table: Sequence[Calibration]) -> dict[tuple[str, float], tuple[int, i
     return found
 
 
-def calibration_chart(table: Sequence[Calibration]) -> str:
-    """Attained over nominal of every check, log axis from .001 to 2, filled .05 and open .01; the line is nominal."""
+def calibration_figure(table: Sequence[Calibration]) -> Figure | None:
+    """Attained over nominal error of every check, on a logarithmic axis."""
     sums = totals(table)
     checks = list(dict.fromkeys(c for c, _ in sums))
-    left, width, step = 190, 640, 18
-    height = step * len(checks) + 40
-
-    def x_of(ratio: float) -> float:
-        return left + (math.log10(max(ratio, 1e-3)) + 3) / 3.4 * (width - left - 20)
-
-    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Attained over nominal error of every check">']
-    for ratio in (0.001, 0.01, 0.1, 1.0):
-        x = x_of(ratio)
-        parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="8" y2="{height - 24}"/>')
-        label = "0.001 or none" if ratio == 0.001 else f"{ratio:g}"
-        parts.append(f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle">{label}</text>')
+    if not checks:
+        return None
+    left, top, step = 190.0, 8.0, 18.0
+    bottom = top + step * len(checks)
+    across = Axis(1e-3, 2.5, left, WIDTH - 14, log=True)
+    parts = [x_axis(across, top, bottom, "failures, as a share of what the level allows", _ratio, 5)]
+    parts.append(line(across.at(1.0), top, across.at(1.0), bottom, "rule"))
+    rows = []
     for i, check in enumerate(checks):
-        y = 18 + i * step
-        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{check}</text>')
-        for alpha, fill in ((0.05, "s0"), (0.01, "open")):
+        y = top + step * (i + 0.5)
+        parts.append(text(left - 8, y + 4, check, "end"))
+        for alpha, kind in ((0.05, "s0"), (0.01, "open")):
             audits, rejections = sums.get((check, alpha), (0, 0))
             if audits:
                 ratio = rejections / audits / alpha
-                parts.append(
-                    f'<circle class="{fill}" cx="{x_of(ratio):.1f}" cy="{y}" r="4">'
-                    f"<title>{check}, alpha {alpha:g}: {ratio:.3g} of nominal over {audits} audits</title></circle>"
-                )
-    return "".join(parts) + "</svg>"
+                told = f"{check}, level {alpha:g}: {ratio:.3g} of what is allowed, over {audits} audits"
+                parts.append(mark(across.at(max(ratio, 1e-3)), y, kind, label=told))
+                rows.append([one_line(check), f"{alpha:g}", f"{audits:,}", f"{rejections:,}", f"{ratio:.3g}"])
+    return Figure(
+        title="Attained over nominal error of every check",
+        desc=f"{len(checks)} checks; the largest share is {max(float(r[-1]) for r in rows):.3g}." if rows else "",
+        reading=CALIBRATION,
+        width=WIDTH,
+        height=bottom + 40,
+        body=joined(parts),
+        columns=("check", "level", "audits", "failed", "share of the level"),
+        rows=rows,
+        legend=(("s0", "level .05"), ("open", "level .01")),
+    )
 
 
-def seconds_chart(result: SelfTest) -> str:
-    """Defects caught against seconds spent on each, one line a profile, log axis."""
-    width, height, left = 640, 240, 46
+def _ratio(value: float) -> str:
+    return "none" if value <= 1e-3 else f"{value:g}"
+
+
+def seconds_figure(result: SelfTest) -> Figure | None:
+    """Defects caught against seconds spent on each, one line a profile, on a logarithmic axis."""
     lines = {}
     for profile in result.profiles:
         defects = [one for one in result.zoo if one.profile == profile and one.names is not None]
@@ -57,27 +90,35 @@ def seconds_chart(result: SelfTest) -> str:
         if defects and times:
             lines[profile] = (len(defects), times)
     if not lines:
-        return ""
+        return None
     whole = max(n for n, _ in lines.values())
     least = max(1e-2, min(t[0] for _, t in lines.values()))
-    most = max(t[-1] for _, t in lines.values()) * 1.1
-    span = math.log(max(most / least, 1.01))
-
-    def x_of(s: float) -> float:
-        return left + math.log(max(s, least) / least) / span * (width - left - 90)
-
-    def y_of(n: float) -> float:
-        return height - 30 - n / whole * (height - 50)
-
-    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Defects caught against seconds">']
-    for n in (0, whole):
-        parts.append(f'<line class="axis" x1="{left}" x2="{width - 90}" y1="{y_of(n):.1f}" y2="{y_of(n):.1f}"/>')
-        parts.append(f'<text x="{left - 6}" y="{y_of(n) + 4:.1f}" text-anchor="end">{n}</text>')
-    for second in (0.01, 0.1, 1, 10, 100):
-        if least <= second <= most:
-            parts.append(f'<text x="{x_of(second):.1f}" y="{height - 12}" text-anchor="middle">{second:g} s</text>')
-    for i, (profile, (_, times)) in enumerate(lines.items()):
-        path = f"M{left} {y_of(0):.1f}" + "".join(f"H{x_of(t):.1f}V{y_of(k + 1):.1f}" for k, t in enumerate(times))
-        parts.append(f'<path class="l{i}" d="{path}"/>')
-        parts.append(f'<text x="{x_of(times[-1]) + 6:.1f}" y="{y_of(len(times)) + 4 + 14 * i:.1f}">{profile}</text>')
-    return "".join(parts) + "</svg>"
+    most = max(t[-1] for _, t in lines.values())
+    left, bottom = 46.0, 208.0
+    across = Axis(least / 1.2, max(most, least) * 1.6, left, WIDTH - 12, log=True)
+    up = Axis(0, max(whole, *(len(t) for _, t in lines.values())) * 1.05, bottom, 10)
+    parts = [y_axis(up, left, across.end, plain)]
+    parts.append(line(left, up.at(whole), across.end, up.at(whole), "rule"))
+    parts.append(x_axis(across, 10, bottom, "seconds for one defect", lambda v: f"{v:g}", 6))
+    rows = []
+    for i, (profile, (defects_, times)) in enumerate(lines.items()):
+        path = f"M{short(left)} {short(up.at(0))}" + "".join(
+            f"H{short(across.at(t))}V{short(up.at(k + 1))}" for k, t in enumerate(times)
+        )
+        parts.append(Markup('<path class="l{}" d="{}"/>').format(i % 2, path))
+        middle, last = times[len(times) // 2], times[-1]
+        rows.append([one_line(profile), str(len(times)), str(defects_), f"{middle:.2g}", f"{last:.2g}"])
+    return Figure(
+        title="Planted defects caught against seconds",
+        desc="; ".join(
+            f"{r[0]}: {r[1]} of {r[2]} caught, half of them within {r[3]} s, all within {r[4]} s" for r in rows
+        )
+        + ".",
+        reading=SECONDS,
+        width=WIDTH,
+        height=bottom + 40,
+        body=joined(parts),
+        columns=("profile", "caught", "planted", "half of them within, s", "all of them within, s"),
+        rows=rows,
+        legend=[(f"l{i % 2}", one_line(p, 40)) for i, p in enumerate(lines)],
+    )

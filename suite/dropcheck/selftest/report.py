@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from dropcheck.selftest.charts import calibration_chart, seconds_chart
+from dropcheck.report.figures.svg import Figure
+from dropcheck.selftest.charts import calibration_figure, seconds_figure
 from dropcheck.selftest.records import SelfTest
 
 _READ = {
@@ -28,12 +28,13 @@ _READ = {
 
 @dataclass(frozen=True)
 class Section:
-    """One table with its words. ``chart`` is SVG, ``text`` Markdown of its own (the comparison)."""
+    """One table with its words. ``chart`` is SVG and ``text`` Markdown that others made (the comparison)."""
 
     title: str
     note: str
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = field(default_factory=list)
+    figure: Figure | None = None
     chart: str = ""
     text: str = ""
 
@@ -187,7 +188,7 @@ def _calibration(result: SelfTest) -> Section:
         _READ["calibration"],
         ("check", "case", "alpha", "audits", "failed", "at most", "attained/nominal", "exact size", "holds"),
         rows,
-        chart=calibration_chart(result.calibration),
+        figure=calibration_figure(result.calibration),
     )
 
 
@@ -232,7 +233,7 @@ def _zoo(result: SelfTest) -> list[Section]:
                 "error",
             ),
             rows,
-            chart=seconds_chart(result),
+            figure=seconds_figure(result),
         ),
         Section(
             "No idle check",
@@ -299,27 +300,20 @@ def page(result: SelfTest) -> str:
     from markupsafe import Markup
 
     from dropcheck.report import embedded
+    from dropcheck.report.html import furniture
     from dropcheck.report.templates import environment
 
-    some: list[dict[str, Any]] = [
-        # charts are made here from numbers and names of checks; a stored comparison brings its own drawing
-        {
-            "title": s.title,
-            "note": s.note,
-            "columns": s.columns,
-            "rows": s.rows,
-            "chart": Markup(_drawing(s.chart)),
-            "text": s.text,
-        }
-        for s in sections(result)
-    ]
+    told = sections(result)
     return (
         environment()
         .get_template("selftest.html.j2")
         .render(
+            **furniture(drawings=any(s.chart for s in told)),
             result=result,
             headline=headline(result),
-            sections=some,
+            sections=told,
+            # a stored comparison brings its own drawing
+            drawings=[Markup(_drawing(s.chart)) for s in told],
             broken=[p for p in result.promises if not p.held],
             raw=embedded.embed([result]),
         )

@@ -1,0 +1,86 @@
+"""How strong the evidence is: what failed, on a log scale, beside what this run could not have told from chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dropcheck.report.figures.svg import WIDTH, Axis, Figure, box, joined, line, mark, text, x_axis
+from dropcheck.report.words import evidence, number, strongest
+from dropcheck.report.words import line as one_line
+from dropcheck.results import Finding
+
+_END = 1e5  # what no right layer can do stands at this end
+
+READING = (
+    "Left: how improbable the observation is under the contract, as a power of ten on a logarithmic scale. The band is what is "
+    "not enough to accuse anybody: a mark just beyond it is a narrow decision, one at the right end could not happen. "
+    "Right: the deviation in units of the resolution, the smallest deviation that the run was sized to catch; inside the band "
+    "it may or may not be caught, beyond it is caught almost surely. Evidence says how sure, deviation says how large."
+)
+
+
+def figure(findings: Sequence[tuple[str, Finding]], title: str) -> Figure | None:
+    """One row a check (the finding with most evidence speaks for it) of named findings; None for fewer than two."""
+    by_check: dict[str, list[tuple[str, Finding]]] = {}
+    for name, one in findings:
+        if one.log10_evidence is not None and one.verdict in ("fail", "waived"):
+            by_check.setdefault(one.check, []).append((name, one))
+    if len(by_check) < 2:
+        return None
+    left, middle, top, step = 170.0, 360.0, 22.0, 22.0
+    bottom = top + step * len(by_check)
+    beside = Axis(0.1, 1000.0, middle + 16, WIDTH - 12, log=True)
+    power = Axis(1.0, _END, left, middle, log=True)
+    needed = [-math.log10(f.alpha) for some in by_check.values() for _, f in some if f.alpha]
+    parts = [
+        text(left, 12, "evidence against the contract", kind="soft"),
+        text(middle + 16, 12, "deviation", kind="soft"),
+    ]
+    if needed:
+        parts.append(box(left, top, power.at(max(1.0, min(needed))) - left, bottom - top, "band"))
+    parts.append(box(beside.start, top, beside.at(1.0) - beside.start, bottom - top, "band"))
+    parts.append(x_axis(power, top, bottom, "probability 10^-x", lambda v: f"{v:g}" if v < 1e5 else "never", 6))
+    parts.append(x_axis(beside, top, bottom, "in resolutions", lambda v: f"{v:g}", 5))
+    rows = []
+    for i, (check, some) in enumerate(by_check.items()):
+        lead = strongest(f for _, f in some)
+        name = next(n for n, f in some if f is lead)
+        y = top + step * (i + 0.5)
+        parts.append(text(left - 8, y + 4, check, "end"))
+        parts.append(line(left, y, middle, y))
+        for _, one in sorted(some, key=lambda pair: pair[1] is lead)[-12:]:
+            x = power.at(max(1.0, -(one.log10_evidence or 0.0)))
+            told = f"{check}, {one.case}: {evidence(one.log10_evidence)}"
+            parts.append(mark(x, y, "fail" if one is lead else "s1", cross=one is lead, label=told))
+        size = None
+        if lead.estimate is not None and lead.expected is not None and lead.resolution:
+            size = abs(lead.estimate - lead.expected) / lead.resolution
+            parts.append(line(beside.start, y, beside.end, y))
+            parts.append(mark(beside.at(max(size, 0.1)), y, "fail", cross=True, label=f"{size:.3g} resolutions"))
+        rows.append(
+            [
+                check,
+                one_line(name, 80),
+                evidence(lead.log10_evidence),
+                number(lead.resolution),
+                "" if size is None else number(size),
+            ]
+        )
+    return Figure(
+        title=title,
+        desc=f"{len(by_check)} checks fail. "
+        + "; ".join(f"{r[0]}: {r[2]}" + (f", {r[4]} resolutions off" if r[4] else "") for r in rows[:12])
+        + ".",
+        reading=READING,
+        width=WIDTH,
+        height=bottom + 40,
+        body=joined(parts),
+        columns=("check", "strongest in", "evidence", "resolution", "deviation in resolutions"),
+        rows=rows,
+        legend=(
+            ("fail", "a cross: the strongest case"),
+            ("s1", "other cases"),
+            ("band", "not enough to accuse; below the resolution"),
+        ),
+    )

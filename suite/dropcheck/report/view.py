@@ -1,0 +1,261 @@
+"""What a page shows, as plain records: one block a target, its failures with their figures, counts of what passes."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dropcheck.report import words
+from dropcheck.report.figures import coins, counts, ladder, pairs, positions
+from dropcheck.report.figures.svg import Figure
+from dropcheck.results import Finding, Result, TargetResult
+
+WHOLE = 4000  # findings up to which a page lists every one; beyond, passes are counted and the raw result has them
+FEW = 3  # targets up to which passes are drawn too
+NOT_A_PASS = ("fail", "error", "inconclusive", "waived")
+_LAGGED = (
+    "mask.independent-channels",
+    "mask.independent-samples",
+    "mask.independent-calls",
+    "mask.ignores-values",
+    "seed.neighbours",
+)
+
+
+@dataclass
+class Sheet:
+    """The figures of one page: each has a number, and together they take at most ``room`` bytes."""
+
+    room: int = 500_000
+    taken: int = 0
+    drawn: int = 0
+    left_out: int = 0
+
+    def take(self, figure: Figure | None) -> list[tuple[int, Figure]]:
+        """The figure with its number, in a list; an empty one for no figure and for no more room."""
+        if figure is None:
+            return []
+        size = len(figure.body) + sum(len(c) + 9 for row in figure.rows for c in row) + 1500
+        if self.taken + size > self.room:
+            self.left_out += 1
+            return []
+        self.taken += size
+        self.drawn += 1
+        return [(self.drawn, figure)]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One group of findings with its figures."""
+
+    group: words.Group
+    figures: list[tuple[int, Figure]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of checks of one target. ``findings`` is empty where the page counts instead of lists."""
+
+    name: str
+    verdict: str
+    tally: str
+    again: str
+    broken: list[str]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One target."""
+
+    id: str
+    target: TargetResult
+    broken: int
+    tested: int
+    groups: list[Shown]
+    families: list[Family]
+    passes: list[tuple[int, Figure]] = field(default_factory=list)
+
+
+def blocks(result: Result, sheet: Sheet) -> list[Block]:
+    """All targets that ran, in the order of the result."""
+    ran = [(i, t) for i, t in enumerate(result.targets) if t.skipped is None]
+    whole = sum(len(t.findings) for _, t in ran) <= WHOLE
+    return [_block(f"t{i}", t, sheet, whole, len(ran) <= FEW) for i, t in ran]
+
+
+def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool) -> Block:
+    broken, tested = words.claims(target)
+    by_family: dict[str, list[Finding]] = {}
+    for one in target.findings:
+        by_family.setdefault(words.family(one.check), []).append(one)
+    order = [f for f in words.FAMILIES if f in by_family] + [f for f in by_family if f not in words.FAMILIES]
+    groups = [Shown(g, _figures(g, target, sheet)) for g in words.groups([target], NOT_A_PASS)]
+    return Block(
+        id=name,
+        target=target,
+        broken=broken,
+        tested=tested,
+        groups=groups,
+        families=[_family(target, f, by_family[f], whole) for f in order],
+        passes=_passes(target, sheet) if few else [],
+    )
+
+
+def _family(target: TargetResult, name: str, findings: list[Finding], whole: bool) -> Family:
+    checks = list(dict.fromkeys(f.check for f in findings))
+    told = Counter[str](f.verdict for f in findings)
+    tally = f"{words.count(len(checks), 'check')}, {words.count(len(findings), 'finding')}: "
+    tally += ", ".join(f"{told[v]} {v}" for v in words.WORDS if told[v])
+    return Family(
+        name=name,
+        verdict=words.cell(target, name),
+        tally=tally,
+        again=again(findings, name),
+        broken=[c for c in checks if any(f.check == c and f.verdict in NOT_A_PASS for f in findings)],
+        findings=findings if whole else [],
+    )
+
+
+def again(findings: Sequence[Finding], family: str) -> str:
+    """The command that repeats a whole family: that of any of its findings, without its case. Empty where none has one."""
+    replay = next((f.replay for f in findings if f.replay), "")
+    try:
+        parts = shlex.split(replay)
+        parts[parts.index("--select") + 1] = family
+    except (ValueError, IndexError):
+        return ""
+    if "--case" in parts:
+        at = parts.index("--case")
+        del parts[at : at + 2]
+    return shlex.join(parts)
+
+
+def _figures(group: words.Group, target: TargetResult, sheet: Sheet) -> list[tuple[int, Figure]]:
+    """What shows this failure best: its smallest example, and the counts behind it."""
+    found: list[tuple[int, Figure]] = []
+    if group.drawn.picture is not None and group.drawn.picture.rows:
+        found += sheet.take(coins.figure(group.drawn.picture, f"{words.line(target.target, 120)}, {group.check}"))
+    lead = group.lead
+    if group.check == "mask.dropped-count":
+        found += sheet.take(counts.figure(lead))
+    elif group.check in ("rate.per-channel", "rate.per-sample"):
+        found += sheet.take(positions.figure(lead))
+    elif group.check in _LAGGED:
+        found += sheet.take(pairs.matrix(lead))
+        found += sheet.take(pairs.lags(lead))
+    elif group.check == "rate.marginal":
+        found += sheet.take(ladder.figure(target.target, target.findings))
+    return found
+
+
+def _passes(target: TargetResult, sheet: Sheet) -> list[tuple[int, Figure]]:
+    """What passing coins look like: the case with most coins of each counted check."""
+    found: list[tuple[int, Figure]] = []
+    passed = [f for f in target.findings if f.verdict == "pass"]
+    if not any(f.check == "rate.marginal" and f.verdict == "fail" for f in target.findings):
+        found += sheet.take(ladder.figure(target.target, target.findings))
+    for check, draw in (
+        ("mask.dropped-count", counts.figure),
+        ("rate.per-channel", positions.figure),
+        ("mask.independent-channels", pairs.lags),
+    ):
+        some = [f for f in passed if f.check == check]
+        if some:
+            found += sheet.take(draw(max(some, key=lambda f: f.coins)))
+    return found
+
+
+# --- what did not run, what was waived, and how the run went -----------------------------------------------------------
+
+
+def away(result: Result) -> list[tuple[str, list[str]]]:
+    """(reason, targets) of what did not run here."""
+    found: dict[str, list[str]] = {}
+    for target in result.targets:
+        if target.skipped is not None:
+            found.setdefault(target.skipped, []).append(target.target)
+    return sorted(found.items(), key=lambda pair: -len(pair[1]))
+
+
+def waived(result: Result) -> list[tuple[str, words.Group]]:
+    """(target, group) of every failure that a waiver accepted, one a waiver."""
+    found = []
+    for target in result.targets:
+        kept: dict[str, list[Finding]] = {}
+        for one in target.findings:
+            if one.verdict == "waived":
+                kept.setdefault(one.waiver.id if one.waiver else "", []).append(one)
+        for some in kept.values():
+            told = TargetResult(
+                target=target.target,
+                framework="",
+                version="",
+                contract={},
+                verdict="waived",
+                timing=target.timing,
+                traits={},
+                findings=some,
+            )
+            found += [(target.target, g) for g in words.groups([told], ("waived",))]
+    return found
+
+
+def quality(result: Result) -> list[tuple[str, str]]:
+    """What a reader must know of the run itself before its verdicts are trusted."""
+    ran = [t for t in result.targets if t.skipped is None]
+    missing = [t for t in ran if t.error is not None]
+    unsure = sum(f.verdict in ("inconclusive", "error") for t in ran for f in t.findings)
+    spent = [t.timing for t in ran]
+    told = [
+        ("finished", "no: it was interrupted" if result.interrupted else "yes"),
+        (
+            "implementations",
+            f"{len(ran)} audited, {len(result.targets) - len(ran)} not run, {len(missing)} ended before their end",
+        ),
+        ("findings", f"{sum(len(t.findings) for t in ran):,}, of which {unsure:,} could not be decided"),
+        ("coins", f"{sum(t.coins for t in ran):,}"),
+        (
+            "seconds",
+            f"{sum(s.bare_s for s in spent):.0f} in the layers, {sum(s.tally_s + s.judge_s for s in spent):.0f} counting and "
+            f"judging, {sum(s.wall_s for s in spent):.0f} by the clock, all implementations added",
+        ),
+    ]
+    load, cores = result.environment.get("load"), result.environment.get("cores")
+    if isinstance(load, (list, tuple)) and load and isinstance(cores, int) and isinstance(load[0], (int, float)):
+        busy = " (busy: seconds above are too long; verdicts do not depend on time)" if load[0] > 1.5 * cores else ""
+        told.append(("load", f"{load[0]:.1f} on {words.count(cores, 'core')} at the start{busy}"))
+    return told
+
+
+def traits(result: Result) -> list[dict[str, Any]]:
+    """One row a trait, one cell a target that ran."""
+    names: dict[str, None] = {}
+    ran = [t for t in result.targets if t.skipped is None]
+    for target in ran:
+        names.update(dict.fromkeys(target.traits))
+    rows = []
+    for name in names:
+        cells = []
+        for target in ran:
+            value = target.traits.get(name, "")
+            if isinstance(value, dict):
+                same: dict[str, list[str]] = {}
+                for key, item in value.items():
+                    shown = f"{item['class']} ({item['in_units']:+.2f} u)" if _rounding(item) else str(item)
+                    if _rounding(item) and not key.endswith(("=0.1", "=0.15")):
+                        continue
+                    same.setdefault(shown, []).append(str(key))
+                value = [f"{', '.join(keys)}: {shown}" for shown, keys in same.items()]
+            else:
+                value = [str(value)]
+            cells.append(value)
+        rows.append({"name": name, "cells": cells})
+    return rows
+
+
+def _rounding(item: Any) -> bool:
+    return isinstance(item, dict) and "class" in item and isinstance(item.get("in_units"), (int, float))
