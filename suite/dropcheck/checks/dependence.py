@@ -100,6 +100,9 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             if by_pair
             else f"channels {stride_worst[1]} apart have correlation {stride_worst[2]:+.4f} on average"
         )
+        numbers["tallies"]["matrix"] = _matrix(
+            tally, worst[1] if by_pair else 0, worst[2] if by_pair else stride_worst[1]
+        )
         return finding(check, case, "fail", what, picture=_sample(got), **numbers)
     return finding(
         check,
@@ -113,6 +116,37 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         ),
         **numbers,
     )
+
+
+def _matrix(tally: Tally, first: int, stride: int, most: int = 12) -> dict[str, Any] | None:
+    """Correlations of the pairs around the worst one, for a figure: neighbours, or channels a long stride apart.
+
+    None where some of these pairs were not counted.
+    """
+    step = 1 if stride < most else stride
+    begin = first % step if step > 1 else max(0, min(first - (most - 1 - stride) // 2, tally.channels - most))
+    chosen = list(range(begin, tally.channels, step))
+    at = max(0, min(chosen.index(first) - 1, len(chosen) - most)) if first in chosen else 0
+    chosen = chosen[at : at + most]
+    table = []
+    for i, high in enumerate(chosen):
+        if any(high - low not in tally.pairs for low in chosen[:i]):
+            return None
+        table.append(
+            [
+                round(
+                    association.correlation(
+                        _one(tally.pair_rows),
+                        tally.channel[low : low + 1],
+                        tally.channel[high : high + 1],
+                        tally.pairs[high - low][low : low + 1],
+                    ),
+                    3,
+                )
+                for low in chosen[:i]
+            ]
+        )
+    return {"channels": chosen, "correlation": table}
 
 
 def _one(n: int) -> Any:

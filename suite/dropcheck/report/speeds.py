@@ -9,8 +9,7 @@ import numpy as np
 
 from dropcheck.report import words
 from dropcheck.report.figures import pace
-from dropcheck.report.figures.svg import Figure
-from dropcheck.report.view import Sheet
+from dropcheck.report.view import Drawn, Sheet
 from dropcheck.results import Result, TargetResult
 from dropcheck.speed import text
 from dropcheck.speed.records import BenchResult, BenchTarget
@@ -33,7 +32,7 @@ class Section:
     bench: BenchResult
     resolution: str
     rows: list[Row]
-    figures: list[tuple[int, Figure]]
+    figures: list[Drawn]
 
 
 def section(bench: BenchResult, result: Result, sheet: Sheet) -> Section:

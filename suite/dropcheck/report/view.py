@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dropcheck.report import words
 from dropcheck.report.figures import coins, counts, ladder, pairs, positions
@@ -25,6 +25,14 @@ _LAGGED = (
 )
 
 
+class Drawn(NamedTuple):
+    """A figure with its number. ``again``: how to read its kind was said in full before."""
+
+    number: int
+    figure: Figure
+    again: bool
+
+
 @dataclass
 class Sheet:
     """The figures of one page: each has a number, and together they take at most ``room`` bytes."""
@@ -33,8 +41,9 @@ class Sheet:
     taken: int = 0
     drawn: int = 0
     left_out: int = 0
+    told: set[str] = field(default_factory=set)
 
-    def take(self, figure: Figure | None) -> list[tuple[int, Figure]]:
+    def take(self, figure: Figure | None) -> list[Drawn]:
         """The figure with its number, in a list; an empty one for no figure and for no more room."""
         if figure is None:
             return []
@@ -44,7 +53,9 @@ class Sheet:
             return []
         self.taken += size
         self.drawn += 1
-        return [(self.drawn, figure)]
+        again = figure.reading in self.told
+        self.told.add(figure.reading)
+        return [Drawn(self.drawn, figure, again)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class Shown:
     """One group of findings with its figures."""
 
     group: words.Group
-    figures: list[tuple[int, Figure]]
+    figures: list[Drawn]
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ class Block:
     tested: int
     groups: list[Shown]
     families: list[Family]
-    passes: list[tuple[int, Figure]] = field(default_factory=list)
+    passes: list[Drawn] = field(default_factory=list)
 
 
 def blocks(result: Result, sheet: Sheet) -> list[Block]:
@@ -134,9 +145,9 @@ def again(findings: Sequence[Finding], family: str) -> str:
     return shlex.join(parts)
 
 
-def _figures(group: words.Group, target: TargetResult, sheet: Sheet) -> list[tuple[int, Figure]]:
+def _figures(group: words.Group, target: TargetResult, sheet: Sheet) -> list[Drawn]:
     """What shows this failure best: its smallest example, and the counts behind it."""
-    found: list[tuple[int, Figure]] = []
+    found: list[Drawn] = []
     if group.drawn.picture is not None and group.drawn.picture.rows:
         found += sheet.take(coins.figure(group.drawn.picture, f"{words.line(target.target, 120)}, {group.check}"))
     lead = group.lead
@@ -152,9 +163,9 @@ def _figures(group: words.Group, target: TargetResult, sheet: Sheet) -> list[tup
     return found
 
 
-def _passes(target: TargetResult, sheet: Sheet) -> list[tuple[int, Figure]]:
+def _passes(target: TargetResult, sheet: Sheet) -> list[Drawn]:
     """What passing coins look like: the case with most coins of each counted check."""
-    found: list[tuple[int, Figure]] = []
+    found: list[Drawn] = []
     passed = [f for f in target.findings if f.verdict == "pass"]
     if not any(f.check == "rate.marginal" and f.verdict == "fail" for f in target.findings):
         found += sheet.take(ladder.figure(target.target, target.findings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 
 from markupsafe import Markup
@@ -12,11 +13,11 @@ from dropcheck.results import Picture
 
 _CELL = 11.0
 _MOST_ROWS, _MOST_COLUMNS = 32, 96
+_LEGEND = re.compile(r"[;,]\s*# kept, \. dropped")
 
 READING = (
-    "A row is one line of the coin matrix, a column one coin: filled cells were kept, empty ones dropped, crossed ones hold "
-    "elements that disagree. Independent coins look like static; rows or groups of columns that look alike, or a count that "
-    "never changes, are the defect."
+    "A square is a coin that was kept, a dot one that was dropped, a crossed square one whose elements disagree. Independent "
+    "coins look like static; lines or groups that look alike, or a count that never changes, are the defect."
 )
 
 
@@ -26,9 +27,7 @@ def figure(picture: Picture, what: str) -> Figure:
     labels = [words.line(label, 22) for label in picture.labels[: len(rows)]]
     left = max([7.2 * len(label) for label in labels], default=0.0) + (8 if labels else 1)
     parts: list[Markup] = []
-    empty: list[str] = []
-    full: list[str] = []
-    torn: list[str] = []
+    paths: dict[str, list[str]] = {"#": [], ".": [], "?": []}
     widest = left
     for i, row in enumerate(rows):
         y, x = 2 + i * (_CELL + 2), left
@@ -36,26 +35,29 @@ def figure(picture: Picture, what: str) -> Figure:
             parts.append(text(left - 8, y + _CELL - 1, labels[i], "end"))
         for sign, run in groupby(row):
             n = len(list(run))
-            if sign == " ":
-                x += _CELL / 2 * n
-                continue
-            # neighbours of one kind are one path: many coins take few bytes
-            path = f"M{short(x)} {short(y)}h{short(_CELL * n)}v{short(_CELL)}h-{short(_CELL * n)}z"
-            (full if sign == "#" else empty if sign == "." else torn).append(path)
-            if sign not in "#.":
-                torn.append(f"M{short(x)} {short(y)}l{short(_CELL * n)} {short(_CELL)}")
-            x += _CELL * n
+            if sign in "#.":
+                # a run of coins is one dashed line: many coins take few bytes
+                paths[sign].append(f"M{short(x)} {short(y + _CELL / 2)}h{short(_CELL * n - (2 if sign == '#' else 0))}")
+            elif sign == "?":
+                for k in range(n):
+                    at = f"M{short(x + _CELL * k)} {short(y + 1)}"
+                    paths[sign].append(f"{at}h9v9h-9zl9 9m0-9l-9 9")
+            elif sign != " ":
+                parts.append(text(x, y + _CELL - 1, sign * n))
+            x += _CELL * n * (0.5 if sign == " " else 1)
         widest = max(widest, x)
-    for kind, paths in (("kept", full), ("dropped", empty), ("torn", torn)):
-        if paths:
-            parts.append(Markup('<path class="{}" d="{}"/>').format(kind, "".join(paths)))
+    for kind, sign in (("kept", "#"), ("dropped", "."), ("torn", "?")):
+        if paths[sign]:
+            parts.append(Markup('<path class="{}" d="{}"/>').format(kind, "".join(paths[sign])))
+    caption = words.clean(_LEGEND.sub("", picture.caption)).replace("all # or all .", "all squares or all dots")
     more = "" if len(picture.rows) <= _MOST_ROWS else f" The first {_MOST_ROWS} of {len(picture.rows)} rows are drawn."
     return Figure(
         title=f"Coins of {what}",
+        note=caption[:1].upper() + caption[1:].rstrip(".") + "." + more,
         desc=f"{words.line(picture.caption)}. {len(rows)} rows: "
         + "; ".join(f"{labels[i] + ': ' if i < len(labels) else ''}{row}" for i, row in enumerate(rows[:8]))
         + ("; and more" if len(rows) > 8 else ""),
-        reading=f"{words.clean(picture.caption)}. {READING}{more}",
+        reading=READING,
         width=widest + 2,
         height=4 + len(rows) * (_CELL + 2),
         body=joined(parts),

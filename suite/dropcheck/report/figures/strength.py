@@ -28,20 +28,20 @@ def figure(findings: Sequence[tuple[str, Finding]], title: str) -> Figure | None
             by_check.setdefault(one.check, []).append((name, one))
     if len(by_check) < 2:
         return None
-    left, middle, top, step = 170.0, 360.0, 22.0, 22.0
+    left, middle, top, step = 196.0, 372.0, 22.0, 22.0
     bottom = top + step * len(by_check)
-    beside = Axis(0.1, 1000.0, middle + 16, WIDTH - 12, log=True)
+    beside = Axis(0.01, 1000.0, middle + 16, WIDTH - 12, log=True)
     power = Axis(1.0, _END, left, middle, log=True)
     needed = [-math.log10(f.alpha) for some in by_check.values() for _, f in some if f.alpha]
     parts = [
-        text(left, 12, "evidence against the contract", kind="soft"),
+        text(left, 12, "evidence", kind="soft"),
         text(middle + 16, 12, "deviation", kind="soft"),
     ]
     if needed:
         parts.append(box(left, top, power.at(max(1.0, min(needed))) - left, bottom - top, "band"))
     parts.append(box(beside.start, top, beside.at(1.0) - beside.start, bottom - top, "band"))
-    parts.append(x_axis(power, top, bottom, "probability 10^-x", lambda v: f"{v:g}" if v < 1e5 else "never", 6))
-    parts.append(x_axis(beside, top, bottom, "in resolutions", lambda v: f"{v:g}", 5))
+    parts.append(x_axis(power, top, bottom, "probability: 10 to the -x", lambda v: f"{v:g}" if v < 1e4 else "", 4))
+    parts.append(x_axis(beside, top, bottom, "in resolutions", lambda v: f"{v:g}", 4))
     rows = []
     for i, (check, some) in enumerate(by_check.items()):
         lead = strongest(f for _, f in some)
@@ -57,7 +57,7 @@ def figure(findings: Sequence[tuple[str, Finding]], title: str) -> Figure | None
         if lead.estimate is not None and lead.expected is not None and lead.resolution:
             size = abs(lead.estimate - lead.expected) / lead.resolution
             parts.append(line(beside.start, y, beside.end, y))
-            parts.append(mark(beside.at(max(size, 0.1)), y, "fail", cross=True, label=f"{size:.3g} resolutions"))
+            parts.append(mark(beside.at(max(size, 0.01)), y, "fail", cross=True, label=f"{size:.3g} resolutions"))
         rows.append(
             [
                 check,

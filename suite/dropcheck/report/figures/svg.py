@@ -20,7 +20,8 @@ SERIES = 4  # classes s0 to s3 of the style sheet: each has a colour of its own,
 class Figure:
     """One drawing. ``body``: what stands in the SVG; ``reading``: how to read it; ``columns`` and ``rows``: its numbers.
 
-    ``legend``: pairs of a class of the style sheet and what it stands for.
+    ``note``: what is drawn, where the title does not say it. ``legend``: pairs of a class of the style sheet and
+    what it stands for.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Figure:
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = field(default_factory=tuple)
     legend: Sequence[tuple[str, str]] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def y_axis(axis: Axis, left: float, right: float, form: Callable[[float], str], 
 
 def plain(value: float) -> str:
     """A number at a tick."""
-    return "0" if abs(value) < 1e-12 else f"{value:.4g}"
+    return "0" if abs(value) < 1e-12 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def power(value: float) -> str:
