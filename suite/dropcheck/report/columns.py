@@ -32,18 +32,23 @@ def restored(document: Any) -> Any:
         raise ValueError(f"its columns do not fit each other ({type(error).__name__})") from error
 
 
+_PLAIN = {int, float, bool, type(None)}
+
+
 def _pack(node: Any, known: dict[str, int]) -> Any:
     if isinstance(node, dict):
         return {_MARK + k if k.startswith(_MARK) else k: _pack(v, known) for k, v in node.items()}
     if not isinstance(node, list):
         return node
+    kinds = set(map(type, node))
+    if kinds <= _PLAIN:
+        return node
     if len(node) >= _LEAST:
-        first = node[0]
-        if isinstance(first, str) and all(isinstance(n, str) for n in node):
+        if kinds == {str}:
             return {_TEXTS: [known.setdefault(n, len(known)) for n in node]}
-        if isinstance(first, dict) and first and all(isinstance(n, dict) and [*n] == [*first] for n in node):
-            return {_KEYS: [*first], _COLUMNS: [_pack([n[k] for n in node], known) for k in first]}
-    return [_pack(n, known) if isinstance(n, (list, dict)) else n for n in node]
+        if kinds == {dict} and node[0] and len(set(map(tuple, node))) == 1:  # the same keys in the same order
+            return {_KEYS: [*node[0]], _COLUMNS: [_pack([n[k] for n in node], known) for k in node[0]]}
+    return [_pack(n, known) for n in node]
 
 
 def _restore(node: Any, texts: list[str]) -> Any:

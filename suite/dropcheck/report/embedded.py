@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import lzma
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,14 @@ _BLOCK = re.compile(rf'<script[^>]*type="{re.escape(MEDIA)}"[^>]*>([^<]*)</scrip
 _LARGEST = 2**30  # bytes that a block may unpack to: a page that holds more was not made by this tool
 _FAST = 4_000_000  # bytes from which the quickest compression is taken: it is three times as fast and 15 % larger
 ROOM = 2_000_000  # bytes of a page that its raw results may take
-# what compression makes of such documents at the very best; longer ones need not be tried
-_AT_BEST = 16
+# what columns and compression make of JSON at the very best; longer documents need not be tried
+_AT_BEST = 24
 
 LEFT_OUT = "left out of the page"
-_WHOLE = ""
-_COUNTS = "counts behind findings that pass; the result file has them"
-_DIGITS = "counts behind findings that pass, and their digits after the sixth; the result file has them"
+_COUNTS = (
+    "the counts behind findings that pass, and what follows the sixth digit of their numbers; the result file has them"
+)
+_NUMBERS = ("estimate", "expected", "resolution", "log10_evidence", "fail_interval", "pass_interval")
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,17 @@ class Embedded:
 
 
 def embed(documents: Sequence[Any], room: int = ROOM) -> Embedded:
-    """Results (records, or trees of JSON) as blocks that fit into ``room`` bytes.
+    """Results (records, or trees of JSON) as blocks that take ``room`` bytes.
 
-    An audit that does not fit is told without the counts behind what passes, then with six digits of what passes: every
-    verdict, and everything about what is not a pass, is always there. ``LEFT_OUT`` in its environment then says so.
+    Audits that do not fit are told without the counts behind what passes, and with six digits of what passes: every verdict,
+    and everything about what is not a pass, is always there. ``LEFT_OUT`` in their environment then says so.
     """
-    trees = [msgspec.to_builtins(d) for d in documents]
-    for left_out, made in ((_WHOLE, trees), (_COUNTS, None), (_DIGITS, None)):
-        some = made if made is not None else [_lighter(t, left_out) for t in trees]
-        texts = [_encoded(t, room) for t in some]
-        fits = all(t is not None for t in texts) and sum(len(t or "") for t in texts) <= room
-        if fits or left_out == _DIGITS:
-            whole = [t if t is not None else _encoded(s, None) or "" for t, s in zip(texts, some, strict=True)]
-            return Embedded(Markup("\n").join(_block(t) for t in whole), left_out)
-    raise AssertionError("the last step is always taken")
+    if sum(len(msgspec.json.encode(d)) for d in documents) / _AT_BEST * 4 / 3 <= room:
+        whole = [_block(msgspec.to_builtins(d)) for d in documents]
+        if sum(map(len, whole)) <= room:
+            return Embedded(Markup("\n").join(whole), "")
+    light = [_block(_lighter(msgspec.to_builtins(d))) for d in documents]
+    return Embedded(Markup("\n").join(light), _COUNTS)
 
 
 def read(text: str, name: str) -> list[bytes]:
@@ -62,17 +60,11 @@ def read(text: str, name: str) -> list[bytes]:
     return [_decoded(block, f"result {i} of {len(found)} in {name}") for i, block in enumerate(found, 1)]
 
 
-def _block(text: str) -> Markup:
-    return Markup('<script type="{}" data-packed="columns xz base64">{}</script>').format(MEDIA, text)
-
-
-def _encoded(tree: Any, room: int | None) -> str | None:
-    """The text of one block; None where it is plain that it does not fit."""
+def _block(tree: Any) -> Markup:
     data = msgspec.json.encode(columns.packed(tree))
-    if room is not None and len(data) / _AT_BEST * 4 / 3 > room:
-        return None
     packed = lzma.compress(data, preset=1 if len(data) > _FAST else 6)
-    return base64.b64encode(packed).decode("ascii")
+    text = base64.b64encode(packed).decode("ascii")
+    return Markup('<script type="{}" data-packed="columns xz base64">{}</script>').format(MEDIA, text)
 
 
 def _decoded(text: str, name: str) -> bytes:
@@ -94,21 +86,17 @@ def _decoded(text: str, name: str) -> bytes:
         raise ResultError(f"{name} is damaged: {error}") from error
 
 
-def _lighter(tree: Any, left_out: str) -> Any:
-    """An audit without what ``left_out`` names; other documents as they are."""
+def _lighter(tree: Any) -> Any:
+    """An audit without what ``_COUNTS`` names; other documents as they are."""
     if not isinstance(tree, dict) or tree.get("kind") != "audit":
         return tree
-    targets = [{**t, "findings": list(_light(t["findings"], left_out == _DIGITS))} for t in tree["targets"]]
-    return {**tree, "environment": {**tree["environment"], LEFT_OUT: left_out}, "targets": targets}
-
-
-def _light(findings: Sequence[dict[str, Any]], rounded: bool) -> Iterator[dict[str, Any]]:
-    for one in findings:
-        if one["verdict"] not in ("pass", "skipped"):
-            yield one
-            continue
-        short = {**one, "tallies": {}, "statistics": []}
-        yield {k: _rounded(v) for k, v in short.items()} if rounded else short
+    for target in tree["targets"]:
+        for one in target["findings"]:
+            if one["verdict"] in ("pass", "skipped"):
+                one["tallies"], one["statistics"] = {}, []
+                one.update({key: _rounded(one[key]) for key in _NUMBERS})
+    tree["environment"][LEFT_OUT] = _COUNTS
+    return tree
 
 
 def _rounded(value: Any) -> Any:

@@ -36,7 +36,6 @@ def render(result: Result, *, benches: Sequence[BenchResult] = (), selftest: Sel
         result=result,
         headline=words.headline(result),
         families=words.FAMILIES,
-        cell=words.cell,
         groups=words.groups(result.targets, view.NOT_A_PASS),
         causes=words.causes(result.targets),
         some=words.some,

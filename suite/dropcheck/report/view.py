@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from dropcheck.report import words
 from dropcheck.report.figures import coins, counts, ladder, pairs, positions
 from dropcheck.report.figures.svg import Figure
@@ -88,6 +90,7 @@ class Block:
     tested: int
     groups: list[Shown]
     families: list[Family]
+    cells: dict[str, str]
     passes: list[Drawn] = field(default_factory=list)
 
 
@@ -104,6 +107,7 @@ def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool
     for one in target.findings:
         by_family.setdefault(words.family(one.check), []).append(one)
     order = [f for f in words.FAMILIES if f in by_family] + [f for f in by_family if f not in words.FAMILIES]
+    families = [_family(target, f, by_family[f], whole) for f in order]
     groups = [Shown(g, _figures(g, target, sheet)) for g in words.groups([target], NOT_A_PASS)]
     return Block(
         id=name,
@@ -111,7 +115,8 @@ def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool
         broken=broken,
         tested=tested,
         groups=groups,
-        families=[_family(target, f, by_family[f], whole) for f in order],
+        families=families,
+        cells={f.name: f.verdict for f in families},
         passes=_passes(target, sheet) if few else [],
     )
 
@@ -123,7 +128,7 @@ def _family(target: TargetResult, name: str, findings: list[Finding], whole: boo
     tally += ", ".join(f"{told[v]} {v}" for v in words.WORDS if told[v])
     return Family(
         name=name,
-        verdict=words.cell(target, name),
+        verdict=words.cell(msgspec.structs.replace(target, findings=findings), name),
         tally=tally,
         again=again(findings, name),
         broken=[c for c in checks if any(f.check == c and f.verdict in NOT_A_PASS for f in findings)],
