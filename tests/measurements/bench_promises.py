@@ -1,6 +1,6 @@
 """Identical code, and code that does a tenth more work: what dropcheck's verdicts say, and other tools' rules on the same samples.
 
-    python tests/measurements/bench_promises.py [--runs 100] [--busy] [--framework numpy|torch] [--json FILE]
+    python tests/measurements/bench_promises.py [--runs 100] [--busy] [--framework numpy|torch] [--raw FILE] [--minutes 5]
 
 A run is one bench: a layer that drops ten slices (the reference, twice), the same layer once more (A/A), and one that drops
 eleven (10 % more of the same work). ``--busy``: another process spins on one core on purpose. The rules beside it:
@@ -11,7 +11,9 @@ eleven (10 % more of the same work). ``--busy``: another process spins on one co
 ``torch.utils.benchmark``      has no verdict of its own: medians that differ after `Measurement.significant_figures` digits,
                                which is what its `Compare` prints.
 
-Printed: of how many runs each rule calls A/A different, and finds the slow-down. Raw figures with ``--json``.
+Printed: of how many runs each rule calls A/A different, and finds the slow-down. ``--raw FILE`` keeps every sample, a line a
+run, and goes on where the file ends; ``--minutes`` ends this call early, so that the runs can be made in pieces. Everything
+that is printed is computed from the file, by whatever the rules are now: ``--runs 0`` only computes.
 """
 
 from __future__ import annotations
@@ -30,10 +32,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dropcheck.speed.ratio import LEVEL, MARGIN
+from dropcheck.speed.ratio import LEVEL, MARGIN, Interval, judge, over_processes, process_median
 from dropcheck.speed.run import BenchRequest, prepare
 from dropcheck.speed.runner import measure
-from dropcheck.speed.summary import summarise
 
 LAYERS = {
     "numpy": """
@@ -102,29 +103,48 @@ RULES = {
 
 
 def one_run(folder: Path, seed: int, processes: int, blocks: int) -> dict[str, Any]:
-    """Verdicts of one bench and of the other rules on its samples."""
+    """The samples of one bench: by layer a list of processes, each a list of blocks, in nanoseconds a call."""
     names = [f"{folder}/mine.py:{n}" for n in ("ten", "again", "eleven")]
     request = BenchRequest(
         targets=tuple(names), cells=(CELL,), processes=processes, blocks=blocks, threads=1, seed=seed, slot_ms=10.0
     )
-    plan = prepare(request)
-    raw = measure(plan, lambda lane, cell, version: "")
-    made = summarise(plan, raw, MARGIN, LEVEL, None)
-    told = {c.target.rpartition(":")[2]: c for c in made.comparisons}
-    times = {
-        n: [s.device_ns / 1e9 for s in raw.samples if s.target.endswith(":" + n) and s.what == "target" and not s.again]
-        for n in ("ten", "again", "eleven")
-    }
+    start = time.monotonic()
+    raw = measure(prepare(request), lambda lane, cell, version: "")
+    times: dict[str, list[list[float]]] = {}
+    for who in ("ten", "placebo", "again", "eleven", "copy", "copy again"):
+        layer = {"placebo": "ten", "copy": "ten", "copy again": "ten"}.get(who, who)
+        what = {"copy": "copy:numpy", "copy again": "again:copy:numpy"}.get(who, "target")
+        times[who] = [
+            [
+                round(s.device_ns, 1)
+                for s in raw.samples
+                if (s.process, s.what, s.again) == (process, what, who == "placebo") and s.target.endswith(":" + layer)
+            ]
+            for process in range(processes)
+        ]
+    return {"seed": seed, "load": round(os.getloadavg()[0], 2), "s": round(time.monotonic() - start, 1), "ns": times}
+
+
+def told(run: dict[str, Any]) -> dict[str, Any]:
+    """What every rule says of one run's samples, on A/A and on the slow-down."""
+    ns = run["ns"]
+
+    def interval(one: str, two: str) -> Interval:
+        return over_processes([process_median(a, b) for a, b in zip(ns[one], ns[two], strict=True) if a and b])
+
+    (aa,), (slow,) = judge([interval("again", "ten")], MARGIN, LEVEL), judge([interval("eleven", "ten")], MARGIN, LEVEL)
+    (placebo,) = judge([interval("placebo", "ten")], MARGIN, LEVEL)
+    differs = placebo.verdict in ("faster", "slower")
     found: dict[str, Any] = {
-        "seed": seed,
-        "resolution": made.resolution,
-        "copy_fraction": made.yardsticks[0].copy_fraction if made.yardsticks else None,
-        "aa_ratio": told["again"].ratio,
-        "slow_ratio": told["eleven"].ratio,
-        "dropcheck": [told["again"].verdict, told["eleven"].verdict],
+        "resolution": float(np.expm1(interval("placebo", "ten").half_width(LEVEL))),
+        "copy": float(np.exp(interval("copy", "copy again").mean)),
+        "aa_ratio": aa.ratio,
+        "slow_ratio": slow.ratio,
+        "dropcheck": ["inconclusive" if differs else one.verdict for one in (aa, slow)],
     }
+    flat = {name: [t for process in some for t in process] for name, some in ns.items()}
     for name, rule in RULES.items():
-        found[name] = [bool(rule(times["again"], times["ten"])), bool(rule(times["eleven"], times["ten"]))]
+        found[name] = [bool(rule(flat["again"], flat["ten"])), bool(rule(flat["eleven"], flat["ten"]))]
     return found
 
 
@@ -135,37 +155,58 @@ def main() -> None:
     words.add_argument("--framework", choices=sorted(LAYERS), default="numpy")
     words.add_argument("--processes", type=int, default=9)
     words.add_argument("--blocks", type=int, default=7)
-    words.add_argument("--json", type=Path)
+    words.add_argument("--raw", type=Path, help="a line a run; what is there already counts")
+    words.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")
     given = words.parse_args()
+    kept = given.raw.read_text().splitlines() if given.raw is not None and given.raw.exists() else []
+    runs = [json.loads(text) for text in kept]
     load = multiprocessing.Process(target=spin, daemon=True)
-    if given.busy:
+    if given.busy and len(runs) < given.runs:
         load.start()
-    start, runs = time.monotonic(), []
+    start = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "mine.py").write_text(LAYERS[given.framework])
-            for number in range(given.runs):
+            for number in range(len(runs), given.runs):
+                if time.monotonic() - start > given.minutes * 60:
+                    break
                 runs.append(one_run(folder, 1000 + number, given.processes, given.blocks))
-                print(f"{number + 1} of {given.runs}: {runs[-1]['dropcheck']}", file=sys.stderr, flush=True)
-                if given.json:
-                    given.json.write_text(json.dumps(runs, indent=1))
+                print(f"{number + 1} of {given.runs}: {told(runs[-1])['dropcheck']}", file=sys.stderr, flush=True)
+                if given.raw is not None:
+                    with given.raw.open("a") as stream:
+                        stream.write(json.dumps(runs[-1], separators=(",", ":")) + "\n")
     finally:
-        if given.busy:
+        if load.pid is not None:
             load.kill()
-    count = len(runs)
-    print(f"{count} runs, {given.framework}, load {os.getloadavg()[0]:.1f}, {time.monotonic() - start:.0f} s")
-    alarms = sum(r["dropcheck"][0] in ("faster", "slower") for r in runs)
-    caught = sum(r["dropcheck"][1] == "slower" for r in runs)
+    if runs:
+        tell(runs, given.framework)
+
+
+def tell(runs: list[dict[str, Any]], framework: str) -> None:
+    """The table."""
+    said = [told(run) for run in runs]
+    loads, spent = [r["load"] for r in runs], sum(r["s"] for r in runs)
+    print(f"{len(runs)} runs, {framework}, load {min(loads):.1f} to {max(loads):.1f}, {spent:.0f} s in all")
+    alarms = sum(r["dropcheck"][0] in ("faster", "slower") for r in said)
+    caught = sum(r["dropcheck"][1] == "slower" for r in said)
     print(f"{'rule':<32}{'A/A called different':>22}{'10 % slow-down found':>22}")
     print(f"{'dropcheck':<32}{alarms:>22}{caught:>22}")
     for name in RULES:
-        print(f"{name:<32}{sum(r[name][0] for r in runs):>22}{sum(r[name][1] for r in runs):>22}")
-    print("A/A verdicts of dropcheck:", dict(Counter(r["dropcheck"][0] for r in runs)))
-    print("slow-down verdicts of dropcheck:", dict(Counter(r["dropcheck"][1] for r in runs)))
-    middle = float(np.median([r["resolution"] for r in runs]))
-    slow = float(np.median([r["slow_ratio"] for r in runs]))
-    print(f"median resolution {middle:.1%}; median ratio of the slow-down {slow:.3f}")
+        print(f"{name:<32}{sum(r[name][0] for r in said):>22}{sum(r[name][1] for r in said):>22}")
+    print("A/A verdicts of dropcheck:", dict(Counter(r["dropcheck"][0] for r in said)))
+    print("slow-down verdicts of dropcheck:", dict(Counter(r["dropcheck"][1] for r in said)))
+    for name, key in (
+        ("resolution", "resolution"),
+        ("ratio of A/A", "aa_ratio"),
+        ("ratio of the slow-down", "slow_ratio"),
+    ):
+        low, middle, high = np.quantile([r[key] for r in said], [0.05, 0.5, 0.95])
+        print(f"{name}: median {middle:.3f}, 90 % of runs within {low:.3f} and {high:.3f}")
+    copies = [r["copy"] for r in said]
+    print(
+        f"a copy over itself: median {np.median(copies):.3f}, within 3 % in {sum(abs(c - 1) <= 0.03 for c in copies)} runs"
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ State = Literal["measured", "skipped", "disqualified", "error"]
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One block of one thing: nanoseconds and page faults a call, over ``loops`` calls.
+    """One block of one thing: nanoseconds and page faults a call, over ``loops`` calls in ``parts`` parts.
+
+    ``device_ns`` and ``host_ns`` are those of the median part; ``mean_ns`` is over the whole block, with all that other
+    processes took; ``cpu_ns``: what the processors worked for this process, over ``mean_ns`` the processors that it used.
 
     ``process``: which fresh process of its target; ``block`` and ``place``: when; ``cell``: its place among the cells;
     ``target``: whose process; ``again``: it is the reference's second process; ``what``: ``target``, ``copy:NAME``,
@@ -38,6 +41,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     device_ns: float
     host_ns: float
     faults: float
+    parts: int = 1
+    mean_ns: float | None = None
+    cpu_ns: float | None = None
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):

@@ -297,6 +297,9 @@ def _cell(plan: Plan, number: int, cell: Cell, raw: Raw, crew: Mapping[str, _Pro
                         device_ns=float(found["device_ns"]),
                         host_ns=float(found["host_ns"]),
                         faults=float(found["faults"]),
+                        parts=int(found.get("parts", 1)),
+                        mean_ns=found.get("mean_ns"),
+                        cpu_ns=found.get("cpu_ns"),
                     )
                 )
     for name in {name for name, _ in slots}:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from itertools import repeat
+import time
+from itertools import cycle, islice, repeat
 from typing import Any, Callable, ContextManager, Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -16,6 +17,9 @@ Context = Callable[[], ContextManager[Any]]
 DIRECTIONS = ("inference", "forward", "backward")
 _WARM_CALLS = 3  # after the first call, before anything is counted
 _MOST_LOOPS = 1 << 20
+# A block is cut into parts of about so long, and its time is their median: where another process takes the core away for
+# some milliseconds, as on shared machines it does, that falls into few parts, and the others tell what a call costs.
+PART_MS = 0.5
 # two equal masks count as a frozen one only where chance would repeat a mask less often than this
 FROZEN_CHANCE = 1e-9
 
@@ -53,32 +57,57 @@ class Loop:
     def __init__(self, call: Call, inputs: Sequence[Any], device: Device, context: Callable[[], ContextManager[Any]]):
         self.call, self.inputs, self.device, self.context = call, inputs, device, context
 
-    def block(self, loops: int) -> Dict[str, float]:
-        """Nanoseconds a call, over ``loops`` calls in a row."""
-        call, clock, device = self.call, self.device.clock, self.device
-        rounds, rest = divmod(loops, len(self.inputs))
+    def block(self, loops: int, parts: int = 1) -> Dict[str, float]:
+        """Nanoseconds a call over ``loops`` calls in ``parts`` parts.
+
+        ``device_ns`` and ``host_ns``: the median part's; ``mean_ns``: over all of it; ``cpu_ns``: what the processors worked
+        for this process meanwhile. Letting go of an output is part of its call.
+        """
+        clock, wait, calls = self.device.clock, self.device.wait, self._calls
+        asynchronous = self.device.asynchronous
+        done: List[float] = []
+        returned: List[float] = []
+        spent = 0
         with self.context(), uncollected():
-            before = faults()
-            if len(self.inputs) == 1:
-                x = self.inputs[0]
+            before, worked = faults(), time.process_time_ns()
+            for count in _shares(loops, parts):
                 start = clock.now()
-                for _ in repeat(None, loops - 1):
-                    call(x)
-                y = call(x)
-                returned = clock.now()
-            else:
-                y = None
-                start = clock.now()
-                for _ in repeat(None, rounds):
-                    for x in self.inputs:
-                        y = call(x)
-                for x in self.inputs[:rest]:
-                    y = call(x)
-                returned = clock.now()
-            device.wait(y)
-            end = clock.now()
-            pages = faults() - before
-        return {"device_ns": (end - start) / loops, "host_ns": (returned - start) / loops, "faults": pages / loops}
+                y = calls(count)
+                back = clock.now() if asynchronous else 0
+                wait(y)
+                del y
+                end = clock.now()
+                spent += end - start
+                done.append((end - start) / count)
+                returned.append(((back if asynchronous else end) - start) / count)
+            worked, pages = time.process_time_ns() - worked, faults() - before
+        return {
+            "device_ns": float(np.median(done)),
+            "host_ns": float(np.median(returned)),
+            "mean_ns": spent / loops,
+            "cpu_ns": worked / loops,
+            "faults": pages / loops,
+        }
+
+    def _calls(self, count: int) -> Any:
+        """So many calls in a row; the last output."""
+        call = self.call
+        if len(self.inputs) == 1:
+            x = self.inputs[0]
+            for _ in repeat(None, count - 1):
+                call(x)
+            return call(x)
+        y = None
+        for x in islice(cycle(self.inputs), count):
+            y = call(x)
+        return y
+
+
+def _shares(loops: int, parts: int) -> List[int]:
+    """``loops`` in at most ``parts`` parts that are as equal as can be."""
+    parts = max(1, min(parts, loops))
+    each, more = divmod(loops, parts)
+    return [each + 1] * more + [each] * (parts - more)
 
 
 class Queued(Loop):
@@ -86,18 +115,10 @@ class Queued(Loop):
 
     how = "queued ahead"
 
-    def block(self, loops: int) -> Dict[str, float]:
+    def block(self, loops: int, parts: int = 1) -> Dict[str, float]:
         found = super().block(loops)  # the host's side, and the warm-up
-        call, inputs = self.call, self.inputs
-
-        def work() -> Any:
-            y = None
-            for i in range(loops):
-                y = call(inputs[i % len(inputs)])
-            return y
-
         with self.context(), uncollected():
-            found["device_ns"] = self.device.elapsed_ns(work) / loops
+            found["device_ns"] = self.device.elapsed_ns(lambda: self._calls(loops)) / loops
         return found
 
 
@@ -110,7 +131,7 @@ class Replayed(Queued):
         super().__init__(loop.call, loop.inputs, loop.device, loop.context)
         self.replay = replay
 
-    def block(self, loops: int) -> Dict[str, float]:
+    def block(self, loops: int, parts: int = 1) -> Dict[str, float]:
         found = Loop.block(self, loops)
         times = max(1, loops // len(self.inputs))
         replay = self.replay
@@ -131,6 +152,7 @@ class Stopwatch:
         self.adapter, self.device = adapter, device
         self.items: Dict[str, Loop] = {}
         self.loops: Dict[str, int] = {}
+        self.parts: Dict[str, int] = {}
 
     def threads(self, wanted: int) -> Dict[str, Any]:
         """Set the number of threads; what the framework and the system say of it."""
@@ -196,9 +218,11 @@ class Stopwatch:
             loop, answer["captured"] = self._captured(cell, loop)
         answer["how"] = loop.how
         self.items = {"target": loop, **self._yardsticks(cell, inputs[0])}
-        self.loops = {
-            name: self._calibrated(item, slot_ms if name == "target" else yard_ms) for name, item in self.items.items()
-        }
+        for name, item in self.items.items():
+            length = slot_ms if name == "target" else yard_ms
+            self.loops[name] = self._calibrated(item, length)
+            # waiting for a device's queue in every part would be timed with it
+            self.parts[name] = 1 if self.device.graphs else min(self.loops[name], max(1, round(length / PART_MS)))
         answer["loops"] = dict(self.loops)
         answer["compilations"] = self.device.compilations()
         return answer
@@ -207,7 +231,7 @@ class Stopwatch:
         """One block of one item: nanoseconds a call and page faults a call, after calls that are not counted."""
         loop, loops = self.items[item], self.loops[item]
         loop.block(max(1, loops // 16))  # another process had the caches
-        return {**loop.block(loops), "loops": loops}
+        return {**loop.block(loops, self.parts[item]), "loops": loops, "parts": self.parts[item]}
 
     def state(self) -> Dict[str, Any]:
         """The device's clocks, temperature and load now."""
@@ -215,13 +239,15 @@ class Stopwatch:
 
     def end(self) -> Dict[str, Any]:
         """Let go of the cell's memory."""
-        self.items, self.loops = {}, {}
+        self.items, self.loops, self.parts = {}, {}, {}
         return {}
 
     # --- the parts of a cell -------------------------------------------------------------------------------------------
 
     def _inputs(self, cell: Dict[str, Any]) -> List[Any]:
         shape, order, dtype = list(cell["shape"]), list(cell["order"]), cell["dtype"]
+        if dtype not in self.adapter.dtypes():
+            raise Unsupported(f"{dtype} is not timed: {self.adapter.framework} has {', '.join(self.adapter.dtypes())} here")
         tile = np.random.default_rng(cell["seed"]).standard_normal(4093).astype(np.float32)
         values = np.resize(tile, [shape[a] for a in order])
         made = []
