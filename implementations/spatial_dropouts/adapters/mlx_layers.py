@@ -29,6 +29,7 @@ class MlxLayers:
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation = obj, implementation
         self.jit = False
+        self.traces = 0  # how often something was compiled
         contract: Contract = implementation.resolve_contract(Pattern.parse("n h w c -> n c"), ("global",))
         self.instance = isinstance(obj, nn.Module)
         if self.instance:
@@ -102,7 +103,12 @@ class MlxLayers:
         # an attribute that mlx.nn does not take for a parameter; what is compiled dies with the layer
         compiled = layer.__dict__.setdefault("_dropcheck_compiled", {})
         if training not in compiled:
-            compiled[training] = mx.compile(lambda x: layer(x), inputs=[mx.random.state], outputs=[mx.random.state])
+
+            def traced(x: Any) -> Any:
+                self.traces += 1  # it runs as Python whenever it is compiled, and then only
+                return layer(x)
+
+            compiled[training] = mx.compile(traced, inputs=[mx.random.state], outputs=[mx.random.state])
         return compiled[training]
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:

@@ -30,7 +30,16 @@ def caller(adapter: Any, layer: Any, training: bool, x: Any) -> Callable[[Any], 
         if type(mode) is modes.Compiled and training:
             compiled: Callable[[Any], Any] = mode.calls[x.numel() < modes._STATIC_ELEMENTS]
             return compiled
+    arrays = sys.modules.get("spatial_dropouts.adapters.jax_arrays")
+    if arrays is not None and training and type(adapter).apply is arrays.JaxArrays.apply and adapter.mode != "scan":
+        return functools.partial(_dispatched, adapter.program(layer, adapter.mode), layer)
     return functools.partial(_applied, adapter.apply, layer, training)
+
+
+def _dispatched(program: Any, layer: Any, x: Any) -> Any:
+    """A call of JAX that is not waited for; the next one goes on from its state."""
+    y, layer.state = program(layer.state, x)
+    return y
 
 
 def _applied(apply: Any, layer: Any, training: bool, x: Any) -> Any:
@@ -43,8 +52,14 @@ def device_of(adapter: Any, clock: Optional[Clock] = None) -> Device:
     if isinstance(own, Device):
         return own
     words = set(adapter.framework.split("@"))
-    for word, kind in (("torch", TorchDevice), ("tensorflow", TensorflowDevice), ("jax", JaxDevice)):
-        if word in words and word in sys.modules:
+    for word, kind in (
+        ("torch", TorchDevice),
+        ("tensorflow", TensorflowDevice),
+        ("tf_keras", TensorflowDevice),
+        ("jax", JaxDevice),
+        ("mlx", MlxDevice),
+    ):
+        if word in words and {"tf_keras": "tensorflow"}.get(word, word) in sys.modules:
             found: Device = kind(adapter, clock)
             return found
     return Device(clock)
@@ -83,6 +98,11 @@ class TorchDevice(Device):
         if "torch._dynamo" not in sys.modules:
             return 0
         return int(sys.modules["torch._dynamo"].utils.counters["stats"]["unique_graphs"])
+
+    def breaks(self) -> Optional[Dict[str, int]]:
+        if "torch._dynamo" not in sys.modules:
+            return None
+        return {str(k): int(n) for k, n in sys.modules["torch._dynamo"].utils.counters["graph_break"].items()}
 
     def copies(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
         found = super().copies(x, array, reused)
@@ -205,7 +225,7 @@ class TensorflowDevice(Device):
         super().__init__(clock)
         import tensorflow as tf
 
-        self.tf = tf
+        self.tf, self.adapter = tf, adapter
         self.name = "cuda" if tf.config.list_physical_devices("GPU") else "cpu"
         self.asynchronous = self.name != "cpu"
 
@@ -222,6 +242,10 @@ class TensorflowDevice(Device):
             pass
         return {"tensorflow": threading.get_intra_op_parallelism_threads()}
 
+    def compilations(self) -> Optional[int]:
+        modes = sys.modules.get("spatial_dropouts.adapters.tensorflow_modes")
+        return None if modes is None else int(modes.Graph.traces)
+
     def copies(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
         found = super().copies(x, array, reused)
         if self.name == "cpu":
@@ -234,3 +258,14 @@ class TensorflowDevice(Device):
 
     def peak_memory(self, work: Thunk) -> Optional[int]:
         return super().peak_memory(work) if self.name == "cpu" else None
+
+
+class MlxDevice(Device):
+    """MLX on the CPU. Its arrays are lazy, so that the adapter evaluates the output of every call itself."""
+
+    def __init__(self, adapter: Any, clock: Optional[Clock] = None) -> None:
+        super().__init__(clock)
+        self.adapter = adapter
+
+    def compilations(self) -> Optional[int]:
+        return int(self.adapter.traces) if self.adapter.jit else None

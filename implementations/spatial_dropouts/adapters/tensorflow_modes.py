@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, ContextManager, Dict
+from typing import Any, Callable, ClassVar, ContextManager, Dict
 
 import tensorflow as tf
 
@@ -28,15 +28,30 @@ class Eager:
 
 
 class Graph(Eager):
-    """Runs a body inside a tf.function of its own, traced once a shape and dtype; with ``jit``, compiled by XLA."""
+    """Runs a body inside a tf.function of its own, traced once a shape and dtype; with ``jit``, compiled by XLA.
+
+    ``traces``: how often any body was traced in this process.
+    """
+
+    traces: ClassVar[int] = 0
 
     def __init__(self, jit: bool) -> None:
         self.jit = jit
 
     def run(self, traced: Traced, name: str, body: Body, *tensors: Any) -> Any:
         if name not in traced:
-            traced[name] = tf.function(body, jit_compile=self.jit)
+            traced[name] = tf.function(_counted(body), jit_compile=self.jit)
         return traced[name](*tensors)
+
+
+def _counted(body: Body) -> Body:
+    """The body, which runs as Python whenever it is traced, and then only."""
+
+    def counting(*tensors: Any) -> Any:
+        Graph.traces += 1
+        return body(*tensors)
+
+    return counting
 
 
 class Ranks(Eager):

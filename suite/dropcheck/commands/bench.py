@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from dropcheck import options
+from dropcheck.errors import UsageError
 
 Texts = list[str] | None
 
@@ -85,6 +86,9 @@ def bench(
         Path | None, typer.Option("--pytest-json", metavar="FILE", help="Write the JSON of pytest-benchmark.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bench.json and bench.txt.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped, with the same --json or --out.")
+    ] = False,
 ) -> None:
     """Measure speed, side by side. No target: every implementation that can run here."""
     from dropcheck.request import DEFAULT_SEED
@@ -97,6 +101,11 @@ def bench(
     for path, option in ((json_file, "--json"), (pytest_json, "--pytest-json")):
         options.writable_file(path, option)
     options.writable_folder(out, "--out")
+    if resume and out is None and json_file is None:
+        raise UsageError(
+            "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
+        )
+    place = out / "bench" if out is not None else json_file
     request = BenchRequest(
         targets=tuple(names or ()),
         profile=profile,
@@ -119,6 +128,8 @@ def bench(
         timeout_s=options.duration(timeout, "--timeout"),
         memory_mb=memory,
         python=python,
+        journal=place.with_name(place.name + ".journal") if place is not None else None,
+        resume=resume,
         argv=tuple(sys.argv[1:]),
     )
     if plan:
@@ -135,6 +146,8 @@ def bench(
     if out is not None:
         records.save(result, out / "bench.json")
         write_atomically(out / "bench.txt", told.encode())
+    if request.journal is not None and not result.interrupted:
+        request.journal.unlink(missing_ok=True)
     sys.stdout.write(told)
     sys.stdout.flush()
     raise typer.Exit(130 if result.interrupted else records.exit_code(result))

@@ -164,8 +164,29 @@ class Yardstick(msgspec.Struct, frozen=True, kw_only=True):
     copy_fraction: float | None
 
 
+class Compile(msgspec.Struct, frozen=True, kw_only=True):
+    """What compiling one target costs, in fresh processes of its own; seconds.
+
+    ``cold_s``: the first call without any cache, less a later call; ``warm_s``: the same in a second process that finds on
+    disk what the first one compiled; ``call_s``: a later call. ``shapes``: that were then called one after the other;
+    ``compilations``: how many each made; ``again``: how many all of them made when they came a second time. ``breaks``: graph
+    breaks, by reason (None where the compiler does not tell). ``problem``: why there is nothing.
+    """
+
+    target: str
+    cell: str
+    cold_s: float | None = None
+    warm_s: float | None = None
+    call_s: float | None = None
+    shapes: list[str] = []
+    compilations: list[int] = []
+    again: int | None = None
+    breaks: dict[str, int] | None = None
+    problem: str = ""
+
+
 class BenchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of ``dropcheck bench``."""
+    """One run of ``dropcheck bench``. ``resumed``: how many of its rounds of processes an earlier run had finished."""
 
     schema: Literal["dropcheck.bench/1"] = "dropcheck.bench/1"
     kind: Literal["bench"] = "bench"
@@ -196,6 +217,8 @@ class BenchResult(msgspec.Struct, frozen=True, kw_only=True):
     samples: list[Sample]
     wall_s: float
     interrupted: bool = False
+    compiles: list[Compile] = []
+    resumed: int = 0
 
 
 def exit_code(result: BenchResult) -> int:

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dropcheck import targets
@@ -15,12 +15,13 @@ from dropcheck.environment import describe
 from dropcheck.errors import UsageError, nearest
 from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results import Result, Verdict
-from dropcheck.speed import honesty, summary
+from dropcheck.speed import compiling, honesty, summary
 from dropcheck.speed.cells import PROFILES, Cell, parse_cell
 from dropcheck.speed.cells import plan as planned_cells
 from dropcheck.speed.ratio import LEVEL, MARGIN
+from dropcheck.speed.raw import Journal, Raw
 from dropcheck.speed.records import BenchResult, BenchTarget, Speed
-from dropcheck.speed.runner import Lane, Opener, Plan, Raw, Tell, lanes_of, measure, open_process
+from dropcheck.speed.runner import Lane, Opener, Plan, Tell, lanes_of, measure, open_process
 from dropcheck.worker.timing import DIRECTIONS
 
 DEVICES = ("cpu", "cuda")
@@ -54,6 +55,8 @@ class BenchRequest:
     timeout_s: float = 120.0
     memory_mb: int | None = None
     python: str | None = None
+    journal: Path | None = None
+    resume: bool = False
     argv: tuple[str, ...] = ()
 
 
@@ -161,18 +164,28 @@ def run(
     start = time.monotonic()
     plan = prepare(request)
     names = [lane.target.name for lane in plan.lanes[:-1]]
-    known = honesty.from_file(request.audit) if request.audit is not None else {}
+    journal = Journal(request.journal, _mark(request, plan)) if request.journal is not None else None
+    kept, raw = journal.read() if journal is not None and request.resume else ({}, Raw())
+    known = {**(honesty.from_file(request.audit) if request.audit is not None else {}), **kept}
     missing = [n for n in names if n not in known]
     if missing:
         if tell is not None:
             tell(f"auditing {len(missing)} target{'s' if len(missing) > 1 else ''} first", 0.0)
         known |= honesty.audited(missing, audit or quick_audit(request))
     before = describe()
+    if journal is not None:
+        journal.begin({n: known[n] for n in names if n in known}, raw)
 
     def allowed(lane: Lane, cell: Cell, version: str) -> str:
         return honesty.verdict_on(known.get(lane.target.name), cell, version)
 
-    raw = measure(plan, allowed, opener, tell)
+    raw = measure(plan, allowed, opener, tell, raw, journal.append if journal is not None else None)
+    compiled = []
+    if not raw.interrupted:
+        try:
+            compiled = compiling.measured(plan, raw, opener, tell or (lambda text, done: None))
+        except KeyboardInterrupt:
+            raw.interrupted = True
     made = summary.summarise(plan, raw, request.margin, request.level, request.resolution)
     opened = [_target(plan, raw, known, lane) for lane in plan.lanes[:-1]]
     environment = {**before, "load_after": describe()["load"], "processor": processor()}
@@ -204,7 +217,16 @@ def run(
         samples=raw.samples,
         wall_s=time.monotonic() - start,
         interrupted=raw.interrupted,
+        compiles=compiled,
+        resumed=raw.resumed,
     )
+
+
+def _mark(request: BenchRequest, plan: Plan) -> str:
+    """What must be equal for a bench to be gone on with: everything that can change a sample or who may have one."""
+    lanes = [(lane.name, lane.target.digest()) for lane in plan.lanes]
+    rest = replace(plan, lanes=(), timeout_s=0.0, memory_mb=None)
+    return repr((lanes, rest, request.audit))
 
 
 def _target(plan: Plan, raw: Raw, known: honesty.Audits, lane: Lane) -> BenchTarget:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dropcheck.cases import seed_of
 from dropcheck.contract import Pattern
 from dropcheck.speed.blocks import Slot, cell_order, orders
 from dropcheck.speed.cells import Cell
+from dropcheck.speed.raw import Problem, Raw
 from dropcheck.speed.records import Host, Sample, Setup
 from dropcheck.targets import Target
 from dropcheck.worker.client import ProcessSession, Refused, Session, TargetError, ask
@@ -23,6 +24,7 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )
+CACHE_VARIABLES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
 
 
 @dataclass(frozen=True)
@@ -54,29 +56,7 @@ class Plan:
     timeout_s: float = 120.0
     memory_mb: int | None = None
     python: str | None = None
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a target has no time in a cell: ``skipped`` (does not apply), ``disqualified`` or ``error``."""
-
-    state: str
-    reason: str
-    details: str = ""
-
-
-@dataclass
-class Raw:
-    """Everything that was measured. ``opened``: what each target's worker said of it; keys of the others are names of lanes."""
-
-    samples: list[Sample] = field(default_factory=list)
-    setups: list[Setup] = field(default_factory=list)
-    hosts: list[Host] = field(default_factory=list)
-    opened: dict[str, dict[str, Any]] = field(default_factory=dict)
-    closed: dict[str, Problem] = field(default_factory=dict)  # lanes that never opened
-    problems: dict[tuple[str, int], Problem] = field(default_factory=dict)
-    memory: dict[tuple[str, int], tuple[float, int | None]] = field(default_factory=dict)
-    interrupted: bool = False
+    caches: str | None = None  # a folder that compilers keep what they make in, instead of their own
 
 
 Opener = Callable[[Lane, Plan], Session]
@@ -89,7 +69,11 @@ def open_process(lane: Lane, plan: Plan) -> Session:
     target = lane.target
     session = ProcessSession(
         python=plan.python,
-        environment={**dict.fromkeys(THREAD_VARIABLES, str(plan.threads)), **dict(target.environment)},
+        environment={
+            **dict.fromkeys(THREAD_VARIABLES, str(plan.threads)),
+            **({name: f"{plan.caches}/{name}" for name in CACHE_VARIABLES} if plan.caches else {}),
+            **dict(target.environment),
+        },
         path=target.path,
         packages=target.packages,
         deadline=time.monotonic() + plan.timeout_s,
@@ -117,9 +101,7 @@ class _Process:
         target = self.lane.target
         try:
             self.session = self.opener(self.lane, self.plan)
-            request = {"locator": target.locator, "source": target.source, "pattern": self.plan.pattern}
-            device = {} if self.plan.device == "cpu" else {"device": self.plan.device}
-            opened = self.ask("open", **request, mode=target.mode, **device)
+            opened = self.ask("open", **_opening(target, self.plan))
             self.raw.opened.setdefault(self.lane.name, opened)
             self.threads = self.ask("time", do="threads", wanted=self.plan.threads)
             self.before = self.ask("time", do="state")
@@ -172,6 +154,28 @@ class _Process:
             self.session = None
 
 
+def _opening(target: Target, plan: Plan) -> dict[str, Any]:
+    device = {} if plan.device == "cpu" else {"device": plan.device}
+    return {
+        "locator": target.locator,
+        "source": target.source,
+        "pattern": plan.pattern,
+        "mode": target.mode,
+        **device,
+    }
+
+
+def converse(lane: Lane, plan: Plan, opener: Opener, **request: Any) -> dict[str, Any]:
+    """The answer of a clock in a fresh process that does nothing else. Raises Refused and TargetError."""
+    session = opener(lane, plan)
+    try:
+        ask(session, "open", **_opening(lane.target, plan))
+        ask(session, "time", do="threads", wanted=plan.threads)
+        return ask(session, "time", **request)
+    finally:
+        session.close()
+
+
 def _problem(error: Refused | TargetError) -> Problem:
     if isinstance(error, TargetError):
         return Problem("error", str(error), error.details or "")
@@ -186,13 +190,26 @@ def _problem(error: Refused | TargetError) -> Problem:
     return Problem("error", sentence, "\n".join(error.lines))
 
 
-def measure(plan: Plan, allowed: Allowed, opener: Opener = open_process, tell: Tell | None = None) -> Raw:
-    """All samples of a plan. Ctrl-C ends it with what there is."""
-    raw = Raw()
+def measure(
+    plan: Plan,
+    allowed: Allowed,
+    opener: Opener = open_process,
+    tell: Tell | None = None,
+    kept: Raw | None = None,
+    keep: Callable[[Raw], None] | None = None,
+) -> Raw:
+    """All samples of a plan. Ctrl-C ends it with what there is.
+
+    ``kept``: what an earlier run had finished, gone on from; ``keep`` is called whenever all processes of a round are done.
+    """
+    raw = kept or Raw()
     say = tell or (lambda text, done: None)
     try:
-        for number in range(plan.processes):
+        for number in range(raw.rounds, plan.processes):
             _round(plan, number, raw, allowed, opener, say)
+            raw.rounds += 1
+            if keep is not None:
+                keep(raw)
     except KeyboardInterrupt:
         raw.interrupted = True
     return raw

@@ -13,8 +13,9 @@ from dropcheck.contract import Pattern
 from dropcheck.speed import limit, ratio
 from dropcheck.speed.cells import Cell
 from dropcheck.speed.ratio import Interval
+from dropcheck.speed.raw import Problem, Raw
 from dropcheck.speed.records import Comparison, Placebo, Sample, Speed, Yardstick
-from dropcheck.speed.runner import Lane, Plan, Problem, Raw
+from dropcheck.speed.runner import Lane, Plan
 
 Blocks = dict[int, dict[int, Sample]]  # process -> block -> sample
 Index = dict[tuple[str, int, str], Blocks]  # (lane, cell, what)

@@ -50,6 +50,10 @@ class Device:
         """How often something was compiled in this process so far; None where nobody counts."""
         return None
 
+    def breaks(self) -> Optional[Dict[str, int]]:
+        """Where the compiler handed back to Python in this process so far, by reason; None where nobody counts."""
+        return None
+
     def copies(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
         """Ways to copy the input, by name: the best of them is the yardstick. ``array``: the input as NumPy sees it."""
         if array is None:

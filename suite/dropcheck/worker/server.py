@@ -282,7 +282,7 @@ class Worker:
             return {"bare_s": time.perf_counter() - start}
 
     def time(self, do: str, **request: Any) -> Dict[str, Any]:
-        """A request of the clock: ``threads``, ``setup``, ``run``, ``state`` or ``end``; see ``timing.Stopwatch``."""
+        """A request of the clock: ``threads``, ``setup``, ``run``, ``compile``, ``state`` or ``end``; see ``timing.Stopwatch``."""
         from dropcheck.worker import timing
 
         if self.stopwatch is None:

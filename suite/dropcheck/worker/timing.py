@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
 from itertools import cycle, islice, repeat
-from typing import Any, Callable, ContextManager, Dict, List, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -186,6 +187,43 @@ class Stopwatch:
 
         return self._guarded(work)
 
+    def compile(self, cells: List[Dict[str, Any]]) -> Dict[str, Any]:
+        """What compiling costs in this process, in which nothing ran before: the first call, a later one, compilations a cell.
+
+        ``again``: compilations when all cells come a second time; ``breaks``: graph breaks by reason.
+        """
+
+        def work() -> Dict[str, Any]:
+            clock, device = self.device.clock, self.device
+            calls: List[Tuple[Call, Context, Any]] = []
+            made: List[Optional[int]] = []
+            spent: List[int] = []
+            for cell in cells:
+                x = self._inputs(cell)[0]
+                call, context, _ = self._call(cell, x)
+                before = device.compilations()
+                with context():
+                    for _ in range(1 if calls else 1 + _WARM_CALLS):
+                        start = clock.now()
+                        device.wait(call(x))
+                        spent.append(clock.now() - start)
+                made.append(None if before is None else (device.compilations() or 0) - before)
+                calls.append((call, context, x))
+            before = device.compilations()
+            for call, context, x in calls:
+                with context():
+                    device.wait(call(x))
+            again = None if before is None else (device.compilations() or 0) - before
+            return {
+                "first_ns": spent[0],
+                "call_ns": min(spent[1 : 1 + _WARM_CALLS]),
+                "compilations": made,
+                "again": again,
+                "breaks": device.breaks(),
+            }
+
+        return self._guarded(work)
+
     def _guarded(self, work: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
         self.end()
         try:
@@ -247,7 +285,9 @@ class Stopwatch:
     def _inputs(self, cell: Dict[str, Any]) -> List[Any]:
         shape, order, dtype = list(cell["shape"]), list(cell["order"]), cell["dtype"]
         if dtype not in self.adapter.dtypes():
-            raise Unsupported(f"{dtype} is not timed: {self.adapter.framework} has {', '.join(self.adapter.dtypes())} here")
+            raise Unsupported(
+                f"{dtype} is not timed: {self.adapter.framework} has {', '.join(self.adapter.dtypes())} here"
+            )
         tile = np.random.default_rng(cell["seed"]).standard_normal(4093).astype(np.float32)
         values = np.resize(tile, [shape[a] for a in order])
         made = []
@@ -284,9 +324,16 @@ class Stopwatch:
         bare = getattr(adapter, "caller", None) or functools.partial(_speed().caller, adapter)
         return (
             lambda given: apply(layer, given, training),
-            lambda: adapter.recording(False),
+            lambda: self._unrecorded(cell["dtype"]),
             lambda: bare(layer, training, x),
         )
+
+    @contextlib.contextmanager
+    def _unrecorded(self, dtype: str) -> Iterator[None]:
+        """No recording for gradients, and whatever a framework needs around calls on this dtype (JAX's 64 bits)."""
+        precision = getattr(self.adapter, "precision", None)
+        with self.adapter.recording(False), precision(dtype) if precision is not None else unchanged():
+            yield
 
     def _output(self, call: Call, x: Any, context: Callable[[], ContextManager[Any]]) -> Any:
         with context():
