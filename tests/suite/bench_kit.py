@@ -75,6 +75,7 @@ class Simulated:
         self.answers: deque[Any] = deque()
         self.cell = ""
         self.closed = False
+        self.compilations: int | None = None
 
     def rng(self, thing: str) -> np.random.Generator:
         """The source of numbers of one thing in this process."""
@@ -112,7 +113,7 @@ class Simulated:
             "masks": "differ",
             "regime": "set",
             "buffers": 1,
-            "compilations": None,
+            "compilations": self.compilations,
             "loops": {"target": 100, "copy:numpy": 50, "fill:numpy": 50},
         }
 
@@ -126,6 +127,17 @@ class Simulated:
         noise = 0.01 * float(self.rng(f"{self.cell} {request['item']}").standard_t(3))
         ns = base * float(np.exp(noise + (self.effect if request["item"] == "target" else 0.0)))
         return {"device_ns": ns, "host_ns": ns, "faults": 0.0, "loops": 100}
+
+    def do_compile(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if "compile" in self.refuse:
+            raise self.refuse["compile"]
+        return {
+            "first_ns": 2e9,
+            "call_ns": 1e6,
+            "compilations": [1] * len(request["cells"]),
+            "again": 0,
+            "breaks": {"print()": 2},
+        }
 
     def do_end(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return {}

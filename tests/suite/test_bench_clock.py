@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck.adapter import Implementation, Unsupported
+from dropcheck.adapter import Implementation, Unsupported, unchanged
 from dropcheck.worker.devices import Clock, Device, allocation
-from dropcheck.worker.timing import Stopped, Stopwatch, out_of_memory, same_mask_chance
+from dropcheck.worker.timing import Loop, Stopped, Stopwatch, _shares, out_of_memory, same_mask_chance
 from spatial_dropouts.adapters.numpy_functions import NumpyFunctions
 from spatial_dropouts.custom.reference import Reference
 
@@ -139,6 +139,43 @@ def test_what_cannot_be_captured_says_why_and_is_timed_from_the_queue(refusal: E
     assert watch.run("target")["device_ns"] == pytest.approx(1000)
 
 
+def test_what_another_process_takes_from_a_block_does_not_count() -> None:
+    clock = Turned()
+    device = Device(clock)
+    calls = 0
+
+    def layer(x: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        clock.time += 1000 + 3_000_000 * (calls == 50)
+        return x
+
+    found = Loop(layer, [None], device, unchanged).block(100, parts=10)
+    assert found["device_ns"] == found["host_ns"] == 1000 and found["mean_ns"] == 31_000
+
+
+@pytest.mark.parametrize(("loops", "parts", "shares"), [(10, 3, [4, 3, 3]), (2, 9, [1, 1]), (5, 1, [5]), (1, 0, [1])])
+def test_all_calls_of_a_block_are_in_one_of_its_parts(loops: int, parts: int, shares: list[int]) -> None:
+    assert _shares(loops, parts) == shares
+
+
+def test_an_asynchronous_call_costs_the_host_less_than_the_device() -> None:
+    device = Gpu(Turned())
+    device.graphs = False  # type: ignore[misc]
+    watch = watched(device)
+    watch.setup(CELL, slot_ms=1.0, yard_ms=0.3)
+    found = watch.run("target")
+    assert found["host_ns"] == 10_000 and found["device_ns"] == 11_000, (
+        "each part waits for what it has put into the queue"
+    )
+
+
+def test_a_dtype_that_the_framework_has_not_does_not_apply() -> None:
+    watch = Stopwatch(numpy_adapter(lambda x, rate, *, training, rng: x), Device())
+    with pytest.raises(Unsupported, match="bfloat16 is not timed: numpy has float32, float64, float16 here"):
+        watch.setup({**CELL, "dtype": "bfloat16"}, 0.1, 0.1)
+
+
 def test_a_slot_is_filled_with_as_many_calls_as_fit() -> None:
     device = Gpu(Turned(), refusal=Unsupported("no"))
     watch = watched(device)
@@ -185,6 +222,22 @@ def test_a_layer_that_recompiles_at_every_call_has_no_speed() -> None:
     assert caught.value.where == "recompiles"
     device.count = 0
     assert compiled(False).setup(CELL, 0.1, 0.1)["compilations"] == 2
+
+
+def test_compilations_are_counted_a_shape_and_when_the_shapes_come_again() -> None:
+    device, seen = Compiler(Turned()), set()
+
+    def layer(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+        new = x.shape not in seen or x.shape[0] == 9  # which is never kept
+        seen.add(x.shape)
+        device.count += new
+        device.clock.time += 5_000_000 if new else 1000  # type: ignore[attr-defined]
+        return Reference(rate)(x, training=training, rng=rng)
+
+    shapes = ([8, 16, 4], [9, 16, 4], [8, 16, 4], [8, 17, 4])
+    found = Stopwatch(numpy_adapter(layer), device).compile([{**CELL, "shape": s} for s in shapes])
+    assert (found["first_ns"], found["call_ns"]) == (5_000_000, 1000)
+    assert found["compilations"] == [1, 1, 0, 1] and found["again"] == 1 and found["breaks"] is None
 
 
 def test_running_out_of_memory_is_told_apart() -> None:

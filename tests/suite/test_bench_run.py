@@ -11,6 +11,7 @@ import pytest
 from bench_kit import Workshop, audit_of, bench, died, refused
 from scipy import stats
 
+from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.results import ResultError
 from dropcheck.speed import compare, honesty, pytest_json, records, text
@@ -109,6 +110,16 @@ def test_an_audit_that_left_checks_out_is_none() -> None:
     assert records.exit_code(result) == 3
 
 
+@pytest.mark.parametrize(
+    ("pattern", "reason"), [("n c l -> n c l", ""), ("n c l -> n c", "left out mask.whole-channels")]
+)
+def test_a_check_that_a_pattern_has_no_case_for_is_not_left_out(pattern: str, reason: str) -> None:
+    (one,) = audit_of([ONE], left_out=("mask.whole-channels",)).targets
+    known = msgspec.structs.replace(one, contract=Contract(Pattern.parse(pattern)).to_dict())
+    told = honesty.verdict_on(honesty.stamp(known, "quick", "a.json"), Cell(), "")
+    assert told.endswith(reason) and bool(told) == bool(reason)
+
+
 def test_an_audit_of_another_release_is_none(tmp_path: Path) -> None:
     (one,) = audit_of([ONE]).targets
     old = honesty.stamp(msgspec.structs.replace(one, version="0.9"), "quick", "old.json")
@@ -169,6 +180,42 @@ def test_ctrl_c_keeps_what_was_measured() -> None:
     result = bench(workshop, ONE, TWO)
     assert result.interrupted and result.samples and all(s.closed for s in workshop.sessions)
     assert verdicts(result) == ["inconclusive"] and records.exit_code(result) == 3
+
+
+class Compiling(Workshop):
+    """Both targets are timed, the second compiles."""
+
+    def __call__(self, lane: Any, plan: Any) -> Any:
+        made = super().__call__(lane, plan)
+        made.compilations = 1 if lane.target.name == TWO else 0
+        self.caches = [*getattr(self, "caches", []), plan.caches]
+        return made
+
+
+def test_what_compiles_is_measured_cold_and_warm_in_fresh_processes_with_caches_of_their_own() -> None:
+    workshop = Compiling()
+    result = bench(workshop, ONE, TWO)
+    (one,) = result.compiles
+    assert one.target == TWO and one.cold_s == one.warm_s == pytest.approx(1.999)
+    assert one.compilations == [1] * 5 and one.again == 0
+    *timed, cold, warm = workshop.caches
+    assert set(timed) == {None} and cold == warm is not None and not Path(cold).exists()
+    told = text.render(result, 100)
+    assert "graph break: print()" in told and "1 1 1 1 1" in told
+    assert all(s.closed for s in workshop.sessions)
+
+
+def test_a_compilation_that_ends_badly_says_so_and_the_times_stay() -> None:
+    result = bench(Compiling(refuse={TWO: {"compile": died()}}), ONE, TWO)
+    assert "ended by signal SIGKILL" in result.compiles[0].problem in text.render(result, 200)
+    assert set(states(result).values()) == {"measured"}
+
+
+def test_threads_are_said_to_be_verified_or_not() -> None:
+    said = text.threads(bench(Workshop(), ONE))
+    assert said.startswith(
+        "Threads: 1; every process may use 1 of the processors; custom.reference: the framework does"
+    )
 
 
 def test_threads_that_are_not_as_asked_are_a_warning() -> None:

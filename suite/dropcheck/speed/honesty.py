@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dropcheck import results
 from dropcheck.checks import CHECKS
+from dropcheck.contract import Contract
 from dropcheck.field.cells import ANY, dtype_of
+from dropcheck.planning import PROFILES, core
 from dropcheck.results import Result, TargetResult
 from dropcheck.speed.cells import Cell
 from dropcheck.speed.records import Audit
@@ -25,7 +28,7 @@ def stamp(found: TargetResult, profile: str, source: str) -> Audit:
         out[ANY] = f"not audited: {found.skipped}"
     elif found.error is not None:
         out[ANY] = f"its audit ended early: {found.error}"
-    missing = [c.name for c in CHECKS if c.name not in {f.check for f in found.findings}]
+    missing = [name for name in due(found.contract, profile) if name not in {f.check for f in found.findings}]
     if missing and ANY not in out:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         out[ANY] = f"its audit left out {missing[0]}{more}"
@@ -42,6 +45,22 @@ def stamp(found: TargetResult, profile: str, source: str) -> Audit:
         claims=claims,
         disqualified=out,
     )
+
+
+def due(contract: Mapping[str, Any], profile: str) -> list[str]:
+    """The checks that a full audit of a contract makes: every exact one, and those that some case of its plan bears on.
+
+    Where every element has a coin of its own there are no whole channels, and where a coin drops a sample no channels.
+    """
+    if not contract:
+        return [c.name for c in CHECKS]
+    promise, marginal = Contract.from_dict(contract), next(c for c in CHECKS if c.name == "rate.marginal")
+    # a layer whose calls are expensive has larger and fewer ones: which it was, the result does not tell
+    plans = [
+        core(promise, heavy, ("float32",), ("contiguous",), promise.gradient, PROFILES[profile], marginal, None)
+        for heavy in (False, True)
+    ]
+    return [c.name for c in CHECKS if c.wants is None or all(any(c.asks(x, profile) for x in p) for p in plans)]
 
 
 def stamps(result: Result, source: str) -> Audits:

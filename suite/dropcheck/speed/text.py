@@ -139,7 +139,9 @@ def render(result: BenchResult, width: int = 100) -> str:
         out += [f"  {text}" for text in (table(rows) if len(rows) > 1 else [])]
         out += [textwrap.fill(note, width, initial_indent="  ", subsequent_indent="    ") for note in notes]
         out.append("")
+    out += _compiling(result, width)
     out += _warnings(result.warnings, width)
+    out += textwrap.wrap(threads(result), width) if result.hosts else []
     out += _audits(result)
     if result.interrupted:
         out.append("Interrupted: what is shown was measured before.")
@@ -160,6 +162,54 @@ def _row(result: BenchResult, speed: Speed, told: Comparison | None) -> tuple[st
         ratio(told),
         verdict,
     )
+
+
+def _compiling(result: BenchResult, width: int) -> list[str]:
+    """What compiling costs, a row a target that compiles."""
+    if not result.compiles:
+        return []
+    rows: list[tuple[str, ...]] = [
+        ("", "cold", "warm", "later call", "compilations, a new shape each", "again", "graph breaks")
+    ]
+    notes = []
+    for one in result.compiles:
+        if one.problem:
+            notes.append(f"{line(one.target)}: {line(one.problem)}")
+            continue
+        rows.append(
+            (
+                line(one.target),
+                seconds(one.cold_s),
+                seconds(one.warm_s),
+                seconds(one.call_s),
+                " ".join(map(str, one.compilations)) or "-",
+                "-" if one.again is None else str(one.again),
+                "-" if one.breaks is None else str(sum(one.breaks.values())),
+            )
+        )
+        notes += [f"{line(one.target)}: graph break: {line(why)}" for why in one.breaks or {}]
+    shapes = next((one.shapes for one in result.compiles if one.shapes), [])
+    told = (
+        "compiling, in fresh processes: the first call beyond a later one, cold without any cache, warm with what the cold "
+        f"process left on disk; then the shapes {' '.join(shapes)}, and all of them again"
+    )
+    out = [*textwrap.wrap(told, width)]
+    out += [f"  {text}" for text in (table(rows) if len(rows) > 1 else [])]
+    return [*out, *(textwrap.fill(n, width, initial_indent="  ", subsequent_indent="    ") for n in notes), ""]
+
+
+def threads(result: BenchResult) -> str:
+    """How many threads were asked for, who says so of itself, and what bounds the others."""
+    said = {who for h in result.hosts for who in h.threads.get("framework", {})}
+    silent = sorted({line(h.target) for h in result.hosts if not h.threads.get("framework")})
+    bound = all(h.threads.get("processors") == result.threads for h in result.hosts)
+    text = f"Threads: {result.threads}"
+    text += f", as {', '.join(sorted(said))} {'says' if len(said) == 1 else 'say'}" if said else ""
+    text += f"; every process may use {result.threads} of the processors" if bound else ""
+    if silent:
+        text += f"; {', '.join(silent)}: the framework does not tell"
+    used = [s.cpu_ns / s.mean_ns for s in result.samples if s.what == "target" and s.cpu_ns and s.mean_ns]
+    return text + (f"; used at most {max(used):.1f}." if used else ".")
 
 
 def _warnings(warnings: Iterable[str], width: int) -> list[str]:
