@@ -171,7 +171,7 @@ def main() -> None:
             for number in range(len(runs), given.runs):
                 if time.monotonic() - start > given.minutes * 60:
                     break
-                runs.append(one_run(folder, 1000 + number, given.processes, given.blocks))
+                runs.append({"busy": given.busy, **one_run(folder, 1000 + number, given.processes, given.blocks)})
                 print(f"{number + 1} of {given.runs}: {told(runs[-1])['dropcheck']}", file=sys.stderr, flush=True)
                 if given.raw is not None:
                     with given.raw.open("a") as stream:
@@ -187,7 +187,11 @@ def tell(runs: list[dict[str, Any]], framework: str) -> None:
     """The table."""
     said = [told(run) for run in runs]
     loads, spent = [r["load"] for r in runs], sum(r["s"] for r in runs)
-    print(f"{len(runs)} runs, {framework}, load {min(loads):.1f} to {max(loads):.1f}, {spent:.0f} s in all")
+    busy = sum(r["busy"] for r in runs)
+    print(
+        f"{len(runs)} runs, {framework}, {busy} of them beside a process that spins, load {min(loads):.1f} to {max(loads):.1f} "
+        f"(median {np.median(loads):.1f}), {spent:.0f} s in all"
+    )
     alarms = sum(r["dropcheck"][0] in ("faster", "slower") for r in said)
     caught = sum(r["dropcheck"][1] == "slower" for r in said)
     print(f"{'rule':<32}{'A/A called different':>22}{'10 % slow-down found':>22}")
