@@ -14,6 +14,7 @@ import typer
 
 from dropcheck import __version__, options
 from dropcheck.commands import bench as bench_commands
+from dropcheck.commands import compare as compare_commands
 from dropcheck.commands import field as field_commands
 from dropcheck.commands import gate as gate_commands
 from dropcheck.commands import releases as releases_commands
@@ -318,6 +319,7 @@ def selftest_command(
 
 bench_commands.add(app)
 report_commands.add(app)
+compare_commands.add(app)
 releases_commands.add(app)
 repro_commands.add(app)
 field_commands.add(app)

@@ -1,4 +1,4 @@
-"""``dropcheck bench`` and ``dropcheck compare``: words to a request, a result to text, files and an exit code."""
+"""``dropcheck bench``: words to a request, a result to text, files and an exit code."""
 
 from __future__ import annotations
 
@@ -169,25 +169,6 @@ def _plan(plan: object) -> None:
     )
 
 
-def compare(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="A stored result of dropcheck bench.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="A later one.")],
-    margin: Annotated[
-        float | None, typer.Option(help="Differences below this share are the same; default .03.")
-    ] = None,
-    level: Annotated[float | None, typer.Option(help="Probability of a false alarm a target; default .01.")] = None,
-) -> None:
-    """What changed in speed between two results: faster, same, slower, inconclusive, missing."""
-    from dropcheck.speed import compare as comparing
-    from dropcheck.speed import ratio, records, text
-
-    allowed = ratio.MARGIN if margin is None else margin
-    found = comparing.compare(records.load(old), records.load(new), allowed, ratio.LEVEL if level is None else level)
-    sys.stdout.write(text.changes(found, allowed))
-    raise typer.Exit(comparing.exit_code(found))
-
-
 def add(app: typer.Typer) -> None:
-    """Add both commands to the command line."""
+    """Add the command to the command line."""
     app.command("bench")(bench)
-    app.command("compare")(compare)

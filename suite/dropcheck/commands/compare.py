@@ -1,0 +1,116 @@
+"""``dropcheck compare``: what changed between stored results, of audits by their numbers, of benches by their ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dropcheck import options
+from dropcheck.commands.report import out_text, width
+from dropcheck.errors import UsageError
+
+if TYPE_CHECKING:
+    from dropcheck.results import Result
+    from dropcheck.speed.records import BenchResult
+
+
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A stored result, with which the others are compared.")],
+    new: Annotated[list[Path], typer.Argument(metavar="NEW...", help="Later ones, or of other machines.")],
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the comparison.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Write compare.html, compare.md and compare.json (benches: compare.txt)."
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Of benches: differences below this share are the same; default .03.")
+    ] = None,
+    level: Annotated[
+        float | None, typer.Option(help="Of benches: probability of a false alarm a target; default .01.")
+    ] = None,
+) -> None:
+    """What changed between stored results, of audits or of benches: what got worse, better, appeared, disappeared."""
+    from dropcheck import loading, recomputing
+    from dropcheck.results import Result
+    from dropcheck.speed.records import BenchResult
+
+    options.writable_file(json_file, "--json")
+    options.writable_folder(out, "--out")
+    paths = [old, *new]
+    loaded = [loading.load(path) for path in paths]
+    kinds = {one.kind for one in loaded}
+    if kinds == {"bench"}:
+        _benches([one for one in loaded if isinstance(one, BenchResult)], paths, json_file, out, margin, level)
+    if kinds != {"audit"}:
+        told = ", ".join(f"{path} is of kind {one.kind}" for path, one in zip(paths, loaded, strict=True))
+        raise UsageError(f"compare takes results of one kind, audits or benches: {told}")
+    if margin is not None or level is not None:
+        raise UsageError("--margin and --level are of benches; audits are compared at the levels of their own findings")
+    audits = [one for one in loaded if isinstance(one, Result)]
+    for one, path in zip(audits, paths, strict=True):
+        recomputing.verified(one, str(path))
+    _audits(audits, paths, json_file, out)
+
+
+def _audits(loaded: Sequence[Result], paths: Sequence[Path], json_file: Path | None, out: Path | None) -> None:
+    from dropcheck.comparison import audits, markdown, page, records, text
+    from dropcheck.results import write_atomically
+
+    found = audits.compare(loaded, [str(path) for path in paths])
+    data = records.encode(found)
+    if json_file is not None:
+        write_atomically(json_file, data)
+    if out is not None:
+        write_atomically(out / "compare.json", data)
+        write_atomically(out / "compare.md", markdown.render(found).encode())
+        write_atomically(out / "compare.html", page.render(found).encode())
+    out_text(text.render(found, width()))
+    if out is not None:
+        out_text(f"Report: {out / 'compare.html'}")
+    raise typer.Exit(records.exit_code(found))
+
+
+def _benches(
+    loaded: Sequence[BenchResult],
+    paths: Sequence[Path],
+    json_file: Path | None,
+    out: Path | None,
+    margin: float | None,
+    level: float | None,
+) -> None:
+    """Ends the command with the gravest exit code over all pairs with the first."""
+    import msgspec
+
+    from dropcheck.results import write_atomically
+    from dropcheck.speed import compare as comparing
+    from dropcheck.speed import ratio, text
+
+    allowed = ratio.MARGIN if margin is None else margin
+    told, changes, codes = [], [], []
+    for path, one in zip(paths[1:], loaded[1:], strict=True):
+        found = comparing.compare(loaded[0], one, allowed, ratio.LEVEL if level is None else level)
+        codes.append(comparing.exit_code(found))
+        changes.append({"old": str(paths[0]), "new": str(path), "changes": found})
+        head = f"{path} against {paths[0]}\n\n" if len(loaded) > 2 else ""
+        told.append(head + text.changes(found, allowed))
+    data = msgspec.json.format(
+        msgspec.json.encode({"schema": "dropcheck.comparison/1", "kind": "bench-comparison", "pairs": changes}),
+        indent=1,
+    )
+    if json_file is not None:
+        write_atomically(json_file, data + b"\n")
+    if out is not None:
+        write_atomically(out / "compare.json", data + b"\n")
+        write_atomically(out / "compare.txt", "\n".join(told).encode())
+    out_text("\n".join(told))
+    raise typer.Exit(next((code for code in (1, 3) if code in codes), 0))
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("compare")(compare)

@@ -1,0 +1,38 @@
+"""A comparison as one page of HTML that stands alone, in the style of the report."""
+
+from __future__ import annotations
+
+from dropcheck.comparison import presenting
+from dropcheck.comparison.records import GLYPHS, Comparison
+from dropcheck.report import words
+from dropcheck.report.templates import environment
+
+
+def render(found: Comparison) -> str:
+    """The page as text. Every value is escaped by the template engine."""
+    parts = []
+    for word in presenting.SHOWN:
+        groups, whole = presenting.groups(found, word), presenting.reasons(found, word)
+        if groups or whole:
+            parts.append({"word": word, "title": presenting.TITLES[word], "groups": groups, "whole": whole})
+    return (
+        environment()
+        .get_template("comparison.html.j2")
+        .render(
+            found=found,
+            sentences=presenting.sentences(found),
+            promise=presenting.promise(found),
+            pairs=presenting.pairs(found),
+            matrix=presenting.matrix(found),
+            releases=presenting.releases(found),
+            parts=parts,
+            short=presenting.SHORT,
+            sign=GLYPHS,
+            word=words.WORDS,
+            glyph=words.GLYPHS,
+            digits=presenting.digits,
+            replay=presenting.replay,
+            some=words.some,
+            count=words.count,
+        )
+    )
