@@ -10,10 +10,21 @@ if TYPE_CHECKING:
     from dropcheck.auditing import AuditRequest
     from dropcheck.contract import Contract, Pattern
     from dropcheck.library import audit, bench, check, frame
+    from dropcheck.pytest_claims import parametrize_with_checks
 
 __version__ = "0.1.0"
 
-__all__ = ["AuditRequest", "Contract", "Implementation", "Pattern", "audit", "bench", "check", "frame"]
+__all__ = [
+    "AuditRequest",
+    "Contract",
+    "Implementation",
+    "Pattern",
+    "audit",
+    "bench",
+    "check",
+    "frame",
+    "parametrize_with_checks",
+]
 
 _PLACES = {
     "AuditRequest": "dropcheck.auditing",
@@ -24,6 +35,7 @@ _PLACES = {
     "bench": "dropcheck.library",
     "check": "dropcheck.library",
     "frame": "dropcheck.library",
+    "parametrize_with_checks": "dropcheck.pytest_claims",
 }
 
 

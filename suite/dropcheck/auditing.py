@@ -81,7 +81,8 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
                 future.cancel()
             sessions.abort_all()
         finally:
-            pool.shutdown(wait=not interrupted, cancel_futures=True)
+            # in this process nothing may go on drawing once the caller has its generators back
+            pool.shutdown(wait=not interrupted or request.in_process, cancel_futures=True)
             if store is not None and not interrupted:
                 # where the suite itself failed, what was counted stays for --resume
                 store.close(remove=ended and not any(run.broke for run in runs.values()))

@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from dropcheck.errors import UsageError, nearest
 from dropcheck.results import Result
 
 if TYPE_CHECKING:
     import pandas
 
+    from dropcheck.auditing import AuditRequest
     from dropcheck.speed.records import BenchResult
+    from dropcheck.targets import Target
+
+# options that are lists; one value may be given by itself
+_LISTED = ("select", "ignore", "rates", "dtypes", "modes", "cases", "releases")
 
 
-def audit(*targets: str, **options: Any) -> Result:
-    """Audit targets by name and return the result; options are the fields of ``AuditRequest``.
+class Broken(AssertionError):
+    """A layer breaks a claim; the message is the finding. ``result``: the whole audit."""
 
-    ``in_process=True`` audits in this process (generators and modes are restored) instead of in one worker a target.
+    result: Result | None = None
+
+
+class Unproven(AssertionError):
+    """A layer is neither cleared nor accused: the evidence is missing, the audit did not end, or nothing was measured."""
+
+    result: Result | None = None
+
+
+def audit(*targets: Any, **options: Any) -> Result:
+    """Audit targets and return the result; options are the fields of ``AuditRequest`` (``select="mask"``, ``seed=7``, ...).
+
+    A target is a name as on the command line, or an object: a class, a function, a factory, an instance, an Implementation.
+    ``in_process=True`` audits names in this process, too (objects always are): one target after the other, and generators,
+    gradient mode and configuration are as before at the end. Raises UsageError for what cannot be asked.
     """
-    from dropcheck.auditing import AuditRequest, run
+    from dropcheck.auditing import run
+    from dropcheck.handed import OBJECTS, target_of, told_in_python, typed
 
-    return run(AuditRequest(targets=targets, **options))
+    chosen = [target_of(one) for one in targets]
+    objects = [one for one in chosen if one.locator in OBJECTS]
+    wanted: Mapping[str, Any] = {"in_process": bool(objects), **options}
+    if objects and (not wanted["in_process"] or wanted.get("python") or wanted.get("releases")):
+        raise UsageError(
+            f"{objects[0].name} was handed over as an object, which only this process has; leave out in_process, python and "
+            "releases, or name it as path/to/file.py:attr"
+        )
+    request = request_of(tuple(chosen), wanted)
+    if not request.in_process:
+        return run(request)
+    from dropcheck.surroundings import untouched
+
+    with untouched(tuple(folder for one in chosen for folder in one.path)):
+        result = run(request)
+    nameless = {
+        one.name: str(getattr(given, "__name__", "layer"))
+        for given, one in zip(targets, chosen, strict=True)
+        if one in objects and typed(given) != one.name
+    }
+    return told_in_python(result, nameless) if nameless else result
 
 
 def bench(*targets: str, **options: Any) -> BenchResult:
@@ -33,19 +77,80 @@ def bench(*targets: str, **options: Any) -> BenchResult:
     return run(BenchRequest(targets=targets, **options))
 
 
-def check(target: str | type | Any, **options: Any) -> Result:
-    """Audit one layer and raise AssertionError with the findings unless every claim that was tested holds.
+def check(target: Any, **options: Any) -> Result:
+    """Audit one layer in this process; raise an AssertionError whose message is the finding unless every claim holds.
 
-    ``target``: a name, ``module:attr``, ``file.py:attr``, or a class or function that is importable by its module and name.
+    ``target``: a class, a function, a factory, an instance, an Implementation, or a name as on the command line. Options
+    are those of ``audit``: ``pattern="n l c -> n c"``, ``profile="standard"``, ``select="mask"``, ``ignore="rate.one"``,
+    ``seed=7``, ... The root seed is fixed unless another is given, so a rerun tells the same. A name that needs another
+    Keras backend than this process has is audited in a process of its own.
+
+    Raises ``Broken`` for a broken claim and ``Unproven`` where evidence is missing, both AssertionErrors; UsageError for
+    what cannot be asked; KeyboardInterrupt when interrupted. Random streams and settings are as before in every case.
     """
-    from dropcheck.report.text import render
+    __tracebackhide__ = True
+    from dropcheck.handed import target_of
+
+    chosen = target_of(target)
+    result = audit(target, **{"in_process": fits(chosen, options), **options})
+    if result.interrupted:
+        raise KeyboardInterrupt
+    told = failure(result)
+    if told is not None:
+        raise told
+    return result
+
+
+def failure(result: Result) -> AssertionError | None:
+    """What an assertion says of a result: Broken, Unproven, or None where every claim that was tested holds."""
+    from dropcheck.report.text import failures
     from dropcheck.results import exit_code
 
-    name = target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
-    result = audit(name, **{"in_process": True, "jobs": 1, **options})
-    if exit_code(result) != 0:
-        raise AssertionError(render(result, width=100, colour=False))
-    return result
+    if (code := exit_code(result)) == 0:
+        return None
+    told = (Broken if code == 1 else Unproven)(failures(result))
+    told.result = result
+    return told
+
+
+def fits(target: Target, options: Mapping[str, Any]) -> bool:
+    """Whether a target can be audited in this process: not where it needs another interpreter or another Keras backend."""
+    if target.releases or options.get("python") or options.get("releases") or options.get("memory_mb"):
+        return False
+    backend = dict(target.environment).get("KERAS_BACKEND")
+    if backend is None:
+        return True
+    keras = sys.modules.get("keras")
+    return keras is not None and keras.config.backend() == backend
+
+
+def request_of(chosen: tuple[Target, ...], options: Mapping[str, Any]) -> AuditRequest:
+    """The request. Raises UsageError for an option that there is not, with the nearest one."""
+    from dropcheck.auditing import AuditRequest
+
+    known = [f.name for f in fields(AuditRequest) if f.name != "targets"]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"there is no option {name!r}{nearest(name, known)}; expected one of {', '.join(known)}")
+    values: dict[str, Any] = dict(options)
+    for name in _LISTED:
+        if name in values:
+            values[name] = _listed(values[name])
+    if "shapes" in values:
+        some = tuple(values["shapes"])
+        values["shapes"] = (some,) if some and all(isinstance(size, int) for size in some) else tuple(map(tuple, some))
+    for name in ("seed", "jobs"):
+        if name in values and not (isinstance(values[name], int) and values[name] >= 0):
+            raise UsageError(f"{name} takes a whole number of at least 0, not {values[name]!r}")
+    if values.get("in_process"):
+        values["jobs"] = 1  # one generator for all
+    return AuditRequest(targets=chosen, **values)
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, Iterable) else (value,)
 
 
 def frame(result: Result) -> pandas.DataFrame:
@@ -55,19 +160,8 @@ def frame(result: Result) -> pandas.DataFrame:
     """
     import pandas
 
-    columns = [
-        "check",
-        "case",
-        "verdict",
-        "estimate",
-        "expected",
-        "unit",
-        "resolution",
-        "log10_evidence",
-        "alpha",
-        "coins",
-    ]
-    columns += ["message", "replay"]
+    columns = ["check", "case", "verdict", "estimate", "expected", "unit", "resolution", "log10_evidence"]
+    columns += ["alpha", "coins", "message", "replay"]
     rows = [
         {"target": target.target, **{name: getattr(one, name) for name in columns}}
         for target in result.targets

@@ -1,132 +1,152 @@
-"""The pytest plugin: cells of dropcheck timed by pytest-benchmark. Importing it loads no framework, no SciPy and no pandas.
+"""The pytest plugin: ``--dropcheck TARGET``, tests by claims, and timed cells. Loads no framework, no SciPy and no pandas.
 
-    from dropcheck.pytest_plugin import cells
+    pytest --dropcheck mine.py:MyDropout --dropcheck torch.Dropout1d -k mask
 
-    @cells("torch.Dropout1d", "mine.py:MyDropout")          # the quick cells; or profile="standard", or cell=[...]
-    def test_speed(dropcheck_benchmark, target, cell):
-        dropcheck_benchmark(target, cell)
-
-``pytest --benchmark-only``, ``--benchmark-json`` and ``pytest-benchmark compare`` then work as people know them. Verdicts are
-the paired engine's (``dropcheck bench``): these records are for looking.
+Items are ``TARGET::CHECK``. Typed without a path, it runs these alone; with a path, or from ``addopts``, beside the other
+tests. One audit a target, whatever is selected, also over the workers of pytest-xdist.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-Timed = Callable[..., dict[str, Any]]
-BLOCKS = 5  # for device time and the limit, which pytest-benchmark has no numbers for
+from dropcheck.errors import UsageError
+from dropcheck.pytest_timing import cells, dropcheck_benchmark
+
+if TYPE_CHECKING:
+    from dropcheck.pytest_claims import TargetNode
+
+__all__ = ["cells", "dropcheck_benchmark"]
+
+_OPTIONS = {
+    "profile": ("quick, standard or deep.", "PROFILE"),
+    "seed": ("Root seed; fixed by default, so that a rerun tells the same.", "SEED"),
+    "select": ("Checks or families; repeatable.", "CHECK"),
+    "ignore": ("Checks or families to leave out; repeatable.", "CHECK"),
+    "pattern": ("Which axes share a coin, such as 'n l c -> n c'.", "PATTERN"),
+}
+_SHARED = pytest.StashKey[str]()  # of the controller of xdist: the folder in which its workers share audits
+_ONLY = "dropcheck_only"
 
 
-def cells(*names: str, profile: str = "quick", cell: Sequence[str] = ()) -> pytest.MarkDecorator:
-    """A parametrisation over ``target`` and ``cell``: the same cells that ``dropcheck bench`` times. Raises UsageError."""
-    from dropcheck.speed.cells import parse_cell, plan
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("dropcheck", "dropout layers, one test a check")
+    group.addoption(
+        "--dropcheck",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="Audit this target, one test a check: path/to/file.py:attr, package.module:attr or a registered name; repeatable.",
+    )
+    for name, (text, metavar) in _OPTIONS.items():
+        many = name in ("select", "ignore")
+        group.addoption(
+            f"--dropcheck-{name}",
+            action="append" if many else "store",
+            default=[] if many else None,
+            metavar=metavar,
+            help=text,
+        )
 
-    some = [parse_cell(text) for text in cell] or list(plan(profile))
-    pairs = [(name, str(one)) for one in some for name in names]
-    return pytest.mark.parametrize(("target", "cell"), pairs)
 
+def pytest_configure(config: pytest.Config) -> None:
+    named = config.getoption("dropcheck")
+    worker = getattr(config, "workerinput", None)
+    if worker is not None and "dropcheck_folder" in worker:
+        from dropcheck.shared_audits import share
 
-class _Timer:
-    """What the fixture is: called with a target and a cell, it times it once and fills ``extra_info``."""
-
-    def __init__(self, benchmark: Any) -> None:
-        self.benchmark = benchmark
-        self.session: Any = None
-
-    def __call__(
-        self, target: str, cell: str, *, rounds: int = 20, slot_ms: float = 15.0, threads: int = 0
-    ) -> dict[str, Any]:
-        """Time ``rounds`` blocks of about ``slot_ms`` milliseconds; a cell that does not apply is skipped with its reason.
-
-        Returns what stands in ``extra_info``: bytes, limit_s, fraction_of_limit, device_s, host_s, first_s, ... The device is
-        waited for inside the target. Raises what the layer raises.
-        """
-        from dropcheck import targets
-        from dropcheck.contract import Pattern
-        from dropcheck.speed import limit
-        from dropcheck.speed.cells import parse_cell
-        from dropcheck.speed.run import processors
-        from dropcheck.worker.client import LocalSession, Refused, ask
-
-        chosen, one = targets.parse(target), parse_cell(cell)
-        self.session = LocalSession()
-        try:
-            request = {"locator": chosen.locator, "source": chosen.source, "pattern": None, "mode": chosen.mode}
-            opened = ask(self.session, "open", **request)
-            pattern = Pattern.parse(opened["contract"]["pattern"])
-            ask(self.session, "time", do="threads", wanted=threads or processors())
-            ready = ask(
-                self.session, "time", do="setup", cell=one.request(pattern, 1), slot_ms=slot_ms, yard_ms=slot_ms / 3
+        share(Path(worker["dropcheck_folder"]))
+    if not named:
+        if given := [name for name in _OPTIONS if config.getoption(f"dropcheck_{name}")]:
+            raise pytest.UsageError(
+                f"--dropcheck-{given[0]} says how --dropcheck audits: name a target with --dropcheck"
             )
-        except Refused as refused:
-            if refused.where == "unsupported" or refused.kind == "Unsupported":
-                pytest.skip(refused.message)
-            raise
-        watch = self.session.worker.stopwatch
-        loop, loops = watch.items["target"], ready["loops"]["target"]
-        blocks: list[dict[str, float]] = []
-        yards: dict[str, list[float]] = {what: [] for what in ready["loops"] if what != "target"}
-        for _ in range(BLOCKS):  # device time and yardsticks, side by side
-            blocks.append(watch.run("target"))
-            for what, found in yards.items():
-                found.append(watch.run(what)["device_ns"])
-        call, wait = loop.call, watch.device.wait
-
-        def synchronised(x: Any) -> None:
-            wait(call(x))
-
-        self.benchmark.group = self.benchmark.group or str(one)
-        with loop.context():
-            self.benchmark.pedantic(
-                synchronised if watch.device.asynchronous else call,
-                args=(loop.inputs[0],),
-                rounds=rounds,
-                iterations=loops,
-                warmup_rounds=1,
-            )
-        need = limit.traffic(one, pattern, watch.device.name)
-        copy, fill = limit.best(yards, "copy"), limit.best(yards, "fill")
-        device = _median([b["device_ns"] for b in blocks]) / 1e9
-        least = limit.seconds(need, copy[1] / 1e9, fill[1] / 1e9) if copy and fill else None
-        info = {
-            "target": target,
-            "version": opened["version"],
-            "cell": str(one),
-            "bytes": need.total,
-            "limit_s": least,
-            "fraction_of_limit": least / device if least is not None and device else None,
-            "device_s": device,
-            "host_s": _median([b["host_ns"] for b in blocks]) / 1e9,
-            "first_s": ready["first_ns"] / 1e9,
-            "how": ready["how"],
-        }
-        self.benchmark.extra_info.update(info)
-        return info
-
-    def close(self) -> None:
-        """Restore generators and modes, and let malloc give memory back again."""
-        if self.session is not None:
-            from dropcheck.worker.devices import allocation
-
-            allocation("fresh")
-            self.session.close()
-
-
-def _median(values: Sequence[float]) -> float:
-    import statistics
-
-    return statistics.median(values) if values else 0.0
-
-
-@pytest.fixture
-def dropcheck_benchmark(benchmark: Any) -> Iterator[Timed]:
-    """``dropcheck_benchmark("torch.Dropout1d", "64,256,1024 float32 rate=.5 forward")``, on pytest-benchmark's fixture."""
-    timer = _Timer(benchmark)
+        return
     try:
-        yield timer
-    finally:
-        timer.close()
+        _checks(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    typed = any(word.partition("=")[0] == "--dropcheck" for word in map(str, config.invocation_params.args))
+    if worker is None and typed and config.args_source is not config.ArgsSource.ARGS:
+        setattr(config.option, _ONLY, True)  # options reach the workers of xdist, too
+    if getattr(config.option, _ONLY, False):
+        config.args, config.args_source = [], config.ArgsSource.ARGS
+
+
+def _options(config: pytest.Config) -> dict[str, Any]:
+    """The options of an audit, as far as they were given. Raises UsageError."""
+    from dropcheck import options
+    from dropcheck.request import DEFAULT_SEED
+
+    given = {name: config.getoption(f"dropcheck_{name}") for name in ("profile", "pattern")}
+    found = {name: value for name, value in given.items() if value is not None}
+    if (seed := config.getoption("dropcheck_seed")) is not None:
+        found["seed"], drawn = options.seed(seed, DEFAULT_SEED)
+        if drawn:
+            raise UsageError(
+                "--dropcheck-seed takes a number: with 'fresh', workers and reruns would tell different things"
+            )
+    found.update({n: options.listed(config.getoption(f"dropcheck_{n}")) for n in ("select", "ignore")})
+    return {name: value for name, value in found.items() if value != ()}
+
+
+def _checks(config: pytest.Config) -> list[str]:
+    """The checks that are asked for; all bad input is refused here. Raises UsageError."""
+    from dropcheck.pytest_claims import asked, refuse_absent
+
+    named = config.getoption("dropcheck")
+    checks = asked(named, _options(config))
+    for target in named:
+        refuse_absent(target)
+    return checks
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Put the targets beside what the session has collected from files."""
+    report = yield
+    if isinstance(collector, pytest.Session) and report.passed and collector.config.getoption("dropcheck"):
+        report.result = [*_nodes(collector), *report.result]
+    return report
+
+
+def _nodes(session: pytest.Session) -> list[TargetNode]:
+    from dropcheck.pytest_claims import TargetNode
+
+    config = session.config
+    checks, options = _checks(config), _options(config)
+    given = {name: value for name, value in options.items() if name not in ("select", "ignore")}
+    return [TargetNode.of(session, name, given, checks) for name in dict.fromkeys(config.getoption("dropcheck"))]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell every audit which checks were left by -k and the like: no others are run."""
+    if "dropcheck.pytest_claims" not in sys.modules:
+        return
+    from dropcheck.pytest_claims import claim_of
+
+    for item in session.items:
+        claim = claim_of(item)
+        if claim is not None:
+            claim.audit.wanted.add(claim.name)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist: tell a worker the folder in which the audits of this run are shared."""
+    if _SHARED not in node.config.stash:
+        node.config.stash[_SHARED] = tempfile.mkdtemp(prefix="dropcheck-run-")
+    node.workerinput["dropcheck_folder"] = node.config.stash[_SHARED]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    folder = config.stash.get(_SHARED, None)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -26,7 +26,7 @@ DEVICES = ("cpu", "cuda")
 class AuditRequest:
     """What one audit is asked to do; see the options of the command line."""
 
-    targets: tuple[str, ...] = ()
+    targets: tuple[str | targets.Target, ...] = ()
     profile: str = "quick"
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -120,7 +120,8 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             "--ledger and --budget do not go together: the time that is left would choose how much evidence a run gives; "
             "leave out --budget"
         )
-    chosen = [targets.parse(text) for text in request.targets] if request.targets else targets.defaults()
+    given = request.targets
+    chosen = [targets.parse(t) if isinstance(t, str) else t for t in given] if given else targets.defaults()
     chosen = [t for one in chosen for t in _in_modes(one, request.modes)]
     chosen = list({t.name: t for one in chosen for t in _in_environments(one, request)}.values())
     checks = matching(request.select) if request.select else list(CHECKS)

@@ -153,7 +153,7 @@ class SessionPool:
 
 
 def _abort(session: Session) -> None:
-    if isinstance(session, ProcessSession):
+    if isinstance(session, ProcessSession | LocalSession):
         session.abort()
 
 

@@ -26,18 +26,7 @@ _STYLES = {
 def render(result: Result, *, width: int = 100, colour: bool = False, every: bool = False) -> str:
     """The report as text. ``every`` lists passes too."""
     out = io.StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=colour,
-        no_color=not colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=False,
-        legacy_windows=False,
-    )
+    console = _console(out, width, colour)
     for target in result.targets if len(result.targets) == 1 else []:
         _heading(console, target)
     console.print(Text(words.headline(result), style="bold"))
@@ -56,6 +45,37 @@ def render(result: Result, *, width: int = 100, colour: bool = False, every: boo
     _not_run(console, result)
     _traits(console, result)
     _next(console, result)
+    return _written(out)
+
+
+def failures(result: Result, *, width: int = 100) -> str:
+    """The answer and what is not a pass, and nothing else: what an assertion says."""
+    out = io.StringIO()
+    console = _console(out, width, False)
+    console.print(Text(words.headline(result)))
+    console.print()
+    several = _causes(console, result, width)
+    _failures(console, result, width, several)
+    _errors(console, result)
+    return _written(out).rstrip() + "\n"
+
+
+def _console(out: io.StringIO, width: int, colour: bool) -> Console:
+    return Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=False,
+        legacy_windows=False,
+    )
+
+
+def _written(out: io.StringIO) -> str:
     return "\n".join(text.rstrip() for text in out.getvalue().splitlines()) + "\n"
 
 

@@ -82,9 +82,11 @@ class LocalSession:
         self.worker = Worker()
         self._answers: deque[dict[str, Any]] = deque()
         self._stack = contextlib.ExitStack()
-        self._preserved = False
+        self._preserved = self._stopped = False
 
     def submit(self, request: Mapping[str, Any]) -> None:
+        if self._stopped:
+            raise TargetError("the audit was stopped")
         self._answers.append(self.worker.handle(dict(request)))
         if self.worker.adapter is not None and not self._preserved:
             self._stack.enter_context(self.worker.adapter.preserved())
@@ -92,6 +94,10 @@ class LocalSession:
 
     def collect(self) -> dict[str, Any]:
         return _checked(self._answers.popleft())
+
+    def abort(self) -> None:
+        """Refuse every further request; the one that is being answered comes to its end."""
+        self._stopped = True
 
     def close(self) -> None:
         self._stack.close()

@@ -1,0 +1,155 @@
+"""Objects that a Python program hands over as targets: how they are called, how a worker in this process finds them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dropcheck import targets
+from dropcheck.adapter import Implementation
+from dropcheck.results import Finding, Result
+from dropcheck.targets import Target
+
+SOURCE = "dropcheck.handed:OBJECTS"
+
+# what was handed over, by locator: the register that a worker in this process reads. Kept for the life of the process, as
+# the objects are: a test file has a handful of layers
+OBJECTS: dict[str, Implementation] = {}
+
+# options of a replay command, as the keyword arguments of ``dropcheck.check``
+_KEYWORDS = {
+    "--select": "select",
+    "--case": "cases",
+    "--profile": "profile",
+    "--seed": "seed",
+    "--pattern": "pattern",
+    "--device": "device",
+}
+_FLAGS = {"--strict": "strict", "--sequential": "sequential"}
+
+
+def target_of(thing: Any) -> Target:
+    """The target that a program means by a name, a class, a function, a factory, an instance or an Implementation.
+
+    What stands in a register is that entry, with its contract. Raises UnknownTarget for a name that names nothing.
+    """
+    if isinstance(thing, Target):
+        return thing
+    if isinstance(thing, str):
+        return targets.parse(thing)
+    known = _registered(thing)
+    if known is not None:
+        return targets.parse(known)
+    name = typed(thing) or label(thing)
+    implementation = thing if isinstance(thing, Implementation) else Implementation(make=thing)
+    locator = f"{name} #{id(thing)}"
+    OBJECTS[locator] = implementation
+    return Target(name, locator, SOURCE)
+
+
+def label(thing: Any) -> str:
+    """What a reader calls it: the name of a class or function, or what an instance is one of; a short name of a target."""
+    if isinstance(thing, Target):
+        thing = thing.name
+    if isinstance(thing, str):
+        place, colon, attr = thing.rpartition(":")
+        return f"{place.rsplit('/', 1)[-1]}{colon}{attr}"
+    if isinstance(thing, Implementation):
+        return thing.make.rpartition(":")[2] if isinstance(thing.make, str) else label(thing.make)
+    named = getattr(thing, "__qualname__", None) or getattr(getattr(thing, "func", None), "__qualname__", None)
+    if isinstance(named, str):
+        return named.rpartition("<locals>.")[2]
+    return f"a {type(thing).__qualname__}"
+
+
+def typed(thing: Any) -> str | None:
+    """The name under which `dropcheck audit` finds the same object from the present folder, or None if it has none."""
+    module, qualified = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if isinstance(module, str) and isinstance(qualified, str):
+        return _place(module, qualified) if _at(module, qualified) is thing else None
+    for name in _own_modules():
+        for attr, value in list(vars(sys.modules[name]).items()):
+            if value is thing:
+                return _place(name, attr)
+    return None
+
+
+def _at(module: str, qualified: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for attr in qualified.split("."):
+        found = getattr(found, attr, None)
+    return found
+
+
+def _place(module: str, attr: str) -> str | None:
+    """``file.py:attr`` for a file below the present folder, else ``module:attr``; None for a program without a file."""
+    file = getattr(sys.modules[module], "__file__", None)
+    if isinstance(file, str) and file.endswith(".py"):
+        near = os.path.relpath(file)
+        if not near.startswith(os.pardir) and "site-packages" not in Path(near).parts:
+            return f"{near}:{attr}"
+    return f"{module}:{attr}" if module != "__main__" else None
+
+
+def _own_modules() -> Iterator[str]:
+    """Loaded modules whose files lie below the present folder: where a program's own instances have their names."""
+    here = os.getcwd() + os.sep
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and os.path.abspath(file).startswith(here) and "site-packages" not in file:
+            yield name
+
+
+def _registered(thing: Any) -> str | None:
+    """The registered name of an object that a register knows as it is, looked for in what is imported already."""
+    for name, entry in targets.register().items():
+        implementation = entry.implementation
+        if implementation is thing:
+            return name
+        make: Any = implementation.make
+        if implementation.options or implementation.adapter is not None:
+            continue
+        if isinstance(make, str):
+            module, _, attr = make.partition(":")
+            make = _at(module, attr) if module in sys.modules else None
+        if make is not None and make is thing:
+            return name
+    return None
+
+
+def told_in_python(result: Result, names: Mapping[str, str]) -> Result:
+    """The result with replay commands in Python for targets that have no name to type: ``names`` by target name."""
+    changed = [
+        msgspec.structs.replace(one, findings=[_in_python(f, names[one.target]) for f in one.findings])
+        if one.target in names
+        else one
+        for one in result.targets
+    ]
+    return msgspec.structs.replace(result, targets=changed)
+
+
+def _in_python(one: Finding, name: str) -> Finding:
+    return msgspec.structs.replace(
+        one, replay=_call(one.replay, name), smallest_replay=_call(one.smallest_replay, name)
+    )
+
+
+def _call(command: str, name: str) -> str:
+    """``dropcheck audit NAME --select X --case Y`` as ``dropcheck.check(NAME, select='X', cases='Y')``."""
+    if not command:
+        return ""
+    words, given = shlex.split(command)[3:], []
+    while words:
+        word = words.pop(0)
+        if word in _FLAGS:
+            given.append(f"{_FLAGS[word]}=True")
+        elif word in _KEYWORDS and words:
+            value = words.pop(0)
+            given.append(f"{_KEYWORDS[word]}={value if word == '--seed' else repr(value)}")
+    return f"dropcheck.check({', '.join([name, *given])})"
