@@ -40,8 +40,17 @@ def audit(*targets: Any, **options: Any) -> Result:
     ``in_process=True`` audits names in this process, too (objects always are): one target after the other, and generators,
     gradient mode and configuration are as before at the end. Raises UsageError for what cannot be asked.
     """
+    from dropcheck.surroundings import untouched
+
+    if all(isinstance(one, str) for one in targets) and not options.get("in_process"):
+        return _audited(targets, options)
+    with untouched():
+        return _audited(targets, options)
+
+
+def _audited(targets: tuple[Any, ...], options: Mapping[str, Any]) -> Result:
     from dropcheck.auditing import run
-    from dropcheck.handed import OBJECTS, target_of, told_in_python, typed
+    from dropcheck.handed import OBJECTS, importable, target_of, told_in_python, typed
 
     chosen = [target_of(one) for one in targets]
     objects = [one for one in chosen if one.locator in OBJECTS]
@@ -52,12 +61,9 @@ def audit(*targets: Any, **options: Any) -> Result:
             "releases, or name it as path/to/file.py:attr"
         )
     request = request_of(tuple(chosen), wanted)
-    if not request.in_process:
-        return run(request)
-    from dropcheck.surroundings import untouched
-
-    with untouched(tuple(folder for one in chosen for folder in one.path)):
-        result = run(request)
+    if request.in_process:
+        importable(folder for one in chosen for folder in one.path)
+    result = run(request)
     nameless = {
         one.name: str(getattr(given, "__name__", "layer"))
         for given, one in zip(targets, chosen, strict=True)
@@ -89,16 +95,23 @@ def check(target: Any, **options: Any) -> Result:
     what cannot be asked; KeyboardInterrupt when interrupted. Random streams and settings are as before in every case.
     """
     __tracebackhide__ = True
-    from dropcheck.handed import target_of
+    from dropcheck.surroundings import untouched
 
-    chosen = target_of(target)
-    result = audit(target, **{"in_process": fits(chosen, options), **options})
-    if result.interrupted:
-        raise KeyboardInterrupt
-    told = failure(result)
+    with untouched():  # of everything, as even imports draw random numbers
+        result, told = examined(target, options)
     if told is not None:
         raise told
     return result
+
+
+def examined(target: Any, options: Mapping[str, Any]) -> tuple[Result, AssertionError | None]:
+    """The audit of one target, in this process if it fits there, and what an assertion says of it. Raises as ``check``."""
+    from dropcheck.handed import target_of
+
+    result = audit(target, **{"in_process": fits(target_of(target), options), **options})
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result, failure(result)
 
 
 def failure(result: Result) -> AssertionError | None:

@@ -73,15 +73,11 @@ class SharedAudit:
         self.audited = set(select)
 
     def _audited(self, select: tuple[str, ...]) -> Result:
-        from dropcheck.handed import target_of
-        from dropcheck.library import audit, fits
+        from dropcheck.library import examined
+        from dropcheck.surroundings import untouched
 
-        chosen = target_of(self.thing)
-        options = {"in_process": fits(chosen, self.options), **self.options, "select": select}
-        result = audit(self.thing, **options)
-        if result.interrupted:
-            raise KeyboardInterrupt
-        return result
+        with untouched():
+            return examined(self.thing, {**self.options, "select": select})[0]
 
     def _shared(self, select: tuple[str, ...]) -> Result:
         """The result that another process of this run has left, or ours, left for the others. One process audits at a time."""

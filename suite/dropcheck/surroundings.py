@@ -16,18 +16,17 @@ _alone = threading.RLock()
 
 
 @contextmanager
-def untouched(path: tuple[str, ...] = ()) -> Iterator[None]:
+def untouched() -> Iterator[None]:
     """Restore at the end, however it ends, what an audit changes of Python, NumPy, and the frameworks imported by now.
 
-    ``path``: folders from which modules can be imported meanwhile. A framework that the audit imports first is restored by
-    its adapter to the state after its import. Audits in one process wait for each other.
+    A framework that the audit imports first is restored by its adapter to the state after its import. Audits in one process
+    wait for each other.
     """
     with _alone, contextlib.ExitStack() as restored:
         for keep in (_python, _numpy, _torch, _tensorflow, _jax):
             restore = keep()
             if restore is not None:
                 restored.callback(restore)
-        sys.path[:0] = [folder for folder in path if folder not in sys.path]
         yield
 
 

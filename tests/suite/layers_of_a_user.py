@@ -1,4 +1,4 @@
-"""Layers as somebody who uses dropcheck in his own tests has them: a right one, and one that shares a mask."""
+"""Layers of somebody who uses dropcheck in his own tests: a right one, one that shares a mask, one that takes any rate."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def right(x: Any, rate: float, *, training: bool, rng: np.random.Generator) -> A
 def shares(x: Any, rate: float, *, training: bool, rng: np.random.Generator) -> Any:
     """One mask for all samples."""
     return _dropped(x, rate, training, np.broadcast_to(rng.random((1, x.shape[1], 1)), (*x.shape[:2], 1)))
+
+
+def careless(x: Any, rate: float, *, training: bool, rng: np.random.Generator) -> Any:
+    """One coin a sample and channel, whatever rate it is given."""
+    return _dropped(x, min(max(rate, 0.0), 1.0) if rate == rate else 0.5, training, rng.random((*x.shape[:2], 1)))
 
 
 DECLARED = Implementation(make=shares, contract="n c l -> c")

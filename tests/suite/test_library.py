@@ -108,7 +108,7 @@ def test_a_layer_that_raises_is_told_in_its_own_words() -> None:
         (user.right, {"python": sys.executable}, "was handed over as an object"),
         ("layers_of_a_user.py:rigth", {}, "the nearest is 'right'"),
         ("torch.Dropuot1d", {}, "the nearest is 'torch.Dropout1d'"),
-        (user.right, {"pattern": "n c l -> c", **FEW}, "names 64 rows; a call of 'n c l -> c' has 1"),
+        (user.right, {"pattern": "n c l -> c", **FEW}, "of rows,channels,shared 64,32,3 the nearest is 1,32,3"),
         (3, {}, "an object of type int was given"),
     ],
 )
