@@ -138,7 +138,7 @@ def test_failures_speak_for_themselves_and_a_surprising_pass_is_told(project: py
             "*again       dropcheck audit layers_of_a_user.py:shares --select mask.distinct-samples --case '"
             + CASE
             + "'",
-            "*Unproven: *no such kernel*",
+            "*RuntimeError: no such kernel*",
             "[[]XPASS(strict)[]] old",
             "*needs more coins*",
             "SKIPPED *test_mine.py*: *gradient*",
