@@ -68,7 +68,7 @@ def matching(prefix: str) -> tuple[str, ...]:
     found = tuple(
         name
         for name in CHECKS
-        if name == prefix or name.startswith(prefix.rstrip("*.") + ".") or (prefix != bare and name.startswith(bare))
+        if name == prefix or name.startswith(prefix.rstrip("*") + ".") or (prefix != bare and name.startswith(bare))
     )
     if not found or not prefix:
         raise UsageError(

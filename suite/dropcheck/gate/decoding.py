@@ -63,9 +63,8 @@ def parsed(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        line = places.line_of_error(error)
-        where = f"{name}:{line}" if line else f"{name}, at its end"
-        raise PolicyError(f"{where}: no valid TOML: {str(error).partition(' (at')[0]}") from error
+        line = places.line_of_error(error) or len(text.rstrip().split("\n"))
+        raise PolicyError(f"{name}:{line}: no valid TOML: {str(error).partition(' (at')[0]}") from error
     except RecursionError:
         raise PolicyError(f"{name}: no policy is nested as deeply as this") from None
     except ValueError as error:  # a number of thousands of digits, a date that is none
@@ -256,7 +255,7 @@ class _Reader:
             try:
                 Pattern.parse(text)
             except ContractError as error:
-                raise self._refuse(("patterns", target), str(error)) from error
+                raise self._refuse(("patterns", target), str(error).partition("\n")[0]) from error
         for name, value in policy.tolerances.items():
             if name not in claims.CHECKS:
                 raise self._refuse(

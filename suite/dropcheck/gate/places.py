@@ -48,7 +48,7 @@ def line_of(key: Key, known: Lines) -> int | None:
 
 
 def line_of_error(error: tomllib.TOMLDecodeError) -> int | None:
-    """The line that a TOML error names; None at the end of the document."""
+    """The line that a TOML error names; None where it is the end of the document."""
     found = re.search(r"at line (\d+)", str(error))
     return int(found.group(1)) if found else None
 
