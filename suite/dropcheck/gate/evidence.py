@@ -63,7 +63,7 @@ def load(paths: Sequence[Path]) -> Evidence:
 def decode(data: bytes, name: str) -> tuple[str, Any]:
     """One stored result and its kind. Raises ResultError; nothing else, whatever the bytes are."""
     try:
-        if _schema(data) == "dropcheck.speed/1":
+        if _schema(data) == "dropcheck.bench/1":
             from dropcheck.speed import records
 
             bench = records.decode(data, name)
