@@ -71,6 +71,16 @@ class JaxArrays:
         self.contract: Contract = implementation.resolve_contract(Pattern.parse(self.default_pattern), (way,))
         self.programs: Dict[Any, jax_modes.Program] = {}
 
+    def place(self, device: str) -> None:
+        """Arrays and layers live on a device from now on. Raises Unsupported where JAX finds none of that kind."""
+        try:
+            (first, *_) = jax.devices(device)
+        except RuntimeError as error:
+            raise Unsupported(
+                f"JAX finds no {device.upper()} device here; install a build of jaxlib for it, or leave out --device"
+            ) from error
+        jax.config.update("jax_default_device", first)
+
     def use(self, mode: str) -> None:
         """Run the layers in a mode from now on. Raises Unsupported where the pattern or the machine has no such mode."""
         self.mode = mode

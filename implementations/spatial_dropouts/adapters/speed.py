@@ -42,6 +42,28 @@ def _dispatched(program: Any, layer: Any, x: Any) -> Any:
     return y
 
 
+def puller(adapter: Any, layer: Any, cotangent: Any) -> Optional[Callable[[Any], Any]]:
+    """``x -> (y, gradient)`` as one compiled program, where the mode compiles and the adapter differentiates around it."""
+    arrays = sys.modules.get("spatial_dropouts.adapters.jax_arrays")
+    if arrays is None or type(adapter).gradient is not arrays.JaxArrays.gradient or adapter.mode != "jit":
+        return None
+    import jax
+
+    program = adapter.program(layer, "jit")
+
+    def both(state: Any, x: Any, cotangent: Any) -> Any:
+        y, pull, state = jax.vjp(lambda x: program(state, x), x, has_aux=True)
+        return y, pull(cotangent)[0], state
+
+    compiled = jax.jit(both)
+
+    def call(x: Any) -> Any:
+        y, gradient, layer.state = compiled(layer.state, x, cotangent)
+        return y, gradient
+
+    return call
+
+
 def _applied(apply: Any, layer: Any, training: bool, x: Any) -> Any:
     return apply(layer, x, training)
 
@@ -51,6 +73,9 @@ def device_of(adapter: Any, clock: Optional[Clock] = None) -> Device:
     own = getattr(adapter, "speed", None)
     if isinstance(own, Device):
         return own
+    arrays = sys.modules.get("spatial_dropouts.adapters.jax_arrays")
+    if arrays is not None and isinstance(adapter, arrays.JaxArrays):  # whatever the library on it is called
+        return JaxDevice(adapter, clock)
     words = set(adapter.framework.split("@"))
     for word, kind in (
         ("torch", TorchDevice),

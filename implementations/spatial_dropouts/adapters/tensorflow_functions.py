@@ -68,6 +68,13 @@ class TensorflowFunctions:
         # the seeds of a function without state are its caller's, on every replica too
         self.modes: Tuple[str, ...] = tuple(m for m in MODES if not (self.keyed and m == "ranks"))
 
+    def place(self, device: str) -> None:
+        """TensorFlow itself computes on the first GPU that it finds. Raises Unsupported where it finds none."""
+        if not tf.config.list_physical_devices("GPU"):
+            raise Unsupported(
+                f"TensorFlow finds no {device.upper()} device here; install a build for it, or leave out --device"
+            )
+
     def use(self, mode: str) -> None:
         self.way = way_of(mode)
 

@@ -315,11 +315,12 @@ class Stopwatch:
         if direction == "backward":
             cotangent = x  # a given one, whatever it is: a sum would be timed as well
             gradient = adapter.gradient
+            whole = _speed().puller(adapter, layer, cotangent)
 
             def both(given: Any) -> Any:
                 return gradient(layer, given, cotangent)
 
-            return both, unchanged, lambda: both
+            return whole or both, self._precise(cell["dtype"]), lambda: whole or both
         training, apply = direction == "forward", adapter.apply
         bare = getattr(adapter, "caller", None) or functools.partial(_speed().caller, adapter)
         return (
@@ -328,11 +329,15 @@ class Stopwatch:
             lambda: bare(layer, training, x),
         )
 
+    def _precise(self, dtype: str) -> Context:
+        """What a framework needs around calls on this dtype: JAX's 64 bits."""
+        precision = getattr(self.adapter, "precision", None)
+        return unchanged if precision is None else functools.partial(precision, dtype)
+
     @contextlib.contextmanager
     def _unrecorded(self, dtype: str) -> Iterator[None]:
-        """No recording for gradients, and whatever a framework needs around calls on this dtype (JAX's 64 bits)."""
-        precision = getattr(self.adapter, "precision", None)
-        with self.adapter.recording(False), precision(dtype) if precision is not None else unchanged():
+        """The same, without recording for gradients."""
+        with self.adapter.recording(False), self._precise(dtype)():
             yield
 
     def _output(self, call: Call, x: Any, context: Callable[[], ContextManager[Any]]) -> Any:
