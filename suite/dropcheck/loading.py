@@ -107,11 +107,21 @@ def _document(data: bytes, name: str) -> Stored:
     if schema == SCHEMA and found == "selftest":
         return decode_as(SelfTest, data, name, SCHEMA, "it is no self-test")
     if schema is None or schema == SCHEMA:
-        return decode(data, name)
+        return _writable(decode(data, name), name)
     raise ResultError(
         f"{name} has schema {schema!r}, expected {SCHEMA!r} or {bench_records.SCHEMA!r}: "
         "it is not a result that this release reads"
     )
+
+
+def _writable(found: Result, name: str) -> Result:
+    """A result whose texts can be written again: JSON may spell half a character, which no text can hold."""
+    try:
+        msgspec.json.encode(found)
+    except UnicodeEncodeError as error:
+        where = error.object[max(0, error.start - 20) : error.start]
+        raise ResultError(f"{name} is damaged: half a character (a lone surrogate) after {where!r}") from error
+    return found
 
 
 def _kind(data: bytes) -> tuple[str | None, str | None]:

@@ -55,7 +55,7 @@ def labels(names: Sequence[str]) -> list[str]:
     """Short names of the columns, all different: of the files, or of their folders, or numbers."""
     paths = [Path(name) for name in names]
     plain = [path.name.split(".")[0] or str(path) for path in paths]
-    folders = [path.name if path.is_dir() or not path.suffix else path.parent.name for path in paths]
+    folders = [path.parent.name if path.suffix else path.name for path in paths]
     for shown in (plain, folders, [f"{f}/{p}" for f, p in zip(folders, plain, strict=True)]):
         if len(set(shown)) == len(shown) and all(shown):
             return shown

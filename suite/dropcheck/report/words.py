@@ -32,11 +32,16 @@ GLYPHS: dict[str, str] = {
 }
 
 
+_INVISIBLE = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")  # control, direction, private, half characters, other line ends
+
+
 def clean(text: str, most: int = 2000) -> str:
     """Text with control and direction-changing characters made visible, cut at ``most`` characters."""
-    shown = "".join(
-        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs") else f"\\u{ord(c):04x}" for c in text
-    )
+    shown = text
+    if not text.isprintable():
+        shown = "".join(
+            c if c == "\n" or unicodedata.category(c) not in _INVISIBLE else f"\\u{ord(c):04x}" for c in text
+        )
     return shown if len(shown) <= most else shown[:most] + f"… ({len(shown)} characters)"
 
 
