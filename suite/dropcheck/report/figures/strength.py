@@ -60,7 +60,7 @@ def figure(findings: Sequence[tuple[str, Finding]], title: str) -> Figure | None
             parts.append(mark(beside.at(max(size, 0.01)), y, "fail", cross=True, label=f"{size:.3g} resolutions"))
         rows.append(
             [
-                check,
+                one_line(check, 80),
                 one_line(name, 80),
                 evidence(lead.log10_evidence),
                 number(lead.resolution),

@@ -1,0 +1,291 @@
+"""The page as text: order, links, numbers, figures, waivers, speed beside a passed audit, names that would do harm."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from bench_kit import Workshop, audit_of, bench
+from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result, target
+
+from dropcheck.report import html, speeds, view, words
+from dropcheck.report.figures import coins, counts, ladder, pairs, positions, strength
+from dropcheck.results import Picture, Result
+
+VOID = {"meta", "input", "link", "br", "img", "wbr"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, texts outside of scripts and styles, and whether everything that opens is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == [], f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-1:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [a for t, a in self.found if t == tag]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Result:
+    return everything()
+
+
+@pytest.fixture(scope="module")
+def shown(whole: Result) -> str:
+    return html.render(whole)
+
+
+def test_the_page_tells_things_in_their_order(shown: str) -> None:
+    order = [
+        "<h1>",
+        'id="matrix"',
+        'id="broken"',
+        'id="targets"',
+        'id="left"',
+        'id="waived"',
+        'id="run"',
+        'id="reading"',
+    ]
+    places = [shown.index(mark) for mark in order]
+    assert places == sorted(places)
+    assert "2 of 6 implementations keep every promise" in shown
+
+
+def test_every_link_of_the_page_leads_to_a_place_in_it(shown: str) -> None:
+    page = Page(shown)
+    ids = [a["id"] for _, a in page.found if "id" in a]
+    assert len(ids) == len(set(ids))
+    links = [a["href"] for a in page.all("a")]
+    assert len(links) > 40
+    assert all(href and href.startswith("#") and href[1:] in ids for href in links)
+    told = [i for _, a in page.found for i in (a.get("aria-labelledby") or "").split()]
+    assert set(told) <= set(ids)
+
+
+def test_the_page_names_what_a_reader_by_ear_needs(shown: str) -> None:
+    page = Page(shown)
+    tags = Counter(tag for tag, _ in page.found)
+    assert tags["h1"] == tags["main"] == tags["header"] == tags["footer"] == 1
+    assert tags["table"] == tags["caption"]
+    assert all("scope" in a for a in page.all("th"))
+    drawings = [a for a in page.all("svg") if "aria-hidden" not in a]
+    assert len(drawings) == tags["figure"] == 8
+    assert all(a["role"] == "img" for a in drawings)
+    assert shown.count("<desc") == tags["figure"] == shown.count("How to read it")
+
+
+def test_every_cell_leads_to_evidence_and_every_failure_to_its_command(whole: Result, shown: str) -> None:
+    page = Page(shown)
+    for index, one in enumerate(whole.targets):
+        for family in {words.family(f.check) for f in one.findings}:
+            assert f"#t{index}-{family}" in [a["href"] for a in page.all("a")]
+        for group in words.groups([one], view.NOT_A_PASS):
+            assert group.lead.replay in page.text
+    # what passes is repeated a family at a time
+    assert "dropcheck audit x --select seed" in page.text
+
+
+def test_numbers_of_failures_are_those_of_the_result(whole: Result, shown: str) -> None:
+    text = Page(shown).text
+    for one in whole.targets:
+        for group in words.groups([one], view.NOT_A_PASS):
+            lead = group.lead
+            for value in (lead.estimate, lead.expected, lead.resolution):
+                assert words.number(value) in text
+            assert f"{lead.coins:,} coins" in text and lead.case in text
+    told = Counter(f.verdict for t in whole.targets for f in t.findings)
+    for verdict, n in told.items():
+        assert re.search(rf"\b{n} {verdict}\b", text), (verdict, n)
+
+
+def test_a_waiver_stands_with_its_reason_its_name_and_its_last_day(shown: str) -> None:
+    place = shown.index('id="waived"')
+    for text in ("W-1", "known upstream", "2027-01-31", "https://example.org/1", "waived.Layer"):
+        assert text in shown[place:]
+    assert 'href="https' not in shown
+
+
+def test_what_did_not_run_is_told_with_its_reason(shown: str) -> None:
+    text = Page(shown).text
+    assert "jax is not installed: away.Layer" in text and "no empty input here" in text
+    assert "the worker was killed" in text and "last line" in text
+
+
+def test_nothing_can_leave_the_page_and_nothing_of_others_runs_in_it(shown: str) -> None:
+    page = Page(shown)
+    policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy") or ""
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "base-uri 'none'" in policy
+    for _, attributes in page.found:
+        assert not any(name.startswith("on") or name in ("src", "style", "action") for name in attributes)
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_names_that_would_do_harm_are_text(brief: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if brief:
+        monkeypatch.setattr(view, "WHOLE", 1)
+    text = html.render(hostile())
+    page = Page(text)
+    tags = Counter(tag for tag, _ in page.found)
+    assert tags["img"] == 0 and "<b>bold" not in text
+    assert [a.get("type") or a.get("id") for a in page.all("script")] == ["application/x-dropcheck+json", "filters"]
+    assert not any(name.startswith("on") for _, a in page.found for name in a)
+    assert all((a["href"] or "").startswith("#") for a in page.all("a"))
+    assert all(name in page.text for name in HOSTILE[:2])
+    for sign in ("\x1b", "\u202e", "\u200f"):
+        assert sign not in page.text
+    assert "x" * 6100 not in page.text and "49" not in re.findall(r"\b49\b", page.text)
+    ids = [a["id"] or "" for _, a in page.found if "id" in a]
+    assert all(re.fullmatch(r"[\w.-]+", i) for i in ids)
+
+
+# --- speed --------------------------------------------------------------------------------------------------------------
+
+
+PASSES, FAILS = "custom.reference", "torch.Dropout1d"
+
+
+def test_speed_stands_beside_a_passed_audit_only() -> None:
+    cells = ("64,256,1024", "8,256,1024", "64,256,1024 backward")
+    measured = bench(Workshop(), PASSES, FAILS, cells=cells)
+    audits = result([target(PASSES, [finding("rate.zero")]), target(FAILS, drawn()), target("x.Layer", [])])
+    text = html.render(audits, benches=[measured])
+    page = Page(text)
+    rows = re.findall(r'<tr data-of="t\d".*?</tr>', text, re.S)
+    told = [(re.sub(r"<[^>]*>", "", r.split("</th>")[0]).strip(), r.rsplit("<td>", 1)[1]) for r in rows]
+    beside = dict(told)
+    assert "of the limit" in beside[PASSES] and 'href="#speed"' in beside[PASSES]
+    assert "no speed: fails" in beside[FAILS] and "not measured" in beside["x.Layer"]
+    assert f"{FAILS}: every cell" not in page.text and f"{PASSES}: every cell" in page.text
+    assert "Throughput against size" in page.text and "Distance to the physical limit" in page.text
+    drawing = text[text.index("Throughput against size") :][:4000]
+    assert PASSES in drawing and FAILS not in drawing
+
+
+def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_bench() -> None:
+    measured = bench(
+        Workshop(), PASSES, FAILS, audit=lambda names: audit_of(names, {FAILS: ("rate.zero", "float32 rate=0")})
+    )
+    one, two = speeds.section(measured, result([]), view.Sheet()).rows
+    assert not one.barred and "reference" in one.told
+    assert two.barred.startswith("no speed: ") and "rate.zero" in two.barred and not two.told
+
+
+# --- large runs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_run_counts_what_passes_and_stays_small() -> None:
+    large = many(30, 30, 6)
+    text = html.render(large)
+    page = Page(text)
+    assert len(text) < 1_200_000
+    assert page.text.count("All 180 findings, by family") == 30
+    ids = {a["id"] for _, a in page.found if "id" in a}
+    assert all((a["href"] or "")[1:] in ids for a in page.all("a"))
+    assert page.text.count("what was seen of mask.dropped-count") >= 3
+    assert "what was seen of rate.zero" not in page.text
+
+
+def test_figures_stop_where_the_page_is_full_and_that_is_told() -> None:
+    sheet = view.Sheet(room=3000)
+    some = [f for f in drawn() if f.check == "mask.dropped-count"]
+    assert len(sheet.take(counts.figure(some[0]))) + len(sheet.take(counts.figure(some[0]))) < 2
+    assert sheet.left_out >= 1
+
+
+# --- figures ------------------------------------------------------------------------------------------------------------
+
+
+def of(check: str) -> Any:
+    return next(f for f in drawn() if f.check == check and f.verdict == "fail")
+
+
+def test_a_coin_is_a_cell_of_the_drawing() -> None:
+    picture = Picture(caption="c", columns="", rows=["##.. ?", "....", "#"], labels=["a", "b", "c"])
+    body = str(coins.figure(picture, "x").body)
+    kept = re.search(r'class="kept" d="([^"]*)"', body)
+    dropped = re.search(r'class="dropped" d="([^"]*)"', body)
+    torn = re.search(r'class="torn" d="([^"]*)"', body)
+    assert kept and dropped and torn
+    lengths = [float(n) for n in re.findall(r"h([\d.]+)", kept[1])]
+    assert sum(round((n + 2) / 11) for n in lengths) == 3
+    assert sum(round(float(n) / 11) for n in re.findall(r"h([\d.]+)", dropped[1])) == 6
+    assert torn[1].count("z") == 1
+
+
+def test_the_histogram_shows_the_counts_of_the_finding() -> None:
+    one = of("mask.dropped-count")
+    made = counts.figure(one)
+    assert made is not None
+    rows = {int(r[0]): r[1] for r in made.rows}
+    assert rows[18] == "4,000" and rows[19] == "5,509"
+    assert counts.figure(finding("mask.dropped-count")) is None
+
+
+def test_the_channel_with_a_rate_of_its_own_is_crossed_out_and_comes_first() -> None:
+    made = positions.figure(of("rate.per-channel"))
+    assert made is not None and made.rows[0][0] == "63" and made.rows[0][1] == "12"
+    assert str(made.body).count("cross") == 1
+
+
+def test_intervals_hold_their_rate_and_are_exact() -> None:
+    from dropcheck.statistics.binomial import clopper_pearson
+
+    low, high = positions.intervals([0, 3, 10], 10, 1e-3)
+    for i, k in enumerate((0, 3, 10)):
+        assert (low[i], high[i]) == pytest.approx(clopper_pearson(k, 10, 1e-3), abs=1e-9)
+
+
+def test_correlations_beyond_the_resolution_are_crossed_out() -> None:
+    made = pairs.lags(of("mask.independent-channels"))
+    assert made is not None and str(made.body).count("cross") == 1 and made.rows[0][1] == "0.2"
+    table = pairs.matrix(of("mask.independent-channels"))
+    assert table is not None and len(table.rows) == 12
+    assert abs(float(table.rows[0][2])) == max(abs(float(r[2])) for r in table.rows)
+
+
+def test_the_ladder_has_a_series_a_dtype_and_crosses_for_failures() -> None:
+    made = ladder.figure("x", drawn())
+    assert made is not None and [told for _, told in made.legend] == ["float32", "bfloat16"]
+    assert str(made.body).count("cross") == 4 and len(made.rows) == 8
+
+
+def test_evidence_is_drawn_where_two_checks_fail_and_not_otherwise() -> None:
+    some = [("x", f) for f in drawn()]
+    made = strength.figure(some, "Evidence")
+    assert made is not None and {r[0] for r in made.rows} == {f.check for _, f in some if f.verdict == "fail"}
+    assert strength.figure(some[-1:], "Evidence") is None
+
+
+@pytest.mark.parametrize(
+    "tallies",
+    [{}, {"histogram": 3}, {"histogram": [], "expected": []}, {"dropped": [5, 9], "size": 3}, {"lags": {"a": None}},
+     {"matrix": {"channels": [1], "correlation": []}}, {"matrix": 3}, {"histogram": [0, 0], "expected": [0.0, 0.0]}],
+)  # fmt: skip
+def test_counts_that_are_not_there_draw_nothing(tallies: Any) -> None:
+    one = finding("mask.dropped-count", "fail", tallies=tallies)
+    for draw in (counts.figure, positions.figure, pairs.lags, pairs.matrix):
+        assert draw(one) is None
