@@ -18,7 +18,6 @@ import argparse
 import json
 import lzma
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,6 +136,8 @@ def main() -> int:
             left += 1
             continue
         names = [reference, *(n for n in group if n != reference)]
+        journal, beside = place.with_suffix(".journal"), place.with_suffix(".audit")
+        _beside(beside, audit, names, given.device, [w for w in given.accept.split(",") if w])
         result = run(
             BenchRequest(
                 targets=tuple(names),
@@ -146,13 +147,17 @@ def main() -> int:
                 processes=given.processes,
                 blocks=given.blocks,
                 slot_ms=given.slot,
-                audit=_beside(audit, names, given.device, [w for w in given.accept.split(",") if w]),
+                audit=beside,
+                journal=journal,
+                resume=True,
                 argv=tuple(sys.argv[1:]),
             ),
             lambda said, done: None,
         )
         if result.interrupted:
             return 130
+        for one in (journal, beside):
+            one.unlink(missing_ok=True)
         results.write_atomically(place, lzma.compress(msgspec.json.encode(result), preset=9))
         told = {
             s: sum(one.state == s for one in result.speeds) for s in ("measured", "skipped", "disqualified", "error")
@@ -170,16 +175,16 @@ def main() -> int:
     return 3 if left else 0
 
 
-def _beside(audit: Result | None, names: Sequence[str], device: str, accepted: Sequence[str]) -> Path:
-    """The audit of these targets as a file that a bench reads."""
+def _beside(path: Path, audit: Result | None, names: Sequence[str], device: str, accepted: Sequence[str]) -> None:
+    """The audit of these targets as a file that a bench reads; what is there already stays."""
+    if path.exists():
+        return
     if audit is None:
         from dropcheck import auditing
 
         audit = auditing.run(auditing.AuditRequest(targets=tuple(names), device=device, causes=False))
     some = [t for t in audit.targets if t.target in names]
-    path = Path(tempfile.mkdtemp(prefix="dropcheck-")) / "audit.json"
     results.save(accepting(msgspec.structs.replace(audit, targets=some), accepted), path)
-    return path
 
 
 if __name__ == "__main__":

@@ -211,6 +211,21 @@ def test_a_compilation_that_ends_badly_says_so_and_the_times_stay() -> None:
     assert set(states(result).values()) == {"measured"}
 
 
+def test_who_keeps_memory_in_a_cell_of_fresh_pages_has_no_limit_there() -> None:
+    class Allocating(Workshop):
+        def __call__(self, lane: Any, plan: Any) -> Any:
+            made, name = super().__call__(lane, plan), lane.target.name
+            run = made.do_run
+            pages = {"copy:numpy": 16384.0, "target": 16384.0 if name == ONE else 3.0, "fill:numpy": 16384.0}
+            made.do_run = lambda request: {**run(request), "faults": pages[request["item"]]}
+            return made
+
+    result = bench(Allocating(), ONE, TWO, cells=("64,256,1024 fresh",))
+    one, two = result.speeds
+    assert one.fraction is not None and two.fraction is None and two.device_s is not None
+    assert "its allocator keeps memory" in two.reason and two.reason in " ".join(text.render(result, 200).split())
+
+
 def test_threads_are_said_to_be_verified_or_not() -> None:
     said = text.threads(bench(Workshop(), ONE))
     assert said.startswith(

@@ -127,6 +127,8 @@ def render(result: BenchResult, width: int = 100) -> str:
                 notes.append(f"{line(one.target)}: {speed.state}: {line(speed.reason)}")
                 continue
             rows.append(_row(result, speed, comparisons.get((one.target, place))))
+            if speed.reason:
+                notes.append(f"{line(one.target)}: {line(speed.reason)}")
             if speed.captured not in (None, "captured"):
                 notes.append(f"{line(one.target)}: {line(str(speed.captured))}; timed {speed.how}")
         stick = next((y for y in result.yardsticks if y.cell == place), None)
