@@ -200,3 +200,20 @@ def test_compare_as_a_user_runs_it(run: Any, layers: Any, tmp_path: Path) -> Non
     assert run("bench", "mine.py:hungry", *CELLS[:2], *SHORT, "--audit", "audit.json").code == 0
     ran = run("compare", "old.json", "r.json")
     assert ran.code == 3 and "1 missing, 1 new" in ran.out
+
+
+def test_the_library_measures_as_the_command_does(layers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dropcheck
+
+    monkeypatch.chdir(tmp_path)
+    result = dropcheck.bench(
+        "mine.py:right",
+        cells=("4,64,16 forward",),
+        processes=1,
+        blocks=2,
+        slot_ms=1.0,
+        threads=1,
+        audit=tmp_path / "audit.json",
+    )
+    assert [s.state for s in result.speeds] == ["measured"] and result.wall_s > 0
+    assert len(records.frame(result)) == len(result.samples) > 0

@@ -44,6 +44,7 @@ def stamp(found: TargetResult, profile: str, source: str) -> Audit:
         source=source,
         claims=claims,
         disqualified=out,
+        waived=sorted({f.check for f in found.findings if f.verdict == "waived"}),
     )
 
 

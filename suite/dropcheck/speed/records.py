@@ -78,7 +78,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """The audit that a speed stands beside: its verdict, and what disqualifies, by dtype (``any``: all cells)."""
+    """The audit that a speed stands beside: its verdict, and what disqualifies, by dtype (``any``: all cells).
+
+    ``waived``: the checks that fail there and were accepted by somebody.
+    """
 
     verdict: Verdict
     profile: str
@@ -86,6 +89,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     claims: int
     disqualified: dict[str, str] = {}
+    waived: list[str] = []
 
 
 class BenchTarget(msgspec.Struct, frozen=True, kw_only=True):
