@@ -170,8 +170,8 @@ def test_the_filter_shows_what_was_asked_for_and_a_link_shows_what_it_hid(browse
         shown.page.fill("#filter-text", "")
         shown.page.select_option("#filter-verdict", "waived")
         assert rows(shown) == ["waived.Layer"]
-        shown.ask("location.hash = '#t1-rate'")
-        shown.page.wait_for_function("document.getElementById('t1-rate').closest('details').open")
+        shown.ask("location.hash = '#t1-1'")
+        shown.page.wait_for_function("document.getElementById('t1-1').closest('details').open")
         assert len(rows(shown)) == 5
         assert shown.said == []
 

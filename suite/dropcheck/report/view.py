@@ -70,14 +70,20 @@ class Shown:
 
 @dataclass(frozen=True)
 class Family:
-    """One family of checks of one target. ``findings`` is empty where the page counts instead of lists."""
+    """One family of checks of one target. ``findings`` is empty where the page counts instead of lists.
+
+    ``broken``: pairs of a check and the place where its failure is told; ``place``: where all of it is
+    told; ``aim``: where its cell of the matrix leads.
+    """
 
     name: str
     verdict: str
     tally: str
     again: str
-    broken: list[str]
+    broken: list[tuple[str, str]]
     findings: list[Finding]
+    aim: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Block:
     tested: int
     groups: list[Shown]
     families: list[Family]
-    cells: dict[str, str]
+    cells: dict[str, Family]
     passes: list[Drawn] = field(default_factory=list)
 
 
@@ -107,8 +113,14 @@ def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool
     for one in target.findings:
         by_family.setdefault(words.family(one.check), []).append(one)
     order = [f for f in words.FAMILIES if f in by_family] + [f for f in by_family if f not in words.FAMILIES]
-    families = [_family(target, f, by_family[f], whole) for f in order]
     groups = [Shown(g, _figures(g, target, sheet)) for g in words.groups([target], NOT_A_PASS)]
+    places: dict[str, list[tuple[str, str]]] = {}
+    for i, shown in enumerate(groups, 1):
+        check = shown.group.check
+        places.setdefault(words.family(check), []).append((check, f"{name}-g{i}"))
+    families = [
+        _family(target, f, by_family[f], places.get(f, []), f"{name}-{i}", whole) for i, f in enumerate(order, 1)
+    ]
     return Block(
         id=name,
         target=target,
@@ -116,12 +128,14 @@ def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool
         tested=tested,
         groups=groups,
         families=families,
-        cells={f.name: f.verdict for f in families},
+        cells={f.name: f for f in families},
         passes=_passes(target, sheet) if few else [],
     )
 
 
-def _family(target: TargetResult, name: str, findings: list[Finding], whole: bool) -> Family:
+def _family(
+    target: TargetResult, name: str, findings: list[Finding], broken: list[tuple[str, str]], place: str, whole: bool
+) -> Family:
     checks = list(dict.fromkeys(f.check for f in findings))
     told = Counter[str](f.verdict for f in findings)
     tally = f"{words.count(len(checks), 'check')}, {words.count(len(findings), 'finding')}: "
@@ -131,8 +145,10 @@ def _family(target: TargetResult, name: str, findings: list[Finding], whole: boo
         verdict=words.cell(msgspec.structs.replace(target, findings=findings), name),
         tally=tally,
         again=again(findings, name),
-        broken=[c for c in checks if any(f.check == c and f.verdict in NOT_A_PASS for f in findings)],
+        broken=broken,
         findings=findings if whole else [],
+        aim=broken[0][1] if broken else place,
+        place=place,
     )
 
 
