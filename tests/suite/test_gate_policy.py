@@ -33,6 +33,7 @@ WRONG = {
     "[releases]\ntorch = 'new'": "3: a release such as '2.13.0' or '>=2.4,<3', not 'new'",
     "[patterns]\n'a' = 'n c ->'": "3: ",
     "[speed]\nmax_ratio = 1.1": '3: max_ratio is a ratio to a reference; add reference = "TARGET" to [speed]',
+    "[speed]\nmin_fraction_of_limit = 0.3\ncells = ['1,1']": "4: ",
     "[speed]\nreference = 'a'": "2: [speed] asks for nothing",
     "ignore = ['mask', 'rate', 'scale', 'seed', 'gradient', 'mode', 'form']": "2: no check is left",
     "[[waiver]]\ncheck = 'rate.one'\ntarget = 'a'\nreason = ' '\nexpires = 2027-01-01": "5: a waiver needs a reason",
@@ -146,3 +147,12 @@ def test_prefixes_name_the_same_checks_here_as_on_the_command_line(prefix: str) 
     except ValueError:
         here = ()
     assert here == there
+
+
+def test_the_policy_of_the_documentation_is_one_and_says_what_every_key_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gate.md").read_text()
+    text = page.split("```toml\n")[1].split("```")[0]
+    made = decoding.decode(text, "docs.toml")
+    assert set(tomllib.loads(text)) == {f for f in type(made.policy).__struct_fields__ if f != "waiver"}
+    assert made.policy.speed is not None
+    assert set(tomllib.loads(text)["speed"]) == set(type(made.policy.speed).__struct_fields__)

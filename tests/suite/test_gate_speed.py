@@ -133,6 +133,30 @@ def test_memory_is_a_ratio_and_what_a_bench_does_not_tell_is_missing() -> None:
     assert speed(changed(GOOD, speeds=none), "max_memory_ratio = 1.5\n").exit_code == 3
 
 
+def test_compiling_is_a_ratio_of_cold_starts_and_an_eager_target_has_nothing_to_compile() -> None:
+    from dropcheck.speed.records import Compile
+
+    def compiled(mine: float | None, theirs: float | None) -> BenchResult:
+        pairs = ((SPEEDY, mine), (REFERENCE, theirs))
+        return changed(GOOD, compiles=[Compile(target=t, cell=GOOD.cells[0], cold_s=s) for t, s in pairs])
+
+    asked = "max_compile_ratio = 2.0\n"
+    assert speed(compiled(1.9, 1.0), asked).exit_code == 0
+    assert speed(compiled(2.1, 1.0), asked).exit_code == 1
+    for unknown in (compiled(None, 1.0), compiled(1.0, None), compiled(1.0, 0.0), GOOD):
+        made = speed(unknown, asked)
+        assert made.exit_code == 3 and "does not tell the compile time" in lines(made, "missing")[0].message
+    eager = changed(GOOD, setups=[msgspec.structs.replace(s, compilations=0) for s in GOOD.setups])
+    made = speed(eager, "max_ratio = 1.1\n" + asked)
+    assert made.exit_code == 0 and lines(made, "none")[0].message == "nothing is compiled"
+
+
+def test_cells_of_a_policy_may_be_written_in_any_way() -> None:
+    text = GOOD.cells[0].replace("rate=0.5", "rate=.5")
+    assert text != GOOD.cells[0]
+    assert speed(GOOD, f"max_ratio = 1.1\ncells = ['{text}']\n").exit_code == 0
+
+
 def test_a_target_that_its_audit_disqualifies_has_no_speed() -> None:
     result = bench(900.0, audit=None)
     bad = [

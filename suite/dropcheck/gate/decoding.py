@@ -289,6 +289,13 @@ class _Reader:
             if value is not None:
                 self._number(value, ("speed", name), 0, 1, "a share between 0 and 1 such as 0.3")
         self._number(speed.level, ("speed", "level"), 0, 0.5, "a probability such as 0.01")
+        for place, text in enumerate(speed.cells):
+            from dropcheck.speed.cells import parse_cell
+
+            try:
+                parse_cell(text)
+            except UsageError as error:
+                raise self._refuse(("speed", "cells", place), str(error)) from error
         if not any(
             getattr(speed, name) is not None
             for name in ("max_ratio", "min_fraction_of_limit", "max_compile_ratio", "max_memory_ratio")

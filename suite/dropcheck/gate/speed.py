@@ -152,9 +152,10 @@ def _standing(name: str, framework: str, version: str) -> TargetResult:
 def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, again: str) -> Iterator[Line]:
     """A target in every cell that counts."""
     from dropcheck.speed import summary
+    from dropcheck.speed.cells import parse_cell
 
     index = summary.index(bench.samples)
-    cells = wanted.cells or tuple(bench.cells)
+    cells = tuple(str(parse_cell(text)) for text in wanted.cells) or tuple(bench.cells)
     judged = 0
     for cell in cells:
         if cell not in bench.cells:
@@ -188,6 +189,38 @@ def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, ag
                 yield from _cell(asked, wanted, bench, index, one, place, found, again)
     if not judged:
         yield _missing(asked, bench, one, "no cell applies: nothing is proven", ("speed",), "", again)
+    if wanted.max_compile_ratio is not None:
+        yield _compile(asked, wanted.max_compile_ratio, bench, one, again)
+
+
+def _compile(asked: Asked, allowed: float, bench: BenchResult, one: BenchTarget, again: str) -> Line:
+    """What compiling costs without any cache, beside the reference; nothing to judge where nothing was compiled."""
+    found = {c.target: c for c in bench.compiles}
+    mine, theirs = found.get(one.target), found.get(bench.reference)
+    counted = {s.compilations for s in bench.setups if s.target == one.target}
+    if mine is None and counted == {0}:
+        rule = asked.sourced.rule("speed", COMPILE.key)
+        return _line(
+            asked,
+            COMPILE.check,
+            "none",
+            "nothing is compiled",
+            rule,
+            target=one.target,
+            device=bench.device,
+            again=again,
+        )
+    return _plain(
+        asked,
+        COMPILE,
+        allowed,
+        mine.cold_s if mine is not None else None,
+        theirs.cold_s if theirs is not None else None,
+        bench,
+        one,
+        mine.cell if mine is not None else "",
+        again,
+    )
 
 
 def _missing(
@@ -288,10 +321,9 @@ def _cell(
         else:
             interval = _of_limit(index, one.target, place, found.limit_s)
             yield _bounded(asked, LIMIT, wanted.min_fraction_of_limit, interval, share, bench, one, cell, again)
-    for bound, field in ((COMPILE, "compile_s"), (MEMORY, "memory")):
-        allowed = getattr(wanted, bound.key)
-        if allowed is not None:
-            yield _plain(asked, bound, allowed, field, found, reference, bench, one, cell, again)
+    if wanted.max_memory_ratio is not None:
+        theirs = reference.memory if reference is not None else None
+        yield _plain(asked, MEMORY, wanted.max_memory_ratio, found.memory, theirs, bench, one, cell, again)
 
 
 def _control(bench: BenchResult, place: int, wanted: Speed) -> tuple[str, str] | None:
@@ -371,18 +403,15 @@ def _plain(
     asked: Asked,
     bound: _Bound,
     allowed: float,
-    field: str,
-    found: Measured,
-    reference: Measured | None,
+    mine: float | None,
+    theirs: float | None,
     bench: BenchResult,
     one: BenchTarget,
     cell: str,
     again: str,
 ) -> Line:
-    """A figure that is counted, not sampled: its ratio to the reference's. What a bench does not tell is missing."""
+    """A figure that a bench has once, without an interval: its ratio to the reference's. What it does not tell is missing."""
     rule = asked.sourced.rule("speed", bound.key)
-    mine = getattr(found, field, None)
-    theirs = getattr(reference, field, None) if reference is not None else None
     if (
         mine is None
         or theirs is None
