@@ -11,9 +11,10 @@ import pytest
 from bench_kit import Workshop, audit_of, bench
 from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result, target
 
-from dropcheck.report import html, speeds, view, words
+from dropcheck.report import embedded, html, speeds, view, words
 from dropcheck.report.figures import coins, counts, ladder, pairs, positions, strength
 from dropcheck.results import Picture, Result
+from dropcheck.speed import records
 
 VOID = {"meta", "input", "link", "br", "img", "wbr"}
 
@@ -195,6 +196,17 @@ def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_benc
     one, two = speeds.section(measured, result([]), view.Sheet()).rows
     assert not one.barred and "reference" in one.told
     assert two.barred.startswith("no speed: ") and "rate.zero" in two.barred and not two.told
+
+
+def test_a_page_of_speeds_alone_says_so_and_holds_them() -> None:
+    measured = bench(Workshop(), PASSES, FAILS)
+    text = html.render(None, benches=[measured])
+    page = Page(text)
+    ids = {a["id"] for _, a in page.found if "id" in a}
+    assert all((a["href"] or "")[1:] in ids for a in page.all("a")) and "targets" not in ids and "speed" in ids
+    assert f"{FAILS} against {PASSES}" in page.text and "No audit is on this page" in page.text
+    (raw,) = embedded.read(text, "page")
+    assert records.decode(raw, "page") == measured
 
 
 # --- large runs ---------------------------------------------------------------------------------------------------------

@@ -154,8 +154,9 @@ def _page(given: Given, out: Path) -> Path:
         return out / "index.html"
     if given.selftest is not None:
         selftest.write(given.selftest, out)
-        return out / "index.html"
-    return out / "bench.txt" if len(given.benches) == 1 else out / "bench-1.txt"
+    if given.benches:
+        write_atomically(out / "index.html", html.render(None, benches=given.benches, selftest=given.selftest).encode())
+    return out / "index.html"
 
 
 def _markdown(given: Given, most: int | None) -> str:

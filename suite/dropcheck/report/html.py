@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from dropcheck.speed.records import BenchResult
 
 
-def render(result: Result, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> str:
-    """The page as text, with the raw results inside. Every value is escaped by the template engine."""
+def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> str:
+    """The page as text, with the raw results inside. Every value is escaped by the template engine.
+
+    ``result`` None: a page of speeds alone, each beside the audit that its bench names.
+    """
     from dropcheck.checks import CHECKS
 
-    raw = embedded.embed([result, *benches, *([selftest] if selftest is not None else [])])
+    raw = embedded.embed([one for one in (result, *benches, selftest) if one is not None])
+    audited = result is not None
+    headline = words.headline(result) if result is not None else _paces(benches)
+    result = result if result is not None else _nothing(benches)
     sheet = view.Sheet()
     measured = [speeds.section(bench, result, sheet) for bench in benches]
     told = sheet.take(
@@ -34,7 +40,8 @@ def render(result: Result, *, benches: Sequence[BenchResult] = (), selftest: Sel
     return environment().get_template("page.html.j2").render(
         **furniture(source("filters.js")),
         result=result,
-        headline=words.headline(result),
+        headline=headline,
+        audited=audited,
         families=words.FAMILIES,
         groups=words.groups(result.targets, view.NOT_A_PASS),
         causes=words.causes(result.targets),
@@ -89,6 +96,28 @@ def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
 
 def _hashed(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _paces(benches: Sequence[BenchResult]) -> str:
+    """The answer of benches alone."""
+    from dropcheck.speed.text import headline
+
+    return " ".join(told for bench in benches for told in headline(bench)) or "Nothing was measured."
+
+
+def _nothing(benches: Sequence[BenchResult]) -> Result:
+    """An audit of nothing, made where and when the first bench was."""
+    first = benches[0] if benches else None
+    return Result(
+        verdict="skipped",
+        environment=first.environment if first is not None else {},
+        argv=first.argv if first is not None else [],
+        profile=first.profile if first is not None else "",
+        seed=first.seed if first is not None else 0,
+        alpha=1.0,
+        beta=1.0,
+        targets=[],
+    )
 
 
 def _counts(result: Result) -> dict[str, int]:
