@@ -20,6 +20,7 @@ from dropcheck.commands import gate as gate_commands
 from dropcheck.commands import releases as releases_commands
 from dropcheck.commands import report as report_commands
 from dropcheck.commands import repro as repro_commands
+from dropcheck.commands import trend as trend_commands
 from dropcheck.commands import waive as waive_commands
 from dropcheck.errors import UsageError, nearest
 
@@ -39,6 +40,7 @@ COMMANDS = (
     "bench",
     "compare",
     "report",
+    "trend",
     "gate",
     "waive",
     "selftest",
@@ -187,6 +189,12 @@ def audit_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")
     ] = False,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            "--history", metavar="PLACE", help="Add the result to this history: a folder, an SQLite file or a URL."
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every pass too.")] = False,
     complete: Annotated[
         bool, typer.Option("--complete-is-success", help="Exit 0 whenever the audit ran to its end.")
@@ -199,6 +207,10 @@ def audit_command(
     root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
+    if history is not None:
+        from dropcheck.history import places
+
+        places.at(history).exists()  # what cannot be one is refused before anything runs
     if jobs < 0:
         raise UsageError(f"--jobs takes a number of at least 0, not {jobs}")
     if memory is not None and memory < 64:
@@ -271,6 +283,8 @@ def audit_command(
     _out(render(result, width=_width(), colour=_colour(sys.stdout), every=verbose))
     if out is not None:
         _out(f"Report: {out / 'index.html'}")
+    if history is not None:
+        _out(places.record(history, result))
     if result.interrupted:
         raise typer.Exit(130)
     code = results.exit_code(result)
@@ -324,6 +338,7 @@ releases_commands.add(app)
 repro_commands.add(app)
 field_commands.add(app)
 gate_commands.add(app)
+trend_commands.add(app)
 waive_commands.add(app)
 
 

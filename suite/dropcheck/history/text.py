@@ -1,0 +1,110 @@
+"""A trend in the terminal: a table of releases for each target, and what changed when."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+
+from dropcheck.history.changes import BETTER, WORSE, Change
+from dropcheck.history.releases import Row, Trend, Trends
+from dropcheck.report.words import FAMILIES, GLYPHS, WORDS, count, line, number
+
+
+def render(found: Trends, width: int = 100, checks: Sequence[str] = ()) -> str:
+    """The whole trend. With ``checks``, a row shows their estimates and resolutions instead of families."""
+    parts = [f"{sentence(found)}\n"]
+    parts += [_target(one, width, checks) for one in found.targets]
+    return "\n".join(parts)
+
+
+def sentence(found: Trends) -> str:
+    """The answer: how many targets got worse, better, or stayed."""
+    if not found.targets:
+        return f"History {line(found.history)} holds nothing of what was asked."
+    words = Counter(_tendency(one) for one in found.targets)
+    told = [
+        f"{count(words[w], 'target')} {text if w or words[w] > 1 else 'shows no change'}"
+        for w, text in _TENDENCIES.items()
+        if words[w]
+    ]
+    return f"{count(found.runs, 'run')} in {line(found.history)}: {', '.join(told)}."
+
+
+_TENDENCIES = {"worse": "got worse", "better": "got better", "both": "got worse and better", "": "show no change"}
+
+
+def _tendency(one: Trend) -> str:
+    words = {"worse" if c.word in WORSE else "better" for c in one.changes if c.word in (*WORSE, *BETTER)}
+    return "both" if len(words) == 2 else words.pop() if words else ""
+
+
+def _target(one: Trend, width: int, checks: Sequence[str]) -> str:
+    lines = [line(one.target)]
+    if one.audits:
+        lines += _table(claim_rows(one.audits) if checks else audit_rows(one.audits))
+    if one.benches:
+        lines += _table(bench_rows(one.benches))
+    for change in one.changes:
+        lines += _change(change, width)
+    return "\n".join(lines) + "\n"
+
+
+def audit_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Release, dropcheck, profile, when, how many runs, and a word for each family of checks; the first line names them."""
+    shown = [name for name in FAMILIES if any(name in row.families for row in rows)] or ["verdict"]
+    table: list[tuple[str, ...]] = [("release", "dropcheck", "profile", "audited", "runs", *shown)]
+    for row in rows:
+        found = [row.families.get(name, "") if row.families else row.verdict for name in shown]
+        table.append((*_release(row), str(row.runs), *(f"{GLYPHS[v]} {WORDS[v]}".strip() for v in found)))
+    return table
+
+
+def claim_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """A line a check and release, with estimate, expected value and resolution."""
+    table: list[tuple[str, ...]] = [
+        ("release", "dropcheck", "profile", "audited", "check", "verdict", "estimate", "expected", "resolution")
+    ]
+    for row in rows:
+        for one in row.claims:
+            told = f"{GLYPHS[one.verdict]} {WORDS[one.verdict]}".strip()
+            numbers = [number(value) for value in (one.estimate, one.expected, one.resolution)]
+            table.append((*_release(row), one.check, told, *numbers))
+    return table
+
+
+def bench_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Release, and the range of its ratios to each reference with the verdicts of the cells."""
+    table: list[tuple[str, ...]] = [("release", "dropcheck", "profile", "timed", "reference", "ratio", "cells")]
+    for row in rows:
+        for reference in dict.fromkeys(r.reference for r in row.ratios):
+            some = [r for r in row.ratios if r.reference == reference]
+            values = [r.ratio for r in some if r.ratio is not None]
+            span = f"{min(values):.3f} to {max(values):.3f}" if values else "-"
+            words = Counter(r.verdict for r in some)
+            told = ", ".join(f"{n} {word}" for word, n in words.items())
+            table.append((*_release(row), line(reference, 40), span, told))
+    return table
+
+
+def _release(row: Row) -> tuple[str, str, str, str]:
+    return line(row.release, 40), line(row.dropcheck, 20), line(row.profile, 20), row.last[:10]
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    wide = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows]
+
+
+def _change(one: Change, width: int) -> list[str]:
+    was, now = differing(one)
+    head = f"{one.glyph} {one.says}: {one.when[:10]}, {was} -> {now}"
+    text = f"{one.what}: {line(one.text, 600)}"
+    return [f"  {head}", *textwrap.wrap(text, width, initial_indent="      ", subsequent_indent="      ")]
+
+
+def differing(one: Change) -> tuple[str, str]:
+    """The two rows by what tells them apart; the release where nothing does."""
+    apart = [(a, b) for a, b in zip(one.before, one.after, strict=True) if a != b]
+    apart = apart or [(one.before[0], f"{one.after[0]} again")]
+    return line(", ".join(a for a, _ in apart), 120), line(", ".join(b for _, b in apart), 120)
