@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from dropcheck.cases import Case, parse_case
 from dropcheck.checks import CHECKS
@@ -155,10 +156,7 @@ def _fine_enough(
     """A pass must have reached the resolution that its profile accepts for its case."""
     if one.resolution is None or not profiles:
         return
-    try:
-        case: Case | None = parse_case(one.case)
-    except UsageError:
-        case = None
+    case = _case(one.case)
     if case is None and check.coarsest:
         return
     limits = [check.limits(p, case, strict, wanted) for p in profiles]
@@ -171,6 +169,15 @@ def _fine_enough(
     reached = one.resolution - float(one.tallies.get("tolerated", 0.0))
     if reached > coarsest * (1 + SLACK):
         yield f"the verdict is pass at a resolution of {reached:.4g}, but {coarsest:.4g} is the coarsest that counts as one"
+
+
+@lru_cache(maxsize=4096)
+def _case(text: str) -> Case | None:
+    """The case of a finding; None where it is of an exact check, whose cases are words."""
+    try:
+        return parse_case(text)
+    except UsageError:
+        return None
 
 
 def _resolution(result: Result) -> float | None:

@@ -107,7 +107,9 @@ class OnJax(OnTorch):
         return y
 
     def variables(self, layer: Any) -> Tuple[Any, Any]:
-        """The values of the layer's trainable and other variables."""
+        """The values of the layer's trainable and other variables, of a layer that is built, as it is inside a model."""
+        if not layer.built:
+            layer.build(None)  # older releases leave it to the first plain call, and a stateless call refuses
         return [v.value for v in layer.trainable_variables], [v.value for v in layer.non_trainable_variables]
 
     def move(self, layer: Any, moved: Any) -> None:

@@ -13,6 +13,7 @@ from dropcheck.results import Finding, Result, TargetResult
 Key = tuple[str, str]  # check, and its case without the number of calls
 
 _CALLS = re.compile(r" calls=\d+| over \d+ shapes")
+_ENDING = re.compile(r"(\.json|\.html)?(\.gz|\.xz)?$", re.IGNORECASE)
 _ORDER = ("fail", "waived", "error", "inconclusive", "pass", "skipped")
 
 
@@ -54,7 +55,7 @@ def answers(target: TargetResult | None) -> dict[Key, Finding]:
 def labels(names: Sequence[str]) -> list[str]:
     """Short names of the columns, all different: of the files, or of their folders, or numbers."""
     paths = [Path(name) for name in names]
-    plain = [path.name.split(".")[0] or str(path) for path in paths]
+    plain = [_ENDING.sub("", path.name) or str(path) for path in paths]
     folders = [path.parent.name if path.suffix else path.name for path in paths]
     for shown in (plain, folders, [f"{f}/{p}" for f, p in zip(folders, plain, strict=True)]):
         if len(set(shown)) == len(shown) and all(shown):

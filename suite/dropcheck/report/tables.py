@@ -120,7 +120,7 @@ def _frame(columns: dict[str, list[Any]], floats: Iterable[str], integers: Itera
         {
             name: pandas.Series(values, dtype=types[name])
             if name in types
-            else pandas.Series([_encodable(str(v)) for v in values], dtype="str")
+            else pandas.Series([_encodable(v) for v in map(str, values)], dtype="str")
             for name, values in columns.items()
         }
     )
@@ -128,7 +128,7 @@ def _frame(columns: dict[str, list[Any]], floats: Iterable[str], integers: Itera
 
 def _encodable(text: str) -> str:
     """The text itself; half characters, which UTF-8 cannot hold, become visible."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def cell(text: str) -> str:
