@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas
 import pytest
+from bench_kit import Workshop, bench
 from stored import CASE, finding, rate, result, target
 
 from dropcheck import loading, recomputing
 from dropcheck.cli import main
 from dropcheck.report import html
 from dropcheck.results import Result, ResultError, encode
+from dropcheck.speed import records
 
 GOOD = rate(473_000, 1_579_008)
 BAD = rate(520_000, 1_579_008)
@@ -204,3 +207,37 @@ def test_what_cannot_be_written_is_refused_in_one_sentence(
     (tmp_path / "r.json").write_bytes(encode(two()))
     assert main(["report", str(tmp_path / "r.json"), *words]) == 2
     assert capsys.readouterr().err.strip() == f"dropcheck: {said}"
+
+
+def test_audits_benches_and_a_self_test_make_one_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    speed = bench(Workshop(), "custom.reference", "custom.torch")
+    Path("bench.json").write_bytes(records.encode(speed))
+    Path("old.json").write_bytes(encode(result(target("torch.Dropout1d", [GOOD], "2.4.1"))))
+    Path("new.json").write_bytes(encode(result(target("torch.Dropout1d", [BAD], "2.13.0"))))
+    selftest = str(Path(__file__).parents[2] / "reports" / "selftest" / "selftest.json.gz")
+    words = ["old.json", "new.json", "bench.json", selftest, "--out", "all", "--format", "html,markdown,csv,parquet"]
+    assert main(["report", *words]) == 1
+    made = {p.name for p in Path("all").iterdir()}
+    assert made >= {
+        "index.html",
+        "report.md",
+        "findings.csv",
+        "timings.csv",
+        "speeds.csv",
+        "speeds.parquet",
+        "bench.json",
+    }
+    for shown in (Path("all/index.html").read_text(), Path("all/report.md").read_text()):
+        assert "2.4.1" in shown and "2.13.0" in shown and "custom.torch" in shown and "Self-test" in shown
+    rows = pandas.read_csv("all/speeds.csv", float_precision="round_trip")
+    assert list(rows["device_s"].dropna()) == [s.device_s for s in speed.speeds if s.device_s is not None]
+    # the page alone is enough to make all of it again
+    assert main(["report", "all/index.html", "--out", "again"]) == 1
+    assert Path("again/report.md").read_text() == Path("all/report.md").read_text()
+    assert main(["compare", "bench.json", "bench.json", "--json", "c.json", "--out", "changes"]) in (0, 3)
+    assert Path("changes/compare.txt").read_text() in capsys.readouterr().out
+    assert main(["compare", "bench.json", "old.json"]) == 2
+    assert "bench.json is of kind bench, old.json is of kind audit" in capsys.readouterr().err
