@@ -184,3 +184,25 @@ def test_a_slow_release_can_be_waived_in_a_dtype() -> None:
     for dtype, code in (("float32", 0), ("float16", 1)):
         made = speed(slow, f"max_ratio = 1.1\n{text}when = {{ dtype = '{dtype}' }}\n")
         assert made.exit_code == code
+
+
+def test_a_reference_release_is_timed_under_the_interpreter_of_its_own_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from types import SimpleNamespace
+
+    from dropcheck import environments
+    from dropcheck.gate.running import opened
+    from dropcheck.speed import runner
+    from dropcheck.speed.run import BenchRequest, prepare
+
+    asked: list[tuple[str, str | None]] = []
+    monkeypatch.setattr(
+        environments, "provide", lambda words, base=None: SimpleNamespace(python=f"python of {words[0]}")
+    )
+    monkeypatch.setattr(runner, "open_process", lambda lane, plan: asked.append((lane.name, plan.python)))
+    plan = prepare(BenchRequest(targets=("torch.Dropout1d with torch==2.4.1", SPEEDY)))
+    for lane in plan.lanes:
+        opened(lane, plan)
+    assert {python for name, python in asked if "2.4.1" in name} == {"python of torch==2.4.1"}
+    assert {python for name, python in asked if "2.4.1" not in name} == {None}
