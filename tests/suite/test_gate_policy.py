@@ -10,8 +10,8 @@ from gate_kit import policy
 
 from dropcheck.checks import CHECKS
 from dropcheck.gate import claims, decoding
-from dropcheck.gate.decoding import PolicyError
 from dropcheck.gate.places import line_of, lines
+from dropcheck.gate.policy import PolicyError
 from dropcheck.gate.writing import dumped
 
 WAIVER = "[[waiver]]\ncheck = 'rate.one'\ntarget = 'a'\nreason = 'r'\nexpires = 2027-01-01\n"

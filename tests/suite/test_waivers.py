@@ -9,7 +9,7 @@ import pytest
 from gate_kit import TARGET, TODAY, audit, failing, finding, gate, lines, policy
 
 from dropcheck.gate import decoding, writing
-from dropcheck.gate.policy import Waiver, When
+from dropcheck.gate.policy import PolicyError, Waiver, When
 from dropcheck.gate.waivers import id_of
 
 NAMED = f'targets = ["{TARGET}"]\n'
@@ -196,7 +196,7 @@ def test_a_waiver_goes_into_the_policy_of_pyproject(tmp_path: Path) -> None:
 def test_a_damaged_policy_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "dropcheck.toml"
     path.write_text("version = 1\nchekcs = []\n")
-    with pytest.raises(decoding.PolicyError, match="chekcs"):
+    with pytest.raises(PolicyError, match="chekcs"):
         writing.write(path, [new()])
     assert path.read_text() == "version = 1\nchekcs = []\n"
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from fnmatch import translate
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from dropcheck.errors import UsageError, nearest
-from dropcheck.gate import claims, places
-from dropcheck.gate.policy import PRESET, PRESETS, Policy, Sourced, Speed, Waiver, When, age
-from dropcheck.gate.waivers import id_of
+from dropcheck.errors import nearest
+from dropcheck.gate import places
+from dropcheck.gate.policy import PRESET, PRESETS, Policy, PolicyError, Sourced, Speed, Waiver, When
+from dropcheck.gate.values import checked
 
 FILE = "dropcheck.toml"
 PROJECT = "pyproject.toml"
@@ -27,10 +24,6 @@ _STRUCTS: dict[tuple[str, ...], type[msgspec.Struct]] = {
     ("waiver",): Waiver,
     ("waiver", "when"): When,
 }
-
-
-class PolicyError(UsageError):
-    """A policy that cannot be followed; the message names the file and the line."""
 
 
 def find(folder: Path) -> Path | None:
@@ -132,7 +125,7 @@ class _Reader:
         origins = dict(self.origins)
         for key in self._keys(tree, ()):
             origins.setdefault(key, self.where(key))
-        policy = self._checked(policy)
+        policy = checked(self.where, policy)
         return Sourced(policy, self.name, origins)
 
     def _keys(self, tree: Any, path: tuple[str | int, ...]) -> list[tuple[str | int, ...]]:
@@ -210,140 +203,3 @@ class _Reader:
         last = next((str(k) for k in reversed(key) if str(k) in words), "")
         valid = words.get(last, ())
         return f" ({', '.join(valid)}){nearest(given.strip(chr(39)), valid)}" if valid else ""
-
-    def _refuse(self, key: tuple[str | int, ...], text: str) -> PolicyError:
-        return PolicyError(f"{self.where(key)}: {text}")
-
-    def _checked(self, policy: Policy) -> Policy:
-        """What types alone cannot tell. Raises PolicyError."""
-        for name in ("checks", "ignore"):
-            for place, prefix in enumerate(getattr(policy, name)):
-                try:
-                    claims.matching(prefix)
-                except UsageError as error:
-                    raise self._refuse((name, place), str(error)) from error
-        if not Sourced(policy).checks:
-            raise self._refuse(("ignore",), "no check is left: everything that is required is ignored")
-        for place, target in enumerate(policy.targets):
-            if not target.strip() or any(c in target for c in "*?\n"):
-                raise self._refuse(
-                    ("targets", place), f"a target is one name, as `dropcheck list` shows them, not {target!r}"
-                )
-        if len(set(policy.targets)) < len(policy.targets):
-            raise self._refuse(("targets",), "a target is named twice")
-        if not policy.devices:
-            raise self._refuse(("devices",), "no device is left; expected some of cpu, cuda")
-        self._number(policy.alpha, ("alpha",), 0, 0.5, "a probability such as 1e-6")
-        if not 0 <= policy.warn_days <= 3650:
-            raise self._refuse(("warn_days",), f"a number of days from 0 to 3650, not {policy.warn_days}")
-        self._number(policy.ratchet_slack, ("ratchet_slack",), 0, 1, "a share such as 0.1", closed=True)
-        if policy.max_age is not None:
-            try:
-                age(policy.max_age)
-            except ValueError as error:
-                raise self._refuse(("max_age",), str(error)) from error
-        for name, wanted in policy.releases.items():
-            try:
-                SpecifierSet(specifier(wanted))
-            except InvalidSpecifier as error:
-                raise self._refuse(
-                    ("releases", name), f"a release such as '2.13.0' or '>=2.4,<3', not {wanted!r}"
-                ) from error
-        for target, text in policy.patterns.items():
-            from dropcheck.contract import ContractError, Pattern
-
-            try:
-                Pattern.parse(text)
-            except ContractError as error:
-                raise self._refuse(("patterns", target), str(error).partition("\n")[0]) from error
-        for name, value in policy.tolerances.items():
-            if name not in claims.CHECKS:
-                raise self._refuse(
-                    ("tolerances", name), f"there is no check {name!r}{nearest(name, list(claims.CHECKS))}"
-                )
-            self._number(value, ("tolerances", name), 0, math.inf, "a deviation above 0, in the unit of the finding")
-        if policy.on_missing == "skip" and not policy.missing_reason.strip():
-            raise self._refuse(("on_missing",), 'evidence is skipped only for a reason: add missing_reason = "..."')
-        if policy.speed is not None:
-            self._speed(policy.speed)
-        return self._waivers(policy)
-
-    def _number(
-        self, value: float, key: tuple[str | int, ...], low: float, high: float, what: str, closed: bool = False
-    ) -> None:
-        inside = low <= value < high if closed else low < value < high
-        if not inside:
-            raise self._refuse(key, f"{key[-1]} is {what}, not {value:g}")
-
-    def _speed(self, speed: Speed) -> None:
-        for name in ("max_ratio", "max_compile_ratio", "max_memory_ratio"):
-            value = getattr(speed, name)
-            if value is not None:
-                self._number(value, ("speed", name), 0, math.inf, "a ratio above 0 such as 1.1")
-                if speed.reference is None:
-                    raise self._refuse(
-                        ("speed", name), f'{name} is a ratio to a reference; add reference = "TARGET" to [speed]'
-                    )
-        for name in ("min_fraction_of_limit", "max_resolution"):
-            value = getattr(speed, name)
-            if value is not None:
-                self._number(value, ("speed", name), 0, 1, "a share between 0 and 1 such as 0.3")
-        self._number(speed.level, ("speed", "level"), 0, 0.5, "a probability such as 0.01")
-        for place, text in enumerate(speed.cells):
-            from dropcheck.speed.cells import parse_cell
-
-            try:
-                parse_cell(text)
-            except UsageError as error:
-                raise self._refuse(("speed", "cells", place), str(error)) from error
-        if not any(
-            getattr(speed, name) is not None
-            for name in ("max_ratio", "min_fraction_of_limit", "max_compile_ratio", "max_memory_ratio")
-        ):
-            raise self._refuse(
-                ("speed",),
-                "[speed] asks for nothing; expected max_ratio, min_fraction_of_limit, max_compile_ratio or max_memory_ratio",
-            )
-
-    def _waivers(self, policy: Policy) -> Policy:
-        known = [*claims.CHECKS, *claims.SPEED]
-        made: list[Waiver] = []
-        seen: dict[str, int] = {}
-        for place, one in enumerate(policy.waiver):
-            key = ("waiver", place)
-            if one.check not in known:
-                raise self._refuse((*key, "check"), f"there is no check {one.check!r}{nearest(one.check, known)}")
-            for name in ("target", "reason"):
-                if not getattr(one, name).strip():
-                    raise self._refuse((*key, name), f"a waiver needs a {name}")
-            if one.ceiling is not None:
-                self._number(one.ceiling, (*key, "ceiling"), 0, math.inf, "the largest deviation that is accepted")
-            self._words_of_when(one.when, key)
-            re.compile(translate(one.target))
-            one = one if one.id else msgspec.structs.replace(one, id=id_of(one))
-            if one.id in seen:
-                raise self._refuse(
-                    key, f"the waiver {one.id} is there twice, first at {self.where(('waiver', seen[one.id]))}"
-                )
-            seen[one.id] = place
-            made.append(one)
-        return msgspec.structs.replace(policy, waiver=tuple(made))
-
-    def _words_of_when(self, when: When, key: tuple[str | int, ...]) -> None:
-        from dropcheck.adapter import DTYPES
-        from dropcheck.gate.policy import DEVICES
-        from dropcheck.modes import MODES
-
-        for name, valid in (("dtype", DTYPES), ("mode", tuple(MODES)), ("device", DEVICES)):
-            word = getattr(when, name)
-            if word is not None and word not in valid:
-                raise self._refuse(
-                    (*key, "when", name),
-                    f"there is no {name} {word!r}; expected one of {', '.join(valid)}{nearest(word, valid)}",
-                )
-
-
-def specifier(text: str) -> str:
-    """A release as a specifier: a bare ``2.13.0`` is that release and no other."""
-    text = text.strip()
-    return text if not text or text[0] in "=<>!~" else f"=={text}"

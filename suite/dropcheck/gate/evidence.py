@@ -16,8 +16,8 @@ from packaging.version import InvalidVersion, Version
 
 from dropcheck import results
 from dropcheck.gate import claims
-from dropcheck.gate.decoding import specifier
 from dropcheck.gate.policy import PROFILES, Sourced, age
+from dropcheck.gate.values import specifier
 from dropcheck.results import Finding, Result, ResultError, TargetResult, overall
 
 if TYPE_CHECKING:

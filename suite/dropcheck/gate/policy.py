@@ -9,11 +9,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from dropcheck.errors import UsageError
 from dropcheck.gate import claims
 
 PROFILES = ("quick", "standard", "deep")  # from coarse to fine
 DEVICES = ("cpu", "cuda")
 PRESETS = ("default", "strict", "quick")
+
+
+class PolicyError(UsageError):
+    """A policy that cannot be followed; the message names the file and the line."""
+
 
 Missing = Literal["fail", "inconclusive", "skip"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropcheck.gate import decoding
-from dropcheck.gate.decoding import PROJECT, PolicyError
+from dropcheck.gate.decoding import PROJECT
 from dropcheck.gate.evidence import device_of
-from dropcheck.gate.policy import Sourced, Waiver, When
+from dropcheck.gate.policy import PolicyError, Sourced, Waiver, When
 from dropcheck.gate.waivers import id_of
 from dropcheck.results import Finding, Result, TargetResult, write_atomically
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dropcheck.gate.decision import Decision, Line
 from dropcheck.gate.text import grouped
+from dropcheck.report.github_text import code, prose, table
 from dropcheck.report.sarif import location
 from dropcheck.report.words import clean, count
 
@@ -62,16 +63,16 @@ def _property(text: str) -> str:
 
 def summary(decision: Decision) -> str:
     """The decision in Markdown, below the size at which GitHub loses a summary."""
-    rows = [f"## dropcheck gate: {_safe(decision.headline)}", ""]
+    rows = [f"## dropcheck gate: {prose(decision.headline)}", ""]
     if decision.error:
-        rows += [_safe(decision.error), ""]
+        rows += [prose(decision.error), ""]
     for counts, title in (("fail", "Fails"), ("missing", "Evidence that is missing")):
         rows += _table(decision.counting(counts), title)  # type: ignore[arg-type]
     rows += _waived(decision.counting("waived"))
     rows += _proven(decision)
-    rows += [f"- **{note.level}**: {_safe(note.message)} {_code(note.rule)}".rstrip() for note in decision.notes]
-    rows += ["", *[f"- {_safe(one)}" for one in decision.evidence]]
-    rows += ["", f"Policy {_code(decision.policy)}, preset {decision.preset or '-'}; exit code {decision.exit_code}."]
+    rows += [f"- **{note.level}**: {prose(note.message)} {code(note.rule)}".rstrip() for note in decision.notes]
+    rows += ["", *[f"- {prose(one)}" for one in decision.evidence]]
+    rows += ["", f"Policy {code(decision.policy)}, preset {decision.preset or '-'}; exit code {decision.exit_code}."]
     text = "\n".join(rows) + "\n"
     data = text.encode()
     if len(data) <= MOST_BYTES:
@@ -83,62 +84,36 @@ def _table(lines: Sequence[Line], title: str) -> list[str]:
     some = grouped(lines)
     if not some:
         return []
-    rows = [f"### {title}", "", "| check | target | observed | policy | again |", "|---|---|---|---|---|"]
+    rows = []
     for group in some[:MOST_ROWS]:
         lead = group[0]
         more = f" ({count(len(group), 'case')})" if len(group) > 1 else ""
-        cells = (_code(lead.check), _code(lead.target), _safe(lead.message) + more, _code(lead.rule), _code(lead.again))
-        rows.append("| " + " | ".join(cells) + " |")
-    if len(some) > MOST_ROWS:
-        rows += ["", f"{len(some) - MOST_ROWS} more are in the log."]
-    return [*rows, ""]
+        rows.append(
+            [code(lead.check), code(lead.target), prose(lead.message) + more, code(lead.rule), code(lead.again)]
+        )
+    left = [f"{len(some) - MOST_ROWS} more are in the log.", ""] if len(some) > MOST_ROWS else []
+    return [f"### {title}", "", *table(["check", "target", "observed", "policy", "again"], rows), "", *left]
 
 
 def _waived(lines: Sequence[Line]) -> list[str]:
-    some = grouped(lines)
-    if not some:
-        return []
-    rows = ["### Waived", "", "| check | target | until | reason | waiver |", "|---|---|---|---|---|"]
-    for group in some[:MOST_ROWS]:
+    rows = []
+    for group in grouped(lines)[:MOST_ROWS]:
         lead = group[0]
         if lead.waiver is not None:
-            link = f" {_safe(lead.waiver.link)}" if lead.waiver.link else ""
-            cells = (_code(lead.check), _code(lead.target), lead.waiver.expires, _safe(lead.waiver.reason) + link)
-            rows.append("| " + " | ".join((*cells, _code(lead.waiver.id))) + " |")
-    return [*rows, ""]
+            why = " ".join([prose(lead.waiver.reason), *([code(lead.waiver.link)] if lead.waiver.link else [])])
+            rows.append([code(lead.check), code(lead.target), lead.waiver.expires, why, code(lead.waiver.id)])
+    return ["### Waived", "", *table(["check", "target", "until", "reason", "waiver"], rows), ""] if rows else []
 
 
 def _proven(decision: Decision) -> list[str]:
     passed = decision.counting("pass")
-    names = list(dict.fromkeys(one.target for one in passed))
     rows = []
-    for name in names:
+    for name in dict.fromkeys(one.target for one in passed):
         checks = {one.check for one in passed if one.target == name}
         cases = {one.case for one in passed if one.target == name}
-        rows.append(f"- {_code(name)}: {count(len(checks), 'claim')} in {count(len(cases), 'case')}")
+        what = code(name) or "the ratchet"
+        rows.append(f"- {what}: {count(len(checks), 'claim')} in {count(len(cases), 'case')}")
     return ["### Proven", "", *rows, ""] if rows else []
-
-
-def _safe(text: str) -> str:
-    """A text that Markdown shows as it is."""
-    shown = clean(text).replace("\n", " ")
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~!" else c for c in shown.replace("&", "&amp;"))
-
-
-def _code(text: str) -> str:
-    """A text as code, whatever it holds."""
-    shown = clean(text).replace("\n", " ").replace("|", "\\|")
-    if not shown:
-        return ""
-    fence = "`" * (max((len(run) for run in _runs(shown)), default=0) + 1)
-    pad = " " if "`" in shown else ""
-    return f"{fence}{pad}{shown}{pad}{fence}"
-
-
-def _runs(text: str) -> list[str]:
-    import re
-
-    return re.findall(r"`+", text)
 
 
 def write_summary(decision: Decision) -> None:
