@@ -118,7 +118,7 @@ def main() -> int:
     words.add_argument("--slot", type=float, default=8.0, help="milliseconds")
     words.add_argument("--minutes", type=float, default=float("inf"), help="begin no group after so many")
     words.add_argument("--draw", action="store_true", help="measure nothing")
-    given = words.parse_args()
+    given = words.parse_intermixed_args()
     start, raw = time.monotonic(), given.out / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     reference = REFERENCE if given.device == "cpu" else "torch.Dropout1d"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,3 +83,28 @@ def test_a_shape_that_was_met_before_is_not_compiled_again(session: LocalSession
     found = ask(session, "time", do="compile", cells=cells)
     assert found["compilations"][0] >= 1 and found["compilations"][1] >= 1
     assert found["first_ns"] > found["call_ns"] > 0
+
+
+RECOMPILING = """
+import torch
+
+class Recompiling(torch.nn.Dropout1d):
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        number, drop = self.calls, super().forward
+        return torch.compile(lambda x: drop(x) + 0 * number, dynamic=False, backend="eager")(x)
+"""
+
+
+@pytest.mark.slow
+def test_a_layer_that_recompiles_at_every_call_has_no_speed_in_any_cell(
+    session: LocalSession, write: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    pattern = opened(session, str(write("mine.py", RECOMPILING)) + ":Recompiling")
+    # PyTorch itself would stop compiling after eight times, and run the third cell in eager mode
+    for text in ("2,64,16 forward", "3,64,16 forward", "4,64,16 forward"):
+        with pytest.raises(Refused, match="recompiles at every call: 3 compilations in 3 calls"):
+            timed(session, pattern, text)

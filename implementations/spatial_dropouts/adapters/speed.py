@@ -101,6 +101,7 @@ class TorchDevice(Device):
         self.device = getattr(adapter, "device", None) or torch.device("cpu")
         self.name = self.device.type
         self.graphs = self.asynchronous = self.name == "cuda"
+        self.limits: Dict[str, Any] = {}  # of compilations, as they were
 
     def wait(self, value: Any) -> None:
         if self.graphs:
@@ -123,6 +124,20 @@ class TorchDevice(Device):
         if "torch._dynamo" not in sys.modules:
             return 0
         return int(sys.modules["torch._dynamo"].utils.counters["stats"]["unique_graphs"])
+
+    def unlimited(self) -> None:
+        # after eight compilations of one function PyTorch goes on in eager mode without a word, and that would be timed
+        if "torch._dynamo" in sys.modules:
+            config = sys.modules["torch._dynamo"].config
+            for name in ("recompile_limit", "cache_size_limit"):  # older releases have the second name
+                for full in (name, f"accumulated_{name}"):
+                    if hasattr(config, full) and full not in self.limits:
+                        self.limits[full] = getattr(config, full)
+                        setattr(config, full, 1 << 20)
+
+    def release(self) -> None:
+        while self.limits:
+            setattr(sys.modules["torch._dynamo"].config, *self.limits.popitem())
 
     def breaks(self) -> Optional[Dict[str, int]]:
         if "torch._dynamo" not in sys.modules:

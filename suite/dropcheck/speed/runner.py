@@ -222,7 +222,10 @@ def _round(plan: Plan, number: int, raw: Raw, allowed: Allowed, opener: Opener, 
     try:
         for lane in plan.lanes:
             if lane.name not in raw.closed:
-                say(f"process {number + 1} of {plan.processes}: opening", number * len(plan.cells) / steps)
+                say(
+                    f"process {number + 1} of {plan.processes}: opening {lane.target.name}",
+                    number * len(plan.cells) / steps,
+                )
                 crew[lane.name] = _Process(lane, plan, opener, raw, number)
         if number == 0:
             _disqualify(plan, raw, allowed)

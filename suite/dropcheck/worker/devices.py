@@ -50,6 +50,12 @@ class Device:
         """How often something was compiled in this process so far; None where nobody counts."""
         return None
 
+    def unlimited(self) -> None:
+        """Have the compiler compile as often as it is asked, until ``release``; asked again once the compiler is there."""
+
+    def release(self) -> None:
+        """Undo ``unlimited``."""
+
     def breaks(self) -> Optional[Dict[str, int]]:
         """Where the compiler handed back to Python in this process so far, by reason; None where nobody counts."""
         return None

@@ -207,6 +207,7 @@ class Stopwatch:
                         start = clock.now()
                         device.wait(call(x))
                         spent.append(clock.now() - start)
+                device.unlimited()
                 made.append(None if before is None else (device.compilations() or 0) - before)
                 calls.append((call, context, x))
             before = device.compilations()
@@ -226,6 +227,7 @@ class Stopwatch:
 
     def _guarded(self, work: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
         self.end()
+        self.device.unlimited()
         try:
             return work()
         except (Unsupported, Stopped):
@@ -278,6 +280,7 @@ class Stopwatch:
     def end(self) -> Dict[str, Any]:
         """Let go of the cell's memory."""
         self.items, self.loops, self.parts = {}, {}, {}
+        self.device.release()
         return {}
 
     # --- the parts of a cell -------------------------------------------------------------------------------------------
@@ -378,6 +381,7 @@ class Stopwatch:
 
     def _recompiles(self, loop: Loop) -> None:
         """Raises Stopped where calls that are like earlier ones still compile."""
+        self.device.unlimited()
         before = self.device.compilations()
         if before is None:
             return
