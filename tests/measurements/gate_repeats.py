@@ -66,7 +66,9 @@ def main() -> int:
     parser.add_argument("--layers", nargs="+", default=["layers.py:good", "layers.py:tied"])
     parser.add_argument("--busy", action="store_true", help="load one core on purpose while a gate runs")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--words", action="append", default=[], help="a further word of the command; repeat it for more")
+    parser.add_argument(
+        "--words", action="append", default=[], help="a further word of the command; repeat it for more"
+    )
     asked = parser.parse_args()
     kept = [json.loads(row) for row in asked.out.read_text().splitlines()] if asked.out.exists() else []
     known = {(one["layer"], one["seed"]) for one in kept}

@@ -179,7 +179,7 @@ def test_speed_stands_beside_a_passed_audit_only() -> None:
     text = html.render(audits, benches=[measured])
     page = Page(text)
     rows = re.findall(r'<tr data-of="t\d".*?</tr>', text, re.S)
-    told = [(re.sub(r"<[^>]*>", "", r.split("</th>")[0]).strip(), r.rsplit("<td>", 1)[1]) for r in rows]
+    told = [(re.sub(r"<[^>]*>", "", r.split("</th>")[0]).strip(), r.rsplit("<td", 1)[1]) for r in rows]
     beside = dict(told)
     assert "of the limit" in beside[PASSES] and 'href="#speed"' in beside[PASSES]
     assert "no speed: fails" in beside[FAILS] and "not measured" in beside["x.Layer"]

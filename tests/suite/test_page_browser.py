@@ -139,8 +139,7 @@ def test_the_matrix_fits_and_can_be_read(
         box = shown.ask(
             "(() => { const r = document.getElementById('claims').getBoundingClientRect(); return r.right })()"
         )
-        # with a column of speeds it may scroll inside of its frame
-        assert box <= viewport["width"] or (kind == "whole" and viewport is NARROW)
+        assert box <= viewport["width"]
         cells = shown.ask(
             "[...document.querySelectorAll('#claims td.v')].map(cell => [cell.innerText.trim(), "
             "cell.getBoundingClientRect().width, parseFloat(getComputedStyle(cell.querySelector('.g')).fontSize)])"

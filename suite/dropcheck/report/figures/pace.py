@@ -109,7 +109,8 @@ def distance(bench: BenchResult, allowed: Collection[str]) -> Figure | None:
     if not speeds:
         return None
     names, cells = _names(speeds), sorted({s.cell for s in speeds})
-    left, top, step = 222.0, 8.0, 20.0
+    labels = {c: bench.cells[c].removesuffix(" forward").replace(" forward ", " ") for c in cells}
+    left, top, step = min(280.0, max(map(len, labels.values())) * 6.3 + 14), 8.0, 20.0
     bottom = top + step * len(cells)
     fractions = [s.fraction for s in speeds if s.fraction]
     low = 10 ** math.floor(math.log10(min(fractions)))
@@ -118,7 +119,7 @@ def distance(bench: BenchResult, allowed: Collection[str]) -> Figure | None:
     parts.append(Markup('<path class="limit" d="M{} {}V{}"/>').format(short(across.at(1)), short(top), short(bottom)))
     for i, cell in enumerate(cells):
         y = top + step * (i + 0.5)
-        parts.append(text(left - 8, y + 4, bench.cells[cell].replace(" forward", ""), "end", "small"))
+        parts.append(text(left - 8, y + 4, labels[cell], "end", "small"))
         for one in speeds:
             place = names.index(one.target)
             if one.cell == cell and place < _MOST and one.fraction:
