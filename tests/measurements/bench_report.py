@@ -191,8 +191,8 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row]) -> str:
         f"{counted['error']} ended in an error.",
         "",
         f"{line(str(first.environment.get('processor', '')))}, {first.threads} thread{'s' if first.threads > 1 else ''} a "
-        f"process, device {first.device}; {first.processes} fresh processes a target, {first.blocks} blocks of "
-        f"{first.slot_ms:g} ms each. " + _load(loads),
+        f"process, device {first.device}; {_range(r.processes for r in found)} fresh processes a target, "
+        f"{_range(r.blocks for r in found)} blocks of {first.slot_ms:g} ms each. " + _load(loads),
         "",
         "Times are medians over processes, for orientation: they are of one machine on one day. Comparisons with an interval "
         "are in the raw results, against the same reference in every group "
@@ -217,6 +217,14 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row]) -> str:
         "Below 1 is faster than the plain cell. `permuted`: the channels at the other end in memory; `strided`: every second "
         "element of a larger array; `-`: does not apply, or has no speed.",
         "",
+        "The raw results, with every sample, are in `raw/`: `dropcheck.speed.records.decode(lzma.open(path).read(), path)`. This "
+        "page is made, or gone on with, by",
+        "",
+        "```",
+        "python tests/measurements/bench_everything.py reports/speed --audit reports/field/result.json.xz --accept "
+        + (",".join(sorted({w for r in rows if r.target.audit for w in r.target.audit.waived})) or "none"),
+        "```",
+        "",
         "## Times",
         "",
         *_times(rows),
@@ -239,6 +247,11 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row]) -> str:
         *_warnings(found),
     ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _range(values: Iterable[int]) -> str:
+    some = sorted(set(values))
+    return str(some[0]) if len(some) == 1 else f"{some[0]} to {some[-1]}"
 
 
 def _load(loads: Sequence[float]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dropcheck.adapter import Implementation, Unsupported, unchanged
+from dropcheck.contract import Contract, Pattern
 from dropcheck.worker.devices import Clock, Device, allocation
 from dropcheck.worker.timing import Loop, Stopped, Stopwatch, _shares, out_of_memory, same_mask_chance
 from spatial_dropouts.adapters.numpy_functions import NumpyFunctions
@@ -189,6 +190,18 @@ def test_calls_that_draw_one_mask_for_ever_are_no_result() -> None:
 
     with pytest.raises(Stopped, match="two calls drew the same mask"):
         Stopwatch(numpy_adapter(frozen), Device()).setup(CELL, slot_ms=0.1, yard_ms=0.1)
+
+
+def test_a_dropped_value_that_is_not_zero_is_no_frozen_mask() -> None:
+    def alpha(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+        return np.where(rng.random((*x.shape[:2], 1)) < rate, x.dtype.type(-1.7), x)
+
+    contract = Contract(Pattern.parse("n c l -> n c"), scale=1.0, dropped=-1.7)
+    adapter = NumpyFunctions(alpha, Implementation(make="x:y", contract=contract))
+    assert Stopwatch(adapter, Device()).setup(CELL, 0.1, 0.1)["masks"] == "differ"
+    again = NumpyFunctions(lambda x, rate, *, training, rng: x, Implementation(make="x:y", contract=contract))
+    with pytest.raises(Stopped, match="the same mask"):
+        Stopwatch(again, Device()).setup(CELL, 0.1, 0.1)
 
 
 def test_masks_that_chance_may_repeat_are_not_judged() -> None:
