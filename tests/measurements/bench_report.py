@@ -162,14 +162,21 @@ def layouts(rows: Sequence[Row], path: Path) -> None:
             speed = measured(row, cell)
             if speed is not None and base is not None and speed.device_s and base.device_s:
                 values[i, j] = speed.device_s / base.device_s
-    figure, ((axis,),) = _figure(8.0, 1.0 + 0.2 * len(some))
+    figure, ((axis,),) = _figure(8.0, 1.0 + 0.24 * len(some))
     axis.imshow(np.log2(values), cmap="RdYlBu_r", vmin=-4, vmax=4, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
-        axis.text(j, i, "-" if np.isnan(value) else f"{value:.2g}", ha="center", va="center", fontsize=6.5)
+        axis.text(
+            j, i, "-" if np.isnan(value) else f"{value:.2g}", ha="center", va="center", fontsize=6.5, color=_ink(value)
+        )
     axis.set_xticks(range(len(names)), names)
     axis.set_yticks(range(len(some)), [row.target.target for row in some], fontsize=6.5)
     axis.set_title("time over that of float32, rate .5, forward, native, 256 channels of 1024 positions", fontsize=9)
     _saved(figure, path)
+
+
+def _ink(value: float) -> str:
+    """Black, or white where the cell behind is dark."""
+    return "white" if value > 8 or value < 1 / 8 else "black"
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
