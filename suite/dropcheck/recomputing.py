@@ -142,6 +142,8 @@ def _verdict(one: Finding, target: TargetResult, failing: bool, alpha: float) ->
         return
     if one.verdict in ("fail", "waived") and not failing:
         yield f"the verdict is {one.verdict}, but nothing fails: {told}"
+    if one.verdict == "waived" and one.waiver is None:
+        yield "the verdict is waived, but no waiver is named"
     if failing and one.verdict == "pass":
         yield f"the verdict is pass, but it fails: {told}"
     if failing and one.verdict == "inconclusive" and target.ledger is None:

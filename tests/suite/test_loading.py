@@ -118,6 +118,7 @@ def tampered(**changed: Any) -> Result:
         (tampered(verdict="pass"), "the verdict is pass, but it fails"),
         (tampered(verdict="inconclusive"), "the verdict is inconclusive, but it fails"),
         (tampered(verdict="skipped"), "without a more basic failure"),
+        (tampered(verdict="waived"), "but no waiver is named"),
         (tampered(verdict="pass", log10_evidence=-0.3), "the evidence is 10^-0.30"),
         (tampered(verdict="pass", log10_evidence=-0.3, estimate=0.3), "the estimate is 0.3, but 520000 of 1579008"),
         (tampered(fail_interval=(0.29, 0.31)), "but its counts make it"),

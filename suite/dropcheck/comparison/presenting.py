@@ -27,11 +27,11 @@ SHORT: dict[Word, str] = {
     "worse": "worse",
     "unproven": "no proof",
     "lost": "missing",
-    "disappeared": "gone",
+    "disappeared": "fewer claims",
     "better": "better",
     "moved": "moved",
     "gained": "gained",
-    "appeared": "new",
+    "appeared": "more claims",
     "same": "same",
 }
 
@@ -40,13 +40,16 @@ ANSWER: dict[Word, str] = {
     "worse": "got worse",
     "unproven": "with another verdict but no proof of a change",
     "lost": "lost evidence",
-    "disappeared": "not judged any more",
+    "disappeared": "with fewer claims judged",
     "better": "got better",
     "moved": "moved within the promise",
     "gained": "gained evidence",
-    "appeared": "new",
+    "appeared": "with more claims judged",
     "same": "as before",
 }
+
+
+ENTIRE: dict[Word, str] = {"disappeared": "not judged any more", "appeared": "new"}  # of whole targets
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,13 @@ def sentences(found: Comparison) -> list[str]:
             o for o in found.owners if any(v not in (None, "skipped") for v in (o.verdicts[0], o.verdicts[place + 1]))
         ]
         count = Counter(owner.words[place] for owner in judged)
-        parts = [f"{count[w]} {text}" for w, text in ANSWER.items() if count[w]]
+        parts = []
+        for word, text in ANSWER.items():
+            entire = sum(where == place for _, where, _ in whole(found, word)) if word in ENTIRE else 0
+            if count[word] > entire:
+                parts.append(f"{count[word] - entire} {text}")
+            if entire:
+                parts.append(f"{entire} {ENTIRE[word]}")
         total = words.count(len(judged), "target")
         told.append(f"{pair}: of {total}, {'; '.join(parts)}." if parts else f"{pair}: there is nothing to compare.")
     return told
