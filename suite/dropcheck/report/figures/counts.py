@@ -19,6 +19,10 @@ READING = (
 )
 
 
+def _whole(value: float) -> str:
+    return plain(value) if value == round(value) else ""
+
+
 def figure(finding: Finding) -> Figure | None:
     """The histogram of one finding of mask.dropped-count; None where it has none."""
     seen, law = finding.tallies.get("histogram"), finding.tallies.get("expected")
@@ -33,7 +37,7 @@ def figure(finding: Finding) -> Figure | None:
         middle = max(range(size), key=lambda i: law[i])
         first, last = max(0, middle - _MOST // 2), min(size - 1, middle + _MOST // 2)
     top = max(max(seen[first : last + 1]), max(v + 4 * math.sqrt(v) for v in law[first : last + 1]))
-    left, bottom = 52.0, 188.0
+    left, bottom = 64.0, 188.0
     across = Axis(first - 0.5, last + 0.5, left, WIDTH - 8)
     up = Axis(0, top * 1.04, bottom, 10)
     step = (across.end - left) / (last - first + 1)
@@ -55,7 +59,7 @@ def figure(finding: Finding) -> Figure | None:
             Markup('<path class="bar" d="{}"/>').format("".join(bars)),
             Markup('<path class="whisker" d="{}"/>').format("".join(reach)),
             *rings,
-            x_axis(across, bottom, bottom, "dropped channels in a row", plain, 10),
+            x_axis(across, bottom, bottom, "dropped channels in a row", _whole, 10),
         ]
     )
     rows = [[str(i), plain(seen[i]), plain(law[i])] for i in range(first, last + 1) if seen[i] or law[i] >= 0.5]

@@ -129,7 +129,9 @@ def y_axis(axis: Axis, left: float, right: float, form: Callable[[float], str], 
 
 def plain(value: float) -> str:
     """A number at a tick."""
-    return "0" if abs(value) < 1e-12 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if abs(value) < 1e-12:
+        return "0"
+    return f"{value / 1e6:g} M" if abs(value) >= 1e6 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def power(value: float) -> str:
