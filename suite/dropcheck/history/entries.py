@@ -21,7 +21,7 @@ from dropcheck.speed.records import BenchResult
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """One check of one target in one run: the worst verdict over its cases, and the numbers of the case that shows it.
 
-    ``resolution``: the coarsest of the cases that passed, in the unit of ``estimate``. ``low``, ``high``: the interval that
+    ``resolution``: of a pass, the coarsest of its cases, in the unit of ``estimate``. ``low``, ``high``: the interval that
     decides a failure.
     """
 
@@ -157,7 +157,7 @@ def _claim(check: str, findings: list[Finding]) -> Claim:
         expected=lead.expected,
         low=interval[0],
         high=interval[1],
-        resolution=max(passed, default=None),
+        resolution=max(passed, default=None) if verdict == "pass" else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 from dropcheck.history.changes import BETTER, WORSE, Change
 from dropcheck.history.releases import Row, Trend, Trends
@@ -45,8 +46,8 @@ def _target(one: Trend, width: int, checks: Sequence[str]) -> str:
         lines += _table(claim_rows(one.audits) if checks else audit_rows(one.audits))
     if one.benches:
         lines += _table(bench_rows(one.benches))
-    for change in one.changes:
-        lines += _change(change, width)
+    for _, some in groupby(one.changes, key=lambda c: (c.word, c.when, c.before, c.after)):
+        lines += _changes(list(some), width)
     return "\n".join(lines) + "\n"
 
 
@@ -61,15 +62,15 @@ def audit_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def claim_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """A line a check and release, with estimate, expected value and resolution."""
+    """A line a check and release, check by check, with estimate, expected value and resolution."""
     table: list[tuple[str, ...]] = [
-        ("release", "dropcheck", "profile", "audited", "check", "verdict", "estimate", "expected", "resolution")
+        ("check", "release", "dropcheck", "profile", "audited", "verdict", "estimate", "expected", "resolution")
     ]
-    for row in rows:
-        for one in row.claims:
+    for check in dict.fromkeys(one.check for row in rows for one in row.claims):
+        for row, one in ((r, c) for r in rows for c in r.claims if c.check == check):
             told = f"{GLYPHS[one.verdict]} {WORDS[one.verdict]}".strip()
             numbers = [number(value) for value in (one.estimate, one.expected, one.resolution)]
-            table.append((*_release(row), one.check, told, *numbers))
+            table.append((one.check, *_release(row), told, *numbers))
     return table
 
 
@@ -96,15 +97,18 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows]
 
 
-def _change(one: Change, width: int) -> list[str]:
-    was, now = differing(one)
-    head = f"{one.glyph} {one.says}: {one.when[:10]}, {was} -> {now}"
-    text = f"{one.what}: {line(one.text, 600)}"
-    return [f"  {head}", *textwrap.wrap(text, width, initial_indent="      ", subsequent_indent="      ")]
+def _changes(some: Sequence[Change], width: int) -> list[str]:
+    """Changes of one word between the same two rows, under one head."""
+    was, now = differing(some[0])
+    lines = [f"  {some[0].glyph} {some[0].says}: {some[0].when[:10]}, {was} -> {now}"]
+    for one in some:
+        text = f"{one.what}: {line(one.text, 600)}"
+        lines += textwrap.wrap(text, width, initial_indent="      ", subsequent_indent="      ")
+    return lines
 
 
 def differing(one: Change) -> tuple[str, str]:
     """The two rows by what tells them apart; the release where nothing does."""
     apart = [(a, b) for a, b in zip(one.before, one.after, strict=True) if a != b]
-    apart = apart or [(one.before[0], f"{one.after[0]} again")]
+    apart = apart or [(one.before[0], "the same release, later")]
     return line(", ".join(a for a, _ in apart), 120), line(", ".join(b for _, b in apart), 120)
