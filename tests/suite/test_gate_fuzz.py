@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import datetime
 import fnmatch
+import functools
 import json
 import os
 import tomllib
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from gate_kit import TARGET, audit, bench, failing, finding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -116,6 +118,14 @@ def mutated(data: st.DataObject, text: bytes) -> bytes:
     else:
         here[last] = data.draw(VALUES)
     return json.dumps(tree).encode()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_command_line() -> Iterator[None]:
+    """The tree of commands is made once: it is the same for every example, and most of the time of one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="module")
