@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -181,6 +182,18 @@ def test_the_steps_of_the_action_run_the_gate(folder: Path) -> None:
         assert done.returncode == code, done.stderr
         assert (folder / "o.txt").read_text().splitlines()[-2:] == [f"code={code}", "out=out dir"]
         assert (folder / "out dir" / "gate.sarif").exists()
+
+
+def test_a_waiver_is_told_with_its_name_and_where_it_was_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["waive", "rate.marginal", "mine.py:*", "--reason", "known", "--expires", "2099-01-01"]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert re.fullmatch("rate-marginal-[0-9a-f]{6}: rate.marginal of mine.py:\\* is waived until 2099-01-01", told[0])
+    assert told[1].startswith("Written to dropcheck.toml.")
+    assert cli.main(words) == 0 and capsys.readouterr().out == "1 waiver is there already, as it is.\n"
+    assert cli.main(["gate", "--from", "bad.json"]) == 0
 
 
 def test_adopting_the_present_state_lets_a_project_gate_today(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

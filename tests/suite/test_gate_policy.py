@@ -66,6 +66,11 @@ def test_the_command_line_outranks_the_file_which_outranks_the_preset() -> None:
     assert (made.policy.profile, made.origin("profile")) == ("quick", "--profile")
     assert (made.policy.max_age, made.origin("max_age")) == ("3d", "dropcheck.toml:3")
     assert (made.policy.on_missing, made.origin("on_missing")) == ("fail", "preset strict")
+    speed = policy("[speed]\nmin_fraction_of_limit = 0.3\n")
+    assert (speed.origin("speed", "min_fraction_of_limit"), speed.origin("speed", "level")) == (
+        "dropcheck.toml:3",
+        "preset default",
+    )
 
 
 def test_a_key_of_the_command_line_is_refused_by_the_name_of_its_option() -> None:

@@ -189,7 +189,7 @@ def _line(
     rule: str = "",
 ) -> Line:
     accept = ""
-    if counts == "fail":
+    if counts == "fail" and one.verdict in ("fail", "waived"):  # only a failure can be waived
         # the option for the reason stays to be filled in by a person
         accept = shlex.join(
             ["dropcheck", "waive", one.check, target.target, "--reason", "WHY", "--expires", "YYYY-MM-DD"]

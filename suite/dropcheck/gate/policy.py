@@ -118,10 +118,12 @@ class Sourced:
     origins: Mapping[tuple[str | int, ...], str] = field(default_factory=dict)
 
     def origin(self, *key: str | int) -> str:
-        """Where a value is from: its own place, that of the nearest thing around it, or the preset."""
+        """Where a value is from: its own place, that of the list that it stands in, or the preset."""
         for depth in range(len(key), 0, -1):
             if key[:depth] in self.origins:
                 return self.origins[key[:depth]]
+            if depth > 1 and isinstance(key[depth - 1], str):
+                break  # a key that a table leaves out is not from where the table is
         return f"preset {self.policy.preset}"
 
     def rule(self, *key: str | int) -> str:

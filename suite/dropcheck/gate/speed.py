@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,6 @@ def _target(asked: Asked, wanted: Speed, name: str, device: str) -> Iterator[Lin
 
 
 def _command(wanted: Speed, name: str, device: str) -> str:
-    import shlex
-
     words = ["dropcheck", "bench", *([wanted.reference] if wanted.reference else []), name]
     words += ["--profile", wanted.profile] + (["--device", device] if device != "cpu" else [])
     return shlex.join(words)
@@ -102,8 +101,9 @@ def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, ag
 
     index = summary.index(bench.samples)
     cells = tuple(str(parse_cell(text)) for text in wanted.cells) or tuple(bench.cells)
-    judged = 0
+    judged, command = 0, again
     for cell in cells:
+        again = line(f"{command} --cell {shlex.quote(cell)}", 1000)
         if cell not in bench.cells:
             yield _missing(asked, bench, one, "the bench has no such cell", ("speed", "cells"), cell, again)
             judged += 1
@@ -134,9 +134,9 @@ def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, ag
             else:
                 yield from _cell(asked, wanted, bench, index, one, place, found, again)
     if not judged:
-        yield _missing(asked, bench, one, "no cell applies: nothing is proven", ("speed",), "", again)
+        yield _missing(asked, bench, one, "no cell applies: nothing is proven", ("speed",), "", command)
     if wanted.max_compile_ratio is not None:
-        yield _compile(asked, wanted.max_compile_ratio, bench, one, again)
+        yield _compile(asked, wanted.max_compile_ratio, bench, one, command)
 
 
 def _compile(asked: Asked, allowed: float, bench: BenchResult, one: BenchTarget, again: str) -> Line:

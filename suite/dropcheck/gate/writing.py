@@ -30,6 +30,7 @@ def with_waivers(text: str, name: str, added: Sequence[Waiver], project: bool) -
     from tomlkit.exceptions import TOMLKitError
 
     before = decoding.decode(text, name, project=project)
+    added = [_named(one) for one in added]
     known = {id_of(one): place for place, one in enumerate(before.policy.waiver)}
     try:
         document = tomlkit.parse(text)
@@ -100,7 +101,7 @@ def _renew(table: Any, one: Waiver) -> None:
 
 def _fields(one: Waiver) -> Mapping[str, Any]:
     fields: dict[str, Any] = {
-        "id": one.id or id_of(one),
+        "id": one.id,
         "check": one.check,
         "target": one.target,
         "reason": one.reason,
@@ -126,7 +127,7 @@ def present_state(result: Result, expires: datetime.date, reason: str, link: str
                 check=one.check, target=escaped(target.target), reason=reason, expires=expires, link=link, when=when
             )
             made.setdefault(id_of(waiver), waiver)
-    return [_named(one) for one in made.values()]
+    return list(made.values())
 
 
 def _device(result: Result, target: TargetResult) -> str | None:
