@@ -163,6 +163,7 @@ def main() -> None:
     words.add_argument("--processes", type=int, default=9)
     words.add_argument("--blocks", type=int, default=7)
     words.add_argument("--raw", type=Path, help="a line a run; what is there already counts")
+    words.add_argument("--pool", type=int, default=1, help="take so many runs as one, with so many times the processes")
     words.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")
     given = words.parse_args()
     kept = given.raw.read_text().splitlines() if given.raw is not None and given.raw.exists() else []
@@ -187,17 +188,27 @@ def main() -> None:
         if load.pid is not None:
             load.kill()
     if runs:
-        tell(runs, given.framework)
+        tell(pooled(runs, given.pool), given.framework)
+
+
+def pooled(runs: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Every ``count`` runs in a row as one: a run of so many times the fresh processes is made no otherwise."""
+    made = []
+    for i in range(0, len(runs) - count + 1, count):
+        some = runs[i : i + count]
+        ns = {who: [process for run in some for process in run["ns"][who]] for who in some[0]["ns"]}
+        made.append({**some[0], "s": sum(run["s"] for run in some), "ns": ns})
+    return made
 
 
 def tell(runs: list[dict[str, Any]], framework: str) -> None:
     """The table."""
     said = [told(run) for run in runs]
     loads, spent = [r["load"] for r in runs], sum(r["s"] for r in runs)
-    busy = sum(r["busy"] for r in runs)
+    busy, processes = sum(r["busy"] for r in runs), len(runs[0]["ns"]["ten"])
     print(
-        f"{len(runs)} runs, {framework}, {busy} of them beside a process that spins, load {min(loads):.1f} to {max(loads):.1f} "
-        f"(median {np.median(loads):.1f}), {spent:.0f} s in all"
+        f"{len(runs)} runs of {processes} processes, {framework}, {busy} of them beside a process that spins, load "
+        f"{min(loads):.1f} to {max(loads):.1f} (median {np.median(loads):.1f}), {spent:.0f} s in all"
     )
     alarms = sum(r["dropcheck"][0] in ("faster", "slower") for r in said)
     caught = sum(r["dropcheck"][1] == "slower" for r in said)

@@ -70,6 +70,16 @@ def test_a_run_coarser_than_asked_is_inconclusive_and_says_how_coarse() -> None:
     assert result.resolution is not None and result.resolution > 0.001 and records.exit_code(result) == 3
 
 
+def test_more_processes_are_started_until_the_resolution_that_was_asked_for_is_reached() -> None:
+    found = [bench(Workshop(seed, spread=0.02), ONE, TWO, resolution=0.03) for seed in range(40)]
+    more = [r.processes for r in found]
+    assert min(more) == 5 and 5 < max(more) <= 20
+    assert all((r.resolution or 1.0) <= 0.03 or r.processes == 20 for r in found)
+    # who stops by the reference alone calls identical code different no more often
+    alarms = sum(any(v in ("faster", "slower") for v in verdicts(r)) for r in found)
+    assert alarms <= stats.binom.isf(1e-6, len(found), 0.01)
+
+
 def test_one_process_decides_nothing() -> None:
     assert verdicts(bench(Workshop(ns={TWO: 5000.0}), ONE, TWO, processes=1)) == ["inconclusive"]
 

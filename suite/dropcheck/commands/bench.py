@@ -70,7 +70,8 @@ def bench(
         float | None, typer.Option(help="Probability that a run calls identical code different; default .01.")
     ] = None,
     resolution: Annotated[
-        float | None, typer.Option(help="Half-width that the run must reach, such as .05; coarser is inconclusive.")
+        float | None,
+        typer.Option(help="Half-width to reach, such as .03, by up to 4 times the processes; coarser is inconclusive."),
     ] = None,
     audit: Annotated[
         Path | None,

@@ -179,7 +179,12 @@ def run(
     def allowed(lane: Lane, cell: Cell, version: str) -> str:
         return honesty.verdict_on(known.get(lane.target.name), cell, version)
 
-    raw = measure(plan, allowed, opener, tell, raw, journal.append if journal is not None else None)
+    wanted = request.resolution
+
+    def enough(raw: Raw) -> bool:
+        return wanted is None or summary.resolution_of(plan, raw, request.margin, request.level) <= wanted
+
+    raw = measure(plan, allowed, opener, tell, raw, journal.append if journal is not None else None, enough)
     compiled = []
     if not raw.interrupted:
         try:
@@ -200,7 +205,7 @@ def run(
         reference=plan.lanes[0].target.name,
         margin=request.margin,
         level=request.level,
-        processes=plan.processes,
+        processes=max(plan.processes, raw.rounds),
         blocks=plan.blocks,
         slot_ms=plan.slot_ms,
         resolution_wanted=request.resolution,

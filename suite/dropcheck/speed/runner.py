@@ -24,6 +24,7 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )
+MOST_ROUNDS = 4  # times the planned processes, where a resolution is asked for that they do not reach
 CACHE_VARIABLES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
 
 
@@ -197,15 +198,20 @@ def measure(
     tell: Tell | None = None,
     kept: Raw | None = None,
     keep: Callable[[Raw], None] | None = None,
+    enough: Callable[[Raw], bool] | None = None,
 ) -> Raw:
     """All samples of a plan. Ctrl-C ends it with what there is.
 
     ``kept``: what an earlier run had finished, gone on from; ``keep`` is called whenever all processes of a round are done.
+    ``enough``: whether the rounds of the plan are enough; else there are more, up to ``MOST_ROUNDS`` times as many. It must
+    not look at what is compared, only at how well the reference repeats itself.
     """
     raw = kept or Raw()
     say = tell or (lambda text, done: None)
     try:
-        for number in range(raw.rounds, plan.processes):
+        for number in range(raw.rounds, MOST_ROUNDS * plan.processes):
+            if number >= plan.processes and (enough is None or enough(raw)):
+                break
             _round(plan, number, raw, allowed, opener, say)
             raw.rounds += 1
             if keep is not None:
@@ -218,12 +224,13 @@ def measure(
 def _round(plan: Plan, number: int, raw: Raw, allowed: Allowed, opener: Opener, say: Tell) -> None:
     """One fresh process a lane, all alive together, over all cells."""
     crew: dict[str, _Process] = {}
-    steps = plan.processes * len(plan.cells)
+    planned = max(plan.processes, number + 1)
+    steps = planned * len(plan.cells)
     try:
         for lane in plan.lanes:
             if lane.name not in raw.closed:
                 say(
-                    f"process {number + 1} of {plan.processes}: opening {lane.target.name}",
+                    f"process {number + 1} of {planned}: opening {lane.target.name}",
                     number * len(plan.cells) / steps,
                 )
                 crew[lane.name] = _Process(lane, plan, opener, raw, number)
@@ -231,7 +238,7 @@ def _round(plan: Plan, number: int, raw: Raw, allowed: Allowed, opener: Opener, 
             _disqualify(plan, raw, allowed)
             _first(plan, raw, crew)
         for done, cell in enumerate(cell_order(plan.cells, plan.seed, number)):
-            say(f"process {number + 1} of {plan.processes}: {cell}", (number * len(plan.cells) + done) / steps)
+            say(f"process {number + 1} of {planned}: {cell}", (number * len(plan.cells) + done) / steps)
             _cell(plan, number, cell, raw, crew)
     finally:
         for process in crew.values():

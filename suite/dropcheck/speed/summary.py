@@ -73,6 +73,12 @@ def medians(blocks: Blocks, field_name: str = "device_ns") -> dict[int, float]:
     return {p: float(np.median([getattr(s, field_name) for s in some.values()])) for p, some in blocks.items() if some}
 
 
+def resolution_of(plan: Plan, raw: Raw, margin: float, level: float) -> float:
+    """The coarsest resolution of all cells so far, from the reference against itself alone; infinite where there is none."""
+    found = _placebos(index(raw.samples), plan, plan.lanes[0], plan.lanes[-1], margin, level)
+    return max((p.resolution for p in found), default=math.inf)
+
+
 def summarise(plan: Plan, raw: Raw, margin: float, level: float, resolution: float | None) -> Summary:
     """All of it."""
     found, made = index(raw.samples), Summary()
