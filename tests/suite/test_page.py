@@ -13,7 +13,7 @@ from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result,
 
 from dropcheck.report import embedded, html, speeds, view, words
 from dropcheck.report.figures import coins, counts, ladder, pairs, positions, strength
-from dropcheck.results import Picture, Result
+from dropcheck.results import Picture, Result, decode
 from dropcheck.speed import records
 
 VOID = {"meta", "input", "link", "br", "img", "wbr"}
@@ -124,6 +124,16 @@ def test_numbers_of_failures_are_those_of_the_result(whole: Result, shown: str) 
     told = Counter(f.verdict for t in whole.targets for f in t.findings)
     for verdict, n in told.items():
         assert re.search(rf"\b{n} {verdict}\b", text), (verdict, n)
+
+
+def test_a_page_made_from_a_page_is_the_same_page(whole: Result, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (raw,) = embedded.read(shown, "page")
+    assert html.render(decode(raw, "page")) == shown
+    # what was left out stays told
+    monkeypatch.setattr(embedded, "_AT_BEST", 1e-9)
+    (light,) = embedded.read(html.render(whole), "page")
+    monkeypatch.undo()
+    assert "it is without the counts behind findings that pass" in html.render(decode(light, "page"))
 
 
 def test_a_waiver_stands_with_its_reason_its_name_and_its_last_day(shown: str) -> None:

@@ -65,6 +65,8 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
         selftest=_selftest(selftest, sheet),
         raw=raw,
         left_out=sheet.left_out,
+        environment={k: v for k, v in result.environment.items() if k != embedded.LEFT_OUT},
+        lacks=raw.left_out or result.environment.get(embedded.LEFT_OUT, ""),
     )  # fmt: skip
 
 
