@@ -135,6 +135,15 @@ def test_a_registered_class_brings_its_registered_contract() -> None:
     assert target_of(torch.nn.Dropout2d).name == "torch.Dropout2d"
 
 
+def test_a_factory_and_an_instance_are_targets_and_what_is_no_dropout_is_told() -> None:
+    torch = pytest.importorskip("torch")
+    dropcheck.check(lambda rate: torch.nn.Dropout1d(rate), select=CLAIM, **FEW)
+    result = dropcheck.check(torch.nn.Dropout1d(0.3), select=CLAIM, **FEW)
+    assert result.targets[0].target == "a Dropout1d"
+    with pytest.raises((UsageError, Unproven), match="holds no rate"):
+        dropcheck.check(torch.nn.Linear(3, 3), select=CLAIM, **FEW)
+
+
 # --- the process is left as it was ---------------------------------------------------------------------------------------
 
 

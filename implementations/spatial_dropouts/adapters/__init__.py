@@ -184,11 +184,22 @@ def _function(function: Callable[..., Any]) -> str:
         return "jax"
     if len(names) >= 2 and any(name.partition(".")[0] == "numpy" for name in used):
         return "numpy"
+    if len(names) == 1 and (made := _made_by(function)):
+        return made
     given = getattr(function, "__name__", type(function).__name__)
     raise NoDropout(
         f"{given}({', '.join(names)}) is no dropout that can be driven: it takes no rng, key or training, and its module "
         f"uses none of NumPy, PyTorch, TensorFlow and JAX; expected {EXPECTED}"
     )
+
+
+def _made_by(function: Callable[..., Any]) -> str:
+    """The framework of what a factory makes of a rate; empty where it is none."""
+    try:
+        made = function(0.5)
+    except Exception:  # it takes something else than a rate
+        return ""
+    return next((framework for framework, module, attr in _CLASSES if _is(made, module, attr)[1]), "")
 
 
 def _parameters(function: Callable[..., Any]) -> List[str]:

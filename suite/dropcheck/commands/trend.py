@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dropcheck import options
+from dropcheck.commands.report import out_text, width
 from dropcheck.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -52,11 +51,9 @@ def trend(
     options.writable_folder(out, "--out")
     kept = places.at(place)
     for file in add or ():
-        typer.echo(_added(kept, file))
+        out_text(_added(kept, file))
     if not kept.exists():
-        typer.echo(
-            f"There is no history at {kept.shown} yet: dropcheck audit TARGET --history {kept.shown} begins one."
-        )
+        out_text(f"There is no history at {kept.shown} yet: dropcheck audit TARGET --history {kept.shown} begins one.")
         raise typer.Exit(3)
     found = releases.trends(kept, tuple(names or ()), checks, begun, last)
     if names:
@@ -67,10 +64,9 @@ def trend(
         write_atomically(json_file, page.encoded(found))
     if out is not None:
         page.write(found, out, checks)
-    width = max(60, min(140, shutil.get_terminal_size((100, 24)).columns))
-    sys.stdout.write(text.render(found, width, checks))
+    out_text(text.render(found, width(), checks))
     if out is not None:
-        typer.echo(f"Report: {out / 'index.html'}")
+        out_text(f"Report: {out / 'index.html'}")
     raise typer.Exit(0 if found.targets else 3)
 
 
