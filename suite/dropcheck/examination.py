@@ -222,7 +222,7 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
     """A layer that cannot be built or called at all is an error with its own words, not a list of failures."""
     rate = (contract.rates or (0.3,))[0]
     way = contract.seeds[0] if contract.seeds else "global"
-    dtype = bench.dtypes[0]
+    dtype = bench.first
     x = probe(contract.pattern, dtype, 3, 5, 2)
     try:
         made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed, way=way)

@@ -164,8 +164,7 @@ class KerasLayers:
                 self.implementation.seed(seed)
             else:
                 self.keras.utils.set_random_seed(seed)
-        # in mode mixed some questions are asked in float32 alone: a layer that a mixed model keeps in float32 answers them
-        policy = f"mixed_{dtype}" if self.mixed and dtype in ("float16", "bfloat16") else dtype
+        policy = f"mixed_{dtype}" if self.mixed else dtype
         with self.way.scope():
             if _takes(self.obj, "dtype"):
                 layer = self.implementation.construct(self.obj, rate, {**extra, "dtype": policy})

@@ -86,6 +86,11 @@ class Bench:
     fresh_session: Callable[[], Session] | None = None
     unseeded: str | None = None  # digest of the first masks of this process, before anything was seeded
 
+    @property
+    def first(self) -> str:
+        """The dtype of questions that one dtype answers: float32 where it is asked about, else what is asked instead."""
+        return self.dtypes[0]
+
 
 @dataclass(frozen=True)
 class Check:

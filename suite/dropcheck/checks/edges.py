@@ -156,7 +156,7 @@ def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     found = []
     for name, rate in (("-0.1", -0.1), ("1.5", 1.5), ("nan", math.nan)):
         where = f"rate={name}"
-        x = probe(bench.contract.pattern, "float32", 33, 65, 3)
+        x = probe(bench.contract.pattern, bench.first, 33, 65, 3)
         try:
             answer = Layer(bench, rate).call(x)
         except Refused as refused:

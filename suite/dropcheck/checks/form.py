@@ -130,20 +130,20 @@ def _batch_change(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     rate = _rate(bench)
     pattern = bench.contract.pattern
     for sizes in ((4, 64, 1, 513, 64, 2), (257, 3, 1025)):
-        where = f"float32 rate={rate:g} batches={','.join(map(str, sizes))}"
+        where = f"{bench.first} rate={rate:g} batches={','.join(map(str, sizes))}"
         problem = None
         try:
             layer = Layer(bench, rate)
             for number, rows in enumerate(sizes):
                 # other values for every batch: a stale row of an earlier one must not look right
-                x = telling(bench, rate, "float32", rows, 33, 3, seed=5 + number)
+                x = telling(bench, rate, bench.first, rows, 33, 3, seed=5 + number)
                 answer = layer.call(x)
                 if answer.shape != x.shape:
                     problem = f"a batch of {rows} comes out with shape {answer.shape}"
-                elif answer.dtype == "float32":
+                elif answer.dtype == bench.first:
                     values = answer.values()
-                    wrong = _right(bench, pattern, x, values, rate, "float32")
-                    gone = by_coin(pattern, dropped(values, bench, rate, "float32")).all(axis=1)
+                    wrong = _right(bench, pattern, x, values, rate, bench.first)
+                    gone = by_coin(pattern, dropped(values, bench, rate, bench.first)).all(axis=1)
                     tail = gone[len(gone) // 2 :]
                     if wrong:
                         problem = f"in a batch of {rows} after {sizes[0]}, {wrong}"
@@ -175,20 +175,20 @@ def _empty(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         if not bench.contract.pattern.row_axes and sizes[0] == 0:
             continue
         for training in (True, False):
-            where = f"float32 {name}" + ("" if training else " inference")
-            x = probe(bench.contract.pattern, "float32", *sizes)
+            where = f"{bench.first} {name}" + ("" if training else " inference")
+            x = probe(bench.contract.pattern, bench.first, *sizes)
             try:
                 answer = Layer(bench, rate).call(x, training=training)
             except Refused as refused:
                 found.append(finding(check, where, "pass", f"an empty input ({name}) is refused: {refused}"))
                 continue
-            good = answer.shape == x.shape and answer.dtype == "float32"
+            good = answer.shape == x.shape and answer.dtype == bench.first
             found.append(
                 finding(
                     check,
                     where,
                     "pass" if good else "fail",
-                    f"an empty input ({name}) comes out as {answer.dtype} {answer.shape}, it was float32 {x.shape}"
+                    f"an empty input ({name}) comes out as {answer.dtype} {answer.shape}, it was {bench.first} {x.shape}"
                     if not good
                     else f"an empty input ({name}) works",
                     log10_evidence=0.0 if good else -math.inf,
@@ -201,9 +201,9 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     rate = _rate(bench)
     found = []
     for pattern in bench.contract.ranks:
-        where = f"float32 rate={rate:g} '{pattern}'"
+        where = f"{bench.first} rate={rate:g} '{pattern}'"
         # without a row axis a call has few coins: several calls on many channels
-        x = telling(bench, rate, "float32", 33, 129, 6, pattern=pattern)
+        x = telling(bench, rate, bench.first, 33, 129, 6, pattern=pattern)
         try:
             answer = Layer(bench, rate).call(x, times=4)
         except Refused as refused:
@@ -251,7 +251,7 @@ def _other_ranks(bench: Bench, rate: float) -> None:
         if rank in declared:
             continue
         shape = (13, 11, 7, 5, 3)[:rank]
-        x = np.asarray(rounding.pool("float32", int(np.prod(shape)), 9).reshape(shape))
+        x = np.asarray(rounding.pool(bench.first, int(np.prod(shape)), 9).reshape(shape))
         try:
             answer = Layer(bench, rate).call(x, times=3)
         except Refused as refused:
@@ -260,7 +260,7 @@ def _other_ranks(bench: Bench, rate: float) -> None:
         if answer.shape != shape:
             traits[str(rank)] = f"shape becomes {answer.shape}"
             continue
-        gone = [dropped(answer.values(i), bench, rate, "float32") for i in range(3)]
+        gone = [dropped(answer.values(i), bench, rate, bench.first) for i in range(3)]
         if not any(g.any() for g in gone):
             traits[str(rank)] = "nothing dropped"
             continue

@@ -68,7 +68,7 @@ def _spends_nothing(check: Check, bench: Bench) -> list[Finding]:
     if not bench.contract.seeds:
         return [skipped(check, "spends no randomness", "the contract promises no reproducible seeds to see it by")]
     rate = _rate(bench)
-    x = probe(bench.contract.pattern, "float32", 33, 65, 3)
+    x = probe(bench.contract.pattern, bench.first, 33, 65, 3)
     try:
         plain, mixed = Layer(bench, rate), None
         first = [plain.call(x).values() for _ in range(3)]

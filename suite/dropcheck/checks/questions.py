@@ -35,17 +35,20 @@ class Answer:
 
 
 class Layer:
-    """One layer of the target, made for one rate and dtype, that can be asked."""
+    """One layer of the target, made for one rate and dtype (without one: the first that is asked about), that can be asked."""
 
-    def __init__(
-        self, bench: Bench, rate: float, dtype: str = "float32", seed: int | None = None, way: str = ""
-    ) -> None:
-        self.bench, self.rate, self.dtype = bench, rate, dtype
+    def __init__(self, bench: Bench, rate: float, dtype: str = "", seed: int | None = None, way: str = "") -> None:
+        self.bench, self.rate, self.dtype = bench, rate, dtype or bench.first
         self.way = way or (bench.contract.seeds[0] if bench.contract.seeds else "global")
         self.id = int(
-            ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed if seed is None else seed, way=self.way)[
-                "id"
-            ]
+            ask(
+                bench.session,
+                "make",
+                rate=rate,
+                dtype=self.dtype,
+                seed=bench.seed if seed is None else seed,
+                way=self.way,
+            )["id"]
         )
 
     def call(

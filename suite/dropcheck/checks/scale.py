@@ -103,6 +103,14 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
     bound = float(rounding.relative_bound(rate, bench.contract.scale, dtype))
     mean = float(np.mean(errors))
     m = len(errors)
+    if float(np.ptp(errors)) > 2 * bound * (1 + abs(mean)):  # further apart than roundings of one factor can be
+        ratios = outputs / values
+        return skipped(
+            check,
+            where,
+            f"kept values share no factor, they are {ratios.min():.6g} to {ratios.max():.6g} times the input: see "
+            "scale.kept-values, which judges them one by one",
+        )
     # each product's own rounding lies within +-u of the shared factor: Hoeffding's bound for their mean
     margin = 2 * u * math.sqrt(math.log(2 / limits.alpha) / (2 * m))
     sure = 2 * u * math.sqrt(math.log(1 / limits.beta) / (2 * m))

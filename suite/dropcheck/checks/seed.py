@@ -73,7 +73,7 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
     if bench.fresh_session is None:
         return []
     found = []
-    sizes, dtype = _SIZES[1], "float32"
+    sizes, dtype = _SIZES[1], bench.first
     try:
         session = bench.fresh_session()
     except (TargetError, Refused) as error:
@@ -121,7 +121,7 @@ def unseeded_digest(bench: Bench) -> str | None:
     """A digest of the first masks of a process that nobody seeded, to be compared between processes."""
     import hashlib
 
-    dtype, way = bench.dtypes[0], bench.contract.seeds[0] if bench.contract.seeds else "global"
+    dtype, way = bench.first, bench.contract.seeds[0] if bench.contract.seeds else "global"
     x, rate = probe(bench.contract.pattern, dtype, *_SIZES[1]), ladder(bench, (0.5,))[0]
     try:
         made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=None, way=way)
@@ -141,11 +141,11 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     pattern = bench.contract.pattern
     for way in bench.contract.seeds:
         for sizes in _SIZES:
-            where = f"float32 {','.join(map(str, sizes))} way={way}"
-            x = probe(pattern, "float32", *sizes)
-            other = probe(pattern, "float32", sizes[0] + 3, sizes[1] + 2, 2)
+            where = f"{bench.first} {','.join(map(str, sizes))} way={way}"
+            x = probe(pattern, bench.first, *sizes)
+            other = probe(pattern, bench.first, sizes[0] + 3, sizes[1] + 2, 2)
             try:
-                layer = Layer(bench, rate, "float32", bench.seed, way)
+                layer = Layer(bench, rate, bench.first, bench.seed, way)
                 first = [layer.call(x).values() for _ in range(3)]
                 layer.call(other)
                 layer.call(x, training=False)
