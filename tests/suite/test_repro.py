@@ -13,8 +13,9 @@ from dropcheck import targets
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError
-from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, write
+from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, together, write
 from dropcheck.reproduction import layer as layers
+from dropcheck.reproduction import told as run_script
 from dropcheck.reproduction.bodies import BODIES
 from dropcheck.results import Finding, TargetResult, Timing
 
@@ -119,6 +120,9 @@ LIBRARIES = [
     ("tensorflow", "tensorflow.nn:dropout", {}, "n l c -> n c"),
     ("tf_keras", "tf_keras.layers:SpatialDropout1D", {}, "n l c -> n c"),
     ("mlx", "mlx.nn:Dropout2d", {}, "n h w c -> n c"),
+    ("haliax", "haliax.nn:Dropout", {}, "n c l -> n c"),
+    ("penzai", "penzai.pz.nn:StochasticDropout", {}, "n c l -> n c"),
+    ("onnxruntime", "spatial_dropouts.adapters.onnx_runtime:dropout", {}, "n c l -> n c l"),
 ]
 
 
@@ -146,6 +150,73 @@ def test_scripts_run_in_other_frameworks_and_acquit_them(
     # and a contract that it does not keep is seen: it scales what it keeps
     got = confirm(*told(f"custom.reference{mode}", "scale.kept-values", "float32 rate=0.3", framework, wrong))
     assert isinstance(got, Confirmed), got
+
+
+# a defect of the mode, a layer that is right in it, and the check that tells them apart
+IN_MODES = [
+    ("tensorflow.spatial_dropout1d@graph", "tensorflow.stateless_dropout@graph", "gradient.recompute"),
+    ("keras.SpatialDropout1D@tensorflow@ranks", "tensorflow.spatial_dropout1d@ranks", "mask.distinct-samples"),
+]
+
+
+@pytest.mark.parametrize("bad, good, check", IN_MODES)
+def test_scripts_in_a_mode_show_its_defect_and_acquit_what_is_right_there(bad: str, good: str, check: str) -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("tensorflow is not installed")
+    case = "float32 rate=0.3 recompute" if check.startswith("gradient") else WIDE
+    shown = confirm(*told(bad, check, case, "keras@tensorflow" if bad.startswith("keras") else "tensorflow"))
+    assert isinstance(shown, Confirmed), shown.output
+    acquitted = confirm(*told(good, check, case, "tensorflow"))
+    assert isinstance(acquitted, NotConfirmed) and acquitted.ran, acquitted
+
+
+@pytest.mark.parametrize("mode", ["vmap", "scan", "checkpoint", "ranks"])
+def test_scripts_in_the_modes_of_jax_acquit_a_right_layer(mode: str) -> None:
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    got = confirm(*told(f"custom.jax@{mode}", "gradient.mask", "float32 rate=0.3 grad plain", "jax"))
+    assert isinstance(got, NotConfirmed) and got.ran, got
+
+
+def test_dtypes_of_a_check_share_a_script_that_takes_one_as_its_argument() -> None:
+    cases = {"float32": "float32 rate=0.3 257,64,4 calls=8", "float64": "float64 rate=0.1 257,64,4 calls=8"}
+    some = {dtype: told("broken.swaps-keep-and-drop", "rate.marginal", case) for dtype, case in cases.items()}
+    result = some["float32"][0]
+    (script,) = together(result, {dtype: finding for dtype, (_, finding) in some.items()})
+    assert script.dtypes == ("float32", "float64")
+    assert all(case in " ".join(script.text.split()) for case in cases.values())
+    for dtype, rate in (("float32", "0.3"), ("float64", "0.1")):
+        got = run_script(result, script.text, script.arguments(dtype))
+        assert isinstance(got, Confirmed) and got.expected == f"coins drop with probability {rate}"
+    right = told("custom.reference", "rate.marginal", cases["float32"])[0]
+    (acquits,) = together(right, {dtype: finding for dtype, (_, finding) in some.items()})
+    got = run_script(right, acquits.text, acquits.arguments("float64"))
+    assert isinstance(got, NotConfirmed) and got.ran, got
+
+
+def test_findings_that_need_different_source_get_scripts_of_their_own() -> None:
+    some = {
+        d: told("custom.reference", "mask.whole-channels", f"{d} rate=0.3 257,64,4 calls=8 {layout}".strip())[1]
+        for d, layout in (("float32", ""), ("float16", "strided"), ("float64", ""))
+    }
+    result = told("custom.reference", "mask.whole-channels", STREAM)[0]
+    scripts = together(result, some)
+    assert [one.dtypes for one in scripts] == [("float32", "float64"), ("float16",)]
+    assert scripts[1].arguments("float16") == () and "sys.argv" not in scripts[1].text
+
+
+def test_scripts_for_libraries_import_nothing_of_ours() -> None:
+    for name in (
+        "timm.DropPath",
+        "flair.LockedDropout",
+        "onnxruntime.Dropout",
+        "haliax.SpatialDropout1D",
+        "torch.Dropout1d",
+    ):
+        found = layers._origin(targets.parse(name))[0]
+        assert found is not None
+        script = write(*told(name, "rate.marginal", "float32 rate=0.3", found.framework or ""))
+        assert "dropcheck" not in script and "spatial_dropouts" not in script
 
 
 COMPILED = """
@@ -186,7 +257,7 @@ def test_a_script_that_dies_confirms_nothing(tmp_path: Path, monkeypatch: pytest
     assert isinstance(got, NotConfirmed) and not got.ran and "nothing_of_this_name" in got.output
 
 
-def test_coins_of_alpha_dropout_are_seen_and_its_scale_has_no_script() -> None:
+def test_coins_of_alpha_dropout_are_seen_in_both_passes_and_its_scale_has_no_script() -> None:
     for target, pattern, kind in (
         ("torch.AlphaDropout", "n c l -> n c l", NotConfirmed),
         ("torch.AlphaDropout", "n c l -> n c", Confirmed),
@@ -197,12 +268,16 @@ def test_coins_of_alpha_dropout_are_seen_and_its_scale_has_no_script() -> None:
         assert isinstance(got, Confirmed) or got.ran, got
     rate = confirm(*told("torch.AlphaDropout", "rate.marginal", STREAM, "torch", Contract.alpha("n c l -> n c l")))
     assert isinstance(rate, NotConfirmed) and rate.ran, rate
+    for target in ("torch.AlphaDropout", "torch.FeatureAlphaDropout"):
+        pattern = "n c l -> n c" if "Feature" in target else "n c l -> n c l"
+        kept = confirm(*told(target, "gradient.recompute", "float32 rate=0.3", "torch", Contract.alpha(pattern)))
+        assert isinstance(kept, NotConfirmed) and kept.ran, kept
     with pytest.raises(UsageError, match="affine correction"):
         write(*told("torch.AlphaDropout", "scale.mean", "float32 rate=0.3", "torch", contract))
 
 
 def test_what_has_no_script_says_so() -> None:
-    with pytest.raises(UsageError, match="no script for the mode 'ranks'"):
+    with pytest.raises(UsageError, match="no script for the mode 'ranks' of torch"):
         write(*told("torch.Dropout1d@ranks", "rate.marginal", STREAM, "torch"))
 
 

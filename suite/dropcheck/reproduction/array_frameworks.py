@@ -1,62 +1,8 @@
-"""Pieces of source for JAX and its libraries, TensorFlow, Keras 2, MLX and PaddlePaddle; see frameworks.py."""
+"""Pieces of source for TensorFlow, Keras 2, MLX, PaddlePaddle and ONNX Runtime; see frameworks.py."""
 
 from __future__ import annotations
 
 from dropcheck.reproduction.snippet import Snippet
-
-_JAX_TENSOR = """
-def tensor(values):
-    return jnp.asarray(values, DTYPE)
-
-
-def numpy(y):
-    return np.asarray(y if DTYPE == "float64" else y.astype("float32"), np.float64)
-
-
-def seed_everything(seed):
-    raise NotImplementedError("keys are given to each layer")
-"""
-
-_KEYED_CALL = """
-def call(layer, x, training=True):
-    layer["key"], key = jax.random.split(layer["key"])
-    return once(layer, key, x, training)
-"""
-
-_JIT_CALL = """
-def call(layer, x, training=True):
-    layer["key"], key = jax.random.split(layer["key"])
-    if training not in layer:
-        layer[training] = jax.jit(lambda key, given: once(layer, key, given, training))
-    return layer[training](key, x)
-"""
-
-_KEYED_GRADIENT = """
-def gradient(layer, x, cotangent, wrap=lambda f: f):
-    layer["key"], key = jax.random.split(layer["key"])
-    y, pull = jax.vjp(wrap(lambda given: once(layer, key, given, True)), x)
-    return numpy(y), numpy(pull(cotangent)[0])
-"""
-
-_JAX_RECOMPUTE = """
-def recompute(layer, x, cotangent, reentrant):
-    return gradient(layer, x, cotangent, jax.checkpoint)
-"""
-
-
-def _keyed(imports: str, once: str) -> Snippet:
-    """A layer that is given a key at each call: ``once`` is one call, an expression of layer, key, x and training."""
-    before = f"\ndef once(layer, key, x, training):\n    return {once}\n\n"
-    return Snippet(
-        imports="import jax\nimport jax.numpy as jnp" + imports,
-        tensor='\nif DTYPE == "float64":\n    jax.config.update("jax_enable_x64", True)\n\n' + _JAX_TENSOR,
-        make='\ndef make(rate, seed):\n    return {"made": @LAYER@, "key": jax.random.key(seed)}\n',
-        call=before + _KEYED_CALL,
-        gradient=_KEYED_GRADIENT,
-        recompute=_JAX_RECOMPUTE,
-        modes={"jit": before + _JIT_CALL},
-    )
-
 
 _TF_TENSOR = """
 def tensor(values):
@@ -88,20 +34,80 @@ def recompute(layer, x, cotangent, reentrant):
     return numpy(y), numpy(tape.gradient(y, x, output_gradients=cotangent))
 """
 
+# ``run`` is what a mode makes of a body: a whole training step, its backward pass too, is one graph
+_TF_STEPS = """
+def call(layer, x, training=True):
+    return run(layer, training, lambda given: @CALL@, x)
+
+
+def step(layer, wrap):
+    def body(x, cotangent):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            training = True
+            y = wrap(lambda given: @CALL@)(x)
+        return y, tape.gradient(y, x, output_gradients=cotangent)
+
+    return body
+
+
+def gradient(layer, x, cotangent):
+    y, g = run(layer, "gradient", step(layer, lambda f: f), x, cotangent)
+    return numpy(y), numpy(g)
+
+
+def recompute(layer, x, cotangent, reentrant):
+    y, g = run(layer, "recompute", step(layer, tf.recompute_grad), x, cotangent)
+    return numpy(y), numpy(g)
+"""
+
 _TF_GRAPH = """
 GRAPHS = {}
 
 
-def call(layer, x, training=True):
-    if (layer, training) not in GRAPHS:
-        GRAPHS[layer, training] = tf.function(lambda given: @CALL@@JIT@)
-    return GRAPHS[layer, training](x)
+def run(layer, name, body, *tensors):
+    if (id(layer), name) not in GRAPHS:
+        GRAPHS[id(layer), name] = layer, tf.function(body@JIT@)
+    return GRAPHS[id(layer), name][1](*tensors)
+
+"""
+
+_TF_RANKS = """
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+STRATEGY, GRAPHS = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), {}
+
+
+def make(rate, seed):
+    seed_everything(seed)
+    with STRATEGY.scope():
+        return @LAYER@
+
+
+def run(layer, name, body, *tensors):  # half the batch on each of two replicas
+    if (id(layer), name) not in GRAPHS:
+        GRAPHS[id(layer), name] = layer, tf.function(lambda *shares: STRATEGY.run(body, args=shares))
+    half = -(-len(tensors[0]) // 2)
+    shares = [
+        STRATEGY.experimental_distribute_values_from_function(
+            lambda context, t=t: t[half:] if context.replica_id_in_sync_group else t[:half]
+        )
+        for t in tensors
+    ]
+    whole = GRAPHS[id(layer), name][1](*shares)
+    return tf.nest.map_structure(lambda parts: tf.concat(STRATEGY.experimental_local_results(parts), 0), whole)
+
 """
 
 
-def _graphs(call: str) -> dict[str, str]:
-    graph = _TF_GRAPH.replace("@CALL@", call)
-    return {"graph": graph.replace("@JIT@", ""), "xla": graph.replace("@JIT@", ", jit_compile=True")}
+def tf_modes(call: str) -> dict[str, str]:
+    """The modes of TensorFlow, where ``call`` is one call of the layer with ``given`` and ``training``."""
+    steps = _TF_STEPS.replace("@CALL@", call)
+    return {
+        "graph": _TF_GRAPH.replace("@JIT@", "") + steps,
+        "xla": _TF_GRAPH.replace("@JIT@", ", jit_compile=True") + steps,
+        "ranks": _TF_RANKS + steps,
+    }
 
 
 _EAGER_STATE = """
@@ -111,36 +117,41 @@ def make(rate, seed):
 """
 
 ARRAY_FRAMEWORKS: dict[str, Snippet] = {
-    "flax-linen": _keyed(
-        "\nimport flax.linen",
-        'layer["made"].apply({}, x, deterministic=not training, rngs={"dropout": key})',
-    ),
-    "equinox-batch": _keyed("\nimport equinox", 'layer["made"](x, key=key, inference=not training)'),
-    "equinox": _keyed(
-        "\nimport equinox",
-        'jax.vmap(lambda one, k: layer["made"](one, key=k, inference=not training))(x, jax.random.split(key, len(x)))',
-    ),
-    "haiku": _keyed("\nimport haiku", 'layer["made"](key, x) if training else x'),
-    "jax": _keyed(
-        "",
-        'layer["made"](x, **{k: v for k, v in {"key": key, "training": training}.items() if k in TAKES})',
-    ),
-    "flax-nnx": Snippet(
-        imports="import jax\nimport jax.numpy as jnp\nfrom flax import nnx",
-        tensor='\nif DTYPE == "float64":\n    jax.config.update("jax_enable_x64", True)\n\n' + _JAX_TENSOR,
-        make="\ndef make(rate, seed):\n    return @LAYER@\n",
-        call="\ndef call(layer, x, training=True):\n    return layer(x, deterministic=not training)\n",
-        modes={
-            "jit": """
-@nnx.jit(static_argnames="training")
-def jitted(layer, x, training):
-    return layer(x, deterministic=not training)
+    "onnxruntime": Snippet(
+        imports="import onnxruntime\nfrom onnx import TensorProto, helper",
+        tensor="""
+def tensor(values):
+    return np.array(values, DTYPE)
 
 
+def numpy(y):
+    return np.array(y, np.float64)
+
+
+def seed_everything(seed):
+    onnxruntime.set_seed(seed)
+""",
+        make="""
+onnxruntime.set_default_logger_severity(4)
+
+
+def make(rate, seed):
+    seed_everything(seed)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(DTYPE))
+    precise = TensorProto.DOUBLE if DTYPE == "float64" else TensorProto.FLOAT
+    node = helper.make_node("Dropout", ["x", "rate", "training"], ["y"]@LAYER@)
+    inputs = [("x", kind, None), ("rate", precise, []), ("training", TensorProto.BOOL, [])]
+    given = [helper.make_tensor_value_info(*one) for one in inputs]
+    graph = helper.make_graph([node], "dropout", given, [helper.make_tensor_value_info("y", kind, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session, np.array(rate, helper.tensor_dtype_to_np_dtype(precise))
+""",
+        call="""
 def call(layer, x, training=True):
-    return jitted(layer, x, training=training)
-"""
-        },
+    session, rate = layer
+    return session.run(["y"], {"x": x, "rate": rate, "training": np.array(training)})[0]
+""",
     ),
     "tensorflow": Snippet(
         imports="import tensorflow as tf",
@@ -149,7 +160,7 @@ def call(layer, x, training=True):
         call="\ndef call(layer, x, training=True):\n    return layer(x) if training else x\n",
         gradient=_TF_GRADIENT,
         recompute=TF_RECOMPUTE,
-        modes=_graphs("layer(given) if training else given"),
+        modes=tf_modes("layer(given) if training else given"),
     ),
     "tf_keras": Snippet(
         imports="import tensorflow as tf\nimport tf_keras",
@@ -158,7 +169,13 @@ def call(layer, x, training=True):
         call="\ndef call(layer, x, training=True):\n    return layer(x, training=training)\n",
         gradient=_TF_GRADIENT,
         recompute=TF_RECOMPUTE,
-        modes=_graphs("layer(given, training=training)"),
+        modes={
+            **tf_modes("layer(given, training=training)"),
+            "mixed": """
+def call(layer, x, training=True):  # under a mixed policy the layer casts what it is given
+    return layer(tf.cast(x, "float32"), training=training)
+""",
+        },
     ),
     "mlx": Snippet(
         imports="import mlx.core as mx\nimport mlx.nn",

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,17 @@ def confirm(
 
     Only exit status 1 together with an observation counts: a script that dies has status 1 as well.
     """
-    script = write(target, found)
+    return told(target, write(target, found), (), python, timeout_s)
+
+
+def told(
+    target: TargetResult,
+    script: str,
+    arguments: Sequence[str] = (),
+    python: str | None = None,
+    timeout_s: float = 300.0,
+) -> Confirmed | NotConfirmed:
+    """Run a script of a target and read what it tells: exit status 1 and a line ``observed: ...`` where the defect shows."""
     program = interpreter(target, python)
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if program != sys.executable:  # another interpreter must not be sent into this one's packages
@@ -64,7 +75,7 @@ def confirm(
         path.write_text(script)
         try:
             done = subprocess.run(
-                [program, str(path)], capture_output=True, text=True, timeout=timeout_s, env=variables
+                [program, str(path), *arguments], capture_output=True, text=True, timeout=timeout_s, env=variables
             )
         except subprocess.TimeoutExpired:
             return NotConfirmed(script, f"stopped after {timeout_s:g} s", ran=False)

@@ -3,12 +3,13 @@
 Every framework defines ``tensor(values)``, ``numpy(y)`` (float64), ``seed_everything(seed)``, ``make(rate, seed)`` and
 ``call(layer, x, training=True)``; where it differentiates also ``gradient(layer, x, cotangent)`` (output and gradient as
 NumPy) and, where it checkpoints, ``recompute``. ``@LAYER@`` is replaced by the construction of the layer. Another framework
-is another entry; another mode is another piece that redefines ``call`` (and ``gradient``).
+is another entry; another mode is another piece, and what that defines (``call``, ``make``, ...) takes the plain one's place.
 """
 
 from __future__ import annotations
 
-from dropcheck.reproduction.array_frameworks import ARRAY_FRAMEWORKS, TF_RECOMPUTE
+from dropcheck.reproduction.array_frameworks import ARRAY_FRAMEWORKS, TF_RECOMPUTE, tf_modes
+from dropcheck.reproduction.jax_frameworks import JAX_FRAMEWORKS
 from dropcheck.reproduction.snippet import Snippet
 
 _TORCH_TENSOR = """
@@ -208,14 +209,9 @@ def call(layer, x, training=True):
     )
 
 
-_TF_GRAPH = """
-GRAPHS = {}
-
-
-def call(layer, x, training=True):
-    if (layer, training) not in GRAPHS:
-        GRAPHS[layer, training] = tf.function(lambda given: layer(given, training=training)@JIT@)
-    return GRAPHS[layer, training](x)
+_MIXED = """
+def call(layer, x, training=True):  # under a mixed policy the layer casts what it is given
+    return layer(keras.ops.cast(x, "float32"), training=training)
 """
 
 _JAX_FORWARD = """
@@ -256,7 +252,7 @@ def gradient(layer, x, cotangent):
     return numpy(y), np.zeros(x.shape) if g is None else numpy(g)
 """,
         TF_RECOMPUTE,
-        {"graph": _TF_GRAPH.replace("@JIT@", ""), "xla": _TF_GRAPH.replace("@JIT@", ", jit_compile=True")},
+        {**tf_modes("layer(given, training=training)"), "mixed": _MIXED},
     ),
     "keras@jax": _keras(
         "jax",
@@ -281,9 +277,11 @@ def call(layer, x, training=True):
     y, state = JITTED[id(layer), training][1]([v.value for v in layer.non_trainable_variables], x)
     moved_on(layer, state)
     return y
-"""
+""",
+            "mixed": _MIXED,
         },
     ),
-    "keras@torch": _keras("torch", "\nimport torch", _TORCH_GRADIENT, "", {}),
+    "keras@torch": _keras("torch", "\nimport torch", _TORCH_GRADIENT, "", {"mixed": _MIXED}),
     **ARRAY_FRAMEWORKS,
+    **JAX_FRAMEWORKS,
 }

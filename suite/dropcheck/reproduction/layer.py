@@ -14,9 +14,22 @@ from dropcheck.reproduction.frameworks import FRAMEWORKS
 from dropcheck.targets import Target
 
 # what the pieces of the frameworks import, and under which other name
-_WHOLE = dict.fromkeys(("torch", "keras", "flax", "equinox", "haiku", "tf_keras", "mlx", "paddle"), "") | {
-    "tensorflow": "tf"
-}
+_WHOLE = dict.fromkeys(
+    (
+        "torch",
+        "keras",
+        "flax",
+        "equinox",
+        "haiku",
+        "haliax",
+        "penzai",
+        "brainstate",
+        "tf_keras",
+        "mlx",
+        "paddle",
+    ),
+    "",
+) | {"tensorflow": "tf"}
 
 
 @dataclass(frozen=True)
@@ -45,10 +58,14 @@ def layer_of(name: str, framework: str, way: str, instance: bool) -> Layer:
             f"there is no script for {name}: {chosen or 'its framework'!r} has no entry in dropcheck.reproduction.frameworks; "
             f"expected one of {', '.join(FRAMEWORKS)}"
         )
+    if chosen == "onnxruntime":  # the model of one node is written down in the script
+        return Layer(chosen, "", ", seed=seed" if way == "constructor" else "", target=target)
     imports, thing = _imported(place, attr)
     if kind == "implementation":  # the user's own dropcheck.Implementation: its construction is written down there
         return Layer(chosen, imports, f"{thing}.construct({thing}.make, rate)", _takes(f"{thing}.make"), "", target)
     made = _expression(thing, chosen, implementation, way, place)
+    if target.mode == "mixed":
+        made = made.replace("dtype=DTYPE", 'dtype="mixed_" + DTYPE')
     if instance and chosen in ("torch", "keras@torch", "keras@jax", "keras@tensorflow"):
         base = "torch.nn.Module" if chosen == "torch" else "keras.Layer"
         made = f"{thing} if isinstance({thing}, {base}) else {made}"
@@ -128,6 +145,19 @@ def _imported(place: str, attr: str) -> tuple[str, str]:
             'sys.modules["layers"] = layers\n'
             "spec.loader.exec_module(layers)\n"
         ), f"layers.{attr}"
+    if place.endswith("adapters.lone_files"):
+        from spatial_dropouts.adapters.lone_files import FILES
+
+        name = attr.partition(".")[0]
+        package, inside, why = FILES[name]
+        return (
+            "import importlib.util\n\n"
+            f"# {why}: the file is run by itself\n"
+            f'folder = importlib.util.find_spec("{package}").submodule_search_locations[0]\n'
+            f'spec = importlib.util.spec_from_file_location("{name}", f"{{folder}}/{inside}")\n'
+            f"{name} = importlib.util.module_from_spec(spec)\n"
+            f"spec.loader.exec_module({name})\n"
+        ), attr
     top = place.partition(".")[0]
     if top in _WHOLE:  # these are imported whole already, and read better so
         return "", f"{_WHOLE[top] or top}{place[len(top) :]}.{attr}"
@@ -154,6 +184,10 @@ def _expression(thing: str, framework: str, implementation: Implementation | Non
         return f"lambda x: {thing}(x, {', '.join(words)}, {shape})"
     if framework == "flax-nnx":
         return f"{thing}({', '.join([*words, 'rngs=nnx.Rngs(seed)'])})".replace("flax.nnx.", "nnx.")
+    if framework == "haliax":  # its axes carry their sizes
+        return f"lambda shared: {thing}({', '.join([*words, 'broadcast_axes=shared or None'])})"
+    if framework == "penzai":
+        words.append('share_across_axes=tuple(f"a{i}" for i in SHARED)')
     if framework == "torch-function":
         return f"{thing}(x, {', '.join(words)}, **given)"
     if way == "constructor":

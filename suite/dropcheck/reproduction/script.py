@@ -6,6 +6,8 @@ import ast
 import math
 import re
 import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from dropcheck import requirements
 from dropcheck.contract import Contract
@@ -22,6 +24,8 @@ from dropcheck.results import Finding, TargetResult
 _UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}
 SEED = 1000
 _OF_COINS = ("mask.", "rate.marginal", "rate.per-", "seed.", "mode.inference")  # what asks for coins alone
+# and what is so, too, where the dropped value is not 0
+_OF_AFFINE = (*_OF_COINS, "gradient.mask", "gradient.recompute")
 _NEAR = "(abs(y - DROPPED) <= 8 * UNIT * abs(DROPPED))"
 _KINDS = {
     "zeros": "x[np.random.default_rng(7).random(x.shape) < 0.5] = 0  # as after a ReLU\nx = abs(x)",
@@ -29,18 +33,41 @@ _KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a script is made of: its two blocks of imports, its constants by name, and the source below them."""
+
+    before: str  # what must be imported before NumPy
+    imports: str
+    constants: dict[str, str]
+    functions: str
+    body: str
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """All that findings must have in common to be shown by one script."""
+        return (self.before, self.imports, *self.constants, self.functions, self.body)
+
+
 def write(target: TargetResult, found: Finding) -> str:
     """The script that shows a finding with the framework and NumPy alone: exit status 1 where the defect shows, else 0.
 
     Raises UsageError where the check, the framework or the mode has no piece of source yet.
     """
+    some = parts(target, found)
+    seen = [f"{found.check}, case {found.case}, seen with {target.framework} {target.version}."]
+    return assembled(some, some.constants, docstring(target, found, seen))
+
+
+def parts(target: TargetResult, found: Finding) -> Parts:
+    """The parts of a finding's script. Raises UsageError where the check, the framework or the mode has no piece."""
     if found.check not in BODIES:
         raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(BODIES)}")
     contract = Contract.from_dict(target.contract)
-    if contract.affine and not found.check.startswith(_OF_COINS):
+    if contract.affine and not found.check.startswith(_OF_AFFINE):
         raise UsageError(
             f"there is no script for {found.check} of a layer with an affine correction: expected a check of its coins "
-            f"({', '.join(_OF_COINS)})"
+            f"({', '.join(_OF_AFFINE)})"
         )
     case = situation(found, contract)
     layer = layer_of(target.target, target.framework, case.way, contract.rates is not None)
@@ -48,35 +75,46 @@ def write(target: TargetResult, found: Finding) -> str:
     body = _body(found, case)
     functions = _functions(snippet, layer, case, body, found)
     values = _constants(found, case, contract, layer)
-    if contract.affine:  # the dropped value is computed, and rounded as a layer pleases
+    if contract.affine:  # the dropped value is computed, and rounded as a layer pleases; positive inputs end elsewhere
         functions, body = (part.replace("y == DROPPED", _NEAR) for part in (functions, body))
+        body = body.replace("tensor(values(SHAPES[0], 1))", "tensor(abs(values(SHAPES[0], 1)))")
     code = functions + body
     used = {name: text for name, text in values.items() if re.search(rf"\b{name}\b", code)}
     # what is used by a constant itself
     used = {n: t for n, t in values.items() if n in used or any(re.search(rf"\b{n}\b", u) for u in used.values())}
     standard = [f"import {name}" for name in ("inspect", "re") if re.search(rf"\b{name}\.", code)] + ["import sys"]
     keras_first = snippet.imports.startswith("import os")
-    parts = [
-        _docstring(target, found),
-        "\n".join(([snippet.imports] if keras_first else []) + standard),
-        "import numpy as np" + ("" if keras_first or not snippet.imports else f"\n{snippet.imports}"),
-        layer.imports.strip(),
-        "\n".join(f"{name} = {text}" for name, text in used.items()),
-        functions.strip() + "\n",
-        body.strip(),
+    numpy = "import numpy as np" + ("" if keras_first or not snippet.imports else f"\n{snippet.imports}")
+    return Parts(
+        before="\n".join(([snippet.imports] if keras_first else []) + standard),
+        imports="\n\n".join(part for part in (numpy, layer.imports.strip()) if part),
+        constants=used,
+        functions=functions.strip(),
+        body=body.strip(),
+    )
+
+
+def assembled(some: Parts, constants: Mapping[str, str], words: str) -> str:
+    """The script of these parts under a docstring, with these constants."""
+    blocks = [
+        words,
+        some.before,
+        some.imports,
+        "\n".join(f"{name} = {text}" for name, text in constants.items()),
+        "\n" + some.functions + "\n",
+        some.body,
         'print("expected:", expected)\nprint("observed:", observed)\nsys.exit(1 if defect else 0)',
     ]
-    return re.sub(r"\n{3,}", "\n\n\n", "\n\n".join(p for p in parts if p)) + "\n"
+    return re.sub(r"\n{3,}", "\n\n\n", "\n\n".join(block for block in blocks if block)) + "\n"
 
 
-def _docstring(target: TargetResult, found: Finding) -> str:
+def docstring(target: TargetResult, found: Finding, seen: Iterable[str]) -> str:
+    """What a script says of itself: what was observed, and the paragraphs ``seen``, of cases and versions."""
     base, _, releases = target.target.partition(requirements.JOIN)
     said = found.message.split("\n")[0].replace("\\", "/").replace('"""', "'''")
-    lines = textwrap.wrap(f"{base}: {said}.", 110)
-    lines += [
-        "",
-        *textwrap.wrap(f"{found.check}, case {found.case}, seen with {target.framework} {target.version}.", 110),
-    ]
+    lines = [*textwrap.wrap(f"{base}: {said}.", 110), ""]
+    for paragraph in seen:
+        lines += textwrap.wrap(paragraph, 110)
     if releases:
         lines.append(f"Install: pip install '{releases}' numpy")
     lines.append("Exits with status 1 where the defect shows and with 0 where it does not.")
@@ -111,19 +149,20 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
     make = snippet.make.replace("@LAYER@", layer.make)
     if layer.seeder:
         make = make.replace("    return", f"    {layer.seeder}\n    return", 1)
-    parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor, make]
     mode = layer.target.mode if layer.target is not None else EAGER
     if mode == EAGER or found.check == "rate.rejects-invalid":  # what a constructor takes is the same in every mode
-        parts.append(snippet.call)
+        called = snippet.call
     elif mode in snippet.modes:
-        parts.append(snippet.modes[mode])
+        called = snippet.modes[mode].replace("@LAYER@", layer.make)
     else:
         raise UsageError(
             f"there is no script for the mode {mode!r} of {layer.framework}; expected one of "
             f"{', '.join(snippet.modes) or 'eager alone'}"
         )
+    parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor]
+    parts += [called] if "def make(" in called else [make, called]
     for needed, source in (("gradient(", snippet.gradient), ("recompute(", snippet.recompute)):
-        if needed in body:
+        if needed in body and f"def {needed}" not in called:
             if not source:
                 raise UsageError(f"there is no script for {found.check} of {layer.framework}: it has no such piece")
             if needed == "recompute(" and "gradient(" in source:
@@ -149,7 +188,7 @@ def _needed(functions: str, body: str) -> str:
         idle = [
             node
             for node in tree.body
-            if isinstance(node, ast.FunctionDef) and len(re.findall(rf"\b{node.name}\(", functions + body)) < 2
+            if isinstance(node, ast.FunctionDef) and len(re.findall(rf"(?<![\w.]){node.name}\(", functions + body)) < 2
         ]
         if not idle:
             return functions

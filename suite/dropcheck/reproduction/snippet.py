@@ -9,7 +9,7 @@ _NONE: dict[str, str] = {}
 
 @dataclass(frozen=True)
 class Snippet:
-    """The pieces of one framework. ``modes``: what is put after them for a mode, by its word."""
+    """The pieces of one framework. ``modes``: by its word, what takes the place of ``call`` and of all else that it defines."""
 
     imports: str
     tensor: str
