@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from dropcheck.field import command, report
+from dropcheck import reproduction
+from dropcheck.contract import Contract, Pattern
+from dropcheck.errors import UsageError
+from dropcheck.field import command, confirming, report
 from dropcheck.field.cells import Failure, by_evidence, dtype_of, failures, row, rows, split_name
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.field.report import Confirmation
@@ -122,7 +128,9 @@ def written(out: Path) -> list[report.Group]:
     said = command.confirmed(
         result,
         out,
-        lambda f, path: Confirmation(f"scripts/{path.name}", f.check == "rate.marginal", BAD),
+        lambda some, path: {
+            f.dtype: Confirmation(f"scripts/{path.name}", f.check == "rate.marginal", BAD, f.finding.case) for f in some
+        },
         lambda _: None,
     )
     return command.write(result, said, known, out, "dropcheck field --out x")
@@ -168,9 +176,9 @@ def test_scripts_stay_inside_the_folder(tmp_path: Path) -> None:
     nasty = target("../../x/y.py:La<yer>", finding("rate.one", "float32 rate=1", "fail"), verdict="fail")
     seen: list[Path] = []
 
-    def confirm(failure: Failure, path: Path) -> Confirmation:
+    def confirm(some: Sequence[Failure], path: Path) -> dict[str, Confirmation]:
         seen.append(path)
-        return Confirmation(path.name, None, "")
+        return {f.dtype: Confirmation(path.name, None, "") for f in some}
 
     result = field()
     command.confirmed(
@@ -180,6 +188,122 @@ def test_scripts_stay_inside_the_folder(tmp_path: Path) -> None:
         print,
     )
     assert seen[0].parent == tmp_path / "scripts"
+
+
+def confirmable() -> tuple[Result, list[Failure]]:
+    """One check that fails in two dtypes, two findings in one of them."""
+    one = target(
+        "torch.Dropout1d",
+        finding("rate.marginal", "float32 rate=0.3 9,8,2 calls=4", "fail", -200.0),
+        finding("rate.marginal", "float32 rate=0.1 9,8,2 calls=4", "fail", -20.0),
+        finding("rate.marginal", "float16 rate=0.3 9,8,2 calls=4", "fail", -20.0),
+        verdict="fail",
+    )
+    contract = Contract(pattern=Pattern.parse("n c l -> n c"), seeds=("global",))
+    fields = {k: getattr(one, k) for k in one.__struct_fields__} | {
+        "framework": "torch",
+        "contract": contract.to_dict(),
+    }
+    base = {k: getattr(field(), k) for k in field().__struct_fields__}
+    result = Result(**{**base, "targets": [TargetResult(**fields)]})
+    return result, failures(rows(result))
+
+
+def listening(monkeypatch: pytest.MonkeyPatch, shows: str) -> list[tuple[str, ...]]:
+    """No script is run: those that hold the text ``shows`` are taken to show their defect. What was run, by argument."""
+    run: list[tuple[str, ...]] = []
+
+    def told(owner: object, script: str, arguments: Sequence[str] = (), *more: object) -> object:
+        run.append(tuple(arguments))
+        if shows in script:
+            return reproduction.Confirmed(script, "this", "that")
+        return reproduction.NotConfirmed(script, "nothing", True)
+
+    monkeypatch.setattr(reproduction, "told", told)
+    return run
+
+
+def test_a_cell_is_confirmed_by_one_of_its_findings_and_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, some = confirmable()
+    run = listening(monkeypatch, "rate=0.1")
+    path = tmp_path / "scripts" / "a.py"
+    said = confirming.by_script(result, None, 9.0)(some, path)
+    # the strongest finding in float32 shows nothing, so the next one is tried, in the script that both dtypes share
+    assert {d: (c.confirmed, c.case.split()[1], c.script) for d, c in said.items()} == {
+        "float32": (True, "rate=0.1", "scripts/a.py"),
+        "float16": (True, "rate=0.3", "scripts/a.py"),
+    }
+    assert run == [("float32",), ("float16",), ("float32",), ("float16",)]
+    assert [p.name for p in path.parent.iterdir()] == ["a.py"]
+    run.clear()
+    before = {("torch.Dropout1d", "rate.marginal", d): c for d, c in said.items()}
+    assert confirming.by_script(result, None, 9.0, before)(some, path) == said and run == []
+    path.write_text(path.read_text() + "#")  # another script has confirmed nothing yet
+    confirming.by_script(result, None, 9.0, before)(some, path)
+    assert run == [("float32",), ("float16",)]
+
+
+def test_a_script_by_hand_is_asked_where_the_others_show_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, some = confirmable()
+    listening(monkeypatch, "by hand")
+    path = tmp_path / "scripts" / "a.py"
+    assert {c.confirmed for c in confirming.by_script(result, None, 9.0)(some, path).values()} == {False}
+    hand = tmp_path / "by-hand" / "torch.Dropout1d-rate.marginal.py"
+    hand.parent.mkdir()
+    hand.write_text("# by hand")
+    said = confirming.by_script(result, None, 9.0)(some, path)
+    assert {(c.confirmed, c.script) for c in said.values()} == {(True, f"by-hand/{hand.name}")}
+    # and where there is no template at all
+    monkeypatch.setattr(reproduction, "together", refusing)
+    said = confirming.by_script(result, None, 9.0)(some, path)
+    assert {(c.confirmed, c.script) for c in said.values()} == {(True, f"by-hand/{hand.name}")}
+    hand.unlink()
+    said = confirming.by_script(result, None, 9.0)(some, path)
+    assert {(c.confirmed, c.output) for c in said.values()} == {(None, "no piece of source")}
+
+
+def refusing(*given: object) -> object:
+    raise UsageError("no piece of source")
+
+
+def test_what_was_confirmed_before_outlives_a_run_that_is_cut_off(tmp_path: Path) -> None:
+    result, _ = confirmable()
+    two = [*result.targets, *(target("z.Dropout", finding("rate.one", "float32 rate=1", "fail"), verdict="fail"),)]
+    result = Result(**{**{k: getattr(result, k) for k in result.__struct_fields__}, "targets": two})
+    old = Confirmation("scripts/old.py", True, "seen", "float32 rate=1")
+    before = {("z.Dropout", "rate.one", "float32"): old}
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "old.py").write_text("")
+
+    def confirm(some: Sequence[Failure], path: Path) -> dict[str, Confirmation]:
+        if some[0].target == "z.Dropout":
+            raise KeyboardInterrupt
+        return {f.dtype: Confirmation(f"scripts/{path.name}", True, "seen", f.finding.case) for f in some}
+
+    with pytest.raises(KeyboardInterrupt):
+        command.confirmed(result, tmp_path, confirm, lambda _: None, 1, before)
+    kept = command.kept(tmp_path)
+    assert (
+        kept["z.Dropout", "rate.one", "float32"] == old
+        and kept["torch.Dropout1d", "rate.marginal", "float16"].confirmed
+    )
+    assert (tmp_path / "scripts" / "old.py").is_file()
+    # a run to the end takes away scripts that nothing refers to any more
+    new = replace(old, script="scripts/new.py")
+    command.confirmed(result, tmp_path, lambda some, path: {f.dtype: new for f in some}, lambda _: None, 1, kept)
+    assert not (tmp_path / "scripts" / "old.py").exists()
+
+
+def test_a_stored_result_is_read_as_a_report_keeps_it(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert command.stored(tmp_path / "result.json.xz").targets == field().targets
+    (tmp_path / "bad.json.xz").write_bytes(json.dumps({}).encode())
+    with pytest.raises(ResultError, match=r"cannot read the result .*bad\.json\.xz"):
+        command.stored(tmp_path / "bad.json.xz")
 
 
 def test_results_made_elsewhere_take_the_place_of_what_cannot_run_here() -> None:

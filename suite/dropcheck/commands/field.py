@@ -36,8 +36,7 @@ def field_command(
     """The state of the field: implementation x mode x dtype, failing cells confirmed by scripts of their own."""
     import os
 
-    from dropcheck import results
-    from dropcheck.field import command, report
+    from dropcheck.field import command, confirming, report
     from dropcheck.field.deviations import known
 
     if out is None:
@@ -47,7 +46,7 @@ def field_command(
     if stored and (names or resume):
         raise UsageError("--from makes the report of stored results and audits nothing: leave out targets and --resume")
     if stored:
-        some, others = [results.load(path) for path in stored], command.everything()[1]
+        some, others = [command.stored(path) for path in stored], command.everything()[1]
     else:
         can, others = command.everything()
         chosen = names or can
@@ -65,12 +64,14 @@ def field_command(
         *(w for p in stored or () for w in ("--from", p.name)),
     ]
     shown = " ".join(shlex.quote(w) for w in words)
+    before = command.kept(out)
     said = command.confirmed(
         whole,
         out,
-        command.by_script(whole, None, min(limit, 600.0), command.kept(out)),
+        confirming.by_script(whole, None, min(limit, 600.0), before),
         _say,
         jobs or min(os.cpu_count() or 1, 8),
+        before,
     )
     told = command.write(whole, said, known(), out, shown)
     table = report.rows(whole)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
@@ -23,8 +21,8 @@ from dropcheck.field.report import Confirmation
 from dropcheck.results import Result, TargetResult, Timing, write_atomically
 
 Key = tuple[str, str, str]  # target, check, dtype
-# (failure, path of the script to write) to what running it said
-Confirm = Callable[[Failure, Path], Confirmation]
+# (failures of one check of one target, path of the script to write) to what running it said, by dtype
+Confirm = Callable[[Sequence[Failure], Path], dict[str, Confirmation]]
 
 
 def everything(names: Sequence[str] = (), eager_only: bool = False) -> tuple[list[str], list[TargetResult]]:
@@ -88,93 +86,42 @@ def plain_name(*words: str) -> str:
 
 
 def confirmed(
-    result: Result, out: Path, confirm: Confirm, say: Callable[[str], None], jobs: int = 1
+    result: Result,
+    out: Path,
+    confirm: Confirm,
+    say: Callable[[str], None],
+    jobs: int = 1,
+    before: dict[Key, Confirmation] | None = None,
 ) -> dict[Key, Confirmation]:
-    """A script for every failing check of every cell, written below ``out`` and run, ``jobs`` at once.
+    """A script for every check that fails somewhere in a target, written below ``out`` and run in each dtype, ``jobs`` at once.
 
-    What was said is kept as it comes, so that a run that was cut off goes on from there (see ``by_script``).
+    What was said is kept as it comes, beside what was known ``before``, so that a run that was cut off goes on from there.
     """
-    some = failures(rows(result))
+    some: dict[tuple[str, str], list[Failure]] = {}
+    for failure in failures(rows(result)):
+        some.setdefault((failure.target, failure.check), []).append(failure)
 
-    def one(failure: Failure) -> tuple[Key, Confirmation]:
-        key = (failure.target, failure.check, failure.dtype)
-        return key, confirm(failure, out / "scripts" / (plain_name(*key) + ".py"))
+    def one(key: tuple[str, str]) -> dict[Key, Confirmation]:
+        said = confirm(some[key], out / "scripts" / (plain_name(*key) + ".py"))
+        return {(*key, dtype): what for dtype, what in said.items()}
 
     found: dict[Key, Confirmation] = {}
     with ThreadPoolExecutor(jobs) as threads:
-        for number, (key, said) in enumerate(threads.map(one, some), 1):
-            found[key] = said
-            word = {True: "confirmed", False: "NOT confirmed", None: "no script"}[said.confirmed]
-            say(f"{number} of {len(some)}: {' '.join(key)}: {word}")
-            if number % 10 == 0:
-                keep(found, out)
+        for number, said in enumerate(threads.map(one, some), 1):
+            found |= said
+            for key, what in said.items():
+                word = {True: "confirmed", False: "NOT confirmed", None: "no script"}[what.confirmed]
+                say(f"{number} of {len(some)}: {' '.join(key)}: {word}")
+            keep((before or {}) | found, out)
+    for stale in {one.script for one in (before or {}).values()} - {one.script for one in found.values()}:
+        if stale == f"scripts/{Path(stale).name}":
+            (out / stale).unlink(missing_ok=True)
     return found
-
-
-def by_script(
-    result: Result, python: str | None, timeout_s: float, before: dict[Key, Confirmation] | None = None
-) -> Confirm:
-    """Confirmation by the finding's own reproduction script; the three strongest findings of a cell are tried.
-
-    Where there is no such script, ``by-hand/TARGET-CHECK.py`` beside the folder of scripts is run, with the dtype as its
-    argument: it tells as those do (exit status 1 and a line ``observed: ...`` where the defect shows). A cell that
-    ``before`` has as confirmed by the very same script is not run again.
-    """
-    from dropcheck import reproduction
-    from dropcheck.errors import UsageError
-    from dropcheck.reproduction.confirm import interpreter
-
-    owners = {t.target: t for t in result.targets}
-
-    def confirm(failure: Failure, path: Path) -> Confirmation:
-        shown = f"{path.parent.name}/{path.name}"
-        earlier = (before or {}).get((failure.target, failure.check, failure.dtype))
-        kept = path.read_text() if earlier is not None and earlier.confirmed is True and path.is_file() else None
-        said = Confirmation("", None, "")
-        for one in failure.findings[:3]:
-            try:
-                if earlier is not None and kept is not None and kept == reproduction.write(owners[failure.target], one):
-                    return earlier
-                told = reproduction.confirm(owners[failure.target], one, python, timeout_s)
-            except UsageError as error:
-                hand = path.parent.parent / "by-hand" / (plain_name(failure.target, failure.check) + ".py")
-                if hand.is_file():
-                    return _by_hand(hand, failure.dtype, python or interpreter(owners[failure.target]), timeout_s)
-                said = Confirmation("", None, str(error))
-                continue
-            write_atomically(path, told.script.encode())
-            if isinstance(told, reproduction.Confirmed):
-                return Confirmation(shown, True, f"expected {told.expected}; observed {told.observed}")
-            said = Confirmation(shown, False, told.output[-600:])
-        return said
-
-    return confirm
-
-
-def _by_hand(path: Path, dtype: str, python: str, timeout_s: float) -> Confirmation:
-    """Run a script that somebody wrote for a cell that no template serves."""
-    shown = f"{path.parent.name}/{path.name}"
-    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    try:
-        done = subprocess.run(
-            [python, str(path), dtype], capture_output=True, text=True, timeout=timeout_s, env=variables
-        )
-    except subprocess.TimeoutExpired:
-        return Confirmation(shown, False, f"stopped after {timeout_s:g} s")
-    lines = dict(
-        line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("expected: ", "observed: "))
-    )
-    if done.returncode == 1 and "observed" in lines:
-        return Confirmation(shown, True, f"expected {lines.get('expected', '')}; observed {lines['observed']}")
-    return Confirmation(shown, False, (done.stdout + done.stderr)[-600:])
 
 
 def keep(said: dict[Key, Confirmation], out: Path) -> None:
     """Write what the scripts said."""
-    rows_of = [
-        {"target": t, "check": c, "dtype": d, **{k: getattr(v, k) for k in ("script", "confirmed", "output")}}
-        for (t, c, d), v in sorted(said.items())
-    ]
+    rows_of = [{"target": t, "check": c, "dtype": d, **asdict(v)} for (t, c, d), v in sorted(said.items())]
     write_atomically(out / "confirmations.json", (json.dumps(rows_of, indent=1) + "\n").encode())
 
 
@@ -183,7 +130,9 @@ def kept(out: Path) -> dict[Key, Confirmation]:
     try:
         every = json.loads((out / "confirmations.json").read_text())
         return {
-            (one["target"], one["check"], one["dtype"]): Confirmation(one["script"], one["confirmed"], one["output"])
+            (one["target"], one["check"], one["dtype"]): Confirmation(
+                one["script"], one["confirmed"], one["output"], one.get("case", "")
+            )
             for one in every
         }
     except (OSError, ValueError, KeyError, TypeError):
@@ -218,13 +167,17 @@ def write(
     return told
 
 
+def stored(path: Path) -> Result:
+    """A stored result, packed by xz (as a report keeps it) or plain. Raises ResultError where it is damaged."""
+    if path.suffix != ".xz":
+        return results.load(path)
+    try:
+        data = lzma.decompress(path.read_bytes())
+    except (OSError, lzma.LZMAError) as error:
+        raise results.ResultError(f"cannot read the result {path}: {error}") from error
+    return results.decode(data, str(path))
+
+
 def read(out: Path) -> tuple[Result, dict[Key, Confirmation]]:
     """What ``write`` kept. Raises ResultError where it is damaged."""
-    from dropcheck.results import ResultError, decode
-
-    place = out / "result.json.xz"
-    try:
-        data = lzma.decompress(place.read_bytes())
-    except (OSError, lzma.LZMAError) as error:
-        raise ResultError(f"cannot read the result {place}: {error}") from error
-    return decode(data, str(place)), kept(out)
+    return stored(out / "result.json.xz"), kept(out)

@@ -24,6 +24,7 @@ class Confirmation:
     script: str
     confirmed: bool | None
     output: str
+    case: str = ""  # of the finding that the script is of
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,13 @@ class Group:
         return "; ".join(f"{mode}: {', '.join(dict.fromkeys(dtypes))}" for mode, dtypes in by_mode.items())
 
     @property
-    def confirmations(self) -> list[Confirmation]:
-        """One a script, each once."""
-        found = {c.script: c for _, _, c in self.failures if c is not None}
-        return list(found.values())
+    def confirmations(self) -> list[tuple[Confirmation, str]]:
+        """One a script and what it came to, with the dtypes that the script was run for."""
+        found: dict[tuple[str, bool | None], tuple[Confirmation, list[str]]] = {}
+        for failure, _, said in self.failures:
+            if said is not None:
+                found.setdefault((said.script, said.confirmed), (said, []))[1].append(failure.dtype)
+        return [(said, ", ".join(d for d in dict.fromkeys(dtypes) if d != ANY)) for said, dtypes in found.values()]
 
 
 def groups(
@@ -87,6 +91,15 @@ def library(row: Row) -> str:
     """The library of a row: flax.linen and flax.nnx are two; Keras on three backends is one."""
     parts = row.implementation.partition(" ")[0].partition("@")[0].split(".")
     return ".".join(parts[:2]) if parts[0] == "flax" else parts[0]
+
+
+def away(table: Iterable[Row]) -> dict[str, list[str]]:
+    """Names of what did not run, by the reason."""
+    found: dict[str, list[str]] = {}
+    for row in table:
+        if not row.ran:
+            found.setdefault(row.why, []).append(words.line(row.target))
+    return found
 
 
 def headline(table: Sequence[Row]) -> str:
@@ -132,7 +145,7 @@ def _context(result: Result, table: Sequence[Row], told: Sequence[Group], comman
         "table": table,
         "groups": told,
         "libraries": frameworks(table),
-        "away": [row for row in table if not row.ran],
+        "away": away(table),
         "ended": [row for row in table if row.ran and row.why],
         "word": words.WORDS,
         "glyph": words.GLYPHS,
