@@ -150,6 +150,16 @@ def gradient(layer, x, cotangent):
     y, pull = jax.vjp(lambda given: call(layer, given), x)
     return numpy(y), numpy(pull(cotangent)[0])
 """,
+        modes={
+            "jit": """
+def call(layer, x, training=True):
+    def step(given):
+        with brainstate.environ.context(fit=training):
+            return layer(given)
+
+    return brainstate.transform.jit(step)(x)
+"""
+        },
     ),
     "flax-nnx": Snippet(
         imports="import jax\nimport jax.numpy as jnp\nfrom flax import nnx",
