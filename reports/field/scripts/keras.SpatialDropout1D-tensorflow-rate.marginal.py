@@ -1,0 +1,78 @@
+"""keras.SpatialDropout1D@tensorflow: coins drop with probability 0.0019846 instead of 0.001: 0.0985 points more.
+
+rate.marginal, seen with keras@tensorflow 3.15.1 on tensorflow 2.21.0.
+Cases, of which the argument names the dtype: float16 rate=0.001 4097,65,4 calls=2; bfloat16 rate=0.001
+4097,65,4 calls=2.
+Exits with status 1 where the defect shows and with 0 where it does not.
+"""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+import keras
+import tensorflow as tf
+import sys
+
+import numpy as np
+
+DTYPE = sys.argv[1] if len(sys.argv) > 1 else "float16"
+RATE = 0.001
+SEED = 1000
+SHAPES = [(4097, 4, 65)]
+SHARED = (1,)  # axes along which all elements share one coin
+CHANNELS = 65
+CALLS = 2
+DROPPED = 0.0
+ALLOWED = 0.0
+
+
+def tensor(values):
+    return keras.ops.cast(keras.ops.convert_to_tensor(np.asarray(values, "float32")), DTYPE)
+
+
+def numpy(y):
+    wide = "float64" if DTYPE == "float64" else "float32"
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(y, wide)), np.float64)
+
+
+def make(rate, seed):
+    keras.utils.set_random_seed(seed)
+    return keras.layers.SpatialDropout1D(rate, dtype=DTYPE)
+
+
+def call(layer, x, training=True):
+    return layer(x, training=training)
+
+
+def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
+
+
+def coins(y):  # one coin a row and channel; True: all elements that share it are dropped
+    return np.all(y == DROPPED, axis=SHARED).reshape(-1, CHANNELS)
+
+
+def outputs(layer, calls=None):  # of successive training calls
+    xs = [tensor(values(shape)) for shape in SHAPES]
+    for i in range(calls or CALLS):
+        yield numpy(call(layer, xs[i % len(xs)]))
+
+
+def masks(layer, calls=None):  # coin matrices of successive training calls
+    for y in outputs(layer, calls):
+        yield coins(y)
+
+
+dropped = total = 0
+for mask in masks(make(RATE, SEED)):
+    dropped, total = dropped + int(mask.sum()), total + mask.size
+deviation = np.sqrt(total * RATE * (1 - RATE))
+z = (dropped - total * RATE) / max(deviation, 1e-9)
+expected = f"coins drop with probability {RATE:g}"
+observed = f"{dropped} of {total} coins dropped: {dropped / total:.6g}, {z:+.1f} standard deviations"
+defect = abs(z) > 6 + ALLOWED * total / max(deviation, 1e-9)  # a right layer: 2 in 10^9
+
+print("expected:", expected)
+print("observed:", observed)
+sys.exit(1 if defect else 0)

@@ -1,0 +1,71 @@
+"""keras.SpatialDropout3D@tensorflow: the gradient is 0 at 28% of kept positions and it is not 0 at 1254
+positions of dropped coins.
+
+gradient.recompute, seen with keras@tensorflow 3.15.1 on tensorflow 2.21.0.
+Cases, of which the argument names the dtype: float32 rate=0.3 recompute tf.recompute_grad call 1; float64
+rate=0.3 recompute tf.recompute_grad call 1; float16 rate=0.3 recompute tf.recompute_grad call 1; bfloat16
+rate=0.3 recompute tf.recompute_grad call 1.
+Exits with status 1 where the defect shows and with 0 where it does not.
+"""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+import keras
+import tensorflow as tf
+import sys
+
+import numpy as np
+
+DTYPE = sys.argv[1] if len(sys.argv) > 1 else "float32"
+RATE = 0.3
+SEED = 1000
+SHAPES = [(33, 1, 1, 3, 65)]
+SHARED = (1, 2, 3)  # axes along which all elements share one coin
+DROPPED = 0.0
+REENTRANT = False
+
+
+def tensor(values):
+    return keras.ops.cast(keras.ops.convert_to_tensor(np.asarray(values, "float32")), DTYPE)
+
+
+def numpy(y):
+    wide = "float64" if DTYPE == "float64" else "float32"
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(y, wide)), np.float64)
+
+
+def make(rate, seed):
+    keras.utils.set_random_seed(seed)
+    return keras.layers.SpatialDropout3D(rate, dtype=DTYPE)
+
+
+def call(layer, x, training=True):
+    return layer(x, training=training)
+
+
+def recompute(layer, x, cotangent, reentrant):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.recompute_grad(lambda given: call(layer, given))(x)
+    return numpy(y), numpy(tape.gradient(y, x, output_gradients=cotangent))
+
+
+def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
+
+
+layer, leaking, missing = make(RATE, SEED), 0, 0
+x, cotangent = tensor(values(SHAPES[0], 1)), tensor(values(SHAPES[0], 2))
+for i in range(8):
+    y, g = recompute(layer, x, cotangent, REENTRANT)
+    gone = np.all(y == DROPPED, axis=SHARED, keepdims=True) & np.ones(y.shape, bool)
+    leaking, missing = leaking + int(((g != 0) & gone).sum()), missing + int(((g == 0) & ~gone).sum())
+expected = "the recomputed forward pass flips the same coins: the gradient is 0 where the output was dropped, and only there"
+observed = f"in 8 calls it is 0 at {missing} kept positions and not 0 at {leaking} dropped ones"
+defect = leaking + missing > 0
+
+print("expected:", expected)
+print("observed:", observed)
+sys.exit(1 if defect else 0)

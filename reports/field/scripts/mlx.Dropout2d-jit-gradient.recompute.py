@@ -1,0 +1,76 @@
+"""mlx.Dropout2d@jit: the gradient is 0 at 28% of kept positions and it is not 0 at 1383 positions of dropped
+coins.
+
+gradient.recompute, seen with mlx 0.32.4.
+Cases, of which the argument names the dtype: float32 rate=0.3 recompute mlx.nn.utils.checkpoint call 1;
+float64 rate=0.3 recompute mlx.nn.utils.checkpoint call 1; float16 rate=0.3 recompute mlx.nn.utils.checkpoint
+call 1; bfloat16 rate=0.3 recompute mlx.nn.utils.checkpoint call 1.
+Exits with status 1 where the defect shows and with 0 where it does not.
+"""
+
+import sys
+
+import numpy as np
+import mlx.core as mx
+import mlx.nn
+
+DTYPE = sys.argv[1] if len(sys.argv) > 1 else "float32"
+RATE = 0.3
+SEED = 1000
+SHAPES = [(33, 1, 3, 65)]
+SHARED = (1, 2)  # axes along which all elements share one coin
+DROPPED = 0.0
+REENTRANT = False
+
+
+def tensor(values):
+    return mx.array(values).astype(getattr(mx, DTYPE))
+
+
+def numpy(y):
+    return np.array(y if DTYPE == "float64" else y.astype(mx.float32), np.float64)
+
+
+def seed_everything(seed):
+    mx.random.seed(seed)
+
+
+def make(rate, seed):
+    seed_everything(seed)
+    return mlx.nn.Dropout2d(rate)
+
+
+COMPILED = {}
+
+
+def call(layer, x, training=True):
+    layer.train(training)
+    if (id(layer), training) not in COMPILED:
+        state = [mx.random.state]
+        COMPILED[id(layer), training] = layer, mx.compile(lambda given: layer(given), inputs=state, outputs=state)
+    return COMPILED[id(layer), training][1](x)
+
+
+def recompute(layer, x, cotangent, reentrant):
+    (y,), (g,) = mx.vjp(mx.checkpoint(lambda given: call(layer, given)), [x], [cotangent])
+    return numpy(y), numpy(g)
+
+
+def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
+
+
+layer, leaking, missing = make(RATE, SEED), 0, 0
+x, cotangent = tensor(values(SHAPES[0], 1)), tensor(values(SHAPES[0], 2))
+for i in range(8):
+    y, g = recompute(layer, x, cotangent, REENTRANT)
+    gone = np.all(y == DROPPED, axis=SHARED, keepdims=True) & np.ones(y.shape, bool)
+    leaking, missing = leaking + int(((g != 0) & gone).sum()), missing + int(((g == 0) & ~gone).sum())
+expected = "the recomputed forward pass flips the same coins: the gradient is 0 where the output was dropped, and only there"
+observed = f"in 8 calls it is 0 at {missing} kept positions and not 0 at {leaking} dropped ones"
+defect = leaking + missing > 0
+
+print("expected:", expected)
+print("observed:", observed)
+sys.exit(1 if defect else 0)

@@ -1,0 +1,102 @@
+"""tf_keras.SpatialDropout1D@graph: row 0 of call 1 repeats the coins of row 0 of call 0; 74 such repeats in 4065
+words.
+
+mask.distinct-calls, seen with tf_keras 2.21.0 on tensorflow 2.21.0.
+Cases, of which the argument names the dtype: float32 rate=0.5 50,65,3 calls=82 batches=64,1,130,5; float16
+rate=0.471342 64,256,4 calls=99 batches=64,4,132.
+Exits with status 1 where the defect shows and with 0 where it does not.
+"""
+
+import sys
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+DTYPE = sys.argv[1] if len(sys.argv) > 1 else "float32"
+RATE = {"float32": 0.5, "float16": 0.471342}[DTYPE]
+SEED = 1000
+SHAPES = {"float32": [(64, 3, 65), (1, 3, 65), (130, 3, 65), (5, 3, 65)], "float16": [(64, 4, 256), (4, 4, 256), (132, 4, 256)]}[DTYPE]
+SHARED = (1,)  # axes along which all elements share one coin
+CHANNELS = {"float32": 65, "float16": 256}[DTYPE]
+CALLS = {"float32": 82, "float16": 99}[DTYPE]
+DROPPED = 0.0
+
+
+def tensor(values):
+    return tf.cast(tf.constant(values), DTYPE)
+
+
+def numpy(y):
+    return tf.cast(y, "float64").numpy()
+
+
+def make(rate, seed):
+    tf_keras.utils.set_random_seed(seed)
+    return tf_keras.layers.SpatialDropout1D(rate, dtype=DTYPE)
+
+
+GRAPHS = {}
+
+
+def run(layer, name, body, *tensors):
+    if (id(layer), name) not in GRAPHS:
+        GRAPHS[id(layer), name] = layer, tf.function(body)
+    return GRAPHS[id(layer), name][1](*tensors)
+
+
+def call(layer, x, training=True):
+    return run(layer, training, lambda given: layer(given, training=training), x)
+
+
+def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
+
+
+def coins(y):  # one coin a row and channel; True: all elements that share it are dropped
+    return np.all(y == DROPPED, axis=SHARED).reshape(-1, CHANNELS)
+
+
+def outputs(layer, calls=None):  # of successive training calls
+    xs = [tensor(values(shape)) for shape in SHAPES]
+    for i in range(calls or CALLS):
+        yield numpy(call(layer, xs[i % len(xs)]))
+
+
+def masks(layer, calls=None):  # coin matrices of successive training calls
+    for y in outputs(layer, calls):
+        yield coins(y)
+
+
+def repeats(streams):
+    """Windows of successive rows, long enough to be unlike by chance (10^-9 over all pairs), that occur twice.
+
+    streams: (label, coin matrix). Returns (label, row, label, row) of equal windows that do not overlap.
+    """
+    same = np.mean([m.mean() for _, m in streams])
+    same = same**2 + (1 - same) ** 2  # probability that two coins agree
+    rows = sum(len(m) for _, m in streams)
+    wide = int(np.ceil(np.log(1e9 * rows**2) / -np.log(min(same, 0.9999)) / CHANNELS))
+    seen, found = {}, []
+    for label, mask in streams:
+        packed = [r.tobytes() for r in np.packbits(mask, axis=1)]
+        for row in range(len(packed) - wide + 1):
+            window = b"".join(packed[row : row + wide])
+            first = seen.setdefault(window, (label, row))
+            if first != (label, row) and (first[0] != label or row - first[1] >= wide):
+                found.append((*first, label, row))
+    return found
+
+
+streams = [(i, mask) for i, mask in enumerate(masks(make(RATE, SEED)))]
+found = [r for r in repeats(streams) if r[0] != r[2]]
+expected = "no calls share their coins"
+observed = f"{len(found)} runs of rows occur twice"
+if found:
+    observed += ": row {1} of call {0} is row {3} of call {2}".format(*found[0])
+defect = bool(found)
+
+print("expected:", expected)
+print("observed:", observed)
+sys.exit(1 if defect else 0)
