@@ -150,7 +150,7 @@ def main() -> int:
                 audit=beside,
                 journal=journal,
                 resume=True,
-                argv=tuple(sys.argv[1:]),
+                argv=("bench_everything.py", *names),  # no path of this machine
             ),
             lambda said, done: None,
         )
@@ -169,7 +169,7 @@ def main() -> int:
         )
     found = [records.decode(lzma.decompress(one.read_bytes()), one.name) for one in sorted(raw.glob("*.json.xz"))]
     if found:
-        bench_report.write(found, given.out)
+        bench_report.write(found, given.out, everything())
     if left:
         print(f"{left} groups are left: run the same command again", file=sys.stderr)
     return 3 if left else 0

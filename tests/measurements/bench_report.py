@@ -49,13 +49,14 @@ def _family(name: str) -> int:
     return FAMILIES.index(word) if word in FAMILIES else len(FAMILIES)
 
 
-def write(found: Sequence[BenchResult], out: Path) -> None:
-    """OUT/README.md and its figures."""
+def write(found: Sequence[BenchResult], out: Path, here: Sequence[str] = ()) -> None:
+    """OUT/README.md and its figures. ``here``: everything that can run, of which the page says what was not measured."""
     rows = rows_of(found)
     throughput(rows, out / "throughput.svg")
     limits(rows, out / "limit.svg")
     layouts(rows, out / "layouts.svg")
-    write_atomically(out / "README.md", page(found, rows).encode())
+    left = [name for name in here if name not in {r.target.target for r in rows}]
+    write_atomically(out / "README.md", page(found, rows, (out / "promises.md").exists(), left).encode())
 
 
 def measured(row: Row, cell: Cell) -> Speed | None:
@@ -182,7 +183,7 @@ def _ink(value: float) -> str:
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
-def page(found: Sequence[BenchResult], rows: Sequence[Row]) -> str:
+def page(found: Sequence[BenchResult], rows: Sequence[Row], promises: bool = False, left: Sequence[str] = ()) -> str:
     """All of it as Markdown."""
     first = found[0]
     counted = Counter(s.state for r in rows for s in r.speeds.values())
@@ -224,6 +225,14 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row]) -> str:
         "Below 1 is faster than the plain cell. `permuted`: the channels at the other end in memory; `strided`: every second "
         "element of a larger array; `-`: does not apply, or has no speed.",
         "",
+        *(
+            [
+                "[promises.md](promises.md): what the clock itself measures of identical code, and beside other tools.",
+                "",
+            ]
+            if promises
+            else []
+        ),
         "The raw results, with every sample, are in `raw/`: `dropcheck.speed.records.decode(lzma.open(path).read(), path)`. This "
         "page is made, or gone on with, by",
         "",
@@ -241,6 +250,7 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row]) -> str:
         "",
         *_without(rows),
         "",
+        *([f"Not measured so far: {', '.join(map(line, left))}.", ""] if left else []),
         "## What is accepted beside a speed",
         "",
         "A layer that fails a check has no speed. Failures of these checks were accepted for this page alone, since they say "
