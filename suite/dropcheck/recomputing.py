@@ -34,7 +34,7 @@ class Recomputed:
         """What was done, for a reader."""
         rest = self.findings - self.counted - self.evidence
         return (
-            f"Recomputed: {self.findings:,} verdicts, {self.counted:,} of them from the counts themselves, "
+            f"Recomputed: {self.findings:,} verdict{'' if self.findings == 1 else 's'}, {self.counted:,} of them from the counts themselves, "
             f"{self.evidence:,} from evidence and resolution; {rest:,} rest on exact answers or reasons, which the result "
             "only states."
         )
