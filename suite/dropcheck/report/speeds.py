@@ -83,7 +83,9 @@ def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None) -> Ro
     told = f"{float(np.median(fractions)):.2f} of the limit" if fractions else f"{len(measured)} cells measured"
     compared = [c for c in bench.comparisons if c.target == one.target]
     counted = [
-        f"{word} in {n}" for word in ("faster", "same", "slower") if (n := sum(c.verdict == word for c in compared))
+        f"{word} in {n}"
+        for word in ("faster", "same", "slower", "inconclusive")
+        if (n := sum(c.verdict == word for c in compared))
     ]
     if one.target == bench.reference:
         told += "; the reference"
