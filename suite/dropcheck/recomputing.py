@@ -33,8 +33,9 @@ class Recomputed:
     def sentence(self) -> str:
         """What was done, for a reader."""
         rest = self.findings - self.counted - self.evidence
+        plural = "" if self.findings == 1 else "s"
         return (
-            f"Recomputed: {self.findings:,} verdict{'' if self.findings == 1 else 's'}, {self.counted:,} of them from the counts themselves, "
+            f"Recomputed: {self.findings:,} verdict{plural}, {self.counted:,} of them from the counts themselves, "
             f"{self.evidence:,} from evidence and resolution; {rest:,} rest on exact answers or reasons, which the result "
             "only states."
         )
