@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ from dropcheck.gate.ratchet import Ratchet
 from dropcheck.results import Finding, Result, Verdict
 from dropcheck.speed.records import BenchResult
 
+ROOT = Path(__file__).parents[2]
+XSD = ROOT / "tests" / "schemas" / "junit-10.xsd"
 NOW = datetime.datetime(2026, 11, 25, 12, 0, tzinfo=datetime.UTC)
 TODAY = NOW.date()
 CASE = "float32 rate=0.3 5,5,5 calls=64"

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from gate_kit import TARGET, audit, both, failing, finding, gate
+from gate_kit import ROOT, TARGET, XSD, audit, both, failing, finding, gate
 from lxml import etree
 
 from dropcheck.gate import decision as decisions
@@ -22,8 +22,6 @@ from dropcheck.gate.decision import Decision
 from dropcheck.gate.formats import FORMATS, render
 from dropcheck.report import github, junit, sarif
 
-ROOT = Path(__file__).parents[2]
-XSD = Path(__file__).parents[1] / "schemas" / "junit-10.xsd"
 EVIL = "x.py:<script>&\"']]>\x1b[31m\x00\ud800\u202e`|*_\n::error::%0A"
 WAIVED = f"[[waiver]]\ncheck = 'rate.marginal'\ntarget = '{TARGET}'\nreason = 'known <b>'\nexpires = 2027-06-30\n"
 ONE = 'checks = ["rate.marginal"]\n'

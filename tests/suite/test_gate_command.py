@@ -15,10 +15,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from gate_kit import TARGET, audit, bench, failing, finding
+from gate_kit import ROOT, TARGET, XSD, audit, bench, failing, finding
 from lxml import etree
 from ruamel.yaml import YAML
-from test_formats import ROOT, XSD
 
 from dropcheck import cli, results
 from dropcheck.gate import decision as decisions

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from gate_kit import policy
+from gate_kit import ROOT, policy
 
 from dropcheck.checks import CHECKS
 from dropcheck.gate import claims, decoding
@@ -155,7 +155,7 @@ def test_prefixes_name_the_same_checks_here_as_on_the_command_line(prefix: str) 
 
 
 def test_the_policy_of_the_documentation_is_one_and_says_what_every_key_is() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "gate.md").read_text()
+    page = (ROOT / "docs" / "gate.md").read_text()
     text = page.split("```toml\n")[1].split("```")[0]
     made = decoding.decode(text, "docs.toml")
     assert set(tomllib.loads(text)) == {f for f in type(made.policy).__struct_fields__ if f != "waiver"}
