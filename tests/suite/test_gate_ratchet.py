@@ -86,6 +86,12 @@ def test_a_ratchet_is_not_updated_in_ci(tmp_path: Path) -> None:
     ratchet.refuse_in_ci(tmp_path / "r.json", False)
 
 
+@pytest.mark.parametrize("name", ["a\x00b", "\ud800", ""])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ResultError, match="cannot read the ratchet"):
+        ratchet.load(tmp_path / name)
+
+
 def test_a_ratchet_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert ratchet.load(tmp_path / "none.json") == Ratchet()
     ratchet.save(tmp_path / "r.json", kept(0.01))

@@ -37,8 +37,10 @@ def load(path: Path) -> Ratchet:
         data = path.read_bytes()
     except FileNotFoundError:
         return Ratchet()
-    except OSError as error:
-        raise ResultError(f"cannot read the ratchet {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise ResultError(
+            f"cannot read the ratchet {str(path)!r}: {getattr(error, 'strerror', None) or error}"
+        ) from error
     return decode(data, str(path))
 
 
