@@ -341,8 +341,9 @@ def _without(rows: Sequence[Row]) -> Iterable[str]:
     yield "|---|---|---|"
     for row in rows:
         reasons: dict[str, list[Cell]] = {}
+        none = all(speed.state == "skipped" for speed in row.speeds.values())
         for cell, speed in row.speeds.items():
-            if speed.state in ("disqualified", "error"):
+            if speed.state in ("disqualified", "error") or none:
                 reasons.setdefault(f"{speed.state}: {speed.reason}", []).append(cell)
         for reason, cells in reasons.items():
             where = "all" if len(cells) == len(row.speeds) else ", ".join(_short(c) for c in cells)
