@@ -152,22 +152,35 @@ def test_scripts_run_in_other_frameworks_and_acquit_them(
     assert isinstance(got, Confirmed), got
 
 
-# a defect of the mode, a layer that is right in it, and the check that tells them apart
+# a defect of the mode and the check that shows it; a target and a check that are right in that mode
 IN_MODES = [
-    ("tensorflow.spatial_dropout1d@graph", "tensorflow.stateless_dropout@graph", "gradient.recompute"),
-    ("keras.SpatialDropout1D@tensorflow@ranks", "tensorflow.spatial_dropout1d@ranks", "mask.distinct-samples"),
+    ("tensorflow.spatial_dropout1d@graph", "gradient.recompute", "tensorflow.spatial_dropout1d@graph", "gradient.mask"),
+    (
+        "keras.SpatialDropout1D@tensorflow@ranks",
+        "mask.distinct-samples",
+        "tensorflow.spatial_dropout1d@ranks",
+        "mask.distinct-samples",
+    ),
 ]
 
 
-@pytest.mark.parametrize("bad, good, check", IN_MODES)
-def test_scripts_in_a_mode_show_its_defect_and_acquit_what_is_right_there(bad: str, good: str, check: str) -> None:
+@pytest.mark.parametrize("bad, shows, good, acquits", IN_MODES)
+def test_scripts_in_a_mode_show_its_defect_and_acquit_what_is_right_there(
+    bad: str, shows: str, good: str, acquits: str
+) -> None:
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("tensorflow is not installed")
-    case = "float32 rate=0.3 recompute" if check.startswith("gradient") else WIDE
-    shown = confirm(*told(bad, check, case, "keras@tensorflow" if bad.startswith("keras") else "tensorflow"))
+    case = "float32 rate=0.3 grad plain" if shows.startswith("gradient") else WIDE
+    shown = confirm(*told(bad, shows, case, "keras@tensorflow" if bad.startswith("keras") else "tensorflow"))
     assert isinstance(shown, Confirmed), shown.output
-    acquitted = confirm(*told(good, check, case, "tensorflow"))
+    acquitted = confirm(*told(good, acquits, case, "tensorflow"))
     assert isinstance(acquitted, NotConfirmed) and acquitted.ran, acquitted
+
+
+@pytest.mark.parametrize("mode, check", [("@graph", "mask.distinct-calls"), ("", "gradient.recompute")])
+def test_no_script_accuses_a_function_whose_seed_it_would_give_wrongly(mode: str, check: str) -> None:
+    with pytest.raises(UsageError, match="given its seed at each call"):
+        write(*told(f"tensorflow.stateless_dropout{mode}", check, WIDE, "tensorflow"))
 
 
 @pytest.mark.parametrize("mode", ["vmap", "scan", "checkpoint", "ranks"])

@@ -161,6 +161,12 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
         )
     parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor]
     parts += [called] if "def make(" in called else [make, called]
+    if "next(calls)" in layer.make and (called is not snippet.call or "recompute(" in body):
+        # a graph would hold the first seed for ever, and a recomputed pass would be given the next one
+        raise UsageError(
+            f"there is no script for {found.check} in mode {mode!r} of a function that is given its seed at each call; expected "
+            "eager calls that are not recomputed"
+        )
     for needed, source in (("gradient(", snippet.gradient), ("recompute(", snippet.recompute)):
         if needed in body and f"def {needed}" not in called:
             if not source:
