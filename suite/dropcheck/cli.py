@@ -372,6 +372,8 @@ def main(argv: list[str] | None = None) -> int:
         # whoever read our output has gone; there is nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
+    except SystemExit:
+        return 2  # click ends a broken pipe with 1, which here would say that a claim is broken
     except Exception as error:
         names = {c.__name__ for c in type(error).__mro__}
         if "Exit" in names:

@@ -192,7 +192,10 @@ def encode(result: Result) -> bytes:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader, or a crash, sees the old file or the new one, whole."""
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # the file behind a link is replaced, not the link
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)  # a pipe, a terminal, /dev/null: nothing to replace
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -119,6 +120,10 @@ def _proven(decision: Decision) -> list[str]:
 def write_summary(decision: Decision) -> None:
     """Append the summary to the file that GitHub names for the job, where it names one."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if path:
+    if not path:
+        return
+    try:
         with Path(path).open("a", encoding="utf-8") as stream:
             stream.write(summary(decision))
+    except OSError as error:  # the decision stands without its summary
+        print(f"dropcheck: the job summary {path} cannot be written: {error.strerror or error}", file=sys.stderr)
