@@ -10,7 +10,7 @@ import msgspec
 from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Gathered, finding
 from dropcheck.gather import Refusal
-from dropcheck.results import Finding, Verdict
+from dropcheck.results import NOT_INTERPRETABLE, Finding, Verdict
 
 _COPIES = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls")
 _DEPENDENCE = (
@@ -45,10 +45,10 @@ def interpret(findings: Sequence[Finding]) -> list[Finding]:
         cause = _basis(one.check, _dtype(one.case), failed)
         if cause is not None and one.verdict in ("pass", "fail", "inconclusive"):
             one = msgspec.structs.replace(
-                one, verdict="skipped", message=f"not interpretable while {cause} fails: {one.message}", picture=None
+                one, verdict="skipped", message=f"{NOT_INTERPRETABLE} while {cause} fails: {one.message}", picture=None
             )
         elif one.verdict == "inconclusive" and _few_rows(one, failed):
-            text = f"not interpretable while {_ROWS} fails, too few rows have no rate of their own: {one.message}"
+            text = f"{NOT_INTERPRETABLE} while {_ROWS} fails, too few rows have no rate of their own: {one.message}"
             one = msgspec.structs.replace(one, verdict="skipped", message=text, picture=None)
         judged.append(one)
     return judged
@@ -104,17 +104,15 @@ def judge(
             continue
         if malformed:
             verdict: Verdict = "skipped" if spoken else "error"
-            reason = f"not interpretable where outputs have another shape or dtype (see {SHAPE}): {wrong}"
+            reason = f"{NOT_INTERPRETABLE} where outputs have another shape or dtype (see {SHAPE}): {wrong}"
             found.append(finding(check, got.case, verdict, reason))
             continue
         if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
-            text = "not interpretable while outputs are not finite (see scale.kept-values)"
+            text = f"{NOT_INTERPRETABLE} while outputs are not finite (see scale.kept-values)"
             found.append(finding(check, got.case, "skipped", text))
             continue
         if check.family in ("mask", "rate", "seed") and _unrecognisable(got):
-            text = (
-                "not interpretable while outputs are neither the dropped value nor a kept one (see scale.kept-values)"
-            )
+            text = f"{NOT_INTERPRETABLE} while outputs are neither the dropped value nor a kept one (see scale.kept-values)"
             found.append(finding(check, got.case, "skipped", text))
             continue
         limits = check.limits(profile, got.case, strict, resolution)

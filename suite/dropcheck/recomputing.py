@@ -12,7 +12,7 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
-from dropcheck.results import Finding, Result, ResultError, TargetResult, overall
+from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, ResultError, TargetResult, overall
 from dropcheck.statistics import binomial
 
 _CHECKS = {check.name: check for check in CHECKS}
@@ -149,7 +149,7 @@ def _verdict(one: Finding, target: TargetResult, failing: bool, alpha: float) ->
         yield f"the verdict is pass, but it fails: {told}"
     if failing and one.verdict == "inconclusive" and target.ledger is None:
         yield f"the verdict is inconclusive, but it fails: {told}"
-    if failing and one.verdict == "skipped" and not one.message.startswith("not interpretable"):
+    if failing and one.verdict == "skipped" and not one.message.startswith(NOT_INTERPRETABLE):
         yield f"it was skipped without a more basic failure, but it fails: {told}"
 
 

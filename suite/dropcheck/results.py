@@ -14,6 +14,8 @@ SCHEMA = "dropcheck.result/1"
 
 Verdict = Literal["pass", "fail", "inconclusive", "error", "skipped", "waived"]
 VERDICTS: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "error", "skipped", "waived")
+# How the message of a skipped finding begins whose claim was not judged because a more basic one does not hold.
+NOT_INTERPRETABLE = "not interpretable"
 
 Record = TypeVar("Record")
 

@@ -29,7 +29,8 @@ def test_a_failure_names_the_policy_line_the_command_that_repeats_it_and_the_one
     assert (made.verdict, made.exit_code) == ("fail", 1)
     (line,) = lines(made, "fail")
     assert line.rule == 'dropcheck.toml:3: checks = ["rate"]'
-    assert line.accept == f"dropcheck waive rate.marginal {TARGET} --reason WHY --expires YYYY-MM-DD"
+    words = "--dtype float32 --device cpu --reason WHY --expires YYYY-MM-DD"
+    assert line.accept == f"dropcheck waive rate.marginal {TARGET} {words}"
 
 
 def test_a_failure_outranks_missing_evidence() -> None:

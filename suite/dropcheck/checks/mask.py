@@ -19,7 +19,7 @@ from dropcheck.checks.base import (
     settle,
     skipped,
 )
-from dropcheck.results import Finding
+from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.tallies import SAMPLE, Tally
 from dropcheck.words import MOST_WORD_ROWS, least_extent, place_of
@@ -149,7 +149,7 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
         tallies={"copies": len(copies), "rows": tally.pair_rows, "rate": p, "log10_chance": chance},
     )
     if copies and enough and not _rows_suffice(got, copies, p, limits.alpha):
-        return skipped(check, case, "not interpretable while samples repeat each other: too few rows differ")
+        return skipped(check, case, f"{NOT_INTERPRETABLE} while samples repeat each other: too few rows differ")
     if copies and enough:
         groups = _groups(copies)
         size = max(len(g) for g in groups)
@@ -291,7 +291,7 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
     )
     if kind == "calls" and 0 < count < within:
         # rows that repeat within a call make words that also look alike across calls
-        return skipped(check, case, "not interpretable while samples of one call repeat each other")
+        return skipped(check, case, f"{NOT_INTERPRETABLE} while samples of one call repeat each other")
     if not count:
         return finding(check, case, "pass", f"no word occurs twice among {text}", **numbers)
     pair = first_repeat(got, kind == "samples")

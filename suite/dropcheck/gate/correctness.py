@@ -6,12 +6,15 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
+
+from dropcheck.field.cells import ANY, dtype_of
 from dropcheck.gate.decision import Counts, Line
 from dropcheck.gate.evidence import Evidence, Here, device_of, unsuited
 from dropcheck.gate.policy import Sourced
-from dropcheck.gate.waivers import Book, deviation
+from dropcheck.gate.waivers import Book, deviation, escaped
 from dropcheck.report.words import count, line
-from dropcheck.results import Finding, TargetResult
+from dropcheck.results import NOT_INTERPRETABLE, Finding, TargetResult
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: s
 
 def _findings(asked: Asked, target: TargetResult, device: str, only_failures: bool = False) -> Iterator[Line]:
     required = set(asked.sourced.checks)
+    fails, unjudged = False, []
     for one in target.findings:
         # a result may say `waived`, but only this policy's waivers accept anything
         failing = one.verdict in ("fail", "waived")
@@ -149,7 +153,12 @@ def _findings(asked: Asked, target: TargetResult, device: str, only_failures: bo
                 yield _line(asked, target, device, one, "none", f"{line(one.message)}; not required", "ignore")
             continue
         if failing:
-            yield _failing(asked, target, device, one)
+            made = _failing(asked, target, device, one)
+            fails = fails or made.counts == "fail"
+            yield made
+            continue
+        if one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE):
+            unjudged.append(one)
             continue
         asked.book.meet(one, target.target, device)
         if one.verdict == "pass":
@@ -158,6 +167,30 @@ def _findings(asked: Asked, target: TargetResult, device: str, only_failures: bo
             yield _line(asked, target, device, one, "none", line(one.message))
         else:
             yield _line(asked, target, device, one, missing_counts(asked.sourced, False), line(one.message))
+    for one in unjudged:
+        yield _unjudged(asked, target, device, one, fails)
+
+
+def _unjudged(asked: Asked, target: TargetResult, device: str, one: Finding, fails: bool) -> Line:
+    """A claim that nobody judged, because a more basic one does not hold. Where that one fails the gate, this is no news.
+
+    Where it does not (it is waived, tolerated or not required) the claim is missing, until a waiver accepts that as well.
+    """
+    text = line(one.message)
+    if fails:
+        asked.book.meet(one, target.target, device)
+        return _line(asked, target, device, one, "none", text)
+    # its numbers mean nothing, so no ceiling may hold against them
+    bare = msgspec.structs.replace(one, estimate=None, fail_interval=None)
+    found, use, why = asked.book.accept(bare, target.target, device)
+    if found.verdict == "waived" and use is not None:
+        rule = asked.sourced.rule("waiver", use.place)
+        made = _line(asked, target, device, found, "waived", f"it was not judged: {text}", rule=rule)
+    else:
+        text = f"it was not judged: {text}" + (f"; {why}" if why else "")
+        made = _line(asked, target, device, one, missing_counts(asked.sourced, False), text)
+        made = msgspec.structs.replace(made, accept=_accept(one, target.target, device))
+    return msgspec.structs.replace(made, unjudged=True)
 
 
 def _failing(asked: Asked, target: TargetResult, device: str, one: Finding) -> Line:
@@ -178,6 +211,15 @@ def _failing(asked: Asked, target: TargetResult, device: str, one: Finding) -> L
     return _line(asked, target, device, one, "fail", text)
 
 
+def _accept(one: Finding, target: str, device: str) -> str:
+    """The command that waives this finding and no other; the reason stays to be filled in by a person."""
+    dtype = dtype_of(one)
+    words = ["dropcheck", "waive", one.check, escaped(target)]
+    words += ["--dtype", dtype] if dtype != ANY else []
+    words += ["--device", device, "--reason", "WHY", "--expires", "YYYY-MM-DD"]
+    return line(shlex.join(words), 1000)
+
+
 def _line(
     asked: Asked,
     target: TargetResult,
@@ -190,10 +232,7 @@ def _line(
 ) -> Line:
     accept = ""
     if counts == "fail" and one.verdict in ("fail", "waived"):  # only a failure can be waived
-        # the option for the reason stays to be filled in by a person
-        accept = shlex.join(
-            ["dropcheck", "waive", one.check, target.target, "--reason", "WHY", "--expires", "YYYY-MM-DD"]
-        )
+        accept = _accept(one, target.target, device)
     return Line(
         counts=counts,
         verdict="fail" if counts == "fail" else "pass" if counts == "pass" else one.verdict,
@@ -204,7 +243,7 @@ def _line(
         message=message,
         rule=rule or asked.sourced.rule(key),
         again=line(one.replay, 1000),
-        accept=line(accept, 1000),
+        accept=accept,
         coins=one.coins,
         estimate=one.estimate,
         expected=one.expected,

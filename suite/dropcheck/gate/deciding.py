@@ -91,13 +91,22 @@ def _headline(lines: Sequence[Line], verdict: str) -> str:
         names = list(dict.fromkeys(one.target for one in missing if one.target))
         what = f" for {names[0]}" if names else f": {missing[0].message}"
         more = f" and {count(len(names) - 1, 'more target')}" if len(names) > 1 else ""
-        return f"This may not ship yet: evidence is missing{what}{more}."
+        unjudged = _unjudged(lines, "missing")
+        tail = f"; {count(unjudged, 'claim')} {'was' if unjudged == 1 else 'were'} not judged" if unjudged else ""
+        return f"This may not ship yet: evidence is missing{what}{more}{tail}."
     if verdict == "inconclusive":
         return "This may not ship yet: nothing was selected, so nothing is proven."
     proven = {one.target for one in lines if one.counts in ("pass", "waived") and one.target}
     waived = {one.waiver.id for one in lines if one.waiver is not None}
     tail = f", with {count(len(waived), 'waiver')}" if waived else ""
+    if unjudged := _unjudged(lines, "waived"):
+        tail += f"; {count(unjudged, 'claim')} {'was' if unjudged == 1 else 'were'} not judged"
     return f"This may ship: everything that is required of {count(len(proven), 'target')} holds{tail}."
+
+
+def _unjudged(lines: Sequence[Line], counts: str) -> int:
+    """How many claims were not judged, because what they rest on does not hold and is accepted."""
+    return len({(one.target, one.device, one.check) for one in lines if one.unjudged and one.counts == counts})
 
 
 def _told(asked: Asked) -> tuple[list[Line], list[Note]]:

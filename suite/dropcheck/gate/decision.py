@@ -20,7 +20,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at: a target, a check and a case, or what is missing of them.
 
     ``rule``: the line of the policy that makes it count; ``again``: the command that repeats it; ``accept``: the command
-    that waives it.
+    that waives it; ``unjudged``: a required claim that was not judged, because a more basic one does not hold.
     """
 
     counts: Counts
@@ -39,6 +39,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     resolution: float | None = None
     waiver: Waiver | None = None
+    unjudged: bool = False
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):

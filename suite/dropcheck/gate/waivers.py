@@ -34,12 +34,17 @@ def matches(one: Waiver, finding: Finding, target: str, device: str) -> bool:
 
 
 def deviation(finding: Finding) -> float | None:
-    """How far the truth may be from what was expected: the far end of the interval, or the estimate where there is none."""
-    if finding.estimate is None or finding.expected is None:
+    """How far the truth may be from what was expected: the far end of the interval. Without an interval nobody knows."""
+    if finding.estimate is None or finding.expected is None or finding.fail_interval is None:
         return None
-    ends = [finding.estimate, *(finding.fail_interval or ())]
+    ends = [finding.estimate, *finding.fail_interval]
     far = [abs(end - finding.expected) for end in ends]
     return max(far) if all(math.isfinite(value) for value in far) else None
+
+
+def escaped(target: str) -> str:
+    """A target's name as a glob that matches it alone."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in target)
 
 
 @dataclass

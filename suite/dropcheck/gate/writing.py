@@ -11,8 +11,8 @@ from dropcheck.gate import decoding
 from dropcheck.gate.decoding import PROJECT
 from dropcheck.gate.evidence import device_of
 from dropcheck.gate.policy import PolicyError, Sourced, Waiver, When
-from dropcheck.gate.waivers import id_of
-from dropcheck.results import Finding, Result, TargetResult, write_atomically
+from dropcheck.gate.waivers import deviation, escaped, id_of
+from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, TargetResult, write_atomically
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -115,39 +115,42 @@ def _fields(one: Waiver) -> Mapping[str, Any]:
 
 
 def present_state(result: Result, expires: datetime.date, reason: str, link: str = "") -> list[Waiver]:
-    """One waiver for every check, target, dtype and device that fails in a result, so that only what is new fails from now on."""
+    """One waiver for every check, target, dtype and device that fails in a result, so that only what is new fails from now on.
+
+    What could not be judged because of these failures is accepted with them. The ceiling is the largest deviation of today.
+    """
+    import msgspec
+
     from dropcheck.field.cells import ANY, dtype_of
 
     made: dict[str, Waiver] = {}
     for target in result.targets:
         for one in _failures(target):
             dtype = dtype_of(one)
-            when = When(dtype=None if dtype == ANY else dtype, device=_device(result, target))
+            when = When(dtype=None if dtype == ANY else dtype, device=device_of(result, target))
             waiver = Waiver(
                 check=one.check, target=escaped(target.target), reason=reason, expires=expires, link=link, when=when
             )
-            made.setdefault(id_of(waiver), waiver)
+            name, far = id_of(waiver), deviation(one) if one.verdict == "fail" else None
+            if (known := made.get(name)) is not None:
+                # one finding without an interval, and no ceiling can hold
+                far = None if far is None or known.ceiling is None else max(far, known.ceiling)
+            made[name] = msgspec.structs.replace(waiver, ceiling=far)
     return list(made.values())
 
 
-def _device(result: Result, target: TargetResult) -> str | None:
-    found = device_of(result, target)
-    return None if found == "cpu" else found
-
-
 def _failures(target: TargetResult) -> list[Finding]:
-    return [one for one in target.findings if one.verdict == "fail"]
+    return [
+        one
+        for one in target.findings
+        if one.verdict == "fail" or (one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE))
+    ]
 
 
 def _named(one: Waiver) -> Waiver:
     import msgspec
 
     return msgspec.structs.replace(one, id=id_of(one))
-
-
-def escaped(target: str) -> str:
-    """A target's name as a glob that matches it alone."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in target)
 
 
 def unadopted(result: Result) -> list[str]:

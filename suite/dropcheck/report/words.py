@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dropcheck.adapter import DTYPES
-from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
+from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, TargetResult, Verdict, overall
 from dropcheck.statistics import evalues
 
 FAMILIES = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
@@ -151,7 +151,7 @@ def strongest(findings: Iterable[Finding]) -> Finding:
 
 def reason(one: Finding) -> str:
     """Why a finding was not judged, without what was seen all the same."""
-    if one.message.startswith("not interpretable"):
+    if one.message.startswith(NOT_INTERPRETABLE):
         return one.message.split(":", 1)[0]
     return one.message
 

@@ -1,0 +1,68 @@
+"""Claims that nobody judged, because a more basic one fails and is accepted: they never count as held."""
+
+from __future__ import annotations
+
+import pytest
+from gate_kit import TARGET, audit, finding, gate, lines
+
+from dropcheck.gate import formats
+from dropcheck.results import NOT_INTERPRETABLE, Result
+
+NAMED = f'targets = ["{TARGET}"]\n'
+COUNTED = ("rate.marginal", "rate.per-channel")
+BASIS = f'[[waiver]]\ncheck = "mask.whole-channels"\ntarget = "{TARGET}"\nreason = "known"\nexpires = 2027-01-01\n'
+
+
+def hidden() -> Result:
+    """An audit whose most basic claim fails, so that two rates are not judged."""
+    text = f"{NOT_INTERPRETABLE} while mask.whole-channels fails: the rate is 0.5"
+    numbers = {"estimate": 0.5, "expected": 0.3, "fail_interval": (0.49, 0.51)}
+    return audit(
+        finding("mask.whole-channels", "fail"), *(finding(c, "skipped", message=text, **numbers) for c in COUNTED)
+    )
+
+
+def waiver(check: str, more: str = "") -> str:
+    return BASIS.replace("mask.whole-channels", check) + more
+
+
+ACCEPTED = {
+    "waived": NAMED + BASIS,
+    "ignored": NAMED + 'ignore = ["mask.whole-channels"]\n',
+    "not selected": NAMED + 'checks = ["rate"]\n',
+}
+
+
+@pytest.mark.parametrize("how", ACCEPTED)
+def test_what_was_not_judged_beside_an_accepted_failure_is_missing_and_names_the_cause(how: str) -> None:
+    made = gate(hidden(), toml=ACCEPTED[how])
+    assert made.exit_code == 3
+    some = lines(made, "missing")
+    assert [one.check for one in some] == list(COUNTED)
+    assert all("while mask.whole-channels fails" in one.message and one.accept for one in some)
+    for name in formats.FORMATS:
+        assert "not judged" in " ".join(formats.render(made, name).split()), name
+
+
+def test_a_tolerance_that_accepts_the_basis_leaves_the_rest_missing() -> None:
+    basis = finding("mask.distinct-calls", "fail", estimate=0.1, expected=0.0, fail_interval=(0.05, 0.15))
+    text = f"{NOT_INTERPRETABLE} while mask.distinct-calls fails: the rate is 0.5"
+    result = audit(basis, finding("rate.marginal", "skipped", message=text))
+    assert gate(result, toml=NAMED + "[tolerances]\n'mask.distinct-calls' = 0.2\n").exit_code == 3
+
+
+def test_a_required_failure_fails_the_gate_and_what_it_hides_is_no_second_message() -> None:
+    made = gate(hidden())
+    assert made.exit_code == 1 and not lines(made, "missing")
+
+
+def test_waivers_of_what_was_not_judged_accept_it_and_every_format_says_so() -> None:
+    made = gate(hidden(), toml=NAMED + BASIS + "".join(waiver(c) for c in COUNTED))
+    assert made.exit_code == 0 and made.headline.endswith("with 3 waivers; 2 claims were not judged.")
+    for name in formats.FORMATS:
+        assert "not judged" in " ".join(formats.render(made, name).split()), name
+
+
+def test_no_ceiling_holds_against_what_was_not_judged() -> None:
+    made = gate(hidden(), toml=NAMED + BASIS + "".join(waiver(c, "ceiling = 9.0\n") for c in COUNTED))
+    assert made.exit_code == 3 and "has no deviation" in lines(made, "missing")[0].message
