@@ -7,15 +7,24 @@
         dropcheck_benchmark(target, cell)
 
 ``pytest --benchmark-only``, ``--benchmark-json`` and ``pytest-benchmark compare`` then work as people know them. Verdicts are
-the paired engine's (``dropcheck bench``): these records are for looking.
+the paired engine's (``dropcheck bench``): these records are for looking. A share of what the memory allows stands only beside
+an audit that holds: ``audit="result.json"``, as ``dropcheck audit --json`` writes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from dropcheck.speed.cells import Cell
+    from dropcheck.targets import Target
 
 Timed = Callable[..., dict[str, Any]]
 BLOCKS = 5  # for device time and the limit, which pytest-benchmark has no numbers for
@@ -35,38 +44,68 @@ class _Timer:
 
     def __init__(self, benchmark: Any) -> None:
         self.benchmark = benchmark
-        self.session: Any = None
 
     def __call__(
-        self, target: str, cell: str, *, rounds: int = 20, slot_ms: float = 15.0, threads: int = 0
+        self,
+        target: str,
+        cell: str,
+        *,
+        rounds: int = 20,
+        slot_ms: float = 15.0,
+        threads: int = 0,
+        audit: str | os.PathLike[str] | None = None,
     ) -> dict[str, Any]:
         """Time ``rounds`` blocks of about ``slot_ms`` milliseconds; a cell that does not apply is skipped with its reason.
 
-        Returns what stands in ``extra_info``: bytes, limit_s, fraction_of_limit, device_s, host_s, first_s, ... The device is
-        waited for inside the target. Raises what the layer raises.
+        Returns what stands in ``extra_info``: bytes, device_s, host_s, first_s, ..., what ``audit`` (a stored result) says of
+        the target in this cell, and, where it passed, limit_s and fraction_of_limit. The device is waited for inside the
+        target. Generators, modes and numbers of threads are as before at the end. Raises what the layer raises; ResultError.
         """
         from dropcheck import targets
-        from dropcheck.contract import Pattern
-        from dropcheck.speed import limit
         from dropcheck.speed.cells import parse_cell
-        from dropcheck.speed.run import processors
-        from dropcheck.worker.client import LocalSession, Refused, ask
+        from dropcheck.surroundings import untouched
+        from dropcheck.worker.client import LocalSession
+        from dropcheck.worker.devices import allocation
 
         chosen, one = targets.parse(target), parse_cell(cell)
-        self.session = LocalSession()
+        if reason := _elsewhere(chosen):
+            pytest.skip(reason)
+        with contextlib.ExitStack() as restored:
+            restored.enter_context(untouched())
+            session = LocalSession()
+            restored.callback(session.close)
+            restored.callback(allocation, "fresh")  # malloc may give memory back again
+            return self._timed(chosen, one, session, restored, (rounds, slot_ms, threads), audit)
+
+    def _timed(
+        self,
+        chosen: Target,
+        one: Cell,
+        session: Any,
+        restored: contextlib.ExitStack,
+        how: tuple[int, float, int],
+        audit: str | os.PathLike[str] | None,
+    ) -> dict[str, Any]:
+        from dropcheck.contract import Pattern
+        from dropcheck.speed import limit
+        from dropcheck.speed.run import processors
+        from dropcheck.surroundings import untouched
+        from dropcheck.worker.client import Refused, ask
+
+        rounds, slot_ms, threads = how
         try:
             request = {"locator": chosen.locator, "source": chosen.source, "pattern": None, "mode": chosen.mode}
-            opened = ask(self.session, "open", **request)
+            opened = ask(session, "open", **request)
+            restored.enter_context(untouched())  # of a framework that is imported only now, too
             pattern = Pattern.parse(opened["contract"]["pattern"])
-            ask(self.session, "time", do="threads", wanted=threads or processors())
-            ready = ask(
-                self.session, "time", do="setup", cell=one.request(pattern, 1), slot_ms=slot_ms, yard_ms=slot_ms / 3
-            )
+            ask(session, "time", do="threads", wanted=threads or processors())
+            ready = ask(session, "time", do="setup", cell=one.request(pattern, 1), slot_ms=slot_ms, yard_ms=slot_ms / 3)
         except Refused as refused:
             if refused.where == "unsupported" or refused.kind == "Unsupported":
                 pytest.skip(refused.message)
             raise
-        watch = self.session.worker.stopwatch
+        said = _audited(audit, chosen, one, opened["version"])
+        watch = session.worker.stopwatch
         loop, loops = watch.items["target"], ready["loops"]["target"]
         blocks: list[dict[str, float]] = []
         yards: dict[str, list[float]] = {what: [] for what in ready["loops"] if what != "target"}
@@ -93,27 +132,48 @@ class _Timer:
         device = _median([b["device_ns"] for b in blocks]) / 1e9
         least = limit.seconds(need, copy[1] / 1e9, fill[1] / 1e9) if copy and fill else None
         info = {
-            "target": target,
+            "target": chosen.name,
             "version": opened["version"],
             "cell": str(one),
             "bytes": need.total,
-            "limit_s": least,
-            "fraction_of_limit": least / device if least is not None and device else None,
+            "audit": said,
             "device_s": device,
             "host_s": _median([b["host_ns"] for b in blocks]) / 1e9,
             "first_s": ready["first_ns"] / 1e9,
             "how": ready["how"],
         }
+        if said == "pass":  # what did less than was promised is no measure of what the memory allows
+            info["limit_s"] = least
+            info["fraction_of_limit"] = least / device if least is not None and device else None
         self.benchmark.extra_info.update(info)
         return info
 
-    def close(self) -> None:
-        """Restore generators and modes, and let malloc give memory back again."""
-        if self.session is not None:
-            from dropcheck.worker.devices import allocation
 
-            allocation("fresh")
-            self.session.close()
+def _elsewhere(chosen: Target) -> str:
+    """Why a target cannot be timed in this process; an empty text where it can."""
+    from dropcheck.library import fits
+
+    if fits(chosen, {}):
+        return ""
+    backend = dict(chosen.environment).get("KERAS_BACKEND")
+    if chosen.releases or backend is None:
+        return (
+            f"{chosen.name} needs an environment of its own, and cells are timed in this process; use dropcheck bench"
+        )
+    keras: Any = sys.modules.get("keras")
+    if keras is None and os.environ.get("KERAS_BACKEND") == backend:
+        return ""  # Keras will come with that backend
+    has = f"has Keras on {keras.config.backend()}" if keras is not None else "does not ask for it"
+    return f"{chosen.name} needs Keras on {backend}, and this process {has}; run pytest with KERAS_BACKEND={backend}"
+
+
+def _audited(audit: str | os.PathLike[str] | None, chosen: Target, one: Cell, version: str) -> str:
+    """``none`` without an audit, ``pass`` where it holds in this cell, else why this cell has no speed. Raises ResultError."""
+    if audit is None:
+        return "none"
+    from dropcheck.speed import honesty
+
+    return honesty.verdict_on(honesty.from_file(Path(audit)).get(chosen.name), one, version) or "pass"
 
 
 def _median(values: Sequence[float]) -> float:
@@ -123,10 +183,6 @@ def _median(values: Sequence[float]) -> float:
 
 
 @pytest.fixture
-def dropcheck_benchmark(benchmark: Any) -> Iterator[Timed]:
+def dropcheck_benchmark(benchmark: Any) -> Timed:
     """``dropcheck_benchmark("torch.Dropout1d", "64,256,1024 float32 rate=.5 forward")``, on pytest-benchmark's fixture."""
-    timer = _Timer(benchmark)
-    try:
-        yield timer
-    finally:
-        timer.close()
+    return _Timer(benchmark)

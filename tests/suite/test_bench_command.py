@@ -122,8 +122,16 @@ def test_the_same_cells_run_under_pytest(layers: Any, tmp_path: Path) -> None:
 
         @cells("mine.py:right", "torch.Dropout1d", cell=["4,64,16 forward", "4,64,16 strided backward"])
         def test_speed(dropcheck_benchmark, target, cell):
-            info = dropcheck_benchmark(target, cell, rounds=3, slot_ms=1)
+            import torch
+
+            torch.set_num_threads(3)
+            info = dropcheck_benchmark(target, cell, rounds=3, slot_ms=1, audit="audit.json" if "mine" in target else None)
             assert info["bytes"] > 0
+            assert torch.get_num_threads() == 3
+
+        @cells("keras.SpatialDropout1D@jax", cell=["4,64,16 forward"])
+        def test_a_backend_that_this_process_has_not(dropcheck_benchmark, target, cell):
+            dropcheck_benchmark(target, cell)
         """,
     )
     # installed, the plugin loads by itself, and pytest refuses to load it twice
@@ -135,11 +143,16 @@ def test_the_same_cells_run_under_pytest(layers: Any, tmp_path: Path) -> None:
     alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=alone)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 skipped" in done.stdout and "no gradient" in done.stdout
+    assert "2 skipped" in done.stdout and "no gradient" in done.stdout
+    assert "run pytest with KERAS_BACKEND=jax" in done.stdout
     found = json.loads((tmp_path / "p.json").read_text())["benchmarks"]
     assert len(found) == 3
     for one in found:
-        assert {"bytes", "limit_s", "fraction_of_limit", "device_s", "host_s"} <= set(one["extra_info"])
+        info = one["extra_info"]
+        assert {"bytes", "device_s", "host_s"} <= set(info)
+        limit = {"limit_s", "fraction_of_limit"}
+        assert info["audit"] == ("pass" if "mine" in info["target"] else "none")
+        assert limit & set(info) == (limit if info["audit"] == "pass" else set())
         assert one["stats"]["rounds"] == 3 and one["group"] == one["extra_info"]["cell"]
 
 
