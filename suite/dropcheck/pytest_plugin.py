@@ -8,9 +8,11 @@ tests. One audit a target, whatever is selected, also over the workers of pytest
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,10 +61,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     named = config.getoption("dropcheck")
     worker = getattr(config, "workerinput", None)
-    if worker is not None and "dropcheck_folder" in worker:
-        from dropcheck.shared_audits import share
-
-        share(Path(worker["dropcheck_folder"]))
     if not named:
         if given := [name for name in _OPTIONS if config.getoption(f"dropcheck_{name}")]:
             raise pytest.UsageError(
@@ -108,13 +106,12 @@ def _checks(config: pytest.Config) -> list[str]:
     return checks
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+@pytest.hookimpl(hookwrapper=True)  # not wrapper=True: a pluggy before 1.2 would refuse the plugin, and pytest with it
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, None]:
     """Put the targets beside what the session has collected from files."""
-    report = yield
+    report = (yield).get_result()
     if isinstance(collector, pytest.Session) and report.passed and collector.config.getoption("dropcheck"):
         report.result = [*_nodes(collector), *report.result]
-    return report
 
 
 def _nodes(session: pytest.Session) -> list[TargetNode]:
@@ -127,10 +124,15 @@ def _nodes(session: pytest.Session) -> list[TargetNode]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tell every audit which checks were left by -k and the like: no others are run."""
+    """Tell every audit which checks were left by -k and the like: no others are run; and where a worker shares audits."""
     if "dropcheck.pytest_claims" not in sys.modules:
         return
     from dropcheck.pytest_claims import claim_of
+    from dropcheck.shared_audits import share
+
+    worker = getattr(session.config, "workerinput", {})
+    if "dropcheck_folder" in worker:
+        share(Path(worker["dropcheck_folder"]))
 
     for item in session.items:
         claim = claim_of(item)
@@ -140,9 +142,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """xdist: tell a worker the folder in which the audits of this run are shared."""
+    """xdist: tell a worker of this machine the folder in which audits are shared; the first that needs it makes it."""
+    if not node.gateway.spec.popen:
+        return
     if _SHARED not in node.config.stash:
-        node.config.stash[_SHARED] = tempfile.mkdtemp(prefix="dropcheck-run-")
+        node.config.stash[_SHARED] = os.path.join(tempfile.gettempdir(), f"dropcheck-run-{uuid.uuid4().hex}")
     node.workerinput["dropcheck_folder"] = node.config.stash[_SHARED]
 
 

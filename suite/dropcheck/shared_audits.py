@@ -18,7 +18,7 @@ _folder: Path | None = None
 
 
 def share(folder: Path | None) -> None:
-    """Share audits with the other processes of this run through a folder that is this run's alone."""
+    """Share audits with the other processes of this run through a folder that is this run's alone, made at first use."""
     global _folder
     _folder = folder
 
@@ -87,7 +87,9 @@ class SharedAudit:
 
         assert _folder is not None
         file = _folder / f"{self._key(select)}.json"
-        if not _folder.is_dir():  # it is another machine's
+        try:
+            _folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError:  # there is no place to share
             return self._audited(select)
         with FileLock(f"{file}.lock"):
             if file.is_file():

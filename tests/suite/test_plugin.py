@@ -210,6 +210,28 @@ def test_workers_of_xdist_share_one_audit_a_target(project: pytest.Pytester) -> 
     assert 1 <= len(workers) <= 2
 
 
+def test_a_run_that_asks_for_no_audit_loads_nothing_of_ours_and_makes_no_folder(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("xdist")
+    seen = "[n for n in ('msgspec', 'dropcheck.shared_audits', 'dropcheck.pytest_claims') if n in sys.modules]"
+    pytester.makeconftest(f"""
+        import os, pathlib, sys
+        def pytest_unconfigure(config):
+            plugin = "dropcheck.pytest_plugin" in sys.modules
+            with open(pathlib.Path(__file__).with_name("loaded.txt"), "a") as file:
+                file.write(f"{{plugin}} {{{seen}}} {{sorted(os.listdir({str(tmp_path)!r}))}}\\n")
+    """)
+    pytester.makepyfile("def test_of_somebody_else(): pass")
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    pytester.runpytest_subprocess("-n", "1").assert_outcomes(passed=1)
+    told = pytester.path.joinpath("loaded.txt").read_text().splitlines()
+    assert len(told) == 2  # the controller and its worker
+    assert set(told) == {"True [] []"}
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
