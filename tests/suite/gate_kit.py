@@ -49,7 +49,8 @@ def audit(*changed: Finding, target: str = TARGET, **more: Any) -> Result:
         findings, verdict = [], "skipped"
     one = msgspec.structs.replace(base.targets[0], findings=findings, verdict=verdict, **of_target)
     environment = {"time": NOW.isoformat(), "platform": "Linux x86_64", "cores": 2, **more.pop("environment", {})}
-    made = msgspec.structs.replace(base, targets=[one], environment=environment, argv=["audit", target], **more)
+    argv = more.pop("argv", None) or ["audit", target]
+    made = msgspec.structs.replace(base, targets=[one], environment=environment, argv=argv, **more)
     return msgspec.structs.replace(made, verdict=results.overall([verdict]))
 
 
@@ -75,7 +76,7 @@ def gate(
     toml: str = f'targets = ["{TARGET}"]\n',
     benches: Sequence[BenchResult] = (),
     today: datetime.date = TODAY,
-    sources: Mapping[str, str] | None = None,
+    sources: Mapping[str, str | None] | None = None,
     kept: Ratchet | None = None,
 ) -> Decision:
     """The decision on these results."""

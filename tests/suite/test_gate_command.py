@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -26,6 +27,8 @@ from dropcheck.gate.formats import FORMATS
 from dropcheck.speed import records
 
 PROJECT = ROOT / "tests" / "projects"
+FILE = b"class Drop:\n    pass\n"
+SOURCE = hashlib.sha256(FILE).hexdigest()[:16]  # as an audit tells the file of a layer
 CODES = {"good": 0, "defect": 1, "damaged": 2, "absent": 3}
 
 
@@ -95,8 +98,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     (tmp_path / "dropcheck.toml").write_text(f'version = 1 # ours\ntargets = ["{TARGET}"]\n')
-    results.save(audit(), tmp_path / "good.json")
-    results.save(failing(), tmp_path / "bad.json")
+    (tmp_path / "mine.py").write_bytes(FILE)
+    results.save(audit(source=SOURCE), tmp_path / "good.json")
+    results.save(failing(source=SOURCE), tmp_path / "bad.json")
     return tmp_path
 
 
@@ -152,6 +156,16 @@ def test_audits_and_benches_are_told_apart_by_their_content(folder: Path, capsys
     assert cli.main(["gate", "--from", "bench.json", "--from", "torch.json"]) == 0
     assert cli.main(["gate", "--from", "torch.json"]) == 3
     assert cli.main(["gate", "--from", "torch.json", "--from", "bench.json", "--set", "speed.max_ratio=0.5"]) == 1
+
+
+def test_a_layer_whose_file_is_gone_or_was_edited_does_not_pass(folder: Path) -> None:
+    assert cli.main(["gate", "--from", "good.json"]) == 0
+    (folder / "mine.py").write_bytes(FILE + b"\n")
+    assert cli.main(["gate", "--from", "good.json"]) == 3
+    (folder / "mine.py").unlink()
+    assert cli.main(["gate", "--from", "good.json"]) == 3
+    (folder / "dropcheck.toml").write_text("version = 1\n")
+    assert cli.main(["gate", "--from", "good.json"]) == 3
 
 
 def test_the_summary_is_added_to_the_file_that_github_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,9 +252,9 @@ def test_a_ratchet_is_made_kept_and_refused_in_ci(
 ) -> None:
     with (folder / "dropcheck.toml").open("a") as stream:
         stream.write('ratchet = "ratchet.json"\n')
-    fine = audit(finding("rate.marginal", resolution=0.01, coins=10))
+    fine = audit(finding("rate.marginal", resolution=0.01, coins=10), source=SOURCE)
     results.save(fine, folder / "fine.json")
-    results.save(audit(finding("rate.marginal", resolution=0.02, coins=10)), folder / "coarse.json")
+    results.save(audit(finding("rate.marginal", resolution=0.02, coins=10), source=SOURCE), folder / "coarse.json")
     assert cli.main(["gate", "--from", "fine.json"]) == 3  # no figure of this machine yet
     monkeypatch.setenv("CI", "true")
     assert cli.main(["gate", "--from", "fine.json", "--update-ratchet"]) == 2
@@ -301,7 +315,7 @@ sys.exit(code)
 def test_a_command_that_is_killed_at_any_step_leaves_every_file_whole(folder: Path, kind: str) -> None:
     with (folder / "dropcheck.toml").open("a") as stream:
         stream.write('ratchet = "ratchet.json"\n')
-    results.save(audit(finding("rate.marginal", resolution=0.01, coins=10)), folder / "fine.json")
+    results.save(audit(finding("rate.marginal", resolution=0.01, coins=10), source=SOURCE), folder / "fine.json")
     old = {
         "dropcheck.toml": (folder / "dropcheck.toml").read_bytes(),
         "ratchet.json": b'{"machines": {"m": {"resolution | a | b": 1.0}}}',

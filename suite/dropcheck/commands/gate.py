@@ -145,7 +145,8 @@ def _decided(
     from dropcheck.gate.deciding import accepted, decide
     from dropcheck.gate.evidence import load
 
-    here = _here(sourced)
+    loaded = load(stored) if stored else None
+    here = _here(sourced, loaded)
     place = _ratchet(sourced)
     kept = ratchet.load(place) if place is not None else None
     if update:
@@ -155,8 +156,8 @@ def _decided(
             )
         ratchet.refuse_in_ci(place, _in_ci())
     waived, today = sourced.policy.waiver, here.now.date()
-    if stored:
-        evidence = load(stored)
+    if loaded is not None:
+        evidence = loaded
     else:
         from dropcheck.commands.bench import _Teller as Teller
         from dropcheck.gate.running import Run
@@ -181,21 +182,24 @@ def _decided(
     return decision, evidence
 
 
-def _here(sourced: Sourced) -> Here:
+def _here(sourced: Sourced, loaded: Evidence | None) -> Here:
     """The time, and what the users' own files are now."""
     import datetime
 
-    from dropcheck.gate.evidence import Here
+    from dropcheck.gate.evidence import Here, model_of
 
-    sources = {}
-    for name in sourced.policy.targets:
+    sources: dict[str, str | None] = {}
+    names = dict.fromkeys(sourced.policy.targets)
+    if not names and loaded is not None:
+        names = dict.fromkeys(model_of(one.target) for _, result in loaded.audits for one in result.targets)
+    for name in names:
         if ":" in name:
             from dropcheck import targets
 
             try:
                 sources[name] = targets.parse(name).digest()
-            except UsageError:
-                continue  # the evidence, or its lack, will tell
+            except (UsageError, OSError, ValueError):
+                sources[name] = None
     return Here(datetime.datetime.now(datetime.UTC), sources)
 
 

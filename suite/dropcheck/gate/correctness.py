@@ -10,7 +10,7 @@ import msgspec
 
 from dropcheck.field.cells import ANY, dtype_of
 from dropcheck.gate.decision import Counts, Line
-from dropcheck.gate.evidence import Evidence, Here, device_of, unsuited
+from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuited
 from dropcheck.gate.policy import Sourced
 from dropcheck.gate.waivers import Book, deviation, escaped
 from dropcheck.report.words import count, line
@@ -32,11 +32,6 @@ def required_targets(asked: Asked) -> tuple[str, ...]:
     if asked.sourced.policy.targets:
         return asked.sourced.policy.targets
     return tuple(dict.fromkeys(t.target for _, result in asked.evidence.audits for t in result.targets))
-
-
-def of_target(name: str, found: str) -> bool:
-    """Whether a result is of a target: it has its name, or is of a layer inside of that model."""
-    return found == name or found.startswith(name + "#")
 
 
 def missing_counts(sourced: Sourced, absent: bool) -> Counts:

@@ -18,6 +18,7 @@ from dropcheck import results
 from dropcheck.gate import claims
 from dropcheck.gate.policy import PROFILES, Sourced, age
 from dropcheck.gate.values import specifier
+from dropcheck.requirements import JOIN
 from dropcheck.results import Finding, Result, ResultError, TargetResult, overall
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Options of an audit that make it ask less than its profile does, or something else.
 NARROWING = ("--case", "--rate", "--shape", "--budget", "--resolution", "--input")
+CHANGED = "the file of the layer has changed since this audit"
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Here:
-    """What the gate knows of the machine that decides. ``sources``: digests of the users' own files, by target."""
+    """What the gate knows of the machine that decides.
+
+    ``sources``: digests of the users' own files, by target or model; empty for what is installed, None for an unreadable file.
+    """
 
     now: datetime.datetime
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def load(paths: Sequence[Path]) -> Evidence:
@@ -140,6 +145,21 @@ def _contradiction(one: Finding) -> str:
     return ""
 
 
+def model_of(found: str) -> str:
+    """The model that a layer's target is inside of, in the same mode and environment; of any other target its own name.
+
+    ``file.py:model#encoder.drop@compiled with torch==2.4.1`` is of ``file.py:model@compiled with torch==2.4.1``.
+    """
+    base, join, releases = found.partition(JOIN)
+    head, at, words = base.partition("@")
+    return f"{head.partition('#')[0]}{at}{words}{join}{releases}"
+
+
+def of_target(name: str, found: str) -> bool:
+    """Whether a result is of a target: it has its name, or is of a layer inside of that model."""
+    return found == name or model_of(found) == name
+
+
 def device_of(result: Result, target: TargetResult) -> str:
     """Where an audit ran: as its command said, or the commands of its findings."""
     words = list(result.argv)
@@ -169,18 +189,24 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
         return problem, sourced.rule("max_age"), False
     if other := other_release(sourced, target, result.environment):
         return other[0], other[1], False
-    now = here.sources.get(target.target, "")
-    if target.source and now and target.source != now:
-        return "the file of the layer has changed since this audit", "the evidence must be of what is here", False
-    pattern, wanted = target.contract.get("pattern"), policy.patterns.get(target.target)
+    model = model_of(target.target)
+    if problem := _other_file(target, model, here):
+        return problem, "the evidence must be of what is here", problem != CHANGED
+    named = target.target if target.target in policy.patterns else model
+    pattern, wanted = target.contract.get("pattern"), policy.patterns.get(named)
     if wanted is not None and target.contract and _squeezed(pattern) != _squeezed(wanted):
-        return f"it was audited as {pattern!r}, not as {wanted!r}", sourced.rule("patterns", target.target), False
+        return f"it was audited as {pattern!r}, not as {wanted!r}", sourced.rule("patterns", named), False
     if wanted is None and _option(result.argv, "--pattern"):
         return (
             f"it was audited with --pattern {pattern!r}, which the policy does not name",
             f"add it to [patterns] of {sourced.name or 'the policy'}",
             False,
         )
+    if target.target != model and target.target not in policy.targets:
+        if result.interrupted:
+            return "it was interrupted, so nobody can tell which layers were to come", sourced.rule("targets"), True
+        if target.target in result.argv and model not in result.argv:
+            return "it was asked for one layer of the model", sourced.rule("targets"), True
     if not result.alpha <= policy.alpha:
         return f"its alpha is {result.alpha:g}", sourced.rule("alpha"), False
     if rank(result.profile) < rank(policy.profile):
@@ -195,6 +221,19 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
     if policy.traits and "--strict" not in words:
         return "the audit did not judge traits (--strict)", sourced.rule("traits"), True
     return "", "", True
+
+
+def _other_file(target: TargetResult, model: str, here: Here) -> str:
+    """Why an audit is not of the file that lies here; an empty text where it is, or where there is no file to compare."""
+    name = target.target if target.target in here.sources else model
+    if name not in here.sources:
+        return ""
+    now = here.sources[name]
+    if now is None:
+        return "the file of the layer cannot be read here"
+    if now and not target.source:
+        return "it does not say from which file the layer was"
+    return CHANGED if target.source != now else ""
 
 
 def _squeezed(pattern: Any) -> str:

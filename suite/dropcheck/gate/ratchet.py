@@ -13,7 +13,7 @@ import msgspec
 from dropcheck.errors import UsageError
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Line
-from dropcheck.gate.evidence import Evidence, Here, device_of, unsuited
+from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuited
 from dropcheck.gate.policy import Sourced
 from dropcheck.report.words import line
 from dropcheck.results import ResultError, write_atomically
@@ -75,7 +75,7 @@ def figures(asked: Asked) -> dict[str, dict[str, float]]:
     wanted, required = set(required_targets(asked)), set(asked.sourced.checks)
     for _, result in asked.evidence.audits:
         for target in result.targets:
-            if target.target.partition("#")[0] not in wanted and target.target not in wanted:
+            if not any(of_target(name, target.target) for name in wanted):
                 continue
             if unsuited(asked.sourced, result, target, asked.here)[0]:
                 continue

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dropcheck.gate.bounding import COMPILE, LIMIT, MEMORY, RATIO, bounded, counted, figure
-from dropcheck.gate.correctness import Asked, missing_counts, of_target, required_targets
+from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Counts, Line
-from dropcheck.gate.evidence import old, other_release, rank
+from dropcheck.gate.evidence import of_target, old, other_release, rank
 from dropcheck.gate.policy import Speed
 from dropcheck.gate.sampling import control, damage, of_limit
 from dropcheck.report.words import line
