@@ -89,7 +89,7 @@ def _at(module: str, qualified: str) -> Any:
 
 def _place(module: str, attr: str) -> str | None:
     """``file.py:attr`` for a file below the present folder, else ``module:attr``; None for a program without a file."""
-    file = getattr(sys.modules[module], "__file__", None)
+    file = _file(sys.modules[module])
     if isinstance(file, str) and file.endswith(".py"):
         near = os.path.relpath(file)
         if not near.startswith(os.pardir) and "site-packages" not in Path(near).parts:
@@ -97,11 +97,16 @@ def _place(module: str, attr: str) -> str | None:
     return f"{module}:{attr}" if module != "__main__" else None
 
 
+def _file(module: Any) -> Any:
+    """Where a module lies, if it says so, without its ``__getattr__``: that of a lazy module may import, or raise."""
+    return getattr(module, "__dict__", {}).get("__file__")
+
+
 def _own_modules() -> Iterator[str]:
     """Loaded modules whose files lie below the present folder: where a program's own instances have their names."""
     here = os.getcwd() + os.sep
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
+        file = _file(module)
         if isinstance(file, str) and os.path.abspath(file).startswith(here) and "site-packages" not in file:
             yield name
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import layers_of_a_user as user
@@ -17,6 +18,7 @@ import pytest
 from layers_of_a_user import CLAIM, FEW
 
 import dropcheck
+from dropcheck import handed
 from dropcheck.errors import UsageError
 from dropcheck.library import Broken, Unproven
 
@@ -133,6 +135,19 @@ def test_a_registered_class_brings_its_registered_contract() -> None:
     from dropcheck.handed import target_of
 
     assert target_of(torch.nn.Dropout2d).name == "torch.Dropout2d"
+
+
+def test_a_lazy_module_that_cannot_be_asked_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    lazy = ModuleType("lazy")
+
+    def absent(name: str) -> Any:
+        raise ImportError(f"{name} needs a package that is not there")
+
+    lazy.__getattr__ = absent  # type: ignore[method-assign]
+    monkeypatch.setitem(sys.modules, "lazy", lazy)
+    monkeypatch.setitem(sys.modules, "no-module", object())  # type: ignore[arg-type]
+    assert handed.typed(object()) is None
+    assert handed.typed(user.right) is not None
 
 
 def test_a_factory_and_an_instance_are_targets_and_what_is_no_dropout_is_told() -> None:
