@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,13 @@ def test_releases_of_one_target_are_compared_by_its_name_without_them() -> None:
     # two releases in one file are two targets: which would be the other's is not guessed
     both = result(*old.targets, *new.targets)
     assert len(audits.compare([both, new], ["both.json", "new.json"]).owners) == 2
+
+
+def test_the_page_allows_its_own_style_alone_and_a_keyboard_skips_to_the_content() -> None:
+    shown = page.render(pair([RIGHT], [WRONG]))
+    assert "unsafe-inline" not in shown and "style-src 'sha256-" in html.unescape(shown) and " style=" not in shown
+    assert 'href="#main"' in shown and shown.count("<main") == shown.count('id="main"') == shown.count("</html>") == 1
+    assert "is-fail" in shown
 
 
 def test_three_results_stand_side_by_side_against_the_first() -> None:

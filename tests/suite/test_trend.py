@@ -135,6 +135,9 @@ def test_json_and_page_say_the_same_and_hostile_names_stay_text(kept: Path, caps
     assert found["schema"] == "dropcheck.trend/1" and found["targets"][0]["changes"][0]["word"] == "worse"
     page = (out / "index.html").read_text()
     assert "<script>" not in page and "<i>" not in page and "got worse" in page and "\x1b" not in page
+    assert (
+        "unsafe-inline" not in page and 'href="#main"' in page and page.count("<main") == page.count('id="main"') == 1
+    )
 
 
 def test_results_are_added_by_hand_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dropcheck.comparison import presenting
 from dropcheck.comparison.records import GLYPHS, Comparison
 from dropcheck.report import words
+from dropcheck.report.html import furniture
 from dropcheck.report.templates import environment
 
 
@@ -19,6 +20,7 @@ def render(found: Comparison) -> str:
         environment()
         .get_template("comparison.html.j2")
         .render(
+            **furniture(),
             found=found,
             sentences=presenting.sentences(found),
             promise=presenting.promise(found),
@@ -28,8 +30,6 @@ def render(found: Comparison) -> str:
             parts=parts,
             short=presenting.SHORT,
             sign=GLYPHS,
-            word=words.WORDS,
-            glyph=words.GLYPHS,
             digits=presenting.digits,
             replay=presenting.replay,
             some=words.some,

@@ -8,6 +8,7 @@ import msgspec
 
 from dropcheck.history import text
 from dropcheck.history.releases import Trends
+from dropcheck.report.html import furniture
 from dropcheck.report.templates import environment
 from dropcheck.results import write_atomically
 
@@ -29,7 +30,7 @@ def render(found: Trends, checks: tuple[str, ...] = ()) -> str:
         for one in found.targets
     ]
     template = environment().get_template("trend.html.j2")
-    return template.render(headline=text.sentence(found), blocks=blocks)
+    return template.render(**furniture(), headline=text.sentence(found), blocks=blocks)
 
 
 def write(found: Trends, out: Path, checks: tuple[str, ...] = ()) -> None:
