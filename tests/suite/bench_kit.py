@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck import results
+from dropcheck.adapter import DTYPES
 from dropcheck.checks import CHECKS
 from dropcheck.results import Finding, Result, TargetResult, Timing, Verdict
 from dropcheck.speed.records import BenchResult
@@ -20,13 +22,18 @@ from dropcheck.worker.client import Refused, TargetError
 
 
 def audit_of(
-    names: Sequence[str], failing: Mapping[str, tuple[str, str]] | None = None, left_out: Sequence[str] = ()
+    names: Sequence[str],
+    failing: Mapping[str, tuple[str, str]] | None = None,
+    left_out: Sequence[str] = (),
+    folder: Path = Path(),
+    dtypes: Sequence[str] = DTYPES,
 ) -> Result:
-    """An audit in which everything passes but ``failing``: target -> (check, case)."""
+    """An audit in which everything passes but ``failing``: target -> (check, case). ``folder``: of users' own files."""
     made = []
     for name in names:
         found = [
-            Finding(check=c.name, case="float32 rate=0.3 5,5,5", verdict="pass", message="")
+            Finding(check=c.name, case=f"{dtype} rate=0.3 5,5,5", verdict="pass", message="")
+            for dtype in dtypes
             for c in CHECKS
             if c.name not in left_out
         ]
@@ -45,6 +52,7 @@ def audit_of(
                 timing=Timing(),
                 traits={},
                 findings=found,
+                source=_digest(folder / name.partition(":")[0]),
             )
         )
     return Result(
@@ -59,9 +67,13 @@ def audit_of(
     )
 
 
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else ""
+
+
 def audit_file(path: Path, *names: str, **options: Any) -> str:
-    """The audit as a file."""
-    results.save(audit_of(names, **options), path)
+    """The audit as a file, beside users' own files."""
+    results.save(audit_of(names, **{"folder": path.parent, **options}), path)
     return str(path)
 
 

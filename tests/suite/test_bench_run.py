@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from bench_kit import Workshop, audit_of, bench, died, refused
+from bench_kit import Workshop, audit_file, audit_of, bench, died, refused
 from scipy import stats
 
+from dropcheck import results
 from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.results import ResultError
 from dropcheck.speed import compare, honesty, pytest_json, records, text
 from dropcheck.speed.blocks import cell_order, orders
 from dropcheck.speed.cells import Cell, plan
-from dropcheck.speed.run import BenchRequest, chosen_cells, prepare
+from dropcheck.speed.run import BenchRequest, chosen_cells, prepare, run
 
 ONE, TWO = "custom.reference", "torch.Dropout1d"
 THREE = ("64,256,1024 forward", "64,256,1024 backward", "64,256,1024 inference")
@@ -136,6 +139,55 @@ def test_an_audit_of_another_release_is_none(tmp_path: Path) -> None:
     assert honesty.verdict_on(old, Cell(), "1.0") == "its audit was of release 0.9, this is 1.0"
     assert honesty.verdict_on(old, Cell(), "0.9") == ""
     assert honesty.verdict_on(None, Cell(), "0.9") == "no audit of it was given or made"
+
+
+LOOKED = honesty.Timed("ab12", "n c l -> n c", "cpu", ("float32", "float64"))
+
+
+@pytest.mark.parametrize(
+    ("timed", "dtype", "told"),
+    [
+        ({}, "float32", ""),
+        ({"digest": "cd34"}, "float32", "its audit was of another state of its file"),
+        ({"pattern": "n l c -> n c"}, "float32", "its audit was of the pattern n c l -> n c, this is n l c -> n c"),
+        ({"device": "cuda"}, "float32", "its audit was on cpu, this is cuda"),
+        ({}, "float64", "its audit judged nothing in float64"),
+        ({}, "float16", ""),  # the target has no float16: its worker says so
+    ],
+)
+def test_an_audit_clears_only_what_it_looked_at(timed: dict[str, Any], dtype: str, told: str) -> None:
+    (one,) = audit_of([ONE], dtypes=["float32"]).targets
+    contract = Contract(Pattern.parse("n c l -> n c")).to_dict()
+    seen = honesty.stamp(msgspec.structs.replace(one, contract=contract, source="ab12"), "quick", "a.json", "cpu")
+    here = dataclasses.replace(LOOKED, **timed)
+    assert honesty.verdict_on(seen, Cell(dtype=dtype), "", here) == told
+
+
+def test_an_audit_that_names_no_file_and_no_device_clears_no_file_and_no_other_device() -> None:
+    seen = honesty.stamp(audit_of([ONE]).targets[0], "quick", "a.json")
+    assert honesty.verdict_on(seen, Cell(), "", honesty.Timed(device="cpu")) == ""
+    assert "names no state of its file" in honesty.verdict_on(seen, Cell(), "", honesty.Timed(digest="ab12"))
+    assert "a device that it does not name" in honesty.verdict_on(seen, Cell(), "", honesty.Timed(device="cuda"))
+
+
+def test_a_bench_asks_what_its_stored_audit_looked_at(tmp_path: Path) -> None:
+    path = Path(audit_file(tmp_path / "a.json", ONE, dtypes=["float32"]))
+    cells = ("4,8,8 float32", "4,8,8 float64")
+    request = BenchRequest(targets=(ONE,), cells=cells, processes=1, threads=1, audit=path)
+    result = run(request, opener=Workshop())
+    assert [s.reason for s in result.speeds] == ["", "its audit judged nothing in float64"]
+
+
+def test_a_stored_audit_is_read_however_it_is_stored_and_refused_where_its_numbers_disagree(tmp_path: Path) -> None:
+    found = audit_of([ONE])
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(results.encode(found)))
+    assert list(honesty.from_file(tmp_path / "a.json.gz")) == [ONE]
+    results.save(msgspec.structs.replace(found, verdict="fail"), tmp_path / "edited.json")
+    with pytest.raises(ResultError, match="does not agree with its own numbers"):
+        honesty.from_file(tmp_path / "edited.json")
+    records.save(bench(Workshop(), ONE, processes=1), tmp_path / "bench.json")
+    with pytest.raises(ResultError, match="is of kind bench; expected a stored audit"):
+        honesty.from_file(tmp_path / "bench.json")
 
 
 # --- trouble ------------------------------------------------------------------------------------------------------------

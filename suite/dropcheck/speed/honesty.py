@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dropcheck import results
+from dropcheck import loading, recomputing
 from dropcheck.checks import CHECKS
 from dropcheck.contract import Contract
 from dropcheck.field.cells import ANY, dtype_of
 from dropcheck.planning import PROFILES, core
-from dropcheck.results import Result, TargetResult
+from dropcheck.results import Result, ResultError, TargetResult
 from dropcheck.speed.cells import Cell
 from dropcheck.speed.records import Audit
 
 Audits = dict[str, Audit]
 
 
-def stamp(found: TargetResult, profile: str, source: str) -> Audit:
+@dataclass(frozen=True)
+class Timed:
+    """What is about to be timed: the digest of the user's own file, the pattern, the device, the dtypes that it has.
+
+    What is empty is not known and not compared.
+    """
+
+    digest: str = ""
+    pattern: str = ""
+    device: str = ""
+    dtypes: tuple[str, ...] = ()
+
+
+def stamp(found: TargetResult, profile: str, source: str, device: str = "") -> Audit:
     """What an audit of one target allows. A failure in one dtype disqualifies that dtype, any other one all cells.
 
     Evidence that is missing disqualifies like a failure, and so does an audit in which checks were left out.
@@ -45,6 +59,10 @@ def stamp(found: TargetResult, profile: str, source: str) -> Audit:
         claims=claims,
         disqualified=out,
         waived=sorted({f.check for f in found.findings if f.verdict == "waived"}),
+        digest=found.source,
+        pattern=str(found.contract.get("pattern", "")),
+        device=device,
+        dtypes=sorted({dtype_of(f) for f in found.findings if f.verdict in ("pass", "fail", "waived")} - {ANY}),
     )
 
 
@@ -64,23 +82,31 @@ def due(contract: Mapping[str, Any], profile: str) -> list[str]:
     return [c.name for c in CHECKS if c.wants is None or all(any(c.asks(x, profile) for x in p) for p in plans)]
 
 
-def stamps(result: Result, source: str) -> Audits:
+def stamps(result: Result, source: str, device: str = "") -> Audits:
     """All targets of an audit."""
-    return {one.target: stamp(one, result.profile, source) for one in result.targets}
+    return {one.target: stamp(one, result.profile, source, device) for one in result.targets}
 
 
 def from_file(path: Path) -> Audits:
-    """The audits of a stored result. Raises ResultError."""
-    return stamps(results.load(path), path.name)
+    """The audits of a stored result, however it is stored. Raises ResultError, also where verdicts and numbers disagree."""
+    found = loading.load(path)
+    if not isinstance(found, Result):
+        raise ResultError(
+            f"{path} is of kind {found.kind}; expected a stored audit, as `dropcheck audit --json` writes"
+        )
+    recomputing.verified(found, str(path))
+    # a result of a library call names no command line, and so no device
+    device = loading.device_of(found.argv) or ("cpu" if found.argv else "")
+    return stamps(found, path.name, device)
 
 
-def audited(names: Sequence[str], run: Callable[[Sequence[str]], Result]) -> Audits:
+def audited(names: Sequence[str], run: Callable[[Sequence[str]], Result], device: str = "") -> Audits:
     """A quick audit of each, now."""
-    return stamps(run(names), "quick audit before this run") if names else {}
+    return stamps(run(names), "quick audit before this run", device) if names else {}
 
 
-def verdict_on(audit: Audit | None, cell: Cell, version: str) -> str:
-    """Why a cell has no speed; an empty text where its audit passed."""
+def verdict_on(audit: Audit | None, cell: Cell, version: str, timed: Timed | None = None) -> str:
+    """Why a cell has no speed; an empty text where its audit passed and looked at what is timed."""
     if audit is None:
         return "no audit of it was given or made"
     reason = audit.disqualified.get(ANY) or audit.disqualified.get(cell.dtype)
@@ -90,4 +116,17 @@ def verdict_on(audit: Audit | None, cell: Cell, version: str) -> str:
         return f"its audit was of release {audit.version}, this is {version}"
     if not audit.claims:
         return "its audit judged nothing"
+    return _not_looked_at(audit, cell, timed or Timed())
+
+
+def _not_looked_at(audit: Audit, cell: Cell, timed: Timed) -> str:
+    """What is timed and was not audited. A dtype that the target has not is left to its worker, which says so."""
+    if timed.digest and audit.digest != timed.digest:
+        return "its audit was of another state of its file" if audit.digest else "its audit names no state of its file"
+    if timed.pattern and audit.pattern and audit.pattern != timed.pattern:
+        return f"its audit was of the pattern {audit.pattern}, this is {timed.pattern}"
+    if timed.device and (audit.device or "cpu") != timed.device:
+        return f"its audit was on {audit.device or 'a device that it does not name'}, this is {timed.device}"
+    if cell.dtype not in audit.dtypes and (not timed.dtypes or cell.dtype in timed.dtypes):
+        return f"its audit judged nothing in {cell.dtype}"
     return ""

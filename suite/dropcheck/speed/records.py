@@ -80,7 +80,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """The audit that a speed stands beside: its verdict, and what disqualifies, by dtype (``any``: all cells).
 
-    ``waived``: the checks that fail there and were accepted by somebody.
+    ``waived``: the checks that fail there and were accepted by somebody. ``digest`` (of the user's own file), ``pattern``,
+    ``device`` and ``dtypes`` (in which a finding was judged): what the audit looked at; empty where it does not say.
     """
 
     verdict: Verdict
@@ -90,6 +91,10 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     claims: int
     disqualified: dict[str, str] = {}
     waived: list[str] = []
+    digest: str = ""
+    pattern: str = ""
+    device: str = ""
+    dtypes: list[str] = []
 
 
 class BenchTarget(msgspec.Struct, frozen=True, kw_only=True):

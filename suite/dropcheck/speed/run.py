@@ -171,13 +171,20 @@ def run(
     if missing:
         if tell is not None:
             tell(f"auditing {len(missing)} target{'s' if len(missing) > 1 else ''} first", 0.0)
-        known |= honesty.audited(missing, audit or quick_audit(request))
+        known |= honesty.audited(missing, audit or quick_audit(request), request.device)
     before = describe()
     if journal is not None:
         journal.begin({n: known[n] for n in names if n in known}, raw)
 
     def allowed(lane: Lane, cell: Cell, version: str) -> str:
-        return honesty.verdict_on(known.get(lane.target.name), cell, version)
+        opened = raw.opened.get(lane.name, {})
+        timed = honesty.Timed(
+            lane.target.digest(),
+            str(opened.get("contract", {}).get("pattern", "")),
+            request.device,
+            tuple(opened.get("dtypes", ())),
+        )
+        return honesty.verdict_on(known.get(lane.target.name), cell, version, timed)
 
     wanted = request.resolution
 
