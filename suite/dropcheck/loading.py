@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -209,6 +209,12 @@ def machine(result: Result) -> str:
     if device := device_of(result.argv):
         words.append(f"device {device}")
     return ", ".join(words)
+
+
+def packages(environment: Mapping[str, Any]) -> dict[str, str]:
+    """The releases of packages that a result tells, by name; none where it holds something else in their place."""
+    told = environment.get("packages")
+    return {str(name): str(release) for name, release in told.items()} if isinstance(told, dict) else {}
 
 
 def device_of(argv: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import stored
 
+from dropcheck.comparison import audits
 from dropcheck.errors import UsageError
 from dropcheck.history import entries, places
 from dropcheck.results import Result, ResultError
@@ -53,6 +54,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "kept" / "results")
     pytest.importorskip("sqlalchemy")
     return str(tmp_path / "kept" / "h.db")
+
+
+@pytest.mark.parametrize("packages", [None, "torch 2.13.0", ["torch"], 7])
+def test_packages_that_are_no_table_are_unknown(packages: object) -> None:
+    odd = one(environment={"packages": packages, "cores": 2})
+    assert entries.entry(entries.encoded(odd), entries.now(), "odd.json").dropcheck == ""
+    (side, _) = audits.compare([odd, one()], ["odd.json", "new.json"]).sides
+    assert side.packages == {}
 
 
 def test_a_result_is_kept_once_and_comes_back_as_it_was(place: str) -> None:

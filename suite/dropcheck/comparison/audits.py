@@ -59,7 +59,7 @@ def _side(one: Result, name: str, label: str) -> Side:
         profile=one.profile,
         seed=one.seed,
         machine=loading.machine(one),
-        packages={str(k): str(v) for k, v in dict(one.environment.get("packages", {})).items()},
+        packages=loading.packages(one.environment),
         interrupted=one.interrupted,
     )
 

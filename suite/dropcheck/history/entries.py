@@ -108,7 +108,7 @@ def entry(document: bytes, recorded: str, name: str) -> Entry:
         id=digest(document),
         recorded=recorded,
         kind=result.kind,
-        dropcheck=_text(str(environment.get("packages", {}).get("dropcheck", ""))),
+        dropcheck=_text(loading.packages(environment).get("dropcheck", "")),
         profile=_text(result.profile),
         seed=result.seed,
         machine=_text(f"{environment.get('platform', '')}, {environment.get('cores', '?')} cores"),

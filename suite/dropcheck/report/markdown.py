@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dropcheck import loading
 from dropcheck.errors import UsageError
 from dropcheck.report import words
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
@@ -280,7 +281,7 @@ def _environment(result: Result) -> list[str]:
         if key == "results" and isinstance(value, list):
             for one in value:
                 seen = one.get("environment", {})
-                packages = ", ".join(f"{k} {v}" for k, v in seen.get("packages", {}).items())
+                packages = ", ".join(f"{k} {v}" for k, v in loading.packages(seen).items())
                 rows.append(
                     (
                         code(str(one.get("name", ""))),
