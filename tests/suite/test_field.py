@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -38,7 +39,7 @@ def target(name: str, *some: Finding, verdict: str = "pass", skipped: str | None
     )
 
 
-BAD = "a <script>alert(1)</script> | rate\nof .0079"
+BAD = "a <script>alert(1)</script> | rate\nof .0079, `**fat**` and [a](b)"
 
 
 def field() -> Result:
@@ -156,6 +157,16 @@ def test_both_pages_tell_every_failure_its_reason_and_its_confirmation(tmp_path:
     assert set(inside) <= set(parsed.ids)
     rows_of_table = [line for line in text.splitlines() if line.startswith("| a.Dropout")]
     assert len({line.count(" | ") for line in rows_of_table}) == 1  # a bar in a message adds no column
+
+
+def test_messages_are_no_markup_in_markdown(tmp_path: Path) -> None:
+    written(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    for line in text.splitlines():
+        outside = re.sub(r"(?<!\\)(`+)(?!`).*?(?<!`)\1(?!`)", "", line)  # in a code span nothing is markup
+        assert "<script>" not in outside and "**fat**" not in outside and "[a](b)" not in outside, line
+    assert "&lt;script&gt;alert(1)" in text and r"\*\*fat\*\*" in text
+    assert "<script>alert(1)</script> | rate" in text and "`` a <script>" in text  # what a script said, as code
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dropcheck.report import words
+from dropcheck.report import github_text, words
 
 
 def environment(*, html: bool = True) -> Environment:
@@ -26,6 +26,8 @@ def environment(*, html: bool = True) -> Environment:
     found.filters["reason"] = words.reason
     found.filters["breakable"] = breakable
     found.filters["cell"] = markdown_cell
+    found.filters["prose"] = github_text.prose
+    found.filters["code"] = github_text.code
     return found
 
 
@@ -34,9 +36,9 @@ def breakable(name: str) -> Markup:
     return Markup(str(escape(name)).replace(".", ".<wbr>").replace("@", "<wbr>@"))
 
 
-def markdown_cell(text: str) -> str:
-    """Text that stays in its cell of a Markdown table."""
-    return words.line(text, 400).replace("|", "\\|")
+def markdown_cell(text: str, most: int = 400) -> str:
+    """Text that stays in its cell of a Markdown table, and is no markup there."""
+    return github_text.prose(text, most).replace("|", "\\|")
 
 
 def source(name: str) -> str:
