@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from bench_kit import Workshop, audit_file, bench, died
 
+from dropcheck.environment import describe
 from dropcheck.errors import UsageError
 from dropcheck.speed import records
 
@@ -71,8 +72,8 @@ def test_nothing_to_go_on_with_is_a_new_bench(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "options", "words"),
     [
-        (lambda d: d, {"blocks": 3}, "belongs to a bench with other options or another layer"),
-        (lambda d: d, {"seed": 7}, "belongs to a bench with other options or another layer"),
+        (lambda d: d, {"blocks": 3}, "belongs to a bench with other options or another layer, machine or release"),
+        (lambda d: d, {"seed": 7}, "belongs to a bench with other options or another layer, machine or release"),
         (lambda d: b"{}\n", {}, "is no journal of a bench"),
         (lambda d: b"", {}, "is no journal of a bench"),
         (lambda d: d.replace(b'"device_ns"', b'"device_us"', 1) + b"{}\n", {}, "is damaged at line 2"),
@@ -84,6 +85,18 @@ def test_a_journal_that_does_not_fit_is_refused(tmp_path: Path, damage: Any, opt
     journal.write_bytes(damage(journal.read_bytes()))
     with pytest.raises(UsageError, match=words):
         bench(Workshop(), ONE, TWO, journal=journal, resume=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("processor", lambda: "another"), ("describe", lambda: {**describe(), "packages": {"torch": "9.9"}})],
+)
+def test_another_processor_or_release_does_not_go_on(tmp_path: Path, monkeypatch: Any, name: str, other: Any) -> None:
+    journal = tmp_path / "j"
+    bench(Stopped(), ONE, TWO, journal=journal)
+    monkeypatch.setattr(f"dropcheck.speed.run.{name}", other)
+    with pytest.raises(UsageError, match="belongs to a bench with other options"):
+        bench(Workshop(), ONE, TWO, journal=journal, resume=True)
 
 
 def test_a_line_that_a_kill_cut_short_is_measured_again(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from bench_kit import Workshop, audit_file, audit_of, bench, died, refused
 from scipy import stats
 
 from dropcheck import results
+from dropcheck.commands import compare as comparing
 from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.results import ResultError
@@ -231,6 +232,31 @@ def test_a_reference_without_a_time_leaves_the_others_measured_and_nothing_compa
     assert told["backward"].reason == "the reference custom.reference has no time here"
 
 
+class Leaving(Workshop):
+    """Processes of one target do not start from the third round on."""
+
+    def __init__(self, leaver: str) -> None:
+        super().__init__(ns={TWO: 3000.0})
+        self.leaver = leaver
+
+    def __call__(self, lane: Any, plan: Any) -> Any:
+        if lane.target.name == self.leaver and not lane.again and self.opened[lane.name] == 2:
+            raise died()
+        return super().__call__(lane, plan)
+
+
+def test_a_target_that_crashed_on_the_way_has_no_verdict() -> None:
+    result = bench(Leaving(TWO), ONE, TWO, cells=THREE)
+    assert set(states(result).values()) == {"error"} and verdicts(result) == []
+
+
+def test_a_reference_that_crashed_on_the_way_makes_nothing_faster_or_slower() -> None:
+    result = bench(Leaving(ONE), ONE, TWO, cells=THREE)
+    assert set(states(result, ONE).values()) == {"error"} and set(states(result).values()) == {"measured"}
+    assert verdicts(result) == ["inconclusive"] * 3
+    assert {c.reason for c in result.comparisons} == {"the reference custom.reference has no time here"}
+
+
 def test_ctrl_c_keeps_what_was_measured() -> None:
     class Stopped(Workshop):
         def __call__(self, lane: Any, plan: Any) -> Any:
@@ -426,6 +452,35 @@ def test_compare_of_two_machines_is_inconclusive() -> None:
     new = msgspec.structs.replace(old, environment={**old.environment, "processor": "another"})
     (one,) = compare.compare(old, new)
     assert one.verdict == "inconclusive" and one.reason.startswith("another processor")
+
+
+def test_compare_of_two_gpus_is_inconclusive() -> None:
+    def on(name: str) -> records.BenchResult:
+        hosts = [msgspec.structs.replace(h, before={"gpu": name}) for h in old.hosts]
+        return msgspec.structs.replace(old, device="cuda", hosts=hosts)
+
+    old = bench(Workshop(1), ONE)
+    (one,) = compare.compare(on("NVIDIA H100"), on("NVIDIA A100"))
+    assert one.verdict == "inconclusive" and one.reason.startswith("another GPU: NVIDIA H100 then, NVIDIA A100 now")
+    (same,) = compare.compare(on("NVIDIA H100"), on("NVIDIA H100"))
+    assert not same.reason
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"margin": -0.5}, "--margin takes a share of the time from 0 to 1, such as 0.03, not -0.5"),
+        ({"margin": -2.0}, "--margin takes a share"),
+        ({"margin": float("nan")}, "--margin takes a share"),
+        ({"level": 0.0}, "--level takes a probability"),
+    ],
+)
+def test_compare_refuses_a_margin_and_a_level_that_bench_refuses(options: dict[str, float], words: str) -> None:
+    result = bench(Workshop(1), ONE, processes=1)
+    with pytest.raises(UsageError, match=words):
+        comparing._benches(
+            [result, result], [Path("a"), Path("b")], None, None, **{"margin": None, "level": None, **options}
+        )
 
 
 def test_nothing_in_common_is_no_pass() -> None:

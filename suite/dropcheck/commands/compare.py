@@ -90,10 +90,11 @@ def _benches(
     from dropcheck.speed import compare as comparing
     from dropcheck.speed import ratio, text
 
-    allowed = ratio.MARGIN if margin is None else margin
+    allowed, alarms = ratio.MARGIN if margin is None else margin, ratio.LEVEL if level is None else level
+    ratio.accepted(allowed, alarms)
     told, changes, codes = [], [], []
     for path, one in zip(paths[1:], loaded[1:], strict=True):
-        found = comparing.compare(loaded[0], one, allowed, ratio.LEVEL if level is None else level)
+        found = comparing.compare(loaded[0], one, allowed, alarms)
         codes.append(comparing.exit_code(found))
         changes.append({"old": str(paths[0]), "new": str(path), "changes": found})
         head = f"{path} against {paths[0]}\n\n" if len(loaded) > 2 else ""

@@ -112,11 +112,17 @@ def _interval(found: summary.Index, result: BenchResult, name: str, cell: str, a
     return summary.over_blocks(found.get((name, place, "target"), {}), found.get((name, place, anchor), {}))
 
 
+def _gpus(result: BenchResult) -> str:
+    """The GPUs that the processes of a run named; ``none named`` where none did."""
+    return ", ".join(sorted({str(h.before["gpu"]) for h in result.hosts if h.before.get("gpu")})) or "none named"
+
+
 def _other_machine(old: BenchResult, new: BenchResult) -> str:
     """Why no verdict can stand: what differs between the two machines. Empty where nothing does."""
     pairs = [
         ("processor", old.environment.get("processor"), new.environment.get("processor")),
         ("device", old.device, new.device),
+        ("GPU", _gpus(old), _gpus(new)),
         ("threads", old.threads, new.threads),
     ]
     for what, one, two in pairs:

@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from dropcheck.errors import UsageError
+
 Word = Literal["faster", "same", "slower", "inconclusive"]
 
 # A run of one target calls identical code different with at most this probability, by Student's t and Holm; with a margin
@@ -60,6 +62,14 @@ class Judgement:
     low: float
     high: float
     alpha: float
+
+
+def accepted(margin: float, level: float) -> None:
+    """Raise UsageError for a margin or a level at which no verdict means anything."""
+    if not 0 <= margin < 1:
+        raise UsageError(f"--margin takes a share of the time from 0 to 1, such as 0.03, not {margin:g}")
+    if not 0 < level < 0.5:
+        raise UsageError(f"--level takes a probability of a false alarm, such as 0.01, not {level:g}")
 
 
 def _exp(value: float) -> float:

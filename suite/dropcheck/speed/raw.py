@@ -83,8 +83,8 @@ class Journal:
             raise UsageError(f"{self.path} is no journal of a bench: nothing to resume; run without --resume") from None
         if mark != self.mark:
             raise UsageError(
-                f"the journal {self.path} belongs to a bench with other options or another layer: repeat those options, or run "
-                "without --resume"
+                f"the journal {self.path} belongs to a bench with other options or another layer, machine or release: repeat "
+                "those options there, or run without --resume"
             )
         raw = Raw()
         for number, text in enumerate(lines[1:], 2):

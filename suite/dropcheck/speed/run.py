@@ -18,7 +18,7 @@ from dropcheck.results import Result, Verdict
 from dropcheck.speed import compiling, honesty, summary
 from dropcheck.speed.cells import PROFILES, Cell, parse_cell
 from dropcheck.speed.cells import plan as planned_cells
-from dropcheck.speed.ratio import LEVEL, MARGIN
+from dropcheck.speed.ratio import LEVEL, MARGIN, accepted
 from dropcheck.speed.raw import Journal, Raw
 from dropcheck.speed.records import BenchResult, BenchTarget, Speed
 from dropcheck.speed.runner import Lane, Opener, Plan, Tell, lanes_of, measure, open_process
@@ -105,10 +105,7 @@ def prepare(request: BenchRequest) -> Plan:
     for name, value, least in (("--processes", request.processes, 1), ("--blocks", request.blocks, 1)):
         if value is not None and value < least:
             raise UsageError(f"{name} takes a number of at least {least}, not {value}")
-    if not 0 <= request.margin < 1:
-        raise UsageError(f"--margin takes a share of the time from 0 to 1, such as 0.03, not {request.margin:g}")
-    if not 0 < request.level < 0.5:
-        raise UsageError(f"--level takes a probability of a false alarm, such as 0.01, not {request.level:g}")
+    accepted(request.margin, request.level)
     if request.resolution is not None and not 0 < request.resolution < 1:
         raise UsageError(f"--resolution takes a share of the time, such as 0.05, not {request.resolution:g}")
     if request.python is not None and shutil.which(request.python) is None:
@@ -235,10 +232,14 @@ def run(
 
 
 def _mark(request: BenchRequest, plan: Plan) -> str:
-    """What must be equal for a bench to be gone on with: everything that can change a sample or who may have one."""
+    """What must be equal for a bench to be gone on with: everything that can change a sample or who may have one.
+
+    The processor and the releases of what is timed are part of it: times of two machines are not one sample.
+    """
     lanes = [(lane.name, lane.target.digest()) for lane in plan.lanes]
     rest = replace(plan, lanes=(), timeout_s=0.0, memory_mb=None)
-    return repr((lanes, rest, request.audit))
+    here = describe()
+    return repr((lanes, rest, request.audit, processor(), here["platform"], here["python"], here["packages"]))
 
 
 def _target(plan: Plan, raw: Raw, known: honesty.Audits, lane: Lane) -> BenchTarget:

@@ -232,7 +232,12 @@ def _compared(
     level: float,
     wanted: float | None,
 ) -> list[Comparison]:
-    """One family a target, as in audits: a verdict never depends on who else was measured."""
+    """One family a target, as in audits: a verdict never depends on who else was measured.
+
+    A target that did not live to the end has no verdict, and a reference that did not gives none.
+    """
+    if lane.name in raw.closed:
+        return []
     reference = plan.lanes[0]
     controls: Mapping[int, Placebo] = {p.cell: p for p in placebos}
     places = [
@@ -240,6 +245,7 @@ def _compared(
         for p in range(len(plan.cells))
         if (lane.name, p) not in raw.problems
         and (reference.name, p) not in raw.problems
+        and reference.name not in raw.closed
         and paired(found, lane.name, reference.name, p).processes
     ]
     intervals = [paired(found, lane.name, reference.name, p) for p in places]
@@ -268,7 +274,7 @@ def _compared(
             )
         )
     for place in range(len(plan.cells)):
-        if place not in places and (lane.name, place) not in raw.problems and lane.name not in raw.closed:
+        if place not in places and (lane.name, place) not in raw.problems:
             made.append(
                 Comparison(
                     target=lane.target.name,
