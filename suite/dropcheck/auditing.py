@@ -15,7 +15,7 @@ from dropcheck.errors import UsageError
 from dropcheck.examination import audit_target
 from dropcheck.ledger import Ledger
 from dropcheck.plans import PlannedCase, TargetPlan, plan_target
-from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, fingerprint, prepare
+from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare
 from dropcheck.results import Result, TargetResult
 from dropcheck.state import Run
 from dropcheck.store import Store, held
@@ -101,6 +101,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         beta=BETA,
         targets=ordered,
         interrupted=interrupted,
+        asked=asked(request),
     )
 
 

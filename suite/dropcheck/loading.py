@@ -176,6 +176,7 @@ def together(loaded: Sequence[Result], names: Sequence[str]) -> Result:
         beta=max(one.beta for one in loaded),
         targets=targets,
         interrupted=any(one.interrupted for one in loaded),
+        asked=results.asked_of_all(list(loaded)),
     )
 
 

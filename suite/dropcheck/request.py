@@ -161,6 +161,20 @@ def _in_environments(target: targets.Target, request: AuditRequest) -> list[targ
     return [target.in_environment(requirements.read(text)) for text in request.releases]
 
 
+def asked(request: AuditRequest) -> list[str]:
+    """What narrows or places an audit, as words of the command line; an audit by the library has no other."""
+    shapes = [",".join(map(str, shape)) for shape in request.shapes]
+    found = [("--case", text) for text in request.cases] + [("--shape", text) for text in shapes]
+    found += [("--rate", f"{rate:g}") for rate in request.rates]
+    found += [("--dtype", ",".join(request.dtypes))] if request.dtypes else []
+    found += [("--input", ",".join(map(str, request.input)))] if request.input is not None else []
+    found += [("--budget", f"{request.budget_s:g}s")] if request.budget_s is not None else []
+    found += [("--resolution", f"{request.resolution:g}")] if request.resolution is not None else []
+    found += [("--pattern", request.pattern)] if request.pattern is not None else []
+    found.append(("--device", request.device))
+    return [word for pair in found for word in pair] + (["--strict"] if request.strict else [])
+
+
 # What may differ between a run and its continuation: where and how fast it runs, never what it finds.
 _FREE = dict(
     targets=(), argv=(), journal=None, resume=False, jobs=0, timeout_s=0.0, memory_mb=None, dask=None, seed_given=False

@@ -148,7 +148,10 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the tool."""
+    """One run of the tool.
+
+    ``asked``: what narrows or places it, as words of the command line, also where no command line made it; None: not told.
+    """
 
     schema: Literal["dropcheck.result/1"] = "dropcheck.result/1"
     kind: Literal["audit"] = "audit"
@@ -161,6 +164,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     beta: float
     targets: list[TargetResult]
     interrupted: bool = False
+    asked: list[str] | None = None
 
 
 def overall(verdicts: list[Verdict]) -> Verdict:
@@ -268,4 +272,11 @@ def merged(loaded: list[Result]) -> Result:
         verdict=overall([t.verdict for t in targets.values()]),
         targets=list(targets.values()),
         interrupted=any(one.interrupted for one in loaded),
+        asked=asked_of_all(loaded),
     )
+
+
+def asked_of_all(loaded: list[Result]) -> list[str] | None:
+    """What narrows or places any of several results; None where one of them does not tell."""
+    known = [one.asked for one in loaded]
+    return None if None in known else [word for words in known for word in words or ()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -16,7 +15,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from gate_kit import ROOT, TARGET, XSD, audit, bench, failing, finding
+from gate_kit import FILE, ROOT, SOURCE, TARGET, XSD, audit, bench, failing, finding
 from lxml import etree
 from ruamel.yaml import YAML
 
@@ -27,8 +26,6 @@ from dropcheck.gate.formats import FORMATS
 from dropcheck.speed import records
 
 PROJECT = ROOT / "tests" / "projects"
-FILE = b"class Drop:\n    pass\n"
-SOURCE = hashlib.sha256(FILE).hexdigest()[:16]  # as an audit tells the file of a layer
 CODES = {"good": 0, "defect": 1, "damaged": 2, "absent": 3}
 
 
@@ -152,6 +149,7 @@ def test_audits_and_benches_are_told_apart_by_their_content(folder: Path, capsys
     results.save(audit(target="torch.Dropout1d"), folder / "torch.json")
     (folder / "dropcheck.toml").write_text(
         'version = 1\ntargets = ["torch.Dropout1d"]\n[speed]\nreference = "custom.reference"\nmax_ratio = 1.1\n'
+        'cells = ["64,256,1024"]\n'
     )
     assert cli.main(["gate", "--from", "bench.json", "--from", "torch.json"]) == 0
     assert cli.main(["gate", "--from", "torch.json"]) == 3

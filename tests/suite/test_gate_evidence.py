@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
-from gate_kit import TARGET, audit, failing, gate, lines
+from gate_kit import TARGET, audit, failing, finding, gate, lines
 
-from dropcheck.gate.evidence import of_target
+from dropcheck import results
+from dropcheck.gate.evidence import device_of, of_target
+from dropcheck.request import AuditRequest, asked
 
 MODEL = "net.py:model"
 NAMED = f'targets = ["{MODEL}"]\n'
@@ -71,3 +75,47 @@ def test_a_file_that_cannot_be_read_and_a_result_that_names_no_file_are_no_evide
     made = gate(audit(), sources={TARGET: "aaaa"})
     assert made.exit_code == 3 and "from which file" in lines(made, "missing")[0].message
     assert gate(audit(), sources={TARGET: ""}).exit_code == 0
+
+
+def by_library(result: results.Result, **options: Any) -> results.Result:
+    """An audit that no command line made; nothing of its own says what it was asked but ``asked``."""
+    words = asked(AuditRequest(**options)) if options else None
+    return msgspec.structs.replace(result, argv=[], asked=words)
+
+
+def test_an_audit_by_the_library_says_what_narrows_it() -> None:
+    assert gate(by_library(audit(), device="cpu")).exit_code == 0
+    for options in (
+        {"cases": ("x",)},
+        {"rates": (0.3,)},
+        {"shapes": ((2, 3),)},
+        {"budget_s": 1.0},
+        {"resolution": 0.1},
+    ):
+        made = gate(by_library(audit(), **options))
+        assert made.exit_code == 3 and "was narrowed by" in lines(made, "missing")[0].message
+        assert gate(by_library(failing(), **options)).exit_code == 1
+    assert gate(by_library(audit(), dtypes=("float32",))).exit_code == 3
+    assert gate(by_library(audit(), pattern="n c l -> n c l")).exit_code == 3
+    assert gate(by_library(audit(), strict=True), toml=f'targets = ["{TARGET}"]\ntraits = true\n').exit_code == 0
+
+
+def test_an_audit_that_does_not_say_what_it_was_asked_is_no_evidence() -> None:
+    made = gate(by_library(audit()))
+    assert made.exit_code == 3 and "may be narrowed" in lines(made, "missing")[0].message
+    assert gate(by_library(failing())).exit_code == 1
+
+
+def test_the_last_device_counts_as_on_the_command_line() -> None:
+    result = audit(argv=["audit", TARGET, "--device", "cuda", "--device=cpu"])
+    assert device_of(result, result.targets[0]) == "cpu"
+    result = by_library(audit(), device="cuda")
+    assert device_of(result, result.targets[0]) == "cuda"
+    assert gate(result).exit_code == 3
+
+
+def test_a_required_dtype_in_which_nothing_was_judged_is_missing() -> None:
+    toml = f'targets = ["{TARGET}"]\ndtypes = ["float32", "float16"]\n'
+    made = gate(audit(), toml=toml)
+    assert made.exit_code == 3 and "judged in float16" in lines(made, "missing")[0].message
+    assert gate(audit(finding("rate.marginal", case="float16 rate=0.3 5,5,5")), toml=toml).exit_code == 0

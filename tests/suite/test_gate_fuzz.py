@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import typer
-from gate_kit import TARGET, audit, bench, failing, finding
+from gate_kit import FILE, SOURCE, TARGET, audit, bench, failing, finding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -132,8 +132,9 @@ def one_command_line() -> Iterator[None]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("fuzz")
     # a failure in one case and in one only, so that a single change can hide it
-    results.save(failing(), made / "bad.json")
-    results.save(audit(finding("rate.marginal", resolution=0.5, coins=9)), made / "good.json")
+    (made / "mine.py").write_bytes(FILE)
+    results.save(failing(source=SOURCE), made / "bad.json")
+    results.save(audit(finding("rate.marginal", resolution=0.5, coins=9), source=SOURCE), made / "good.json")
     (made / "policy.toml").write_text(POLICY)
     return made
 
@@ -292,6 +293,7 @@ def test_no_mutated_bench_of_a_slow_target_passes(
         results.save(audit(target="torch.Dropout1d"), folder / "torch.json")
         (folder / "speed.toml").write_text(
             'version = 1\ntargets = ["torch.Dropout1d"]\n[speed]\nreference = "custom.reference"\nmax_ratio = 1.1\n'
+            'cells = ["64,256,1024"]\n'
         )
         assert gate(folder, capsys, "--policy", "speed.toml", "--from", "torch.json", "--from", "slow.json") == 1
     (folder / "b.json").write_bytes(mutated(data, slow.read_bytes()))

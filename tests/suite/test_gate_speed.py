@@ -18,6 +18,9 @@ ASKED = NAMED + f'[speed]\nreference = "{REFERENCE}"\n'
 
 
 def speed(result: BenchResult, more: str = "max_ratio = 1.1\n") -> Decision:
+    if "cells" not in more:  # a simulated bench is of few cells, not of a profile's
+        head, bar, tail = more.partition("\n[[")
+        more = head + f"\ncells = {list(result.cells)}\n" + bar + tail
     return gate(audit(target=SPEEDY), toml=ASKED + more, benches=[result])
 
 
@@ -32,6 +35,20 @@ def test_an_interval_on_both_sides_of_the_bound_is_missing_evidence() -> None:
     made = speed(bench(1100.0, spread=0.05))
     (one,) = [one for one in made.lines if one.check == "speed.ratio"]
     assert made.exit_code == 3 and one.counts == "missing" and one.message.endswith("too coarse to tell")
+
+
+def test_a_bench_that_was_narrowed_is_missing_the_other_cells_of_its_profile() -> None:
+    made = speed(bench(900.0, spread=0.002), "max_ratio = 1.1\ncells = []\n")
+    some = lines(made, "missing")
+    assert made.exit_code == 3 and len(some) == 10
+    assert {one.message for one in some} == {"the bench has no such cell"}
+
+
+def test_a_bench_of_another_pattern_or_beside_no_audit_is_no_evidence() -> None:
+    other = changed(GOOD, argv=["bench", SPEEDY, "--pattern", "n c l -> n l"])
+    assert "timed with --pattern" in lines(speed(other), "missing")[0].message
+    bare = changed(GOOD, targets=[msgspec.structs.replace(one, audit=None) for one in GOOD.targets])
+    assert "beside no audit" in lines(speed(bare), "missing")[0].message
 
 
 def test_a_policy_that_asks_for_speed_gets_none_without_a_bench() -> None:

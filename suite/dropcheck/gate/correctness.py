@@ -129,6 +129,11 @@ def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: s
         yield _missing(
             asked, target.target, device, f"{left_out[0]}{more} did not run", sourced.rule("checks"), again=again
         )
+    judged_in = {dtype_of(one) for one in target.findings if one.verdict != "skipped" and one.check in sourced.checks}
+    for place, dtype in enumerate(sourced.policy.dtypes):
+        if dtype not in judged_in and target.error is None:
+            text = f"nothing that is required was judged in {dtype}"
+            yield _missing(asked, target.target, device, text, sourced.rule("dtypes", place), again=again)
     if not any(one.counts in ("pass", "waived", "fail") for one in made) and target.error is None:
         yield _missing(
             asked, target.target, device, "no check that is required was judged: nothing is proven", rule, again=again

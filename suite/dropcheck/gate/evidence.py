@@ -162,21 +162,28 @@ def of_target(name: str, found: str) -> bool:
 
 def device_of(result: Result, target: TargetResult) -> str:
     """Where an audit ran: as its command said, or the commands of its findings."""
-    words = list(result.argv)
+    words = asked(result)
     for one in target.findings:
         if one.replay:
             words += one.replay.split()
             break
-    return _option(words, "--device") or "cpu"
+    return option(words, "--device") or "cpu"
 
 
-def _option(words: Sequence[str], name: str) -> str:
+def option(words: Sequence[str], name: str) -> str:
+    """What an option of a command says; an empty text where it is not given."""
+    found = ""
     for place, word in enumerate(words):
         if word == name and place + 1 < len(words):
-            return words[place + 1]
-        if word.startswith(name + "="):
-            return word.partition("=")[2]
-    return ""
+            found = words[place + 1]  # the last one counts, as on the command line
+        elif word.startswith(name + "="):
+            found = word.partition("=")[2]
+    return found
+
+
+def asked(result: Result) -> list[str]:
+    """The words that say what an audit was asked: its command, and what narrows it as the audit itself tells."""
+    return [*result.argv, *(result.asked or ())]
 
 
 def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here) -> tuple[str, str, bool]:
@@ -194,9 +201,9 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
         return problem, "the evidence must be of what is here", problem != CHANGED
     named = target.target if target.target in policy.patterns else model
     pattern, wanted = target.contract.get("pattern"), policy.patterns.get(named)
-    if wanted is not None and target.contract and _squeezed(pattern) != _squeezed(wanted):
+    if wanted is not None and target.contract and squeezed(pattern) != squeezed(wanted):
         return f"it was audited as {pattern!r}, not as {wanted!r}", sourced.rule("patterns", named), False
-    if wanted is None and _option(result.argv, "--pattern"):
+    if wanted is None and option(asked(result), "--pattern"):
         return (
             f"it was audited with --pattern {pattern!r}, which the policy does not name",
             f"add it to [patterns] of {sourced.name or 'the policy'}",
@@ -211,11 +218,13 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
         return f"its alpha is {result.alpha:g}", sourced.rule("alpha"), False
     if rank(result.profile) < rank(policy.profile):
         return f"its profile is {result.profile}", sourced.rule("profile"), True
-    words = [w.partition("=")[0] for w in result.argv]
+    if not result.argv and result.asked is None:
+        return "it does not say what it was asked, so it may be narrowed", sourced.rule("profile"), True
+    words = [w.partition("=")[0] for w in asked(result)]
     for name in NARROWING:
         if name in words:
             return f"the audit was narrowed by {name}", sourced.rule("profile"), True
-    given = _option(result.argv, "--dtype")
+    given = option(asked(result), "--dtype")
     if given and (not policy.dtypes or not set(policy.dtypes) <= set(given.split(","))):
         return f"the audit was narrowed by --dtype {given}", sourced.rule("dtypes"), True
     if policy.traits and "--strict" not in words:
@@ -236,7 +245,8 @@ def _other_file(target: TargetResult, model: str, here: Here) -> str:
     return CHANGED if target.source != now else ""
 
 
-def _squeezed(pattern: Any) -> str:
+def squeezed(pattern: Any) -> str:
+    """A pattern without what does not matter in how it is written."""
     return " ".join(str(pattern).split())
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from dropcheck.gate.bounding import COMPILE, LIMIT, MEMORY, RATIO, bounded, counted, figure
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Counts, Line
-from dropcheck.gate.evidence import of_target, old, other_release, rank
-from dropcheck.gate.policy import Speed
+from dropcheck.gate.evidence import model_of, of_target, old, option, other_release, rank, squeezed
+from dropcheck.gate.policy import PROFILES, Speed
 from dropcheck.gate.sampling import control, damage, of_limit
 from dropcheck.report.words import line
 from dropcheck.results import TargetResult, Timing
@@ -76,6 +76,15 @@ def _unsuited(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget)
         return f"its reference is {bench.reference}", sourced.rule("speed", "reference")
     if one.error or one.skipped:
         return one.error or one.skipped or "", sourced.rule("speed")
+    if one.audit is None:
+        return "it stands beside no audit", sourced.rule("speed")
+    model = model_of(one.target)
+    named = one.target if one.target in sourced.policy.patterns else model
+    pattern = sourced.policy.patterns.get(named)
+    if pattern is not None and squeezed(one.pattern) != squeezed(pattern):
+        return f"it was timed as {one.pattern!r}, not as {pattern!r}", sourced.rule("patterns", named)
+    if pattern is None and option(bench.argv, "--pattern"):
+        return f"it was timed with --pattern {one.pattern!r}, which the policy does not name", sourced.rule("patterns")
     if not bench.samples:
         return "it holds no sample", sourced.rule("speed")
     return "", ""
@@ -100,7 +109,7 @@ def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, ag
     from dropcheck.speed.cells import parse_cell
 
     index = summary.index(bench.samples)
-    cells = tuple(str(parse_cell(text)) for text in wanted.cells) or tuple(bench.cells)
+    cells = tuple(str(parse_cell(text)) for text in wanted.cells) or _planned(asked, wanted, bench)
     judged, command = 0, again
     for cell in cells:
         again = line(f"{command} --cell {shlex.quote(cell)}", 1000)
@@ -137,6 +146,16 @@ def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, ag
         yield _missing(asked, bench, one, "no cell applies: nothing is proven", ("speed",), "", command)
     if wanted.max_compile_ratio is not None:
         yield _compile(asked, wanted.max_compile_ratio, bench, one, command)
+
+
+def _planned(asked: Asked, wanted: Speed, bench: BenchResult) -> tuple[str, ...]:
+    """The cells that the profile of a bench promises, in the dtypes of the policy, and what else it has."""
+    from dropcheck.speed.cells import plan
+
+    dtypes = asked.sourced.policy.dtypes
+    profile = bench.profile if bench.profile in PROFILES else wanted.profile
+    planned = [str(cell) for cell in plan(profile, bench.device) if not dtypes or cell.dtype in dtypes]
+    return tuple(dict.fromkeys([*planned, *bench.cells]))
 
 
 def _compile(asked: Asked, allowed: float, bench: BenchResult, one: BenchTarget, again: str) -> Line:
