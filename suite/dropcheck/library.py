@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # options that are lists; one value may be given by itself
 _LISTED = ("select", "ignore", "rates", "dtypes", "modes", "cases", "releases")
+_LISTED_OF_BENCH = ("cells", "directions", "dtypes", "rates")
 
 
 class Broken(AssertionError):
@@ -76,11 +77,19 @@ def bench(*targets: str, **options: Any) -> BenchResult:
     """Measure targets side by side, the first as the reference; options are the fields of ``BenchRequest``.
 
     Each runs in fresh processes of its own: names and files, as on the command line, no objects of this process.
-    ``dropcheck.speed.records`` saves, loads and tabulates the result, ``dropcheck.speed.text.render`` prints it.
+    ``dropcheck.speed.records`` saves, loads and tabulates the result, ``dropcheck.speed.text.render`` prints it. Raises
+    UsageError for what cannot be asked.
     """
+    from dropcheck.handed import label
     from dropcheck.speed.run import BenchRequest, run
 
-    return run(BenchRequest(targets=targets, **options))
+    for one in targets:
+        if not isinstance(one, str):
+            raise UsageError(
+                f"{label(one)} was handed over as an object, which only this process has, and a bench runs in fresh ones; "
+                "name it as path/to/file.py:attr"
+            )
+    return run(BenchRequest(targets=targets, **_known(BenchRequest, options, _LISTED_OF_BENCH)))
 
 
 def check(target: Any, **options: Any) -> Result:
@@ -141,14 +150,7 @@ def request_of(chosen: tuple[Target, ...], options: Mapping[str, Any]) -> AuditR
     """The request. Raises UsageError for an option that there is not, with the nearest one."""
     from dropcheck.auditing import AuditRequest
 
-    known = [f.name for f in fields(AuditRequest) if f.name != "targets"]
-    for name in options:
-        if name not in known:
-            raise UsageError(f"there is no option {name!r}{nearest(name, known)}; expected one of {', '.join(known)}")
-    values: dict[str, Any] = dict(options)
-    for name in _LISTED:
-        if name in values:
-            values[name] = _listed(values[name])
+    values = _known(AuditRequest, options, _LISTED)
     if "shapes" in values:
         some = tuple(values["shapes"])
         values["shapes"] = (some,) if some and all(isinstance(size, int) for size in some) else tuple(map(tuple, some))
@@ -158,6 +160,15 @@ def request_of(chosen: tuple[Target, ...], options: Mapping[str, Any]) -> AuditR
     if values.get("in_process"):
         values["jobs"] = 1  # one generator for all
     return AuditRequest(targets=chosen, **values)
+
+
+def _known(request: type[Any], options: Mapping[str, Any], listed: Iterable[str]) -> dict[str, Any]:
+    """Options as fields of a request. Raises UsageError for one that there is not, with the nearest."""
+    known = [f.name for f in fields(request) if f.name != "targets"]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"there is no option {name!r}{nearest(name, known)}; expected one of {', '.join(known)}")
+    return {name: _listed(value) if name in listed else value for name, value in options.items()}
 
 
 def _listed(value: Any) -> tuple[Any, ...]:

@@ -306,3 +306,14 @@ def test_a_regime_is_set_where_the_c_library_knows_how() -> None:
         assert allocation("reused").split(":")[0] in ("set", "not set")
     finally:
         allocation("fresh")
+
+
+@pytest.mark.parametrize("where", ["make", "apply"])
+def test_ctrl_c_in_a_layer_ends_the_bench_and_is_no_finding(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*given: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    adapter = numpy_adapter(lambda x, rate, *, training, rng: x)
+    monkeypatch.setattr(adapter, where, pressed)
+    with pytest.raises(KeyboardInterrupt):
+        Stopwatch(adapter, Device(Turned())).first(CELL)

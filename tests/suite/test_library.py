@@ -300,3 +300,16 @@ def test_importing_dropcheck_and_its_decorator_loads_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout == "light\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("targets", "options", "words"),
+    [
+        ((dict,), {}, "dict was handed over as an object.*name it as path/to/file.py:attr"),
+        (("custom.reference",), {"cell": "4,8,8"}, "there is no option 'cell'.*the nearest is 'cells'"),
+        (("custom.reference",), {"cells": "4,8,x"}, "cell '4,8,x': the word '4,8,x' is not understood"),
+    ],
+)
+def test_bench_refuses_objects_and_unknown_options_in_one_sentence(targets: Any, options: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        dropcheck.bench(*targets, **options)

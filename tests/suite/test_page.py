@@ -7,6 +7,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 from bench_kit import Workshop, audit_of, bench
 from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result, target
@@ -185,7 +186,10 @@ PASSES, FAILS = "custom.reference", "torch.Dropout1d"
 def test_speed_stands_beside_a_passed_audit_only() -> None:
     cells = ("64,256,1024", "8,256,1024", "64,256,1024 backward")
     measured = bench(Workshop(), PASSES, FAILS, cells=cells)
-    audits = result([target(PASSES, [finding("rate.zero")]), target(FAILS, drawn()), target("x.Layer", [])])
+    same = {"version": "1.0"}  # the release of the bench
+    audits = result(
+        [target(PASSES, [finding("rate.zero")], **same), target(FAILS, drawn(), **same), target("x.Layer", [])]
+    )
     text = html.render(audits, benches=[measured])
     page = Page(text)
     rows = re.findall(r'<tr data-of="t\d".*?</tr>', text, re.S)
@@ -206,6 +210,35 @@ def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_benc
     one, two = speeds.section(measured, result([]), view.Sheet()).rows
     assert not one.barred and "reference" in one.told
     assert two.barred.startswith("no speed: ") and "rate.zero" in two.barred and not two.told
+
+
+def test_the_heading_of_speeds_alone_bars_what_the_page_bars() -> None:
+    cells = ("4,8,8 float32", "4,8,8 float16")
+    bad = {FAILS: ("rate.marginal", "float16 rate=0.3 5,5,5")}
+    measured = bench(Workshop(), PASSES, FAILS, cells=cells, audit=lambda names: audit_of(names, bad))
+    assert [c.target for c in measured.comparisons] == [FAILS]
+    (section,) = [speeds.section(measured, result([]), view.Sheet())]
+    told = speeds.headline([section])
+    assert told.startswith(f"{FAILS} has no speed: fails rate.marginal.") and "against" not in told
+    assert f"{PASSES}: measured in 2 of 2 cells." in told
+
+
+def test_an_audit_of_another_release_or_of_few_checks_clears_no_bench() -> None:
+    measured = bench(Workshop(), PASSES)
+    (one,) = measured.targets
+    bare = msgspec.structs.replace(one, audit=None)
+    (whole,) = audit_of([PASSES]).targets
+    other = msgspec.structs.replace(whole, version="0.9")
+    narrow = target(PASSES, [finding("rate.zero")], version="1.0")
+
+    def barred(audit: Any) -> str:
+        return speeds._row(measured, bare, audit).barred
+
+    assert barred(whole) == ""
+    assert barred(other) == "no speed: its audit was of another release or file, 0.9"
+    assert "its audit left out" in barred(narrow)
+    failing = msgspec.structs.replace(other, verdict="fail", findings=[finding("rate.zero", "fail")])
+    assert not speeds._row(measured, one, failing).barred  # of another release: the bench's own audit tells
 
 
 def test_a_page_of_speeds_alone_says_so_and_holds_them() -> None:

@@ -29,10 +29,11 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
 
     raw = embedded.embed([one for one in (result, *benches, selftest) if one is not None])
     audited = result is not None
-    headline = words.headline(result) if result is not None else _paces(benches)
+    told_of_all = words.headline(result) if result is not None else ""
     result = result if result is not None else _nothing(benches)
     sheet = view.Sheet()
     measured = [speeds.section(bench, result, sheet) for bench in benches]
+    headline = told_of_all if audited else speeds.headline(measured)
     told = sheet.take(
         strength.figure([(t.target, f) for t in result.targets for f in t.findings], "Evidence of what fails")
     )
@@ -98,13 +99,6 @@ def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
 
 def _hashed(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-
-def _paces(benches: Sequence[BenchResult]) -> str:
-    """The answer of benches alone."""
-    from dropcheck.speed.text import headline
-
-    return " ".join(told for bench in benches for told in headline(bench)) or "Nothing was measured."
 
 
 def _nothing(benches: Sequence[BenchResult]) -> Result:

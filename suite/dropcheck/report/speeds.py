@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dropcheck.field.cells import ANY
 from dropcheck.report import words
 from dropcheck.report.figures import pace
 from dropcheck.report.view import Drawn, Sheet
 from dropcheck.results import Result, TargetResult
-from dropcheck.speed import text
+from dropcheck.speed import honesty, text
 from dropcheck.speed.records import BenchResult, BenchTarget
 
 
@@ -38,7 +39,7 @@ class Section:
 def section(bench: BenchResult, result: Result, sheet: Sheet) -> Section:
     """A bench as the page tells it."""
     audits = {t.target: t for t in result.targets}
-    rows = [_row(bench, one, audits.get(one.target)) for one in bench.targets]
+    rows = [_row(bench, one, audits.get(one.target), result.profile) for one in bench.targets]
     allowed = {r.target for r in rows if not r.barred}
     figures = [*sheet.take(pace.throughput(bench, allowed)), *sheet.take(pace.distance(bench, allowed))]
     return Section(bench, text.resolution(bench), rows, figures)
@@ -47,6 +48,16 @@ def section(bench: BenchResult, result: Result, sheet: Sheet) -> Section:
 def beside(sections: Sequence[Section]) -> dict[str, str]:
     """Target -> what stands beside it in the matrix."""
     return {row.target: row.barred or row.told for one in sections for row in one.rows}
+
+
+def headline(sections: Sequence[Section]) -> str:
+    """The answer of benches alone, from what the page shows of them: what is barred there has no speed here either."""
+    told = []
+    for one in sections:
+        for row in sorted(one.rows, key=lambda r: r.target == one.bench.reference):
+            said = f"{words.line(row.target)} has {row.barred}." if row.barred else text.answer(one.bench, row.target)
+            told += [said] if said else []
+    return " ".join(told) or "Nothing was measured."
 
 
 def barred(target: TargetResult) -> str:
@@ -61,15 +72,41 @@ def barred(target: TargetResult) -> str:
     return "no speed: what is unsure is not cleared"
 
 
-def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None) -> Row:
-    why = ""
-    if audit is not None:
-        why = barred(audit)
-    elif one.audit is None:
-        why = "no speed: not audited"
-    elif one.audit.verdict not in ("pass", "waived"):
+def _bars(one: BenchTarget, audit: TargetResult | None, profile: str) -> str:
+    """Why a target of a bench has no speed on this page; an empty text where its audits clear it.
+
+    The audit of the page bars what fails in it, and clears only the release and the file that it was of, and only where no
+    check was left out; elsewhere the audit that the bench itself names has to clear it.
+    """
+    same = audit is not None and _same(audit, one)
+    if audit is not None and same and (why := barred(audit)):
+        return why
+    if one.audit is not None:
+        if one.audit.verdict in ("pass", "waived"):
+            return ""
         reason = next(iter(one.audit.disqualified.values()), f"its audit says {one.audit.verdict}")
-        why = f"no speed: {words.line(reason, 200)}"
+        return f"no speed: {words.line(reason, 200)}"
+    if audit is None:
+        return "no speed: not audited"
+    if not same:
+        return f"no speed: its audit was of another release or file, {words.line(audit.version or 'unnamed', 60)}"
+    seen = honesty.stamp(audit, profile.partition(", ")[0], "")
+    return f"no speed: {seen.disqualified[ANY]}" if ANY in seen.disqualified else ""
+
+
+def _same(audit: TargetResult, one: BenchTarget) -> bool:
+    """Whether an audit and a bench are of one release, one file and one pattern, as far as both say."""
+    digest = one.audit.digest if one.audit is not None else ""
+    pairs = [
+        (audit.version, one.version),
+        (audit.source, digest),
+        (str(audit.contract.get("pattern", "")), one.pattern),
+    ]
+    return all(a == b for a, b in pairs if a and b)
+
+
+def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None, profile: str = "quick") -> Row:
+    why = _bars(one, audit, profile)
     if not why and (one.error or one.skipped):
         why = f"no speed: {words.line(one.error or one.skipped or '', 200)}"
     if why:

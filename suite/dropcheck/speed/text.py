@@ -48,25 +48,21 @@ def ratio(one: Comparison | None) -> str:
 
 def headline(result: BenchResult) -> list[str]:
     """One sentence a target against the reference; without another target, what was measured."""
-    found = []
-    for one in result.targets:
-        states = Counter(s.state for s in result.speeds if s.target == one.target)
-        if one.target == result.reference:
-            continue
-        words = Counter(c.verdict for c in result.comparisons if c.target == one.target)
-        told = [f"{word} in {words[word]}" for word in ("faster", "same", "slower", "inconclusive") if words[word]]
-        if told:
-            found.append(
-                f"{line(one.target)} against {line(result.reference)}: {', '.join(told)} of {len(result.cells)} cells."
-            )
-        elif not states["measured"]:
-            found.append(f"{line(one.target)} has no speed: {line(_why(result, one.target))}")
-    here = Counter(s.state for s in result.speeds if s.target == result.reference)
-    if here["measured"]:
-        found.append(f"{line(result.reference)}: measured in {here['measured']} of {len(result.cells)} cells.")
-    else:
-        found.append(f"{line(result.reference)} has no speed: {line(_why(result, result.reference))}")
-    return found
+    names = [one.target for one in result.targets if one.target != result.reference]
+    return [told for name in [*names, result.reference] if (told := answer(result, name))]
+
+
+def answer(result: BenchResult, target: str) -> str:
+    """The sentence of one target: against the reference, or why it has no speed; of the reference, where it was measured."""
+    measured = sum(s.state == "measured" for s in result.speeds if s.target == target)
+    words = Counter(c.verdict for c in result.comparisons if c.target == target)
+    told = [f"{word} in {words[word]}" for word in ("faster", "same", "slower", "inconclusive") if words[word]]
+    if target == result.reference:
+        told = [f"measured in {measured}"] if measured else []
+    if told:
+        against = "" if target == result.reference else f" against {line(result.reference)}"
+        return f"{line(target)}{against}: {', '.join(told)} of {len(result.cells)} cells."
+    return "" if measured else f"{line(target)} has no speed: {line(_why(result, target))}"
 
 
 def _why(result: BenchResult, target: str) -> str:

@@ -230,7 +230,7 @@ class Stopwatch:
         self.device.unlimited()
         try:
             return work()
-        except (Unsupported, Stopped):
+        except (Unsupported, Stopped, KeyboardInterrupt):
             self.end()
             raise
         except BaseException as error:
@@ -317,7 +317,7 @@ class Stopwatch:
         way = adapter.contract.seeds[0] if adapter.contract.seeds else "global"
         try:
             layer = adapter.make(cell["rate"], cell["dtype"], cell["seed"], way)
-        except Unsupported:
+        except (Unsupported, KeyboardInterrupt):
             raise
         except BaseException as error:
             raise Stopped("construct", error) from error
@@ -373,6 +373,8 @@ class Stopwatch:
         try:
             with loop.context():
                 replay, outputs = self.device.capture(loop.call, loop.inputs)
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:
             words = (str(error).strip().splitlines() or [""])[0]
             reason = words if isinstance(error, Unsupported) else f"{type(error).__name__}: {words[:200]}"
