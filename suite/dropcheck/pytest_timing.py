@@ -104,7 +104,7 @@ class _Timer:
             if refused.where == "unsupported" or refused.kind == "Unsupported":
                 pytest.skip(refused.message)
             raise
-        said = _audited(audit, chosen, one, opened["version"])
+        said = _audited(audit, chosen, one, opened)
         watch = session.worker.stopwatch
         loop, loops = watch.items["target"], ready["loops"]["target"]
         blocks: list[dict[str, float]] = []
@@ -167,13 +167,15 @@ def _elsewhere(chosen: Target) -> str:
     return f"{chosen.name} needs Keras on {backend}, and this process {has}; run pytest with KERAS_BACKEND={backend}"
 
 
-def _audited(audit: str | os.PathLike[str] | None, chosen: Target, one: Cell, version: str) -> str:
+def _audited(audit: str | os.PathLike[str] | None, chosen: Target, one: Cell, opened: dict[str, Any]) -> str:
     """``none`` without an audit, ``pass`` where it holds in this cell, else why this cell has no speed. Raises ResultError."""
     if audit is None:
         return "none"
     from dropcheck.speed import honesty
 
-    return honesty.verdict_on(honesty.from_file(Path(audit)).get(chosen.name), one, version) or "pass"
+    known = honesty.from_file(Path(audit)).get(chosen.name)
+    timed = honesty.Timed(chosen.digest(), opened["contract"]["pattern"], "cpu", tuple(opened["dtypes"]))
+    return honesty.verdict_on(known, one, opened["version"], timed) or "pass"
 
 
 def _median(values: Sequence[float]) -> float:

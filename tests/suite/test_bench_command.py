@@ -129,6 +129,13 @@ def test_the_same_cells_run_under_pytest(layers: Any, tmp_path: Path) -> None:
             assert info["bytes"] > 0
             assert torch.get_num_threads() == 3
 
+        @cells("mine.py:right", cell=["4,64,16 forward"])
+        def test_an_audit_of_another_state_of_the_file(dropcheck_benchmark, target, cell):
+            with open("mine.py", "a") as file:
+                file.write("# edited\\n")
+            info = dropcheck_benchmark(target, cell, rounds=3, slot_ms=1, audit="audit.json")
+            assert "state of its file" in info["audit"] and "limit_s" not in info
+
         @cells("keras.SpatialDropout1D@jax", cell=["4,64,16 forward"])
         def test_a_backend_that_this_process_has_not(dropcheck_benchmark, target, cell):
             dropcheck_benchmark(target, cell)
@@ -146,12 +153,14 @@ def test_the_same_cells_run_under_pytest(layers: Any, tmp_path: Path) -> None:
     assert "2 skipped" in done.stdout and "no gradient" in done.stdout
     assert "run pytest with KERAS_BACKEND=jax" in done.stdout
     found = json.loads((tmp_path / "p.json").read_text())["benchmarks"]
-    assert len(found) == 3
+    assert len(found) == 4
     for one in found:
         info = one["extra_info"]
         assert {"bytes", "device_s", "host_s"} <= set(info)
         limit = {"limit_s", "fraction_of_limit"}
-        assert info["audit"] == ("pass" if "mine" in info["target"] else "none")
+        assert info["audit"].startswith("its audit") or info["audit"] == (
+            "pass" if "mine" in info["target"] else "none"
+        )
         assert limit & set(info) == (limit if info["audit"] == "pass" else set())
         assert one["stats"]["rounds"] == 3 and one["group"] == one["extra_info"]["cell"]
 
