@@ -160,3 +160,13 @@ def test_the_action_and_the_pipeline_keep_to_their_published_schemas(tmp_path: P
         command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_fingerprint_holds_nothing_that_differs_from_day_to_day() -> None:
+    def marks(days: int) -> list[str]:
+        old = audit(environment={"time": "2026-01-01T00:00:00+00:00"})
+        made = gate(old, toml=f'targets = ["{TARGET}"]\nmax_age = "30d"\n', today=TODAY + datetime.timedelta(days=days))
+        run = json.loads(formats.render(made, "sarif"))["runs"][0]
+        return [one["partialFingerprints"]["dropcheck/v1"] for one in run["results"]]
+
+    assert marks(0) == marks(1) != []

@@ -119,3 +119,16 @@ def test_a_required_dtype_in_which_nothing_was_judged_is_missing() -> None:
     made = gate(audit(), toml=toml)
     assert made.exit_code == 3 and "judged in float16" in lines(made, "missing")[0].message
     assert gate(audit(finding("rate.marginal", case="float16 rate=0.3 5,5,5")), toml=toml).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["numpy", "NumPy"])
+def test_names_of_releases_are_compared_without_case(name: str) -> None:
+    toml = f'targets = ["{TARGET}"]\n[releases]\n{name} = ">=2"\n'
+    assert gate(audit(version="2.1.0"), toml=toml).exit_code == 0
+    assert gate(audit(version="1.9.0"), toml=toml).exit_code == 3
+
+
+def test_a_release_that_no_evidence_is_of_is_missing_with_the_nearest_name() -> None:
+    made = gate(audit(version="2.1.0"), toml=f'targets = ["{TARGET}"]\n[releases]\nnumpi = ">=2"\n')
+    assert made.exit_code == 3
+    assert lines(made, "missing")[0].message == "no evidence is of numpi; the nearest is 'numpy'"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
-from gate_kit import SPEEDY, TARGET, audit, bench, finding, gate, lines
+from gate_kit import NOW, SPEEDY, TARGET, audit, bench, finding, gate, lines, policy
 
 from dropcheck.errors import UsageError
 from dropcheck.gate import ratchet
+from dropcheck.gate.evidence import Evidence, Here
 from dropcheck.gate.ratchet import Ratchet
 from dropcheck.results import ResultError
+from dropcheck.speed.records import BenchResult
 
 MACHINE = "Linux x86_64, 2 cores"
 FIGURE = f"resolution | {TARGET} | rate.marginal quick cpu"
@@ -96,3 +99,22 @@ def test_a_ratchet_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert ratchet.load(tmp_path / "none.json") == Ratchet()
     ratchet.save(tmp_path / "r.json", kept(0.01))
     assert ratchet.load(tmp_path / "r.json") == kept(0.01)
+
+
+def share_of(results_: list[BenchResult]) -> float | None:
+    """The share of the limit that a ratchet takes from these benches."""
+    sourced = policy(f'targets = ["{SPEEDY}"]\nratchet = "r.json"\n')
+    benches = tuple((f"b{n}.json", one) for n, one in enumerate(results_))
+    found = ratchet.found_in(sourced, Evidence((), benches), Here(NOW))
+    return next((value for some in found.values() for name, value in some.items() if SPEEDY in name), None)
+
+
+def test_a_bench_that_is_no_evidence_gives_no_figure_and_of_several_the_worst_counts() -> None:
+    good, slow = bench(900.0), bench(1800.0)
+    best, worst = share_of([good]), share_of([slow])
+    assert best is not None and worst is not None and worst < best
+    assert share_of([slow, good]) == share_of([good, slow]) == worst
+    assert share_of([msgspec.structs.replace(good, interrupted=True)]) is None
+    assert share_of([msgspec.structs.replace(good, profile="qick")]) is None
+    hot = [msgspec.structs.replace(h, before={"mhz": 3000}, after={"mhz": 1500}) for h in good.hosts]
+    assert share_of([msgspec.structs.replace(good, hosts=hot)]) is None

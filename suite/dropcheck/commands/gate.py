@@ -175,7 +175,13 @@ def _decided(
         )
     decision = decide(sourced, evidence.audits, evidence.benches, waived, today, here, kept)
     if update and place is not None and kept is not None:
-        better = ratchet.improved(kept, ratchet.found_in(sourced, evidence, here))
+        # beside the ratchet itself: a figure that is not there yet is what an update is for
+        beside = decide(sourced, evidence.audits, evidence.benches, waived, today, here)
+        if beside.verdict != "pass" or decision.verdict == "fail":
+            print(f"dropcheck: the ratchet {place} stays as it is: the gate does not pass", file=sys.stderr)
+            return decision, evidence
+        # read again: another run may have written it while this one measured
+        better = ratchet.improved(ratchet.load(place), ratchet.found_in(sourced, evidence, here))
         ratchet.save(place, better)
         print(f"dropcheck: the ratchet {place} holds the best figures so far", file=sys.stderr)
         decision = decide(sourced, evidence.audits, evidence.benches, waived, today, here, better)

@@ -10,7 +10,7 @@ import msgspec
 
 from dropcheck.field.cells import ANY, dtype_of
 from dropcheck.gate.decision import Counts, Line
-from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuited
+from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unmatched_releases, unsuited
 from dropcheck.gate.policy import Sourced
 from dropcheck.gate.waivers import Book, deviation, escaped
 from dropcheck.report.words import count, line
@@ -50,6 +50,8 @@ def judge(asked: Asked) -> Iterator[Line]:
         yield _missing(
             asked, "", "cpu", f"the audit in {line(stopped[0])} was interrupted", asked.sourced.rule("targets")
         )
+    for name, near in unmatched_releases(asked.sourced, asked.evidence):
+        yield _missing(asked, "", "cpu", f"no evidence is of {line(name)}{near}", asked.sourced.rule("releases", name))
     for device in asked.sourced.policy.devices:
         for name in required_targets(asked):
             yield from _target(asked, name, device)

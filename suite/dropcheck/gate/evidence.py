@@ -15,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from dropcheck import results
+from dropcheck.errors import nearest
 from dropcheck.gate import claims
 from dropcheck.gate.policy import PROFILES, Sourced, age
 from dropcheck.gate.values import specifier
@@ -286,13 +287,27 @@ def other_release(sourced: Sourced, target: TargetResult, environment: Mapping[s
     return None
 
 
+def unmatched_releases(sourced: Sourced, evidence: Evidence) -> list[tuple[str, str]]:
+    """Names of [releases] that no evidence has to do with, each with the nearest that one has."""
+    some = [(t.framework, t.version, result.environment) for _, result in evidence.audits for t in result.targets]
+    some += [(t.framework, t.version, bench.environment) for _, bench in evidence.benches for t in bench.targets]
+    known = {"dropcheck", *(framework.partition("@")[0] for framework, _, _ in some if framework)}
+    known |= {words[0] for _, version, _ in some if (words := version.partition(" on ")[2].split())}
+    return [
+        (name, nearest(name, sorted(known)))
+        for name in sourced.policy.releases
+        if some and all(_release(name, *one) is None for one in some)
+    ]
+
+
 def _release(name: str, framework: str, version: str, environment: Mapping[str, Any]) -> str | None:
     """The release of a package that a target was audited with; None where the target has nothing to do with it."""
     head, _, backend = version.partition(" on ")
-    if name == framework or name == framework.partition("@")[0]:
+    name = name.lower()
+    if name in (framework.lower(), framework.partition("@")[0].lower()):
         return head
     words = backend.split()
-    if len(words) == 2 and words[0].lower() == name.lower():
+    if len(words) == 2 and words[0].lower() == name:
         return words[1]
     packages = environment.get("packages")
     if name == "dropcheck":

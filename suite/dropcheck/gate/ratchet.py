@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -14,9 +14,13 @@ from dropcheck.errors import UsageError
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Line
 from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuited
-from dropcheck.gate.policy import Sourced
+from dropcheck.gate.policy import Sourced, Speed
 from dropcheck.report.words import line
 from dropcheck.results import ResultError, write_atomically
+
+if TYPE_CHECKING:
+    from dropcheck.speed.records import BenchResult
+    from dropcheck.speed.records import Speed as Measured
 
 SCHEMA = "dropcheck.ratchet/1"
 # What may stand in a ratchet: figures that only get better, none of them a time.
@@ -70,7 +74,7 @@ def machine(environment: Mapping[str, Any], processor: str = "") -> str:
 
 
 def figures(asked: Asked) -> dict[str, dict[str, float]]:
-    """The figures of this evidence, by machine: the coarsest resolution of each check, the share of the limit of each cell."""
+    """The figures of this evidence, by machine: the coarsest resolution of each check, the least share of a cell."""
     made: dict[str, dict[str, float]] = {}
     wanted, required = set(required_targets(asked)), set(asked.sourced.checks)
     for _, result in asked.evidence.audits:
@@ -87,11 +91,28 @@ def figures(asked: Asked) -> dict[str, dict[str, float]]:
                     here[name] = max(one.resolution, here.get(name, 0.0))
     for _, bench in asked.evidence.benches:
         here = made.setdefault(machine(bench.environment, str(bench.environment.get("processor", ""))), {})
-        for speed in bench.speeds:
-            if speed.target in wanted and speed.fraction is not None and speed.fraction > 0:
+        for speed in _fit(asked, bench, wanted):
+            if speed.fraction is not None and speed.fraction > 0:
                 name = f"{FRACTION} | {line(speed.target)} | {bench.cells[speed.cell]} {bench.device}"
-                here[name] = speed.fraction
+                here[name] = min(speed.fraction, here.get(name, speed.fraction))
     return {name: some for name, some in made.items() if some}
+
+
+def _fit(asked: Asked, bench: BenchResult, wanted: set[str]) -> Iterator[Measured]:
+    """The speeds of a bench that may stand in a ratchet: what is no evidence for a policy is none for a figure."""
+    from dropcheck.gate import sampling, speed
+    from dropcheck.speed import summary
+
+    bounds = asked.sourced.policy.speed or Speed()
+    index = summary.index(bench.samples)
+    targets = {one.target: one for one in bench.targets if any(of_target(name, one.target) for name in wanted)}
+    fit = {name: one for name, one in targets.items() if not speed.unsuited(asked, bounds, bench, one)[0]}
+    for found in bench.speeds:
+        one = fit.get(found.target)
+        if one is None or found.state in ("error", "disqualified", "skipped"):
+            continue
+        if not sampling.damage(bench, index, one, found.cell, found, bounds):
+            yield found
 
 
 def judge(asked: Asked, kept: Ratchet) -> Iterator[Line]:

@@ -44,7 +44,7 @@ def _target(asked: Asked, wanted: Speed, name: str, device: str) -> Iterator[Lin
     unfit = f"there is no bench of it on {device}"
     suited = False
     for file, bench, one in found:
-        problem, why = _unsuited(asked, wanted, bench, one)
+        problem, why = unsuited(asked, wanted, bench, one)
         if problem:
             unfit, rule = f"the bench in {line(file)} is no evidence: {line(problem)}", why
             continue
@@ -60,7 +60,7 @@ def _command(wanted: Speed, name: str, device: str) -> str:
     return shlex.join(words)
 
 
-def _unsuited(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget) -> tuple[str, str]:
+def unsuited(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget) -> tuple[str, str]:
     """Why a bench is no evidence, and the policy line; empty texts where it is."""
     sourced = asked.sourced
     if problem := old(sourced, bench.environment, asked.here):

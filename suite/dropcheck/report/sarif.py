@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +32,7 @@ def render(decision: Decision) -> str:
         "automationDetails": {"id": "dropcheck/gate/"},
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(decision)],
-        "results": [_result(decision, one, names.index(one.check)) for one in decision.lines if one.counts in LEVELS],
+        "results": _results(decision, names),
     }
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(document, indent=1) + "\n"
@@ -69,7 +70,18 @@ def _invocation(decision: Decision) -> dict[str, Any]:
     return made
 
 
-def _result(decision: Decision, one: Line, index: int) -> dict[str, Any]:
+def _results(decision: Decision, names: list[str]) -> list[dict[str, Any]]:
+    """A result a line that counts; several about one thing are told apart by their order."""
+    made, seen = [], Counter[str]()
+    for one in decision.lines:
+        if one.counts in LEVELS:
+            mark = fingerprint(one)
+            made.append(_result(decision, one, names.index(one.check), fingerprint(one, seen[mark])))
+            seen[mark] += 1
+    return made
+
+
+def _result(decision: Decision, one: Line, index: int, mark: str) -> dict[str, Any]:
     where = " ".join(w for w in (one.target, one.case) if w)
     rows = [f"{where}: {one.message}" if where else one.message, f"Policy: {one.rule}"]
     rows += [f"Again: {one.again}"] if one.again else []
@@ -80,7 +92,7 @@ def _result(decision: Decision, one: Line, index: int) -> dict[str, Any]:
         "ruleIndex": index,
         "level": LEVELS[one.counts],
         "message": {"text": "\n".join(rows)},
-        "partialFingerprints": {"dropcheck/v1": fingerprint(one)},
+        "partialFingerprints": {"dropcheck/v1": mark},
         "locations": [
             {
                 "physicalLocation": {"artifactLocation": {"uri": quote(uri)}, "region": {"startLine": row}},
@@ -94,11 +106,10 @@ def _result(decision: Decision, one: Line, index: int) -> dict[str, Any]:
     return made
 
 
-def fingerprint(one: Line) -> str:
+def fingerprint(one: Line, place: int = 0) -> str:
     """Of what a result is about, not of what was measured: the same finding has the same one in every run."""
-    # what is missing of one target is told apart by its own words
-    what = one.message if one.check.startswith("gate.") else ""
-    text = "\x1f".join([one.check, one.target, one.case, one.device, what])
+    # no word of the message: it holds ages and figures, which differ from run to run
+    text = "\x1f".join([one.check, one.target, one.case, one.device, str(place) if place else ""])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
