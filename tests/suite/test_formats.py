@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.resources
 import json
 import re
@@ -13,7 +14,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from gate_kit import ROOT, TARGET, XSD, audit, both, failing, finding, gate
+from gate_kit import ROOT, TARGET, TODAY, XSD, audit, both, failing, finding, gate
 from lxml import etree
 
 from dropcheck.gate import decision as decisions
@@ -126,7 +127,7 @@ def test_github_gets_at_most_ten_annotations_and_each_is_one_command(kind: str) 
 
 
 def test_the_summary_of_a_job_stays_below_what_github_keeps() -> None:
-    huge = gate(*(failing(target=f"t{n}" + "x" * 300) for n in range(400)), toml=ONE)
+    huge = gate(*(failing(target=f"t{n}" + "x" * 240) for n in range(400)), toml=ONE)
     text = github.summary(huge)
     assert len(text.encode()) < 1 << 20 and "400 targets" in text.splitlines()[0]
     assert "200 more are in the log" in text
@@ -166,7 +167,7 @@ def test_a_fingerprint_holds_nothing_that_differs_from_day_to_day() -> None:
     def marks(days: int) -> list[str]:
         old = audit(environment={"time": "2026-01-01T00:00:00+00:00"})
         made = gate(old, toml=f'targets = ["{TARGET}"]\nmax_age = "30d"\n', today=TODAY + datetime.timedelta(days=days))
-        run = json.loads(formats.render(made, "sarif"))["runs"][0]
+        run = json.loads(render(made, "sarif"))["runs"][0]
         return [one["partialFingerprints"]["dropcheck/v1"] for one in run["results"]]
 
     assert marks(0) == marks(1) != []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,8 +12,9 @@ import pytest
 from gate_kit import TARGET, audit, failing, finding, gate, lines
 
 from dropcheck import results
-from dropcheck.gate.evidence import device_of, of_target
+from dropcheck.gate.evidence import decode, device_of, load, of_target
 from dropcheck.request import AuditRequest, asked
+from dropcheck.results import ResultError
 
 MODEL = "net.py:model"
 NAMED = f'targets = ["{MODEL}"]\n'
@@ -132,3 +136,24 @@ def test_a_release_that_no_evidence_is_of_is_missing_with_the_nearest_name() -> 
     made = gate(audit(version="2.1.0"), toml=f'targets = ["{TARGET}"]\n[releases]\nnumpi = ">=2"\n')
     assert made.exit_code == 3
     assert lines(made, "missing")[0].message == "no evidence is of numpi; the nearest is 'numpy'"
+
+
+def test_a_result_without_a_level_and_a_skipped_target_that_fails_are_damage() -> None:
+    for field in ("alpha", "beta"):
+        for value in (0.0, 1.0, -1.0):
+            with pytest.raises(ResultError, match=f"its {field} is no probability"):
+                decode(results.encode(msgspec.structs.replace(audit(), **{field: value})), "r.json")
+    bad = failing()
+    one = msgspec.structs.replace(bad.targets[0], skipped="not here")
+    with pytest.raises(ResultError, match="it is skipped, though findings of it fail"):
+        decode(results.encode(msgspec.structs.replace(bad, targets=[one])), "r.json")
+
+
+def test_evidence_may_be_compressed_or_lie_in_a_folder(tmp_path: Path) -> None:
+    data = results.encode(audit())
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(data))
+    (tmp_path / "b.xz").write_bytes(lzma.compress(data))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "result.json").write_bytes(data)
+    found = load([tmp_path / "a.json.gz", tmp_path / "b.xz", tmp_path / "out"])
+    assert [one.targets[0].target for _, one in found.audits] == [TARGET] * 3

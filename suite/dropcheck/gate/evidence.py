@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import json
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from dropcheck import results
 from dropcheck.errors import nearest
 from dropcheck.gate import claims
 from dropcheck.gate.policy import PROFILES, Sourced, age
@@ -23,10 +20,13 @@ from dropcheck.requirements import JOIN
 from dropcheck.results import Finding, Result, ResultError, TargetResult, overall
 
 if TYPE_CHECKING:
+    from dropcheck.loading import Stored
     from dropcheck.speed.records import BenchResult
 
 # Options of an audit that make it ask less than its profile does, or something else.
 NARROWING = ("--case", "--rate", "--shape", "--budget", "--resolution", "--input")
+# No check of any profile has a smaller share of 1e-6 than this; `dropcheck verify` knows the share of each.
+LEAST_LOG10 = -12.0
 CHANGED = "the file of the layer has changed since this audit"
 
 
@@ -50,60 +50,61 @@ class Here:
 
 
 def load(paths: Sequence[Path]) -> Evidence:
-    """Read stored results, told apart by their schema. Raises ResultError with the file and the place of the damage."""
+    """Read stored results, whatever holds them: a file, compressed or not, a page, a folder.
+
+    Raises ResultError with the file and the place of the damage.
+    """
+    from dropcheck import loading
+
     audits: list[tuple[str, Result]] = []
     benches: list[tuple[str, BenchResult]] = []
     for path in paths:
-        try:
-            data = Path(path).read_bytes()
-        except (OSError, ValueError) as error:
-            raise ResultError(f"cannot read the result {path}: {getattr(error, 'strerror', None) or error}") from error
-        kind, found = decode(data, str(path))
-        if kind == "bench":
-            benches.append((str(path), found))
-        else:
-            audits.append((str(path), found))
+        for found in _read(lambda path=path: loading.load_all(path), str(path)):  # type: ignore[misc]
+            if isinstance(found, Result):
+                audits.append((str(path), found))
+            else:
+                benches.append((str(path), found))
     return Evidence(tuple(audits), tuple(benches))
 
 
-def decode(data: bytes, name: str) -> tuple[str, Any]:
-    """One stored result and its kind. Raises ResultError; nothing else, whatever the bytes are."""
-    try:
-        if _schema(data) == "dropcheck.bench/1":
-            from dropcheck.speed import records
+def decode(data: bytes, name: str) -> list[Result | BenchResult]:
+    """The stored results in these bytes. Raises ResultError; nothing else, whatever the bytes are."""
+    from dropcheck import loading
 
-            bench = records.decode(data, name)
-            return "bench", bench
-        result = results.decode(data, name)
+    return _read(lambda: loading.parsed(data, name), name)
+
+
+def _read(get: Callable[[], list[Stored]], name: str) -> list[Result | BenchResult]:
+    try:
+        found = get()
     except RecursionError:
         raise ResultError(f"{name} is damaged: no result is nested as deeply as this") from None
     except ResultError:
         raise
-    except (ValueError, OverflowError) as error:  # a number of thousands of digits
+    except (ValueError, OverflowError) as error:  # a number of thousands of digits, a name that no file can have
         raise ResultError(f"{name} is damaged: {error}") from error
-    agrees(result, name)
-    return "audit", result
-
-
-def _schema(data: bytes) -> Any:
-    """The schema that a document names, read cheaply: it stands at the beginning of every file that the tool writes."""
-    found = re.search(rb'"schema"\s*:\s*"([^"]{1,60})"', data[:400])
-    if found:
-        return found.group(1).decode("utf-8", "replace")
-    try:
-        tree = json.loads(data)
-    except ValueError:
-        return None
-    return tree.get("schema") if isinstance(tree, dict) else None
+    made: list[Result | BenchResult] = []
+    for one in found:
+        if one.kind == "selftest":
+            raise ResultError(f"{name} is a self-test; expected a result of dropcheck audit or dropcheck bench")
+        if isinstance(one, Result):
+            agrees(one, name)
+        made.append(one)
+    return made
 
 
 def agrees(result: Result, name: str) -> None:
     """Raise ResultError where a result contradicts itself: verdicts are functions of what lies below them."""
+    for what in ("alpha", "beta"):
+        if not 0 < getattr(result, what) < 1:
+            raise ResultError(f"{name} is damaged: its {what} is no probability - at `$.{what}`")
     for place, target in enumerate(result.targets):
         where = f"$.targets[{place}]"
         for number, one in enumerate(target.findings):
             if problem := _contradiction(one):
                 raise ResultError(f"{name} is damaged: {problem} - at `{where}.findings[{number}]`")
+        if target.skipped is not None and any(one.verdict in ("fail", "waived") for one in target.findings):
+            raise ResultError(f"{name} is damaged: it is skipped, though findings of it fail - at `{where}.skipped`")
         if target.skipped is None and target.error is None:
             expected = overall([one.verdict for one in target.findings])
         elif target.error is not None:
@@ -141,6 +142,9 @@ def _contradiction(one: Finding) -> str:
             return "its alpha is no probability"
         if one.log10_evidence <= math.log10(one.alpha):
             return "it passes, though its evidence is beyond its alpha"
+    # the mean of the scale is judged by its interval
+    if one.alpha is None and one.check != "scale.mean" and (one.log10_evidence or 0.0) <= LEAST_LOG10:
+        return "it passes without an alpha, though its evidence is beyond every level"
     if one.resolution is not None and not one.coins:
         return "it passes at a resolution without a coin"
     return ""
