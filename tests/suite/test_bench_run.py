@@ -414,6 +414,11 @@ def test_a_result_validates_against_its_schema() -> None:
         (lambda d: d.replace(b"dropcheck.bench/1", b"dropcheck.bench/9"), "has schema 'dropcheck.bench/9'"),
         (lambda d: d.replace(b'"loops": 100', b'"loops": "many"'), r"Expected `int`, got `str`.*\$.samples\[0\].loops"),
         (lambda d: d.replace(b'"cell": 0', b'"cell": 7'), r"there is no cell 7 among 1"),
+        (
+            lambda d: d.replace(b'"64,256,1024 float32', b'"64,256,1024 \\u001b[31mfloat32'),
+            r"is no cell; .*\$.cells\[0\]",
+        ),
+        (lambda d: d.replace(b'"64,256,1024 float32', b'"64,256,1024\\nfloat32'), r"is no cell; .*\$.cells\[0\]"),
         (lambda d: b"\x80{}", "is not UTF-8"),
     ],
 )
@@ -489,6 +494,20 @@ def test_nothing_in_common_is_no_pass() -> None:
     assert compare.exit_code(compare.compare(empty, empty)) == 3
     assert compare.exit_code(compare.compare(empty, old)) == 3
     assert compare.exit_code(compare.compare(old, empty)) == 3
+
+
+def test_no_text_of_a_result_reaches_a_terminal_as_it_is() -> None:
+    evil = "\x1b[31mred\u202e"
+    result = bench(Workshop(), ONE, TWO)
+    result = msgspec.structs.replace(
+        result,
+        comparisons=[msgspec.structs.replace(c, reason=evil) for c in result.comparisons],
+        yardsticks=[msgspec.structs.replace(y, copy=evil, fill=evil) for y in result.yardsticks],
+        speeds=[msgspec.structs.replace(s, how=evil, captured=evil) for s in result.speeds],
+        hosts=[msgspec.structs.replace(h, threads={"framework": {evil: 1}}) for h in result.hosts],
+    )
+    told = text.render(result) + text.changes([compare.Change(ONE, evil, "same")], 0.03)
+    assert "red" in told and not {"\x1b", "\u202e"} & set(told)
 
 
 # --- pytest-benchmark ---------------------------------------------------------------------------------------------------

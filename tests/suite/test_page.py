@@ -13,7 +13,7 @@ from bench_kit import Workshop, audit_of, bench
 from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result, target
 
 from dropcheck.report import embedded, html, speeds, view, words
-from dropcheck.report.figures import coins, counts, ladder, pairs, positions, strength
+from dropcheck.report.figures import coins, counts, ladder, pace, pairs, positions, strength
 from dropcheck.results import Picture, Result, decode
 from dropcheck.speed import records
 
@@ -250,6 +250,35 @@ def test_a_page_of_speeds_alone_says_so_and_holds_them() -> None:
     assert f"{FAILS} against {PASSES}" in page.text and "No audit is on this page" in page.text
     (raw,) = embedded.read(text, "page")
     assert records.decode(raw, "page") == measured
+
+
+def test_throughput_has_one_shape_a_size_the_first_of_the_plan_for_all() -> None:
+    cells = ("64,256,1024", "4,64,16", "16384,256,4", "64,4096,64")
+    measured = bench(Workshop(), PASSES, FAILS, cells=cells, processes=1)
+    slow = [msgspec.structs.replace(s, device_s=(s.device_s or 0) * (1 + 9 * s.cell)) for s in measured.speeds]
+    made = pace.throughput(msgspec.structs.replace(measured, speeds=slow), {PASSES, FAILS})
+    first = pace.throughput(msgspec.structs.replace(measured, speeds=[s for s in slow if s.cell < 2]), {PASSES, FAILS})
+    assert made is not None and first is not None and made.rows == first.rows and len(made.rows) == 4
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 10**400, -1.0, "many", None, [1]])
+def test_counts_that_cannot_be_drawn_give_no_figure(bad: Any) -> None:
+    for tallies in (
+        {"histogram": [4.0, bad], "expected": [2.0, 3.0]},
+        {"histogram": [4.0, 2.0], "expected": [bad, 3.0]},
+    ):
+        assert counts.figure(finding("mask.dropped-count", tallies=tallies)) is None
+    assert counts.figure(finding("mask.dropped-count", tallies={"histogram": [0.0], "expected": [0.1]})) is None
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 10**400])
+def test_correlations_that_cannot_be_drawn_give_no_figure(bad: Any) -> None:
+    some = {"lags": {"1": 0.1, "2": 0.2, "3": bad}}
+    assert pairs.lags(finding("mask.independent-channels", tallies=some)) is None
+    for table in ([[], [bad]], [[], ["x"]], [[], 3], [[], [0.1, 0.1, 0.1]]):
+        held = {"matrix": {"channels": [0, 1], "correlation": table}}
+        assert pairs.matrix(finding("mask.independent-channels", tallies=held)) is None
+    assert pairs.lags(finding("mask.independent-channels", resolution=bad, tallies={"lags": {"1": 0.1, "2": 0.2}}))
 
 
 # --- large runs ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from dropcheck import results
+from dropcheck.errors import UsageError
 from dropcheck.results import ResultError, Verdict, write_atomically
 from dropcheck.speed.ratio import Word
 
@@ -262,7 +263,20 @@ def load(path: Path) -> BenchResult:
 
 def decode(data: bytes, name: str) -> BenchResult:
     """Decode a bench result, strictly: unknown schema, missing keys and wrong types are refused with their place."""
+    from dropcheck.speed.cells import parse_cell
+
     result = results.decode_as(BenchResult, data, name, SCHEMA, "it is no result of dropcheck bench")
+    for place, text in enumerate(result.cells):
+        try:
+            parse_cell(text)
+            understood = text.isprintable()  # no word of a cell has a line break, but what stands between two may
+        except UsageError:
+            understood = False
+        if not understood:
+            raise ResultError(
+                f"{name} is damaged: {text[:80]!r} is no cell; expected words such as '64,256,1024 float32 rate=0.5 forward' - "
+                f"at `$.cells[{place}]`"
+            )
     for key in ("speeds", "comparisons", "placebos", "yardsticks", "setups", "samples"):
         for place, one in enumerate(getattr(result, key)):
             if not 0 <= one.cell < len(result.cells):

@@ -126,13 +126,13 @@ def render(result: BenchResult, width: int = 100) -> str:
             if speed.reason:
                 notes.append(f"{line(one.target)}: {line(speed.reason)}")
             if speed.captured not in (None, "captured"):
-                notes.append(f"{line(one.target)}: {line(str(speed.captured))}; timed {speed.how}")
+                notes.append(f"{line(one.target)}: {line(str(speed.captured))}; timed {line(speed.how)}")
         stick = next((y for y in result.yardsticks if y.cell == place), None)
         if stick is not None and len(rows) > 1:
             rows.append(
-                (f"  copy ({stick.copy})", seconds(stick.copy_s), "", "", "", share(stick.copy_fraction), "", "")
+                (f"  copy ({line(stick.copy)})", seconds(stick.copy_s), "", "", "", share(stick.copy_fraction), "", "")
             )
-            rows.append((f"  fill ({stick.fill})", seconds(stick.fill_s), "", "", "", "", "", ""))
+            rows.append((f"  fill ({line(stick.fill)})", seconds(stick.fill_s), "", "", "", "", "", ""))
         out.append(cell)
         out += [f"  {text}" for text in (table(rows) if len(rows) > 1 else [])]
         out += [textwrap.fill(note, width, initial_indent="  ", subsequent_indent="    ") for note in notes]
@@ -149,7 +149,7 @@ def render(result: BenchResult, width: int = 100) -> str:
 def _row(result: BenchResult, speed: Speed, told: Comparison | None) -> tuple[str, ...]:
     verdict: str = "reference" if speed.target == result.reference else told.verdict if told is not None else ""
     if told is not None and told.reason:
-        verdict += f": {told.reason}"
+        verdict += f": {line(told.reason)}"
     return (
         line(speed.target),
         seconds(speed.device_s),
@@ -189,7 +189,7 @@ def _compiling(result: BenchResult, width: int) -> list[str]:
     shapes = next((one.shapes for one in result.compiles if one.shapes), [])
     told = (
         "compiling, in fresh processes: the first call beyond a later one, cold without any cache, warm with what the cold "
-        f"process left on disk; then the shapes {' '.join(shapes)}, and all of them again"
+        f"process left on disk; then the shapes {line(' '.join(shapes))}, and all of them again"
     )
     out = [*textwrap.wrap(told, width)]
     out += [f"  {text}" for text in (table(rows) if len(rows) > 1 else [])]
@@ -198,7 +198,7 @@ def _compiling(result: BenchResult, width: int) -> list[str]:
 
 def threads(result: BenchResult) -> str:
     """How many threads were asked for, who says so of itself, and what bounds the others."""
-    said = {who for h in result.hosts for who in h.threads.get("framework", {})}
+    said = {line(str(who)) for h in result.hosts for who in h.threads.get("framework", {})}
     silent = sorted({line(h.target) for h in result.hosts if not h.threads.get("framework")})
     bound = all(h.threads.get("processors") == result.threads for h in result.hosts)
     text = f"Threads: {result.threads}"
@@ -239,7 +239,7 @@ def changes(found: Sequence[Change], margin: float) -> str:
             low, high = one.low or 0.0, one.high if one.high is not None else math.inf
             numbers = f"{one.ratio:.3f} [{low:.3f}, {high:.3f}]" if one.ratio is not None else ""
             reason = f": {line(one.reason)}" if one.reason else f" (against {line(one.anchor)})" if one.anchor else ""
-            rows.append((line(one.target), one.cell, numbers, one.verdict + reason))
+            rows.append((line(one.target), line(one.cell), numbers, one.verdict + reason))
         out += table(rows)
     out += ["", f"Differences below {margin:.0%} count as the same; what is missing is no pass."]
     return "\n".join(out) + "\n"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from markupsafe import Markup
 
-from dropcheck.report.figures.svg import WIDTH, Axis, Figure, joined, mark, plain, short, x_axis, y_axis
+from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, mark, plain, short, x_axis, y_axis
 from dropcheck.report.words import line
 from dropcheck.results import Finding
 
@@ -23,15 +24,22 @@ def _whole(value: float) -> str:
     return plain(value) if value == round(value) else ""
 
 
+def counted(found: object) -> TypeGuard[list[float]]:
+    """Whether what a result holds is a list of counts: finite numbers that are not negative."""
+    return isinstance(found, list) and all(finite(v) and v >= 0 for v in found)
+
+
 def figure(finding: Finding) -> Figure | None:
     """The histogram of one finding of mask.dropped-count; None where it has none."""
     seen, law = finding.tallies.get("histogram"), finding.tallies.get("expected")
-    if not isinstance(seen, list) or not isinstance(law, list) or not any(law):
+    if not counted(seen) or not counted(law) or not any(law):
         return None
     size = max(len(seen), len(law))
     seen = [float(v) for v in seen] + [0.0] * (size - len(seen))
     law = [float(v) for v in law] + [0.0] * (size - len(law))
     inside = [i for i in range(size) if seen[i] > 0 or law[i] >= 0.5]
+    if not inside:
+        return None
     first, last = max(0, inside[0] - 1), min(size - 1, inside[-1] + 1)
     if last - first >= _MOST:
         middle = max(range(size), key=lambda i: law[i])

@@ -59,6 +59,10 @@ def throughput(bench: BenchResult, allowed: Collection[str]) -> Figure | None:
     """One line an implementation whose speed may be told; None for fewer than two sizes."""
     cells = [parse_cell(c) for c in bench.cells]
     speeds = [s for s in _measured(bench, allowed) if s.moved and _of_size(cells[s.cell])]
+    # one shape a size, the same for all: the first of the plan that anybody has a time in
+    timed = {s.cell for s in speeds}
+    chosen = {cells[place].nbytes: place for place in sorted(timed, reverse=True)}
+    speeds = [s for s in speeds if chosen[cells[s.cell].nbytes] == s.cell]
     sizes = sorted({cells[s.cell].nbytes for s in speeds})
     if len(sizes) < 2:
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dropcheck.report.figures.svg import WIDTH, Axis, Figure, joined, line, mark, plain, short, text, x_axis
+from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, line, mark, plain, short, text, x_axis
 from dropcheck.report.words import line as one_line
 from dropcheck.report.words import number
 from dropcheck.results import Finding
@@ -28,13 +28,14 @@ def lags(finding: Finding) -> Figure | None:
         found = finding.tallies.get(key) or found
     if not isinstance(found, dict):
         return None
-    values = {str(k): float(v) for k, v in found.items() if isinstance(v, (int, float))}
-    if len(values) < 2:
+    numbers = {str(k): v for k, v in found.items() if isinstance(v, (int, float))}
+    values = {k: float(v) for k, v in numbers.items() if finite(v)}
+    if len(values) < 2 or len(values) < len(numbers):
         return None
     values = dict(sorted(values.items(), key=lambda kv: -abs(kv[1]))[:16]) if len(values) > 16 else values
     prefix = "channels, distance " if "stride_correlation" in finding.tallies else ""
     names = [one_line(prefix + k, 44) for k in values]
-    band = finding.resolution or 0.0
+    band = finding.resolution if finite(finding.resolution) else 0.0
     reach = max(band * 1.3, max(abs(v) for v in values.values()) * 1.1, 1e-4)
     left = min(250.0, max(len(n) for n in names) * 6.8 + 14)
     step, top = 22.0, 8.0
@@ -75,6 +76,8 @@ def matrix(finding: Finding) -> Figure | None:
         return None
     channels, table = found.get("channels"), found.get("correlation")
     if not isinstance(channels, list) or not isinstance(table, list) or len(table) != len(channels):
+        return None
+    if not all(isinstance(row, list) and len(row) <= len(channels) and all(map(finite, row)) for row in table):
         return None
     cell, left, top = 22.0, 44.0, 26.0
     strongest = max((abs(v) for row in table for v in row), default=0.0) or 1.0

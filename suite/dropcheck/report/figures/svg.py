@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from markupsafe import Markup
 
@@ -68,6 +69,11 @@ class Axis:
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [k * step for k in range(first, last + 1)]
+
+
+def finite(value: object) -> TypeGuard[float]:
+    """Whether a value from a result is a number that can be drawn; of larger ones sums and squares overflow."""
+    return isinstance(value, (int, float)) and abs(value) < 1e100
 
 
 def short(value: float) -> str:
