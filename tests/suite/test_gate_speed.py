@@ -209,17 +209,25 @@ def test_a_reference_release_is_timed_under_the_interpreter_of_its_own_environme
     from types import SimpleNamespace
 
     from dropcheck import environments
-    from dropcheck.gate.running import opened
     from dropcheck.speed import runner
-    from dropcheck.speed.run import BenchRequest, prepare
+    from dropcheck.speed.run import BenchRequest, in_environments, prepare
 
-    asked: list[tuple[str, str | None]] = []
+    asked: list[str | None] = []
+
+    def started(python: str | None, **options: object) -> SimpleNamespace:
+        asked.append(python)
+        return SimpleNamespace(process=SimpleNamespace(pid=0))
+
     monkeypatch.setattr(
         environments, "provide", lambda words, base=None: SimpleNamespace(python=f"python of {words[0]}")
     )
-    monkeypatch.setattr(runner, "open_process", lambda lane, plan: asked.append((lane.name, plan.python)))
-    plan = prepare(BenchRequest(targets=("torch.Dropout1d with torch==2.4.1", SPEEDY)))
+    monkeypatch.setattr(runner, "ProcessSession", started)
+    monkeypatch.setattr(runner.os, "sched_setaffinity", lambda pid, processors: None, raising=False)
+    plan = in_environments(prepare(BenchRequest(targets=("torch.Dropout1d with torch==2.4.1", SPEEDY))))
     for lane in plan.lanes:
-        opened(lane, plan)
-    assert {python for name, python in asked if "2.4.1" in name} == {"python of torch==2.4.1"}
-    assert {python for name, python in asked if "2.4.1" not in name} == {None}
+        runner.open_process(lane, plan)
+    assert asked == [
+        "python of torch==2.4.1",
+        None,
+        "python of torch==2.4.1",
+    ]  # the reference, the other, the reference again

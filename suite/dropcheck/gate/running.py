@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dropcheck import requirements
 from dropcheck.errors import UsageError
 from dropcheck.gate.evidence import Evidence
 from dropcheck.gate.policy import Policy, Sourced, Speed
@@ -14,8 +13,6 @@ from dropcheck.gate.policy import Policy, Sourced, Speed
 if TYPE_CHECKING:
     from dropcheck.results import Result
     from dropcheck.speed.records import BenchResult
-    from dropcheck.speed.runner import Lane, Plan
-    from dropcheck.worker.client import Session
 
 Accept = Callable[["Result"], "Result"]  # an audit as the waivers leave it
 Tell = Callable[[str, float], None]
@@ -122,18 +119,7 @@ def _bench(
         seed=run.seed,
         argv=("bench", *names, "--profile", wanted.profile, "--seed", str(run.seed)),
     )
-    result = bench(request, tell, opener=opened, audit=audit)
+    result = bench(request, tell, audit=audit)
     if result.interrupted:
         raise KeyboardInterrupt
     return f"made now on {device}", result
-
-
-def opened(lane: Lane, plan: Plan) -> Session:
-    """A process of a lane, under the interpreter of its own environment where its name has one: a reference release."""
-    from dropcheck import environments
-    from dropcheck.speed.runner import open_process
-
-    words = lane.target.releases
-    if words and words != (requirements.INSTALLED,):
-        plan = replace(plan, python=environments.provide(words, plan.python).python)
-    return open_process(lane, plan)

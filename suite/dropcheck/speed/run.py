@@ -132,6 +132,22 @@ def prepare(request: BenchRequest) -> Plan:
     )
 
 
+def in_environments(plan: Plan) -> Plan:
+    """The plan with the interpreters of the targets that have an environment of their own, built where needed.
+
+    Raises environments.BuildError.
+    """
+    from dropcheck import environments
+
+    def built(lane: Lane) -> Lane:
+        if not lane.target.releases:
+            return lane
+        python = environments.provide(lane.target.releases, plan.python).python
+        return replace(lane, target=replace(lane.target, python=python))
+
+    return replace(plan, lanes=tuple(built(lane) for lane in plan.lanes))
+
+
 def quick_audit(request: BenchRequest) -> Callable[[Sequence[str]], Result]:
     """How targets without an audit are audited before they are timed."""
 
@@ -169,6 +185,7 @@ def run(
         if tell is not None:
             tell(f"auditing {len(missing)} target{'s' if len(missing) > 1 else ''} first", 0.0)
         known |= honesty.audited(missing, audit or quick_audit(request), request.device)
+    plan = in_environments(plan)
     before = describe()
     if journal is not None:
         journal.begin({n: known[n] for n in names if n in known}, raw)

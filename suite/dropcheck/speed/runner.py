@@ -69,7 +69,7 @@ def open_process(lane: Lane, plan: Plan) -> Session:
     """A fresh worker process, bound to as many processors as threads are wanted. Raises TargetError."""
     target = lane.target
     session = ProcessSession(
-        python=plan.python,
+        python=target.python or plan.python,
         environment={
             **dict.fromkeys(THREAD_VARIABLES, str(plan.threads)),
             **({name: f"{plan.caches}/{name}" for name in CACHE_VARIABLES} if plan.caches else {}),
