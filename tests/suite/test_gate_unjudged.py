@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from gate_kit import TARGET, audit, finding, gate, lines
+import datetime
 
-from dropcheck.gate import formats
+import pytest
+from gate_kit import TARGET, audit, failing, finding, gate, lines
+
+from dropcheck.gate import formats, writing
 from dropcheck.results import NOT_INTERPRETABLE, Result
 
 NAMED = f'targets = ["{TARGET}"]\n'
@@ -66,3 +68,29 @@ def test_waivers_of_what_was_not_judged_accept_it_and_every_format_says_so() -> 
 def test_no_ceiling_holds_against_what_was_not_judged() -> None:
     made = gate(hidden(), toml=NAMED + BASIS + "".join(waiver(c, "ceiling = 9.0\n") for c in COUNTED))
     assert made.exit_code == 3 and "has no deviation" in lines(made, "missing")[0].message
+
+
+def adopted(result: Result, text: str = "version = 1\n" + NAMED) -> str:
+    """The policy that adopts the present state of a result."""
+    some = writing.present_state(result, datetime.date(2027, 1, 1), "as it is")
+    return writing.with_waivers(text, "dropcheck.toml", some, False)[0]
+
+
+def test_adopting_the_present_state_accepts_what_was_not_judged_with_it() -> None:
+    text = adopted(hidden())
+    assert text.count("[[waiver]]") == 3 and 'device = "cpu"' in text and "ceiling" not in text
+    assert gate(hidden(), toml=text.removeprefix("version = 1\n")).exit_code == 0
+
+
+def test_what_is_adopted_may_not_get_worse_nor_move_to_another_device() -> None:
+    text = adopted(failing())
+    assert "ceiling = 0.03" in text
+    toml = text.removeprefix("version = 1\n")
+    assert gate(failing(), toml=toml).exit_code == 0
+    worse = finding("rate.marginal", "fail", estimate=0.4, expected=0.3, fail_interval=(0.39, 0.41))
+    assert gate(audit(worse), toml=toml).exit_code == 1
+    there = failing(argv=["audit", TARGET, "--device", "cuda"])
+    assert gate(there, toml='devices = ["cuda"]\n' + toml).exit_code == 1
+    # adopted again where no number tells how far it is off: no ceiling is left that nothing could keep
+    bare = audit(finding("rate.marginal", "fail"))
+    assert gate(bare, toml=adopted(bare, text).removeprefix("version = 1\n")).exit_code == 0

@@ -95,8 +95,12 @@ def _append(document: TOMLDocument, one: Waiver, project: bool) -> None:
 
 
 def _renew(table: Any, one: Waiver) -> None:
-    for key, value in _fields(one).items():
+    fields = _fields(one)
+    for key, value in fields.items():
         table[key] = value
+    for key in ("link", "ceiling"):
+        if key in table and key not in fields:
+            del table[key]
 
 
 def _fields(one: Waiver) -> Mapping[str, Any]:
@@ -131,7 +135,7 @@ def present_state(result: Result, expires: datetime.date, reason: str, link: str
             waiver = Waiver(
                 check=one.check, target=escaped(target.target), reason=reason, expires=expires, link=link, when=when
             )
-            name, far = id_of(waiver), deviation(one) if one.verdict == "fail" else None
+            name, far = id_of(waiver), (deviation(one) or None) if one.verdict == "fail" else None
             if (known := made.get(name)) is not None:
                 # one finding without an interval, and no ceiling can hold
                 far = None if far is None or known.ceiling is None else max(far, known.ceiling)
