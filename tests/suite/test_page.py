@@ -268,6 +268,7 @@ def test_counts_that_cannot_be_drawn_give_no_figure(bad: Any) -> None:
         {"histogram": [4.0, 2.0], "expected": [bad, 3.0]},
     ):
         assert counts.figure(finding("mask.dropped-count", tallies=tallies)) is None
+    assert positions.figure(finding("rate.per-channel", tallies={"dropped": [5, 4, bad], "size": 9})) is None
     assert counts.figure(finding("mask.dropped-count", tallies={"histogram": [0.0], "expected": [0.1]})) is None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from scipy import special
 
-from dropcheck.report.figures.svg import WIDTH, Axis, Figure, joined, line, mark, short, x_axis, y_axis
+from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, line, mark, short, x_axis, y_axis
 from dropcheck.report.words import line as one_line
 from dropcheck.report.words import number
 from dropcheck.results import Finding
@@ -35,6 +35,8 @@ def figure(finding: Finding) -> Figure | None:
     """The rates of one finding of rate.per-channel or rate.per-sample; None where its counts are not there."""
     dropped, size = finding.tallies.get("dropped"), finding.tallies.get("size")
     if not isinstance(dropped, list) or len(dropped) < 2 or not isinstance(size, int) or size < 1:
+        return None
+    if not all(map(finite, dropped)):
         return None
     counts = np.asarray(dropped, dtype=float)
     if not np.all((counts >= 0) & (counts <= size)):
