@@ -10,8 +10,9 @@ import msgspec
 
 from dropcheck.field.cells import ANY, dtype_of
 from dropcheck.gate.decision import Counts, Line
-from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unmatched_releases, unsuited
+from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuited
 from dropcheck.gate.policy import Sourced
+from dropcheck.gate.releases import unmatched_releases
 from dropcheck.gate.waivers import Book, deviation, escaped
 from dropcheck.report.words import count, line
 from dropcheck.results import NOT_INTERPRETABLE, Finding, TargetResult
