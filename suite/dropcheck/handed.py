@@ -83,7 +83,7 @@ def typed(thing: Any) -> str | None:
 def _at(module: str, qualified: str) -> Any:
     found: Any = sys.modules.get(module)
     for attr in qualified.split("."):
-        found = getattr(found, attr, None)
+        found = getattr(found, "__dict__", {}).get(attr)  # never a module's own __getattr__, which may import or raise
     return found
 
 

@@ -137,6 +137,13 @@ def test_a_registered_class_brings_its_registered_contract() -> None:
     assert target_of(torch.nn.Dropout2d).name == "torch.Dropout2d"
 
 
+def test_registered_files_of_packages_that_are_absent_do_not_matter() -> None:
+    from spatial_dropouts.adapters import lone_files  # asked for timm's file, it raises where timm is not there
+
+    assert handed._at(lone_files.__name__, "timm.DropPath") is None
+    assert dropcheck.check(user.right, select="rate.zero").verdict == "pass"
+
+
 def test_a_lazy_module_that_cannot_be_asked_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     lazy = ModuleType("lazy")
 
