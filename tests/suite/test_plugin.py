@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def _everything_is_loaded() -> None:
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project with the layers of a user; it counts the audits that are really made, in every process."""
+    # another file of this process may have imported its neighbour of that name
+    monkeypatch.delitem(sys.modules, "layers_of_a_user", raising=False)
     pytester.makepyfile(layers_of_a_user=LAYERS.read_text())
     pytester.makeconftest("""
         import os, pathlib
