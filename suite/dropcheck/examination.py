@@ -254,9 +254,7 @@ def _beside(run: Run, everything: Sequence[Gathered]) -> None:
 
 
 def _target_result(run: Run, error: str | None, details: str | None, skipped: str | None) -> TargetResult:
-    verdict = results.overall([f.verdict for f in run.findings])
-    if error is not None and verdict != "fail":
-        verdict = "error"
+    verdict = results.verdict_of(run.findings, error)
     return TargetResult(
         target=run.target.name,
         framework=run.info.get("framework", ""),

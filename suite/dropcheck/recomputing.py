@@ -12,7 +12,7 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
-from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, ResultError, TargetResult, overall
+from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, ResultError, TargetResult, overall, verdict_of
 from dropcheck.statistics import binomial
 
 _CHECKS = {check.name: check for check in CHECKS}
@@ -75,9 +75,7 @@ def recompute(result: Result) -> Recomputed:
 
 
 def _target(target: TargetResult) -> Iterator[str]:
-    expected = overall([f.verdict for f in target.findings])
-    if target.error is not None and expected != "fail":
-        expected = "error"
+    expected = verdict_of(target.findings, target.error)
     if target.verdict != expected:
         yield f"the verdict of {target.target[:200]} is {target.verdict}, but its findings make it {expected}"
     # the order of judgement: what was counted on a broken basis may not stand as a verdict of its own

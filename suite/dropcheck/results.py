@@ -177,6 +177,12 @@ def overall(verdicts: list[Verdict]) -> Verdict:
     return "waived" if "waived" in verdicts else "skipped"
 
 
+def verdict_of(findings: list[Finding], error: str | None) -> Verdict:
+    """The verdict of a target from its findings; one whose audit ended early is an ``error`` unless something failed."""
+    verdict = overall([one.verdict for one in findings])
+    return "error" if error is not None and verdict != "fail" else verdict
+
+
 def exit_code(result: Result) -> int:
     """0 all required checks passed, are waived or do not apply; 1 a failure; 3 evidence is missing."""
     if result.verdict == "fail":

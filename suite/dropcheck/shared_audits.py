@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dropcheck.errors import UsageError
-from dropcheck.results import Result, TargetResult, overall
+from dropcheck.results import Result, TargetResult, overall, verdict_of
 
 # the folder that all workers of one run share, told by the controller; none: there is one process only
 _folder: Path | None = None
@@ -114,9 +114,7 @@ def narrowed(result: Result, check: str) -> Result:
     some: list[TargetResult] = []
     for target in result.targets:
         found = [f for f in target.findings if f.check == check]
-        verdict = overall([f.verdict for f in found])
-        if target.error is not None and verdict != "fail":
-            verdict = "error"
+        verdict = verdict_of(found, target.error)
         some.append(msgspec.structs.replace(target, findings=found, verdict=verdict, traits={}))
     return msgspec.structs.replace(result, targets=some, verdict=overall([t.verdict for t in some]))
 

@@ -13,7 +13,7 @@ from dropcheck.gate import claims
 from dropcheck.gate.policy import PROFILES, Sourced, age
 from dropcheck.gate.releases import other_release
 from dropcheck.requirements import JOIN
-from dropcheck.results import Finding, Result, ResultError, TargetResult, overall
+from dropcheck.results import Finding, Result, ResultError, TargetResult, overall, verdict_of
 
 if TYPE_CHECKING:
     from dropcheck.loading import Stored
@@ -101,12 +101,7 @@ def agrees(result: Result, name: str) -> None:
                 raise ResultError(f"{name} is damaged: {problem} - at `{where}.findings[{number}]`")
         if target.skipped is not None and any(one.verdict in ("fail", "waived") for one in target.findings):
             raise ResultError(f"{name} is damaged: it is skipped, though findings of it fail - at `{where}.skipped`")
-        if target.skipped is None and target.error is None:
-            expected = overall([one.verdict for one in target.findings])
-        elif target.error is not None:
-            expected = "fail" if any(one.verdict == "fail" for one in target.findings) else "error"
-        else:
-            expected = "skipped" if not target.findings else overall([one.verdict for one in target.findings])
+        expected = verdict_of(target.findings, target.error)
         if target.verdict != expected:
             raise ResultError(
                 f"{name} is damaged: the verdict {target.verdict!r} is not that of the findings below it, "
