@@ -258,7 +258,7 @@ def test_a_killed_run_is_resumed_to_the_same_result(tmp_path: Path, run: Callabl
     shown = run("report", "b.json", "--out", "page")
     assert shown.code == resumed.code
     page = (tmp_path / "page" / "index.html").read_text()
-    assert "Power at exactly the printed resolution" in page and "http" not in page.replace("http://www.w3.org", "")
+    assert "Power at exactly the printed resolution" in page and "://" not in page.replace("http://www.w3.org", "")
 
 
 def test_a_journal_of_other_options_is_refused(tmp_path: Path) -> None:
