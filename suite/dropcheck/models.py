@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dropcheck import hardware
 from dropcheck.contract import Pattern
 from dropcheck.errors import UsageError
 from dropcheck.inference import Inferred, Marks, infer, marks
@@ -187,7 +188,10 @@ def _bare(spec: Any) -> Any:
 
         return LocalSession()
     return ProcessSession(
-        python=spec.python, environment=dict(spec.environment), path=spec.path, packages=spec.packages
+        python=spec.python,
+        environment={**hardware.variables(spec.device), **dict(spec.environment)},
+        path=spec.path,
+        packages=spec.packages,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dropcheck import hardware
 from dropcheck.modes import EAGER
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, TargetError
 
@@ -42,7 +43,7 @@ class SessionSpec:
         else:
             session = ProcessSession(
                 python=self.python,
-                environment=dict(self.environment),
+                environment={**hardware.variables(self.device, self.mode), **dict(self.environment)},
                 path=self.path,
                 packages=self.packages,
                 timeout_s=self.timeout_s,

@@ -17,7 +17,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import jax_modes
+from spatial_dropouts.adapters import jax_modes, placing
 
 _ON = ("training", "train", "is_training")
 _OFF = ("inference", "deterministic")  # Equinox has both, and warns of the second
@@ -73,13 +73,7 @@ class JaxArrays:
 
     def place(self, device: str) -> None:
         """Arrays and layers live on a device from now on. Raises Unsupported where JAX finds none of that kind."""
-        try:
-            (first, *_) = jax.devices(device)
-        except RuntimeError as error:
-            raise Unsupported(
-                f"JAX finds no {device.upper()} device here; install a build of jaxlib for it, or leave out --device"
-            ) from error
-        jax.config.update("jax_default_device", first)
+        placing.jax(device)
 
     def use(self, mode: str) -> None:
         """Run the layers in a mode from now on. Raises Unsupported where the pattern or the machine has no such mode."""

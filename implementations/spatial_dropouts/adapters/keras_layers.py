@@ -15,7 +15,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, keras_modes
+from spatial_dropouts.adapters import NoDropout, keras_modes, placing
 from spatial_dropouts.adapters.models_base import RATES, rate_of
 from spatial_dropouts.adapters.numpy_functions import arranged
 
@@ -46,6 +46,7 @@ class KerasLayers:
         self.framework = f"{self.library}@{self.backend}"
         self.modes = keras_modes.MODES.get(self.backend, ("mixed",))
         self.recompute_ways = keras_modes.RECOMPUTE.get(self.backend, ())
+        self.device: Any = None  # a torch.device, where PyTorch's is another than the processor
         self.way = keras_modes.way_of(self.backend, "eager")
         self.immutable = self.backend in ("tensorflow", "jax")
         self.instance = isinstance(obj, self.keras.layers.Layer)
@@ -62,6 +63,19 @@ class KerasLayers:
             # it goes on from where its seed generator stands: no new seed reaches it
             contract = replace(contract, rates=(float(rate),), seeds=())
         self.contract = contract
+
+    def place(self, device: str) -> None:
+        """Layers and tensors live on a device from now on. Keras itself takes the first that its backend finds.
+
+        Raises Unsupported where this machine, the backend or its build has none.
+        """
+        if self.backend not in placing.BACKENDS:
+            raise Unsupported(f"Keras on {self.backend} runs on the CPU only; leave out --device {device}")
+        placing.BACKENDS[self.backend](device)
+        if self.backend == "torch":
+            import torch
+
+            self.device = torch.device(device)
 
     def use(self, mode: str) -> None:
         if self.instance and mode in ("mixed", "ranks"):
@@ -105,10 +119,11 @@ class KerasLayers:
             import torch
 
             native = torch.tensor(np.ascontiguousarray(values, dtype=np.float64)).to(getattr(torch, dtype))
+            native = native.to(self.device)  # None: where it is
             if layout == "contiguous" or native.ndim == 0:
                 return native
             if layout == "strided":
-                wide = torch.zeros((*native.shape[:-1], 2 * native.shape[-1]), dtype=native.dtype)
+                wide = torch.zeros((*native.shape[:-1], 2 * native.shape[-1]), dtype=native.dtype, device=native.device)
                 wide[..., ::2] = native
                 return wide[..., ::2]
             order = list(range(native.ndim))[::-1]
@@ -141,7 +156,7 @@ class KerasLayers:
         if self.backend == "torch":
             import torch
 
-            plain = tensor.detach()
+            plain = tensor.detach().cpu()  # the tensor itself where it is there already
             if plain.dtype == torch.bfloat16:
                 return plain.contiguous().view(torch.int16).numpy().view(np.uint16)
             return plain.numpy()

@@ -11,7 +11,7 @@ import sys
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from dropcheck.adapter import Unsupported
-from dropcheck.worker.devices import Clock, Device, Thunk
+from dropcheck.worker.devices import Call, Clock, Device, Thunk
 
 
 def caller(adapter: Any, layer: Any, training: bool, x: Any) -> Callable[[Any], Any]:
@@ -90,6 +90,11 @@ def device_of(adapter: Any, clock: Optional[Clock] = None) -> Device:
     return Device(clock)
 
 
+def rotating(nbytes: int, cache: int = 0) -> int:
+    """How many inputs of ``nbytes`` bytes fill the last cache of a GPU four times; 64 MiB where nobody tells its size."""
+    return int(min(4096, max(2, -(-4 * (cache or 64 * 2**20) // max(1, nbytes)))))
+
+
 class TorchDevice(Device):
     """PyTorch on a CPU or a CUDA device."""
 
@@ -114,8 +119,7 @@ class TorchDevice(Device):
     def rotation(self, nbytes: int) -> int:
         if not self.graphs:
             return 1
-        cache = getattr(self.torch.cuda.get_device_properties(self.device), "L2_cache_size", 0) or 64 * 2**20
-        return int(min(4096, max(2, -(-4 * cache // max(1, nbytes)))))
+        return rotating(nbytes, getattr(self.torch.cuda.get_device_properties(self.device), "L2_cache_size", 0))
 
     def compilations(self) -> Optional[int]:
         mode = getattr(self.adapter, "mode", None)
@@ -158,6 +162,13 @@ class TorchDevice(Device):
             target = x.clone()
             return {**found, "torch": lambda: target.fill_(1)}
         return {**found, "torch": lambda: torch.full_like(x, 1)}
+
+    def yardsticks(self, x: Any, array: Any, reused: bool) -> Dict[str, Call]:
+        if not self.graphs:
+            return super().yardsticks(x, array, reused)
+        torch = self.torch
+        # each into memory of its own, as the layer's output is: one target for all would stay in the cache
+        return {"copy:torch": lambda given: given.clone(), "fill:torch": lambda given: torch.full_like(given, 1)}
 
     def capture(self, call: Any, inputs: Sequence[Any]) -> Tuple[Thunk, Sequence[Any]]:
         if not self.graphs:
@@ -254,8 +265,21 @@ class JaxDevice(Device):
         found = super().fills(x, array, reused)
         return found or {"jax": lambda: self.jax.block_until_ready(self.jax.numpy.ones_like(x))}
 
+    def rotation(self, nbytes: int) -> int:
+        return 1 if self.name == "cpu" else rotating(nbytes)
+
+    def yardsticks(self, x: Any, array: Any, reused: bool) -> Dict[str, Call]:
+        if self.name == "cpu":
+            return super().yardsticks(x, array, reused)
+        # not waited for one by one, as the layer's calls are not: a wait costs more than many of these
+        return {"copy:jax": self.jax.jit(self.jax.numpy.copy), "fill:jax": self.jax.jit(self.jax.numpy.ones_like)}
+
     def peak_memory(self, work: Thunk) -> Optional[int]:
         return super().peak_memory(lambda: self.jax.block_until_ready(work())) if self.name == "cpu" else None
+
+    def state(self) -> Dict[str, Any]:
+        found = super().state()
+        return found if self.name == "cpu" else {**found, "gpu": str(self.jax.devices()[0].device_kind)}
 
 
 class TensorflowDevice(Device):
@@ -272,6 +296,9 @@ class TensorflowDevice(Device):
     def wait(self, value: Any) -> None:
         if self.name != "cpu":
             self.tf.test.experimental.sync_devices()
+
+    def rotation(self, nbytes: int) -> int:
+        return 1 if self.name == "cpu" else rotating(nbytes)
 
     def threads(self, wanted: int) -> Dict[str, Any]:
         threading = self.tf.config.threading

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Pattern
-from spatial_dropouts.adapters import accepts
+from spatial_dropouts.adapters import accepts, placing
 from spatial_dropouts.adapters.tensorflow_modes import MODES, Eager, differentiated, taped, way_of
 
 
@@ -70,10 +70,7 @@ class TensorflowFunctions:
 
     def place(self, device: str) -> None:
         """TensorFlow itself computes on the first GPU that it finds. Raises Unsupported where it finds none."""
-        if not tf.config.list_physical_devices("GPU"):
-            raise Unsupported(
-                f"TensorFlow finds no {device.upper()} device here; install a build for it, or leave out --device"
-            )
+        placing.tensorflow(device)
 
     def use(self, mode: str) -> None:
         self.way = way_of(mode)

@@ -11,7 +11,7 @@ import torch
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, accepts, torch_modes
+from spatial_dropouts.adapters import NoDropout, accepts, placing, torch_modes
 from spatial_dropouts.adapters.models_base import RATES, rate_of
 
 _DTYPES = {
@@ -53,11 +53,7 @@ class TorchTensors:
 
     def place(self, device: str) -> None:
         """Have layers and tensors live on a device from now on. Raises Unsupported where this machine has none such."""
-        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-            raise Unsupported(
-                "PyTorch finds no CUDA device here; run this where torch.cuda.is_available() is true, with a CUDA build of "
-                "PyTorch"
-            )
+        placing.torch(device)
         self.device = torch.device(device)
 
     def use(self, mode: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dropcheck import hardware
 from dropcheck.cases import seed_of
 from dropcheck.contract import Pattern
 from dropcheck.speed.blocks import Slot, cell_order, orders
@@ -71,6 +72,7 @@ def open_process(lane: Lane, plan: Plan) -> Session:
     session = ProcessSession(
         python=target.python or plan.python,
         environment={
+            **hardware.variables(plan.device, target.mode),
             **dict.fromkeys(THREAD_VARIABLES, str(plan.threads)),
             **({name: f"{plan.caches}/{name}" for name in CACHE_VARIABLES} if plan.caches else {}),
             **dict(target.environment),

@@ -260,7 +260,7 @@ class Stopwatch:
         if self.device.graphs:
             loop, answer["captured"] = self._captured(cell, loop)
         answer["how"] = loop.how
-        self.items = {"target": loop, **self._yardsticks(cell, inputs[0])}
+        self.items = {"target": loop, **self._yardsticks(cell, inputs)}
         for name, item in self.items.items():
             length = slot_ms if name == "target" else yard_ms
             self.loops[name] = self._calibrated(item, length)
@@ -368,8 +368,8 @@ class Stopwatch:
             raise Stopped("frozen", RuntimeError(f"two {of} drew the same mask: a frozen mask would be timed"))
         return "differ"
 
-    def _captured(self, cell: Dict[str, Any], loop: Loop) -> Any:
-        """The loop to time with, and ``captured`` or the reason why it cannot be."""
+    def _replayed(self, loop: Loop) -> Tuple[Loop, Sequence[Any], str]:
+        """The loop to time with, the outputs of its replays, and ``captured`` or the reason why it cannot be."""
         try:
             with loop.context():
                 replay, outputs = self.device.capture(loop.call, loop.inputs)
@@ -378,16 +378,22 @@ class Stopwatch:
         except BaseException as error:
             words = (str(error).strip().splitlines() or [""])[0]
             reason = words if isinstance(error, Unsupported) else f"{type(error).__name__}: {words[:200]}"
-            return Queued(loop.call, loop.inputs, self.device, loop.context), f"cannot be captured: {reason}"
+            return Queued(loop.call, loop.inputs, self.device, loop.context), (), f"cannot be captured: {reason}"
+        return Replayed(loop, replay), outputs, "captured"
 
-        def output() -> Any:
-            replay()
-            y = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
-            self.device.wait(y)
-            return np.array(self.adapter.array(y), copy=True)
+    def _captured(self, cell: Dict[str, Any], loop: Loop) -> Tuple[Loop, str]:
+        """As ``_replayed``. Raises Stopped where the replays draw one mask."""
+        timed, outputs, said = self._replayed(loop)
+        if isinstance(timed, Replayed):
 
-        self._masks_differ(cell, output, "replays of the captured graph")
-        return Replayed(loop, replay), "captured"
+            def output() -> Any:
+                timed.replay()
+                y = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
+                self.device.wait(y)
+                return np.array(self.adapter.array(y), copy=True)
+
+            self._masks_differ(cell, output, "replays of the captured graph")
+        return timed, said
 
     def _recompiles(self, loop: Loop) -> None:
         """Raises Stopped where calls that are like earlier ones still compile."""
@@ -407,19 +413,14 @@ class Stopwatch:
                 ),
             )
 
-    def _yardsticks(self, cell: Dict[str, Any], x: Any) -> Dict[str, Loop]:
-        reused = cell["regime"] == "reused"
-        array = None
-        if self.device.name == "cpu":
-            array = self.adapter.array(x)
+    def _yardsticks(self, cell: Dict[str, Any], inputs: List[Any]) -> Dict[str, Loop]:
+        """The copies and fills of a cell, timed as its target is: over the same inputs, and by replays where there are any."""
+        device = self.device
+        array = self.adapter.array(inputs[0]) if device.name == "cpu" else None
         found: Dict[str, Loop] = {}
-        for kind, ways in (
-            ("copy", self.device.copies(x, array, reused)),
-            ("fill", self.device.fills(x, array, reused)),
-        ):
-            for name, way in ways.items():
-                maker = Queued if self.device.graphs else Loop
-                found[f"{kind}:{name}"] = maker(_ignoring(way), [None], self.device, unchanged)
+        for name, way in device.yardsticks(inputs[0], array, cell["regime"] == "reused").items():
+            loop = Loop(way, inputs, device, unchanged)
+            found[name] = self._replayed(loop)[0] if device.graphs else loop
         return found
 
     def _calibrated(self, item: Loop, slot_ms: float) -> int:
@@ -435,10 +436,6 @@ class Stopwatch:
             loops *= 2 if spent * 32 > slot_ms * 1e6 else 8
         wanted = slot_ms * 1e6 / max(1.0, spent / loops)
         return int(min(_MOST_LOOPS, max(len(item.inputs), round(wanted))))
-
-
-def _ignoring(thunk: Thunk) -> Call:
-    return lambda _: thunk()
 
 
 def _permuted(x: Any, axes: List[int], adapter: Adapter) -> Any:
