@@ -27,6 +27,7 @@ def field_command(
     ] = None,
     profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
     seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    device: Annotated[str, typer.Option(help="Where the layers run: cpu or cuda.")] = "cpu",
     jobs: Annotated[int, typer.Option(help="Targets, then scripts, at once; 0: as many as cores.")] = 0,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target, and of one script.")] = "30m",
     resume: Annotated[
@@ -50,7 +51,7 @@ def field_command(
     else:
         can, others = command.everything()
         chosen = names or can
-        some = [_audited(chosen, out, profile, seed, jobs, limit, resume)]
+        some = [_audited(chosen, out, profile, seed, device, jobs, limit, resume)]
         if some[0].interrupted:
             typer.echo("interrupted: --resume goes on", err=True)
             raise typer.Exit(130)
@@ -61,6 +62,7 @@ def field_command(
         *(names or ()),
         "--out",
         str(out),
+        *(("--device", device) if device != "cpu" else ()),
         *(w for p in stored or () for w in ("--from", p.name)),
     ]
     shown = " ".join(shlex.quote(w) for w in words)
@@ -87,7 +89,7 @@ def _say(text: str) -> None:
 
 
 def _audited(
-    chosen: list[str], out: Path, profile: str, seed: str | None, jobs: int, limit: float, resume: bool
+    chosen: list[str], out: Path, profile: str, seed: str | None, device: str, jobs: int, limit: float, resume: bool
 ) -> Any:
     from dropcheck import auditing
     from dropcheck.progress import reporter
@@ -99,6 +101,7 @@ def _audited(
         targets=tuple(chosen),
         profile=profile,
         seed=root,
+        device=device,
         jobs=jobs,
         timeout_s=limit,
         journal=out / "journal.jsonl",

@@ -85,9 +85,12 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     standard = [f"import {name}" for name in ("inspect", "re") if re.search(rf"\b{name}\.", code)] + ["import sys"]
     keras_first = snippet.imports.startswith("import os")
     numpy = "import numpy as np" + ("" if keras_first or not snippet.imports else f"\n{snippet.imports}")
+    # what is not PyTorch itself computes on the GPU that it finds
+    on_gpu = snippet.imports == "import torch" and (case.device != "cpu" or "torch.cuda." in functions)
+    placed = 'torch.set_default_device("cuda")' if on_gpu else ""
     return Parts(
         before="\n".join(([snippet.imports] if keras_first else []) + standard),
-        imports="\n\n".join(part for part in (numpy, layer.imports.strip()) if part),
+        imports="\n\n".join(part for part in (numpy, layer.imports.strip(), placed) if part),
         constants=used,
         functions=functions.strip(),
         body=body.strip(),
@@ -153,7 +156,9 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
     if mode == EAGER or found.check == "rate.rejects-invalid":  # what a constructor takes is the same in every mode
         called = snippet.call
     elif mode in snippet.modes:
-        called = snippet.modes[mode].replace("@LAYER@", layer.make)
+        called = (
+            snippet.modes[mode].replace("@LAYER@", layer.make).replace('autocast("cpu"', f'autocast("{case.device}"')
+        )
     else:
         raise UsageError(
             f"there is no script for the mode {mode!r} of {layer.framework}; expected one of "

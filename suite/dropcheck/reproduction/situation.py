@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 
+from dropcheck import loading
 from dropcheck.cases import Case, parse_case
 from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError
@@ -31,6 +33,12 @@ class Situation:
     infer: int = 0
     words: tuple[str, ...] = ()
     invalid: str = ""
+    device: str = "cpu"
+
+
+def device_of(found: Finding) -> str:
+    """The device that a finding's command names: ``cpu`` where it names none."""
+    return loading.device_of(shlex.split(found.replay)) or "cpu"
 
 
 def situation(found: Finding, contract: Contract) -> Situation:
@@ -52,6 +60,7 @@ def situation(found: Finding, contract: Contract) -> Situation:
             layout=case.layout,
             grad=case.grad,
             infer=case.infer,
+            device=device_of(found),
         )
     return _asked(found, contract, way)
 
@@ -89,4 +98,5 @@ def _asked(found: Finding, contract: Contract, way: str) -> Situation:
         layout=layout,
         words=tuple(text.split()),
         invalid=invalid,
+        device=device_of(found),
     )
