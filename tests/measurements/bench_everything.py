@@ -117,6 +117,7 @@ def main() -> int:
     words.add_argument("--blocks", type=int, default=3)
     words.add_argument("--slot", type=float, default=8.0, help="milliseconds")
     words.add_argument("--minutes", type=float, default=float("inf"), help="begin no group after so many")
+    words.add_argument("--cell", action="append", help="these cells instead of those of the page")
     words.add_argument("--draw", action="store_true", help="measure nothing")
     given = words.parse_intermixed_args()
     start, raw = time.monotonic(), given.out / "raw"
@@ -141,7 +142,7 @@ def main() -> int:
         result = run(
             BenchRequest(
                 targets=tuple(names),
-                cells=CELLS if given.device == "cpu" else CUDA_CELLS,
+                cells=tuple(given.cell or (CELLS if given.device == "cpu" else CUDA_CELLS)),
                 device=given.device,
                 threads=given.threads,
                 processes=given.processes,

@@ -299,12 +299,18 @@ class Stopwatch:
         if cell["strided"] and "strided" not in self.adapter.layouts():
             raise Unsupported(f"{self.adapter.framework} arrays have no strides: there is one layout, its own")
         values = np.resize(tile, [shape[a] for a in order])
-        made = []
         itemsize = 8 if dtype == "float64" else 4 if dtype == "float32" else 2
-        for _ in range(self.device.rotation(values.size * itemsize)):
-            x = self.adapter.tensor(values, dtype, "strided" if cell["strided"] else "contiguous")
-            made.append(x if order == sorted(order) else _permuted(x, np.argsort(order).tolist(), self.adapter))
-        return made
+        layout = "strided" if cell["strided"] else "contiguous"
+        count = self.device.rotation(values.size * itemsize)
+        made = [self.adapter.tensor(values, dtype, layout)]
+        copies = getattr(self.adapter, "copies", None)
+        if copies is not None and count > 1 and self.device.graphs:  # on the device: thousands would cross one by one
+            made += copies(made[0], count - 1)
+        while len(made) < count:
+            made.append(self.adapter.tensor(values, dtype, layout))
+        if order == sorted(order):
+            return made
+        return [_permuted(x, np.argsort(order).tolist(), self.adapter) for x in made]
 
     def _call(self, cell: Dict[str, Any], x: Any) -> Tuple[Call, Context, Callable[[], Call]]:
         """The cell's call through the adapter, the context that it runs in, and what binds it barer after a first call."""
