@@ -297,6 +297,29 @@ def test_checkpoints_around_and_inside_of_compiled_code_keep_the_coins() -> None
     assert ways == dict.fromkeys(("checkpoint", "reentrant-checkpoint", "checkpoint-in-compiled"), "pass")
 
 
+class RefusesReentrant(torch.nn.Module):
+    """A right layer that the reentrant way of checkpointing cannot run: it records no gradients in the forward pass."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.requires_grad and not torch.is_grad_enabled():
+            raise RuntimeError("no second pass\nin two lines")
+        return torch.nn.functional.dropout1d(x, self.rate, self.training)
+
+
+def test_a_way_of_recomputing_that_raises_is_named_and_the_others_are_judged() -> None:
+    (one,) = dropcheck.audit(
+        RefusesReentrant, select=("gradient.recompute",), dtypes=("float32",), in_process=True, jobs=1
+    ).targets
+    failed = [f for f in one.findings if f.verdict == "fail"]
+    assert {f.case.split(" recompute ")[1] for f in failed} == {"reentrant-checkpoint call 1"}
+    assert failed[0].message == "recomputing the forward pass raises RuntimeError: no second pass"
+    assert {f.verdict for f in one.findings if " checkpoint call " in f.case} == {"pass"}
+
+
 def test_the_configuration_of_the_compiler_comes_back() -> None:
     import torch._dynamo.config as configured
 

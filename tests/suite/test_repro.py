@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dropcheck import targets
@@ -103,6 +104,47 @@ def test_the_same_script_acquits_a_right_layer(check: str, case: str) -> None:
 def test_scripts_with_gradients_acquit_right_layers(check: str, target: str) -> None:
     got = confirm(*told(target, check, "float32 rate=0.3 grad plain", "torch"))
     assert isinstance(got, NotConfirmed) and got.ran, got
+
+
+def test_a_checkpoint_inside_of_compiled_code_has_a_script_of_its_own() -> None:
+    case = "float32 rate=0.3 recompute checkpoint-in-compiled call 1"
+    owner, found = told("torch.Dropout1d@compiled", "gradient.recompute", case, "torch")
+    assert "lambda given: checkpoint(layer, given" in write(owner, found)
+    for one in (found, msgspec.structs.replace(found, tallies={"raised": 1})):
+        got = confirm(owner, one)
+        assert isinstance(got, NotConfirmed) and got.ran, got
+
+
+def test_a_way_that_raises_is_shown_to_raise(tmp_path: Path) -> None:
+    place = tmp_path / "mine.py"
+    place.write_text(
+        "import torch\n\nclass Mine(torch.nn.Dropout1d):\n    def forward(self, x):\n        if x.requires_grad and not "
+        "torch.is_grad_enabled():\n            raise RuntimeError('no second pass')\n        return super().forward(x)\n"
+    )
+    case = "float32 rate=0.3 recompute reentrant-checkpoint call 1"
+    owner, found = told(f"{place}:Mine", "gradient.recompute", case, "torch")
+    got = confirm(owner, msgspec.structs.replace(found, tallies={"raised": 1}))
+    assert isinstance(got, Confirmed) and got.observed == "it raises RuntimeError: no second pass"
+
+
+def test_a_rate_that_compiled_code_obeys_is_asked_of_compiled_code() -> None:
+    # torch.nn.Dropout lets NaN through its constructor, and refuses it in eager calls only (PyTorch 2.13)
+    shown = confirm(*told("torch.Dropout@compiled", "rate.rejects-invalid", "rate=nan", "torch"))
+    assert isinstance(shown, Confirmed), shown.output
+    acquitted = confirm(*told("torch.Dropout", "rate.rejects-invalid", "rate=nan", "torch"))
+    assert isinstance(acquitted, NotConfirmed) and acquitted.ran
+
+
+def test_what_fails_on_a_gpu_has_a_script_for_a_gpu() -> None:
+    owner, found = told("torch.Dropout1d@autocast", "mask.distinct-calls", WIDE, "torch")
+    plain = write(owner, found)
+    there = write(
+        owner, msgspec.structs.replace(found, replay="dropcheck audit torch.Dropout1d@autocast --device cuda")
+    )
+    assert 'set_default_device("cuda")' in there and 'autocast("cuda"' in there
+    assert "cuda" not in plain and 'autocast("cpu"' in plain
+    graph = write(*told("torch.Dropout1d@cuda-graph", "mask.distinct-calls", WIDE, "torch"))
+    assert 'set_default_device("cuda")' in graph and "graph.replay()" in graph
 
 
 def test_scripts_name_no_suite_and_are_python() -> None:

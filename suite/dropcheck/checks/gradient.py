@@ -15,6 +15,7 @@ from dropcheck.worker.client import Refused, ask
 
 _RATES = (0.3, 0.15, 0.9)
 _RECOMPUTED_CALLS = 3  # some layers go wrong with every second call only
+_WORDS = 300  # of an exception, in a message
 
 
 def _applies(check: Check, bench: Bench) -> list[Finding] | None:
@@ -227,10 +228,9 @@ def _recompute(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             try:
                 found.extend(_recomputed(check, bench, where, dtype, rate))
             except Refused as refused:
-                if refused.where == "unsupported":
-                    found.append(skipped(check, where, str(refused)))
-                else:
-                    found.append(finding(check, where, "fail", f"recomputing the forward pass raises {refused}"))
+                if refused.where != "unsupported":
+                    raise
+                found.append(skipped(check, where, str(refused)))
     return found
 
 
@@ -243,6 +243,11 @@ def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float)
     found = []
     for answer in got["answers"]:
         place = f"{where} {answer['way']} call {answer['call']}"
+        if (error := answer.get("error")) is not None:
+            words = (error["message"].strip().splitlines() or [""])[0][:_WORDS]
+            text = f"recomputing the forward pass raises {error['type']}" + (f": {words}" if words else "")
+            found.append(finding(check, place, "fail", text, tallies={"raised": 1}))
+            continue
         y = rounding.to_float64(answer["y"], answer["dtype"])
         gradient = np.zeros_like(y)
         if answer["gradient"] is not None:

@@ -471,6 +471,17 @@ defect = leaks > 0
 """,
 }
 
+RAISES = """
+layer, x = make(RATE, SEED), tensor(values(SHAPES[0], 1))
+expected = "a training call whose forward pass is recomputed in the backward pass has a gradient"
+try:
+    for _ in range(8):
+        recompute(layer, x, tensor(values(SHAPES[0], 2)), REENTRANT)
+    observed, defect = "8 calls have one", False
+except Exception as error:
+    observed, defect = f"it raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}", True
+"""
+
 FRESH_PROCESS = """
 import hashlib
 import subprocess

@@ -43,6 +43,18 @@ def recompute(layer, x, cotangent, reentrant):
     return numpy(y), numpy(x.grad)
 """
 
+TORCH_RECOMPUTE_COMPILED = """
+def recompute(layer, x, cotangent, reentrant):  # a checkpoint inside of what is compiled
+    from torch.utils.checkpoint import checkpoint
+
+    layer.train()
+    x = x.detach().requires_grad_()
+    whole = torch.compile(lambda given: checkpoint(layer, given, use_reentrant=False), dynamic=True)
+    y = whole(x)
+    (g,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
+    return numpy(y), np.zeros(x.shape) if g is None else numpy(g)
+"""
+
 _STRIDED = {
     "strided": """
 def arranged(x):  # every second element of a larger tensor

@@ -13,8 +13,8 @@ from dropcheck import requirements
 from dropcheck.contract import Contract
 from dropcheck.errors import UsageError
 from dropcheck.modes import EAGER
-from dropcheck.reproduction.bodies import BODIES, FRESH_PROCESS
-from dropcheck.reproduction.frameworks import FRAMEWORKS
+from dropcheck.reproduction.bodies import BODIES, FRESH_PROCESS, RAISES
+from dropcheck.reproduction.frameworks import FRAMEWORKS, TORCH_RECOMPUTE_COMPILED
 from dropcheck.reproduction.layer import Layer, layer_of
 from dropcheck.reproduction.pieces import PIECES
 from dropcheck.reproduction.situation import Situation, situation
@@ -143,6 +143,8 @@ def _calls(found: Finding, case: Situation) -> int:
 def _source(found: Finding, case: Situation) -> str:
     if found.check == "seed.reproducible" and "fresh" in case.words:
         return FRESH_PROCESS
+    if found.check == "gradient.recompute" and found.tallies.get("raised"):
+        return RAISES
     kind = next((text for word, text in _KINDS.items() if word in case.words), "")
     return BODIES[found.check].replace("KIND\n", f"{kind}\n" if kind else "")
 
@@ -153,8 +155,8 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
     if layer.seeder:
         make = make.replace("    return", f"    {layer.seeder}\n    return", 1)
     mode = layer.target.mode if layer.target is not None else EAGER
-    if mode == EAGER or found.check == "rate.rejects-invalid":  # what a constructor takes is the same in every mode
-        called = snippet.call
+    if mode == EAGER or (found.check == "rate.rejects-invalid" and mode not in snippet.modes):
+        called = snippet.call  # what a constructor takes is the same in every mode
     elif mode in snippet.modes:
         called = (
             snippet.modes[mode].replace("@LAYER@", layer.make).replace('autocast("cpu"', f'autocast("{case.device}"')
@@ -172,7 +174,9 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
             f"there is no script for {found.check} in mode {mode!r} of a function that is given its seed at each call; expected "
             "eager calls that are not recomputed"
         )
-    for needed, source in (("gradient(", snippet.gradient), ("recompute(", snippet.recompute)):
+    inside = "checkpoint-in-compiled" in case.words
+    recompute = TORCH_RECOMPUTE_COMPILED if inside else snippet.recompute
+    for needed, source in (("gradient(", snippet.gradient), ("recompute(", recompute)):
         if needed in body and f"def {needed}" not in called:
             if not source:
                 raise UsageError(f"there is no script for {found.check} of {layer.framework}: it has no such piece")

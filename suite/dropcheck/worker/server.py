@@ -209,6 +209,8 @@ class Worker:
     def recompute(self, id: int, x: Any, dtype: str, cotangent: Any, times: int) -> Dict[str, Any]:
         """``times`` training calls under each way of checkpointing that the adapter has: outputs and gradients.
 
+        A way that raises is told as such, by ``error``, and the others are asked all the same.
+
         Optional in an adapter: ``recompute(layer, x, cotangent, way) -> (output, gradient or None)`` for each of its
         ``recompute_ways``. Raises Unsupported where the adapter or the framework has none.
         """
@@ -217,20 +219,22 @@ class Worker:
         if not ways:
             raise Unsupported(f"{adapter.framework} has no checkpointing here that this adapter can ask for")
         answers: List[Dict[str, Any]] = []
-        try:
-            for way in ways:
-                for call in range(1, times + 1):
+        for way in ways:
+            for call in range(1, times + 1):
+                told = {"way": way, "call": call}
+                try:
                     y, grad = adapter.recompute(
                         self.things[id],
                         adapter.tensor(np.asarray(x), dtype, "contiguous"),
                         adapter.tensor(np.asarray(cotangent), dtype, "contiguous"),
                         way,
                     )
-                    answers.append({"way": way, "call": call, **_differentiated(adapter, y, grad)})
-        except Unsupported:
-            raise
-        except BaseException as error:
-            raise Refusal("gradient", error) from error
+                    answers.append({**told, **_differentiated(adapter, y, grad)})
+                except (Unsupported, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    answers.append({**told, "error": describe_error(error)})
+                    break
         return {"answers": answers}
 
     def start(self, id: int, stream: Dict[str, Any]) -> None:
