@@ -183,6 +183,26 @@ def _ink(value: float) -> str:
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
+_LAYOUTS = (
+    "![Layouts, dtypes, rates and directions](layouts.svg)",
+    "",
+    "Below 1 is faster than the plain cell. `permuted`: the channels at the other end in memory; `strided`: every second "
+    "element of a larger array; `-`: does not apply, or has no speed.",
+    "",
+)
+
+
+def _command(first: BenchResult, rows: Sequence[Row]) -> str:
+    """What makes this page, or goes on with it."""
+    if first.device != "cpu":
+        return "python tests/measurements/gpu.py reports/gpu"
+    accepted = {w for r in rows if r.target.audit for w in r.target.audit.waived}
+    return (
+        "python tests/measurements/bench_everything.py reports/speed --audit reports/field/result.json.xz --accept "
+        + (",".join(sorted(accepted)) or "none")
+    )
+
+
 def page(found: Sequence[BenchResult], rows: Sequence[Row], promises: bool = False, left: Sequence[str] = ()) -> str:
     """All of it as Markdown."""
     first = found[0]
@@ -220,11 +240,7 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row], promises: bool = Fal
             else "unknown."
         ),
         "",
-        "![Layouts, dtypes, rates and directions](layouts.svg)",
-        "",
-        "Below 1 is faster than the plain cell. `permuted`: the channels at the other end in memory; `strided`: every second "
-        "element of a larger array; `-`: does not apply, or has no speed.",
-        "",
+        *(_LAYOUTS if any(measured(row, ONE) for row in rows) else ()),
         *(
             [
                 "[promises.md](promises.md): what the clock itself measures of identical code, and beside other tools.",
@@ -237,8 +253,7 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row], promises: bool = Fal
         "page is made, or gone on with, by",
         "",
         "```",
-        "python tests/measurements/bench_everything.py reports/speed --audit reports/field/result.json.xz --accept "
-        + (",".join(sorted({w for r in rows if r.target.audit for w in r.target.audit.waived})) or "none"),
+        _command(first, rows),
         "```",
         "",
         "## Times",

@@ -1,0 +1,71 @@
+"""equinox.Dropout@jit: at rate 1, 2145 of 2145 gradients are wrong, 2145 of them not finite.
+
+gradient.edges, seen with equinox-batch 0.13.8 on JAX 0.11.2.
+Cases, of which the argument names the dtype: float32 rate=1 grad; float64 rate=1 grad; float16 rate=1 grad;
+bfloat16 rate=1 grad.
+Exits with status 1 where the defect shows and with 0 where it does not.
+"""
+
+import sys
+
+import numpy as np
+import jax
+import jax.numpy as jnp
+import equinox
+
+DTYPE = sys.argv[1] if len(sys.argv) > 1 else "float32"
+RATE = 1.0
+SEED = 1000
+SHAPES = [(3, 11, 65)]
+
+
+if DTYPE == "float64":
+    jax.config.update("jax_enable_x64", True)
+
+
+def tensor(values):
+    return jnp.asarray(values, DTYPE)
+
+
+def numpy(y):
+    return np.asarray(y if DTYPE == "float64" else y.astype("float32"), np.float64)
+
+
+def make(rate, seed):
+    return {"made": equinox.nn.Dropout(rate), "key": jax.random.key(seed)}
+
+
+def plain(layer, key, x, training):
+    return layer["made"](x, key=key, inference=not training)
+
+
+PROGRAMS = {}
+
+
+def once(layer, key, x, training):
+    if (id(layer), training) not in PROGRAMS:
+        PROGRAMS[id(layer), training] = layer, jax.jit(lambda key, given: plain(layer, key, given, training))
+    return PROGRAMS[id(layer), training][1](key, x)
+
+
+def gradient(layer, x, cotangent, wrap=lambda f: f):
+    layer["key"], key = jax.random.split(layer["key"])
+    y, pull = jax.vjp(wrap(lambda given: once(layer, key, given, True)), x)
+    return numpy(y), numpy(pull(cotangent)[0])
+
+
+def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
+
+
+x, cotangent = tensor(values(SHAPES[0], 1)), tensor(values(SHAPES[0], 2))
+y, g = gradient(make(RATE, SEED), x, cotangent)
+want = numpy(cotangent) if RATE == 0 else np.zeros(g.shape)
+expected = f"the gradient at rate {RATE:g} is {'the cotangent' if RATE == 0 else '0'}"
+observed = f"{int((g != want).sum())} of {g.size} are not, {int((~np.isfinite(g)).sum())} are not finite"
+defect = bool((g != want).any())
+
+print("expected:", expected)
+print("observed:", observed)
+sys.exit(1 if defect else 0)
