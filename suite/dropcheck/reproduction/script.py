@@ -174,8 +174,8 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
             f"there is no script for {found.check} in mode {mode!r} of a function that is given its seed at each call; expected "
             "eager calls that are not recomputed"
         )
-    inside = "checkpoint-in-compiled" in case.words
-    recompute = TORCH_RECOMPUTE_COMPILED if inside else snippet.recompute
+    checkpointed_inside = "checkpoint-in-compiled" in case.words
+    recompute = TORCH_RECOMPUTE_COMPILED if checkpointed_inside else snippet.recompute
     for needed, source in (("gradient(", snippet.gradient), ("recompute(", recompute)):
         if needed in body and f"def {needed}" not in called:
             if not source:

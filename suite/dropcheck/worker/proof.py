@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from dropcheck.worker import rounding
 POOL = 251  # a prime, so that probe values never align with channels, rows or vector lanes
 FEWEST = 64  # distinct probe values with which a proof still means something
 LEARNT = 64 * POOL  # elements of a call from which the bits of right outputs are learnt
+# Probe values come round every POOL elements, and so do machine words of them. Longer outputs are compared with so many words
+# again and again: these stay in the processor's nearest cache, where tables as long as the output take twice the time.
+ROUND = 32 * POOL
 
 
 @dataclass
@@ -42,7 +45,7 @@ class Probe:
     ``index``: which of ``values`` each element is. ``low``, ``high``: bounds of each value when kept. ``gone``: bounds of the
     dropped value; None where it is 0. ``table``: the bits that each value was seen to become when kept; ``zeros``: the bits
     of what is dropped, for positive and negative inputs (a layer that multiplies leaves -0.0). Once all of these are known,
-    a call is proven by comparing bits.
+    a call is proven by comparing bits, with ``patterns``: whole, or their first ROUND words where the values come round.
     """
 
     pattern: Pattern
@@ -62,6 +65,8 @@ class Probe:
     zeros_vary: bool = False
     kept_bits: Any = None
     patterns: Optional[Tuple[Any, Any]] = None
+    round: bool = True  # whether the values still come round
+    marks: Any = None  # where every comparison with what is kept is written, since only its count is wanted
     insides: Dict[int, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,6 +87,7 @@ class Probe:
 
     def rearrange(self, index: Any) -> None:
         """Give the elements other ones of the values."""
+        self.round = self.round and index is self.index
         self.index, self.kept_bits, self.patterns = index, None, None
 
     def inside(self, length: int, count: int) -> Any:
@@ -105,9 +111,31 @@ class Probe:
         gone = np.where(self.values > 0, self.carrier(self.zeros[True]), self.carrier(self.zeros[False]))[self.index]
         size = gone.dtype.itemsize
         if self.trailing and size < 8 and self.shared * size % 8 == 0 and gone.size:
-            self.patterns = self.kept_bits.reshape(-1).view(np.uint64), gone.reshape(-1).view(np.uint64)
+            kept, gone = self.kept_bits.reshape(-1).view(np.uint64), gone.reshape(-1).view(np.uint64)
         else:
-            self.patterns = self.kept_bits.reshape(-1), gone.reshape(-1)
+            kept, gone = self.kept_bits.reshape(-1), gone.reshape(-1)
+        if self.round and len(kept) > 2 * ROUND:
+            kept, gone = kept[:ROUND].copy(), gone[:ROUND].copy()
+        self.patterns, self.marks = (kept, gone), None
+
+    def compared(self, seen: Any) -> Tuple[Any, bool]:
+        """Which words of calls, (calls, words), are dropped; and whether all the others are as what is kept."""
+        assert self.patterns is not None
+        kept, gone = self.patterns
+        if self.marks is None or len(self.marks) < seen.size:
+            self.marks = np.empty(seen.size, bool)
+        drops, right = np.empty(seen.shape, bool), self.marks[: seen.size].reshape(seen.shape)
+        for part, table in _rounds(seen.shape[1], len(kept)):
+            parts = [a[:, part].reshape(len(seen), -1, table) for a in (seen, drops, right)]
+            np.equal(parts[0], gone[:table], out=parts[1])
+            np.equal(parts[0], kept[:table], out=parts[2])
+        return drops, np.count_nonzero(drops) + np.count_nonzero(right) == seen.size
+
+
+def _rounds(words: int, table: int) -> List[Tuple[slice, int]]:
+    """The whole rounds of a table in so many words, and what is left, each with the length of table that it meets."""
+    whole = words - words % table if table else 0
+    return [(s, n) for s, n in ((slice(0, whole), table), (slice(whole, words), words - whole)) if s.stop > s.start]
 
 
 def coin_order(pattern: Pattern) -> Tuple[int, ...]:
@@ -206,12 +234,11 @@ def prove_block(probe: Probe, block: Any, proof: Proof) -> Any:
     """
     bits = block.view(probe.carrier)
     if probe.patterns is not None:
-        kept, gone = probe.patterns
-        seen = bits.reshape(len(block), -1).view(kept.dtype)
-        drops = seen == gone
-        if np.count_nonzero(drops) + np.count_nonzero(seen == kept) == seen.size:
+        seen = bits.reshape(len(block), -1).view(probe.patterns[0].dtype)
+        drops, fine = probe.compared(seen)
+        if fine:
             # where a word holds several elements, all of them are right, and one coin's
-            a_coin = probe.shared * seen.size // max(1, bits.size) if kept.dtype != bits.dtype else 0
+            a_coin = probe.shared * seen.size // max(1, bits.size) if seen.dtype != bits.dtype else 0
             if a_coin == 1:
                 return drops.reshape(-1, probe.channels)
             if a_coin:
@@ -315,7 +342,7 @@ def _coins_of_runs(probe: Probe, drops: Any, length: int, calls: int, elements: 
         word = {2: np.uint16, 4: np.uint32, 8: np.uint64}[length]
         words = flat.reshape(-1).view(word)
         coins = words == word(int.from_bytes(b"\x01" * length, "little"))
-        disagree = np.count_nonzero(words) - np.count_nonzero(coins)
+        disagree = np.count_nonzero(flat) - length * np.count_nonzero(coins)  # marks that stand in no full coin
     else:
         # neighbours in one long run, not in many short ones: ten times as fast
         coins = np.ascontiguousarray(flat[:, 0])
