@@ -153,6 +153,43 @@ def test_the_proof_sees_every_element(pattern: str, shared: int) -> None:
         assert again.wrong_values == int(kept)
 
 
+@pytest.mark.parametrize("pattern, shared, dtype", [
+    ("n c l -> n c", 4, "float32"),
+    ("n c l -> n c", 3, "float32"),
+    ("n c l -> n c", 8, "float16"),
+    ("n c l -> n c", 2, "float64"),
+    ("n l c -> n c", 4, "float32"),
+    ("n c l -> n c l", 1, "float32"),
+])  # fmt: skip
+def test_the_proof_of_long_outputs_sees_every_element(pattern: str, shared: int, dtype: str) -> None:
+    """Compared round by round: an element changed at the edge of a round, in the rest behind the last one, or in any call."""
+    driver = adapter(pattern)
+    shape = driver.contract.pattern.shape(1409, 65, shared)
+    probe = proof_of.make_probe(driver, driver.contract.pattern, shape, dtype, "contiguous", 0.5, 1)
+    rng = np.random.default_rng(5)
+    axes, coin_axes = driver.contract.pattern.axes, driver.contract.pattern.coins
+    mask = rng.random([2, *(s if a in coin_axes else 1 for a, s in zip(axes, shape, strict=True))]) < 0.5
+    x = np.asarray(driver.array(probe.x))
+    y = x[None] * np.asarray(2, dtype) * ~mask  # a layer that multiplies: what is dropped has its sign
+    proof = proof_of.Proof()
+    first = proof_of.prove_block(probe, y, proof)
+    assert probe.patterns is not None and len(probe.patterns[0]) == proof_of.ROUND < y[0].size * y.itemsize // 8
+    np.testing.assert_array_equal(proof_of.prove_block(probe, y, proof), first)
+    assert (proof.violations, proof.wrong_values) == (0, 0)
+    a_round = proof_of.ROUND * max(1, probe.patterns[0].itemsize // y.itemsize)
+    edges = [n * a_round + d for n in (0, 1, 2) for d in (-1, 0, 1)] + [y[0].size - 1, y[0].size, y.size - 1]
+    for place in [e for e in edges if 0 <= e < y.size] + rng.integers(0, y.size, 20).tolist():
+        flips, shifted = y.copy(), y.copy()
+        flips.reshape(-1)[place] = 0 if flips.reshape(-1)[place] else 2 * x.reshape(-1)[place % x.size]
+        shifted.reshape(-1)[place] *= np.asarray(1.01, dtype)
+        again = proof_of.Proof()
+        proof_of.prove_block(probe, flips, again)
+        assert (again.violations, again.wrong_values) == (int(shared > 1), 0), place
+        again = proof_of.Proof()
+        proof_of.prove_block(probe, shifted, again)
+        assert again.wrong_values == int(y.reshape(-1)[place] != 0), place
+
+
 def test_nan_and_inf_are_wrong_values_not_errors() -> None:
     driver = adapter("n c l -> n c")
     probe = proof_of.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
