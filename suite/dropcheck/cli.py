@@ -207,10 +207,7 @@ def audit_command(
     root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
-    if history is not None:
-        from dropcheck.history import places
-
-        places.at(history).exists()  # what cannot be one is refused before anything runs
+    options.history(history)
     if jobs < 0:
         raise UsageError(f"--jobs takes a number of at least 0, not {jobs}")
     if memory is not None and memory < 64:
@@ -284,6 +281,8 @@ def audit_command(
     if out is not None:
         _out(f"Report: {out / 'index.html'}")
     if history is not None:
+        from dropcheck.history import places
+
         _out(places.record(history, result))
     if result.interrupted:
         raise typer.Exit(130)

@@ -81,3 +81,11 @@ def _writable_folder(folder: Path, option: str, shown: Path) -> None:
         test.unlink()
     except OSError as error:
         raise UsageError(f"{option} {shown} cannot be written: {error.strerror or error}") from error
+
+
+def history(place: str | None) -> None:
+    """Refuse, before anything runs, what cannot be a history. Raises UsageError."""
+    if place is not None:
+        from dropcheck.history import places
+
+        places.at(place).exists()

@@ -55,7 +55,7 @@ def test_side_by_side_with_one_that_runs_out_of_memory_one_that_is_killed_and_a_
     run: Any, layers: Any
 ) -> None:
     names = [f"mine.py:{n}" for n in ("right", "hungry", "killed", "frozen")]
-    ran = run("bench", *names, *CELLS, *SHORT, "--audit", "audit.json")
+    ran = run("bench", *names, *CELLS, *SHORT, "--audit", "audit.json", "--history", "kept")
     assert ran.code == 3, ran.err
     result = records.load(ran.folder / "r.json")
     told = {
@@ -67,6 +67,7 @@ def test_side_by_side_with_one_that_runs_out_of_memory_one_that_is_killed_and_a_
     assert "SIGKILL" in told["killed", "16"][1]
     assert told["frozen", "4"] == ("error", "two calls drew the same mask: a frozen mask would be timed")
     assert "This run resolves" in ran.out and "audit pass" in ran.out
+    assert "History kept: added" in ran.out and len(list((ran.folder / "kept").glob("*.json*"))) >= 1
     for host in result.hosts:
         assert host.threads["processors"] in (1, None)
     # every raw sample is there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import msgspec
@@ -118,3 +119,21 @@ def test_a_bench_that_is_no_evidence_gives_no_figure_and_of_several_the_worst_co
     assert share_of([msgspec.structs.replace(good, profile="qick")]) is None
     hot = [msgspec.structs.replace(h, before={"mhz": 3000}, after={"mhz": 1500}) for h in good.hosts]
     assert share_of([msgspec.structs.replace(good, hosts=hot)]) is None
+
+
+def _better(path: Path, name: str) -> None:
+    for value in range(60):
+        ratchet.update(path, {MACHINE: {f"resolution | {name}": 1.0 / (1 + value)}})
+
+
+def test_two_runs_that_update_at_once_lose_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "r.json"
+    ratchet.save(place, ratchet.Ratchet())
+    others = [multiprocessing.get_context("spawn").Process(target=_better, args=(place, n)) for n in ("a", "b")]
+    for one in others:
+        one.start()
+    for one in others:
+        one.join(120)
+    assert [one.exitcode for one in others] == [0, 0]
+    held = ratchet.load(place)
+    assert {n: held.machines[MACHINE][f"resolution | {n}"] for n in "ab"} == {"a": 1 / 60, "b": 1 / 60}

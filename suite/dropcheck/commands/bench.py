@@ -87,6 +87,12 @@ def bench(
         Path | None, typer.Option("--pytest-json", metavar="FILE", help="Write the JSON of pytest-benchmark.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bench.json and bench.txt.")] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            "--history", metavar="PLACE", help="Add the result to this history: a folder, an SQLite file or a URL."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, with the same --json or --out.")
     ] = False,
@@ -102,6 +108,7 @@ def bench(
     for path, option in ((json_file, "--json"), (pytest_json, "--pytest-json")):
         options.writable_file(path, option)
     options.writable_folder(out, "--out")
+    options.history(history)
     if resume and out is None and json_file is None:
         raise UsageError(
             "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
@@ -151,6 +158,10 @@ def bench(
         request.journal.unlink(missing_ok=True)
     sys.stdout.write(told)
     sys.stdout.flush()
+    if history is not None and not result.interrupted:
+        from dropcheck.history import places
+
+        print(places.record(history, result))
     raise typer.Exit(130 if result.interrupted else records.exit_code(result))
 
 

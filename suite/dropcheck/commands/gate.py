@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dropcheck.gate.policy import Sourced
 
 Texts = list[str] | None
+Place = str | None
+HISTORY_HELP = "Add the results that it rests on to this history: a folder, an SQLite file or a URL."
 
 
 def gate(
@@ -61,6 +63,7 @@ def gate(
             "--out", metavar="DIR", help="Write the decision in every format, and the results that it rests on."
         ),
     ] = None,
+    history: Annotated[Place, typer.Option("--history", metavar="PLACE", help=HISTORY_HELP)] = None,
     update_ratchet: Annotated[
         bool, typer.Option("--update-ratchet", help="Write the figures that got better; refused in CI.")
     ] = False,
@@ -87,12 +90,20 @@ def gate(
 
             sys.stdout.write(dumped(sourced))
             return
+        options.history(history)
         made, found = _decided(sourced, stored, update_ratchet, seed, jobs, timeout)
     except (UsageError, ResultError) as error:
         # a gate that could not run says so in the format that was asked for, where a machine reads it
         made, found = deciding.failed(str(error), str(policy or "")), None
         print(f"dropcheck: {error}", file=sys.stderr)
     _tell(made, found, fmt, files, out)
+    if history is not None and found is not None:
+        from dropcheck.history import places
+
+        kept = places.at(history)
+        told = [places.record_in(kept, audit) for _, audit in found.audits]
+        told += [places.record_in(kept, bench) for _, bench in found.benches]
+        print("\n".join(f"dropcheck: {text}" for text in told), file=sys.stderr)
     raise typer.Exit(made.exit_code)
 
 
@@ -180,9 +191,7 @@ def _decided(
         if beside.verdict != "pass" or decision.verdict == "fail":
             print(f"dropcheck: the ratchet {place} stays as it is: the gate does not pass", file=sys.stderr)
             return decision, evidence
-        # read again: another run may have written it while this one measured
-        better = ratchet.improved(ratchet.load(place), ratchet.found_in(sourced, evidence, here))
-        ratchet.save(place, better)
+        better = ratchet.update(place, ratchet.found_in(sourced, evidence, here))
         print(f"dropcheck: the ratchet {place} holds the best figures so far", file=sys.stderr)
         decision = decide(sourced, evidence.audits, evidence.benches, waived, today, here, better)
     return decision, evidence

@@ -14,7 +14,7 @@ from dropcheck.gate.decision import EXIT, Decision, Line, Note
 from dropcheck.gate.evidence import Evidence, Here, device_of
 from dropcheck.gate.policy import Sourced, Waiver
 from dropcheck.report.words import count, line
-from dropcheck.results import Result, overall
+from dropcheck.results import Result, overall, verdict_of
 
 if TYPE_CHECKING:
     from dropcheck.speed.records import BenchResult
@@ -64,9 +64,7 @@ def accepted(result: Result, decision: Decision) -> Result:
             else one
             for one in target.findings
         ]
-        verdict = target.verdict
-        if target.error is None and target.skipped is None:
-            verdict = overall([one.verdict for one in findings])
+        verdict = target.verdict if target.skipped is not None else verdict_of(findings, target.error)
         targets.append(msgspec.structs.replace(target, findings=findings, verdict=verdict))
     return msgspec.structs.replace(result, targets=targets, verdict=overall([one.verdict for one in targets]))
 

@@ -194,6 +194,17 @@ def save(path: Path, made: Ratchet) -> None:
     write_atomically(path, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
 
 
+def update(path: Path, found: Mapping[str, Mapping[str, float]]) -> Ratchet:
+    """Write the figures that are better than the file's, and return what it holds now; two runs at once lose nothing."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        made = improved(load(path), found)
+        save(path, made)
+    return made
+
+
 def found_in(sourced: Sourced, evidence: Evidence, here: Here) -> dict[str, dict[str, float]]:
     """``figures`` of evidence outside of a decision."""
     from dropcheck.gate import waivers
