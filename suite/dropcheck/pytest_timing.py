@@ -59,7 +59,7 @@ class _Timer:
 
         Returns what stands in ``extra_info``: bytes, device_s, host_s, first_s, ..., what ``audit`` (a stored result) says of
         the target in this cell, and, where it passed, limit_s and fraction_of_limit. The device is waited for inside the
-        target. Generators, modes and numbers of threads are as before at the end. Raises what the layer raises; ResultError.
+        target. Generators, modes and numbers of threads are as before at the end. Raises what the layer raises.
         """
         from dropcheck import targets
         from dropcheck.speed.cells import parse_cell
@@ -168,12 +168,19 @@ def _elsewhere(chosen: Target) -> str:
 
 
 def _audited(audit: str | os.PathLike[str] | None, chosen: Target, one: Cell, opened: dict[str, Any]) -> str:
-    """``none`` without an audit, ``pass`` where it holds in this cell, else why this cell has no speed. Raises ResultError."""
+    """``none`` without an audit, ``pass`` where it holds in this cell, else why this cell has no speed.
+
+    A file that cannot be read fails the test.
+    """
     if audit is None:
         return "none"
+    from dropcheck.results import ResultError
     from dropcheck.speed import honesty
 
-    known = honesty.from_file(Path(audit)).get(chosen.name)
+    try:
+        known = honesty.from_file(Path(audit)).get(chosen.name)
+    except ResultError as error:  # one sentence, not the way that it came
+        pytest.fail(str(error), pytrace=False)
     timed = honesty.Timed(chosen.digest(), opened["contract"]["pattern"], "cpu", tuple(opened["dtypes"]))
     return honesty.verdict_on(known, one, opened["version"], timed) or "pass"
 

@@ -119,6 +119,7 @@ def test_the_same_cells_run_under_pytest(layers: Any, tmp_path: Path) -> None:
     layers(
         "test_speed.py",
         """
+        import pytest
         from dropcheck.pytest_plugin import cells
 
         @cells("mine.py:right", "torch.Dropout1d", cell=["4,64,16 forward", "4,64,16 strided backward"])
@@ -140,6 +141,11 @@ def test_the_same_cells_run_under_pytest(layers: Any, tmp_path: Path) -> None:
         @cells("keras.SpatialDropout1D@jax", cell=["4,64,16 forward"])
         def test_a_backend_that_this_process_has_not(dropcheck_benchmark, target, cell):
             dropcheck_benchmark(target, cell)
+
+        @pytest.mark.xfail(raises=pytest.fail.Exception, strict=True)
+        @cells("mine.py:right", cell=["4,64,16 forward"])
+        def test_an_audit_that_is_not_there(dropcheck_benchmark, target, cell):
+            dropcheck_benchmark(target, cell, rounds=3, slot_ms=1, audit="none.json")
         """,
     )
     # installed, the plugin loads by itself, and pytest refuses to load it twice

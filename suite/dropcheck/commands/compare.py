@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 
 def compare(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="A stored result, with which the others are compared.")],
-    new: Annotated[list[Path], typer.Argument(metavar="NEW...", help="Later ones, or of other machines.")],
+    old: Annotated[
+        Path | None, typer.Argument(metavar="OLD", help="A stored result, with which the others are compared.")
+    ] = None,
+    new: Annotated[
+        list[Path] | None, typer.Argument(metavar="NEW...", help="Later ones, or of other machines.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the comparison.")] = None,
     out: Annotated[
         Path | None,
@@ -39,6 +43,9 @@ def compare(
     from dropcheck.results import Result
     from dropcheck.speed.records import BenchResult
 
+    if old is None or not new:
+        given = "none was given" if old is None else f"only {old} was given"
+        raise UsageError(f"compare takes two stored results or more, OLD and NEW: {given}")
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
     paths = [old, *new]
