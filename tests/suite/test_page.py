@@ -12,7 +12,7 @@ import pytest
 from bench_kit import Workshop, audit_of, bench
 from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result, target
 
-from dropcheck.report import embedded, html, speeds, view, words
+from dropcheck.report import embedded, html, markdown, speeds, view, words
 from dropcheck.report.figures import coins, counts, ladder, pace, pairs, positions, strength
 from dropcheck.results import Picture, Result, decode
 from dropcheck.speed import records
@@ -201,6 +201,12 @@ def test_speed_stands_beside_a_passed_audit_only() -> None:
     assert "Throughput against size" in page.text and "Distance to the physical limit" in page.text
     drawing = text[text.index("Throughput against size") :][:4000]
     assert PASSES in drawing and FAILS not in drawing
+    twin = markdown.render(audits, benches=[measured])
+    assert f"{FAILS} has no speed: fails" in twin and f"{FAILS} against" not in twin
+    of_it = [
+        row.split("|") for row in twin.splitlines() if row.startswith("|") and f"`{FAILS}`" in row and "forward" in row
+    ]
+    assert len(of_it) >= 2 and all(not "".join(row[3:6]).strip() and "no speed" in row[6] for row in of_it)
 
 
 def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_bench() -> None:

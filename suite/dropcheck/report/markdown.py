@@ -52,7 +52,7 @@ def render(
     sections: list[Section] = []
     if result is not None:
         sections += _audit(result)
-    sections += _speed(benches)
+    sections += _speed(benches, result)
     if selftest is not None:
         sections += _selftest(selftest)
     return fitted(sections, most)
@@ -309,19 +309,26 @@ def _how() -> list[str]:
 # --- beside the audit --------------------------------------------------------------------------------------------------
 
 
-def _speed(benches: Sequence[BenchResult]) -> list[Section]:
+def _speed(benches: Sequence[BenchResult], result: Result | None) -> list[Section]:
+    """What the page says of benches: no speed beside an audit that bars it."""
+    from dropcheck.report import speeds
     from dropcheck.speed import text
 
     found = []
     for bench in benches:
+        beside = speeds.rows(bench, result)
+        barred = {row.target: row.barred for row in beside if row.barred}
         lines = ["### Speed", ""]
-        lines += [f"- {prose(sentence)}" for sentence in text.headline(bench)]
+        lines += [f"- {prose(sentence)}" for sentence in speeds.sentences(bench, beside)]
         lines += ["", prose(text.resolution(bench), 1000), ""]
         compared = {(c.target, c.cell): c for c in bench.comparisons}
         rows = []
         for speed in bench.speeds:
             told = compared.get((speed.target, speed.cell))
             verdict = told.verdict if told else ("" if speed.state == "measured" else f"{speed.state}: {speed.reason}")
+            if why := barred.get(speed.target):
+                rows.append((code(bench.cells[speed.cell]), code(speed.target, 120), "", "", "", prose(why, 200)))
+                continue
             rows.append(
                 (
                     code(bench.cells[speed.cell]),

@@ -38,11 +38,27 @@ class Section:
 
 def section(bench: BenchResult, result: Result, sheet: Sheet) -> Section:
     """A bench as the page tells it."""
-    audits = {t.target: t for t in result.targets}
-    rows = [_row(bench, one, audits.get(one.target), result.profile) for one in bench.targets]
-    allowed = {r.target for r in rows if not r.barred}
+    told = rows(bench, result)
+    allowed = {r.target for r in told if not r.barred}
     figures = [*sheet.take(pace.throughput(bench, allowed)), *sheet.take(pace.distance(bench, allowed))]
-    return Section(bench, text.resolution(bench), rows, figures)
+    return Section(bench, text.resolution(bench), told, figures)
+
+
+def rows(bench: BenchResult, result: Result | None) -> list[Row]:
+    """The targets of a bench beside the audit of the same page, if there is one."""
+    if result is None:
+        return [_row(bench, one, None) for one in bench.targets]
+    audits = {t.target: t for t in result.targets}
+    return [_row(bench, one, audits.get(one.target), result.profile) for one in bench.targets]
+
+
+def sentences(bench: BenchResult, told: Sequence[Row]) -> list[str]:
+    """The answer of a bench, a sentence a target, its reference last: what is barred on the page has no speed here either."""
+    found = []
+    for row in sorted(told, key=lambda r: r.target == bench.reference):
+        said = f"{words.line(row.target)} has {row.barred}." if row.barred else text.answer(bench, row.target)
+        found += [said] if said else []
+    return found
 
 
 def beside(sections: Sequence[Section]) -> dict[str, str]:
@@ -51,12 +67,8 @@ def beside(sections: Sequence[Section]) -> dict[str, str]:
 
 
 def headline(sections: Sequence[Section]) -> str:
-    """The answer of benches alone, from what the page shows of them: what is barred there has no speed here either."""
-    told = []
-    for one in sections:
-        for row in sorted(one.rows, key=lambda r: r.target == one.bench.reference):
-            said = f"{words.line(row.target)} has {row.barred}." if row.barred else text.answer(one.bench, row.target)
-            told += [said] if said else []
+    """The answer of benches alone, from what the page shows of them."""
+    told = [said for one in sections for said in sentences(one.bench, one.rows)]
     return " ".join(told) or "Nothing was measured."
 
 
