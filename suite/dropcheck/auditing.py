@@ -30,7 +30,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     """
     chosen, checks = prepare(request)
     chosen = _built(chosen, request, progress)
-    chosen = models.expanded(chosen, request.input, request.python, request.in_process)
+    chosen = models.expanded(chosen, request.input, request.python, request.in_process, request.device)
     if request.ledger is not None:
         Ledger(request.ledger).check()
     finished: dict[str, TargetResult] = {}
@@ -125,5 +125,5 @@ def plan(request: AuditRequest) -> list[TargetPlan]:
     """What the request would run: cases, coins, seconds and resolution, after timing a few calls of each target."""
     chosen, checks = prepare(request)
     chosen = _built(chosen, request, None)
-    chosen = models.expanded(chosen, request.input, request.python, request.in_process)
+    chosen = models.expanded(chosen, request.input, request.python, request.in_process, request.device)
     return [plan_target(Run(target, request, checks, None)) for target in chosen]

@@ -157,13 +157,17 @@ def may_be_model(target: Target) -> bool:
 
 
 def look(
-    target: Target, shape: Sequence[int] | None = None, python: str | None = None, in_process: bool = False
+    target: Target,
+    shape: Sequence[int] | None = None,
+    python: str | None = None,
+    in_process: bool = False,
+    device: str = "cpu",
 ) -> Model | None:
     """Run the model in a worker and infer the pattern of each layer; None if the target is no model.
 
     ``shape``: of an input to make. Raises UsageError where the model does not load or does not run.
     """
-    spec = spec_of(target, None, python, in_process)
+    spec = spec_of(target, None, python, in_process, device)
     try:
         with limited(_bare(spec)) as session:
             given = list(shape) if shape is not None else None
@@ -237,12 +241,16 @@ def named(target: Target, layer: Layer) -> Target:
 
 
 def expanded(
-    targets: Sequence[Target], shape: Sequence[int] | None, python: str | None, in_process: bool
+    targets: Sequence[Target],
+    shape: Sequence[int] | None,
+    python: str | None,
+    in_process: bool,
+    device: str = "cpu",
 ) -> list[Target]:
     """The targets, each model replaced by its layers. Raises UsageError for a model without dropout."""
     some: list[Target] = []
     for target in targets:
-        model = look(target, shape, python, in_process) if may_be_model(target) else None
+        model = look(target, shape, python, in_process, device) if may_be_model(target) else None
         some += [target] if model is None else layers_of(target, model)
     return list({t.name: t for t in some}.values())
 

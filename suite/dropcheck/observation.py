@@ -44,7 +44,11 @@ class Observed:
 
 
 def spec_of(
-    target: Target, pattern: str | None = None, python: str | None = None, in_process: bool = False
+    target: Target,
+    pattern: str | None = None,
+    python: str | None = None,
+    in_process: bool = False,
+    device: str = "cpu",
 ) -> SessionSpec:
     """How a target is opened for a look, outside of an audit."""
     return SessionSpec(
@@ -52,6 +56,7 @@ def spec_of(
         source=target.source,
         pattern=pattern,
         mode=target.mode,
+        device=device,
         python=target.python or python,
         environment=target.environment,
         path=target.path,

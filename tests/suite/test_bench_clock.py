@@ -137,7 +137,14 @@ def test_what_cannot_be_captured_says_why_and_is_timed_from_the_queue(refusal: E
     watch = watched(Gpu(Turned(), refusal=refusal))
     answer = watch.setup(CELL, slot_ms=1.0, yard_ms=0.3)
     assert (answer["captured"], answer["how"]) == (reason, "queued ahead")
+    assert list(watch.items) == ["target"], "a copy that is launched call by call would be a limit of launches"
     assert watch.run("target")["device_ns"] == pytest.approx(1000)
+
+
+def test_memory_that_runs_out_in_a_capture_is_no_refusal_to_be_captured() -> None:
+    with pytest.raises(Stopped) as caught:
+        watched(Gpu(Turned(), refusal=MemoryError())).setup(CELL, slot_ms=1.0, yard_ms=0.3)
+    assert caught.value.where == "memory"
 
 
 def test_what_another_process_takes_from_a_block_does_not_count() -> None:
@@ -178,7 +185,8 @@ def test_a_dtype_that_the_framework_has_not_does_not_apply() -> None:
 
 
 def test_a_slot_is_filled_with_as_many_calls_as_fit() -> None:
-    device = Gpu(Turned(), refusal=Unsupported("no"))
+    device = Gpu(Turned())
+    device.graphs = False  # type: ignore[misc]
     watch = watched(device)
     watch.setup(CELL, slot_ms=5.0, yard_ms=1.0)
     assert 400 <= watch.loops["target"] <= 600 and 80 <= watch.loops["copy:gpu"] <= 120

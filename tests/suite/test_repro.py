@@ -110,7 +110,7 @@ def test_a_checkpoint_inside_of_compiled_code_has_a_script_of_its_own() -> None:
     case = "float32 rate=0.3 recompute checkpoint-in-compiled call 1"
     owner, found = told("torch.Dropout1d@compiled", "gradient.recompute", case, "torch")
     assert "lambda given: checkpoint(layer, given" in write(owner, found)
-    for one in (found, msgspec.structs.replace(found, tallies={"raised": 1})):
+    for one in (found, msgspec.structs.replace(found, tallies={"raised": "RuntimeError"})):
         got = confirm(owner, one)
         assert isinstance(got, NotConfirmed) and got.ran, got
 
@@ -123,8 +123,10 @@ def test_a_way_that_raises_is_shown_to_raise(tmp_path: Path) -> None:
     )
     case = "float32 rate=0.3 recompute reentrant-checkpoint call 1"
     owner, found = told(f"{place}:Mine", "gradient.recompute", case, "torch")
-    got = confirm(owner, msgspec.structs.replace(found, tallies={"raised": 1}))
+    got = confirm(owner, msgspec.structs.replace(found, tallies={"raised": "RuntimeError"}))
     assert isinstance(got, Confirmed) and got.observed == "it raises RuntimeError: no second pass"
+    other = confirm(owner, msgspec.structs.replace(found, tallies={"raised": "BackendCompilerFailed"}))
+    assert isinstance(other, NotConfirmed) and not other.ran
 
 
 def test_a_rate_that_compiled_code_obeys_is_asked_of_compiled_code() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dropcheck.sessions import SessionPool
-from dropcheck.worker.client import TargetError
+from dropcheck.worker.client import ProcessSession, TargetError
 
 
 @dataclass
@@ -85,3 +85,21 @@ def test_a_warm_start_that_fails_takes_no_place() -> None:
         time.sleep(0.01)
     served(pool, askers=2)
     assert len(spec.started) == 2
+
+
+def test_a_session_that_is_closed_while_somebody_waits_ends_his_wait_in_one_sentence() -> None:
+    session = ProcessSession()
+    said: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            session.collect()
+        except BaseException as error:
+            said.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.2)
+    session.close()
+    waiting.join(30)
+    assert [type(error) for error in said] == [TargetError] and session.printed() == ""

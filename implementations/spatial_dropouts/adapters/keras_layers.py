@@ -67,15 +67,25 @@ class KerasLayers:
     def place(self, device: str) -> None:
         """Layers and tensors live on a device from now on. Keras itself takes the first that its backend finds.
 
+        A process that has begun to compute elsewhere is not moved.
+
         Raises Unsupported where this machine, the backend or its build has none.
         """
         if self.backend not in placing.BACKENDS:
+            if device == "cpu":
+                return
             raise Unsupported(f"Keras on {self.backend} runs on the CPU only; leave out --device {device}")
         placing.BACKENDS[self.backend](device)
         if self.backend == "torch":
             import torch
 
-            self.device = torch.device(device)
+            mine = self.keras.ops.convert_to_tensor(np.zeros(1, np.float32)).device.type
+            if mine != torch.device(device).type:
+                raise Unsupported(
+                    f"Keras computes on {mine} in this process, not on {device}: set KERAS_TORCH_DEVICE={device} before it is "
+                    "imported, or ask for that device"
+                )
+            self.device = torch.device(device) if device != "cpu" else None
 
     def use(self, mode: str) -> None:
         if self.instance and mode in ("mixed", "ranks"):

@@ -238,7 +238,9 @@ class JaxDevice(Device):
         import jax
 
         self.jax = jax
-        self.name = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+        placed = getattr(jax.config, "jax_default_device", None)
+        platform = getattr(placed, "platform", None) or jax.default_backend()
+        self.name = {"gpu": "cuda"}.get(platform, platform)
         self.compiled = 0
         try:
             jax.monitoring.register_event_duration_secs_listener(self._heard)
@@ -313,15 +315,10 @@ class TensorflowDevice(Device):
         modes = sys.modules.get("spatial_dropouts.adapters.tensorflow_modes")
         return None if modes is None else int(modes.Graph.traces)
 
-    def copies(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
-        found = super().copies(x, array, reused)
+    def yardsticks(self, x: Any, array: Any, reused: bool) -> Dict[str, Call]:
         if self.name == "cpu":
-            return found  # tf.identity copies nothing
-        return {"tensorflow": lambda: self.tf.math.add(x, 0)}
-
-    def fills(self, x: Any, array: Any, reused: bool) -> Dict[str, Thunk]:
-        found = super().fills(x, array, reused)
-        return found if self.name == "cpu" else {"tensorflow": lambda: self.tf.ones_like(x)}
+            return super().yardsticks(x, array, reused)
+        return {"copy:tensorflow": lambda given: self.tf.math.add(given, 0), "fill:tensorflow": self.tf.ones_like}
 
     def peak_memory(self, work: Thunk) -> Optional[int]:
         return super().peak_memory(work) if self.name == "cpu" else None

@@ -243,10 +243,13 @@ def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float)
     found = []
     for answer in got["answers"]:
         place = f"{where} {answer['way']} call {answer['call']}"
+        if (reason := answer.get("unsupported")) is not None:
+            found.append(skipped(check, f"{where} {answer['way']}", reason))
+            continue
         if (error := answer.get("error")) is not None:
             words = (error["message"].strip().splitlines() or [""])[0][:_WORDS]
             text = f"recomputing the forward pass raises {error['type']}" + (f": {words}" if words else "")
-            found.append(finding(check, place, "fail", text, tallies={"raised": 1}))
+            found.append(finding(check, place, "fail", text, tallies={"raised": error["type"]}))
             continue
         y = rounding.to_float64(answer["y"], answer["dtype"])
         gradient = np.zeros_like(y)

@@ -76,6 +76,9 @@ def field_command(
         before,
     )
     told = command.write(whole, said, known(), out, shown)
+    (out / "journal.jsonl").unlink(
+        missing_ok=True
+    )  # not before: what was audited would be lost with an interrupted script
     table = report.rows(whole)
     typer.echo(report.headline(table))
     typer.echo(report.confirmation(told))
@@ -109,8 +112,6 @@ def _audited(
     )
     with reporter() as progress:
         result = auditing.run(request, progress)
-    if not result.interrupted:
-        (out / "journal.jsonl").unlink(missing_ok=True)
     return result
 
 

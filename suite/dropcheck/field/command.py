@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from dropcheck import modes, requirements, results, targets
+from dropcheck import loading, modes, requirements, results, targets
+from dropcheck.errors import UsageError
 from dropcheck.field import report
 from dropcheck.field.cells import Failure, failures, row, rows
 from dropcheck.field.deviations import Deviation
@@ -67,7 +68,15 @@ def left_out(names: Iterable[str]) -> list[TargetResult]:
 
 
 def joined(some: Sequence[Result], others: Iterable[TargetResult]) -> Result:
-    """Results as one, with targets that did not run; what ran, here or elsewhere, outranks what did not."""
+    """Results as one, with targets that did not run; what ran, here or elsewhere, outranks what did not.
+
+    Raises UsageError for results of several devices, whose targets bear the same names.
+    """
+    devices = sorted({loading.device_of(one.argv if one.asked is None else one.asked) or "cpu" for one in some})
+    if len(devices) > 1:
+        raise UsageError(
+            f"a report is of one device, and these results are of {' and '.join(devices)}: make one of each"
+        )
     ran = {t.target: t for one in some for t in one.targets}
     plain = {name.partition(requirements.JOIN)[0] for name in ran}
     every = {t.target: t for t in others if t.target not in plain} | ran
@@ -131,7 +140,7 @@ def kept(out: Path) -> dict[Key, Confirmation]:
         every = json.loads((out / "confirmations.json").read_text())
         return {
             (one["target"], one["check"], one["dtype"]): Confirmation(
-                one["script"], one["confirmed"], one["output"], one.get("case", "")
+                one["script"], one["confirmed"], one["output"], one.get("case", ""), one.get("device", "cpu")
             )
             for one in every
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dropcheck import reproduction
@@ -11,6 +12,7 @@ from dropcheck.field.cells import Failure
 from dropcheck.field.command import Confirm, Key, plain_name
 from dropcheck.field.report import Confirmation
 from dropcheck.reproduction import Confirmed, NotConfirmed, Script
+from dropcheck.reproduction.situation import device_of
 from dropcheck.results import Finding, Result, TargetResult, write_atomically
 
 TRIED = 3  # findings of a cell, the one with the most evidence first
@@ -35,7 +37,7 @@ def by_script(
         except UsageError as error:
             found = {f.dtype: Confirmation("", None, str(error)) for f in some}
         hand = path.parent.parent / "by-hand" / (plain_name(some[0].target, some[0].check) + ".py")
-        if hand.is_file():
+        if hand.is_file() and device_of(some[0].findings[0]) == "cpu":  # which is what such scripts are written for
             for dtype in [d for d, one in found.items() if one.confirmed is not True]:
                 told = reproduction.told(owner, hand.read_text(), (dtype,), python, timeout_s)
                 found[dtype] = _said(told, f"{hand.parent.name}/{hand.name}", "")
@@ -65,12 +67,14 @@ def _by_template(
             for dtype in script.dtypes:
                 known = earlier[dtype]
                 same = known is not None and known.confirmed is True and known.case == chosen[dtype].case
+                same = same and known is not None and known.device == device_of(chosen[dtype])
                 if (dtype, script.text) not in judged:
                     if known is not None and same and file.is_file() and file.read_text() == script.text:
                         judged[dtype, script.text] = known
                     else:
                         told = reproduction.told(owner, script.text, script.arguments(dtype), python, timeout_s)
-                        judged[dtype, script.text] = _said(told, shown, chosen[dtype].case)
+                        said = _said(told, shown, chosen[dtype].case)
+                        judged[dtype, script.text] = replace(said, device=device_of(chosen[dtype]))
                 found[dtype] = judged[dtype, script.text]
         doubtful = [d for d, one in found.items() if one.confirmed is not True and place[d] + 1 < len(order[d])]
         if not doubtful:

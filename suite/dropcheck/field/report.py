@@ -25,6 +25,7 @@ class Confirmation:
     confirmed: bool | None
     output: str
     case: str = ""  # of the finding that the script is of
+    device: str = "cpu"  # that it was run on
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from dropcheck import caches
 from dropcheck.errors import UsageError
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Line
@@ -199,7 +201,10 @@ def update(path: Path, found: Mapping[str, Mapping[str, float]]) -> Ratchet:
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    locks = caches.folder() / "locks"  # not beside a file that is kept in version control
+    locks.mkdir(parents=True, exist_ok=True)
+    mark = hashlib.blake2b(str(path.resolve()).encode(), digest_size=12).hexdigest()
+    with FileLock(str(locks / f"{mark}.lock")):
         made = improved(load(path), found)
         save(path, made)
     return made

@@ -58,7 +58,7 @@ def recompute(layer, x, cotangent, reentrant):  # a checkpoint inside of what is
 _STRIDED = {
     "strided": """
 def arranged(x):  # every second element of a larger tensor
-    wide = torch.zeros((*x.shape[:-1], 2 * x.shape[-1]), dtype=x.dtype)
+    wide = torch.zeros((*x.shape[:-1], 2 * x.shape[-1]), dtype=x.dtype, device=x.device)
     wide[..., ::2] = x
     return wide[..., ::2]
 """,

@@ -261,5 +261,6 @@ def _constants(found: Finding, case: Situation, contract: Contract, layer: Layer
         "MEAN_BOUND": repr(bound),
         "TRAINING": repr("inference" not in case.words),
         "SPENDS": repr("spends" in case.words),
+        "RAISED": f'"{found.tallies.get("raised", "")}"',
         "REENTRANT": repr("reentrant-checkpoint" in case.words),
     }

@@ -38,7 +38,11 @@ class Situation:
 
 def device_of(found: Finding) -> str:
     """The device that a finding's command names: ``cpu`` where it names none."""
-    return loading.device_of(shlex.split(found.replay)) or "cpu"
+    try:
+        words = shlex.split(found.replay)
+    except ValueError:  # a stored result that somebody has written by hand
+        words = found.replay.split()
+    return loading.device_of(words) or "cpu"
 
 
 def situation(found: Finding, contract: Contract) -> Situation:

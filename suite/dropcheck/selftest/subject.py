@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck import targets
+from dropcheck import hardware, targets
 from dropcheck.checks.questions import Values, by_coin
 from dropcheck.contract import Contract
 from dropcheck.worker import rounding
@@ -196,7 +196,11 @@ def opened(name: str, rng: np.random.Generator) -> tuple[Session, Subject]:
     session: Session = (
         LocalSession()
         if here
-        else ProcessSession(environment=dict(target.environment), path=target.path, packages=target.packages)
+        else ProcessSession(
+            environment={**hardware.variables("cpu"), **dict(target.environment)},
+            path=target.path,
+            packages=target.packages,
+        )
     )
     try:
         info = ask(session, "open", locator=target.locator, source=target.source, pattern=None)

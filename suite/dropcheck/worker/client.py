@@ -182,11 +182,14 @@ class ProcessSession:
         return _checked(self._receive(self.deadline))
 
     def printed(self) -> str:
-        """The last lines of what the worker wrote to standard output and error."""
-        self.log.seek(0, os.SEEK_END)
-        size = self.log.tell()
-        self.log.seek(max(0, size - 4000))
-        return self.log.read().decode(errors="replace")
+        """The last lines of what the worker wrote to standard output and error; nothing of a session that is closed."""
+        try:
+            self.log.seek(0, os.SEEK_END)
+            size = self.log.tell()
+            self.log.seek(max(0, size - 4000))
+            return self.log.read().decode(errors="replace")
+        except ValueError:  # closed by another thread, while this one waited for an answer
+            return ""
 
     def close(self) -> None:
         """Stop the worker and everything that it started."""

@@ -107,8 +107,7 @@ class Worker:
             self.adapter = adapters.adapter_for(obj, implementation)
             if pattern is not None and str(self.adapter.contract.pattern) != pattern:
                 self.adapter.contract = _replace_pattern(self.adapter.contract, pattern)
-            if device != "cpu":
-                _place(self.adapter, device)
+            _place(self.adapter, device)
             if mode != "eager":
                 # a mode of several processes opens the same target in each
                 self.adapter.origin = {"locator": locator, "source": source, "pattern": pattern}  # type: ignore[attr-defined]
@@ -209,10 +208,10 @@ class Worker:
     def recompute(self, id: int, x: Any, dtype: str, cotangent: Any, times: int) -> Dict[str, Any]:
         """``times`` training calls under each way of checkpointing that the adapter has: outputs and gradients.
 
-        A way that raises is told as such, by ``error``, and the others are asked all the same.
+        A way that raises is told as such, by ``error`` or ``unsupported``, and the others are asked all the same.
 
         Optional in an adapter: ``recompute(layer, x, cotangent, way) -> (output, gradient or None)`` for each of its
-        ``recompute_ways``. Raises Unsupported where the adapter or the framework has none.
+        ``recompute_ways``. Raises Unsupported where the adapter has none.
         """
         adapter: Any = self.driver
         ways: Tuple[str, ...] = getattr(adapter, "recompute_ways", ())
@@ -230,8 +229,11 @@ class Worker:
                         way,
                     )
                     answers.append({**told, **_differentiated(adapter, y, grad)})
-                except (Unsupported, KeyboardInterrupt):
+                except KeyboardInterrupt:
                     raise
+                except Unsupported as reason:
+                    answers.append({**told, "unsupported": str(reason)})
+                    break
                 except BaseException as error:
                     answers.append({**told, "error": describe_error(error)})
                     break
@@ -306,9 +308,12 @@ class Worker:
 def _place(adapter: Any, device: str) -> None:
     """Have the adapter's layers and tensors live on a device. Raises Unsupported with the reason where they cannot.
 
-    Optional in an adapter: ``place(device)``, called once, before ``use`` and before any layer is made.
+    Optional in an adapter: ``place(device)``, called once, before ``use`` and before any layer is made. One without it runs on
+    the CPU.
     """
     place = getattr(adapter, "place", None)
+    if place is None and device == "cpu":
+        return
     if place is None:
         raise Unsupported(f"the adapter of {adapter.framework} runs on the CPU only; leave out --device {device}")
     place(device)
