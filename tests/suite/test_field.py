@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from dropcheck import reproduction
@@ -18,6 +20,7 @@ from dropcheck.field import command, confirming, report
 from dropcheck.field.cells import Failure, by_evidence, dtype_of, failures, row, rows, split_name
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.field.report import Confirmation
+from dropcheck.reproduction import Confirmed
 from dropcheck.results import Finding, Result, ResultError, TargetResult, Timing
 
 
@@ -159,6 +162,14 @@ def test_both_pages_tell_every_failure_its_reason_and_its_confirmation(tmp_path:
     assert len({line.count(" | ") for line in rows_of_table}) == 1  # a bar in a message adds no column
 
 
+def test_both_pages_tell_a_device_that_is_not_the_processor(tmp_path: Path) -> None:
+    for words, shown in (([], False), (["--device", "cuda"], True)):
+        result = msgspec.structs.replace(field(), asked=list(words))
+        command.write(result, {}, [], tmp_path, "dropcheck field --out x")
+        for name in ("index.html", "README.md"):
+            assert (", device cuda, root seed" in (tmp_path / name).read_text()) == shown
+
+
 def test_messages_are_no_markup_in_markdown(tmp_path: Path) -> None:
     written(tmp_path)
     text = (tmp_path / "README.md").read_text()
@@ -232,6 +243,30 @@ def listening(monkeypatch: pytest.MonkeyPatch, shows: str) -> list[tuple[str, ..
 
     monkeypatch.setattr(reproduction, "told", told)
     return run
+
+
+def test_a_confirmation_is_not_carried_over_from_another_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script of JAX is the same for every device; what it said on one is not said of another."""
+    whole, _ = confirmable()
+    one = msgspec.structs.replace(whole.targets[0], target="custom.jax", framework="jax")
+    asked: list[str] = []
+
+    def told(owner: Any, script: str, *_: Any) -> Confirmed:
+        asked.append(script)
+        return Confirmed(script, "", "")
+
+    monkeypatch.setattr(reproduction, "told", told)
+    known: dict[command.Key, Confirmation] = {}
+    for words, runs, device in (("", 2, "cpu"), ("", 0, "cpu"), (" --device cuda", 2, "cuda")):
+        found = [msgspec.structs.replace(f, replay=f"dropcheck audit custom.jax{words}") for f in one.findings]
+        result = msgspec.structs.replace(whole, targets=[msgspec.structs.replace(one, findings=found)])
+        some, path = failures(rows(result)), tmp_path / "scripts" / "x.py"
+        asked.clear()
+        said = confirming.by_script(result, None, 60.0, known)(some, path)
+        assert len(asked) == runs and {c.device for c in said.values()} == {device}
+        known = {("custom.jax", "rate.marginal", dtype): c for dtype, c in said.items()}
 
 
 def test_a_cell_is_confirmed_by_one_of_its_findings_and_not_asked_again(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dropcheck import loading
 from dropcheck.adapter import DTYPES
 from dropcheck.field.cells import ANY, Failure, Row, failures, rows
 from dropcheck.field.deviations import Deviation, explained
@@ -151,6 +152,7 @@ def _context(result: Result, table: Sequence[Row], told: Sequence[Group], comman
         "word": words.WORDS,
         "glyph": words.GLYPHS,
         "command": command,
+        "device": loading.device_of(result.argv if result.asked is None else result.asked),
     }
 
 
