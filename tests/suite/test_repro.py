@@ -144,7 +144,8 @@ def test_what_fails_on_a_gpu_has_a_script_for_a_gpu() -> None:
         owner, msgspec.structs.replace(found, replay="dropcheck audit torch.Dropout1d@autocast --device cuda")
     )
     assert 'set_default_device("cuda")' in there and 'autocast("cuda"' in there
-    assert "cuda" not in plain and 'autocast("cpu"' in plain
+    assert ".double().cpu().numpy()" in there
+    assert "cuda" not in plain and ".cpu()" not in plain and 'autocast("cpu"' in plain
     graph = write(*told("torch.Dropout1d@cuda-graph", "mask.distinct-calls", WIDE, "torch"))
     assert 'set_default_device("cuda")' in graph and "graph.replay()" in graph
 

@@ -18,7 +18,7 @@ def tensor(values):
 
 
 def numpy(y):
-    return y.detach().double().cpu().numpy()
+    return y.detach().double().numpy()
 
 
 def seed_everything(seed):
@@ -58,7 +58,7 @@ def recompute(layer, x, cotangent, reentrant):  # a checkpoint inside of what is
 _STRIDED = {
     "strided": """
 def arranged(x):  # every second element of a larger tensor
-    wide = torch.zeros((*x.shape[:-1], 2 * x.shape[-1]), dtype=x.dtype, device=x.device)
+    wide = torch.zeros((*x.shape[:-1], 2 * x.shape[-1]), dtype=x.dtype)
     wide[..., ::2] = x
     return wide[..., ::2]
 """,

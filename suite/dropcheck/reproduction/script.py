@@ -27,6 +27,10 @@ _OF_COINS = ("mask.", "rate.marginal", "rate.per-", "seed.", "mode.inference")  
 # and what is so, too, where the dropped value is not 0
 _OF_AFFINE = (*_OF_COINS, "gradient.mask", "gradient.recompute")
 _NEAR = "(abs(y - DROPPED) <= 8 * UNIT * abs(DROPPED))"
+_ON_A_GPU = (  # what a script for the processor leaves out
+    ("y.detach().double().numpy()", "y.detach().double().cpu().numpy()"),
+    ("2 * x.shape[-1]), dtype=x.dtype)", "2 * x.shape[-1]), dtype=x.dtype, device=x.device)"),
+)
 _KINDS = {
     "zeros": "x[np.random.default_rng(7).random(x.shape) < 0.5] = 0  # as after a ReLU\nx = abs(x)",
     "negative": "x = -abs(x)",
@@ -86,8 +90,10 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     keras_first = snippet.imports.startswith("import os")
     numpy = "import numpy as np" + ("" if keras_first or not snippet.imports else f"\n{snippet.imports}")
     # what is not PyTorch itself computes on the GPU that it finds
-    on_gpu = snippet.imports == "import torch" and (case.device != "cpu" or "torch.cuda." in functions)
-    placed = 'torch.set_default_device("cuda")' if on_gpu else ""
+    on_gpu = case.device != "cpu" or "torch.cuda." in functions
+    placed = 'torch.set_default_device("cuda")' if on_gpu and snippet.imports == "import torch" else ""
+    for here, there in _ON_A_GPU if on_gpu else ():
+        functions = functions.replace(here, there)
     return Parts(
         before="\n".join(([snippet.imports] if keras_first else []) + standard),
         imports="\n\n".join(part for part in (numpy, layer.imports.strip(), placed) if part),
