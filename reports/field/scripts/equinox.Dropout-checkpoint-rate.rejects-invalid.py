@@ -33,8 +33,12 @@ def make(rate, seed):
     return {"made": equinox.nn.Dropout(rate), "key": jax.random.key(seed)}
 
 
-def once(layer, key, x, training):
+def plain(layer, key, x, training):
     return layer["made"](x, key=key, inference=not training)
+
+
+def once(layer, key, x, training):
+    return jax.checkpoint(lambda key, given: plain(layer, key, given, training))(key, x)
 
 
 def call(layer, x, training=True):

@@ -33,8 +33,17 @@ def make(rate, seed):
     return {"made": equinox.nn.Dropout(rate), "key": jax.random.key(seed)}
 
 
-def once(layer, key, x, training):
+def plain(layer, key, x, training):
     return layer["made"](x, key=key, inference=not training)
+
+
+PROGRAMS = {}
+
+
+def once(layer, key, x, training):
+    if (id(layer), training) not in PROGRAMS:
+        PROGRAMS[id(layer), training] = layer, jax.jit(lambda key, given: plain(layer, key, given, training))
+    return PROGRAMS[id(layer), training][1](key, x)
 
 
 def call(layer, x, training=True):

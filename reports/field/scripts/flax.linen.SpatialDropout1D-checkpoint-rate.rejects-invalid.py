@@ -34,8 +34,12 @@ def make(rate, seed):
     return {"made": flax.linen.Dropout(rate, broadcast_dims=(1,)), "key": jax.random.key(seed)}
 
 
-def once(layer, key, x, training):
+def plain(layer, key, x, training):
     return layer["made"].apply({}, x, deterministic=not training, rngs={"dropout": key})
+
+
+def once(layer, key, x, training):
+    return jax.checkpoint(lambda key, given: plain(layer, key, given, training))(key, x)
 
 
 def call(layer, x, training=True):

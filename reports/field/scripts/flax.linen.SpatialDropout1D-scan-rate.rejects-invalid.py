@@ -33,8 +33,16 @@ def make(rate, seed):
     return {"made": flax.linen.Dropout(rate, broadcast_dims=(1,)), "key": jax.random.key(seed)}
 
 
-def once(layer, key, x, training):
+def plain(layer, key, x, training):
     return layer["made"].apply({}, x, deterministic=not training, rngs={"dropout": key})
+
+
+def once(layer, key, x, training):  # the last of three steps
+    def step(key, _):
+        key, mine = jax.random.split(key)
+        return key, plain(layer, mine, x, training)
+
+    return jax.lax.scan(step, key, None, length=3)[1][-1]
 
 
 def call(layer, x, training=True):

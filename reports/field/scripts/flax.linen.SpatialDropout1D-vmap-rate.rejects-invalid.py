@@ -33,8 +33,13 @@ def make(rate, seed):
     return {"made": flax.linen.Dropout(rate, broadcast_dims=(1,)), "key": jax.random.key(seed)}
 
 
-def once(layer, key, x, training):
+def plain(layer, key, x, training):
     return layer["made"].apply({}, x, deterministic=not training, rngs={"dropout": key})
+
+
+def once(layer, key, x, training):  # a key of its own for every sample
+    mapped = jax.vmap(lambda one, sample: plain(layer, one, sample[None], training)[0])
+    return jax.jit(mapped)(jax.random.split(key, len(x)), x)
 
 
 def call(layer, x, training=True):

@@ -33,8 +33,13 @@ def make(rate, seed):
     return nnx.Dropout(rate, broadcast_dims=(1,), rngs=nnx.Rngs(seed))
 
 
-def call(layer, x, training=True):
+@nnx.jit(static_argnames="training")
+def jitted(layer, x, training):
     return layer(x, deterministic=not training)
+
+
+def call(layer, x, training=True):
+    return jitted(layer, x, training=training)
 
 
 def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped

@@ -33,9 +33,15 @@ def make(rate, seed):
     return mlx.nn.Dropout2d(rate)
 
 
+COMPILED = {}
+
+
 def call(layer, x, training=True):
     layer.train(training)
-    return layer(x)
+    if (id(layer), training) not in COMPILED:
+        state = [mx.random.state]
+        COMPILED[id(layer), training] = layer, mx.compile(lambda given: layer(given), inputs=state, outputs=state)
+    return COMPILED[id(layer), training][1](x)
 
 
 def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped

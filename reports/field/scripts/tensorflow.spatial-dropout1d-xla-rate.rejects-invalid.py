@@ -33,8 +33,17 @@ def make(rate, seed):
     return lambda x: tf.nn.dropout(x, rate, noise_shape=[1 if a in SHARED else n for a, n in enumerate(x.shape)])
 
 
+GRAPHS = {}
+
+
+def run(layer, name, body, *tensors):
+    if (id(layer), name) not in GRAPHS:
+        GRAPHS[id(layer), name] = layer, tf.function(body, jit_compile=True)
+    return GRAPHS[id(layer), name][1](*tensors)
+
+
 def call(layer, x, training=True):
-    return layer(x) if training else x
+    return run(layer, training, lambda given: layer(given) if training else given, x)
 
 
 def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped

@@ -1,0 +1,62 @@
+"""haliax.Dropout: rate -0.1 is no probability, yet it is obeyed: 0% of the elements are 0.
+
+rate.rejects-invalid, case rate=-0.1, seen with haliax 1.4.dev453 on JAX 0.10.2.
+Exits with status 1 where the defect shows and with 0 where it does not.
+"""
+
+import sys
+
+import numpy as np
+import jax
+import jax.numpy as jnp
+import haliax
+
+DTYPE = "float32"
+INVALID = "-0.1"
+SEED = 1000
+SHAPES = [(3, 11, 65)]
+SHARED = ()  # axes along which all elements share one coin
+
+
+if DTYPE == "float64":
+    jax.config.update("jax_enable_x64", True)
+
+
+def tensor(values):
+    return jnp.asarray(values, DTYPE)
+
+
+def numpy(y):
+    return np.asarray(y if DTYPE == "float64" else y.astype("float32"), np.float64)
+
+
+def make(rate, seed):
+    return {"made": lambda shared: haliax.nn.Dropout(rate, broadcast_axes=shared or None), "key": jax.random.key(seed)}
+
+
+def once(layer, key, x, training):
+    axes = tuple(haliax.Axis(f"a{i}", size) for i, size in enumerate(x.shape))
+    made = layer["made"](tuple(axis for i, axis in enumerate(axes) if i in SHARED))
+    return made(haliax.named(x, axes), inference=not training, key=key).rearrange(axes).array
+
+
+def call(layer, x, training=True):
+    layer["key"], key = jax.random.split(layer["key"])
+    return once(layer, key, x, training)
+
+
+def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
+
+
+expected = f"rate {INVALID} is refused"
+try:
+    y = numpy(call(make(float(INVALID), SEED), tensor(values(SHAPES[0]))))
+    observed, defect = f"rate {INVALID} is obeyed: {np.mean(y == 0):.0%} of the elements are 0", True
+except Exception as error:
+    observed, defect = f"refused: {type(error).__name__}: {error}", False
+
+print("expected:", expected)
+print("observed:", observed)
+sys.exit(1 if defect else 0)
