@@ -2,8 +2,8 @@
 
     python tests/measurements/report_size.py [--runs 3]
 
-One finding in eighteen or so fails, with a coin matrix; the rest pass with their numbers. Printed: seconds by the clock and of processor
-time of `dropcheck report`, start-up included, its largest resident size, and the bytes of what it wrote.
+One finding in eighteen or so fails, with a coin matrix; the rest pass with their numbers. Printed: seconds by the clock and of
+processor time of `dropcheck report`, start-up included, its largest resident size, and the bytes of what it wrote.
 """
 
 from __future__ import annotations
