@@ -218,6 +218,11 @@ def packages(environment: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(release) for name, release in told.items()} if isinstance(told, dict) else {}
 
 
+def device_asked(result: Result) -> str:
+    """The device that a run was asked for; an empty text for the processor."""
+    return device_of(result.argv if result.asked is None else result.asked)
+
+
 def device_of(argv: Sequence[str]) -> str:
     """The device that a command line names; an empty text for the processor."""
     for place, word in enumerate(argv):

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import hardware
 from dropcheck.contract import Pattern
 from dropcheck.errors import UsageError
 from dropcheck.inference import Inferred, Marks, infer, marks
 from dropcheck.observation import limited, spec_of
 from dropcheck.requirements import JOIN
 from dropcheck.targets import Target
-from dropcheck.worker.client import ProcessSession, Refused, TargetError, ask
+from dropcheck.worker.client import Refused, TargetError, ask
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def look(
     """
     spec = spec_of(target, None, python, in_process, device)
     try:
-        with limited(_bare(spec)) as session:
+        with limited(spec.bare()) as session:
             given = list(shape) if shape is not None else None
             answer = ask(session, "layers", locator=target.locator, shape=given)
     except Refused as refused:
@@ -183,20 +182,6 @@ def look(
     layers = tuple(_layer(one) for one in answer["layers"])
     calls = max((len(one["ys"]) for one in answer["layers"]), default=0)
     return Model(target, answer["framework"], layers, tuple(answer["notes"]), calls)
-
-
-def _bare(spec: Any) -> Any:
-    """A session that has opened nothing."""
-    if spec.in_process:
-        from dropcheck.worker.client import LocalSession
-
-        return LocalSession()
-    return ProcessSession(
-        python=spec.python,
-        environment={**hardware.variables(spec.device), **dict(spec.environment)},
-        path=spec.path,
-        packages=spec.packages,
-    )
 
 
 def _layer(one: dict[str, Any]) -> Layer:

@@ -35,20 +35,22 @@ class SessionSpec:
     in_process: bool = False
     token: str = ""
 
+    def bare(self) -> Session:
+        """A session that has opened nothing. Raises TargetError."""
+        if self.in_process:
+            return LocalSession()
+        return ProcessSession(
+            python=self.python,
+            environment={**hardware.variables(self.device, self.mode), **dict(self.environment)},
+            path=self.path,
+            packages=self.packages,
+            timeout_s=self.timeout_s,
+            memory_mb=self.memory_mb,
+        )
+
     def start(self) -> Session:
         """A session that is about to open the target: its answer is still to be collected. Raises TargetError."""
-        session: Session
-        if self.in_process:
-            session = LocalSession()
-        else:
-            session = ProcessSession(
-                python=self.python,
-                environment={**hardware.variables(self.device, self.mode), **dict(self.environment)},
-                path=self.path,
-                packages=self.packages,
-                timeout_s=self.timeout_s,
-                memory_mb=self.memory_mb,
-            )
+        session = self.bare()
         request = {"ask": "open", "locator": self.locator, "source": self.source, "pattern": self.pattern}
         session.submit({**request, "mode": self.mode, "device": self.device})
         return session

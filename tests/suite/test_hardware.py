@@ -63,13 +63,13 @@ def test_a_model_is_looked_at_on_the_device_that_it_is_audited_on(
     place = tmp_path / "net.py"
     place.write_text("import torch\nnet = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.3))\n")
     seen: list[SessionSpec] = []
-    real = models._bare
+    real = SessionSpec.bare
 
     def bare(spec: SessionSpec) -> Any:
         seen.append(spec)
         return real(spec)
 
-    monkeypatch.setattr(models, "_bare", bare)
+    monkeypatch.setattr(SessionSpec, "bare", bare)
     (one,) = models.expanded([targets.parse(f"{place}:net")], (2, 4), None, False, "cuda")
     assert one.name.endswith("#1") and seen[0].device == "cuda"
 

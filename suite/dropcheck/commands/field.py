@@ -76,9 +76,8 @@ def field_command(
         before,
     )
     told = command.write(whole, said, known(), out, shown)
-    (out / "journal.jsonl").unlink(
-        missing_ok=True
-    )  # not before: what was audited would be lost with an interrupted script
+    # not before: what was audited would be lost with an interrupted script
+    (out / "journal.jsonl").unlink(missing_ok=True)
     table = report.rows(whole)
     typer.echo(report.headline(table))
     typer.echo(report.confirmation(told))
@@ -111,8 +110,7 @@ def _audited(
         resume=resume,
     )
     with reporter() as progress:
-        result = auditing.run(request, progress)
-    return result
+        return auditing.run(request, progress)
 
 
 def add(app: typer.Typer) -> None:

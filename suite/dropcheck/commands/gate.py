@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from dropcheck.gate.policy import Sourced
 
 Texts = list[str] | None
-Place = str | None
-HISTORY_HELP = "Add the results that it rests on to this history: a folder, an SQLite file or a URL."
 
 
 def gate(
@@ -63,7 +61,12 @@ def gate(
             "--out", metavar="DIR", help="Write the decision in every format, and the results that it rests on."
         ),
     ] = None,
-    history: Annotated[Place, typer.Option("--history", metavar="PLACE", help=HISTORY_HELP)] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            "--history", metavar="PLACE", help="Add its results to this history: a folder, an SQLite file or a URL."
+        ),
+    ] = None,
     update_ratchet: Annotated[
         bool, typer.Option("--update-ratchet", help="Write the figures that got better; refused in CI.")
     ] = False,

@@ -72,7 +72,7 @@ def joined(some: Sequence[Result], others: Iterable[TargetResult]) -> Result:
 
     Raises UsageError for results of several devices, whose targets bear the same names.
     """
-    devices = sorted({loading.device_of(one.argv if one.asked is None else one.asked) or "cpu" for one in some})
+    devices = sorted({loading.device_asked(one) or "cpu" for one in some})
     if len(devices) > 1:
         raise UsageError(
             f"a report is of one device, and these results are of {' and '.join(devices)}: make one of each"

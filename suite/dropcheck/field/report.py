@@ -152,7 +152,7 @@ def _context(result: Result, table: Sequence[Row], told: Sequence[Group], comman
         "word": words.WORDS,
         "glyph": words.GLYPHS,
         "command": command,
-        "device": loading.device_of(result.argv if result.asked is None else result.asked),
+        "device": loading.device_asked(result),
     }
 
 

@@ -324,11 +324,11 @@ def _speed(benches: Sequence[BenchResult], result: Result | None) -> list[Sectio
         compared = {(c.target, c.cell): c for c in bench.comparisons}
         rows = []
         for speed in bench.speeds:
-            told = compared.get((speed.target, speed.cell))
-            verdict = told.verdict if told else ("" if speed.state == "measured" else f"{speed.state}: {speed.reason}")
             if why := barred.get(speed.target):
                 rows.append((code(bench.cells[speed.cell]), code(speed.target, 120), "", "", "", prose(why, 200)))
                 continue
+            told = compared.get((speed.target, speed.cell))
+            verdict = told.verdict if told else ("" if speed.state == "measured" else f"{speed.state}: {speed.reason}")
             rows.append(
                 (
                     code(bench.cells[speed.cell]),

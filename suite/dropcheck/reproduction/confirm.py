@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropcheck import hardware, requirements
-from dropcheck.modes import EAGER, MODES
+from dropcheck.field.cells import split_name
 from dropcheck.reproduction.script import write
 from dropcheck.reproduction.situation import device_of
 from dropcheck.results import Finding, Result, TargetResult
@@ -70,8 +70,7 @@ def told(
     """Run a script of a target and read what it tells: exit status 1 and a line ``observed: ...`` where the defect shows."""
     program = interpreter(target, python)
     device = next((device_of(f) for f in target.findings if f.replay), "cpu")
-    mode = next((w for w in target.target.partition(requirements.JOIN)[0].split("@") if w in MODES), EAGER)
-    variables = {**os.environ, **hardware.variables(device, mode), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    variables = {**os.environ, **hardware.variables(device, split_name(target.target)[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
     if program != sys.executable:  # another interpreter must not be sent into this one's packages
         variables.pop("PYTHONPATH", None)
     with tempfile.TemporaryDirectory() as folder:

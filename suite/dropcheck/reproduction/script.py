@@ -27,8 +27,9 @@ _OF_COINS = ("mask.", "rate.marginal", "rate.per-", "seed.", "mode.inference")  
 # and what is so, too, where the dropped value is not 0
 _OF_AFFINE = (*_OF_COINS, "gradient.mask", "gradient.recompute")
 _NEAR = "(abs(y - DROPPED) <= 8 * UNIT * abs(DROPPED))"
-_ON_A_GPU = (  # what a script for the processor leaves out
+_ON_A_GPU = (  # what a script for the processor writes, and one for a GPU
     ("y.detach().double().numpy()", "y.detach().double().cpu().numpy()"),
+    ('autocast("cpu"', 'autocast("cuda"'),
     ("2 * x.shape[-1]), dtype=x.dtype)", "2 * x.shape[-1]), dtype=x.dtype, device=x.device)"),
 )
 _KINDS = {
@@ -164,9 +165,7 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
     if mode == EAGER or (found.check == "rate.rejects-invalid" and mode not in snippet.modes):
         called = snippet.call  # what a constructor takes is the same in every mode
     elif mode in snippet.modes:
-        called = (
-            snippet.modes[mode].replace("@LAYER@", layer.make).replace('autocast("cpu"', f'autocast("{case.device}"')
-        )
+        called = snippet.modes[mode].replace("@LAYER@", layer.make)
     else:
         raise UsageError(
             f"there is no script for the mode {mode!r} of {layer.framework}; expected one of "

@@ -266,7 +266,7 @@ class Stopwatch:
             length = slot_ms if name == "target" else yard_ms
             self.loops[name] = self._calibrated(item, length)
             # waiting for a device's queue in every part would be timed with it
-            queued = self.device.graphs or self.device.name != "cpu"
+            queued = self.device.name != "cpu"
             self.parts[name] = 1 if queued else min(self.loops[name], max(1, round(length / PART_MS)))
         answer["loops"] = dict(self.loops)
         answer["compilations"] = self.device.compilations()
