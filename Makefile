@@ -3,6 +3,8 @@ PYTHON ?= python3
 PROFILE ?= standard
 VENV := .venv
 BIN := $(VENV)/bin
+# what an installation is made of: where one of these changes, it is made again
+BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/*.c suite/dropcheck/worker/*.c)
 # Keras 2 asks for `tensorflow`, which would be installed over `tensorflow-cpu`; an extra cannot say --no-deps
 KERAS2 = $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps tf_keras
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -24,12 +26,12 @@ field: $(VENV)/.field
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.audit: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.audit: $(BUILT) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
 	$(KERAS2)
 	touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.test: $(BUILT) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
 	$(KERAS2)
 	touch $@ $(VENV)/.audit
