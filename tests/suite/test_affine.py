@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dropcheck.adapter import Implementation, Unsupported
 from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.worker import affine, rounding
+from dropcheck.worker import probe as probes
 from dropcheck.worker import proof as proof_of
 from spatial_dropouts.adapters import adapter_for
 
@@ -220,11 +221,11 @@ def test_a_number_may_be_added_to_plain_dropout(dtype: str) -> None:
 @pytest.mark.parametrize("rate", (*RATES, 0.999))
 def test_no_kept_probe_value_may_be_taken_for_a_dropped_one(dtype: str, rate: float) -> None:
     try:
-        values = proof_of.clear_pool(dtype, proof_of.POOL, 11, rate, PROMISE)
+        values = probes.clear_pool(dtype, probes.POOL, 11, rate, PROMISE)
     except Unsupported as reason:
         assert dtype == "bfloat16" and rate == 0.999 and "lower rate" in str(reason)
         return
-    assert len(values) == proof_of.POOL and len(set(values.tolist())) >= proof_of.FEWEST
+    assert len(values) == probes.POOL and len(set(values.tolist())) >= probes.FEWEST
     least, most = rounding.dropped_bounds(rate, "alpha", dtype)
     for size in (1, -1, 16, -16):
         low, high = rounding.bounds(size * values, rate, "alpha", dtype, "alpha")
@@ -234,7 +235,7 @@ def test_no_kept_probe_value_may_be_taken_for_a_dropped_one(dtype: str, rate: fl
 def test_plain_dropout_has_the_probe_values_that_it_had() -> None:
     plain = Contract(Pattern.parse("n c l -> n c"))
     for dtype in DTYPES:
-        np.testing.assert_array_equal(proof_of.clear_pool(dtype, 251, 11, 0.3, plain), rounding.pool(dtype, 251, 11))
+        np.testing.assert_array_equal(probes.clear_pool(dtype, 251, 11, 0.3, plain), rounding.pool(dtype, 251, 11))
 
 
 def driver(pattern: str) -> Any:
@@ -250,7 +251,7 @@ def driver(pattern: str) -> Any:
 def test_the_proof_sees_every_element_of_an_affine_layer(pattern: str, dtype: str) -> None:
     adapter = driver(pattern)
     shape, rng = adapter.contract.pattern.shape(6, 10, 3), np.random.default_rng(5)
-    probe = proof_of.make_probe(adapter, adapter.contract.pattern, shape, dtype, "contiguous", 0.3, 1)
+    probe = probes.make_probe(adapter, adapter.contract.pattern, shape, dtype, "contiguous", 0.3, 1)
     axes, coin_axes = adapter.contract.pattern.axes, adapter.contract.pattern.coins
     mask = rng.random([s if a in coin_axes else 1 for a, s in zip(axes, shape, strict=True)]) < 0.3
     x = np.asarray(adapter.array(probe.x))
@@ -260,7 +261,7 @@ def test_the_proof_sees_every_element_of_an_affine_layer(pattern: str, dtype: st
         proof = proof_of.Proof()
         coins = proof_of.prove(adapter, probe, y, proof)
         assert (proof.violations, proof.wrong_values, proof.malformed) == (0, 0, None)
-        assert coins is not None and int(coins.sum()) == int(np.count_nonzero(mask))
+        assert coins is not None and int(np.bitwise_count(coins).sum()) == int(np.count_nonzero(mask))
     for place in rng.integers(0, y.size, 30):
         bad = y.copy()
         torn = bad.reshape(-1)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern
+from dropcheck.worker import coinwise, rounding, wire
+from dropcheck.worker import probe as probes
 from dropcheck.worker import proof as proof_of
-from dropcheck.worker import rounding, wire
 from spatial_dropouts.adapters import adapter_for
 
 
@@ -124,7 +125,7 @@ def test_the_proof_sees_every_element(pattern: str, shared: int) -> None:
     """Right outputs give their coins; one element changed anywhere is one violation or one wrong value."""
     driver = adapter(pattern)
     shape = driver.contract.pattern.shape(6, 10, shared)
-    probe = proof_of.make_probe(driver, driver.contract.pattern, shape, "float32", "contiguous", 0.3, 1)
+    probe = probes.make_probe(driver, driver.contract.pattern, shape, "float32", "contiguous", 0.3, 1)
     rng = np.random.default_rng(5)
     axes, coin_axes = driver.contract.pattern.axes, driver.contract.pattern.coins
     mask = rng.random([s if a in coin_axes else 1 for a, s in zip(axes, shape, strict=True)]) < 0.3
@@ -136,7 +137,7 @@ def test_the_proof_sees_every_element(pattern: str, shared: int) -> None:
     rows, channels = driver.contract.pattern.matrix_shape(shape)
     order = [axes.index(a) for a in coin_axes + driver.contract.pattern.shared]
     expected = np.broadcast_to(mask, shape).transpose(order).reshape(rows, channels, -1)[:, :, 0]
-    np.testing.assert_array_equal(coins, expected)
+    np.testing.assert_array_equal(np.unpackbits(coins, axis=-1, count=channels, bitorder="little"), expected)
     for place in rng.integers(0, y.size, 40):
         bad = y.copy()
         torn = bad.reshape(-1)
@@ -165,7 +166,7 @@ def test_the_proof_of_long_outputs_sees_every_element(pattern: str, shared: int,
     """Compared round by round: an element changed at the edge of a round, in the rest behind the last one, or in any call."""
     driver = adapter(pattern)
     shape = driver.contract.pattern.shape(1409, 65, shared)
-    probe = proof_of.make_probe(driver, driver.contract.pattern, shape, dtype, "contiguous", 0.5, 1)
+    probe = probes.make_probe(driver, driver.contract.pattern, shape, dtype, "contiguous", 0.5, 1)
     rng = np.random.default_rng(5)
     axes, coin_axes = driver.contract.pattern.axes, driver.contract.pattern.coins
     mask = rng.random([2, *(s if a in coin_axes else 1 for a, s in zip(axes, shape, strict=True))]) < 0.5
@@ -173,10 +174,10 @@ def test_the_proof_of_long_outputs_sees_every_element(pattern: str, shared: int,
     y = x[None] * np.asarray(2, dtype) * ~mask  # a layer that multiplies: what is dropped has its sign
     proof = proof_of.Proof()
     first = proof_of.prove_block(probe, y, proof)
-    assert probe.patterns is not None and len(probe.patterns[0]) == proof_of.ROUND < y[0].size * y.itemsize // 8
+    assert probe.patterns is not None and len(probe.patterns[0]) == probes.ROUND < y[0].size * y.itemsize // 8
     np.testing.assert_array_equal(proof_of.prove_block(probe, y, proof), first)
     assert (proof.violations, proof.wrong_values) == (0, 0)
-    a_round = proof_of.ROUND * max(1, probe.patterns[0].itemsize // y.itemsize)
+    a_round = probes.ROUND * max(1, probe.patterns[0].itemsize // y.itemsize)
     edges = [n * a_round + d for n in (0, 1, 2) for d in (-1, 0, 1)] + [y[0].size - 1, y[0].size, y.size - 1]
     for place in [e for e in edges if 0 <= e < y.size] + rng.integers(0, y.size, 20).tolist():
         flips, shifted = y.copy(), y.copy()
@@ -192,7 +193,7 @@ def test_the_proof_of_long_outputs_sees_every_element(pattern: str, shared: int,
 
 def test_nan_and_inf_are_wrong_values_not_errors() -> None:
     driver = adapter("n c l -> n c")
-    probe = proof_of.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
+    probe = probes.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
     y = np.asarray(driver.array(probe.x)) / np.float32(0.7)
     y[0, 1] = np.nan
     y[2, 2, 1] = np.inf
@@ -204,7 +205,7 @@ def test_nan_and_inf_are_wrong_values_not_errors() -> None:
 @pytest.mark.parametrize("wrong", ["shape", "dtype", "none"])
 def test_another_shape_or_dtype_is_reported_once(wrong: str) -> None:
     driver = adapter("n c l -> n c")
-    probe = proof_of.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
+    probe = probes.make_probe(driver, driver.contract.pattern, (3, 5, 4), "float32", "contiguous", 0.3, 1)
     y: Any = {"shape": np.zeros((3, 5), np.float32), "dtype": np.zeros((3, 5, 4)), "none": None}[wrong]
     proof = proof_of.Proof()
     assert proof_of.prove(driver, probe, y, proof) is None
@@ -217,8 +218,8 @@ def test_another_shape_or_dtype_is_reported_once(wrong: str) -> None:
 def test_no_kept_probe_value_looks_dropped(dtype: str, dropped: float, rate: float) -> None:
     promise = Contract(Pattern.parse("n c l -> n c"), dropped=dropped)
     gone = rounding.dropped_bounds(rate, dropped, dtype)
-    values = proof_of.clear_pool(dtype, proof_of.POOL, 11, rate, promise)
-    assert len(values) == proof_of.POOL
+    values = probes.clear_pool(dtype, probes.POOL, 11, rate, promise)
+    assert len(values) == probes.POOL
     for sign in (1, -1):
         for size in (1, 16):
             kept = rounding.to_dtype(sign * size * values / (1 - rate), dtype)
@@ -228,5 +229,5 @@ def test_no_kept_probe_value_looks_dropped(dtype: str, dropped: float, rate: flo
 def test_packing_is_little_endian_with_empty_padding() -> None:
     coins = np.zeros((2, 11), bool)
     coins[0, 0] = coins[1, 10] = True
-    np.testing.assert_array_equal(proof_of.pack(coins), [[1, 0], [0, 4]])
-    assert math.prod(proof_of.pack(np.zeros((0, 11), bool)).shape) == 0
+    np.testing.assert_array_equal(coinwise.pack(coins), [[1, 0], [0, 4]])
+    assert math.prod(coinwise.pack(np.zeros((0, 11), bool)).shape) == 0

@@ -49,6 +49,9 @@ class KerasLayers:
         self.device: Any = None  # a torch.device, where PyTorch's is another than the processor
         self.way = keras_modes.way_of(self.backend, "eager")
         self.immutable = self.backend in ("tensorflow", "jax")
+        self.tensors: Any = None  # what all adapters of PyTorch's tensors share
+        if self.backend == "torch":
+            self.tensors = importlib.import_module("spatial_dropouts.adapters.torch_tensors")
         self.instance = isinstance(obj, self.keras.layers.Layer)
         seeded = not self.instance and _takes(obj, implementation.seed_argument or "seed")
         ways = ("global", "constructor") if seeded else ("global",)
@@ -126,18 +129,7 @@ class KerasLayers:
 
     def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
         if self.backend == "torch":
-            import torch
-
-            native = torch.tensor(np.ascontiguousarray(values, dtype=np.float64)).to(getattr(torch, dtype))
-            native = native.to(self.device)  # None: where it is
-            if layout == "contiguous" or native.ndim == 0:
-                return native
-            if layout == "strided":
-                wide = torch.zeros((*native.shape[:-1], 2 * native.shape[-1]), dtype=native.dtype, device=native.device)
-                wide[..., ::2] = native
-                return wide[..., ::2]
-            order = list(range(native.ndim))[::-1]
-            return native.permute(order).contiguous().permute(order)
+            return self.tensors.laid_out(values, dtype, layout, self.device)  # None: where it is
         if layout != "contiguous":
             raise Unsupported(f"{self.backend} arrays have no strides")
         if dtype == "bfloat16":
@@ -158,18 +150,15 @@ class KerasLayers:
 
     def copies(self, x: Any, count: int) -> Any:
         """``count`` tensors like ``x``, each of memory that no other has (asked only where tensors can be changed)."""
-        from spatial_dropouts.adapters.torch_layers import copies
+        return self.tensors.copies(x, count)
 
-        return copies(x, count)
+    def held(self, shape: Tuple[int, ...], dtype: str, order: Tuple[int, ...], count: int) -> Any:
+        """Memory for outputs of many calls; None where NumPy's own is as good."""
+        return self.tensors.Held(shape, dtype, order, count) if self.backend == "torch" else None
 
     def array(self, tensor: Any) -> Any:
         if self.backend == "torch":
-            import torch
-
-            plain = tensor.detach().cpu()  # the tensor itself where it is there already
-            if plain.dtype == torch.bfloat16:
-                return plain.contiguous().view(torch.int16).numpy().view(np.uint16)
-            return plain.numpy()
+            return self.tensors.array(tensor)
         found = tensor.numpy() if hasattr(tensor, "numpy") else np.asarray(tensor)
         return np.ascontiguousarray(found).view(np.uint16) if found.dtype.name == "bfloat16" else found
 

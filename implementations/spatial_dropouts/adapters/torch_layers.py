@@ -6,29 +6,14 @@ import contextlib
 from dataclasses import replace
 from typing import Any, ContextManager, Iterator, Optional, Tuple
 
-import numpy as np
 import torch
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, accepts, placing, torch_modes
+from spatial_dropouts.adapters import NoDropout, accepts, placing, torch_modes, torch_tensors
 from spatial_dropouts.adapters.models_base import RATES, rate_of
 
-_DTYPES = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-
-
-def copies(x: Any, count: int) -> Any:
-    """``count`` tensors like ``x``, strides included, in one piece of memory: made one by one, they cost more than a call."""
-    span = 1 + sum((size - 1) * step for size, step in zip(x.shape, x.stride()))
-    whole = torch.empty_strided((count, *x.shape), (span, *x.stride()), dtype=x.dtype, device=x.device)
-    whole.copy_(x)
-    return whole.unbind(0)
+_NAMES = {dtype: name for name, dtype in torch_tensors.DTYPES.items()}
 
 
 class TorchTensors:
@@ -49,7 +34,7 @@ class TorchTensors:
         return str(torch.__version__)
 
     def dtypes(self) -> Tuple[str, ...]:
-        return tuple(_DTYPES)
+        return tuple(torch_tensors.DTYPES)
 
     def place(self, device: str) -> None:
         """Have layers and tensors live on a device from now on. Raises Unsupported where this machine has none such."""
@@ -68,27 +53,18 @@ class TorchTensors:
         return True
 
     def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
-        kind = _DTYPES[dtype]
-        whole = torch.tensor(np.ascontiguousarray(values, dtype=np.float64)).to(kind).to(self.device)
-        if layout == "contiguous" or whole.ndim == 0:
-            return whole
-        if layout == "strided":
-            wide = torch.zeros((*whole.shape[:-1], 2 * whole.shape[-1]), dtype=kind, device=self.device)
-            wide[..., ::2] = whole
-            return wide[..., ::2]
-        order = list(range(whole.ndim))[::-1]
-        return whole.permute(order).contiguous().permute(order)
+        return torch_tensors.laid_out(values, dtype, layout, self.device)
 
     def copies(self, x: Any, count: int) -> Any:
         """``count`` tensors like ``x``, strides included, each of memory that no other has."""
-        return copies(x, count)
+        return torch_tensors.copies(x, count)
+
+    def held(self, shape: Tuple[int, ...], dtype: str, order: Tuple[int, ...], count: int) -> torch_tensors.Held:
+        """Memory for outputs of many calls."""
+        return torch_tensors.Held(shape, dtype, order, count)
 
     def array(self, tensor: Any) -> Any:
-        plain = tensor.detach().cpu()  # the tensor itself where it is there already; waits for a device
-        if plain.dtype == torch.bfloat16:
-            # NumPy has no bfloat16: its bits cross, and integers can be viewed only where memory is contiguous
-            return plain.contiguous().view(torch.int16).numpy().view(np.uint16)
-        return plain.numpy()
+        return torch_tensors.array(tensor)
 
     def dtype_of(self, tensor: Any) -> str:
         return _NAMES.get(tensor.dtype, str(tensor.dtype).replace("torch.", ""))
@@ -190,7 +166,7 @@ class TorchLayers(TorchTensors):
         if not isinstance(layer, torch.nn.Module):
             raise TypeError(f"the factory returned a {type(layer).__name__}; expected a torch.nn.Module")
         if any(p.is_floating_point() for p in layer.parameters()):
-            layer = layer.to(_DTYPES[dtype])
+            layer = layer.to(torch_tensors.DTYPES[dtype])
         if self.device.type != "cpu":
             layer = layer.to(self.device)
         layer.train()

@@ -13,7 +13,7 @@ from dropcheck.checks.base import Bench
 from dropcheck.contract import Pattern
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
-from dropcheck.worker.proof import clear_pool
+from dropcheck.worker.probe import clear_pool
 
 Values = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
-from dropcheck.worker.proof import clear_pool
+from dropcheck.worker.probe import clear_pool
 
 
 def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:

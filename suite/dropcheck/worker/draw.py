@@ -10,64 +10,12 @@ import numpy as np
 from dropcheck.adapter import Adapter
 from dropcheck.contract import Pattern
 from dropcheck.worker import rounding
-from dropcheck.worker.proof import Probe, Proof, make_probe, pack, prove_block, read
-
-# Outputs of so many short calls are proven together: a proof costs as much as ten short calls, whatever its size. Each
-# output is copied and let go at once, since a layer that takes its seed from a buffer's address must meet the same
-# addresses as in anybody's use.
-GROUP_CALLS = 64
-GROUP_ELEMENTS = 1 << 17
+from dropcheck.worker.coinwise import pack
+from dropcheck.worker.gathering import GROUP_CALLS, GROUP_ELEMENTS, Gathering
+from dropcheck.worker.probe import Probe, make_probe
+from dropcheck.worker.proof import Proof
 
 Shape = Tuple[int, ...]
-
-
-class Gathering:
-    """Outputs of successive calls, in order, waiting to be proven together."""
-
-    def __init__(self, adapter: Adapter, proof: Proof) -> None:
-        self.adapter, self.proof = adapter, proof
-        self.buffers: Dict[Shape, Any] = {}
-        self.filled: Dict[Shape, int] = {}
-        self.probes: Dict[Shape, Probe] = {}
-        self.places: List[Tuple[Shape, int]] = []
-        self.single: Any = None
-
-    def add(self, probe: Probe, output: Any, alone: bool) -> bool:
-        """Take one output; False where it has another shape or dtype. ``alone``: it is proven before the next call."""
-        array = read(self.adapter, probe, output, self.proof)
-        if array is None:
-            return False
-        self.places.append((probe.shape, self.filled.get(probe.shape, 0)))
-        if alone:
-            self.single = (probe, array)
-            return True
-        if probe.shape not in self.buffers:
-            self.buffers[probe.shape] = np.empty((GROUP_CALLS, *probe.shape), array.dtype)
-            self.probes[probe.shape] = probe
-        slot = self.filled.get(probe.shape, 0)
-        np.copyto(self.buffers[probe.shape][slot], array)
-        self.filled[probe.shape] = slot + 1
-        return True
-
-    def flush(self) -> Optional[Any]:
-        """Packed coins of all calls since the last flush, (rows of all calls, bytes), in order; None without calls."""
-        places, self.places = self.places, []
-        if not places:
-            return None
-        if self.single is not None:
-            (probe, array), self.single = self.single, None
-            return pack(prove_block(probe, array[None], self.proof))
-        packed: Dict[Shape, Any] = {}
-        for shape, count in self.filled.items():
-            if count:
-                probe = self.probes[shape]
-                coins = pack(prove_block(probe, self.buffers[shape][:count], self.proof))
-                packed[shape] = coins.reshape(count, probe.rows, -1)
-        self.filled = {}
-        if len(packed) == 1:
-            whole = next(iter(packed.values()))
-            return whole.reshape(-1, whole.shape[-1])
-        return np.concatenate([packed[shape][slot] for shape, slot in places])
 
 
 class Stream:
@@ -129,7 +77,24 @@ class Stream:
         if self.record:  # what was recorded of one call must not lie about during the next
             return all(self.recorded(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
         with self.adapter.recording(False):
+            if self.group > 1 and not self.infer:
+                return self.short(layer, inputs)
             return all(self.call(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
+
+    def short(self, layer: Any, inputs: Iterable[Tuple[Shape, Any]]) -> bool:
+        """``call`` for many short calls in one loop: what Python does between them costs as much as they do."""
+        apply, add, clock, spent = self.adapter.apply, self.gathering.add, time.perf_counter, 0.0
+        for shape, x in inputs:
+            start = clock()
+            output = apply(layer, x, True)
+            spent += clock() - start
+            self.calls += 1
+            if not add(self.probe(shape), output, False):
+                break
+        else:
+            self.proof.bare_s += spent
+            return True
+        return False
 
     def recorded(self, layer: Any, probe: Probe, x: Any, alone: bool) -> bool:
         """One call of which the framework keeps what a gradient needs."""
