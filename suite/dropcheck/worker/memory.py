@@ -27,6 +27,7 @@ class Memory:
     blocks: Optional[Tuple[int, int, int]]
     coins: Shape
     turn: Optional[Shape]
+    plain: bool  # whether the axes lie as the pattern names them
 
     def arranged(self, array: Any) -> Any:
         """An output as it lies in memory; where it lies otherwise, it is copied."""
@@ -38,11 +39,6 @@ class Memory:
         if self.plain:
             return block
         return np.ascontiguousarray(block.transpose((0, *(i + 1 for i in self.inverse))))
-
-    @property
-    def plain(self) -> bool:
-        """Whether the axes lie as the pattern names them."""
-        return self.order == self.inverse == tuple(range(len(self.order)))
 
 
 def memory_of(pattern: Pattern, shape: Shape, order: Shape) -> Memory:
@@ -78,6 +74,7 @@ def memory_of(pattern: Pattern, shape: Shape, order: Shape) -> Memory:
         blocks,
         tuple(shape[axis] for axis in held),
         None if real == [axis for axis in wanted if shape[axis] > 1] else turn,
+        order == tuple(range(len(order))),
     )
 
 

@@ -226,14 +226,15 @@ def make_probe(
     Raises Unsupported where kept and dropped values cannot be told apart; see ``clear_pool``.
     """
     size = int(np.prod(shape, dtype=np.int64))
-    index = ((np.arange(size, dtype=np.int64) * 7 + seed % POOL) % POOL).reshape(tuple(shape))
+    period = (np.arange(POOL) * 7 + seed % POOL) % POOL
+    index = np.resize(period, shape)
     contract = adapter.contract
     values = clear_pool(dtype, POOL, 11, rate, contract)
     if contract.keeps_at(rate):
         low, high = rounding.bounds(values, rate, contract.scale, dtype, contract.offset)
     else:
         low = high = np.full(POOL, np.nan)  # nothing may be kept at rate 1
-    x = adapter.tensor(values[index], dtype, layout)
+    x = adapter.tensor(np.resize(values[period], shape), dtype, layout)
     before = rounding.bits(adapter.array(x), dtype).copy()
     gone = rounding.dropped_bounds(rate, contract.dropped, dtype)
     none = None if gone == (0, 0) else gone
