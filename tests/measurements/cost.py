@@ -1,6 +1,9 @@
 """What the statistics cost: time over the bare layer for the same coins, memory as coins grow, and two workers over one.
 
-    python tests/measurements/cost.py [bulk|plan|memory|workers] [TARGET ...]
+    python tests/measurements/cost.py [whole|bulk|plan|memory|workers] [TARGET ...]
+
+``whole``: what a user waits for. All coins of a standard audit as it runs by default, a session a core, over a plain loop of the
+same calls in one process that has all cores; pairs one after the other.
 
 ``bulk``: one large case, one session. A pair runs the bare layer and the audited layer one after the other: both meet the
 same load; the ratio of a pair is wall time of everything (calls, proof, packing, pipe, counting, judging) over the time
@@ -20,10 +23,15 @@ import psutil
 
 from dropcheck import targets
 from dropcheck.auditing import AuditRequest, run
+from dropcheck.auditing import plan as planned
+from dropcheck.cases import Case, parse_case
+from dropcheck.checks import CHECKS
+from dropcheck.contract import Pattern
 from dropcheck.worker.client import ProcessSession, ask
 
 RATE, ROWS, CHANNELS, SHARED = 0.3, 1025, 64, 4
 CALLS, PAIRS = 6000, 5
+PARTS = ("whole", "bulk", "plan", "memory", "workers")
 
 
 def bare(name: str, calls: int) -> float:
@@ -32,8 +40,6 @@ def bare(name: str, calls: int) -> float:
     session = ProcessSession(environment=dict(target.environment), path=target.path, packages=target.packages)
     try:
         opened = ask(session, "open", locator=target.locator, source=target.source, pattern=None)
-        from dropcheck.contract import Pattern
-
         shape = list(Pattern.parse(opened["contract"]["pattern"]).shape(ROWS, CHANNELS, SHARED))
         ask(session, "bare", rate=RATE, dtype="float32", shape=shape, calls=20)
         return float(ask(session, "bare", rate=RATE, dtype="float32", shape=shape, calls=calls)["bare_s"])
@@ -93,10 +99,61 @@ def bulk(names: list[str]) -> None:
         )
 
 
+def loop(name: str, cases: list[Case]) -> float:
+    """Seconds of the calls of some cases in a plain loop: one process, nothing looked at."""
+    target = targets.parse(name)
+    session = ProcessSession(environment=dict(target.environment), path=target.path, packages=target.packages)
+    try:
+        opened = ask(session, "open", locator=target.locator, source=target.source, pattern=None)
+        pattern, spent = Pattern.parse(opened["contract"]["pattern"]), 0.0
+        for case in cases:
+            seeds = case.calls // 2 if case.regime == "seeds" else 1
+            calls = 2 if case.regime == "seeds" else case.calls
+            shapes = case.shapes(pattern)
+            for shape in shapes:
+                spent += float(
+                    ask(
+                        session,
+                        "bare",
+                        rate=case.rate,
+                        dtype=case.dtype,
+                        shape=list(shape),
+                        calls=-(-calls // len(shapes)),
+                        layout=case.layout,
+                        record=case.grad,
+                        way=case.way or None,
+                        seeds=seeds,
+                    )["bare_s"]
+                )
+        return spent
+    finally:
+        session.close()
+
+
+def whole(names: list[str]) -> None:
+    """A standard audit's counted cases by default, over the plain loop."""
+    exact = tuple(c.name for c in CHECKS if c.observe is not None)
+    for name in names:
+        ratios, coins, alone = [], 0, 0.0
+        cases = [
+            parse_case(c.case)
+            for c in planned(AuditRequest(targets=(name,), ignore=exact, profile="standard"))[0].cases
+        ]
+        for _ in range(PAIRS):
+            alone = loop(name, cases)
+            (target,) = run(AuditRequest(targets=(name,), ignore=exact, profile="standard")).targets
+            assert target.error is None, target.error
+            ratios.append((target.timing.wall_s - target.timing.start_s) / alone)
+            coins = target.coins
+        print(
+            f"{name}: {coins:,} coins; default audit / plain loop {statistics.median(ratios):.3f} (from {min(ratios):.3f} to "
+            f"{max(ratios):.3f} over {PAIRS} pairs; loop {alone:.1f} s)",
+            flush=True,
+        )
+
+
 def plan(names: list[str]) -> None:
     """Ratio for all counted cases of a standard audit: one session, so that nothing runs beside but the counting."""
-    from dropcheck.checks import CHECKS
-
     exact = tuple(c.name for c in CHECKS if c.observe is not None)
     for name in names:
         result = run(AuditRequest(targets=(name,), ignore=exact, profile="standard", jobs=1))
@@ -153,8 +210,10 @@ def workers(name: str) -> None:
 
 def main() -> None:
     words = sys.argv[1:]
-    parts = [w for w in words if w in ("bulk", "plan", "memory", "workers")] or ["bulk", "plan", "memory", "workers"]
+    parts = [w for w in words if w in PARTS] or list(PARTS)
     names = [w for w in words if w not in parts]
+    if "whole" in parts:
+        whole(names or ["torch.Dropout1d", "keras.SpatialDropout1D@torch", "keras.SpatialDropout1D@jax"])
     if "bulk" in parts:
         bulk(names or ["torch.Dropout1d", "custom.reference", "keras.SpatialDropout1D@torch"])
     if "plan" in parts:

@@ -225,7 +225,6 @@ def make_probe(
 
     Raises Unsupported where kept and dropped values cannot be told apart; see ``clear_pool``.
     """
-    size = int(np.prod(shape, dtype=np.int64))
     period = (np.arange(POOL) * 7 + seed % POOL) % POOL
     index = np.resize(period, shape)
     contract = adapter.contract

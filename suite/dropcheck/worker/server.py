@@ -275,17 +275,35 @@ class Worker:
         answer["gather_s"] = time.perf_counter() - start
         return answer
 
-    def bare(self, rate: float, dtype: str, shape: List[int], calls: int) -> Dict[str, Any]:
-        """Seconds that the layer alone needs for ``calls`` calls: the yardstick for the cost of the audit."""
+    def bare(
+        self,
+        rate: float,
+        dtype: str,
+        shape: List[int],
+        calls: int,
+        layout: str = "contiguous",
+        record: bool = False,
+        way: Optional[str] = None,
+        seeds: int = 1,
+    ) -> Dict[str, Any]:
+        """Seconds of ``calls`` calls in a plain loop, once for each of ``seeds`` fresh layers: the yardstick for the cost."""
         adapter = self.driver
-        layer = adapter.make(rate, dtype, 1, adapter.contract.seeds[0] if adapter.contract.seeds else "global")
-        x = adapter.tensor(rounding.pool(dtype, int(np.prod(shape)), 3).reshape(shape), dtype, "contiguous")
-        with adapter.recording(False):
-            adapter.apply(layer, x, True)
-            start = time.perf_counter()
-            for _ in range(calls):
-                adapter.apply(layer, x, True)
-            return {"bare_s": time.perf_counter() - start}
+        way = way or (adapter.contract.seeds[0] if adapter.contract.seeds else "global")
+        x = adapter.tensor(rounding.pool(dtype, int(np.prod(shape)), 3).reshape(shape), dtype, layout)
+        adapter.apply(adapter.make(rate, dtype, 1, way), x, True)
+        start = time.perf_counter()
+        for seed in range(seeds):
+            layer = adapter.make(rate, dtype, seed, way)
+            if record:
+                for _ in range(calls):
+                    given = adapter.track(x)
+                    with adapter.recording(True):
+                        adapter.apply(layer, given, True)
+            else:
+                with adapter.recording(False):
+                    for _ in range(calls):
+                        adapter.apply(layer, x, True)
+        return {"bare_s": time.perf_counter() - start}
 
     def time(self, do: str, **request: Any) -> Dict[str, Any]:
         """A request of the clock: ``threads``, ``setup``, ``run``, ``compile``, ``state`` or ``end``; see ``timing.Stopwatch``."""
