@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck import coins as bits
+from dropcheck import native_counting
 from dropcheck.tallies import (
     ALL_PAIRS_UP_TO,
     BLOCK,
@@ -79,7 +80,7 @@ def thinned(arranged: Arranged, rows: int, rows_per_call: int | None, start: int
     if chosen.all():
         return Thinned(words.reshape(channels, -1), rows, slice(None), True)
     count = int(np.count_nonzero(chosen))
-    return Thinned(some.reshape(channels, -1) if count else None, count, chosen, False)
+    return Thinned(np.ascontiguousarray(some.reshape(channels, -1)) if count else None, count, chosen, False)
 
 
 def channels(result: Tally, arranged: Arranged, thin: Thinned) -> None:
@@ -115,22 +116,43 @@ def _groups(result: Tally, words: bits.Words) -> None:
     joint = {s: np.zeros((5, *_quad_shape(channels, s)), np.int64) for s in quads}
     missing = sorted({k * s for s in quads for k in (1, 2, 3)} - set(strides))
     extra = {s: np.zeros(channels - s, np.int64) for s in missing}
+    if (library := native_counting.library()) is not None:
+        lags = sorted((*strides, *missing))
+        found, threes, fours = library.joint(words, lags, triples, quads)
+        for s, counts in zip(lags, _cut(found, [channels - s for s in lags]), strict=True):
+            (result.pairs if s in result.pairs else extra)[s] = counts
+        for s, counts in zip(triples, _cut(threes, [channels - 2 * s for s in triples]), strict=True):
+            result.triples[s] = counts
+        for s, counts in zip(quads, _cut(fours, [joint[s].size for s in quads]), strict=True):
+            joint[s] = counts
+    else:
+        _groups_by_numpy(result, words, extra, joint)
+    for s in quads:
+        result.quads[s] = _quad_patterns(result, extra, joint[s].reshape(5, -1), s)
+
+
+def _cut(whole: Counts, sizes: list[int]) -> list[Counts]:
+    """One array into several of these sizes."""
+    return np.split(whole, np.cumsum(sizes)[:-1]) if sizes else []
+
+
+def _groups_by_numpy(result: Tally, words: bits.Words, extra: dict[int, Counts], joint: dict[int, Counts]) -> None:
+    """Joint drops of pairs, triples and fours added up, each product of two rows of words used as often as it can be."""
+    channels = result.channels
     size = channels * min(bits.SEGMENT, max(8, _CACHED // channels))
     one, two, three = bits.Joint(size), bits.Joint(size), bits.Joint(size)
     for x in _blocks(words):
-        for s in (*strides, *missing):
+        for s in (*result.pairs, *extra):
             both = one.of(x[:-s], x[s:])
             (result.pairs if s in result.pairs else extra)[s] += one.count(both)
             if s in result.triples:
                 result.triples[s] += two.count(two.of(both[:-s], x[2 * s :]))
-        for s in quads:
+        for s in joint:
             groups, _ = _quad_shape(channels, s)
             a, b, c, d = (x[: 4 * s * groups].reshape(groups, 4, s, -1)[:, i] for i in range(4))
             ab, cd = one.of(a, b), two.of(c, d)
             for i, (left, right) in enumerate(((ab, c), (ab, d), (a, cd), (b, cd), (ab, cd))):
                 joint[s][i] += three.count(three.of(left, right))
-    for s in quads:
-        result.quads[s] = _quad_patterns(result, extra, joint[s].reshape(5, -1), s)
 
 
 def _quad_shape(channels: int, stride: int) -> tuple[int, int]:
@@ -164,6 +186,9 @@ def _far(result: Tally, thin: Thinned) -> None:
     assert thin.words is not None
     result.far_rows = thin.rows
     result.far_channel = result.channel.copy() if thin.whole else bits.count(thin.words)
+    if (library := native_counting.library()) is not None:
+        result.far = library.joint(thin.words, range(1, channels))[0]
+        return
     result.far = np.zeros(channels * (channels - 1) // 2, np.int64)
     size = channels * min(bits.SEGMENT, max(8, _CACHED // channels))
     joint = bits.Joint(size)
@@ -175,14 +200,17 @@ def _far(result: Tally, thin: Thinned) -> None:
 def _strided_octets(words: bits.Words, stride: int, rows: int) -> Counts:
     """(groups, 256) patterns of channels c, c+s, ..., c+7s over disjoint groups; bit i of a pattern is channel c + i s."""
     starts = group_starts(len(words), stride, 8)
-    counts = np.zeros((len(starts), 256), np.int64)
-    size = max(8, _CACHED // 8)
-    for group, start in enumerate(starts):
-        members = words[start : start + 8 * stride : stride]
-        for i in range(0, words.shape[1], size):
-            eight = np.ascontiguousarray(members[:, i : i + size]).view(np.uint8)  # (8, n): 8 rows a byte
-            codes = bits.turn_8(np.ascontiguousarray(eight.T).view(np.uint64)[:, 0]).view(np.uint8)
-            counts[group] += np.bincount(codes, minlength=256)
+    if (library := native_counting.library()) is not None:
+        counts = library.octets(words, stride, starts)
+    else:
+        counts = np.zeros((len(starts), 256), np.int64)
+        size = max(8, _CACHED // 8)
+        for group, start in enumerate(starts):
+            members = words[start : start + 8 * stride : stride]
+            for i in range(0, words.shape[1], size):
+                eight = np.ascontiguousarray(members[:, i : i + size]).view(np.uint8)  # (8, n): 8 rows a byte
+                codes = bits.turn_8(np.ascontiguousarray(eight.T).view(np.uint64)[:, 0]).view(np.uint8)
+                counts[group] += np.bincount(codes, minlength=256)
     counts[:, 0] = rows - counts[:, 1:].sum(axis=1)  # bits behind the last row look like rows that drop nothing
     return counts
 
@@ -193,10 +221,10 @@ def octets(result: Tally, packed: bits.Bytes, thin: Thinned) -> None:
     if not full or not thin.rows:
         return
     some = packed if thin.whole else packed[thin.chosen]
-    counts = np.zeros((full, 256), np.int64)
-    for i in range(full):
-        counts[i] = np.bincount(some[:, i], minlength=256)
-    result.octets[1] = counts
+    if (library := native_counting.library()) is not None:
+        result.octets[1] = library.bytes(some, full)
+    else:
+        result.octets[1] = np.stack([np.bincount(some[:, i], minlength=256) for i in range(full)])
     result.octet_rows[1] = thin.rows
 
 
@@ -224,62 +252,111 @@ def _both(one: bits.Words, two: bits.Words) -> Counts:
 def rows(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
     """Rows of one call that are a lag apart, over disjoint pairs."""
     words = arranged.words
-    for lag in ROW_LAGS:
-        if 2 * lag > rows_per_call:
-            break
-        if arranged.short:
-            result.row_both[lag] = sum(
-                (_both(a, b) for a, b in _firsts(words, 1, lag)), np.zeros(result.channels, np.int64)
-            )
-        elif lag < bits.WORD:
-            t = words >> np.uint64(lag)
-            t &= words
-            t &= bits.lag_mask(lag)
-            result.row_both[lag] = bits.count(t.reshape(result.channels, -1))
-        else:
-            result.row_both[lag] = sum(
-                (_both(a, b) for a, b in _firsts(words, 2, lag // bits.WORD)), np.zeros(result.channels, np.int64)
-            )
+    lags = [lag for lag in ROW_LAGS if 2 * lag <= rows_per_call]
+    if arranged.short:
+        found = _apart(words, 1, lags)
+    else:
+        found = _within(words, [lag for lag in lags if lag < bits.WORD])
+        found += _apart(words, 2, [lag // bits.WORD for lag in lags if lag >= bits.WORD])
+    result.row_both = dict(zip(lags, found, strict=True))
+
+
+def _within(words: bits.Words, lags: list[int]) -> list[Counts]:
+    """Joint drops of rows of one word, (channels,) for each lag."""
+    masks = [bits.lag_mask(lag) for lag in lags]
+    if (library := native_counting.library()) is not None:
+        return list(library.within(words, lags, masks)) if lags else []
+    found = []
+    for lag, mask in zip(lags, masks, strict=True):
+        t = words >> np.uint64(lag)
+        t &= words
+        t &= mask
+        found.append(bits.count(t.reshape(len(words), -1)))
+    return found
+
+
+def _apart(words: bits.Words, axis: int, lags: list[int]) -> list[Counts]:
+    """Joint drops of disjoint pairs of words along an axis, (channels,) for each lag."""
+    if (library := native_counting.library()) is not None:
+        return list(library.apart(words, axis, lags)) if lags else []
+    none = np.zeros(len(words), np.int64)
+    return [sum((_both(a, b) for a, b in _firsts(words, axis, lag)), none) for lag in lags]
 
 
 def calls(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
     """The same position in calls a lag apart, and neighbouring calls one row shifted against each other."""
     words, count = arranged.words, result.calls
-    per_call = None if arranged.short else bits.count(words)
-    for lag in CALL_LAGS:
-        if count <= lag:
-            break
-        first = bits.lag_firsts(count, lag)
-        pairs = np.full(result.channels, len(first) * rows_per_call, np.int64)
-        if per_call is not None:
-            both = sum((_both(a, b) for a, b in _firsts(words, 1, lag)), np.zeros(result.channels, np.int64))
+    lags = [lag for lag in CALL_LAGS if count > lag]
+    if arranged.short:
+        for lag in lags:
+            first = bits.lag_firsts(count, lag)
+            pairs = np.full(result.channels, len(first) * rows_per_call, np.int64)
+            sides = _shifted(words, lag, _word_mask(first, words.shape[2]))
+            result.call_lags[lag] = Association(pairs, *sides)
+    else:
+        per_call = bits.count(words)
+        for lag, both in zip(lags, _apart(words, 1, lags), strict=True):
+            first = bits.lag_firsts(count, lag)
+            pairs = np.full(result.channels, len(first) * rows_per_call, np.int64)
             one, two = per_call[:, first].sum(axis=1), per_call[:, first + lag].sum(axis=1)
             result.call_lags[lag] = Association(pairs, one, two, both)
-        else:
-            mask = _word_mask(first, words.shape[2])
-            result.call_lags[lag] = _associated(pairs, words & mask, (words >> np.uint64(lag)) & mask)
     if rows_per_call < 2 or count < 2:
         return
     first = bits.lag_firsts(count, 1)
     pairs = np.full(result.channels, len(first) * (rows_per_call - 1), np.int64)
     if arranged.short:
-        mask = _word_mask(first, words.shape[2])
-        one, two = words & mask, (words >> np.uint64(1)) & mask
-        result.call_shifts[1] = _associated(pairs, one[:, :-1], two[:, 1:])
-        result.call_shifts[-1] = _associated(pairs, one[:, 1:], two[:, :-1])
-        return
-    one, two = words[:, : 2 * len(first) : 2], words[:, 1 : 2 * len(first) : 2]
-    top, last = np.uint64(bits.WORD - 1), (rows_per_call - 1) // bits.WORD
-    totals = [bits.count(x.reshape(result.channels, -1)) for x in (one, two)]
-    heads = [(x[:, :, 0] & np.uint64(1)).sum(axis=1).astype(np.int64) for x in (one, two)]
-    place = np.uint64((rows_per_call - 1) % bits.WORD)
-    ends = [((x[:, :, last] >> place) & np.uint64(1)).sum(axis=1).astype(np.int64) for x in (one, two)]
-    for shift, still, moved, i in ((1, one, two, 0), (-1, two, one, 1)):
-        up = moved >> np.uint64(1)
-        up[:, :, :-1] |= moved[:, :, 1:] << top
-        kept, gone = totals[i] - ends[i], totals[1 - i] - heads[1 - i]
-        sides = (kept, gone) if shift == 1 else (gone, kept)
-        result.call_shifts[shift] = Association(pairs, *sides, _both(still, up))
+        forwards, backwards = _neighbour_runs(words, _word_mask(first, words.shape[2]))
+    else:
+        forwards, backwards = _neighbour_calls(words, len(first), rows_per_call)
+    result.call_shifts[1] = Association(pairs, *forwards)
+    result.call_shifts[-1] = Association(pairs, *backwards)
+
+
+_Sides = tuple[Counts, Counts, Counts]  # of pairs: first dropped, second dropped, both dropped, (channels,) each
+
+
+def _columns(found: Counts) -> Iterator[Counts]:
+    return (np.ascontiguousarray(column) for column in found.T)
+
+
+def _shifted(words: bits.Words, lag: int, mask: bits.Words) -> _Sides:
+    """Calls a lag apart where they are the bits of words."""
+    if (library := native_counting.library()) is not None:
+        one, two, both = _columns(library.shifted(words, lag, mask))
+        return one, two, both
+    return _sides(words & mask, (words >> np.uint64(lag)) & mask)
+
+
+def _neighbour_runs(words: bits.Words, mask: bits.Words) -> tuple[_Sides, _Sides]:
+    """Row r of a call against row r + 1 of the next and the other way round, where calls are the bits of words."""
+    if (library := native_counting.library()) is not None:
+        a, b, c, d, e, f = _columns(library.neighbour_runs(words, mask))
+        return (a, b, c), (d, e, f)
+    one, two = words & mask, (words >> np.uint64(1)) & mask
+    return _sides(one[:, :-1], two[:, 1:]), _sides(one[:, 1:], two[:, :-1])
+
+
+def _neighbour_calls(words: bits.Words, pairs: int, rows_per_call: int) -> tuple[_Sides, _Sides]:
+    """The same where words hold the rows of a call."""
+    if (library := native_counting.library()) is not None:
+        sums = list(_columns(library.neighbour_calls(words, pairs, rows_per_call)))
+        totals, heads, ends, joint = sums[:2], sums[2:4], sums[4:6], sums[6:]
+    else:
+        one, two = words[:, : 2 * pairs : 2], words[:, 1 : 2 * pairs : 2]
+        top, last = np.uint64(bits.WORD - 1), (rows_per_call - 1) // bits.WORD
+        totals = [bits.count(x.reshape(len(words), -1)) for x in (one, two)]
+        heads = [(x[:, :, 0] & np.uint64(1)).sum(axis=1).astype(np.int64) for x in (one, two)]
+        place = np.uint64((rows_per_call - 1) % bits.WORD)
+        ends = [((x[:, :, last] >> place) & np.uint64(1)).sum(axis=1).astype(np.int64) for x in (one, two)]
+        joint = []
+        for still, moved in ((one, two), (two, one)):
+            up = moved >> np.uint64(1)
+            up[:, :, :-1] |= moved[:, :, 1:] << top
+            joint.append(_both(still, up))
+    return (
+        (totals[0] - ends[0], totals[1] - heads[1], joint[0]),
+        (totals[0] - heads[0], totals[1] - ends[1], joint[1]),
+    )
 
 
 def _word_mask(places: Any, words: int) -> bits.Words:
@@ -289,15 +366,15 @@ def _word_mask(places: Any, words: int) -> bits.Words:
     return np.packbits(flags, bitorder="little").view(np.uint64)
 
 
-def _associated(pairs: Counts, one: bits.Words, two: bits.Words) -> Association:
-    flat = (x.reshape(len(x), -1) for x in (one, two, one & two))
-    return Association(pairs, *(bits.count(x) for x in flat))
+def _sides(one: bits.Words, two: bits.Words) -> _Sides:
+    a, b, both = (bits.count(x.reshape(len(x), -1)) for x in (one, two, one & two))
+    return a, b, both
 
 
 def against(result: Tally, arranged: Arranged, classes: Arranged) -> Association:
     """Coins against one class of inputs, channel by channel."""
     pairs = np.full(result.channels, result.rows, np.int64)
-    return _associated(pairs, arranged.words, classes.words)
+    return Association(pairs, *_sides(arranged.words, classes.words))
 
 
 def seeds(result: Tally, packed: bits.Bytes, rows_per_seed: int, numbers: list[int]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck import coins as bits
+from dropcheck import native_counting
 
 Counts = NDArray[np.int64]
 
@@ -204,6 +205,8 @@ def arrange(packed: bits.Bytes, channels: int, rows_per_call: int | None, start:
 
 def _histogram(packed: bits.Bytes, channels: int) -> Counts:
     """Rows by their number of drops: (channels + 1,)."""
+    if (library := native_counting.library()) is not None:
+        return library.histogram(packed, channels)
     if channels == 1:
         dropped = int(np.count_nonzero(packed))
         return np.array([len(packed) - dropped, dropped])

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dropcheck import native_counting
 from dropcheck.cases import Case
 from dropcheck.coins import Bytes, Words
 from dropcheck.positions import Positions, cycle
@@ -174,13 +175,11 @@ class Sample:
 
     def _block(self, packed: Bytes, first: int) -> None:
         words = len(packed) - self.rows_per_word + 1
-        keys = _keys(packed, self.channels, self.rows_per_word)[:words]
-        last = self._threshold
-        chosen = np.arange(words) if last is None else np.flatnonzero(keys <= keys.dtype.type(last))
+        keys, chosen = _chosen(packed, self.channels, self.rows_per_word, words, self._threshold)
         if not len(chosen):
             return
         one, two = _hashes(packed, self.rows_per_word, chosen)
-        self._parts.append((keys[chosen].astype(np.uint64), one, two, chosen + first))
+        self._parts.append((keys, one, two, chosen + first))
         self._pending += len(chosen)
         if self._pending >= 2 * self.most:
             self._cut()
@@ -318,6 +317,26 @@ def _any_equal(values: Words) -> bool:
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
+def _chosen(
+    packed: Bytes, channels: int, rows_per_word: int, words: int, most: int | None
+) -> tuple[Words, NDArray[np.int64]]:
+    """Keys that are at most ``most`` (None: all) of the words that begin at the first ``words`` rows, and these rows."""
+    if (library := native_counting.library()) is not None:
+        size, span = 8 if packed.shape[1] >= 8 else 2, _span(packed.shape[1], channels, rows_per_word)
+        return library.chosen(packed, channels, words, span, size, _SCRAMBLE[size], 2**64 - 1 if most is None else most)
+    keys = _keys(packed, channels, rows_per_word)[:words]
+    chosen = np.arange(words) if most is None else np.flatnonzero(keys <= keys.dtype.type(most))
+    return keys[chosen].astype(np.uint64), chosen.astype(np.int64)
+
+
+def _span(width: int, channels: int, rows_per_word: int) -> int:
+    """Rows of a key: one, but where rows are one byte as many, doubled, as 16 coins and the word have."""
+    rows = 1
+    while width == 1 and 2 * rows * channels <= 16 and 2 * rows <= rows_per_word:
+        rows *= 2
+    return rows
+
+
 def _keys(packed: Bytes, channels: int, rows_per_word: int) -> Any:
     """A key for every row: of its first 64 coins, or of 16; where channels are few, of the rows behind it as well."""
     width = packed.shape[1]
@@ -343,6 +362,9 @@ def _keys(packed: Bytes, channels: int, rows_per_word: int) -> Any:
 
 def _hashes(packed: Bytes, rows_per_word: int, chosen: NDArray[np.intp]) -> list[Words]:
     """Two 64-bit hashes of the words that begin at the rows ``chosen``: multiply and xor-shift, eight bytes at a time."""
+    if (library := native_counting.library()) is not None:
+        constants = [number for some in _HASHES for number in some]
+        return list(library.hashes(packed, rows_per_word, chosen.astype(np.int64), [*constants, _LAST]))
     found = [np.full(len(chosen), start, np.uint64) for start, _, _ in _HASHES]
     shifted = np.empty(len(chosen), np.uint64)
     for column in _columns(packed, rows_per_word, chosen):
