@@ -9,6 +9,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from dropcheck import native_counting
+
 PACKAGES = ("dropcheck", "numpy", "scipy", "torch", "keras", "tensorflow-cpu", "tensorflow", "jax", "jaxlib")
 
 
@@ -29,4 +31,5 @@ def describe() -> dict[str, Any]:
         "load": [round(x, 2) for x in load],
         "packages": versions,
         "implementation": sys.implementation.name,
+        "compiled": native_counting.library() is not None,  # else NumPy counted, and proved: the same numbers, later
     }
