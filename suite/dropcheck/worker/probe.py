@@ -225,7 +225,7 @@ def make_probe(
 
     Raises Unsupported where kept and dropped values cannot be told apart; see ``clear_pool``.
     """
-    period = (np.arange(POOL) * 7 + seed % POOL) % POOL
+    period = ((np.arange(POOL) * 7 + seed % POOL) % POOL).astype(np.uint8)  # POOL is below 256: an eighth of the memory
     index = np.resize(period, shape)
     contract = adapter.contract
     values = clear_pool(dtype, POOL, 11, rate, contract)
