@@ -20,6 +20,8 @@ SOURCES = {
     "dropcheck.libcounting": "suite/dropcheck/counting.c",
 }
 
+SHARED = "suite/dropcheck/worker/portable.h"
+
 
 class Libraries(build_ext):
     """Builds libraries that belong to no version of Python: no tag in the file's name, no entry point for an import."""
@@ -39,11 +41,13 @@ class AnyPython(bdist_wheel):
 
 
 def library(name: str, source: str) -> Extension:
-    """One library. It holds its source's checksum: one of another source is not used (see dropcheck.worker.native)."""
-    checksum = zlib.crc32(Path(__file__).parent.joinpath(source).read_bytes())
+    """One library. It holds its sources' checksum: one of other sources is not used (see dropcheck.worker.native)."""
+    folder = Path(__file__).parent
+    checksum = zlib.crc32(folder.joinpath(SHARED).read_bytes() + folder.joinpath(source).read_bytes())
     return Extension(
         name,
         [source],
+        depends=[SHARED],
         define_macros=[("SOURCE", f"{checksum}U")],
         extra_compile_args=[] if os.name == "nt" else ["-O3"],
         optional=True,  # without a compiler the package is whole all the same

@@ -54,7 +54,7 @@ class Library:
             if isinstance(one, np.ndarray):
                 if not one.flags.c_contiguous:
                     raise ValueError(f"{name} was given an array with gaps")
-                one = one.__array_interface__["data"][0]
+                one = native.address(one)
             given.append(one)
         return self._functions[name](*given)
 

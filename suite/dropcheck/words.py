@@ -347,12 +347,12 @@ def _keys(packed: Bytes, channels: int, rows_per_word: int) -> Any:
         keys <<= np.uint16(8)
         keys |= packed[:, 0]
     else:
-        keys, rows, coins = packed[:, 0].copy(), 1, channels
-        while 2 * coins <= 16 and 2 * rows <= rows_per_word:
-            if 2 * coins > 8 and keys.dtype == np.uint8:
+        keys, rows, span = packed[:, 0].copy(), 1, _span(width, channels, rows_per_word)
+        while rows < span:
+            if 2 * rows * channels > 8 and keys.dtype == np.uint8:
                 keys = keys.astype(np.uint16)
-            keys[:-rows] |= keys[rows:] << keys.dtype.type(coins)
-            rows, coins = 2 * rows, 2 * coins
+            keys[:-rows] |= keys[rows:] << keys.dtype.type(rows * channels)
+            rows *= 2
         keys = keys.astype(np.uint16, copy=False)
     start, factor = (keys.dtype.type(v) for v in _SCRAMBLE[keys.itemsize])
     keys ^= start

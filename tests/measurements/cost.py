@@ -32,19 +32,12 @@ from dropcheck.worker.client import ProcessSession, ask
 RATE, ROWS, CHANNELS, SHARED = 0.3, 1025, 64, 4
 CALLS, PAIRS = 6000, 5
 PARTS = ("whole", "bulk", "plan", "memory", "workers")
+EXACT = tuple(c.name for c in CHECKS if c.observe is not None)  # checks that count no coins
 
 
 def bare(name: str, calls: int) -> float:
-    """Seconds of the calls alone, in a worker of its own."""
-    target = targets.parse(name)
-    session = ProcessSession(environment=dict(target.environment), path=target.path, packages=target.packages)
-    try:
-        opened = ask(session, "open", locator=target.locator, source=target.source, pattern=None)
-        shape = list(Pattern.parse(opened["contract"]["pattern"]).shape(ROWS, CHANNELS, SHARED))
-        ask(session, "bare", rate=RATE, dtype="float32", shape=shape, calls=20)
-        return float(ask(session, "bare", rate=RATE, dtype="float32", shape=shape, calls=calls)["bare_s"])
-    finally:
-        session.close()
+    """Seconds of the calls of the one large case alone, in a worker of its own."""
+    return loop(name, [Case("float32", RATE, ROWS, CHANNELS, SHARED, calls)])
 
 
 def audited(name: str, calls: int) -> tuple[float, int]:
@@ -132,16 +125,15 @@ def loop(name: str, cases: list[Case]) -> float:
 
 def whole(names: list[str]) -> None:
     """A standard audit's counted cases by default, over the plain loop."""
-    exact = tuple(c.name for c in CHECKS if c.observe is not None)
     for name in names:
         ratios, coins, alone = [], 0, 0.0
         cases = [
             parse_case(c.case)
-            for c in planned(AuditRequest(targets=(name,), ignore=exact, profile="standard"))[0].cases
+            for c in planned(AuditRequest(targets=(name,), ignore=EXACT, profile="standard"))[0].cases
         ]
         for _ in range(PAIRS):
             alone = loop(name, cases)
-            (target,) = run(AuditRequest(targets=(name,), ignore=exact, profile="standard")).targets
+            (target,) = run(AuditRequest(targets=(name,), ignore=EXACT, profile="standard")).targets
             assert target.error is None, target.error
             ratios.append((target.timing.wall_s - target.timing.start_s) / alone)
             coins = target.coins
@@ -154,9 +146,8 @@ def whole(names: list[str]) -> None:
 
 def plan(names: list[str]) -> None:
     """Ratio for all counted cases of a standard audit: one session, so that nothing runs beside but the counting."""
-    exact = tuple(c.name for c in CHECKS if c.observe is not None)
     for name in names:
-        result = run(AuditRequest(targets=(name,), ignore=exact, profile="standard", jobs=1))
+        result = run(AuditRequest(targets=(name,), ignore=EXACT, profile="standard", jobs=1))
         (target,) = result.targets
         assert target.error is None, target.error
         t = target.timing

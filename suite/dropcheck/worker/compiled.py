@@ -31,11 +31,6 @@ def functions() -> Dict[int, Any]:
     return functions
 
 
-def _address(array: Any) -> int:
-    """Where an array begins; its own ``ctypes`` costs more than a short proof."""
-    return int(array.__array_interface__["data"][0])
-
-
 class Prover:
     """Proves outputs of one shape that lie in memory in one way, against the bits that kept values have there.
 
@@ -53,7 +48,7 @@ class Prover:
         row = channels if behind == 1 and self.bits else before if behind == 1 else behind
         self.width = -(-channels // 8)
         self.function = functions()[kept.itemsize]
-        self.before = (_address(kept), period, mask, gone)
+        self.before = (native.address(kept), period, mask, gone)
         self.behind = (before, shared, behind, row, int(self.bits))
 
     def packed(self, block: Any) -> Optional[Any]:
@@ -62,7 +57,7 @@ class Prover:
         assert block.flags.c_contiguous and block.size == calls * self.size and block.itemsize == self.kept.itemsize
         shape = (calls * self.rows, self.width if self.bits else self.channels)
         out = np.empty(shape, np.uint8)
-        if self.function(_address(block), *self.before, calls, *self.behind, _address(out)):
+        if self.function(native.address(block), *self.before, calls, *self.behind, native.address(out)):
             return None
         if self.bits:
             return out

@@ -13,7 +13,7 @@ from dropcheck.worker import rounding
 from dropcheck.worker.coinwise import pack
 from dropcheck.worker.gathering import GROUP_CALLS, GROUP_ELEMENTS, Gathering
 from dropcheck.worker.probe import Probe, make_probe
-from dropcheck.worker.proof import Proof, prove_packed, read
+from dropcheck.worker.proof import Proof
 
 Shape = Tuple[int, ...]
 
@@ -77,48 +77,13 @@ class Stream:
         if self.record:  # what was recorded of one call must not lie about during the next
             return all(self.recorded(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
         with self.adapter.recording(False):
-            if self.group > 1 and not self.infer:
-                return self.short(layer, inputs)
             return all(self.call(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
-
-    def short(self, layer: Any, inputs: Iterable[Tuple[Shape, Any]]) -> bool:
-        """``call`` for many short calls in one loop: what Python does between them costs as much as they do."""
-        apply, add, clock, spent = self.adapter.apply, self.gathering.add, time.perf_counter, 0.0
-        for shape, x in inputs:
-            start = clock()
-            output = apply(layer, x, True)
-            spent += clock() - start
-            self.calls += 1
-            if not add(self.probe(shape), output, False):
-                break
-        else:
-            self.proof.bare_s += spent
-            return True
-        return False
 
     def recorded(self, layer: Any, probe: Probe, x: Any, alone: bool) -> bool:
         """One call of which the framework keeps what a gradient needs."""
         x = self.adapter.track(x)
         with self.adapter.recording(True):
             return self.call(layer, probe, x, alone)
-
-    def long(self, count: int, packed: List[Any]) -> bool:
-        """``count`` calls on one input, each proven before the next; False where an output has another shape or dtype."""
-        adapter, layer, proof, clock = self.adapter, self.layer, self.proof, time.perf_counter
-        (shape,) = self.shapes
-        probe = self.probe(shape)
-        with adapter.recording(False):
-            for _ in range(count):
-                start = clock()
-                output = adapter.apply(layer, probe.x, True)
-                proof.bare_s += clock() - start
-                self.calls += 1
-                array = read(adapter, probe, output, proof)
-                if array is None:
-                    return False
-                memory = probe.memory(array)
-                packed.append(prove_packed(probe, memory, memory.arranged(array)[None], proof))
-        return True
 
     def call(self, layer: Any, probe: Probe, x: Any, alone: bool) -> bool:
         """One call, timed and gathered."""
@@ -137,9 +102,6 @@ class Stream:
         packed: List[Any] = []
         classes: List[Any] = []
         done, fine = 0, True
-        plain = not (self.values or self.record or self.infer)
-        if plain and self.group == 1 and self.reuse and len(self.shapes) == 1:
-            done, fine = calls, self.long(calls, packed)
         while done < calls and fine:
             if self.values:
                 classes.append(self._vary_values(self.shapes[self.calls % len(self.shapes)]))

@@ -62,8 +62,7 @@ def memory_of(pattern: Pattern, shape: Shape, order: Shape) -> Memory:
         blocks = (sizes[0], *sizes[1:], *(1,) * (3 - len(sizes)))
     else:
         blocks = (1, *sizes, *(1,) * (2 - len(sizes)))
-    places = {axis: i for i, axis in enumerate(pattern.axes)}
-    wanted = [places[axis] for axis in pattern.coins]
+    wanted = [pattern.axes.index(axis) for axis in pattern.coins]
     held = [axis for axis in order if axis in wanted]
     turn = tuple(held.index(axis) for axis in wanted)
     real = [axis for axis in held if shape[axis] > 1]

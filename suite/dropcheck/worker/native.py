@@ -10,25 +10,27 @@ import ctypes
 import os
 import zlib
 from functools import lru_cache
-from typing import Optional
+from typing import Any, Optional
 
-VARIABLE = "DROPCHECK_NATIVE"
+SHARED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "portable.h")  # a part of every source
 
 
-def wanted() -> bool:
-    """Whether the environment asks for compiled helpers (it does unless it says 0)."""
-    return os.environ.get(VARIABLE, "1") != "0"
+def address(array: Any) -> int:
+    """Where an array begins; its own ``ctypes`` costs more than a short proof."""
+    return int(array.__array_interface__["data"][0])
 
 
 @lru_cache(maxsize=None)
 def library(folder: str, name: str) -> Optional[ctypes.CDLL]:
     """The library ``lib<name>`` of ``<name>.c`` in a folder; None where it is not there, does not load, or is stale."""
-    if not wanted():
+    if os.environ.get("DROPCHECK_NATIVE", "1") == "0":
         return None
     path = os.path.join(folder, f"lib{name}" + (".dll" if os.name == "nt" else ".so"))
     try:
-        with open(os.path.join(folder, f"{name}.c"), "rb") as file:
-            checksum = zlib.crc32(file.read())
+        checksum = 0
+        for source_file in (SHARED, os.path.join(folder, f"{name}.c")):
+            with open(source_file, "rb") as file:
+                checksum = zlib.crc32(file.read(), checksum)
         found = ctypes.CDLL(path)
         source = found.source
     except (OSError, AttributeError):

@@ -7,36 +7,10 @@
 
 #ifndef T
 
-#include <stdint.h>
-#include <string.h>
-
-#ifndef SOURCE
-#define SOURCE 0
-#endif
-
-#if defined(_WIN32)
-#define API __declspec(dllexport)
-#else
-#define API __attribute__((visibility("default")))
-#endif
-
-/* The same function for two kinds of x86 processor, chosen when the library is loaded. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__)
-#define CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define CLONES
-#endif
-#if defined(_MSC_VER)
-#define INLINE static __forceinline
-#else
-#define INLINE static inline __attribute__((always_inline))
-#endif
+#include "portable.h"
 
 #define STEP 1024   /* elements at a time, so that input, table and marks stay in the nearest cache */
 #define LONG_RUN 16 /* elements of a coin from which a branch for every coin is cheaper than a mark for every element */
-
-/* Checksum of this file when it was compiled; a library of another source is not used. */
-API uint32_t source(void) { return (uint32_t)SOURCE; }
 
 /* A place in the table that comes round; divisions are slow and seldom needed. */
 INLINE int64_t wrapped(int64_t at, int64_t period) { return at < period ? at : at % period; }
