@@ -75,27 +75,31 @@ class Stream:
         shapes = [self.shapes[(self.calls + i) % len(self.shapes)] for i in range(count)]
         inputs = zip(shapes, self.inputs(shapes))
         if self.record:  # what was recorded of one call must not lie about during the next
-            return all(self.recorded(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
+            return all(self.recorded(layer, shape, x) for shape, x in inputs)
         with self.adapter.recording(False):
-            return all(self.call(layer, self.probe(shape), x, self.group == 1) for shape, x in inputs)
+            return self.timed(layer, inputs)
 
-    def recorded(self, layer: Any, probe: Probe, x: Any, alone: bool) -> bool:
+    def recorded(self, layer: Any, shape: Shape, x: Any) -> bool:
         """One call of which the framework keeps what a gradient needs."""
         x = self.adapter.track(x)
         with self.adapter.recording(True):
-            return self.call(layer, probe, x, alone)
+            return self.timed(layer, [(shape, x)])
 
-    def call(self, layer: Any, probe: Probe, x: Any, alone: bool) -> bool:
-        """One call, timed and gathered."""
-        adapter = self.adapter
-        start = time.perf_counter()
-        output = adapter.apply(layer, x, True)
-        self.proof.bare_s += time.perf_counter() - start
-        self.calls += 1
-        fine = self.gathering.add(probe, output, alone)
-        if self.infer and self.calls % self.infer == 0:
-            adapter.apply(layer, probe.x, False)
-        return fine
+    def timed(self, layer: Any, inputs: Iterable[Tuple[Shape, Any]]) -> bool:
+        """Calls, timed and gathered. One loop: what Python does between short calls costs as much as they do."""
+        apply, add, clock, alone = self.adapter.apply, self.gathering.add, time.perf_counter, self.group == 1
+        for shape, x in inputs:
+            start = clock()
+            output = apply(layer, x, True)
+            self.proof.bare_s += clock() - start
+            self.calls += 1
+            probe = self.probe(shape)
+            fine = add(probe, output, alone)
+            if self.infer and self.calls % self.infer == 0:
+                apply(layer, probe.x, False)
+            if not fine:
+                return False
+        return True
 
     def draw(self, calls: int) -> Dict[str, Any]:
         """``calls`` further calls: packed coins of all rows in order, class bits of the inputs where asked for."""
