@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from dropcheck.selftest import practice
-from dropcheck.selftest.practice import BATTERIES, compare, ours_from, table
+from dropcheck.selftest import practice, practice_work, zoo
+from dropcheck.selftest.practice import BATTERIES, compared, ours_from, table
 from dropcheck.selftest.scripts import COMPARISONS, RATES, associated, homogeneous, p_values
 
 BY_NAME = {battery.name: battery for battery in BATTERIES}
@@ -81,6 +81,12 @@ def layer(tmp_path_factory: pytest.TempPathFactory):
     return lambda attr: f"{path}:{attr}"
 
 
+def compare(broken, correct, *, root, runs, correct_runs=None, batteries=BATTERIES) -> practice.Comparison:
+    plan = [(name, runs) for name in broken] + [(name, correct_runs or 4 * runs) for name in correct]
+    said = {b.name: [practice.ask(b, name, root, times) for name, times in plan] for b in batteries}
+    return compared(said, root=root, correct=correct, seconds=1.0)
+
+
 def verdict(battery: str, name: str, runs: int = 5, root: int = 11) -> practice.Score:
     return compare([name], [], root=root, runs=runs, batteries=[BY_NAME[battery]]).scores[0]
 
@@ -117,10 +123,11 @@ def test_no_accusation_of_a_correct_layer_comes_from_an_error_of_the_battery() -
         assert not score.not_run
 
 
-def test_the_restated_pytorch_assertion_cannot_see_a_frozen_mask(layer) -> None:
+def test_the_restated_pytorch_assertion_cannot_see_a_frozen_mask(layer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It never calls one layer twice in training, so with the same seeds both layers give the same outputs."""
-    seeds = list(range(40))
-    frozen, right = (practice.ask(BY_NAME["PyTorch Dropout1d"], layer(n), seeds) for n in ("Frozen", "Correct"))
+    battery = BY_NAME["PyTorch Dropout1d"]
+    monkeypatch.setattr(practice, "seed_of", lambda root, *path: path[-1])
+    frozen, right = (practice.ask(battery, layer(n), 1, 40) for n in ("Frozen", "Correct"))
     assert (frozen.failed, frozen.words) == (right.failed, right.words)
 
 
@@ -179,6 +186,34 @@ def test_a_comparison_repeats_with_its_root_seed(layer) -> None:
     assert once(1) != once(2)
 
 
+def test_the_comparison_does_not_depend_on_how_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = ["broken.half-a-point-more", "broken.frozen-mask", "unusual.constant", "unusual.grid", "broken.not-scaled"]
+    monkeypatch.setattr(zoo, "names", lambda: dict.fromkeys(named))
+    monkeypatch.setattr(practice, "BATTERIES", (BY_NAME["Keras Dropout"], BY_NAME["Equinox"]))
+
+    def once(block: int) -> tuple[int, list[tuple[str, list[object]]]]:
+        monkeypatch.setattr(practice_work, "BLOCK", block)
+        items = practice_work.items(5, 0.4)
+        assert {i.call for i in items} == {"practice_work:asked"}
+        kept = []
+        monkeypatch.setattr(practice, "table", lambda made, ours: kept.append(made) or "")
+        practice_work.conclude({i.key: practice_work.asked(**i.arguments) for i in items}, [], [], root=5, seconds=1)
+        (made,) = kept
+        assert (made.runs, made.correct_runs, made.root) == (2, 8, 5)  # 5 and 20 runs by .4
+        said = [(s.battery, sorted((o.layer, o.seeds, o.failed, o.words) for o in s.outcomes)) for s in made.scores]
+        return len(items), said
+
+    (few, whole), (many, cut) = once(20), once(1)
+    assert few < many and whole == cut and [len(rows) for _, rows in whole] == [3, 3]
+
+
+def test_a_layer_that_needs_a_process_of_its_own_is_opened_anew_for_each_run() -> None:
+    outcome = practice.ask(BY_NAME["Keras Dropout"], "broken.keras-frozen-noise@jax", 3, 2)
+    assert not outcome.error and outcome.runs == 2
+    again = practice.ask(BY_NAME["Keras Dropout"], "broken.keras-frozen-noise@jax", 3, 2)
+    assert (again.seeds, again.failed, again.words) == (outcome.seeds, outcome.failed, outcome.words)
+
+
 def test_a_layer_that_raises_is_caught_with_its_words(layer) -> None:
     for score in compare([layer("Raises")], [], root=1, runs=2).scores:
         assert score.caught == [layer("Raises")]
@@ -216,8 +251,3 @@ def test_matplotlib_is_loaded_for_the_chart_only() -> None:
     code = "import sys, dropcheck.selftest.practice; print('matplotlib' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
-
-
-def test_the_command_refuses_what_is_no_number(capsys: pytest.CaptureFixture[str]) -> None:
-    assert practice.main(["seven"]) == 2
-    assert "expected a root seed and a number of runs" in capsys.readouterr().err

@@ -28,7 +28,7 @@ def _chosen(words: Iterable[str], valid: Sequence[str], what: str) -> list[str]:
 
 def planned(parts: Sequence[str], profiles: Sequence[str], seed: int, scale: float) -> list[work.Item]:
     """All work items of a request."""
-    from dropcheck.selftest import calibration, power, thresholds, zoo
+    from dropcheck.selftest import calibration, power, practice_work, thresholds, zoo
 
     found: list[work.Item] = []
     if "thresholds" in parts:
@@ -40,7 +40,7 @@ def planned(parts: Sequence[str], profiles: Sequence[str], seed: int, scale: flo
     if "zoo" in parts:
         found += zoo.items(seed, scale, profiles)
     if "practice" in parts:
-        found += zoo.practice_items(seed, scale)
+        found += practice_work.items(seed, scale)
     # long items first: no core waits for one that began last
     return sorted(found, key=lambda i: -i.cost)
 
@@ -57,7 +57,7 @@ def conclude(
 ) -> SelfTest:
     """One result from the values of all items: a pure function of them."""
     from dropcheck.environment import describe
-    from dropcheck.selftest import calibration, power, thresholds, zoo
+    from dropcheck.selftest import calibration, power, practice_work, thresholds, zoo
 
     by_part: dict[str, dict[str, Any]] = {p: {} for p in PARTS}
     spent = dict.fromkeys(parts, 0.0)
@@ -74,7 +74,9 @@ def conclude(
     promises += more
     layers, clocks, owners, signatures, more = zoo.conclude(by_part["zoo"], scale >= 1)
     promises += more
-    practice = zoo.practice_of(by_part["practice"], layers, clocks) if "practice" in parts else None
+    practice = None
+    if "practice" in parts:
+        practice = practice_work.conclude(by_part["practice"], layers, clocks, root=seed, seconds=spent["practice"])
     held = all(p.held for p in promises)
     return SelfTest(
         verdict="skipped" if not promises else "pass" if held else "fail",

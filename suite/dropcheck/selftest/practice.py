@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -14,18 +13,15 @@ from dropcheck.cases import seed_of
 from dropcheck.selftest.assertions import FRAMEWORKS
 from dropcheck.selftest.practice_chart import figure
 from dropcheck.selftest.scripts import SCRIPTS
-from dropcheck.selftest.subject import Battery, NotRunnable, opened
+from dropcheck.selftest.subject import Battery, NotRunnable, opened, started
 from dropcheck.statistics.binomial import clopper_pearson
-from dropcheck.worker.client import TargetError
+from dropcheck.worker.client import LocalSession, Session, TargetError
 
-__all__ = ["BATTERIES", "Comparison", "Outcome", "Score", "audited", "compare", "figure", "ours_from", "table"]
+__all__ = ["BATTERIES", "Comparison", "Outcome", "Score", "ask", "compared", "figure", "ours_from", "score", "table"]
 
 BATTERIES: tuple[Battery, ...] = (*FRAMEWORKS, *SCRIPTS)
-RUNS = 5
 LEVEL = 0.05  # the printed intervals of the share of accusing runs are exact, of level .95
 OURS = "dropcheck"
-
-Progress = Callable[[str, int, int], None]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,29 +76,40 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def ask(battery: Battery, layer: str, seeds: Sequence[int]) -> Outcome:
-    """Put one battery to one layer once per seed, each time in a fresh session. Raises UnknownTarget."""
-    failed, words, absent, spent = 0, "", [""], 0.0
-    absent.clear()
-    for seed in seeds:
-        try:
-            session, subject = opened(layer, np.random.default_rng(seed))
-        except (NotRunnable, TargetError) as error:
-            return Outcome(layer=layer, seeds=list(seeds), failed=0, seconds=spent, error=str(error))
-        start = time.perf_counter()
-        try:
-            with np.errstate(all="ignore"):
-                sentence, left_out = battery.ask(subject)
-        except TargetError as error:  # a layer that ends its process fails the test that called it
-            sentence, left_out = f"the layer ended its process: {error}", ()
-        finally:
+def ask(battery: Battery, layer: str, root: int, runs: int) -> Outcome:
+    """Put one battery to one layer ``runs`` times, each with a seed derived from root, battery, layer and run.
+
+    A layer that needs a process of its own is opened anew in it for each run; the process starts once.
+    Raises UnknownTarget for a name that names nothing.
+    """
+    seeds = [seed_of(root, "practice", battery.name, layer, run) for run in range(runs)]
+    failed, words, absent, spent = 0, "", list[str](), 0.0
+    session: Session | None = None
+    try:
+        for seed in seeds:
+            try:
+                session = session or started(layer)
+                subject = opened(session, layer, np.random.default_rng(seed))
+            except (NotRunnable, TargetError) as error:
+                return Outcome(layer=layer, seeds=seeds, failed=0, seconds=spent, error=str(error))
+            start, dead = time.perf_counter(), False
+            try:
+                with np.errstate(all="ignore"):
+                    sentence, left_out = battery.ask(subject)
+            except TargetError as error:  # a layer that ends its process fails the test that called it
+                sentence, left_out, dead = f"the layer ended its process: {error}", (), True
             spent += time.perf_counter() - start
+            if dead or isinstance(session, LocalSession):
+                session.close()
+                session = None
+            absent.extend(reason for reason in left_out if reason not in absent)
+            if sentence is not None:
+                failed += 1
+                words = words or sentence
+    finally:
+        if session is not None:
             session.close()
-        absent.extend(reason for reason in left_out if reason not in absent)
-        if sentence is not None:
-            failed += 1
-            words = words or sentence
-    return Outcome(layer=layer, seeds=list(seeds), failed=failed, seconds=spent, words=words, absent=absent)
+    return Outcome(layer=layer, seeds=seeds, failed=failed, seconds=spent, words=words, absent=absent)
 
 
 def score(battery: Battery, defects: Sequence[Outcome], correct: Sequence[Outcome]) -> Score:
@@ -130,44 +137,24 @@ def score(battery: Battery, defects: Sequence[Outcome], correct: Sequence[Outcom
     )
 
 
-def compare(
-    layers: Sequence[str],
-    correct: Sequence[str],
-    *,
-    root: int,
-    runs: int = RUNS,
-    correct_runs: int | None = None,
-    batteries: Iterable[Battery] | None = None,
-    progress: Progress | None = None,
+def compared(
+    said: Mapping[str, Sequence[Outcome]], *, root: int, correct: Collection[str], seconds: float
 ) -> Comparison:
-    """Put every battery to planted defects (``layers``) and correct layers, in this process.
-
-    ``runs``         runs of a battery on a defect, each with a seed derived from root, battery, layer and run.
-    ``correct_runs`` runs on a correct layer; four times ``runs`` unless given, because accusations are rare.
-    ``progress``     called with battery, layers done and layers in all.
-
-    Raises UnknownTarget for a name that names nothing.
-    """
-    chosen = tuple(BATTERIES if batteries is None else batteries)
-    often = 4 * runs if correct_runs is None else correct_runs
-    start, scores = time.perf_counter(), []
-    plan = [(name, runs) for name in layers] + [(name, often) for name in correct]
-    for battery in chosen:
-        outcomes = []
-        for done, (name, times) in enumerate(plan, 1):
-            seeds = [seed_of(root, "practice", battery.name, name, run) for run in range(times)]
-            outcomes.append(ask(battery, name, seeds))
-            if progress is not None:
-                progress(battery.name, done, len(plan))
-        scores.append(score(battery, outcomes[: len(layers)], outcomes[len(layers) :]))
+    """What every battery, by name, said of the same layers, of which those named in ``correct`` are."""
+    scores, broken, right = [], list[Outcome](), list[Outcome]()
+    for battery in BATTERIES:
+        if outcomes := said.get(battery.name, []):
+            broken = [o for o in outcomes if o.layer not in correct]
+            right = [o for o in outcomes if o.layer in correct]
+            scores.append(score(battery, broken, right))
     return Comparison(
         root=root,
-        runs=runs,
-        correct_runs=often,
-        layers=list(layers),
-        correct=list(correct),
+        runs=max((len(o.seeds) for o in broken), default=0),
+        correct_runs=max((len(o.seeds) for o in right), default=0),
+        layers=[o.layer for o in broken],
+        correct=[o.layer for o in right],
         scores=scores,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
     )
 
 
@@ -199,23 +186,6 @@ def ours_from(
         f"{OURS} {profile}", "dropcheck: this suite", f"every check, profile {profile}, no defect named", ()
     )
     return score(battery, [outcome(n) for n in layers], [outcome(n) for n in correct])
-
-
-def audited(
-    names: Sequence[str], *, profile: str = "quick", seed: int | None = None, progress: Progress | None = None
-) -> list[tuple[str, str, float]]:
-    """Audit layers with all checks and return (layer, verdict, seconds); about 10 s a layer in quick."""
-    import dropcheck
-
-    triples = []
-    for done, name in enumerate(names, 1):
-        start = time.perf_counter()
-        options = {} if seed is None else {"seed": seed}
-        (target,) = dropcheck.audit(name, profile=profile, in_process=True, jobs=1, **options).targets
-        triples.append((name, str(target.verdict), time.perf_counter() - start))
-        if progress is not None:
-            progress(f"{OURS} {profile}", done, len(names))
-    return triples
 
 
 # --- words ------------------------------------------------------------------------------------------------------------------
@@ -254,38 +224,3 @@ def _below(comparison: Comparison, ours: Score | None) -> str:
 
 def _percent(share: float) -> str:
     return f"{share * 100:.{1 if share * 100 < 10 else 0}f} %"
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """``python -m dropcheck.selftest.practice [ROOT [RUNS [ours]]]``: print the table for the zoo; with ``ours``, ours too."""
-    from dropcheck import targets
-    from dropcheck.auditing import DEFAULT_SEED
-    from dropcheck.errors import UsageError
-
-    given = list(sys.argv[1:] if words is None else words)
-    with_ours = "ours" in given
-    try:
-        numbers = [int(word) for word in given if word != "ours"]
-        root, runs = (*numbers, *(DEFAULT_SEED, RUNS)[len(numbers) :])
-        if runs < 1:
-            raise ValueError
-    except ValueError:
-        text = f"expected a root seed and a number of runs of at least 1, given {' '.join(given)!r}"
-        print(UsageError(text), file=sys.stderr)
-        return 2
-    names = [row.name for row in targets.available(zoo=True) if row.runnable and row.framework != "keras"]
-    layers = [n for n in names if n.startswith("broken.")]
-    correct = [n for n in names if not n.startswith("broken.")]
-
-    def tell(battery: str, done: int, of: int) -> None:
-        if done == of or done % 10 == 0:
-            print(f"\r{battery}: {done} of {of} layers   ", end="\n" if done == of else "", file=sys.stderr, flush=True)
-
-    result = compare(layers, correct, root=root, runs=runs, progress=tell)
-    ours = ours_from(audited([*layers, *correct], progress=tell), layers, correct) if with_ours else None
-    print(table(result, ours))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -186,25 +186,26 @@ class Made:
         self.id = int(ask(self.subject.session, "reseed", id=self.id, seed=chosen, way=self.subject.way)["id"])
 
 
-def opened(name: str, rng: np.random.Generator) -> tuple[Session, Subject]:
-    """A session with the layer of that name, in this process unless it needs an environment of its own.
+def started(name: str) -> Session:
+    """A session for the layer of that name: in this process unless the layer needs an environment of its own.
 
-    Raises UnknownTarget for a name that names nothing and NotRunnable, with the reason, where it cannot be opened.
+    Raises UnknownTarget for a name that names nothing.
     """
     target = targets.parse(name)
-    here = all(os.environ.get(key) == value for key, value in target.environment)
-    session: Session = (
-        LocalSession()
-        if here
-        else ProcessSession(
-            environment={**hardware.variables("cpu"), **dict(target.environment)},
-            path=target.path,
-            packages=target.packages,
-        )
+    if all(os.environ.get(key) == value for key, value in target.environment):
+        return LocalSession()
+    return ProcessSession(
+        environment={**hardware.variables("cpu"), **dict(target.environment)},
+        path=target.path,
+        packages=target.packages,
     )
+
+
+def opened(session: Session, name: str, rng: np.random.Generator) -> Subject:
+    """The layer of that name, made anew in the session. Raises NotRunnable, with the reason, where it cannot be opened."""
+    target = targets.parse(name)
     try:
         info = ask(session, "open", locator=target.locator, source=target.source, pattern=None)
     except Refused as refusal:
-        session.close()
         raise NotRunnable(f"{name} cannot be opened: {refusal}") from refusal
-    return session, Subject(session, info, rng)
+    return Subject(session, info, rng)

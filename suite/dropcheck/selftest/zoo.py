@@ -13,13 +13,12 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check
 from dropcheck.errors import UsageError
 from dropcheck.results import Finding, Verdict, overall
-from dropcheck.selftest.records import Clock, Layer, Owner, Practice, Promise
+from dropcheck.selftest.records import Clock, Layer, Owner, Promise
 from dropcheck.selftest.work import Item
 
 SECONDS = {"quick": 12.0, "standard": 50.0, "deep": 600.0}  # rough cost of one layer
 LEAST_QUICK = 0.95  # the share of planted defects that quick promises to catch; finer profiles promise all
 IN_PROCESS = ("numpy", "torch", "torch-function")
-PRACTICE_RUNS = 5
 
 
 def names() -> dict[str, str | None]:
@@ -70,7 +69,7 @@ def audited(layer: str, profile: str, seed: int) -> dict[str, Any]:
         profile=profile,
         seed=seed,
         jobs=1,
-        in_process=_framework(layer) in IN_PROCESS,
+        in_process=framework(layer) in IN_PROCESS,
         strict=layer in asked_strictly(),
     )
     (target,), checks = prepare(request)
@@ -118,7 +117,7 @@ def audited(layer: str, profile: str, seed: int) -> dict[str, Any]:
     return {"layer": msgspec.to_builtins(record), "clock": msgspec.to_builtins(clock)}
 
 
-def _framework(layer: str) -> str:
+def framework(layer: str) -> str:
     from dropcheck import targets
 
     return next((r.framework for r in targets.available(zoo=True) if r.name == layer), "")
@@ -241,65 +240,3 @@ def _promises(profile: str, some: Sequence[Layer]) -> list[Promise]:
 
 def _bad(one: Layer) -> list[str]:
     return [f"{c} {v}" for c, v in one.verdicts.items() if v not in ("pass", "skipped")]
-
-
-# --- today's practice beside it ------------------------------------------------------------------------------------------
-
-
-def practice_items(seed: int, scale: float) -> list[Item]:
-    """One battery of assertions each, on the layers that can be asked in this process."""
-    try:
-        from dropcheck.selftest import practice
-    except ImportError:
-        return []
-    runs = max(1, round(PRACTICE_RUNS * min(1.0, scale)))
-    step = max(1, round(1 / max(1e-6, scale)))
-    return [
-        Item(
-            f"practice/{b.name}",
-            "zoo:battery",
-            {"name": b.name, "root": seed, "runs": runs, "step": step},
-            20.0,
-        )
-        for b in practice.BATTERIES
-    ]
-
-
-def battery(name: str, root: int, runs: int, step: int) -> dict[str, Any]:
-    """One battery on the zoo."""
-    from dropcheck.selftest import practice
-
-    layers = [n for n in names() if _framework(n) in IN_PROCESS]
-    chosen = [b for b in practice.BATTERIES if b.name == name]
-    # what only --strict calls a defect is none that anybody's assertions promise to see
-    broken = [n for n in layers if n.startswith("broken.") and n not in asked_strictly()][::step]
-    correct = [n for n in layers if n.startswith("unusual.")][::step]
-    made = practice.compare(broken, correct, root=root, runs=runs, batteries=chosen)
-    found: dict[str, Any] = msgspec.to_builtins(made)
-    return found
-
-
-def practice_of(values: Mapping[str, Any], layers: Sequence[Layer], clocks: Sequence[Clock]) -> Practice:
-    """All batteries as one comparison, with our own audits of the same layers beside them."""
-    try:
-        from dropcheck.selftest import practice
-    except ImportError as error:
-        return Practice(left_out=f"the comparison with today's practice is not in this release: {error}")
-    by_name = {k.split("/", 1)[1]: msgspec.convert(v, practice.Comparison) for k, v in values.items()}
-    parts = [by_name[b.name] for b in practice.BATTERIES if b.name in by_name]
-    if not parts:
-        return Practice(left_out="no battery was asked")
-    seconds = sum(p.seconds for p in parts)
-    merged = msgspec.structs.replace(parts[0], scores=[s for p in parts for s in p.scores], seconds=seconds)
-    ours = None
-    mine = [one for one in layers if one.profile == "quick" and one.layer in {*merged.layers, *merged.correct}]
-    if mine:
-        took = {(c.layer, c.profile): c.wall_s for c in clocks}
-        triples = [(one.layer, one.verdict, took[(one.layer, one.profile)]) for one in mine]
-        ours = practice.ours_from(triples, merged.layers, merged.correct)
-    try:
-        drawn = practice.figure(merged, ours)
-    except ImportError as error:
-        drawn = ""
-        return Practice(table=practice.table(merged, ours), figure=drawn, left_out=f"no chart: {error}")
-    return Practice(table=practice.table(merged, ours), figure=drawn)
