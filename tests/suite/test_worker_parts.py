@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from fractions import Fraction
 from typing import Any
 
@@ -38,6 +40,24 @@ def test_the_wire_keeps_data_and_arrays() -> None:
     assert back["d"] == 2.5
     assert back["e"].shape == ()
     np.testing.assert_array_equal(back["f"]["g"], message["f"]["g"])
+
+
+def test_what_went_through_the_wire_is_freed_without_the_collector() -> None:
+    """A cycle that holds the arrays would keep every answer of an audit until the collector comes by: 20 MB of them."""
+    sent = np.arange(6)
+    alive = weakref.ref(sent)
+    gc.disable()
+    try:
+        message = {"coins": [sent]}
+        data = wire.encode(message)
+        del message, sent
+        assert alive() is None
+        got = wire.decode(data)["coins"][0]
+        alive = weakref.ref(got)
+        del got
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 @given(st.floats(-1e30, 1e30, allow_nan=False).filter(lambda v: v == 0 or abs(v) > 1e-37))

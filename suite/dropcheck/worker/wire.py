@@ -15,59 +15,67 @@ _LENGTH = struct.Struct("<I")
 _MARK = "__array__"
 
 
+# Functions of the module rather than of each other: a function that names itself in its closure is a cycle, and what the
+# closure holds, here every array that went through the pipe, would stay until the collector comes by.
+
+
 def encode(message: Dict[str, Any]) -> bytes:
     """A message of plain data and NumPy arrays (at any depth of dicts and lists) as bytes."""
     arrays: List[Any] = []
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            arrays.append(np.ascontiguousarray(value))
-            return {_MARK: [len(arrays) - 1, value.dtype.str, list(value.shape)]}
-        if isinstance(value, np.generic):
-            return value.item()
-        if isinstance(value, dict):
-            return {str(k): plain(v) for k, v in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(v) for v in value]
-        return value
-
-    head = json.dumps(plain(message)).encode()
+    head = json.dumps(_plain(message, arrays)).encode()
     return b"".join([_LENGTH.pack(len(head)), head, *(a.tobytes() for a in arrays)])
+
+
+def _plain(value: Any, arrays: List[Any]) -> Any:
+    """The value with a mark in place of each array, which is added to ``arrays``."""
+    if isinstance(value, np.ndarray):
+        arrays.append(np.ascontiguousarray(value))
+        return {_MARK: [len(arrays) - 1, value.dtype.str, list(value.shape)]}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {str(k): _plain(v, arrays) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v, arrays) for v in value]
+    return value
 
 
 def decode(data: bytes) -> Dict[str, Any]:
     """The inverse of ``encode``. Arrays are read-only views of ``data``."""
     (size,) = _LENGTH.unpack_from(data)
     start = _LENGTH.size + size
-    found: List[Any] = []
-
-    def specs(value: Any) -> Any:
-        if isinstance(value, dict):
-            if set(value) == {_MARK}:
-                found.append(value)
-                return value
-            return {k: specs(v) for k, v in value.items()}
-        if isinstance(value, list):
-            return [specs(v) for v in value]
-        return value
-
-    tree = specs(json.loads(data[_LENGTH.size : start]))
+    tree = json.loads(data[_LENGTH.size : start])
+    marks: List[Any] = []
+    _find(tree, marks)
     arrays: Dict[int, Any] = {}
-    for item in sorted(found, key=lambda v: v[_MARK][0]):
-        index, dtype, shape = item[_MARK]
+    for index, dtype, shape in sorted(marks):
         count = int(np.prod(shape, dtype=np.int64))
         arrays[index] = np.frombuffer(data, dtype=np.dtype(dtype), count=count, offset=start).reshape(shape)
         start += count * np.dtype(dtype).itemsize
-
-    def whole(value: Any) -> Any:
-        if isinstance(value, dict):
-            if set(value) == {_MARK}:
-                return arrays[value[_MARK][0]]
-            return {k: whole(v) for k, v in value.items()}
-        if isinstance(value, list):
-            return [whole(v) for v in value]
-        return value
-
-    result = whole(tree)
+    result = _whole(tree, arrays)
     assert isinstance(result, dict)
     return result
+
+
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {_MARK}
+
+
+def _find(value: Any, marks: List[Any]) -> None:
+    """Add what every mark says, at any depth."""
+    if _is_mark(value):
+        marks.append(value[_MARK])
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _find(inner, marks)
+
+
+def _whole(value: Any, arrays: Dict[int, Any]) -> Any:
+    """The value with the arrays in place of their marks."""
+    if _is_mark(value):
+        return arrays[value[_MARK][0]]
+    if isinstance(value, dict):
+        return {k: _whole(v, arrays) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_whole(v, arrays) for v in value]
+    return value
