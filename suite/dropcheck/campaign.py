@@ -11,6 +11,7 @@ from dropcheck.checks.base import Gathered
 from dropcheck.gather import Counted, Joined, Work, gathered
 from dropcheck.judging import ASIDE, judge, refused_case
 from dropcheck.plans import Asked
+from dropcheck.remaining import Remaining
 from dropcheck.results import Finding
 from dropcheck.sessions import SessionPool
 from dropcheck.state import Run
@@ -26,7 +27,8 @@ def count_all(
     cases = list(asked)
     units = [run.early[case].units if case in run.early else split(case) for case in cases]
     todo = iter([(number, unit) for number, some in enumerate(units) for unit in some])
-    total = sum(c.coins for c in cases) + 1
+    remaining, undone = Remaining(), [sum(u.calls for u in some) for some in units]
+    run.counting = time.monotonic()
     parts: list[dict[int, Counted]] = [{} for _ in cases]  # of cases that may end early: unit by unit
     joined = [Joined() for _ in cases]  # of all others
     everything: list[Gathered | None] = [None] * len(cases)
@@ -64,8 +66,11 @@ def count_all(
         for future in done:
             number, counted = waiting.pop(future), future.result()
             run.clock.add(counted.clock)
-            if run.store is not None and future not in restored:
-                run.store.put(run.kept_as, counted)
+            if future not in restored:
+                if run.store is not None:
+                    run.store.put(run.kept_as, counted)
+                remaining.add(cases[number], counted.unit.calls, counted.clock.gather_s)
+            undone[number] -= counted.unit.calls
             if counted.lost:
                 run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
             if (ending := run.early.get(cases[number])) is not None:
@@ -90,7 +95,6 @@ def count_all(
                 continue
             flipped[number] += counted.tally.coins
             run.coins = sum(flipped)
-            run.coins_done = min(1.0, run.coins / total)
             if ending is None:
                 joined[number].add(counted)
             some_units = len(parts[number]) if ending is not None else joined[number].units
@@ -101,8 +105,10 @@ def count_all(
                 parts[number], joined[number] = {}, Joined()
                 if ending is not None:
                     refused.add(number)
+            left = [(case, n) for i, (case, n) in enumerate(zip(cases, undone, strict=True)) if n and i not in refused]
+            run.left = remaining.ratio(left)
             run.tell("running", str(cases[number]))
-    run.coins_done = 1.0
+    run.left = 0.0
     return [got for got in everything if got is not None], judged
 
 

@@ -42,7 +42,9 @@ class Run:
     usage: str = ""  # the target could not be audited because of what the user asked for, not because of the layer
     broke: bool = False  # the suite itself raised: its units stay on the disk
     exact_done: float = 0.0
-    coins_done: float = 0.0
+    counting: float = 0.0  # when counting began
+    left: float | None = None  # what is left of it over what is done
+    told: float = 0.0  # the largest share done that was told
     early: dict[Case, early.Early] = field(default_factory=dict)  # cases that end when the rate is decided
     entry: evidence_over_runs.Entry | None = None  # its run in a ledger
     source: str = ""  # the digest of the user's file, see targets.Target.digest
@@ -57,9 +59,15 @@ class Run:
         """Report progress, with an estimate of what remains from what is done."""
         if self.progress is None:
             return
-        share = done if done is not None else 0.02 + 0.13 * self.exact_done + 0.85 * self.coins_done
-        elapsed = time.monotonic() - self.began
-        remaining = elapsed * (1 - share) / share if share > 0.05 else None
+        now = time.monotonic()
+        elapsed, remaining = now - self.began, None
+        share = 0.02 + 0.13 * self.exact_done
+        if self.left is not None:
+            remaining = (now - self.counting) * self.left
+            share = elapsed / (elapsed + remaining)
+        # an estimate may fall, a bar that goes back confuses
+        self.told = done if done is not None else max(self.told, share)
+        share = self.told
         self.progress(Event(self.target.name, share, elapsed, remaining, state, message))
 
     def spec(self) -> SessionSpec:
