@@ -193,58 +193,91 @@ API void bytes(const uint8_t *packed, int64_t rows, int64_t width, int64_t colum
         for (int64_t i = 0; i < columns; i++) out[256 * i + packed[i]]++;
 }
 
-/* counting._strided_octets of one group: patterns of channels stride apart, all 64 rows of each word; adds to out (256). */
-API CLONES void octets(const uint64_t *words, int64_t pitch, int64_t stride, int64_t n, int64_t *out)
+/* counting._strided_octets: patterns of the eight channels stride apart from each start on, of (channels, n) words, all 64 rows
+   of each word; adds to out (starts, 256). */
+API CLONES void octets(const uint64_t *words, int64_t stride, int64_t n, const int64_t *starts, int64_t count_, int64_t *out)
 {
-    for (int64_t k = 0; k < n; k++) {
-        uint64_t x[8];
-        for (int i = 0; i < 8; i++) x[i] = words[i * stride * pitch + k];
-        turn_bytes(x);
-        for (int i = 0; i < 8; i++) {
-            uint64_t codes = turn_8(x[i]);
-            for (int b = 0; b < 64; b += 8) out[(codes >> b) & 255]++;
+    for (int64_t g = 0; g < count_; g++, out += 256) {
+        const uint64_t *from = words + starts[g] * n;
+        for (int64_t k = 0; k < n; k++) {
+            uint64_t x[8];
+            for (int i = 0; i < 8; i++) x[i] = from[i * stride * n + k];
+            turn_bytes(x);
+            for (int i = 0; i < 8; i++) {
+                uint64_t codes = turn_8(x[i]);
+                for (int b = 0; b < 64; b += 8) out[(codes >> b) & 255]++;
+            }
         }
     }
 }
 
-/* Joint drops of one row of words with four others. */
-INLINE void four(const uint64_t *a, const uint64_t *const b[4], int64_t n, int64_t sums[4])
+/* Joint drops of two rows of n words, n a multiple of EVEN. Eight vectors are added up bit by bit to ones, twos, fours and eights
+   (carry-save adders; Harley and Seal, in Warren, Hacker's Delight, 5-1), of which the eights alone are counted each time. */
+#define EVEN 32
+#if defined(__GNUC__)
+typedef uint64_t vector __attribute__((vector_size(32), aligned(8), may_alias));
+#define ADD(carry, sum, a, b, c)                                                                                                   \
+    do {                                                                                                                           \
+        vector a_ = (a), b_ = (b), c_ = (c), u_ = a_ ^ b_;                                                                         \
+        (carry) = (a_ & b_) | (u_ & c_);                                                                                           \
+        (sum) = u_ ^ c_;                                                                                                           \
+    } while (0)
+#define ALL_ONES(v) (ones((v)[0]) + ones((v)[1]) + ones((v)[2]) + ones((v)[3]))
+
+INLINE int64_t both(const uint64_t *a, const uint64_t *b, int64_t n)
 {
-    int64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    const uint64_t *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
-    for (int64_t k = 0; k < n; k++) {
-        uint64_t x = a[k];
-        s0 += ones(x & b0[k]);
-        s1 += ones(x & b1[k]);
-        s2 += ones(x & b2[k]);
-        s3 += ones(x & b3[k]);
+    vector one = {0}, two = {0}, four = {0};
+    int64_t eights = 0;
+    for (int64_t k = 0; k < n; k += EVEN) {
+        const vector *x = (const vector *)(a + k), *y = (const vector *)(b + k);
+        vector p, q, r, s, eight;
+        ADD(p, one, one, x[0] & y[0], x[1] & y[1]);
+        ADD(q, one, one, x[2] & y[2], x[3] & y[3]);
+        ADD(r, two, two, p, q);
+        ADD(p, one, one, x[4] & y[4], x[5] & y[5]);
+        ADD(q, one, one, x[6] & y[6], x[7] & y[7]);
+        ADD(s, two, two, p, q);
+        ADD(eight, four, four, r, s);
+        eights += ALL_ONES(eight);
     }
-    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+    return 8 * eights + 4 * ALL_ONES(four) + 2 * ALL_ONES(two) + ALL_ONES(one);
 }
+#else
+static int64_t both(const uint64_t *a, const uint64_t *b, int64_t n)
+{
+    int64_t sum = 0;
+    for (int64_t k = 0; k < n; k++) sum += ones(a[k] & b[k]);
+    return sum;
+}
+#endif
 
 /* Joint drops of all pairs of channels c < d of a block: adds to sums (channels, channels), of which the upper triangle counts.
-   Channels are taken TILE by TILE against each other, so that both tiles of words stay in the nearest cache. */
-#define TILE 32
+   Channels are taken TILE by TILE against each other, so that a tile of words stays in the nearest cache. */
+#define TILE 16
 INLINE void every_pair(const uint64_t *block, int64_t pitch, int64_t channels, int64_t n, uint32_t *sums)
 {
     for (int64_t c0 = 0; c0 < channels; c0 += TILE)
         for (int64_t d0 = c0; d0 < channels; d0 += TILE) {
             int64_t c1 = c0 + TILE < channels ? c0 + TILE : channels, d1 = d0 + TILE < channels ? d0 + TILE : channels;
             for (int64_t c = c0; c < c1; c++)
-                for (int64_t d = d0 > c ? d0 : c + 1; d < d1; d += 4) {
-                    const uint64_t *a = block + c * pitch, *b[4];
-                    int64_t now = d1 - d < 4 ? d1 - d : 4, found[4];
-                    /* a partner that is not there is the row itself: counted, and not kept */
-                    for (int64_t i = 0; i < 4; i++) b[i] = i < now ? block + (d + i) * pitch : a;
-                    four(a, b, n, found);
-                    for (int64_t i = 0; i < now; i++) sums[c * channels + d + i] += (uint32_t)found[i];
-                }
+                for (int64_t d = d0 > c ? d0 : c + 1; d < d1; d++)
+                    sums[c * channels + d] += (uint32_t)both(block + c * pitch, block + d * pitch, n);
+        }
+}
+
+/* Such sums in the order of lags: pairs 1 apart, 2 apart, ... TILE rows at a time, since a column's entries lie far apart. */
+INLINE void by_lag(const uint32_t *sums, int64_t channels, int64_t *pairs)
+{
+    for (int64_t c0 = 0; c0 < channels; c0 += TILE)
+        for (int64_t lag = 1; c0 + lag < channels; lag++) {
+            int64_t *out = pairs + (lag - 1) * channels - lag * (lag - 1) / 2;
+            for (int64_t c = c0; c < c0 + TILE && c + lag < channels; c++) out[c] += sums[c * channels + c + lag];
         }
 }
 
 /* counting._groups and counting._far: joint drops of groups of channels of (channels, n words), block by block of so many
-   words, which are copied to scratch (channels, block + 8) so that their places in the cache do not collide. Where all pairs
-   are asked for, their sums stand in "all" (channels, channels; zeros) before they are put in order.
+   words (a multiple of EVEN), which are copied to scratch (channels, block + 8) so that their places in the cache do not
+   collide. Where all pairs are asked for, their sums stand in "all" (channels, channels; zeros) before they are put in order.
 
    pairs: one after the other for each lag, (channels - lag) each; triples c, c + s, c + 2 s likewise, (channels - 2 s) each;
    fours of disjoint groups, (5, groups x stride) each: abc, abd, acd, bcd, abcd. All of them are added to. */
@@ -254,24 +287,16 @@ API CLONES void joint(const uint64_t *words, int64_t channels, int64_t n, int64_
 {
     int64_t pitch = block + 8;
     for (int64_t start = 0; start < n; start += block) {
-        int64_t some = n - start < block ? n - start : block;
-        for (int64_t c = 0; c < channels; c++)
+        int64_t some = n - start < block ? n - start : block, even = (some + EVEN - 1) / EVEN * EVEN;
+        for (int64_t c = 0; c < channels; c++) {
             memcpy(scratch + c * pitch, words + c * n + start, (size_t)some * sizeof *words);
-        int64_t *out = pairs;
-        if (lag_count == channels - 1) every_pair(scratch, pitch, channels, some, all);
-        for (int64_t l = 0; l < lag_count && lag_count < channels - 1; l += 4) {
-            int64_t now = lag_count - l < 4 ? lag_count - l : 4, *to[4] = {0, 0, 0, 0};
-            for (int64_t i = 0; i < now; i++) to[i] = out, out += channels - lags[l + i];
-            for (int64_t c = 0; c + lags[l] < channels; c++) {
-                const uint64_t *a = scratch + c * pitch, *b[4];
-                int64_t sums[4];
-                /* a partner that is not there is the row itself: counted, and not kept */
-                for (int64_t i = 0; i < 4; i++) b[i] = i < now && c + lags[l + i] < channels ? a + lags[l + i] * pitch : a;
-                four(a, b, some, sums);
-                for (int64_t i = 0; i < now; i++)
-                    if (c + lags[l + i] < channels) to[i][c] += sums[i];
-            }
+            memset(scratch + c * pitch + some, 0, (size_t)(even - some) * sizeof *words);
         }
+        int64_t *out = pairs;
+        if (lag_count == channels - 1) every_pair(scratch, pitch, channels, even, all);
+        for (int64_t l = 0; l < lag_count && lag_count < channels - 1; l++)
+            for (int64_t c = 0; c + lags[l] < channels; c++)
+                *out++ += both(scratch + c * pitch, scratch + (c + lags[l]) * pitch, even);
         out = triples;
         for (int64_t l = 0; l < three_count; l++) {
             int64_t s = threes[l];
@@ -304,12 +329,7 @@ API CLONES void joint(const uint64_t *words, int64_t channels, int64_t n, int64_
             out += 5 * all_groups;
         }
     }
-    if (lag_count == channels - 1)
-        for (int64_t c = 0; c < channels; c++)
-            for (int64_t d = c + 1; d < channels; d++) {
-                int64_t lag = d - c;
-                pairs[(lag - 1) * channels - lag * (lag - 1) / 2 + c] += all[c * channels + d];
-            }
+    if (lag_count == channels - 1) by_lag(all, channels, pairs);
 }
 
 /* Joint drops of bits lag apart within words, under a mask for each lag (all below 64): out (lags, channels). */

@@ -27,6 +27,9 @@ from dropcheck.tallies import (
     pair_strides,
 )
 
+DENSE_FROM = 32  # channels from which words are turned once more where calls leave them so empty,
+EMPTY = 1.2  # that there are so many bits a row
+
 _CACHED = 1 << 16  # words of a block: half a megabyte, so that a block and its products stay in a core's second cache
 
 
@@ -56,8 +59,8 @@ def margins(result: Tally, packed: bits.Bytes, arranged: Arranged, rows_per_call
     result.channel = result.position.sum(axis=0)
 
 
-def thinned(arranged: Arranged, rows: int, rows_per_call: int | None, start: int) -> Thinned:
-    """What thinned statistics look at: blocks of calls, chosen by their number in the whole case."""
+def thinned(arranged: Arranged, rows: int, rows_per_call: int | None, start: int, every: bits.Words) -> Thinned:
+    """What thinned statistics look at: blocks of calls, chosen by their number in the whole case. ``every``: see ``dense``."""
     words = arranged.words
     channels = len(words)
     if rows_per_call is None:
@@ -78,14 +81,25 @@ def thinned(arranged: Arranged, rows: int, rows_per_call: int | None, start: int
             unit = _thin(call // BLOCK, BLOCK * rows_per_call)
             some = words[:, unit]
     if chosen.all():
-        return Thinned(words.reshape(channels, -1), rows, slice(None), True)
+        return Thinned(every, rows, slice(None), True)
     count = int(np.count_nonzero(chosen))
     return Thinned(np.ascontiguousarray(some.reshape(channels, -1)) if count else None, count, chosen, False)
 
 
-def channels(result: Tally, arranged: Arranged, thin: Thinned) -> None:
+def dense(packed: bits.Bytes, arranged: Arranged, rows_per_call: int | None) -> bits.Words:
+    """The words (channels, n) of all rows, for statistics of rows by themselves.
+
+    Turned once more, without regard to calls, where the last words of the calls are so empty that all pairs would cost more.
+    """
+    words = arranged.words.reshape(len(arranged.words), -1)
+    empty = words.shape[1] * bits.WORD > EMPTY * len(packed)
+    if rows_per_call and not arranged.short and len(words) >= DENSE_FROM and empty:
+        return bits.by_channel(packed, len(words))
+    return words
+
+
+def channels(result: Tally, words: bits.Words, thin: Thinned) -> None:
     """Pairs, triples and fours of channels on all rows; all pairs of many channels, and strided eights, on thinned rows."""
-    words = arranged.words.reshape(result.channels, -1)
     result.pair_rows = result.rows
     if result.channels > 1:
         _groups(result, words)

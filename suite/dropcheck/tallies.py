@@ -253,8 +253,9 @@ def tally(
     counting.margins(result, packed, arranged, rows_per_call)
     if not pairs:
         return result
-    thin = counting.thinned(arranged, rows, rows_per_call, start)
-    counting.channels(result, arranged, thin)
+    every = counting.dense(packed, arranged, rows_per_call)
+    thin = counting.thinned(arranged, rows, rows_per_call, start, every)
+    counting.channels(result, every, thin)
     counting.octets(result, packed, thin)
     if rows_per_call:
         counting.rows(result, arranged, rows_per_call)

@@ -61,22 +61,23 @@ def line(channels: int, rows: int) -> str:
     packed = chunk(channels, rows)
     coins = packed.shape[0] * channels
     turn, result = arrange(packed, channels, rows), tally(packed, channels, rows)
-    thin = counting.thinned(turn, result.rows, rows, 0)
+    every = counting.dense(packed, turn, rows)
+    thin = counting.thinned(turn, result.rows, rows, 0, every)
     nothing = counting.Thinned(None, 0, np.zeros(len(packed), bool), False)
     block = 64 * rows
     away = block * (THINNING * (FULL_ROWS // block // THINNING + 1) + 1)
     first = best(lambda: tally(packed, channels, rows))
     behind = best(lambda: tally(packed, channels, rows, start=away))
     later = behind + max(0.0, first - behind) / THINNING
-    groups = best(lambda: counting.channels(result, turn, nothing))
+    groups = best(lambda: counting.channels(result, every, nothing))
     parts = {
-        "turn": best(lambda: arrange(packed, channels, rows)),
+        "turn": best(lambda: arrange(packed, channels, rows)) + best(lambda: counting.dense(packed, turn, rows)),
         "margins, positions": best(lambda: counting.margins(result, packed, turn, rows)),
         "pairs, triples, fours": groups,
         "eights": best(lambda: counting.octets(result, packed, thin)),
         "row lags": best(lambda: counting.rows(result, turn, rows)),
         "call lags": best(lambda: counting.calls(result, turn, rows)),
-        "strided eights, far pairs": max(0.0, best(lambda: counting.channels(result, turn, thin)) - groups),
+        "strided eights, far pairs": max(0.0, best(lambda: counting.channels(result, every, thin)) - groups),
     }
     words = ", ".join(f"{name} {1e9 * s / coins:.3f}" for name, s in parts.items())
     return (

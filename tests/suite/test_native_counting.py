@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck import coins, native_counting
+from dropcheck import coins, counting, native_counting
 from dropcheck.tallies import tally
 from dropcheck.words import Sample
 
@@ -97,6 +97,21 @@ def test_wide_layers_and_thinned_rows(numpy_alone: Any) -> None:
         same(
             tally(packed, channels, per_call, start=first), numpy_alone(tally, packed, channels, per_call, start=first)
         )
+
+
+def test_words_turned_once_more_count_the_same_rows(numpy_alone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for channels, per_call, calls, start in (
+        (32, 65, 40, 0),
+        (200, 70, 30, 0),
+        (64, 127, 7, 0),
+        (33, 65, 600, 64 * 65),
+    ):
+        packed = packed_coins(per_call * calls, channels, 0.3, channels)
+        for count in (tally, lambda *a, **k: numpy_alone(tally, *a, **k)):
+            monkeypatch.setattr(counting, "EMPTY", 1.0)
+            found = count(packed, channels, per_call, start=start * per_call)
+            monkeypatch.setattr(counting, "EMPTY", 1e9)
+            same(found, count(packed, channels, per_call, start=start * per_call))
 
 
 def test_seeds_and_no_coins(numpy_alone: Any) -> None:
