@@ -105,8 +105,9 @@ def count_all(
                 parts[number], joined[number] = {}, Joined()
                 if ending is not None:
                     refused.add(number)
-            left = [(case, n) for i, (case, n) in enumerate(zip(cases, undone, strict=True)) if n and i not in refused]
-            run.left = remaining.ratio(left)
+            if run.progress is not None:
+                undecided = [i for i, n in enumerate(undone) if n and i not in refused]
+                run.left = remaining.ratio([(cases[i], undone[i]) for i in undecided])
             run.tell("running", str(cases[number]))
     run.left = 0.0
     return [got for got in everything if got is not None], judged

@@ -224,7 +224,7 @@ typedef uint64_t vector __attribute__((vector_size(32), aligned(8), may_alias));
     } while (0)
 #define ALL_ONES(v) (ones((v)[0]) + ones((v)[1]) + ones((v)[2]) + ones((v)[3]))
 
-INLINE int64_t both(const uint64_t *a, const uint64_t *b, int64_t n)
+INLINE int64_t joint_ones(const uint64_t *a, const uint64_t *b, int64_t n)
 {
     vector one = {0}, two = {0}, four = {0};
     int64_t eights = 0;
@@ -243,7 +243,7 @@ INLINE int64_t both(const uint64_t *a, const uint64_t *b, int64_t n)
     return 8 * eights + 4 * ALL_ONES(four) + 2 * ALL_ONES(two) + ALL_ONES(one);
 }
 #else
-static int64_t both(const uint64_t *a, const uint64_t *b, int64_t n)
+static int64_t joint_ones(const uint64_t *a, const uint64_t *b, int64_t n)
 {
     int64_t sum = 0;
     for (int64_t k = 0; k < n; k++) sum += ones(a[k] & b[k]);
@@ -261,7 +261,7 @@ INLINE void every_pair(const uint64_t *block, int64_t pitch, int64_t channels, i
             int64_t c1 = c0 + TILE < channels ? c0 + TILE : channels, d1 = d0 + TILE < channels ? d0 + TILE : channels;
             for (int64_t c = c0; c < c1; c++)
                 for (int64_t d = d0 > c ? d0 : c + 1; d < d1; d++)
-                    sums[c * channels + d] += (uint32_t)both(block + c * pitch, block + d * pitch, n);
+                    sums[c * channels + d] += (uint32_t)joint_ones(block + c * pitch, block + d * pitch, n);
         }
 }
 
@@ -296,7 +296,7 @@ API CLONES void joint(const uint64_t *words, int64_t channels, int64_t n, int64_
         if (lag_count == channels - 1) every_pair(scratch, pitch, channels, even, all);
         for (int64_t l = 0; l < lag_count && lag_count < channels - 1; l++)
             for (int64_t c = 0; c + lags[l] < channels; c++)
-                *out++ += both(scratch + c * pitch, scratch + (c + lags[l]) * pitch, even);
+                *out++ += joint_ones(scratch + c * pitch, scratch + (c + lags[l]) * pitch, even);
         out = triples;
         for (int64_t l = 0; l < three_count; l++) {
             int64_t s = threes[l];

@@ -14,10 +14,12 @@ in turn. On a machine with other work to do the ratios are too large: the layer 
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import psutil
 
@@ -159,14 +161,21 @@ def plan(names: list[str]) -> None:
         )
 
 
+def peak(name: str, calls: int) -> tuple[int, float]:
+    """Coins of the large case, and the peak resident size of this process and its worker while they are audited."""
+    with Peak() as most:
+        _, coins = audited(name, calls)
+    return coins, most.most
+
+
 def memory(name: str) -> None:
-    """Peak resident size as the coins of one case grow."""
+    """Peak resident size as the coins of one case grow, each size in a process of its own."""
     peaks = []
     for calls in (155, 1550, 15500):
-        with Peak() as peak:
-            _, coins = audited(name, calls)
-        peaks.append(peak.most)
-        print(f"{name}: {coins:,} coins, peak resident size of suite and worker {peak.most:.0f} MB", flush=True)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            coins, most = pool.submit(peak, name, calls).result()
+        peaks.append(most)
+        print(f"{name}: {coins:,} coins, peak resident size of suite and worker {most:.0f} MB", flush=True)
     print(f"growth for a hundred times the coins: {peaks[-1] - peaks[0]:.0f} MB")
 
 

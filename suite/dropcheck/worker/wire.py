@@ -44,38 +44,20 @@ def decode(data: bytes) -> Dict[str, Any]:
     """The inverse of ``encode``. Arrays are read-only views of ``data``."""
     (size,) = _LENGTH.unpack_from(data)
     start = _LENGTH.size + size
-    tree = json.loads(data[_LENGTH.size : start])
-    marks: List[Any] = []
-    _find(tree, marks)
-    arrays: Dict[int, Any] = {}
-    for index, dtype, shape in sorted(marks):
-        count = int(np.prod(shape, dtype=np.int64))
-        arrays[index] = np.frombuffer(data, dtype=np.dtype(dtype), count=count, offset=start).reshape(shape)
-        start += count * np.dtype(dtype).itemsize
-    result = _whole(tree, arrays)
+    result = _whole(json.loads(data[_LENGTH.size : start]), data, [start])
     assert isinstance(result, dict)
     return result
 
 
-def _is_mark(value: Any) -> bool:
-    return isinstance(value, dict) and set(value) == {_MARK}
-
-
-def _find(value: Any, marks: List[Any]) -> None:
-    """Add what every mark says, at any depth."""
-    if _is_mark(value):
-        marks.append(value[_MARK])
-    elif isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            _find(inner, marks)
-
-
-def _whole(value: Any, arrays: Dict[int, Any]) -> Any:
-    """The value with the arrays in place of their marks."""
-    if _is_mark(value):
-        return arrays[value[_MARK][0]]
+def _whole(value: Any, data: bytes, place: List[int]) -> Any:
+    """The value with the arrays in place of their marks: they lie in ``data`` in the order of the marks, the next at ``place``."""
     if isinstance(value, dict):
-        return {k: _whole(v, arrays) for k, v in value.items()}
+        if set(value) == {_MARK}:
+            _, dtype, shape = value[_MARK]
+            array = np.frombuffer(data, np.dtype(dtype), int(np.prod(shape, dtype=np.int64)), place[0]).reshape(shape)
+            place[0] += array.nbytes
+            return array
+        return {k: _whole(v, data, place) for k, v in value.items()}
     if isinstance(value, list):
-        return [_whole(v, arrays) for v in value]
+        return [_whole(v, data, place) for v in value]
     return value
