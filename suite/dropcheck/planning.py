@@ -13,6 +13,7 @@ from dropcheck.adapter import DTYPES
 from dropcheck.cases import Case, parse_case, seed_of
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
 from dropcheck.contract import Contract, ContractError, Pattern
+from dropcheck.statistics.evidence import z
 
 LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)
 
@@ -45,8 +46,6 @@ def ladder_coins(
     n = (z(alpha/2) sqrt(pq) + z(beta) sqrt(p'q'))^2 / delta^2 with p' the rate under the defect (statistics.md); the exact
     resolution is printed with the finding.
     """
-    from scipy.stats import norm
-
     delta = resolution if resolution is not None else check.coarsest[profile]
     # sized finer than the coarsest that is accepted
     delta *= min(4.0, allowance(rows_channels)) * long_channels(shared)
@@ -55,7 +54,7 @@ def ladder_coins(
     for other in (rate - delta, rate + delta):
         if 0 < other < 1:
             need = (
-                norm.isf(alpha / 2) * math.sqrt(rate * (1 - rate)) + norm.isf(BETA) * math.sqrt(other * (1 - other))
+                z(alpha / 2) * math.sqrt(rate * (1 - rate)) + z(BETA) * math.sqrt(other * (1 - other))
             ) ** 2 / delta**2
             worst = max(worst, need)
     if rate - delta <= 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import nnls
 
 from dropcheck.cases import Case
 
@@ -37,6 +36,8 @@ class Remaining:
         rest = np.array([features(*one) for one in left]).reshape(-1, done.shape[1])
         weights = np.array([0.0, 0.0, 1.0, 0.0])
         if len(done) >= LEAST_UNITS:
+            from scipy.optimize import nnls  # slow to import, and short audits end before
+
             size = done.max(axis=0)
             seconds = np.array(self.seconds)
             # relative errors count, else one long unit would decide alone

@@ -19,6 +19,7 @@ from dropcheck.checks.base import (
     settle,
     skipped,
 )
+from dropcheck.coins import Counts
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.tallies import SAMPLE, Tally
@@ -85,12 +86,12 @@ def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
 # --- copies ----------------------------------------------------------------------------------------------------------
 
 
-def copied_channels(tally: Tally, alpha: float) -> list[tuple[int, int]]:
-    """Pairs of channels whose coins were equal in every row counted, where chance cannot explain it.
+def copied_channels(tally: Tally, alpha: float) -> Counts:
+    """Pairs of channels whose coins were equal in every row counted, where chance cannot explain it: (pairs, 2).
 
     Two channels that never drop are equal without being copies: each pair is held against its own rates.
     """
-    found = []
+    found = [np.empty((0, 2), dtype=np.int64)]
     pairs = tally.channels * (tally.channels - 1) / 2
     for stride in range(1, tally.channels):
         # many channels: pairs at the strides of all rows there, all others on thinned rows
@@ -100,27 +101,23 @@ def copied_channels(tally: Tally, alpha: float) -> list[tuple[int, int]]:
         both = tally.pairs[stride] if near else tally.far_of(stride)
         margin, rows = (tally.channel, tally.pair_rows) if near else (tally.far_channel, tally.far_rows)
         first, second = margin[:-stride], margin[stride:]
-        for c in np.flatnonzero((both == first) & (both == second)):
-            p = first[c] / rows
-            if duplicates.log10_chance_of_equal(pairs, float(p), rows) <= math.log10(alpha):
-                found.append((int(c), int(c) + stride))
-    return found
+        c = np.flatnonzero((both == first) & (both == second))
+        c = c[duplicates.log10_chances_of_equal(pairs, first[c] / rows, rows) <= math.log10(alpha)]
+        if len(c):
+            found.append(np.stack([c, c + stride], axis=1))
+    return np.concatenate(found)
 
 
-def _groups(pairs: list[tuple[int, int]]) -> list[list[int]]:
-    """Connected groups of copied channels."""
-    parent: dict[int, int] = {}
+def _groups(pairs: Counts) -> list[list[int]]:
+    """Connected groups of copied channels, each in order."""
+    from scipy.sparse import coo_array  # slow to import, and a layer without copies never comes here
+    from scipy.sparse.csgraph import connected_components
 
-    def root(c: int) -> int:
-        while parent.setdefault(c, c) != c:
-            c = parent[c]
-        return c
-
-    for one, two in pairs:
-        parent[root(two)] = root(one)
+    graph = coo_array((np.ones(len(pairs), dtype=bool), pairs.T), shape=(pairs.max() + 1,) * 2)
+    label = connected_components(graph, directed=False)[1]
     groups: dict[int, list[int]] = {}
-    for c in sorted(parent):
-        groups.setdefault(root(c), []).append(c)
+    for c in np.unique(pairs).tolist():
+        groups.setdefault(int(label[c]), []).append(c)
     return sorted(groups.values())
 
 
@@ -145,12 +142,12 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
         expected=0.0,
         unit="pairs of channels with equal coins",
         coins=tally.pair_rows * tally.channels,
-        log10_evidence=chance if copies else 0.0,
+        log10_evidence=chance if len(copies) else 0.0,
         tallies={"copies": len(copies), "rows": tally.pair_rows, "rate": p, "log10_chance": chance},
     )
-    if copies and enough and not _rows_suffice(got, copies, p, limits.alpha):
+    if len(copies) and enough and not _rows_suffice(got, copies, p, limits.alpha):
         return skipped(check, case, f"{NOT_INTERPRETABLE} while samples repeat each other: too few rows differ")
-    if copies and enough:
+    if len(copies) and enough:
         groups = _groups(copies)
         size = max(len(g) for g in groups)
         shown = None
@@ -182,7 +179,7 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
     )
 
 
-def _rows_suffice(got: Gathered, copies: list[tuple[int, int]], p: float, alpha: float) -> bool:
+def _rows_suffice(got: Gathered, copies: Counts, p: float, alpha: float) -> bool:
     """Whether equal channels are beyond chance counting each row that repeats another once.
 
     The chance of equal channels assumes independent rows, that of equal rows independent channels. Rows that repeat no

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from scipy import special
-from scipy.stats import binom
 
 from dropcheck.statistics.evidence import chernoff_log10, z
 
@@ -69,6 +68,14 @@ def one_sided(k: int, n: int, beta: float) -> tuple[float, float]:
     return low, high
 
 
+def _quantile(tail: float, n: int, p: float) -> int:
+    """About the smallest count k with P(X <= k) >= tail."""
+    if not 0 < p < 1:
+        return 0 if p <= 0 else n
+    k = special.bdtrik(tail, n, p)
+    return int(min(n, max(0.0, math.ceil(k)))) if math.isfinite(k) else 0
+
+
 def acceptance(n: int, p: float, alpha: float, delta0: float = 0.0) -> tuple[int, int]:
     """Counts that do not fail, inclusive; consistent with ``log10_outside(k, n, p, delta0) > log10(alpha)``."""
     target = math.log10(alpha)
@@ -77,8 +84,8 @@ def acceptance(n: int, p: float, alpha: float, delta0: float = 0.0) -> tuple[int
         return log10_outside(k, n, p, delta0) > target
 
     low_rate, high_rate = max(0.0, p - delta0), min(1.0, p + delta0)
-    low = int(binom.ppf(alpha / 2, n, low_rate))
-    high = int(binom.isf(alpha / 2, n, high_rate))
+    low = _quantile(alpha / 2, n, low_rate)
+    high = n - _quantile(alpha / 2, n, 1 - high_rate)
     # the quantiles are right to within a count or two; the decision itself is the judge
     while low > 0 and fine(low - 1):
         low -= 1

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from dropcheck.statistics.evidence import LOG10E, z
 from dropcheck.statistics.goodness import g_test
@@ -43,6 +42,8 @@ def log10_dispersion(histogram: Any, p: Any) -> tuple[float, float, float]:
 
     ``histogram``: rows with 0..C drops. Chernoff's bound, inf over t of exp(-t T) E[exp(t y)]^rows, from the exact law.
     """
+    from scipy.optimize import minimize_scalar  # slow to import, and not every audit comes here
+
     counts = np.asarray(histogram, dtype=float)
     rows = float(counts.sum())
     values, variance, _ = _orthogonal(p)

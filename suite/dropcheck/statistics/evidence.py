@@ -22,6 +22,12 @@ def z(alpha: float) -> float:
     return float(-special.ndtri(alpha))
 
 
+def log_choose(n: Any, k: Any) -> Any:
+    """log of n over k, elementwise, from the log-beta function, which keeps the digits that log-gammas lose."""
+    n, k = np.asarray(n, dtype=float), np.asarray(k, dtype=float)
+    return -special.betaln(n - k + 1, k + 1) - np.log1p(n)
+
+
 def normal_log10_sf(score: Any) -> Any:
     """log10 P(Z > score)."""
     return special.log_ndtr(-np.asarray(score, dtype=float)) * LOG10E

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from scipy import special
-from scipy.stats import hypergeom
 
-from dropcheck.statistics.evidence import LOG10E, chernoff_log10, normal_log10_sf, z
+from dropcheck.statistics.evidence import LOG10E, chernoff_log10, log_choose, normal_log10_sf, z
 from dropcheck.statistics.goodness import LEAST_EXPECTED, chi2_log10_sf, safe_factor
 
 EXACT_MOST = 6
@@ -59,7 +58,9 @@ def _exact(k: int, population: int, marked: int, draws: int, upper: bool) -> flo
     with np.errstate(divide="ignore"):
         # beyond the first thousands, terms of a tail past 3.5 standard deviations no longer count
         values = np.arange(k, min(top, k + 4000) + 1) if upper else np.arange(max(bottom, k - 4000), k + 1)
-        logs = hypergeom.logpmf(values, population, marked, draws)
+        logs = (
+            log_choose(marked, values) + log_choose(population - marked, draws - values) - log_choose(population, draws)
+        )
     best = float(np.max(logs))
     if not math.isfinite(best) or best < -650:
         bound = float(chernoff_log10(k, draws, marked / population))
