@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dropcheck import coins as bits
 from dropcheck import tallies
+from dropcheck.checks import mask
 from dropcheck.tallies import Tally, tally
 from dropcheck.words import repeats
 
@@ -223,3 +224,27 @@ def test_no_rows_count_nothing() -> None:
     one = tally(packed(coins_of(10, 7)), 7, None)
     assert empty.merge(one) is one
     assert one.merge(empty) is one
+
+
+@pytest.mark.parametrize("channels", [2, 9, tallies.ALL_PAIRS_UP_TO + 40])
+def test_copied_channels_are_those_whose_coins_are_equal(channels: int) -> None:
+    coins = coins_of(640, channels)
+    for one, other in ((0, channels - 1), (3, 4), (3, channels // 3), (5, 7)):
+        if max(one, other) < channels:
+            coins[:, other] = coins[:, one]
+    coins[:, channels // 2 :: 97] = False  # never dropped: equal, but no copies
+    found = mask.copied_channels(tally(packed(coins), channels, 64), 1e-9)
+    dropping = np.flatnonzero(coins.any(axis=0))
+    expected = [(a, b) for a, b in itertools.combinations(dropping, 2) if (coins[:, a] == coins[:, b]).all()]
+    assert expected or channels == 2
+    assert sorted(map(tuple, found.tolist())) == expected
+    if expected:
+        groups = mask._groups(found)
+        assert all(a in group for a, b in expected for group in groups if b in group)
+        assert sorted(itertools.chain(*groups)) == sorted({c for pair in expected for c in pair})
+        assert groups == sorted(groups) and all(group == sorted(group) for group in groups)
+
+
+def test_few_equal_rows_make_no_copies() -> None:
+    coins = np.repeat(coins_of(12, 1), 3, axis=1)
+    assert len(mask.copied_channels(tally(packed(coins), 3, 4), 1e-9)) == 0

@@ -312,6 +312,12 @@ def test_importing_and_help_load_nothing_heavy() -> None:
     assert "HEAVY []" in done.stdout
 
 
+def test_an_audit_waits_for_no_library_that_it_does_not_need() -> None:
+    code = "import sys, dropcheck.auditing; print('HEAVY', sorted({'scipy.stats', 'scipy.optimize', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+
+
 def test_the_library_audits_in_this_process_and_leaves_no_trace() -> None:
     import torch
 
