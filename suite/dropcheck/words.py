@@ -216,6 +216,9 @@ class Sample:
             return np.zeros((0, 2), np.int64)
         one, two, place = self.kept()
         same = (one[1:] == one[:-1]) & (two[1:] == two[:-1])
+        if (place[1:] - place[:-1])[same].min(initial=self.rows_per_word) >= self.rows_per_word:  # no two overlap
+            pairs = np.column_stack([place[:-1][same], place[1:][same]])
+            return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
         found = []
         before = -1
         for i in np.flatnonzero(same).tolist():
