@@ -12,6 +12,7 @@ from dropcheck.statistics.evidence import LOG10E, chernoff_log10, log_choose, no
 from dropcheck.statistics.goodness import LEAST_EXPECTED, chi2_log10_sf, safe_factor
 
 EXACT_MOST = 6
+MOST_TERMS = 4000
 # Below this score a p-value is above 1e-4: no share of 1e-6 can reach it, so the normal value serves.
 NEAR_SCORE = 3.5
 
@@ -55,18 +56,20 @@ def _exact(k: int, population: int, marked: int, draws: int, upper: bool) -> flo
     bottom = max(0, marked + draws - population)
     if k > top or k < bottom:
         return -math.inf
-    with np.errstate(divide="ignore"):
-        # beyond the first thousands, terms of a tail past 3.5 standard deviations no longer count
-        values = np.arange(k, min(top, k + 4000) + 1) if upper else np.arange(max(bottom, k - 4000), k + 1)
-        logs = (
-            log_choose(marked, values) + log_choose(population - marked, draws - values) - log_choose(population, draws)
-        )
-    best = float(np.max(logs))
+    best = float(log_choose(marked, k) + log_choose(population - marked, draws - k) - log_choose(population, draws))
     if not math.isfinite(best) or best < -650:
         bound = float(chernoff_log10(k, draws, marked / population))
         other = float(chernoff_log10(k, marked, draws / population))
         return min(0.0, min(bound, other) + math.log10(2))
-    total = best + math.log(float(np.exp(logs - best).sum()))
+    # each term from the one before it; beyond the first thousands, those of a tail past 3.5 standard deviations no longer count
+    rest = population - marked - draws
+    if upper:
+        at = np.arange(k, min(top, k + MOST_TERMS), dtype=float)
+        ratios = (marked - at) * (draws - at) / ((at + 1) * (rest + at + 1))
+    else:
+        at = np.arange(k, max(bottom, k - MOST_TERMS), -1, dtype=float)
+        ratios = at * (rest + at) / ((marked - at + 1) * (draws - at + 1))
+    total = best + math.log1p(float(np.cumprod(ratios).sum()))
     return min(0.0, total * LOG10E + math.log10(2))
 
 
