@@ -17,7 +17,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check suite implementations tests
 	$(BIN)/ruff format --check suite implementations tests
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q # several processes with threads each would take each other's cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q # several processes with threads each would take each other's cores
 
 # everything that is registered, in every mode: an hour or more
 field: $(VENV)/.field

@@ -19,6 +19,12 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# each of several test processes on a processor of its own, with all that it starts: else each audit opens as many workers as
+# the machine has processors, and each imports its framework anew
+if (name := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    free = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {free[int(name.removeprefix("gw")) % len(free)]})
+
 
 @dataclass
 class Ran:

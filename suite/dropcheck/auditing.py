@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -10,7 +9,7 @@ from functools import partial
 
 from dropcheck import crew, journal, models, results, sessions, targets
 from dropcheck.checks.base import ALPHA, BETA
-from dropcheck.environment import describe
+from dropcheck.environment import describe, processors
 from dropcheck.errors import UsageError
 from dropcheck.examination import audit_target
 from dropcheck.ledger import Ledger
@@ -41,7 +40,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         journal.begin(request.journal, mark, finished.values(), sources)
     todo = [t for t in chosen if t.name not in finished]
     interrupted = ended = False
-    wanted = request.jobs or min(os.cpu_count() or 1, 8)
+    wanted = request.jobs or min(processors(), 8)
     jobs = min(len(todo), wanted) or 1
     share = max(1, wanted // max(1, len(todo)))
     store = None

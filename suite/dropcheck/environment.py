@@ -14,6 +14,11 @@ from dropcheck import native_counting
 PACKAGES = ("dropcheck", "numpy", "scipy", "torch", "keras", "tensorflow-cpu", "tensorflow", "jax", "jaxlib")
 
 
+def processors() -> int:
+    """Processors that this process may use, which in a container or under taskset are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def describe() -> dict[str, Any]:
     """The time, versions, processor and load of this machine."""
     versions = {}
@@ -27,7 +32,7 @@ def describe() -> dict[str, Any]:
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
+        "cores": processors(),
         "load": [round(x, 2) for x in load],
         "packages": versions,
         "implementation": sys.implementation.name,

@@ -87,8 +87,8 @@ class _Timer:
         audit: str | os.PathLike[str] | None,
     ) -> dict[str, Any]:
         from dropcheck.contract import Pattern
+        from dropcheck.environment import processors
         from dropcheck.speed import limit
-        from dropcheck.speed.run import processors
         from dropcheck.surroundings import untouched
         from dropcheck.worker.client import Refused, ask
 

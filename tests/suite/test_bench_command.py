@@ -93,7 +93,7 @@ def test_an_absent_device_is_said_and_the_others_finish(run: Any, layers: Any) -
 def test_compiled_and_eager_side_by_side(run: Any, layers: Any, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     audit_file(tmp_path / "both.json", "torch.Dropout1d", "torch.Dropout1d@compiled")
-    words = ("torch.Dropout1d", "torch.Dropout1d@compiled", "--cell", "4,64,16 forward", "--cell", "4,64,16 backward")
+    words = ("torch.Dropout1d", "torch.Dropout1d@compiled", "--cell", "4,64,16 backward")
     ran = run("bench", *words, *SHORT, "--audit", "both.json")
     result = records.load(ran.folder / "r.json")
     assert {s.state for s in result.speeds} == {"measured"}, ran.out

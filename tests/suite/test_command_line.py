@@ -135,16 +135,16 @@ def test_a_bug_is_named_with_estimate_coins_picture_and_replay(run: Any, mine: P
 
 
 def test_a_function_and_another_pattern(run: Any, mine: Path) -> None:
-    assert run("audit", "mine.py:plain", "--select", "mask.whole-channels", "--dtype", "float32").code == 0
-    wrong = run(
-        "audit", "mine.py:plain", "--select", "mask.whole-channels", "--dtype", "float32", "--pattern", "n l c -> n c"
-    )
+    words = ("audit", "mine.py:plain", "--select", "mask.whole-channels", "--dtype", "float32", "--rate", ".3")
+    assert run(*words).code == 0
+    wrong = run(*words, "--pattern", "n l c -> n c")
     assert wrong.code == 1
     assert "do not share a coin" in wrong.out
 
 
 def test_a_rerun_tells_the_same_and_another_seed_tells_other_coins(run: Any, mine: Path) -> None:
-    words = ("audit", "mine.py:plain", "--select", "rate.marginal", "--dtype", "float32", "--rate", ".3")
+    cases = ("--case", "float32 rate=.3 257,66,6 calls=81", "--case", "float32 rate=.3 33,17,4 calls=640 grad")
+    words = ("audit", "mine.py:plain", "--select", "rate.marginal", *cases)
 
     def estimates(name: str, *more: str) -> list[float]:
         assert run(*words, *more, "--json", name).code == 0
@@ -155,7 +155,7 @@ def test_a_rerun_tells_the_same_and_another_seed_tells_other_coins(run: Any, min
     assert estimates("b.json") == first
     assert estimates("c.json", "--seed", "5") != first
     assert estimates("d.json", "--jobs", "3") == first
-    some = run("audit", "mine.py:plain", "--select", "rate.marginal", "--rate", ".3", "--seed", "fresh")
+    some = run(*words, "--seed", "fresh")
     assert "root seed " in some.err
 
 
@@ -260,7 +260,8 @@ def read(path: Path) -> Reader:
 
 
 def test_the_page_is_whole_and_stands_alone(run: Any, mine: Path) -> None:
-    done = run("audit", "mine.py:Shared", "mine.py:plain", "--dtype", "float32", "--out", "page")
+    some = ("--dtype", "float32", "--rate", ".3", "--select", "mask,scale,form")
+    done = run("audit", "mine.py:Shared", "mine.py:plain", *some, "--out", "page")
     assert done.code == 1
     folder = mine.parent / "page"
     assert sorted(p.name for p in folder.iterdir()) == ["index.html", "report.txt", "result.json"]

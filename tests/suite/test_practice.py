@@ -178,8 +178,7 @@ def test_the_chi_square_has_one_degree_of_freedom_a_position() -> None:
 
 def test_a_comparison_repeats_with_its_root_seed(layer) -> None:
     def once(root: int) -> list[tuple[object, ...]]:
-        names = ["broken.half-a-point-more", "broken.frozen-mask"]
-        found = compare(names, [layer("Correct"), "torch.Dropout1d"], root=root, runs=3, correct_runs=4)
+        found = compare(["broken.half-a-point-more"], [layer("Correct")], root=root, runs=2, correct_runs=3)
         return [(o.layer, o.seeds, o.failed, o.words, o.absent) for s in found.scores for o in s.outcomes]
 
     assert once(1) == once(1)

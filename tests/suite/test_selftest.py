@@ -220,7 +220,7 @@ def test_a_layer_of_the_zoo_is_audited_with_all_checks_and_timed() -> None:
 
 # --- the command ------------------------------------------------------------------------------------------------------
 
-SMALL_RUN = ("--part", "thresholds", "--part", "power", "--scale", "0.004", "--seed", "11")
+SMALL_RUN = ("--part", "thresholds", "--part", "power", "--scale", "0.001", "--seed", "11")
 
 
 def same(path: Path) -> bytes:

@@ -241,7 +241,7 @@ import time
 def drop(x, rate, *, training, rng):
     if x.shape[0] == 1025:
         with open({log!r}, "a") as f: f.write("x")
-        time.sleep(.01)
+        time.sleep(.004)
     return x * (rng.random(x.shape[:2])[:, :, None] >= rate) / (1 - rate)
 """
 

@@ -35,8 +35,8 @@ def field_command(
     ] = False,
 ) -> None:
     """The state of the field: implementation x mode x dtype, failing cells confirmed by scripts of their own."""
-    import os
 
+    from dropcheck.environment import processors
     from dropcheck.field import command, confirming, report
     from dropcheck.field.deviations import known
 
@@ -72,7 +72,7 @@ def field_command(
         out,
         confirming.by_script(whole, None, min(limit, 600.0), before),
         _say,
-        jobs or min(os.cpu_count() or 1, 8),
+        jobs or min(processors(), 8),
         before,
     )
     told = command.write(whole, said, known(), out, shown)

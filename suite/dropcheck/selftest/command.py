@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -134,6 +133,7 @@ def execute(
     argv: Sequence[str] = (),
 ) -> tuple[SelfTest, int]:
     """Run what the command line asked for; the result and its exit code. Raises UsageError for what cannot be run."""
+    from dropcheck.environment import processors
     from dropcheck.request import DEFAULT_SEED
 
     parts = _chosen(part, PARTS, "part") or list(PARTS)
@@ -157,9 +157,7 @@ def execute(
             "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
         )
     items = planned(parts, profiles, root, scale)
-    values, seconds = work.run(
-        items, jobs=jobs or min(os.cpu_count() or 1, 32), journal=journal, resume=resume, tell=Teller()
-    )
+    values, seconds = work.run(items, jobs=jobs or min(processors(), 32), journal=journal, resume=resume, tell=Teller())
     result = conclude(values, seconds, parts=parts, profiles=profiles, seed=root, scale=scale, argv=argv)
     if json_file is not None:
         write_atomically(json_file, encode(result))

@@ -32,14 +32,14 @@ def items(seed: int, scale: float) -> list[Item]:
     found = []
     for key in PLANTS:
         for beta in (INFLATED, BETA):
-            tries = max(20, int((TRIES_INFLATED if beta == INFLATED else TRIES) * scale))
+            tries = max(5, int((TRIES_INFLATED if beta == INFLATED else TRIES) * scale))
             for number, start in enumerate(range(0, tries, CHUNK)):
                 some = min(CHUNK, tries - start)
                 place = {"key": key, "beta": beta, "tries": some, "number": number, "seed": seed}
                 found.append(Item(f"power/{key}/{beta:g}/{number}", "power:planted", place, 5e-3 * some))
     for sign in (1, -1):
         for beta in (INFLATED, BETA):
-            tries = max(20, int(TRIES * scale))
+            tries = max(5, int(TRIES * scale))
             arguments = {"sign": sign, "beta": beta, "tries": tries, "seed": seed}
             found.append(Item(f"power/shapes {sign:+d}/{beta:g}/0", "power:planted_shape", arguments, 1e-3 * tries))
     draws = max(500, int(200_000 * min(1.0, scale)))

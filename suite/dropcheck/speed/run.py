@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from dropcheck import targets
 from dropcheck.adapter import DTYPES
-from dropcheck.environment import describe
+from dropcheck.environment import describe, processors
 from dropcheck.errors import UsageError, nearest
 from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results import Result, Verdict
@@ -58,11 +57,6 @@ class BenchRequest:
     journal: Path | None = None
     resume: bool = False
     argv: tuple[str, ...] = ()
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _word(given: str, valid: Sequence[str], what: str) -> None:

@@ -13,12 +13,26 @@ from dropcheck.statistics.goodness import g_test
 
 def poisson_binomial(p: Any) -> Any:
     """Probabilities of 0..C drops of C independent coins with rates p, by convolution in pairs: (C + 1,)."""
-    laws = [np.array([1 - rate, rate]) for rate in np.asarray(p, dtype=float).ravel()]
-    if not laws:
+    rates = np.asarray(p, dtype=float).ravel()
+    if not len(rates):
         return np.ones(1)
+    laws = np.stack([1 - rates, rates], axis=1)
     while len(laws) > 1:
-        laws = [np.convolve(laws[i], laws[i + 1]) if i + 1 < len(laws) else laws[i] for i in range(0, len(laws), 2)]
-    return np.clip(laws[0], 0.0, 1.0)
+        if len(laws) % 2:  # a coin that never drops changes nothing
+            laws = np.concatenate([laws, np.eye(1, laws.shape[1])])
+        laws = _convolved(laws[::2], laws[1::2])
+    return np.clip(laws[0, : len(rates) + 1], 0.0, 1.0)
+
+
+def _convolved(one: Any, two: Any) -> Any:
+    """Row by row: (rows, n) and (rows, n) to (rows, 2 n - 1)."""
+    rows, width = one.shape
+    if rows < width:
+        return np.stack([np.convolve(a, b) for a, b in zip(one, two, strict=True)])
+    law = np.zeros((rows, 2 * width - 1))
+    for k in range(width):
+        law[:, k : k + width] += one * two[:, k : k + 1]
+    return law
 
 
 def _orthogonal(p: Any) -> tuple[Any, float, float]:
