@@ -16,7 +16,7 @@ from dropcheck.results import Finding
 from dropcheck.sessions import SessionPool
 from dropcheck.state import Run
 from dropcheck.units import Unit, split
-from dropcheck.worker.client import TargetError
+from dropcheck.worker.client import TargetError, timed_out
 
 
 def count_all(
@@ -62,7 +62,7 @@ def count_all(
             break
         done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
         if remote and not done and pool.deadline is not None and time.monotonic() > pool.deadline:
-            raise TargetError(f"stopped after the time limit of {run.request.timeout_s:g} s (--timeout sets another)")
+            raise TargetError(timed_out(run.request.timeout_s))
         for future in done:
             number, counted = waiting.pop(future), future.result()
             run.clock.add(counted.clock)

@@ -83,6 +83,7 @@ class _Lent:
 
     session: Session
     pool: SessionPool
+    given_back: bool = False
 
     def submit(self, request: Any) -> None:
         self.session.submit(request)
@@ -91,6 +92,7 @@ class _Lent:
         return self.session.collect()
 
     def close(self) -> None:
+        self.given_back = True
         self.pool.release(self.session)
 
 
@@ -100,7 +102,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     second = None
     if spare:
         try:
-            second = pool.start()
+            second = _Lent(pool.start(), pool)
         except TargetError:
             second = None
     if run.sessions > 1:
@@ -108,7 +110,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     info = run.info = primary.collect()
     contract = run.contract = Contract.from_dict(info["contract"])
     evidence_over_runs.begin(run)
-    bench = _bench(run, primary, second, pool)
+    bench = _bench(run, primary, second)
     if not bench.dtypes:
         return
     if second is not None:
@@ -118,7 +120,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     asked = asked_cases(run.request, run.target.name, run.checks, contract, info, primary, run.began)
     run.early = early.plans(run.request, contract, asked)
     with crew.local(pool.capacity, run.request.in_process) as executor:
-        exact = executor.submit(_exact, run, bench, primary, pool)
+        exact = executor.submit(_exact, run, bench, primary, second, pool)
         try:
             everything, judged = count_all(run, asked, pool, cluster or executor, cluster is not None)
         except BaseException:
@@ -172,14 +174,14 @@ def _explain(run: Run, pool: SessionPool) -> None:
     (pool.release if whole else pool.discard)(session)
 
 
-def _bench(run: Run, primary: Session, second: Session | None, pool: SessionPool) -> Bench:
+def _bench(run: Run, primary: Session, second: _Lent | None) -> Bench:
     assert run.contract is not None
     request = run.request
 
     def fresh() -> Session:
         assert second is not None
         second.collect()
-        return _Lent(second, pool)
+        return second
 
     return Bench(
         session=primary,
@@ -194,8 +196,23 @@ def _bench(run: Run, primary: Session, second: Session | None, pool: SessionPool
     )
 
 
-def _exact(run: Run, bench: Bench, primary: Session, pool: SessionPool) -> list[Finding]:
-    """The exact questions, in the order of judgement; the session goes to the units afterwards."""
+def _exact(run: Run, bench: Bench, primary: Session, second: _Lent | None, pool: SessionPool) -> list[Finding]:
+    """The exact questions, in the order of judgement; both sessions go to the units afterwards.
+
+    One that broke is discarded: while the pool counted it, whoever waits for a session would wait for ever.
+    """
+    whole = False
+    try:
+        found = _questions(run, bench)
+        whole = True
+        return found
+    finally:
+        (pool.release if whole else pool.discard)(primary)
+        if second is not None and not second.given_back:
+            pool.discard(second.session)
+
+
+def _questions(run: Run, bench: Bench) -> list[Finding]:
     request = run.request
     exact = [c for c in run.checks if c.observe is not None]
     found: dict[str, list[Finding]] = {}
@@ -214,7 +231,6 @@ def _exact(run: Run, bench: Bench, primary: Session, pool: SessionPool) -> list[
         run.so_far.extend(found[check.name])
         run.clock.judge_s += time.perf_counter() - started
     run.exact_done = 1.0
-    pool.release(primary)
     return [one for check in exact for one in found[check.name]]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dropcheck import hardware
 from dropcheck.modes import EAGER
-from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, TargetError
+from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, TargetError, timed_out
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,8 @@ class SessionPool:
         with self.changed:
             while not self.idle and len(self.every) + self.starting >= self.capacity and not self.closed:
                 self.changed.wait(0.5)
+                if self.deadline is not None and time.monotonic() > self.deadline:
+                    raise TargetError(f"{timed_out(self.spec.timeout_s)}: its workers were busy until then")
             if self.closed:
                 raise TargetError("the audit was stopped")
             if self.idle:

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from dropcheck.sessions import SessionPool
 from dropcheck.worker.client import ProcessSession, TargetError
 
@@ -103,3 +105,10 @@ def test_a_session_that_is_closed_while_somebody_waits_ends_his_wait_in_one_sent
     session.close()
     waiting.join(30)
     assert [type(error) for error in said] == [TargetError] and session.printed() == ""
+
+
+def test_who_waits_for_a_session_waits_no_longer_than_the_audit_may() -> None:
+    pool = SessionPool(SlowSpec(timeout_s=0.2), 1, deadline=time.monotonic() + 0.2)  # type: ignore[arg-type]
+    pool.acquire()  # and never given back
+    with pytest.raises(TargetError, match=r"time limit of 0\.2 s"):
+        pool.acquire()

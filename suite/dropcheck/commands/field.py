@@ -35,7 +35,6 @@ def field_command(
     ] = False,
 ) -> None:
     """The state of the field: implementation x mode x dtype, failing cells confirmed by scripts of their own."""
-
     from dropcheck.environment import processors
     from dropcheck.field import command, confirming, report
     from dropcheck.field.deviations import known

@@ -72,8 +72,10 @@ def _quantile(tail: float, n: int, p: float) -> int:
     """About the smallest count k with P(X <= k) >= tail."""
     if not 0 < p < 1:
         return 0 if p <= 0 else n
-    k = special.bdtrik(tail, n, p)
-    return int(min(n, max(0.0, math.ceil(k)))) if math.isfinite(k) else 0
+    k = float(special.bdtrik(tail, n, p))
+    if not math.isfinite(k):
+        k = n * p - z(tail) * math.sqrt(n * p * (1 - p))
+    return min(n, max(0, math.ceil(k)))
 
 
 def acceptance(n: int, p: float, alpha: float, delta0: float = 0.0) -> tuple[int, int]:

@@ -25,6 +25,11 @@ _SLICE_S = 0.2  # how often time and memory are looked at while an answer is awa
 START_TIMEOUT_S = 120.0
 
 
+def timed_out(limit_s: float) -> str:
+    """The sentence for a target that has used up its time, in seconds."""
+    return f"stopped after the time limit of {limit_s:g} s (--timeout sets another)"
+
+
 class TargetError(Exception):
     """The target could not be audited further: one sentence, and details to show indented under it.
 
@@ -219,7 +224,7 @@ class ProcessSession:
                     self._kill()
                     limit = self.timeout_s if deadline == self.deadline else START_TIMEOUT_S
                     raise TargetError(
-                        f"stopped after the time limit of {limit:g} s (--timeout sets another): it hangs or needs longer",
+                        f"{timed_out(limit)}: it hangs or needs longer",
                         self.printed() or None,
                     )
                 self._watch_memory()
