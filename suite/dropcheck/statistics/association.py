@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from dropcheck.statistics.evidence import LOG10E, log_choose, normal_log10_sf, z
+from dropcheck.statistics.evidence import LOG10E, log_hypergeometric, normal_log10_sf, z
 from dropcheck.statistics.homogeneity import hypergeometric_log10
 
 # Below this score a p-value is above 2e-3: no share of 1e-6 can reach it, so the normal value serves.
@@ -93,7 +93,7 @@ def _fft_tail(n: Any, a: Any, b: Any, both: Any, upper: bool) -> float:
 
 def _log_pmf(k: Any, n: float, a: float, b: float) -> Any:
     """Hypergeometric log probabilities."""
-    logs = log_choose(a, k) + log_choose(n - a, b - k) - log_choose(n, b)
+    logs = log_hypergeometric(k, n, a, b)
     # at n of 10^7 differences of logarithms lose some digits: the law is made to add up to 1 again
     best = logs.max()
     return logs - best - math.log(float(np.exp(logs - best).sum()))

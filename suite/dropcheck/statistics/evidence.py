@@ -28,6 +28,11 @@ def log_choose(n: Any, k: Any) -> Any:
     return -special.betaln(n - k + 1, k + 1) - np.log1p(n)
 
 
+def log_hypergeometric(k: Any, population: Any, marked: Any, draws: Any) -> Any:
+    """log of the probability of k marked among ``draws`` of a population, elementwise."""
+    return log_choose(marked, k) + log_choose(population - marked, draws - k) - log_choose(population, draws)
+
+
 def normal_log10_sf(score: Any) -> Any:
     """log10 P(Z > score)."""
     return special.log_ndtr(-np.asarray(score, dtype=float)) * LOG10E

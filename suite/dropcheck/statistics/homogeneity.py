@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from dropcheck.statistics.evidence import LOG10E, chernoff_log10, log_choose, normal_log10_sf, z
+from dropcheck.statistics.evidence import LOG10E, chernoff_log10, log_hypergeometric, normal_log10_sf, z
 from dropcheck.statistics.goodness import LEAST_EXPECTED, chi2_log10_sf, safe_factor
 
 EXACT_MOST = 6
@@ -56,7 +56,7 @@ def _exact(k: int, population: int, marked: int, draws: int, upper: bool) -> flo
     bottom = max(0, marked + draws - population)
     if k > top or k < bottom:
         return -math.inf
-    best = float(log_choose(marked, k) + log_choose(population - marked, draws - k) - log_choose(population, draws))
+    best = float(log_hypergeometric(k, population, marked, draws))
     if not math.isfinite(best) or best < -650:
         bound = float(chernoff_log10(k, draws, marked / population))
         other = float(chernoff_log10(k, marked, draws / population))
