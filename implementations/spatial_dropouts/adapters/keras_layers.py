@@ -15,7 +15,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, keras_modes, placing
+from spatial_dropouts.adapters import NoDropout, keras_modes, keras_seeding, placing
 from spatial_dropouts.adapters.models_base import RATES, rate_of
 from spatial_dropouts.adapters.numpy_functions import arranged
 
@@ -177,7 +177,7 @@ class KerasLayers:
             elif self.implementation.seed is not None:
                 self.implementation.seed(seed)
             else:
-                self.keras.utils.set_random_seed(seed)
+                keras_seeding.seed_everything(self.keras, seed)
         policy = f"mixed_{dtype}" if self.mixed else dtype
         with self.way.scope():
             if _takes(self.obj, "dtype"):

@@ -1,0 +1,43 @@
+"""Keras' global seed reaches what is imported, and imports nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import os, random, sys
+os.environ["KERAS_BACKEND"] = {backend!r}
+import keras
+import numpy as np
+from spatial_dropouts.adapters.keras_seeding import seed_everything
+
+def draws(seed, kind):
+    seed(kind)
+    layer = keras.layers.SpatialDropout1D(.5)
+    found = keras.ops.convert_to_numpy(layer(np.ones((4, 3, 16), "float32"), training=True))
+    return np.asarray(found).tolist(), random.random(), np.random.random()
+
+mine, again = (draws(lambda s: seed_everything(keras, s), 7) for _ in range(2))
+assert mine == again
+assert "tensorflow" not in sys.modules
+theirs = draws(keras.utils.set_random_seed, 7)  # imports TensorFlow
+assert mine == theirs
+tf = sys.modules["tensorflow"]
+seed_everything(keras, 8)
+first = float(tf.random.uniform(()))
+seed_everything(keras, 8)
+assert first == float(tf.random.uniform(()))
+print("same")
+"""
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_the_seed_is_keras_own_and_tensorflow_stays_out(backend: str) -> None:
+    pytest.importorskip("keras")
+    pytest.importorskip("tensorflow")
+    pytest.importorskip(backend)
+    ran = subprocess.run([sys.executable, "-c", SCRIPT.format(backend=backend)], capture_output=True, text=True)
+    assert ran.stdout.strip() == "same", ran.stderr
