@@ -232,6 +232,11 @@ def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None
     return within, across, top + math.log10(sum(10 ** (chance - top) for chance in chances))
 
 
+def such_repeats(number: int) -> str:
+    """``1 such repeat``, ``2 such repeats``."""
+    return f"{number} such repeat" + ("" if number == 1 else "s")
+
+
 def first_repeat(got: Gathered, within: bool) -> tuple[int, int]:
     """Rows of the case: of the first repeat within a call, or across calls, and of what it repeats."""
     places = list(got.repeats.places) if got.repeats is not None else []
@@ -308,7 +313,7 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         check,
         case,
         "fail",
-        f"{where[1]} repeats the coins of {where[0]}; {count} such repeats in {words} words",
+        f"{where[1]} repeats the coins of {where[0]}; {such_repeats(count)} in {words} words",
         picture=shown,
         **numbers,
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
-from dropcheck.checks.mask import first_repeat, repeated_words, words_reach, words_seen
+from dropcheck.checks.mask import first_repeat, repeated_words, such_repeats, words_reach, words_seen
 from dropcheck.checks.questions import Layer, ladder, probe
 from dropcheck.results import Finding
 from dropcheck.statistics import association
@@ -203,7 +203,7 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         check,
         got.case,
         "fail",
-        f"seed {got.seeds[int(two)]} repeats coins of seed {got.seeds[int(one)]}; {across} such repeats among {seeds} seeds",
+        f"seed {got.seeds[int(two)]} repeats coins of seed {got.seeds[int(one)]}; {such_repeats(across)} among {seeds} seeds",
         **numbers,
     )
 
