@@ -20,6 +20,7 @@ from dropcheck.checks.base import (
     skipped,
 )
 from dropcheck.coins import Counts
+from dropcheck.report.words import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.tallies import SAMPLE, Tally
@@ -232,11 +233,6 @@ def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None
     return within, across, top + math.log10(sum(10 ** (chance - top) for chance in chances))
 
 
-def such_repeats(number: int) -> str:
-    """``1 such repeat``, ``2 such repeats``."""
-    return f"{number} such repeat" + ("" if number == 1 else "s")
-
-
 def first_repeat(got: Gathered, within: bool) -> tuple[int, int]:
     """Rows of the case: of the first repeat within a call, or across calls, and of what it repeats."""
     places = list(got.repeats.places) if got.repeats is not None else []
@@ -313,7 +309,7 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         check,
         case,
         "fail",
-        f"{where[1]} repeats the coins of {where[0]}; {such_repeats(count)} in {words} words",
+        f"{where[1]} repeats the coins of {where[0]}; {counted(count, 'such repeat')} in {words} words",
         picture=shown,
         **numbers,
     )

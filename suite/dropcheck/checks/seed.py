@@ -9,8 +9,9 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
-from dropcheck.checks.mask import first_repeat, repeated_words, such_repeats, words_reach, words_seen
+from dropcheck.checks.mask import first_repeat, repeated_words, words_reach, words_seen
 from dropcheck.checks.questions import Layer, ladder, probe
+from dropcheck.report.words import count as counted
 from dropcheck.results import Finding
 from dropcheck.statistics import association
 from dropcheck.words import place_of
@@ -203,7 +204,8 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         check,
         got.case,
         "fail",
-        f"seed {got.seeds[int(two)]} repeats coins of seed {got.seeds[int(one)]}; {such_repeats(across)} among {seeds} seeds",
+        f"seed {got.seeds[int(two)]} repeats coins of seed {got.seeds[int(one)]}; "
+        f"{counted(across, 'such repeat')} among {seeds} seeds",
         **numbers,
     )
 
