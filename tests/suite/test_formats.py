@@ -120,7 +120,7 @@ def test_github_gets_at_most_ten_annotations_and_each_is_one_command(kind: str) 
     made = ALL[kind]
     told = github.annotated(made).splitlines()
     assert len(told) <= 10
-    assert all(re.match(r"::(error|warning)( [^:]*)?::[^\n]*$", one) for one in told)
+    assert all(re.match(r"::(error|warning|notice)( [^:]*)?::[^\n]*$", one) for one in told)
     assert any(one.startswith("::error") for one in told) == (made.exit_code != 0)
     if kind == "many":
         assert "292 more" in told[-1]

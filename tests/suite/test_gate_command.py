@@ -78,7 +78,7 @@ def test_stored_results_give_the_same_exit_code_in_every_format(
 
 def test_the_planted_defect_is_told_with_the_policy_line_and_the_way_on(gated: Any) -> None:
     _, out, _ = gated["defect"]
-    assert out.startswith("This may not ship: 1 required claim of layers.py:tied does not hold.")
+    assert out.startswith("This may not ship: 1 required check of layers.py:tied fails.")
     for part in (
         "mask.distinct-channels",
         "defect.toml:4: checks = ",

@@ -29,7 +29,7 @@ def test_a_failure_names_the_policy_line_the_command_that_repeats_it_and_the_one
     assert (made.verdict, made.exit_code) == ("fail", 1)
     (line,) = lines(made, "fail")
     assert line.rule == 'dropcheck.toml:3: checks = ["rate"]'
-    words = "--dtype float32 --device cpu --reason WHY --expires YYYY-MM-DD"
+    words = "--dtype float32 --device cpu --ceiling 0.03003 --reason WHY --expires 2027-02-23"
     assert line.accept == f"dropcheck waive rate.marginal {TARGET} {words}"
 
 

@@ -4,34 +4,53 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dropcheck import options
 from dropcheck.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from dropcheck.gate.policy import Waiver
 
+Texts = list[str] | None
+
 
 def waive(
-    check: Annotated[str | None, typer.Argument(metavar="[CHECK]", help="The check that is not kept.")] = None,
+    check: Annotated[
+        str | None, typer.Argument(metavar="[CHECK]", help="The failing check to accept; several with commas.")
+    ] = None,
     target: Annotated[str | None, typer.Argument(metavar="[TARGET]", help="The target; * stands for anything.")] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why this is accepted.")] = None,
     expires: Annotated[
         str | None, typer.Option(metavar="DATE", help="The last day that it holds, as 2027-01-31.")
     ] = None,
     link: Annotated[str, typer.Option(metavar="URL", help="Where it is discussed.")] = "",
-    dtype: Annotated[str | None, typer.Option(help="Only in this dtype.")] = None,
+    dtype: Annotated[
+        Texts, typer.Option(metavar="DTYPE", help="Only in these dtypes; repeat it or use commas.")
+    ] = None,
     mode: Annotated[str | None, typer.Option(help="Only in this mode.")] = None,
     device: Annotated[str | None, typer.Option(help="Only on this device.")] = None,
     ceiling: Annotated[
         float | None,
-        typer.Option(metavar="NUMBER", help="The largest deviation that is accepted, in the finding's unit."),
+        typer.Option(metavar="NUMBER", help="The largest deviation that is accepted, in the unit of the check."),
+    ] = None,
+    unmeasured: Annotated[
+        bool, typer.Option("--unmeasured", help="Accept failures without a number; others only below --ceiling.")
+    ] = False,
+    of: Annotated[
+        str, typer.Option(metavar="KIND", help="failure; or 'not judged', which ends when the check is judged.")
+    ] = "failure",
+    hides: Annotated[
+        Texts,
+        typer.Option(metavar="CHECK", help="Checks that are not judged beside this failure; accepted until they are."),
     ] = None,
     stored: Annotated[
-        Path | None, typer.Option("--from", metavar="RESULT", help="Waive everything that fails in this stored audit.")
+        list[Path] | None,
+        typer.Option("--from", metavar="RESULT", help="Waive everything that fails in this stored audit."),
     ] = None,
     policy: Annotated[
         Path | None,
@@ -43,18 +62,22 @@ def waive(
 
     day = _day(expires)
     path = policy or decoding.find(Path()) or Path(decoding.FILE)
-    if stored is not None:
-        if check is not None or dtype or mode or device or ceiling is not None:
+    if stored:
+        if check is not None or dtype or mode or device or ceiling is not None or hides or unmeasured:
             raise UsageError("--from waives whatever fails in a result; leave out CHECK, TARGET and conditions")
-        made = _adopted(stored, day, reason, link)
+        made = [one for name in stored for one in _adopted(name, day, reason, link)]
         if not made:
-            print(f"Nothing fails in {stored}: there is nothing to waive.")
+            print(f"Nothing fails in {', '.join(map(str, stored))}: there is nothing to waive.")
             return
     else:
-        made = [_single(check, target, reason, day, link, dtype, mode, device, ceiling)]
+        dtypes = options.listed(dtype or ())
+        made = _named(check, target, reason, day, link, dtypes, mode, device, ceiling, unmeasured, of)
+        made += _hidden(made[0], options.listed(hides or ()))
     new = writing.write(path, made)
     for one in new:
-        print(f"{one.id}: {one.check} of {one.target} is waived until {one.expires.isoformat()}")
+        what = "is waived" if one.of == "failure" else "is accepted as not judged"
+        where = f" in {one.when.dtype}" if one.when.dtype else ""
+        print(f"{one.id}: {one.check} of {one.target}{where} {what} until {one.expires.isoformat()}")
     kept = len(made) - len(new)
     if kept:
         print(f"{kept} waiver{'s are' if kept > 1 else ' is'} there already, as {'they are' if kept > 1 else 'it is'}.")
@@ -89,36 +112,68 @@ def _adopted(stored: Path, day: datetime.date, reason: str | None, link: str) ->
     return made
 
 
-def _single(
+def _named(
     check: str | None,
     target: str | None,
     reason: str | None,
     day: datetime.date,
     link: str,
-    dtype: str | None,
+    dtypes: Sequence[str],
     mode: str | None,
     device: str | None,
     ceiling: float | None,
-) -> Waiver:
-    from dropcheck.gate import claims
-    from dropcheck.gate.policy import Waiver, When
+    unmeasured: bool,
+    of: str,
+) -> list[Waiver]:
+    """One waiver for each check and dtype that the command names."""
+    from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Waiver, When
 
-    known = [*claims.CHECKS, *claims.SPEED]
     if check is None or target is None:
         raise UsageError("waive takes a check and a target, such as rate.marginal mine.py:Layer; or --from RESULT")
-    if check not in known:
-        raise UsageError(f"there is no check {check!r}{nearest(check, known)}")
+    names = _checks(options.listed([check]))
+    kinds = {FAILURE: FAILURE, NOT_JUDGED: NOT_JUDGED, NOT_JUDGED.replace(" ", "-"): NOT_JUDGED}
+    if of not in kinds:
+        raise UsageError(f"--of takes 'failure' or 'not judged', not {of!r}{nearest(of, kinds)}")
     if not (reason or "").strip():
         raise UsageError("a waiver needs --reason TEXT: why is this accepted?")
-    return Waiver(
-        check=check,
-        target=target,
-        reason=reason or "",
-        expires=day,
-        link=link,
-        when=When(dtype=dtype, mode=mode, device=device),
-        ceiling=ceiling,
-    )
+    if kinds[of] == NOT_JUDGED and (ceiling is not None or unmeasured):
+        raise UsageError("what is not judged has no deviation: leave out --ceiling and --unmeasured")
+    return [
+        Waiver(
+            check=name,
+            target=target,
+            reason=reason or "",
+            expires=day,
+            of=kinds[of],
+            link=link,
+            when=When(dtype=dtype, mode=mode, device=device),
+            ceiling=ceiling,
+            unmeasured=unmeasured,
+        )
+        for name in names
+        for dtype in (dtypes or (None,))
+    ]
+
+
+def _hidden(lead: Waiver, names: Sequence[str]) -> list[Waiver]:
+    """Waivers of what is not judged beside a failure: in every dtype, since they end by themselves."""
+    import msgspec
+
+    from dropcheck.gate.policy import NOT_JUDGED
+
+    when = msgspec.structs.replace(lead.when, dtype=None)
+    more = {"of": NOT_JUDGED, "when": when, "ceiling": None, "unmeasured": False}
+    return [msgspec.structs.replace(lead, check=name, **more) for name in _checks(names)]
+
+
+def _checks(names: Sequence[str]) -> Sequence[str]:
+    from dropcheck.gate import claims
+
+    known = [*claims.CHECKS, *claims.SPEED]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no check {name!r}{nearest(name, known)}")
+    return names
 
 
 def add(app: typer.Typer) -> None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dropcheck.field.cells import ANY, dtype_of
+from dropcheck.field.cells import dtype_of
 from dropcheck.gate.decision import Counts, Line
 from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuited
-from dropcheck.gate.policy import Sourced
+from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Sourced
 from dropcheck.gate.releases import unmatched_releases
-from dropcheck.gate.waivers import Book, deviation, escaped
+from dropcheck.gate.waivers import Book, deviation, measured, unjudged
 from dropcheck.report.words import count, line
-from dropcheck.results import NOT_INTERPRETABLE, Finding, TargetResult
+from dropcheck.results import Finding, TargetResult
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: s
         if dtype not in judged_in and target.error is None:
             text = f"nothing that is required was judged in {dtype}"
             yield _missing(asked, target.target, device, text, sourced.rule("dtypes", place), again=again)
-    if not any(one.counts in ("pass", "waived", "fail") for one in made) and target.error is None:
+    judged_at_all = any(one.counts in ("pass", "waived", "fail") and not one.unjudged for one in made)
+    if not judged_at_all and target.error is None:
         yield _missing(
             asked, target.target, device, "no check that is required was judged: nothing is proven", rule, again=again
         )
@@ -145,13 +146,14 @@ def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: s
 
 def _findings(asked: Asked, target: TargetResult, device: str, only_failures: bool = False) -> Iterator[Line]:
     required = set(asked.sourced.checks)
-    fails, unjudged = False, []
+    fails, hidden = False, []
     for one in target.findings:
         # a result may say `waived`, but only this policy's waivers accept anything
         failing = one.verdict in ("fail", "waived")
         if only_failures and not failing:
             continue
         if one.check not in required:
+            asked.book.meet(one, target.target, device, spared=True)
             if failing:
                 yield _line(asked, target, device, one, "none", f"{line(one.message)}; not required", "ignore")
             continue
@@ -160,8 +162,8 @@ def _findings(asked: Asked, target: TargetResult, device: str, only_failures: bo
             fails = fails or made.counts == "fail"
             yield made
             continue
-        if one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE):
-            unjudged.append(one)
+        if unjudged(one):
+            hidden.append(one)
             continue
         asked.book.meet(one, target.target, device)
         if one.verdict == "pass":
@@ -170,7 +172,7 @@ def _findings(asked: Asked, target: TargetResult, device: str, only_failures: bo
             yield _line(asked, target, device, one, "none", line(one.message))
         else:
             yield _line(asked, target, device, one, missing_counts(asked.sourced, False), line(one.message))
-    for one in unjudged:
+    for one in hidden:
         yield _unjudged(asked, target, device, one, fails)
 
 
@@ -182,17 +184,15 @@ def _unjudged(asked: Asked, target: TargetResult, device: str, one: Finding, fai
     text = line(one.message)
     if fails:
         asked.book.meet(one, target.target, device)
-        return _line(asked, target, device, one, "none", text)
-    # its numbers mean nothing, so no ceiling may hold against them
-    bare = msgspec.structs.replace(one, estimate=None, fail_interval=None)
-    found, use, why = asked.book.accept(bare, target.target, device)
+        made = _line(asked, target, device, one, "none", text)
+        return msgspec.structs.replace(made, unjudged=True)
+    found, use, why = asked.book.accept(one, target.target, device)
     if found.verdict == "waived" and use is not None:
         rule = asked.sourced.rule("waiver", use.place)
         made = _line(asked, target, device, found, "waived", f"it was not judged: {text}", rule=rule)
     else:
         text = f"it was not judged: {text}" + (f"; {why}" if why else "")
         made = _line(asked, target, device, one, missing_counts(asked.sourced, False), text)
-        made = msgspec.structs.replace(made, accept=_accept(one, target.target, device))
     return msgspec.structs.replace(made, unjudged=True)
 
 
@@ -201,7 +201,9 @@ def _failing(asked: Asked, target: TargetResult, device: str, one: Finding) -> L
     far = deviation(one)
     if granted is not None and far is not None and far <= granted:
         text = f"{line(one.message)}; the deviation is at most {far:.4g}, within the tolerance"
-        return _line(asked, target, device, one, "pass", text, rule=asked.sourced.rule("tolerances", one.check))
+        asked.book.meet(one, target.target, device, spared=True)
+        made = _line(asked, target, device, one, "pass", text, rule=asked.sourced.rule("tolerances", one.check))
+        return msgspec.structs.replace(made, tolerated=True)
     found, use, why = asked.book.accept(one, target.target, device)
     if found.verdict == "waived" and found.waiver is not None and use is not None:
         rule = asked.sourced.rule("waiver", use.place)
@@ -214,15 +216,6 @@ def _failing(asked: Asked, target: TargetResult, device: str, one: Finding) -> L
     return _line(asked, target, device, one, "fail", text)
 
 
-def _accept(one: Finding, target: str, device: str) -> str:
-    """The command that waives this finding and no other; the reason stays to be filled in by a person."""
-    dtype = dtype_of(one)
-    words = ["dropcheck", "waive", one.check, escaped(target)]
-    words += ["--dtype", dtype] if dtype != ANY else []
-    words += ["--device", device, "--reason", "WHY", "--expires", "YYYY-MM-DD"]
-    return line(shlex.join(words), 1000)
-
-
 def _line(
     asked: Asked,
     target: TargetResult,
@@ -233,9 +226,6 @@ def _line(
     key: str = "checks",
     rule: str = "",
 ) -> Line:
-    accept = ""
-    if counts == "fail" and one.verdict in ("fail", "waived"):  # only a failure can be waived
-        accept = _accept(one, target.target, device)
     return Line(
         counts=counts,
         verdict="fail" if counts == "fail" else "pass" if counts == "pass" else one.verdict,
@@ -246,11 +236,12 @@ def _line(
         message=message,
         rule=rule or asked.sourced.rule(key),
         again=line(one.replay, 1000),
-        accept=accept,
         coins=one.coins,
         estimate=one.estimate,
         expected=one.expected,
         unit=line(one.unit),
         resolution=one.resolution,
         waiver=one.waiver if counts == "waived" else None,
+        of=FAILURE if one.verdict in ("fail", "waived") else NOT_JUDGED if unjudged(one) else "",
+        deviation=measured(one) if one.verdict in ("fail", "waived") else None,
     )

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from dropcheck.gate import correctness, ratchet, speed, waivers
+from dropcheck.gate import accepting, correctness, ratchet, speed, waivers
 from dropcheck.gate.correctness import Asked
 from dropcheck.gate.decision import EXIT, Decision, Line, Note
 from dropcheck.gate.evidence import Evidence, Here, device_of
-from dropcheck.gate.policy import Sourced, Waiver
+from dropcheck.gate.policy import NOT_JUDGED, Sourced, Waiver
 from dropcheck.report.words import count, line
 from dropcheck.results import Result, overall, verdict_of
 
@@ -35,7 +35,7 @@ def decide(
     if kept is not None:
         lines += ratchet.judge(asked, kept)
     stale, notes = _told(asked)
-    lines += stale
+    lines = accepting.with_commands([*lines, *stale], policy.name, today)
     verdict = _verdict(lines)
     return Decision(
         verdict=verdict,
@@ -47,6 +47,7 @@ def decide(
         lines=lines,
         notes=[*_notes(asked), *notes],
         evidence=_evidence(asked),
+        accept=accepting.whole(lines, [name for name, _ in audits], policy.name, today),
     )
 
 
@@ -83,27 +84,48 @@ def _headline(lines: Sequence[Line], verdict: str) -> str:
         broken = {(one.target, one.check) for one in lines if one.counts == "fail"}
         names = list(dict.fromkeys(one.target for one in lines if one.counts == "fail" and one.target))
         where = f" of {names[0]}" if len(names) == 1 else f" of {len(names)} targets" if names else ""
-        return f"This may not ship: {count(len(broken), 'required claim')}{where} {'does' if len(broken) == 1 else 'do'} not hold."
+        return f"This may not ship: {count(len(broken), 'required check')}{where} {'fails' if len(broken) == 1 else 'fail'}."
     missing = [one for one in lines if one.counts == "missing"]
     if missing:
         names = list(dict.fromkeys(one.target for one in missing if one.target))
         what = f" for {names[0]}" if names else f": {missing[0].message}"
         more = f" and {count(len(names) - 1, 'more target')}" if len(names) > 1 else ""
         unjudged = _unjudged(lines, "missing")
-        tail = f"; {count(unjudged, 'claim')} {'was' if unjudged == 1 else 'were'} not judged" if unjudged else ""
+        tail = f"; {count(unjudged, 'check')} {'is' if unjudged == 1 else 'are'} not judged" if unjudged else ""
         return f"This may not ship yet: evidence is missing{what}{more}{tail}."
     if verdict == "inconclusive":
         return "This may not ship yet: nothing was selected, so nothing is proven."
     proven = {one.target for one in lines if one.counts in ("pass", "waived") and one.target}
-    waived = {one.waiver.id for one in lines if one.waiver is not None}
-    tail = f", with {count(len(waived), 'waiver')}" if waived else ""
-    if unjudged := _unjudged(lines, "waived"):
-        tail += f"; {count(unjudged, 'claim')} {'was' if unjudged == 1 else 'were'} not judged"
-    return f"This may ship: everything that is required of {count(len(proven), 'target')} holds{tail}."
+    text = _accepted_words(lines)
+    if not text:
+        return f"This may ship: everything that is required of {count(len(proven), 'target')} holds."
+    return f"This may ship with {text}."
+
+
+def _accepted_words(lines: Sequence[Line]) -> str:
+    """What a release ships with that does not hold: accepted failures, tolerated ones, and what was not judged."""
+    waived = [one for one in lines if one.counts == "waived" and not one.unjudged]
+    tolerated = [one for one in lines if one.tolerated]
+    hidden = [one for one in lines if one.counts == "waived" and one.unjudged]
+    parts = []
+    if waived:
+        parts.append(f"{count(len(waived), 'accepted failure')} ({_where(waived)})")
+    if tolerated:
+        parts.append(f"{count(len(tolerated), 'failure')} within a tolerance ({_where(tolerated)})")
+    if hidden:
+        checks = {(one.target, one.device, one.check) for one in hidden}
+        verb = "is" if len(checks) == 1 else "are"
+        parts.append(f"{count(len(checks), 'check')} that {verb} not judged and accepted so ({_where(hidden)})")
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
+
+
+def _where(some: Sequence[Line]) -> str:
+    checks, targets = {one.check for one in some}, {one.target for one in some}
+    return f"{count(len(checks), 'check')} in {count(len(targets), 'target')}"
 
 
 def _unjudged(lines: Sequence[Line], counts: str) -> int:
-    """How many claims were not judged, because what they rest on does not hold and is accepted."""
+    """How many checks were not judged, because a more basic one fails and is accepted."""
     return len({(one.target, one.device, one.check) for one in lines if one.unjudged and one.counts == counts})
 
 
@@ -122,14 +144,17 @@ def _told(asked: Asked) -> tuple[list[Line], list[Note]]:
                 text = f"waiver {name} ends {left}, on {one.expires.isoformat()}; its failures count from the day after"
                 notes.append(Note(level="warning", check="gate.waiver", message=text, rule=rule))
             continue
-        if use.refused:
-            continue  # the failure says why its waiver does not hold
         about = f"{one.check} of {line(one.target)}"
-        if use.passed:
+        if one.of == NOT_JUDGED and (use.ended or use.passed):
+            text = f"waiver {name} is not needed: {about} is judged now; remove it"
+            notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
+        elif use.refused or use.spared:
+            continue  # the failure says why its waiver does not hold; or it covers what does not count now
+        elif use.passed:
             text = f"waiver {name} is not needed: {about} passes now; remove it"
             notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
         elif use.other:
-            text = f"waiver {name} accepts nothing: {about} was not judged"
+            text = f"waiver {name} accepts nothing: {about} is not judged"
             notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
         else:
             text = f"waiver {name} matches nothing: no finding is about {about}"

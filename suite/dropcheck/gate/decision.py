@@ -20,7 +20,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at: a target, a check and a case, or what is missing of them.
 
     ``rule``: the line of the policy that makes it count; ``again``: the command that repeats it; ``accept``: the command
-    that waives it; ``unjudged``: a required claim that was not judged, because a more basic one does not hold.
+    that waives it, with all cases and dtypes of its check; ``of``: what a waiver of it accepts; ``unjudged``: a required
+    check that was not judged, because a more basic one fails; ``tolerated``: a failure that counts as a pass within a
+    tolerance of the policy; ``deviation``: what a ceiling is held against.
     """
 
     counts: Counts
@@ -39,7 +41,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     resolution: float | None = None
     waiver: Waiver | None = None
+    of: Literal["", "failure", "not judged"] = ""
     unjudged: bool = False
+    tolerated: bool = False
+    deviation: float | None = None
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +57,10 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """May this ship? ``error``: why nothing could be decided, verdict ``error``."""
+    """May this ship? ``error``: why nothing could be decided, verdict ``error``.
+
+    ``accept``: the command that waives all that counts against it, where waivers can accept all of it.
+    """
 
     schema: Literal["dropcheck.gate/1"] = "dropcheck.gate/1"
     kind: Literal["gate"] = "gate"
@@ -66,6 +74,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[Note] = []
     evidence: list[str] = []
     error: str = ""
+    accept: str = ""
 
     def place(self, one: Line | Note) -> tuple[str, int]:
         """The file and line of the policy that a line names; no file, and line 1, where it names none."""

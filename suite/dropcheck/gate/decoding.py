@@ -199,6 +199,7 @@ class _Reader:
             "on_missing": ("fail", "inconclusive", "skip"),
             "stale_waivers": ("warn", "fail"),
             "version": ("1",),
+            "of": ("failure", "not judged"),
         }
         last = next((str(k) for k in reversed(key) if str(k) in words), "")
         valid = words.get(last, ())

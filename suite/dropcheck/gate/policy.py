@@ -32,17 +32,29 @@ class When(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     device: str | None = None
 
 
+Of = Literal["failure", "not judged"]
+FAILURE: Of = "failure"
+NOT_JUDGED: Of = "not judged"
+
+
 class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An accepted deviation. ``target`` is a glob; ``expires`` the last day that it holds; ``ceiling`` the largest deviation."""
+    """An accepted deviation. ``target`` is a glob; ``expires`` the last day that it holds.
+
+    ``of``: what it accepts, a failure, or that a check is not judged beside a more basic failure; the second ends the moment
+    the check is judged. ``ceiling``: the largest deviation. ``unmeasured``: a failure without a number is accepted too, and
+    one with a number only below a ceiling; without it a ceiling accepts only failures that have a number.
+    """
 
     check: str
     target: str
     reason: str
     expires: datetime.date
+    of: Of = FAILURE
     id: str = ""
     link: str = ""
     when: When = When()
     ceiling: float | None = None
+    unmeasured: bool = False
 
 
 class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,8 +20,10 @@ def render(decision: Decision, width: int = 100) -> str:
     for some in grouped(decision.counting("waived")):
         lead = some[0]
         assert lead.waiver is not None
-        text = f"w {lead.check}  {lead.target}{_cases(some)}: waived until {lead.waiver.expires} by {words.line(lead.waiver.id)}"
+        what = "not judged, accepted so" if lead.unjudged else "fails, accepted"
+        text = f"w {lead.check}  {lead.target}{_cases(some)}: {what} until {lead.waiver.expires} by {words.line(lead.waiver.id)}"
         rows += _wrapped(text, width)
+        rows += _field("observed", lead.message, width)
         rows += _field("reason", words.line(lead.waiver.reason), width)
         if lead.waiver.link:
             rows += _field("link", words.line(lead.waiver.link), width)
@@ -31,6 +33,8 @@ def render(decision: Decision, width: int = 100) -> str:
         rows += _wrapped(f"{note.level}: {note.message}" + (f" ({note.rule})" if note.rule else ""), width)
     if decision.notes:
         rows.append("")
+    if decision.accept:
+        rows += ["To accept all of this until it gets worse:", f"  {decision.accept}", ""]
     rows += [text for one in decision.evidence for text in _wrapped(f"Evidence: {one}", width)]
     if decision.policy:
         rows.append(f"Policy: {decision.policy}, preset {decision.preset or '-'}; exit code {decision.exit_code}")
@@ -83,18 +87,26 @@ def _proven(decision: Decision, width: int) -> Iterator[str]:
         mine = [one for one in passed if (one.target, one.device) == (name, device)]
         checks, cases = {one.check for one in mine}, {one.case for one in mine}
         coins = sum({one.case: one.coins for one in mine}.values())
-        text = f"✓ {name or 'the ratchet'}" + ("" if device == "cpu" else f" on {device}")
-        text += f": {words.count(len(checks), 'claim')} in {words.count(len(cases), 'case')} hold"
-        text += "s" if len(checks) == 1 else ""
+        bad = [one for one in decision.lines if (one.target, one.device) == (name, device) and _against(one)]
+        text = f"{'·' if bad else '✓'} {name or 'the ratchet'}" + ("" if device == "cpu" else f" on {device}")
+        text += f": {words.count(len(checks), 'check')} in {words.count(len(cases), 'case')} "
+        text += "passes" if len(checks) == 1 else "pass"
+        if bad:
+            text += f", {words.count(len({one.check for one in bad}), 'check')} not"
         finest = [one for one in mine if one.check == "rate.marginal" and one.resolution is not None]
         if finest:
             coarsest = max(one.resolution or 0.0 for one in finest) * 100
-            text += f"; a rate off by {coarsest:.2g} points would have been caught in each case"
+            text += f"; each case detects a rate error of {coarsest:.2g} points or more"
         elif coins:
             text += f"; {coins:,} coins"
         yield from _wrapped(text, width)
     if names:
         yield ""
+
+
+def _against(one: Line) -> bool:
+    """Whether a line is not a pass: it counts against the release, or counts for it only because somebody accepts it."""
+    return one.counts in ("fail", "missing", "waived") or one.tolerated
 
 
 def _wrapped(text: str, width: int) -> list[str]:

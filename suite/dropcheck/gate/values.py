@@ -12,7 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from dropcheck.errors import UsageError, nearest
 from dropcheck.gate import claims
-from dropcheck.gate.policy import Policy, PolicyError, Sourced, Speed, Waiver, When, age
+from dropcheck.gate.policy import NOT_JUDGED, Policy, PolicyError, Sourced, Speed, Waiver, When, age
 from dropcheck.gate.waivers import id_of
 
 Where = Callable[[tuple[str | int, ...]], str]  # from a key to its file and line
@@ -130,6 +130,9 @@ def _waivers(where: Where, policy: Policy) -> Policy:
                 raise _refuse(where, (*key, name), f"a waiver needs a {name}")
         if one.ceiling is not None:
             _number(where, one.ceiling, (*key, "ceiling"), 0, math.inf, "the largest deviation that is accepted")
+        for name in ("ceiling", "unmeasured") if one.of == NOT_JUDGED else ():
+            if getattr(one, name):
+                raise _refuse(where, (*key, name), f"what is not judged has no deviation: leave out {name}")
         _words_of_when(where, one.when, key)
         re.compile(translate(one.target))
         one = one if one.id else msgspec.structs.replace(one, id=id_of(one))

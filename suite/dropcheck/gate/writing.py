@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropcheck.gate import decoding
+from dropcheck.gate.accepting import ceiling
 from dropcheck.gate.decoding import PROJECT
 from dropcheck.gate.evidence import device_of
-from dropcheck.gate.policy import PolicyError, Sourced, Waiver, When
-from dropcheck.gate.waivers import deviation, escaped, id_of
-from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, TargetResult, write_atomically
+from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Of, PolicyError, Sourced, Waiver, When
+from dropcheck.gate.waivers import escaped, id_of, measured, unjudged
+from dropcheck.results import Result, write_atomically
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
 NEW = "version = 1\n"
+_BOUNDS = ("ceiling", "unmeasured")
 
 
 def with_waivers(text: str, name: str, added: Sequence[Waiver], project: bool) -> tuple[str, list[Waiver]]:
@@ -64,7 +66,7 @@ def write(path: Path, added: Sequence[Waiver]) -> list[Waiver]:
 
 
 def _same(one: Waiver, other: Waiver) -> bool:
-    return (one.reason, one.link, one.expires, one.ceiling) == (other.reason, other.link, other.expires, other.ceiling)
+    return all(getattr(one, name) == getattr(other, name) for name in ("reason", "link", "expires", *_BOUNDS))
 
 
 def _table(document: TOMLDocument, project: bool) -> Any:
@@ -98,7 +100,7 @@ def _renew(table: Any, one: Waiver) -> None:
     fields = _fields(one)
     for key, value in fields.items():
         table[key] = value
-    for key in ("link", "ceiling"):
+    for key in ("link", *_BOUNDS):
         if key in table and key not in fields:
             del table[key]
 
@@ -111,44 +113,52 @@ def _fields(one: Waiver) -> Mapping[str, Any]:
         "reason": one.reason,
         "expires": one.expires,
     }
+    if one.of != FAILURE:
+        fields["of"] = one.of
     if one.link:
         fields["link"] = one.link
     if one.ceiling is not None:
         fields["ceiling"] = one.ceiling
+    if one.unmeasured:
+        fields["unmeasured"] = True
     return fields
 
 
 def present_state(result: Result, expires: datetime.date, reason: str, link: str = "") -> list[Waiver]:
     """One waiver for every check, target, dtype and device that fails in a result, so that only what is new fails from now on.
 
-    What could not be judged because of these failures is accepted with them. The ceiling is the largest deviation of today.
+    It accepts the failure that was seen: the ceiling is the largest deviation of today, and what has no number is accepted
+    without one. What was not judged beside a failure is accepted as that, until it is judged.
     """
     import msgspec
 
     from dropcheck.field.cells import ANY, dtype_of
 
     made: dict[str, Waiver] = {}
+    seen: dict[str, list[float | None]] = {}
     for target in result.targets:
-        for one in _failures(target):
+        for one in target.findings:
+            of: Of = NOT_JUDGED if unjudged(one) else FAILURE
+            if of == FAILURE and one.verdict != "fail":
+                continue
             dtype = dtype_of(one)
             when = When(dtype=None if dtype == ANY else dtype, device=device_of(result, target))
             waiver = Waiver(
-                check=one.check, target=escaped(target.target), reason=reason, expires=expires, link=link, when=when
+                check=one.check,
+                target=escaped(target.target),
+                reason=reason,
+                expires=expires,
+                of=of,
+                link=link,
+                when=when,
             )
-            name, far = id_of(waiver), (deviation(one) or None) if one.verdict == "fail" else None
-            if (known := made.get(name)) is not None:
-                # one finding without an interval, and no ceiling can hold
-                far = None if far is None or known.ceiling is None else max(far, known.ceiling)
-            made[name] = msgspec.structs.replace(waiver, ceiling=far)
+            made.setdefault(id_of(waiver), waiver)
+            if of == FAILURE:
+                seen.setdefault(id_of(waiver), []).append(measured(one))
+    for name, deviations in seen.items():
+        most, unmeasured = ceiling(made[name].check, deviations)
+        made[name] = msgspec.structs.replace(made[name], ceiling=most, unmeasured=unmeasured)
     return list(made.values())
-
-
-def _failures(target: TargetResult) -> list[Finding]:
-    return [
-        one
-        for one in target.findings
-        if one.verdict == "fail" or (one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE))
-    ]
 
 
 def _named(one: Waiver) -> Waiver:

@@ -34,6 +34,8 @@ def annotated(decision: Decision) -> str:
 def _commands(decision: Decision) -> Iterator[str]:
     if decision.exit_code:
         yield _command("error", "", 0, "dropcheck gate", decision.error or decision.headline)
+    elif any(one.counts == "waived" or one.tolerated for one in decision.lines):
+        yield _command("notice", "", 0, "dropcheck gate", decision.headline)
     for counts, kind in (("fail", "error"), ("missing", "error")):
         for some in grouped(decision.counting(counts)):  # type: ignore[arg-type]
             lead = some[0]
@@ -72,6 +74,7 @@ def summary(decision: Decision) -> str:
     rows += _waived(decision.counting("waived"))
     rows += _proven(decision)
     rows += [f"- **{note.level}**: {prose(note.message)} {code(note.rule)}".rstrip() for note in decision.notes]
+    rows += ["", f"To accept all of this until it gets worse: {code(decision.accept)}"] if decision.accept else []
     rows += ["", *[f"- {prose(one)}" for one in decision.evidence]]
     rows += ["", f"Policy {code(decision.policy)}, preset {decision.preset or '-'}; exit code {decision.exit_code}."]
     text = "\n".join(rows) + "\n"
@@ -101,9 +104,11 @@ def _waived(lines: Sequence[Line]) -> list[str]:
     for group in grouped(lines)[:MOST_ROWS]:
         lead = group[0]
         if lead.waiver is not None:
+            what = "not judged" if lead.unjudged else f"fails in {count(len(group), 'case')}"
             why = " ".join([prose(lead.waiver.reason), *([code(lead.waiver.link)] if lead.waiver.link else [])])
-            rows.append([code(lead.check), code(lead.target), lead.waiver.expires, why, code(lead.waiver.id)])
-    return ["### Waived", "", *table(["check", "target", "until", "reason", "waiver"], rows), ""] if rows else []
+            rows.append([code(lead.check), code(lead.target), what, lead.waiver.expires, why, code(lead.waiver.id)])
+    head = ["check", "target", "accepted", "until", "reason", "waiver"]
+    return ["### Accepted", "", *table(head, rows), ""] if rows else []
 
 
 def _proven(decision: Decision) -> list[str]:
@@ -113,8 +118,8 @@ def _proven(decision: Decision) -> list[str]:
         checks = {one.check for one in passed if one.target == name}
         cases = {one.case for one in passed if one.target == name}
         what = code(name) or "the ratchet"
-        rows.append(f"- {what}: {count(len(checks), 'claim')} in {count(len(cases), 'case')}")
-    return ["### Proven", "", *rows, ""] if rows else []
+        rows.append(f"- {what}: {count(len(checks), 'check')} in {count(len(cases), 'case')}")
+    return ["### Passes", "", *rows, ""] if rows else []
 
 
 def write_summary(decision: Decision) -> None:

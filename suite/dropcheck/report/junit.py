@@ -33,6 +33,10 @@ def render(decision: Decision) -> str:
         total["errors"] += 1
     for key, value in total.items():
         root.set(key, str(value))
+    if (first := root.find("testsuite")) is not None:
+        # what is accepted and which waivers cover nothing stands in no test case
+        told = [decision.headline, *(f"{note.level}: {note.message}" for note in decision.notes)]
+        ElementTree.SubElement(first, "system-out").text = text("\n".join(told))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -66,6 +70,8 @@ def _kind(one: Line) -> str:
 
 def _message(one: Line) -> str:
     if one.waiver is not None:
+        if one.unjudged:
+            return f"not judged, accepted until {one.waiver.expires} by {one.waiver.id}: {one.waiver.reason}"
         return f"waived until {one.waiver.expires} by {one.waiver.id}: {one.waiver.reason}"
     return one.message
 
