@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -100,6 +100,9 @@ class Implementation:
     def resolve_contract(self, default: Pattern, seeds: Tuple[str, ...]) -> Contract:
         """The declared contract, completed by a framework's default pattern and way of seeding."""
         if isinstance(self.contract, Contract):
+            declared = self.contract.seeds
+            if self.seed_argument and self.seed is None and declared and "constructor" not in declared:
+                return replace(self.contract, seeds=("constructor",))  # seeds of a Contract have a default
             return self.contract
         pattern = default if self.contract is None else Pattern.parse(self.contract)
         return Contract(pattern=pattern, seeds=seeds)

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import crew, early, evidence_over_runs, results
+from dropcheck import crew, early, evidence_over_runs, other_ranks, results
 from dropcheck.campaign import count_all
 from dropcheck.cases import seed_of
 from dropcheck.checks.base import Bench, Gathered, finding, plain
 from dropcheck.checks.questions import probe
 from dropcheck.checks.seed import unseeded_digest
-from dropcheck.contract import Contract, ContractError
+from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
 from dropcheck.planning import LADDER
@@ -247,8 +247,24 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
     try:
         ask(bench.session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False)
     except Refused as refused:
+
+        def called(pattern: Pattern) -> None:
+            given = probe(pattern, dtype, 3, 5, 2)
+            ask(
+                bench.session,
+                "apply",
+                id=made["id"],
+                x=given,
+                dtype=dtype,
+                layout="contiguous",
+                training=True,
+                record=False,
+            )
+
+        other = other_ranks.taken(contract.pattern, called)
+        hint = f", and {other_ranks.sentence(contract.pattern, other[0])}" if other is not None else ""
         raise TargetError(
-            f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'): {refused}",
+            f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'){hint}: {refused}",
             "\n".join(refused.lines),
         ) from refused
 

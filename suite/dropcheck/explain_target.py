@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from dropcheck import models
+from dropcheck import models, other_ranks
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.errors import UsageError
@@ -60,13 +60,20 @@ def text(
         return "\n".join([*lines, "", *_unseen(implementation, str(ended), width), ""])
     declares = implementation is not None and implementation.contract is not None
     says = "It declares" if declares else "Without --pattern it would be audited as"
-    if pattern or target.note:
+    if seen.refused is not None:
+        says = "The usual layer of this rank follows"
+    elif pattern or target.note:
         says = "--pattern says" if pattern else "In this model it should follow"
     lines[0] += f"   {seen.info['framework'].partition('@')[0]} {seen.info['version']}".rstrip()
     lines += ["", *_pattern(seen), *_found(seen, width, says), "", *_drawing(seen, _short(target.name))]
     lines += ["", *_numbers(seen, _short(target.name)), *_wrap(use(_shown(seen)), width), "", *_promises(seen.contract)]
+    if seen.refused is not None:
+        other = other_ranks.sentence(seen.refused, _shown(seen))
+        lines[1:1] = _wrap(f"With the pattern '{seen.refused}' it raises: {other}.", width, "  ")
     again = f"dropcheck audit {target.name}"
-    if not (declares or target.note) and seen.found.pattern not in (None, seen.contract.pattern):
+    if seen.refused is not None:
+        again += f' --pattern "{_shown(seen)}"'
+    elif not (declares or target.note) and seen.found.pattern not in (None, seen.contract.pattern):
         again += f' --pattern "{seen.found.pattern}"'
     elif pattern:
         again += f' --pattern "{pattern}"'

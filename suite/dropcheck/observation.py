@@ -6,16 +6,17 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from dropcheck import other_ranks
 from dropcheck.contract import Contract, Pattern
 from dropcheck.inference import Inferred, Marks, infer, marks
 from dropcheck.sessions import SessionSpec
 from dropcheck.targets import Target
-from dropcheck.worker.client import ProcessSession, Session, ask
+from dropcheck.worker.client import ProcessSession, Refused, Session, ask
 
 LIMIT_S = 180.0  # for loading a framework and some hundred small calls
 RATE = 0.4  # away from .5, where swapped keep and drop look the same
@@ -29,7 +30,8 @@ class Observed:
     """What was seen of a target: ``info`` as its worker opened it, ``marks`` of ``calls`` calls at ``rate`` on ``shape``.
 
     ``example``: input and output of one call on a tensor with one sample, two positions and three channels at
-    ``example_rate``, axes in the pattern's order; None where the pattern is of another form.
+    ``example_rate``, axes in the pattern's order; None where the pattern is of another form. ``refused``: the pattern whose
+    inputs the layer refuses, where ``contract`` has one of another rank in its place.
     """
 
     info: dict[str, Any]
@@ -41,6 +43,7 @@ class Observed:
     found: Inferred
     example: tuple[Any, Any] | None = None
     example_rate: float = EXAMPLE_RATE
+    refused: Pattern | None = None
 
 
 def spec_of(
@@ -83,16 +86,30 @@ def observe(target: Target, pattern: str | None = None, python: str | None = Non
         info = session.collect()
         contract = Contract.from_dict(info["contract"])
         rate = (contract.rates or (RATE,))[0]
-        shape = shape_of(contract.pattern)
-        calls = max(64, min(512, _MOST // math.prod(shape)))
-        x = probe(shape)
-        ys = _outputs(session, info, contract, rate, x, calls)
+        refused = None
+
+        def called(given: Pattern) -> tuple[tuple[int, ...], Any, Any]:
+            shape = shape_of(given)
+            x = probe(shape)
+            return shape, x, _outputs(session, info, contract, rate, x, max(64, min(512, _MOST // math.prod(shape))))
+
+        try:
+            shape, x, ys = called(contract.pattern)
+        except Refused as first:
+            found_other = (
+                other_ranks.taken(contract.pattern, called) if pattern is None and first.where == "call" else None
+            )
+            if found_other is None:
+                raise
+            refused = contract.pattern
+            other, (shape, x, ys) = found_other
+            contract = replace(contract, pattern=other, ranks=())
+        calls = len(ys)
         read = marks(x, ys)
         found = infer(read.dropped, contract.pattern.axes)
         shown = (contract.rates or (EXAMPLE_RATE,))[0]
-        return Observed(
-            info, contract, rate, shape, calls, read, found, _example(session, info, contract, shown), shown
-        )
+        example = _example(session, info, contract, shown)
+        return Observed(info, contract, rate, shape, calls, read, found, example, shown, refused)
 
 
 def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any, calls: int) -> Any:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dropcheck.adapter import Implementation
-from spatial_dropouts.adapters import accepts
+from spatial_dropouts.adapters import accepts, seeding
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, switch
 
 # newer releases return a copy unless they are asked to change the module and to say how to restore it
@@ -51,13 +51,12 @@ class FlaxNnx(JaxArrays):
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
         fresh = int.from_bytes(os.urandom(4), "big") >> 1
-        extra: Dict[str, Any] = {}
-        if way == "constructor" and seed is not None and self.implementation.seed_argument:
-            extra[self.implementation.seed_argument] = seed
-        elif accepts(self.obj, "rngs"):
+        extra: Dict[str, Any] = seeding.keyword(self.implementation, seed, way)
+        # the signature of a class is that of nnx' metaclass, which passes everything on
+        built: Any = self.obj.__dict__.get("__init__", self.obj) if isinstance(self.obj, type) else self.obj
+        if not extra and accepts(built, "rngs"):
             extra["rngs"] = nnx.Rngs(fresh if seed is None else seed)
-        if seed is not None and way == "global" and self.implementation.seed is not None:
-            self.implementation.seed(seed)
+        self.sow(seed, way)
         module = self.implementation.construct(self.obj, rate, extra)
         if not isinstance(module, nnx.Module):
             raise TypeError(f"the factory returned a {type(module).__name__}; expected a flax.nnx.Module")

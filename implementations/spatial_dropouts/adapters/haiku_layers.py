@@ -28,7 +28,7 @@ class Haiku(JaxArrays):
             self.is_class
         ):  # modules can be built inside a transformation only; it also shows what the constructor refuses
             haiku.testing.transform_and_run(lambda: self.implementation.construct(self.obj, rate, extra) and None)()
-        return 1 - rate if self.implementation.keep_probability else rate
+        return 1 - rate if self.implementation.keep_probability else rate, tuple(extra.items())
 
     def token(self, made: Any) -> Hashable:
         return repr(made)
@@ -39,11 +39,12 @@ class Haiku(JaxArrays):
             self.transformed[place] = haiku.transform(lambda x: self._inside(made, x, training))
         return self.transformed[place].apply({}, key, x)
 
-    def _inside(self, value: Any, x: Any, training: bool) -> Any:
+    def _inside(self, made: Any, x: Any, training: bool) -> Any:
+        value, extra = made
         given = {} if self.flag is None else {self.flag[0]: training == self.flag[1]}
         if self.is_class:
             rate = 1 - value if self.implementation.keep_probability else value
-            return self.implementation.construct(self.obj, rate)(x, **given)
+            return self.implementation.construct(self.obj, rate, dict(extra))(x, **given)
         return self.obj(haiku.next_rng_key(), value, x, **given, **self.implementation.options)
 
     def infer(self, layer: Layer, x: Any) -> Any:

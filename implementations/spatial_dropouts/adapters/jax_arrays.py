@@ -17,7 +17,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import jax_modes, placing
+from spatial_dropouts.adapters import jax_modes, placing, seeding
 
 _ON = ("training", "train", "is_training")
 _OFF = ("inference", "deterministic")  # Equinox has both, and warns of the second
@@ -67,7 +67,7 @@ class JaxArrays:
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation, self.mode = obj, implementation, "eager"
-        way = "constructor" if implementation.seed_argument else "global" if implementation.seed else "key"
+        way = seeding.way_of(implementation, "key")
         self.contract: Contract = implementation.resolve_contract(Pattern.parse(self.default_pattern), (way,))
         self.programs: Dict[Any, jax_modes.Program] = {}
 
@@ -132,11 +132,14 @@ class JaxArrays:
         return id(made)
 
     def begin(self, made: Any, seed: Optional[int], way: str) -> Any:
-        """The state of a fresh layer: a key."""
-        if seed is not None and way == "global" and self.implementation.seed is not None:
-            self.implementation.seed(seed)
+        """The state of a fresh layer: a key of the seed. A seed that the constructor took says nothing of keys."""
+        self.sow(seed, way)
         fresh = int.from_bytes(os.urandom(4), "big") >> 1
-        return jax.random.key(fresh if seed is None or way != "key" else seed)
+        return jax.random.key(fresh if seed is None or way == "constructor" else seed)
+
+    def sow(self, seed: Optional[int], way: str) -> None:
+        """Seed the layer's own source, where its Implementation declares one; JAX itself has none."""
+        seeding.sow(self.implementation, seed, way, lambda number: None)
 
     def run(self, made: Any, state: Any, x: Any) -> Tuple[Any, Any]:
         """One training call: (output, the state that goes on); pure."""
@@ -155,11 +158,9 @@ class JaxArrays:
     # --- what the suite asks ---------------------------------------------------------------------------------------
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
-        extra: Dict[str, Any] = {}
-        if way == "constructor" and seed is not None and self.implementation.seed_argument:
-            extra[self.implementation.seed_argument] = seed
         with self.precision(dtype):
-            made = self.build(rate, dtype, extra)
+            self.sow(seed, way)  # a constructor may draw, too
+            made = self.build(rate, dtype, seeding.keyword(self.implementation, seed, way))
             return Layer(made, self.begin(made, seed, way), rate, dtype)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Dict, Hashable, Optional
 import numpy as np
 
 from dropcheck.adapter import Implementation
-from spatial_dropouts.adapters import accepts
+from spatial_dropouts.adapters import accepts, seeding
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer
 
 
@@ -23,6 +23,8 @@ class JaxFunctions(JaxArrays):
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.is_class = isinstance(obj, type)
+        if not self.is_class:
+            seeding.function_only(implementation, obj)
         called = obj.__call__ if self.is_class else obj
         self.takes = tuple(name for name in ("training", "key") if accepts(called, name))
         self.inference = "training" in self.takes

@@ -15,8 +15,8 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, keras_modes, keras_seeding, placing
-from spatial_dropouts.adapters.models_base import RATES, rate_of
+from spatial_dropouts.adapters import keras_modes, keras_seeding, placing, seeding
+from spatial_dropouts.adapters.models_base import no_rate, rate_of
 from spatial_dropouts.adapters.numpy_functions import arranged
 
 
@@ -59,10 +59,7 @@ class KerasLayers:
         if self.instance:
             rate = rate_of(obj)
             if rate is None:
-                raise NoDropout(
-                    f"a {type(obj).__name__} that holds no rate ({', '.join(RATES)}) was given: it is no dropout, or does not "
-                    "tell its rate; its class or a factory with a contract can be audited"
-                )
+                raise no_rate(obj, "")
             # it goes on from where its seed generator stands: no new seed reaches it
             contract = replace(contract, rates=(float(rate),), seeds=())
         self.contract = contract
@@ -171,13 +168,9 @@ class KerasLayers:
         if self.instance:
             return self.obj
         extra: Dict[str, Any] = {}
-        if seed is not None:
-            if way == "constructor":
-                extra[self.implementation.seed_argument or "seed"] = seed
-            elif self.implementation.seed is not None:
-                self.implementation.seed(seed)
-            else:
-                keras_seeding.seed_everything(self.keras, seed)
+        if seed is not None and way == "constructor":
+            extra[self.implementation.seed_argument or "seed"] = seed
+        seeding.sow(self.implementation, seed, way, lambda number: keras_seeding.seed_everything(self.keras, number))
         policy = f"mixed_{dtype}" if self.mixed else dtype
         with self.way.scope():
             if _takes(self.obj, "dtype"):

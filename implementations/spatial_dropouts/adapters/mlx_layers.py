@@ -13,7 +13,8 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout
+from spatial_dropouts.adapters import NoDropout, seeding
+from spatial_dropouts.adapters.models_base import scalar
 
 _DTYPES = {"float32": mx.float32, "float64": mx.float64, "float16": mx.float16, "bfloat16": mx.bfloat16}
 
@@ -30,11 +31,13 @@ class MlxLayers:
         self.obj, self.implementation = obj, implementation
         self.jit = False
         self.traces = 0  # how often something was compiled
-        contract: Contract = implementation.resolve_contract(Pattern.parse("n h w c -> n c"), ("global",))
+        contract: Contract = implementation.resolve_contract(
+            Pattern.parse("n h w c -> n c"), (seeding.way_of(implementation, "global"),)
+        )
         self.instance = isinstance(obj, nn.Module)
         if self.instance:
-            keep = getattr(obj, "_p_1", None)
-            if not isinstance(keep, (int, float)):
+            keep = scalar(getattr(obj, "_p_1", None))
+            if keep is None:
                 raise NoDropout(
                     f"a {type(obj).__name__} without a rate was given: it is a model or no dropout; name the dropout layer "
                     "inside it, as in file.py:model.drop"
@@ -76,22 +79,25 @@ class MlxLayers:
         return str(tensor.dtype).replace("mlx.core.", "")
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
-        self.seed(seed)
+        self.seed(seed, way)
         if self.instance:
             return self.obj
-        layer = self.implementation.construct(self.obj, rate)
+        layer = self.implementation.construct(self.obj, rate, seeding.keyword(self.implementation, seed, way))
         if not isinstance(layer, nn.Module):
             raise TypeError(f"the factory returned a {type(layer).__name__}; expected an mlx.nn.Module")
         layer.train()
+        if way == "constructor":
+            object.__setattr__(layer, "_dropcheck_rate", rate)  # past what mlx.nn keeps of a module
         return layer
 
-    def seed(self, seed: Optional[int]) -> None:
+    def seed(self, seed: Optional[int], way: str) -> None:
         """Seed MLX's global state, or the layer's own source."""
-        if seed is not None:
-            (self.implementation.seed or mx.random.seed)(seed)
+        seeding.sow(self.implementation, seed, way, mx.random.seed)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
-        self.seed(seed)
+        if way == "constructor":
+            return self.make(layer._dropcheck_rate, "", seed, way)
+        self.seed(seed, way)
         return layer
 
     def called(self, layer: Any, training: bool) -> Any:

@@ -15,6 +15,7 @@ from spatial_dropouts.adapters import NoDropout, loaded, walk
 SAMPLES = ("sample_input", "example_input", "sample_inputs", "example_inputs", "example_input_array")
 RATES = ("p", "rate", "drop_prob", "drop_rate", "drop_p", "dropout", "dropout_rate", "prob")
 KEPT = ("keep_prob", "keep", "q")
+NUMBERS = ("p", "rate", "prob", "drop_prob", "drop_rate", "dropout_rate", "keep_prob")  # no flags: True is 1 there
 CALLS, SECONDS = 100, 10.0  # forward passes of one look, and the time that they may take
 MOST = 8192  # elements of one call that are sent on: further positions of large feature maps are left out
 
@@ -24,9 +25,46 @@ def rate_of(layer: Any) -> Optional[float]:
     for names, keep in ((RATES, False), (KEPT, True)):
         for name in names:
             value = getattr(layer, name, None)
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
-                return 1 - float(value) if keep else float(value)
+            if isinstance(value, bool) and name not in NUMBERS:
+                continue
+            number = scalar(value)
+            if number is not None and 0 <= number <= 1:
+                return 1 - number if keep else number
     return None
+
+
+def scalar(value: Any) -> Optional[float]:
+    """A real number of any kind as a float: Python's, NumPy's, a framework's tensor without axes; None for what is none."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, (str, bytes, complex)) or value is None or isinstance(value, type):
+        return None
+    try:
+        if tuple(getattr(value, "shape", ())) != ():
+            return None
+        return float(value)
+    except Exception:  # no number, or one that is not known yet (traced, on the meta device)
+        return None
+
+
+def no_rate(layer: Any, article: str = "instance ") -> NoDropout:
+    """What is said of a layer without a rate that can be read: the names, and what stands under one of them."""
+    kind = type(layer).__name__
+    held = next(
+        (n for n in (*RATES, *KEPT) if getattr(layer, n, None) is not None and not callable(getattr(layer, n))), ""
+    )
+    if held:
+        value = getattr(layer, held)
+        shape = tuple(getattr(value, "shape", ()))
+        what = f"a {type(value).__name__} of shape {shape}" if shape else f"{value!r}"[:80]
+        return NoDropout(
+            f"a {kind} {article}whose {held} is {what} was given; expected one number from 0 to 1 there. Its class, or a factory "
+            "with a contract, can be audited at any rate"
+        )
+    return NoDropout(
+        f"a {kind} {article}that holds no rate ({', '.join(RATES)}) was given: it is no dropout, or does not tell its rate; its "
+        "class or a factory with a contract can be audited"
+    )
 
 
 def names_of(rank: int, channel: int, batch: int = 0) -> Tuple[str, ...]:

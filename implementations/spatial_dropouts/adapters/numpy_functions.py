@@ -1,7 +1,7 @@
 """NumPy: plain functions ``f(x, rate, *, training, rng)``, and classes built with the rate whose instances take rng.
 
-What a function does not take is not given to it: without rng it is seeded by ``numpy.random.seed``, without training it is
-called in training only.
+What a function does not take is not given to it: without rng it is seeded by ``numpy.random.seed``, or by the function that
+its Implementation declares, without training it is called in training only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Pattern
-from spatial_dropouts.adapters import accepts
+from spatial_dropouts.adapters import accepts, seeding
 
 DTYPES = {"float32": np.float32, "float64": np.float64, "float16": np.float16}
 
@@ -32,8 +32,8 @@ def arranged(values: Any, layout: str) -> Any:
 class _Instance:
     """A layer with a generator of its own: what one ``numpy.random.default_rng(seed)`` an instance means."""
 
-    def __init__(self, call: Any, rng: Any) -> None:
-        self.call, self.rng = call, rng
+    def __init__(self, call: Any, rng: Any, rate: float) -> None:
+        self.call, self.rng, self.rate = call, rng, rate
 
 
 class NumpyFunctions:
@@ -47,7 +47,9 @@ class NumpyFunctions:
         called = obj.__call__ if self.is_class else obj
         self.takes = tuple(name for name in ("training", "rng") if accepts(called, name))
         self.inference = "training" in self.takes
-        way = "generator" if "rng" in self.takes else "global"
+        if not self.is_class:
+            seeding.function_only(implementation, obj)
+        way = seeding.way_of(implementation, "generator" if "rng" in self.takes else "global")
         self.contract = implementation.resolve_contract(Pattern.parse("n c l -> n c"), (way,))
 
     def version(self) -> str:
@@ -82,15 +84,16 @@ class NumpyFunctions:
         return str(np.asarray(tensor).dtype)
 
     def seeded(self, seed: Optional[int], way: str) -> Any:
-        """A generator for the layer; NumPy's own is seeded where the layer draws from that."""
-        if way == "global" and seed is not None:
-            np.random.seed(seed % 2**32)
-        return np.random.default_rng(seed)
+        """A generator for the layer; the source that it has itself, or NumPy's own, is seeded where it draws from that."""
+        if way == "global" or self.implementation.seed is not None:
+            seeding.sow(self.implementation, seed, way, lambda number: np.random.seed(number % 2**32))
+        return np.random.default_rng(None if way == "constructor" else seed)
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
         rng = self.seeded(seed, way)
         if self.is_class:
-            return _Instance(self.implementation.construct(self.obj, rate), rng)
+            extra = seeding.keyword(self.implementation, seed, way)
+            return _Instance(self.implementation.construct(self.obj, rate, extra), rng, rate)
         value = 1 - rate if self.implementation.keep_probability else rate
         name = self.implementation.rate_argument
         options = dict(self.implementation.options)
@@ -100,9 +103,11 @@ class NumpyFunctions:
                 return self.obj(x, **{name: value}, **given, **options)
             return self.obj(x, value, **given, **options)
 
-        return _Instance(call, rng)
+        return _Instance(call, rng, rate)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
+        if way == "constructor":
+            return self.make(layer.rate, "", seed, way)
         layer.rng = self.seeded(seed, way)
         return layer
 

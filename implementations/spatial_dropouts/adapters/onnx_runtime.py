@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from dropcheck.adapter import Implementation, Unsupported, unchanged
 from dropcheck.contract import Pattern
+from spatial_dropouts.adapters import seeding
 from spatial_dropouts.adapters.numpy_functions import arranged
 
 # bfloat16: the CPU provider has no kernel for it
@@ -76,8 +77,7 @@ class OnnxRuntime:
         return str(np.asarray(tensor).dtype)
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
-        if seed is not None and way == "global":
-            onnxruntime.set_seed(seed)
+        seeding.sow(self.implementation, seed, way, onnxruntime.set_seed)
         model = self.obj(_DTYPES[dtype][0], seed if way == "constructor" else None)
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         return _Layer(session, rate, dtype)

@@ -11,7 +11,8 @@ import paddle
 
 from dropcheck.adapter import Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout
+from spatial_dropouts.adapters import NoDropout, seeding
+from spatial_dropouts.adapters.models_base import scalar
 
 
 class PaddleLayers:
@@ -24,11 +25,13 @@ class PaddleLayers:
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation = obj, implementation
         self.graph = False
-        contract: Contract = implementation.resolve_contract(Pattern.parse("n c h w -> n c"), ("global",))
+        contract: Contract = implementation.resolve_contract(
+            Pattern.parse("n c h w -> n c"), (seeding.way_of(implementation, "global"),)
+        )
         self.instance = isinstance(obj, paddle.nn.Layer)
         if self.instance:
-            rate = getattr(obj, "p", None)
-            if not isinstance(rate, (int, float)):
+            rate = scalar(getattr(obj, "p", None))
+            if rate is None:
                 raise NoDropout(
                     f"a {type(obj).__name__} without a rate 'p' was given: it is a model or no dropout; name the dropout "
                     "layer inside it, as in file.py:model.drop"
@@ -68,20 +71,23 @@ class PaddleLayers:
         return str(tensor.dtype).replace("paddle.", "")
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
-        self.seed(seed)
-        layer = self.obj if self.instance else self.implementation.construct(self.obj, rate)
+        self.seed(seed, way)
+        extra = seeding.keyword(self.implementation, seed, way)
+        layer = self.obj if self.instance else self.implementation.construct(self.obj, rate, extra)
         if not isinstance(layer, paddle.nn.Layer):
             raise TypeError(f"the factory returned a {type(layer).__name__}; expected a paddle.nn.Layer")
         layer.train()
+        vars(layer)["_dropcheck_rate"] = rate  # past the layer's own tracking of attributes
         return layer
 
-    def seed(self, seed: Optional[int]) -> None:
+    def seed(self, seed: Optional[int], way: str) -> None:
         """Seed Paddle's global generator, or the layer's own source."""
-        if seed is not None:
-            (self.implementation.seed or paddle.seed)(seed)
+        seeding.sow(self.implementation, seed, way, paddle.seed)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
-        self.seed(seed)
+        if way == "constructor":
+            return self.make(vars(layer)["_dropcheck_rate"], "", seed, way)
+        self.seed(seed, way)
         return layer
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:

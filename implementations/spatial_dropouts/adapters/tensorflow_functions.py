@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Pattern
-from spatial_dropouts.adapters import accepts, placing
+from spatial_dropouts.adapters import accepts, placing, seeding
 from spatial_dropouts.adapters.tensorflow_modes import MODES, Eager, differentiated, taped, way_of
 
 
@@ -61,9 +61,9 @@ class TensorflowFunctions:
         self.keyed = must_be_seeded(obj)
         self.shaped = accepts(obj, "noise_shape")
         self.inference = accepts(obj, "training")
-        self.contract = implementation.resolve_contract(
-            Pattern.parse("n l c -> n c"), ("key",) if self.keyed else ("global",)
-        )
+        seeding.function_only(implementation, obj)
+        way = seeding.way_of(implementation, "key" if self.keyed else "global")
+        self.contract = implementation.resolve_contract(Pattern.parse("n l c -> n c"), (way,))
         self.way = Eager()
         # the seeds of a function without state are its caller's, on every replica too
         self.modes: Tuple[str, ...] = tuple(m for m in MODES if not (self.keyed and m == "ranks"))
@@ -97,11 +97,8 @@ class TensorflowFunctions:
         return str(found.dtype.name)
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
-        if seed is not None and way == "global":
-            if self.implementation.seed is not None:
-                self.implementation.seed(seed)
-            else:
-                tf.random.set_seed(seed)
+        if way != "key" or self.implementation.seed is not None:
+            seeding.sow(self.implementation, seed, way, tf.random.set_seed)
         return _Layer(rate, seed)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:

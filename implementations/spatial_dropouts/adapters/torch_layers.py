@@ -10,8 +10,8 @@ import torch
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, accepts, placing, torch_modes, torch_tensors
-from spatial_dropouts.adapters.models_base import RATES, rate_of
+from spatial_dropouts.adapters import accepts, placing, seeding, torch_modes, torch_tensors
+from spatial_dropouts.adapters.models_base import no_rate, rate_of
 
 _NAMES = {dtype: name for name, dtype in torch_tensors.DTYPES.items()}
 
@@ -27,7 +27,7 @@ class TorchTensors:
         self.obj, self.implementation = obj, implementation
         self.device = torch.device("cpu")
         self.mode: Optional[torch_modes.Mode] = None
-        way = "constructor" if implementation.seed_argument else "global"
+        way = seeding.way_of(implementation, "global")
         self.contract: Contract = implementation.resolve_contract(Pattern.parse("n c l -> n c"), (way,))
 
     def version(self) -> str:
@@ -71,12 +71,7 @@ class TorchTensors:
 
     def seed(self, seed: Optional[int], way: str) -> None:
         """Seed what the layer draws from, if it is seeded globally."""
-        if seed is None or way == "constructor":
-            return
-        if self.implementation.seed is not None:
-            self.implementation.seed(seed)
-        else:
-            torch.manual_seed(seed)
+        seeding.sow(self.implementation, seed, way, torch.manual_seed)
 
     def recording(self, on: bool) -> ContextManager[Any]:
         return torch.enable_grad() if on else torch.no_grad()
@@ -149,20 +144,14 @@ class TorchLayers(TorchTensors):
         if self.instance:
             rate = rate_of(obj)
             if rate is None:
-                raise NoDropout(
-                    f"a {type(obj).__name__} instance that holds no rate ({', '.join(RATES)}) was given: it is no dropout, or "
-                    "does not tell its rate; its class or a factory with a contract can be audited"
-                )
+                raise no_rate(obj)
             self.contract = replace(self.contract, rates=(rate,))
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
         self.seed(seed, way)
         if self.instance:
             return self.obj
-        extra = {}
-        if self.implementation.seed_argument and seed is not None:
-            extra[self.implementation.seed_argument] = seed
-        layer = self.implementation.construct(self.obj, rate, extra)
+        layer = self.implementation.construct(self.obj, rate, seeding.keyword(self.implementation, seed, way))
         if not isinstance(layer, torch.nn.Module):
             raise TypeError(f"the factory returned a {type(layer).__name__}; expected a torch.nn.Module")
         if any(p.is_floating_point() for p in layer.parameters()):
@@ -195,6 +184,7 @@ class TorchFunctions(TorchTensors):
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         super().__init__(obj, implementation)
+        seeding.function_only(implementation, obj)
         self.inference = accepts(obj, "training")
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:

@@ -23,13 +23,30 @@ _SIZES = ((5, 7, 3), (130, 129, 3))  # the second has above 10 000 coins and 50 
 def _none(check: Check, bench: Bench) -> list[Finding] | None:
     if not bench.contract.seeds:
         return [skipped(check, "seeds", "the contract promises no seeds")]
+    if bench.contract.rates and not any(0 < rate < 1 for rate in bench.contract.rates):
+        return [
+            skipped(check, "seeds", f"this layer stands at rate {bench.contract.rates[0]:g}: no seed can change a coin")
+        ]
     return None
 
 
 def _outputs(bench: Bench, way: str, seed: int, sizes: tuple[int, int, int], dtype: str) -> list[Any]:
     x = probe(bench.contract.pattern, dtype, *sizes)
-    layer = Layer(bench, ladder(bench, (0.5,))[0], dtype, seed, way)
-    return [layer.call(x).values() for _ in range(3)]
+    rate = ladder(bench, (0.5,))[0]
+    layer = Layer(bench, rate, dtype, seed, way)
+    return [layer.call(x).values() for _ in range(_calls(bench, sizes, rate)[0])]
+
+
+def _calls(bench: Bench, sizes: tuple[int, int, int], rate: float) -> tuple[int, bool]:
+    """How many calls are compared, and whether two seeds then differ for sure: agree by chance below 10^-12.
+
+    Two coins at rate p agree with probability p^2 + (1 - p)^2. Three calls are enough unless a call has few coins.
+    """
+    pattern = bench.contract.pattern
+    coins = math.prod(pattern.matrix_shape(pattern.shape(*sizes)))
+    digits = -math.log10(rate**2 + (1 - rate) ** 2) * max(1, coins)
+    calls = max(3, min(64, math.ceil(12 / digits))) if digits > 0 else 3
+    return calls, calls * digits >= 12
 
 
 def _equal(one: list[Any], two: list[Any]) -> bool:
@@ -93,7 +110,9 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
             where = f"{dtype} {','.join(map(str, sizes))} way={way} fresh process"
             found.append(_same_or_not(check, where, same, "two processes", sizes))
             found.append(
-                _seeded_apart(check, f"{where}, another seed", here, _outputs(other, way, bench.seed + 1, sizes, dtype))
+                _seeded_apart(
+                    check, bench, f"{where}, another seed", here, _outputs(other, way, bench.seed + 1, sizes, dtype)
+                )
             )
     except (TargetError, Refused) as error:
         found.append(skipped(check, "a fresh process", str(error)))
@@ -102,11 +121,14 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
     return found
 
 
-def _seeded_apart(check: Check, where: str, here: list[Any], there: list[Any]) -> Finding:
+def _seeded_apart(check: Check, bench: Bench, where: str, here: list[Any], there: list[Any]) -> Finding:
     """Two processes with seeds of their own, as data-parallel workers have them, must not draw the same masks."""
     coins = int(sum(one.size for one in here))
     if not any(np.any(one == 0) for one in here):
         return skipped(check, where, "nothing was dropped: see rate.marginal")
+    rate = ladder(bench, (0.5,))[0]
+    if not _calls(bench, _SIZES[1], rate)[1]:
+        return skipped(check, where, f"at rate {rate:g} so few coins may agree by chance under two seeds")
     same = _equal(here, there)
     return finding(
         check,
@@ -147,20 +169,21 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             other = probe(pattern, bench.first, sizes[0] + 3, sizes[1] + 2, 2)
             try:
                 layer = Layer(bench, rate, bench.first, bench.seed, way)
-                first = [layer.call(x).values() for _ in range(3)]
+                calls, apart = _calls(bench, sizes, rate)
+                first = [layer.call(x).values() for _ in range(calls)]
                 layer.call(other)
                 layer.call(x, training=False)
                 layer.call(x)
                 layer.reseed(bench.seed)
-                again = [layer.call(x).values() for _ in range(3)]
+                again = [layer.call(x).values() for _ in range(calls)]
                 layer.reseed(bench.seed + 1)
-                moved = [layer.call(x).values() for _ in range(3)]
+                moved = [layer.call(x).values() for _ in range(calls)]
             except Refused as refused:
                 found.append(skipped(check, where, f"the layer refuses: {refused}"))
                 continue
             if not _equal(first, again):
                 text = "after other calls, reseeding does not bring the same masks back"
-            elif _equal(first, moved) and any(np.any(f == 0) for f in first):
+            elif apart and _equal(first, moved) and any(np.any(f == 0) for f in first):
                 text = "reseeding with another seed changes nothing"
             else:
                 found.append(

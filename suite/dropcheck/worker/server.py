@@ -142,7 +142,9 @@ class Worker:
             raise Refusal("open", error) from error
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Dict[str, Any]:
-        """A fresh layer; the constructor's refusal is an answer, not a fault."""
+        """A fresh layer; the constructor's refusal is an answer, not a fault. One that no seed reaches is given none."""
+        if not self.driver.contract.seeds:
+            seed = None
         try:
             return {"id": self._keep(self.driver.make(rate, dtype, seed, way))}
         except Unsupported:
@@ -293,7 +295,7 @@ class Worker:
         adapter.apply(adapter.make(rate, dtype, 1, way), x, True)
         start = time.perf_counter()
         for seed in range(seeds):
-            layer = adapter.make(rate, dtype, seed, way)
+            layer = adapter.make(rate, dtype, seed if adapter.contract.seeds else None, way)
             if record:
                 for _ in range(calls):
                     given = adapter.track(x)

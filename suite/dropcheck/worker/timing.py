@@ -324,7 +324,8 @@ class Stopwatch:
             raise Unsupported("the layer has no gradient")
         way = adapter.contract.seeds[0] if adapter.contract.seeds else "global"
         try:
-            layer = adapter.make(cell["rate"], cell["dtype"], cell["seed"], way)
+            seed = cell["seed"] if adapter.contract.seeds else None
+            layer = adapter.make(cell["rate"], cell["dtype"], seed, way)
         except (Unsupported, KeyboardInterrupt):
             raise
         except BaseException as error:
