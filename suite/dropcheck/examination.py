@@ -110,6 +110,8 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     info = run.info = primary.collect()
     contract = run.contract = Contract.from_dict(info["contract"])
     evidence_over_runs.begin(run)
+    if info.get("guessed"):
+        run.traits["framework"] = info["guessed"]
     bench = _bench(run, primary, second)
     if not bench.dtypes:
         return
@@ -240,10 +242,13 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
     way = contract.seeds[0] if contract.seeds else "global"
     dtype = bench.first
     x = probe(contract.pattern, dtype, 3, 5, 2)
+    guessed = f" ({bench.info['guessed']})" if bench.info.get("guessed") else ""
     try:
         made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed, way=way)
     except Refused as refused:
-        raise TargetError(f"the constructor refuses rate {rate:g}: {refused}", "\n".join(refused.lines)) from refused
+        raise TargetError(
+            f"the constructor refuses rate {rate:g}: {refused}{guessed}", "\n".join(refused.lines)
+        ) from refused
     try:
         ask(bench.session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False)
     except Refused as refused:
@@ -264,7 +269,7 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
         other = other_ranks.taken(contract.pattern, called)
         hint = f", and {other_ranks.sentence(contract.pattern, other[0])}" if other is not None else ""
         raise TargetError(
-            f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'){hint}: {refused}",
+            f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'){hint}: {refused}{guessed}",
             "\n".join(refused.lines),
         ) from refused
 

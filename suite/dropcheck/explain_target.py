@@ -65,6 +65,8 @@ def text(
     elif pattern or target.note:
         says = "--pattern says" if pattern else "In this model it should follow"
     lines[0] += f"   {seen.info['framework'].partition('@')[0]} {seen.info['version']}".rstrip()
+    if seen.info.get("guessed"):
+        lines += _wrap(f"Framework: {seen.info['guessed']}.", width, "  ")
     lines += ["", *_pattern(seen), *_found(seen, width, says), "", *_drawing(seen, _short(target.name))]
     lines += ["", *_numbers(seen, _short(target.name)), *_wrap(use(_shown(seen)), width), "", *_promises(seen.contract)]
     if seen.refused is not None:

@@ -15,7 +15,7 @@ from dropcheck.adapter import DTYPES, Implementation
 from dropcheck.contract import Contract, Pattern
 from dropcheck.worker import rounding
 from spatial_dropouts import names
-from spatial_dropouts.adapters import TargetNotFound, adapter_for, load, recognise
+from spatial_dropouts.adapters import NoDropout, TargetNotFound, adapter_for, load, recognise, recognised
 
 
 def numpy_layer(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
@@ -156,3 +156,86 @@ def test_everything_registered_opens_and_declares_its_contract(name: str) -> Non
     else:  # what is dropped becomes one value, which no other element has so often
         _, counts = np.unique(y, return_counts=True)
         assert counts.max() > 0.1 * y.size > 10 * np.sort(counts)[-2]
+
+
+# --- plain functions: told from each other by what their code uses ------------------------------------------------------------
+
+
+class _Library:
+    """Something callable whose code nobody sees, on NumPy arrays or on tensors of PyTorch."""
+
+    def __init__(self, random: Any) -> None:
+        self.random = random
+
+    def __call__(self, x: Any, rate: float, training: bool) -> Any:
+        return x * (self.random(x.shape) >= rate)
+
+    def drop(self, x: Any, rate: float, training: bool) -> Any:
+        return torch.nn.functional.dropout1d(x, rate, training)
+
+
+on_arrays, on_tensors = _Library(np.random.random), _Library(torch.rand)
+
+
+def by_a_library(x: Any, rate: float, training: bool) -> Any:
+    return on_arrays(x, rate, training)
+
+
+def by_another(x: Any, rate: float, training: bool) -> Any:
+    return on_tensors(x, rate, training)
+
+
+def with_a_key(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+    import jax
+
+    return x * jax.random.bernoulli(rng, 1 - rate, x.shape)
+
+
+def with_a_generator(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+    return _mask(x, rate, rng)
+
+
+def _mask(x: Any, rate: float, rng: Any) -> Any:
+    return np.where(rng.random(x.shape) < rate, 0, x)
+
+
+def annotated(x: Any, rate: float, *, training: bool, rng: jax.Array) -> Any:  # type: ignore[name-defined] # noqa: F821
+    return x
+
+
+def test_a_function_that_takes_rng_is_of_jax_where_its_code_or_its_annotation_says_so() -> None:
+    assert [recognise(f) for f in (with_a_key, annotated, with_a_generator)] == ["jax", "jax", "numpy"]
+
+
+def test_a_key_called_rng_is_given() -> None:
+    pytest.importorskip("jax")
+    adapter = adapter_for(with_a_key, Implementation(make=with_a_key))
+    x = adapter.tensor(np.ones((4, 9, 2)), "float32")
+    y = adapter.array(adapter.apply(adapter.make(0.3, "float32", 5, "key"), x, True))
+    assert {0.0, 1.0} == set(y.ravel().tolist())
+
+
+def test_what_a_function_was_taken_for_by_trying_is_said_with_the_way_to_say_otherwise() -> None:
+    for function, framework, words in (
+        (by_a_library, "numpy", "a function on NumPy arrays"),
+        (by_another, "torch-function", "a function on PyTorch's tensors"),
+    ):
+        found, guessed = recognised(function)
+        assert found == framework
+        assert words in guessed and "framework=" in guessed
+    assert recognised(torch_function) == ("torch-function", "")
+    found_in = dropcheck.audit(by_a_library, select="form.shape-dtype", causes=False).targets[0]
+    assert "NumPy arrays" in found_in.traits["framework"]
+
+
+def test_a_method_is_driven_and_one_without_its_object_is_told_what_it_lacks() -> None:
+    assert recognise(on_tensors.drop) == "torch-function"
+    with pytest.raises(NoDropout, match=r"_Library\.drop is a method and needs an object of _Library: write `layer = "):
+        recognise(_Library.drop)
+
+
+def test_a_function_on_jax_arrays_that_is_driven_as_numpy_is_told_of_key() -> None:
+    pytest.importorskip("jax")
+    adapter = adapter_for(with_a_key, Implementation(make=with_a_key, framework="numpy"))
+    with pytest.raises(TypeError, match="functions on JAX arrays take key"):
+        adapter.apply(adapter.make(0.3, "float32", 5, "generator"), adapter.tensor(np.ones((4, 9)), "float32"), True)

@@ -8,9 +8,10 @@ import importlib.util
 import inspect
 import os
 import sys
-from typing import Any, Callable, List, Mapping, Tuple
+from typing import Any, Callable, Mapping, Tuple
 
 from dropcheck.adapter import Adapter, Implementation
+from spatial_dropouts.adapters import functions
 
 EXPECTED = (
     "a torch.nn.Module class, a keras.Layer class, a function f(x, rate, *, training, rng) on NumPy arrays, "
@@ -141,51 +142,46 @@ def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
         made = load(implementation.adapter) if isinstance(implementation.adapter, str) else implementation.adapter
         found: Adapter = made(obj, implementation)
         return found
-    framework = implementation.framework or recognise(obj)
+    framework, guessed = (implementation.framework, "") if implementation.framework else recognised(obj)
     if framework not in _ADAPTERS:
         near = difflib.get_close_matches(framework, _ADAPTERS, 1, 0.0)
         raise TypeError(f"framework {framework!r} is not one of {', '.join(_ADAPTERS)}; the nearest is {near[0]!r}")
     module, name = _ADAPTERS[framework]
     adapter: Adapter = getattr(importlib.import_module(f"{__name__}.{module}"), name)(obj, implementation)
+    if guessed:
+        adapter.guessed = guessed  # type: ignore[attr-defined] # shown with the result
     return adapter
 
 
 def recognise(obj: Any) -> str:
     """The framework of an object, einops style: a framework counts only if somebody imported it already."""
+    return recognised(obj)[0]
+
+
+def recognised(obj: Any) -> Tuple[str, str]:
+    """(framework of an object, why, where that is a guess: what it was taken for and how to say otherwise)."""
     for framework, module, attr in _CLASSES:
         if any(_is(obj, module, attr)):
-            return framework
+            return framework, ""
     if isinstance(obj, type):
-        if _has_parameter(obj.__call__, "rng"):
-            return "numpy"
-        if _has_parameter(obj.__call__, "key"):
-            return "jax"
+        names = functions.parameters(obj.__call__)
+        if "rng" in names or "key" in names:
+            return functions.framework_of(obj.__call__) or ("numpy", "")
         raise NoDropout(f"the class {obj.__name__} is no layer of a known framework; expected {EXPECTED}")
     if callable(obj):
         return _function(obj)
     raise NoDropout(f"an object of type {type(obj).__name__} was given; expected {EXPECTED}")
 
 
-def _function(function: Callable[..., Any]) -> str:
-    names = _parameters(function)
-    if "rng" in names:
-        return "numpy"
-    if "key" in names:
-        return "jax"
-    # it draws from the generator of whatever its own module imported
-    used = [str(getattr(value, "__name__", "")) for value in getattr(function, "__globals__", {}).values()]
-    if len(names) >= 2 and any(name.partition(".")[0] == "tensorflow" for name in used):
-        return "tensorflow"
-    if "torch" in sys.modules and "training" in names:
-        return "torch-function"
-    if len(names) >= 2 and any(name.partition(".")[0] == "torch" for name in used):
-        return "torch-function"
-    if len(names) >= 2 and any(name.partition(".")[0] == "jax" for name in used):
-        return "jax"
-    if len(names) >= 2 and any(name.partition(".")[0] == "numpy" for name in used):
-        return "numpy"
+def _function(function: Callable[..., Any]) -> Tuple[str, str]:
+    if method := functions.method_without_object(function):
+        raise NoDropout(method)
+    known = functions.framework_of(function)
+    if known is not None:
+        return known
+    names = functions.parameters(function)
     if len(names) == 1 and (made := _made_by(function)):
-        return made
+        return made, ""
     given = getattr(function, "__name__", type(function).__name__)
     raise NoDropout(
         f"{given}({', '.join(names)}) is no dropout that can be driven: it takes no rng, key or training, and its module "
@@ -202,13 +198,6 @@ def _made_by(function: Callable[..., Any]) -> str:
     return next((framework for framework, module, attr in _CLASSES if _is(made, module, attr)[1]), "")
 
 
-def _parameters(function: Callable[..., Any]) -> List[str]:
-    try:
-        return list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return []
-
-
 def accepts(function: Any, name: str) -> bool:
     """Whether a keyword argument reaches the function. True where no signature can be seen."""
     try:
@@ -216,7 +205,3 @@ def accepts(function: Any, name: str) -> bool:
     except (TypeError, ValueError):
         return True
     return any(p.kind is p.VAR_KEYWORD or (p.name == name and p.kind is not p.POSITIONAL_ONLY) for p in parameters)
-
-
-def _has_parameter(function: Any, name: str) -> bool:
-    return name in _parameters(function)

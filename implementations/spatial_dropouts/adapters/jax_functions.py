@@ -1,5 +1,7 @@
 """JAX: plain functions ``f(x, rate, *, training, key)``, and classes built with the rate whose instances take a key.
 
+The key may be called ``rng``, as Haiku and Flax call it.
+
 What a function does not take is not given to it: one without training is called in training only, one without a key draws
 from wherever it likes and is seeded by ``numpy.random.seed`` unless its Implementation says how.
 """
@@ -12,7 +14,7 @@ from typing import Any, Dict, Hashable, Optional
 import numpy as np
 
 from dropcheck.adapter import Implementation
-from spatial_dropouts.adapters import accepts, seeding
+from spatial_dropouts.adapters import accepts, functions, seeding
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer
 
 
@@ -26,9 +28,11 @@ class JaxFunctions(JaxArrays):
         if not self.is_class:
             seeding.function_only(implementation, obj)
         called = obj.__call__ if self.is_class else obj
-        self.takes = tuple(name for name in ("training", "key") if accepts(called, name))
+        names = functions.parameters(called)
+        self.key = "rng" if "rng" in names and "key" not in names else "key"
+        self.takes = tuple(name for name in ("training", self.key) if accepts(called, name))
         self.inference = "training" in self.takes
-        if "key" not in self.takes and implementation.seed is None and implementation.seed_argument is None:
+        if self.key not in self.takes and implementation.seed is None and implementation.seed_argument is None:
             implementation = replace(implementation, seed=_seed_numpy)
         super().__init__(obj, implementation)
 
@@ -41,7 +45,7 @@ class JaxFunctions(JaxArrays):
         return id(made) if self.is_class else repr(made)  # a rate, which may be NaN
 
     def call(self, made: Any, x: Any, key: Any, training: bool) -> Any:
-        every = {"training": training, "key": key}
+        every = {"training": training, self.key: key}
         given = {name: every[name] for name in self.takes}
         if self.is_class:
             return made(x, **given)

@@ -115,7 +115,15 @@ class NumpyFunctions:
         if not (training or self.inference):
             return x  # its caller's business
         given = {"training": training, "rng": layer.rng}
-        return layer.call(x, **{name: given[name] for name in self.takes})
+        try:
+            return layer.call(x, **{name: given[name] for name in self.takes})
+        except TypeError as error:
+            if "PRNG key" in str(error):  # JAX' own words for what is none
+                raise TypeError(
+                    f"{error}. It was taken for a function on NumPy arrays, as it takes rng; functions on JAX arrays take "
+                    "key, or say Implementation(make=..., framework='jax')"
+                ) from error
+            raise
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
         raise Unsupported("NumPy has no gradients")

@@ -82,7 +82,7 @@ def _written(out: io.StringIO) -> str:
 def _heading(console: Console, target: TargetResult) -> None:
     parts = [
         words.line(target.target),
-        f"{target.framework} {target.version}".strip(),
+        f"{target.framework} {target.version}".strip() + (" (guessed)" if "framework" in target.traits else ""),
         str(target.contract.get("pattern", "")),
     ]
     console.print(Text("  ".join(p for p in parts if p)), Text(f"{target.timing.wall_s:.0f} s, {target.coins:,} coins"))

@@ -121,6 +121,7 @@ class Worker:
             "contract": adapter.contract.to_dict(),
             "dtypes": list(adapter.dtypes()),
             "layouts": list(adapter.layouts()),
+            "guessed": str(getattr(adapter, "guessed", "")),
             "mode": mode,
             "modes": ["eager", *getattr(adapter, "modes", ())],
             "heavy": bool(getattr(adapter, "heavy", False)),
