@@ -9,6 +9,7 @@ import msgspec
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Gathered, finding
+from dropcheck.checks.refusals import crashed
 from dropcheck.gather import Refusal
 from dropcheck.results import NOT_INTERPRETABLE, Finding, Verdict
 
@@ -150,4 +151,7 @@ def refused_case(case: Case, checks: Sequence[Check], refusal: Refusal) -> list[
     """What the checks of a case say when the layer raised its own exception on it."""
     verdict: Verdict = "skipped" if refusal.where == "unsupported" else "error"
     text = f"the layer raised {refusal} ({refusal.where})"
+    if case.layout != "contiguous" and not crashed(refusal):
+        # a layer may refuse what is not contiguous; what the refusal is worth is judged by form.strides
+        verdict, text = "skipped", f"{case.layout} inputs are refused (see form.strides): {refusal}"
     return [finding(c, case, verdict, text) for c in checks if c.judge is not None]

@@ -83,9 +83,18 @@ class TorchTensors:
         raise NotImplementedError
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        return self._differentiated(layer, x, cotangent, True)
+
+    def inference_gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        """One inference call and its gradient, as ``gradient``."""
+        if self.mode is not None:
+            raise Unsupported("gradients in inference are asked of eager calls")
+        return self._differentiated(layer, x, cotangent, False)
+
+    def _differentiated(self, layer: Any, x: Any, cotangent: Any, training: bool) -> Tuple[Any, Optional[Any]]:
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
-            y = self.apply(layer, x, True)
+            y = self.apply(layer, x, training)
             if not y.requires_grad:
                 return y.detach(), None
             (gradient,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)

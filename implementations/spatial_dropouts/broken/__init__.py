@@ -8,6 +8,7 @@ from dropcheck.adapter import Implementation
 from spatial_dropouts.broken import (
     records_alone,
     records_alpha,
+    records_corners,
     records_jax_modes,
     records_passes,
     records_rates,
@@ -23,6 +24,7 @@ DEFECTS: Tuple[Defect, ...] = (
     *records_passes.DEFECTS,
     *records_alone.DEFECTS,
     *records_alpha.DEFECTS,
+    *records_corners.DEFECTS,
 )
 
 _REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",), "jax": ("jax",)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract import Contract, Pattern, patterns
 
 _PLACE = "spatial_dropouts.unusual.layers:"
 _DRAWN = "spatial_dropouts.unusual.generators:"
@@ -24,6 +24,11 @@ def _drawn(attr: str, summary: str) -> Implementation:
 
 def _pt(attr: str, summary: str, **more: Any) -> Implementation:
     return Implementation(make=_TORCH + attr, default=False, summary=summary, requires=("torch",), **more)
+
+
+def _corner(attr: str, summary: str, contract: Any = None) -> Implementation:
+    make = f"spatial_dropouts.unusual.corners:{attr}"
+    return Implementation(make=make, framework="numpy", contract=contract, default=False, summary=summary)
 
 
 def _contract(pattern: str, **more: Any) -> Contract:
@@ -94,5 +99,19 @@ REGISTER: Mapping[str, Implementation] = {
         "KeyedGenerator", "a generator a call, its key from the global one", framework="torch"
     ),
     "unusual.bits-saved": _pt("BitsSaved", "a backward pass from packed bits", framework="torch"),
+    "unusual.refuses-corners": _corner("RefusesCorners", "refuses empty inputs, inputs with gaps and rate 1"),
+    "unusual.one-width": _corner("OneWidth", "built for the width of its first call"),
+    "unusual.buffer-of-each-shape": _corner(
+        "BufferOfEachShape",
+        "draws into a buffer kept for each shape, ranks 3 and 4",
+        _contract("n c l -> n c", ranks=patterns(("n c h w -> n c",))),
+    ),
+    "unusual.own-backward": Implementation(
+        make="spatial_dropouts.unusual.corners_torch:OwnBackward",
+        framework="torch",
+        default=False,
+        summary="a backward pass of its own, in inference and at the edges, too",
+        requires=("torch",),
+    ),
     "unusual.torch-function": _pt("function", "a plain function on tensors", framework="torch-function"),
 }

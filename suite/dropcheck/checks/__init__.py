@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dropcheck.checks import dependence, edges, form, gradient, mask, mode, rate, scale, seed
+from dropcheck.checks import (
+    crossings,
+    dependence,
+    edges,
+    form,
+    gradient,
+    mask,
+    mode,
+    rate,
+    scale,
+    seed,
+    sizes,
+    values,
+)
 from dropcheck.checks.base import Check
+from dropcheck.checks.further import with_further
 from dropcheck.errors import UsageError, nearest
 
 # form and mode, then structure, then duplicates, then dependence, then rates
-CHECKS: tuple[Check, ...] = (
+_OWN: tuple[Check, ...] = (
     *form.CHECKS,
     *mode.CHECKS,
     *mask.CHECKS,
@@ -20,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *seed.CHECKS,
     *gradient.CHECKS,
 )
+CHECKS: tuple[Check, ...] = with_further(_OWN, (*sizes.FURTHER, *values.FURTHER, *crossings.FURTHER))
 
 FAMILIES: tuple[str, ...] = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
 

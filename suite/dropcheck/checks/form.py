@@ -9,6 +9,7 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, telling
+from dropcheck.checks.refusals import crashed
 from dropcheck.contract import Pattern
 from dropcheck.results import Finding, Verdict
 from dropcheck.worker import rounding
@@ -89,6 +90,10 @@ def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 answer = layer.call(x, layout=layout, times=2)
                 quiet = layer.call(x, layout=layout, training=False)
             except Refused as refused:
+                if crashed(refused):
+                    text = f"a {layout} input is not refused, the layer crashes on it: {refused}"
+                    found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
+                    continue
                 verdict: Verdict = "skipped" if refused.where == "unsupported" else "pass"
                 found.append(finding(check, where, verdict, f"{layout} inputs are refused: {refused}"))
                 continue
@@ -181,6 +186,10 @@ def _empty(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             try:
                 answer = Layer(bench, rate).call(x, training=training)
             except Refused as refused:
+                if crashed(refused):
+                    text = f"an empty input ({name}) is not refused, the layer crashes on it: {refused}"
+                    found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
+                    continue
                 found.append(finding(check, where, "pass", f"an empty input ({name}) is refused: {refused}"))
                 continue
             good = answer.shape == x.shape and answer.dtype == bench.first

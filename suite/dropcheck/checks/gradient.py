@@ -178,10 +178,18 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             where = f"{dtype} rate={rate:g} grad"
             x, cotangent = probe(pattern, dtype, 33, 65, 3, seed=41), probe(pattern, dtype, 33, 65, 3, seed=43)
             try:
-                _, gradient, _ = Layer(bench, rate, dtype).gradient(x, cotangent)
+                layer = Layer(bench, rate, dtype)
+                layer.call(x, record=True)  # what refuses the forward pass already is judged by rate.zero and rate.one
             except Refused as refused:
                 verdict = "fail" if limits.strict and refused.where != "unsupported" else "skipped"
                 found.append(finding(check, where, verdict, f"rate {rate:g} is refused: {refused}"))  # type: ignore[arg-type]
+                continue
+            try:
+                _, gradient, _ = layer.gradient(x, cotangent)
+            except Refused as refused:
+                verdict = "skipped" if refused.where == "unsupported" else "fail"
+                text = f"at rate {rate:g} the forward pass works and the backward pass raises {refused}"
+                found.append(finding(check, where, verdict, text))  # type: ignore[arg-type]
                 continue
             if gradient is None:
                 gradient = np.zeros_like(x)
@@ -298,7 +306,8 @@ CHECKS = (
     Check(
         name="gradient.edges",
         claim="gradients are finite and right at rate 0 and rate 1",
-        how="At rate 0 the gradient must be the cotangent bit for bit, at rate 1 zero; one NaN is a failure.",
+        how="At rate 0 the gradient must be the cotangent bit for bit, at rate 1 zero; one NaN is a failure, and so is a "
+        "backward pass that raises where the forward pass works.",
         remedy="Avoid 0 * inf: at rate 1 the factor is infinite and the mask 0.",
         observe=_edges,
     ),

@@ -59,8 +59,9 @@ class Layer:
         record: bool = False,
         layout: str = "contiguous",
         times: int = 1,
+        then: bool = False,
     ) -> Answer:
-        """Call the layer ``times`` times on one input."""
+        """Call the layer ``times`` times on one input; ``then`` once more in inference, before results are looked at again."""
         got = ask(
             self.bench.session,
             "apply",
@@ -71,6 +72,7 @@ class Layer:
             training=training,
             record=record,
             times=times,
+            **({"then": True} if then else {}),
         )
         return Answer(
             got["ys"],
@@ -81,9 +83,10 @@ class Layer:
             got["same_object"],
         )
 
-    def gradient(self, x: Values, cotangent: Values) -> tuple[Values, Values | None, str | None]:
+    def gradient(self, x: Values, cotangent: Values, training: bool = True) -> tuple[Values, Values | None, str | None]:
         """Output and gradient of sum(output * cotangent), as float64, and the gradient's dtype."""
-        got = ask(self.bench.session, "gradient", id=self.id, x=x, dtype=self.dtype, cotangent=cotangent)
+        more = {} if training else {"training": False}
+        got = ask(self.bench.session, "gradient", id=self.id, x=x, dtype=self.dtype, cotangent=cotangent, **more)
         y = rounding.to_float64(got["y"], got["dtype"])
         if got["gradient"] is None:
             return y, None, None

@@ -161,9 +161,20 @@ class Worker:
         return {"id": self._keep(layer)}
 
     def apply(
-        self, id: int, x: Any, dtype: str, layout: str, training: bool, record: bool, times: int = 1
+        self,
+        id: int,
+        x: Any,
+        dtype: str,
+        layout: str,
+        training: bool,
+        record: bool,
+        times: int = 1,
+        then: bool = False,
     ) -> Dict[str, Any]:
-        """``times`` calls on one input: outputs as the adapter returns arrays, and what happened to the input."""
+        """``times`` calls on one input: outputs as the adapter returns arrays, and what happened to the input.
+
+        ``then``: an inference call follows, whose output counts for nothing but what it does to input and earlier results.
+        """
         adapter = self.driver
         native = adapter.tensor(np.asarray(x), dtype, layout)
         before = rounding.bits(adapter.array(native), dtype).copy()
@@ -177,6 +188,8 @@ class Worker:
                     if first is None:
                         first = y
                     outputs.append(_copied(adapter, y))
+                if then:
+                    adapter.apply(self.things[id], given, False)
         except Unsupported:
             raise
         except BaseException as error:
@@ -193,11 +206,17 @@ class Worker:
             "same_object": first is given or _shares(adapter, first, native),
         }
 
-    def gradient(self, id: int, x: Any, dtype: str, cotangent: Any) -> Dict[str, Any]:
-        """One training call and its gradient."""
+    def gradient(self, id: int, x: Any, dtype: str, cotangent: Any, training: bool = True) -> Dict[str, Any]:
+        """One call and its gradient.
+
+        In inference, what the adapter offers: ``inference_gradient(layer, x, cotangent)``, as ``gradient``; optional.
+        """
         adapter = self.driver
+        differentiate = adapter.gradient if training else getattr(adapter, "inference_gradient", None)
+        if differentiate is None:
+            raise Unsupported(f"the adapter of {adapter.framework} asks for no gradient in inference")
         try:
-            y, grad = adapter.gradient(
+            y, grad = differentiate(
                 self.things[id],
                 adapter.tensor(np.asarray(x), dtype, "contiguous"),
                 adapter.tensor(np.asarray(cotangent), dtype, "contiguous"),
