@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from dropcheck.contract import patterns
+from dropcheck.contract import Contract, Pattern, patterns
 from spatial_dropouts.broken.record import Defect, numpy_form, promise
 
 _PLACE = "spatial_dropouts.broken.corners_torch:"
@@ -17,6 +17,13 @@ def _images(name: str, attr: str, summary: str, size: str) -> Defect:
 
 def _torch(name: str, attr: str, check: str, summary: str, size: str, regime: str, source: str) -> Defect:
     return Defect(name, _PLACE + attr, check, summary, size, regime, source, "torch")
+
+
+def _keras(name: str, attr: str, check: str, summary: str, size: str) -> Defect:
+    make = f"spatial_dropouts.broken.corners_keras:{attr}"
+    contract = Contract(pattern=Pattern.parse("n l c -> n c"), seeds=("global", "constructor"))
+    regime = "seeded by its constructor"
+    return Defect(name, make, check, summary, size, regime, "two code paths", "keras", contract, backend="torch")
 
 
 # name, place, check, summary, smallest size, regime, source
@@ -204,4 +211,8 @@ DEFECTS: Tuple[Defect, ...] = (
         "inference, backward",
         "detach in forward",
     ),
+    _keras(
+        "keras-seeded-unscaled", "SeededUnscaled", "scale.kept-values", "kept values are not scaled", "factor 1 - rate"
+    ),
+    _keras("keras-seeded-elementwise", "SeededElementwise", "mask.whole-channels", "a coin an element", "every coin"),
 )

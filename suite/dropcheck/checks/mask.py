@@ -361,7 +361,7 @@ CHECKS = (
         resolution_words="a share of coins whose elements disagree",
         share=0.0,
         coarsest={"quick": 1e-2, "standard": 1e-3, "deep": 1e-4},
-        wants=lambda case: case.regime in ("stream", "values") and case.shared > 1,
+        wants=lambda case: case.regime in ("stream", "values", "seeds") and case.shared > 1,
         judge=_whole,
     ),
     Check(

@@ -188,7 +188,7 @@ CHECKS = (
         resolution_words="a share of kept coins with a wrong value",
         share=0.0,
         coarsest={"quick": 5e-2, "standard": 5e-3, "deep": 5e-4},
-        wants=lambda case: case.regime in ("stream", "values") and case.rate < 1,
+        wants=lambda case: case.regime in ("stream", "values", "seeds") and case.rate < 1,
         judge=_kept,
     ),
     Check(
