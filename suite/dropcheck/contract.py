@@ -220,6 +220,8 @@ class Contract:
     ``rates``      the only rates that can be asked (a layer instance has one); None: any.
     ``promises``   traits that this layer promises and is therefore judged on (``nonfinite``, ``fresh-output``).
     ``tolerances`` check name -> largest acceptable deviation, in the unit of that check, granted by the owner.
+    ``inference``  what inference returns: ``"identity"`` (the input), ``"keep"`` (the input times 1 - rate, the older
+                   convention, beside scale ``"none"``), or ``"active"`` (it drops as training does: Monte Carlo dropout).
     """
 
     pattern: Pattern
@@ -233,6 +235,7 @@ class Contract:
     promises: Tuple[str, ...] = ()
     tolerances: Mapping[str, float] = field(default_factory=_mapping)
     offset: Union[str, float] = 0.0
+    inference: str = "identity"
 
     def __post_init__(self) -> None:
         _word_or_number("scale", self.scale, ("inverted", "none", "alpha"))
@@ -242,6 +245,12 @@ class Contract:
             raise ContractError(f"grid is the step of the rates that can be kept, in (0, 0.5], not {self.grid}")
         for rate in self.rates or ():
             check_rate(rate)
+        if self.inference not in INFERENCE:
+            near = difflib.get_close_matches(str(self.inference), INFERENCE, 1, 0.0)
+            raise ContractError(
+                f"inference is {', '.join(map(repr, INFERENCE[:-1]))} or {INFERENCE[-1]!r}, not {self.inference!r}; the "
+                f"nearest is {near[0]!r}"
+            )
         known = ("global", "constructor", "generator", "key")
         for way in self.seeds:
             if way not in known:
@@ -315,6 +324,8 @@ class Contract:
             "rates": None if self.rates is None else list(self.rates),
             "promises": list(self.promises),
             "tolerances": dict(self.tolerances),
+            # left out where it is the usual one: what was stored, ledgers among it, stays the same
+            **({} if self.inference == "identity" else {"inference": self.inference}),
         }
 
     @classmethod
@@ -332,10 +343,12 @@ class Contract:
             rates=None if data["rates"] is None else tuple(data["rates"]),
             promises=tuple(data["promises"]),
             tolerances=dict(data["tolerances"]),
+            inference=data.get("inference", "identity"),
         )
 
 
 PROMISES: Tuple[str, ...] = ("nonfinite", "fresh-output")
+INFERENCE: Tuple[str, ...] = ("identity", "keep", "active")
 
 
 def _alpha_factor(rate: float) -> float:

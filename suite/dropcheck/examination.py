@@ -21,7 +21,7 @@ from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
 from dropcheck.planning import LADDER
-from dropcheck.plans import asked_cases
+from dropcheck.plans import asked_cases, planned
 from dropcheck.results import Finding, TargetResult, Timing
 from dropcheck.sessions import SessionPool, opened_pool
 from dropcheck.state import Run
@@ -195,6 +195,8 @@ def _bench(run: Run, primary: Session, second: _Lent | None) -> Bench:
         profile=request.profile,
         traits=run.traits,
         fresh_session=fresh if second is not None else None,
+        planned=tuple(planned(request, run.target.name, run.contract, run.info)),
+        resolution=request.resolution,
     )
 
 

@@ -44,6 +44,13 @@ class TargetPlan:
     coins: int = 0
 
 
+def planned(request: AuditRequest, target: str, contract: Contract, info: dict[str, Any]) -> list[Case]:
+    """All cases of one opened target, whatever checks are selected."""
+    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
+    wanted = Wanted(request.rates, request.dtypes, request.shapes, request.cases, request.resolution)
+    return plan_cases(contract, info, PROFILES[request.profile], marginal, request.seed, target, wanted)
+
+
 def asked_cases(
     request: AuditRequest,
     target: str,
@@ -54,10 +61,7 @@ def asked_cases(
     began: float,
 ) -> Asked:
     """The cases of one opened target, each with the checks that it is asked; fewer coins where a budget asks for it."""
-    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
-    wanted = Wanted(request.rates, request.dtypes, request.shapes, request.cases, request.resolution)
-    profile = PROFILES[request.profile]
-    cases = plan_cases(contract, info, profile, marginal, request.seed, target, wanted)
+    cases = planned(request, target, contract, info)
     # what the user names is asked whatever it reaches; then too few coins are said to be inconclusive
     named = bool(request.cases or request.shapes)
     asked: Asked = {}

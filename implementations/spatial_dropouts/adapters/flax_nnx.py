@@ -6,6 +6,7 @@ its state, as nnx's functional API has it, and brought up to date afterwards.
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any, Dict, Hashable, Optional, Tuple
 
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dropcheck.adapter import Implementation
+from dropcheck.adapter import Implementation, Unsupported
 from spatial_dropouts.adapters import accepts, seeding
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, switch
 
@@ -44,6 +45,7 @@ class FlaxNnx(JaxArrays):
 
     framework = "flax-nnx"
     library = "flax"
+    switches: Tuple[str, ...] = ("eval() of the module",)
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         super().__init__(obj, implementation)
@@ -79,6 +81,25 @@ class FlaxNnx(JaxArrays):
         module.eval()
         try:
             return module(x)
+        finally:
+            module.train()
+
+    def switched(self, layer: Layer, x: Any, training: bool, way: str) -> Any:
+        """One call after eval() or train(), which set the flag of every part that has one, without an argument of the call.
+
+        Raises Unsupported where no part has a flag, and where another mode than eager runs.
+        """
+        module = layer.made
+        flag = switch(type(module).__call__)
+        parts = [part for _, part in nnx.iter_graph(module) if isinstance(part, nnx.Module)]
+        if self.mode != "eager" or flag is None or not any(hasattr(part, "deterministic") for part in parts):
+            raise Unsupported("eval() is its usual way, or nothing in it has a flag that eval() sets")
+        if inspect.signature(type(module).__call__).parameters[flag[0]].default is not None:
+            raise Unsupported(f"the argument {flag[0]} of its call has a default that is stronger than eval()")
+        module.train() if training else module.eval()
+        try:
+            with self.precision(layer.dtype):
+                return jax.block_until_ready(module(x))
         finally:
             module.train()
 

@@ -38,6 +38,7 @@ class KerasLayers:
     library = "keras"
     heavy = True  # a call costs milliseconds, whatever its size: cases make fewer and larger ones
     mixed = False
+    switches: Tuple[str, ...] = ("training= of a parent",)
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation = obj, implementation
@@ -96,6 +97,7 @@ class KerasLayers:
             # every fresh layer is compiled anew, for up to a second; how its seed arrives lies outside what is compiled
             self.contract = replace(self.contract, seeds=self.contract.seeds[:1])
         self.mixed = mode == "mixed"
+        self.switches = ()  # another layer around it is asked in mode eager
         self.way = keras_modes.way_of(self.backend, mode)
 
     def version(self) -> str:
@@ -207,6 +209,18 @@ class KerasLayers:
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
         return self.way.call(layer, self.given(x), training)
+
+    def switched(self, layer: Any, x: Any, training: bool, way: str) -> Any:
+        """One call inside of another layer, which alone is told ``training``."""
+        parent = vars(layer).setdefault("_dropcheck_parent", [])  # in a list: no layer to be tracked
+        if not parent:
+
+            class Parent(self.keras.layers.Layer):  # type: ignore[misc, name-defined]
+                def call(self, x: Any, training: Any = None) -> Any:
+                    return layer(x)
+
+            parent.append(Parent(dtype=self.dtype_of(x)))
+        return self.way.call(parent[0], x, training)
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
         y, gradient = self.way.gradient(layer, self.given(x), cotangent)

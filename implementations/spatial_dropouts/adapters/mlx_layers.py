@@ -25,6 +25,7 @@ class MlxLayers:
     framework = "mlx"
     modes: Tuple[str, ...] = ("jit",)
     immutable = True
+    switches: Tuple[str, ...] = ("eval() of a parent",)
     recompute_ways: Tuple[str, ...] = ("mlx.nn.utils.checkpoint",)
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
@@ -121,6 +122,11 @@ class MlxLayers:
         y = self.called(layer, training)(x)
         mx.eval(y)
         return y
+
+    def switched(self, layer: Any, x: Any, training: bool, way: str) -> Any:
+        """One call after switching a model that the layer is a part of."""
+        nn.Sequential(layer).train(training)
+        return self.apply(layer, x, training)
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
         return self._pulled(self.called(layer, True), x, cotangent)

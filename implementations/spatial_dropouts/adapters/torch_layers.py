@@ -147,6 +147,8 @@ class TorchTensors:
 class TorchLayers(TorchTensors):
     """Drives ``torch.nn.Module`` classes, factories that return a module, and one module as it stands."""
 
+    switches: Tuple[str, ...] = ("eval()", "eval() of a parent", "setting .training")
+
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         super().__init__(obj, implementation)
         self.instance = isinstance(obj, torch.nn.Module)
@@ -183,6 +185,19 @@ class TorchLayers(TorchTensors):
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
         if layer.training != training:
             layer.train(training)
+        return layer(x)
+
+    def switched(self, layer: Any, x: Any, training: bool, way: str) -> Any:
+        """One call after eval() or train() of the layer or of a model around it, or after setting the flag in all its parts."""
+        try:
+            if way != "setting .training":
+                told = torch.nn.Sequential(layer) if way == "eval() of a parent" else layer
+                told.train() if training else told.eval()
+            else:
+                for module in layer.modules():
+                    module.training = training
+        except Exception as error:  # compiled, scripted and exported modules take one way or none
+            raise Unsupported(f"{type(layer).__name__} cannot be switched by {way}: {type(error).__name__}") from error
         return layer(x)
 
 

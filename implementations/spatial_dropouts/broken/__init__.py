@@ -9,6 +9,7 @@ from spatial_dropouts.broken import (
     records_alone,
     records_alpha,
     records_corners,
+    records_inference,
     records_jax_modes,
     records_passes,
     records_rates,
@@ -25,9 +26,10 @@ DEFECTS: Tuple[Defect, ...] = (
     *records_alone.DEFECTS,
     *records_alpha.DEFECTS,
     *records_corners.DEFECTS,
+    *records_inference.DEFECTS,
 )
 
-_REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",), "jax": ("jax",)}
+_REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",), "jax": ("jax",), "mlx": ("mlx",)}
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -45,8 +47,11 @@ def _implementation(defect: Defect) -> Implementation:
 
 REGISTER: Mapping[str, Implementation] = {f"broken.{d.name}": _implementation(d) for d in DEFECTS}
 
-# found by name like the others, and audited in the mode that they live in; signatures are learned from eager defects only
-IN_MODES: Mapping[str, Implementation] = {f"broken.{d.name}": _implementation(d) for d in records_jax_modes.DEFECTS}
+# found by name like the others, and audited in the mode that they live in or where their framework runs;
+# signatures are learned from eager defects only
+IN_MODES: Mapping[str, Implementation] = {
+    f"broken.{d.name}": _implementation(d) for d in (*records_jax_modes.DEFECTS, *records_inference.ELSEWHERE)
+}
 
 
 def caught_by() -> Dict[str, Tuple[Defect, ...]]:

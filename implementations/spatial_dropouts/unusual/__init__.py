@@ -6,6 +6,7 @@ from typing import Any, Mapping
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
+from spatial_dropouts.unusual import inference
 
 _PLACE = "spatial_dropouts.unusual.layers:"
 _DRAWN = "spatial_dropouts.unusual.generators:"
@@ -36,6 +37,7 @@ def _contract(pattern: str, **more: Any) -> Contract:
 
 
 REGISTER: Mapping[str, Implementation] = {
+    **inference.REGISTER,
     "unusual.keep-probability": _np("keep_probability", "takes the keep probability", keep_probability=True),
     "unusual.two-factors": _np("two_factors", "multiplies by a factor rounded to the dtype"),
     "unusual.integer-threshold": _np("integer_threshold", "compares 32-bit integers"),

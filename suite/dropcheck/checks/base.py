@@ -85,6 +85,11 @@ class Bench:
     traits: dict[str, Any]
     fresh_session: Callable[[], Session] | None = None
     unseeded: str | None = None  # digest of the first masks of this process, before anything was seeded
+    planned: tuple[
+        Case, ...
+    ] = ()  # the cases of the whole plan, whatever is selected: their shapes are asked exactly, too
+    answers: dict[str, Any] = field(default_factory=dict)  # what two checks ask alike
+    resolution: float | None = None  # what was asked for instead of the profile's
 
     @property
     def first(self) -> str:

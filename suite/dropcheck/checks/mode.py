@@ -1,4 +1,4 @@
-"""The mode family: inference is the identity and spends no randomness, and training works again after it."""
+"""The mode family: inference is what the contract says and spends no randomness, and training works again after it."""
 
 from __future__ import annotations
 
@@ -6,69 +6,88 @@ import math
 
 import numpy as np
 
+from dropcheck.checks import switching
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.questions import Layer, dropped, ladder, probe, telling
+from dropcheck.checks.questions import Layer, enough, probe
+from dropcheck.checks.switching import Round, rate_of, rounds
 from dropcheck.results import Finding
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 
-
-def _rate(bench: Bench) -> float:
-    return ladder(bench, (0.5,))[0]
+_CALLER = "the function takes no `training`: inference is its caller's business"
 
 
 def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if not bench.info.get("inference", True):
-        return [skipped(check, "inference", "the function takes no `training`: inference is its caller's business")]
+        return [skipped(check, "inference", _CALLER)]
     found = []
-    pattern = bench.contract.pattern
-    for dtype in bench.dtypes:
-        for record in (False, True) if bench.info["gradients"] else (False,):
-            where = f"{dtype} rate={_rate(bench):g}" + (" grad" if record else "")
-            x = probe(pattern, dtype, 33, 65, 3)
-            try:
-                layer = Layer(bench, _rate(bench), dtype)
-                answer = layer.call(x, training=False, record=record, times=3)
-                layer.call(x, training=True)
-                after = layer.call(x, training=False, record=record)
-            except Refused as refused:
-                found.append(finding(check, where, "fail", f"inference raises {refused}"))
-                continue
-            bench.traits.setdefault("inference returns the input itself", {})[dtype] = answer.same_object
-            wanted = rounding.to_dtype(x, dtype)
-            wrong = [
-                raw
-                for raw, kind in [*((r, answer.dtype) for r in answer.raw), (after.raw[0], after.dtype)]
-                if kind != dtype or not rounding.same_bits(raw, wanted, dtype)
-            ]
-            if wrong:
-                kind = answer.dtype
-                if kind != dtype or wrong[0].shape != wanted.shape:
-                    text = f"inference turns {dtype} {wanted.shape} into {kind} {tuple(wrong[0].shape)}"
-                else:
-                    values = rounding.to_float64(wrong[0], dtype)
-                    zero = float(np.mean(values == 0))
-                    text = f"inference changes its input: {zero:.0%} of the elements became 0, " + (
-                        f"the others were multiplied by {_factor(x, values):.4g}"
-                    )
-                found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
-                continue
-            found.append(finding(check, where, "pass", "inference returns its input bit for bit"))
-    found.extend(_spends_nothing(check, bench))
+    for where, some in _by_place(rounds(bench)).items():
+        bad = [(one, step) for one in some for step in one.wrong_inference]
+        if any(one.refused for one in some):
+            found.append(skipped(check, where, next(one.refused for one in some if one.refused)))
+        elif bad:
+            found.append(_failed(check, where, some, bad))
+        else:
+            calls = sum(len(one.inference) for one in some)
+            text = switching.right(bench)
+            text += (
+                f" in {calls} calls, {len(_shapes(some))} shapes, before and after training calls" if calls > 1 else ""
+            )
+            found.append(finding(check, where, "pass", text))
+    _trait(bench)
+    if bench.contract.inference == "active":
+        return [*found, skipped(check, "spends no randomness", "the contract says that inference draws coins")]
+    return found + _spends_nothing(check, bench, any(f.verdict == "fail" for f in found))
+
+
+def _by_place(every: list[Round]) -> dict[str, list[Round]]:
+    found: dict[str, list[Round]] = {}
+    for one in every:
+        found.setdefault(one.where, []).append(one)
     return found
 
 
-def _factor(x: np.ndarray, y: np.ndarray) -> float:
-    kept = (y != 0) & np.isfinite(y)
-    return float(np.median(y[kept] / x[kept])) if kept.any() else math.nan
+def _shapes(some: list[Round]) -> set[tuple[int, ...]]:
+    return {step[0] for one in some for step in one.steps}
 
 
-def _spends_nothing(check: Check, bench: Bench) -> list[Finding]:
+def _failed(check: Check, where: str, some: list[Round], bad: list[tuple[Round, int]]) -> Finding:
+    """The plainest of the wrong calls, and how many there are."""
+    # what most of its elements tell; a call before any training call first, as nothing else can have caused it
+    one, step = max(bad, key=lambda b: (b[0].share(b[1]), not b[0].trained(b[1])))
+    calls = sum(len(r.inference) for r in some)
+    text = one.words(step)
+    if len(_shapes(some)) > 1 or calls > 1:
+        text += (
+            f"; wrong are {len(bad)} of {calls} inference calls, first on an input of {bad[0][0].steps[bad[0][1]][0]}"
+        )
+    answer = one.answers[step]
+    numbers = {k: answer[k] for k in ("size", "wrong", "zero", "nonfinite", "factor") if answer.get(k) is not None}
+    share = answer["zero"] / answer["size"] if answer.get("zero") else None
+    more = {"estimate": share, "expected": 0.0, "unit": "share of elements dropped in inference"} if share else {}
+    return finding(check, where, "fail", text, log10_evidence=-math.inf, tallies=numbers, **more)
+
+
+def _trait(bench: Bench) -> None:
+    """Whether inference returns the input itself or a copy."""
+    for dtype in bench.dtypes:
+        try:
+            x = probe(bench.contract.pattern, dtype, 3, 5, 2)
+            answer = Layer(bench, rate_of(bench), dtype).call(x, training=False)
+        except Refused:
+            continue
+        bench.traits.setdefault("inference returns the input itself", {})[dtype] = answer.same_object
+
+
+def _spends_nothing(check: Check, bench: Bench, failed: bool) -> list[Finding]:
     """Inference calls between training calls must not change the coins that follow."""
+    where = "spends no randomness"
     if not bench.contract.seeds:
-        return [skipped(check, "spends no randomness", "the contract promises no reproducible seeds to see it by")]
-    rate = _rate(bench)
-    x = probe(bench.contract.pattern, bench.first, 33, 65, 3)
+        return [skipped(check, where, "the contract promises no reproducible seeds to see it by")]
+    if failed:
+        return [skipped(check, where, "not asked where inference is wrong already: what drops draws coins, too")]
+    rate = rate_of(bench)
+    pattern = bench.contract.pattern
+    x = probe(pattern, bench.first, *enough(pattern, 33, 65, 3))
     try:
         plain, mixed = Layer(bench, rate), None
         first = [plain.call(x).values() for _ in range(3)]
@@ -80,70 +99,54 @@ def _spends_nothing(check: Check, bench: Bench) -> list[Finding]:
         repeat = Layer(bench, rate)
         again = [repeat.call(x).values() for _ in range(3)]
     except Refused as refused:
-        return [skipped(check, "spends no randomness", f"the layer refuses: {refused}")]
+        return [skipped(check, where, f"the layer refuses: {refused}")]
     if not all(np.array_equal(a, b) for a, b in zip(first, again, strict=True)):
-        return [skipped(check, "spends no randomness", "the same seed gives other masks: see seed.reproducible")]
+        return [skipped(check, where, "the same seed gives other masks: see seed.reproducible")]
     if all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
-        return [finding(check, "spends no randomness", "pass", "inference between training calls changes no coin")]
-    return [
-        finding(
-            check,
-            "spends no randomness",
-            "fail",
-            "the coins of the second training call differ when an inference call comes before it",
-            log10_evidence=-math.inf,
-        )
-    ]
+        return [finding(check, where, "pass", "inference between training calls changes no coin")]
+    text = "inference returns what it should, but the coins of the training call after it are others than without it"
+    return [finding(check, where, "fail", text, log10_evidence=-math.inf)]
 
 
 def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if not bench.info.get("inference", True):
         return [skipped(check, "inference", "the function takes no `training`: it cannot be switched")]
+    every = rounds(bench)
+    alone = {(r.dtype, r.layout, r.steps[0][0]) for r in every if r.drops_alone}
     found = []
-    for dtype in bench.dtypes[:1] if bench.profile == "quick" else bench.dtypes:
-        rate = _rate(bench)
-        where = f"{dtype} rate={rate:g}"
-        try:
-            x = telling(bench, rate, dtype, 33, 65, 3)
-            layer = Layer(bench, rate, dtype)
-            shares = []
-            for _ in range(3):
-                shares.append(float(np.mean(dropped(layer.call(x).values(), bench, rate, dtype))))
-                layer.call(x, training=False)
-        except Refused as refused:
-            if refused.where == "unsupported":
-                found.append(skipped(check, where, str(refused)))
-                continue
-            found.append(finding(check, where, "fail", f"switching between training and inference raises {refused}"))
+    for where, some in _by_place(every).items():
+        if any(one.refused for one in some):
+            found.append(skipped(check, where, next(one.refused for one in some if one.refused)))
             continue
-        if shares[0] == 0:
-            found.append(skipped(check, where, "nothing was dropped before inference either: see rate.marginal"))
-        elif min(shares[1:]) == 0:
-            found.append(
-                finding(
-                    check,
-                    where,
-                    "fail",
-                    f"after inference, training drops nothing any more ({shares[0]:.0%} of the elements before)",
-                    estimate=min(shares),
-                    expected=rate,
-                    unit="share of elements dropped",
-                    log10_evidence=-math.inf,
-                )
+        asked = [
+            (one, step)
+            for one in some
+            for step in one.training_after_inference
+            if (one.dtype, one.layout, one.steps[step][0]) in alone
+        ]
+        raised = next((one.raised for one in some if one.raised and one.raised_in_training), "")
+        stuck = [(one, step) for one, step in asked if one.answers[step]["gone"] == 0]
+        if raised:
+            text = f"switching between training and inference raises {raised}"
+            found.append(finding(check, where, "fail", text))
+        elif not asked:
+            if any(one.training_after_inference for one in some):
+                found.append(skipped(check, where, "nothing was dropped before inference either: see rate.marginal"))
+        elif stuck:
+            one, step = stuck[0]
+            text = f"after inference, training drops nothing any more ({len(stuck)} of {len(asked)} training calls, "
+            text += (
+                f"first on an input of {one.steps[step][0]}{one.how(step)}; {one.rate:.0%} of the elements should drop)"
             )
+            numbers = {"stuck": len(stuck), "calls": len(asked)}
+            more = {"estimate": 0.0, "expected": one.rate, "unit": "share of elements dropped", "tallies": numbers}
+            found.append(finding(check, where, "fail", text, log10_evidence=-math.inf, **more))
         else:
-            found.append(
-                finding(
-                    check,
-                    where,
-                    "pass",
-                    "training drops again after inference",
-                    estimate=shares[-1],
-                    expected=rate,
-                    unit="share of elements dropped",
-                    coins=3 * 33 * 65,
-                )
-            )
+            rate = asked[0][0].rate
+            shares = [one.answers[step]["gone"] / one.answers[step]["size"] for one, step in asked if one.rate == rate]
+            text = f"training drops again after inference, in {len(asked)} calls"
+            more = {"estimate": float(np.mean(shares)), "expected": rate, "unit": "share of elements dropped"}
+            found.append(finding(check, where, "pass", text, coins=sum(r.coins(s) for r, s in asked), **more))
     return found
 
 
@@ -151,17 +154,23 @@ CHECKS = (
     Check(
         name="mode.inference",
         claim="inference returns the input bit for bit and spends no randomness",
-        how="Outputs in inference are compared bit for bit with the input, before and after training calls, with gradient "
-        "recording on and off; and the coins of training calls under one seed must not change when inference calls come "
-        "between them.",
-        remedy="Return the input when not training, before any random number is drawn, and scale in training only.",
+        how="Training and inference calls alternate, with other values in every call, and every output of inference is "
+        "compared bit for bit with its input: before any training call, after one and after many, on one shape and over "
+        "the shapes and dtypes of the plan, with gradient recording on and off, switched in each way that the framework "
+        "has. Where the contract says inference='keep', it must be the input times 1 - rate to the rounding of the dtype; "
+        "where it says 'active', inference must drop by the contract's pattern, scale and rate (probability of accusing a "
+        "right one below 10^-9 a question). The coins of training calls under one seed must not change when inference calls "
+        "come between them.",
+        remedy="Return the input when not training, before any random number is drawn, and scale in training only. What is "
+        "kept between calls, such as a mask or a branch by shape, belongs to one mode.",
         observe=_inference,
     ),
     Check(
         name="mode.toggle",
         claim="training works again after inference",
-        how="Training and inference calls alternate; every training call must drop.",
-        remedy="Inference must not change the layer's state, such as a stored mask, rate or flag.",
+        how="Training and inference calls alternate on one shape and over the shapes of the plan, also on shapes that "
+        "inference saw first; every training call must drop, where not dropping has a chance below 10^-12.",
+        remedy="Inference must not change the layer's state, such as a stored mask, branch, rate or flag.",
         observe=_toggle,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from dropcheck.worker.client import Refused, ask
 from dropcheck.worker.probe import clear_pool
 
 Values = NDArray[np.float64]
+Step = tuple[tuple[int, ...], bool, bool, str]  # shape, training, recording, way of switching
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,32 @@ class Layer:
             got["same_object"],
         )
 
+    def alternate(
+        self,
+        values: Values,
+        steps: Sequence[Step],
+        *,
+        layout: str = "contiguous",
+        bounds: tuple[Values, Values] | None = None,
+        gone: tuple[float, float] = (0.0, 0.0),
+        outputs: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Training and inference calls in turn: what each output is beside its input; see worker/alternating.py."""
+        got = ask(
+            self.bench.session,
+            "alternate",
+            id=self.id,
+            values=values,
+            steps=[list(step) for step in steps],
+            dtype=self.dtype,
+            layout=layout,
+            bounds=bounds,
+            gone=gone,
+            outputs=outputs,
+        )
+        answers: list[dict[str, Any]] = got["answers"]
+        return answers
+
     def gradient(self, x: Values, cotangent: Values, training: bool = True) -> tuple[Values, Values | None, str | None]:
         """Output and gradient of sum(output * cotangent), as float64, and the gradient's dtype."""
         more = {} if training else {"training": False}
@@ -95,6 +123,19 @@ class Layer:
     def reseed(self, seed: int) -> None:
         """Reseed by the layer's way."""
         self.id = int(ask(self.bench.session, "reseed", id=self.id, seed=seed, way=self.way)["id"])
+
+
+def enough(pattern: Pattern, rows: int, channels: int, shared: int) -> tuple[int, int, int]:
+    """These sizes for a pattern that lacks rows or channels: as many coins, spread over the axes that it has."""
+    if pattern.channel_axis is None:
+        return rows * channels, 1, shared
+    return (rows, channels, shared) if pattern.row_axes else (1, rows * channels, shared)
+
+
+def coins_of(pattern: Pattern, shape: Sequence[int]) -> int:
+    """Coins that one call on an input of this shape flips."""
+    rows, channels = pattern.matrix_shape(shape)
+    return rows * channels
 
 
 def probe(pattern: Pattern, dtype: str, rows: int, channels: int, shared: int, seed: int = 5) -> Values:

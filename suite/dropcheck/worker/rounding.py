@@ -97,9 +97,12 @@ def relative_bound(rate: float, scale: Union[str, float], dtype: str) -> Fractio
 
     Computed: r' = r(1+d1), k = (1-r')(1+d2), q = (1/k)(1+d3), y = xq(1+d4) with each |d| <= u; so
     |y/(x/(1-r)) - 1| <= (1+u)^2 / ((1-u)(1 - u r/(1-r))) - 1, about u(3 + r/(1-r)). (Standard model of floating-point
-    arithmetic, Higham, Accuracy and Stability, 2.2.) A declared constant scale is one rounding of it and one product.
+    arithmetic, Higham, Accuracy and Stability, 2.2.) A declared constant scale is one rounding of it and one product;
+    ``"keep"``, the factor 1 - r of an inference, is r' and k of the above and one product.
     """
     u = Fraction(1, 2 ** PRECISION[dtype])
+    if scale == "keep":
+        return (1 + u) ** 2 * (1 + u * Fraction(rate) / (1 - Fraction(rate))) - 1
     if scale != "inverted":
         return (1 + u) ** 2 - 1
     r = Fraction(rate)
@@ -116,6 +119,8 @@ def exact_scale(rate: float, scale: Union[str, float]) -> Fraction:
         return 1 / (1 - Fraction(rate))
     if scale == "alpha":
         return affine.factor(rate)
+    if scale == "keep":
+        return 1 - Fraction(rate)
     return Fraction(1) if scale == "none" else Fraction(float(scale))
 
 

@@ -49,6 +49,7 @@ class Worker:
             "layers": self.layers,
             "make": self.make,
             "apply": self.apply,
+            "alternate": self.alternate,
             "gradient": self.gradient,
             "recompute": self.recompute,
             "reseed": self.reseed,
@@ -127,6 +128,7 @@ class Worker:
             "heavy": bool(getattr(adapter, "heavy", False)),
             "inference": bool(getattr(adapter, "inference", True)),
             "overwrites": bool(getattr(adapter, "overwrites", False)),
+            "switches": list(getattr(adapter, "switches", ())),
             "gradients": adapter.gradients() and adapter.contract.gradient,
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -205,6 +207,16 @@ class Worker:
             "earlier_changed": not _same_array(kept, outputs[0]),
             "same_object": first is given or _shares(adapter, first, native),
         }
+
+    def alternate(self, id: int, **request: Any) -> Dict[str, Any]:
+        """Training and inference calls in turn on one layer, each compared with its input: see ``alternating``.
+
+        Optional in an adapter: ``switches`` (further ways of telling a layer that it trains or infers, in words) and
+        ``switched(layer, x, training, way)``, one call after such a way. One without them has its own way alone.
+        """
+        from dropcheck.worker.alternating import alternate
+
+        return {"answers": alternate(self.driver, self.things[id], request)}
 
     def gradient(self, id: int, x: Any, dtype: str, cotangent: Any, training: bool = True) -> Dict[str, Any]:
         """One call and its gradient.
