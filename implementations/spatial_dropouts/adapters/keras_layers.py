@@ -215,7 +215,7 @@ class KerasLayers:
         parent = vars(layer).setdefault("_dropcheck_parent", [])  # in a list: no layer to be tracked
         if not parent:
 
-            class Parent(self.keras.layers.Layer):  # type: ignore[misc, name-defined]
+            class Parent(self.keras.layers.Layer):  # type: ignore[name-defined]
                 def call(self, x: Any, training: Any = None) -> Any:
                     return layer(x)
 

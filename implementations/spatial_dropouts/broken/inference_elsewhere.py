@@ -50,7 +50,7 @@ def _mlx(rate: float, by_mode: bool) -> Any:
     import mlx.core as mx
     import mlx.nn as nn
 
-    class Compiled(nn.Module):  # type: ignore[misc]
+    class Compiled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.drop = nn.Dropout2d(rate)
@@ -60,8 +60,11 @@ def _mlx(rate: float, by_mode: bool) -> Any:
         def __call__(self, x: Any) -> Any:
             place = self.training if by_mode else None
             if place not in self._functions:
-                state = [mx.random.state]
-                self._functions[place] = mx.compile(lambda x: self.drop(x), inputs=state, outputs=state)
+                state: Any = [mx.random.state]
+                self._functions[place] = mx.compile(self.traced, inputs=state, outputs=state)
             return self._functions[place](x)
+
+        def traced(self, x: Any) -> Any:
+            return self.drop(x)
 
     return Compiled()
