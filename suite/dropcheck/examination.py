@@ -120,6 +120,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     _first_refusal(contract, bench)
     run.start_s = time.monotonic() - run.began  # with the first call, in which frameworks load and compile
     asked = asked_cases(run.request, run.target.name, run.checks, contract, info, primary, run.began)
+    run.asked = asked
     run.early = early.plans(run.request, contract, asked)
     with crew.local(pool.capacity, run.request.in_process) as executor:
         exact = executor.submit(_exact, run, bench, primary, second, pool)
@@ -316,4 +317,18 @@ def _target_result(run: Run, error: str | None, details: str | None, skipped: st
         coins=run.coins,
         ledger=evidence_over_runs.line(run),
         source=run.source,
+        planned=_plan(run) if skipped is None else None,
     )
+
+
+def _plan(run: Run) -> dict[str, list[str]]:
+    """What belongs to the result: every finding that was made, and all of a case that was asked and has none."""
+    made = {one.case for one in run.findings}
+    lost = [
+        (check.name, str(case))
+        for case, some in run.asked.items()
+        if str(case) not in made
+        for check in some
+        if check.judge
+    ]
+    return results.planned(run.findings, lost)

@@ -100,7 +100,7 @@ def _document(data: bytes, name: str) -> Stored:
     if schema == SCHEMA and found == "audit":
         try:
             return msgspec.json.decode(data, type=Result)  # at once, for large results
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             pass  # the strict reader names the place
     if schema == bench_records.SCHEMA:
         return bench_records.decode(data, name)
@@ -133,7 +133,7 @@ def _kind(data: bytes) -> tuple[str | None, str | None]:
 
     try:
         head = msgspec.json.decode(data, type=Head)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None, None
     return head.schema, head.kind
 

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from dropcheck import possible
 from dropcheck.cases import Case, parse_case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
-from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, ResultError, TargetResult, overall, verdict_of
+from dropcheck.report.embedded import LEFT_OUT
+from dropcheck.results import (
+    NOT_INTERPRETABLE,
+    Finding,
+    Result,
+    ResultError,
+    TargetResult,
+    missing_words,
+    overall,
+    verdict_of,
+)
 from dropcheck.statistics import binomial
 
 _CHECKS = {check.name: check for check in CHECKS}
@@ -22,12 +34,28 @@ FAR = -250.0  # log10; beyond, a bound stands for the exact tail
 
 @dataclass
 class Recomputed:
-    """What was computed again. ``disagreements``: one sentence each, with the place in the document."""
+    """What was computed again. ``disagreements``: one sentence each, with the place in the document.
+
+    ``planned``: results of all plans, None where a target has no plan; ``missing``: one sentence a target.
+    """
 
     findings: int = 0
     counted: int = 0
     evidence: int = 0
     disagreements: list[str] = field(default_factory=list)
+    planned: int | None = 0
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> str:
+        """Whether the result holds all that was planned, for a reader."""
+        if self.missing:
+            return f"The result is not whole: {'; '.join(self.missing)}."
+        if self.planned is None:
+            return (
+                "It carries no plan, so a result that was removed from it would not be noticed. Audit again to get one."
+            )
+        return f"It carries its plan, and all {self.planned:,} planned results are there."
 
     @property
     def sentence(self) -> str:
@@ -37,7 +65,7 @@ class Recomputed:
         return (
             f"Recomputed: {self.findings:,} verdict{plural}, {self.counted:,} of them from the counts themselves, "
             f"{self.evidence:,} from evidence and resolution; {rest:,} rest on exact answers or reasons, which the result "
-            "only states."
+            f"only states. {self.whole}"
         )
 
 
@@ -58,14 +86,22 @@ def recompute(result: Result) -> Recomputed:
     strict = "--strict" in result.argv
     # of several results as one: the levels of the profile with the fewest cases, and the resolutions of the coarsest
     profiles = [word for word in result.profile.split(", ") if word in MOST_CASES]
+    light = LEFT_OUT in result.environment  # a page may leave counts out
     for place, target in enumerate(result.targets):
         where, owner = f"$.targets[{place}]", target.target[:200]
+        if gone := missing_words(target):
+            done.missing.append(f"{owner}: {gone}")
+        if target.planned is None and target.skipped is None:
+            done.planned = None
+        elif done.planned is not None and target.planned is not None:
+            done.planned += sum(map(len, target.planned.values()))
         for number, one in enumerate(target.findings):
             done.findings += 1
-            for said in _finding(one, target, profiles, strict, wanted, done):
+            for said in _finding(one, target, profiles, strict, wanted, done, light):
                 where_one = f"{owner}, {one.check}, {one.case[:200]}"
                 done.disagreements.append(f"{where_one}: {said} - at `{where}.findings[{number}]`")
-        done.disagreements += [f"{said} - at `{where}`" for said in _target(target)]
+        said_of_all = [*_target(target), *_plan(target, profiles)]
+        done.disagreements += [f"{said} - at `{where}`" for said in said_of_all]
     total = overall([t.verdict for t in result.targets])
     if result.verdict != total:
         done.disagreements.append(
@@ -85,11 +121,50 @@ def _target(target: TargetResult) -> Iterator[str]:
             return
 
 
+def _plan(target: TargetResult, profiles: Sequence[str]) -> Iterator[str]:
+    """What a plan cannot be: findings that it does not name, checks that there are not, more coins than its cases have."""
+    if target.planned is None:
+        return
+    left = Counter((one.check, one.case) for one in target.findings)
+    left.subtract((check, case) for check, cases in target.planned.items() for case in cases)
+    extra = next((what for what, count in left.items() if count > 0), None)
+    if extra is not None:
+        yield f"{extra[0]}, {extra[1][:200]} is not in the plan of {target.target[:200]}"
+    for check in target.planned:
+        if check not in _CHECKS:
+            yield f"the plan of {target.target[:200]} names {check[:80]!r}, which is no check"
+    cases = {text: _case(text) for some in target.planned.values() for text in some}
+    most = sum(case.coins for case in cases.values() if case is not None)
+    if target.coins > possible.LONGER * most:
+        yield f"{target.target[:200]} counts {target.coins:.6g} coins, but the cases of its plan have {most:.6g}"
+    for check, some in target.planned.items():
+        if profiles and len(set(some)) > max(MOST_CASES[p] for p in profiles) and _CHECKS[check].judge is not None:
+            yield f"the plan of {target.target[:200]} has {len(set(some))} cases of {check}, more than its profile has"
+
+
 def _finding(
-    one: Finding, target: TargetResult, profiles: Sequence[str], strict: bool, wanted: float | None, done: Recomputed
+    one: Finding,
+    target: TargetResult,
+    profiles: Sequence[str],
+    strict: bool,
+    wanted: float | None,
+    done: Recomputed,
+    light: bool = False,
 ) -> Iterator[str]:
     """What does not agree in one finding; counts how it was computed again."""
     check = _CHECKS.get(one.check)
+    if check is not None:
+        try:
+            said = list(possible.impossible(one, check, _case(one.case), target, profiles, strict))
+        except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+            said = [f"its counts cannot be read ({type(error).__name__}: {error})"]
+        yield from said
+        if said:
+            return
+        needed = possible.COINS_ARE.get(one.check)
+        if target.planned is not None and not light and one.verdict == "pass" and needed and not one.tallies:
+            yield "it passes without the counts that it follows from"
+            return
     if check is None or (one.verdict == "skipped" and one.log10_evidence is None and one.estimate is None):
         return
     alpha = one.alpha if one.alpha is not None else _alpha(check, profiles)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -129,6 +131,9 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     ``skipped``: why it does not apply here (a mode that its framework has not, a device that is not there).
 
     ``source``: the digest of the user's own file, see targets.Target.digest; empty for what has a version instead.
+
+    ``planned``: the results that belong to this target, check -> the cases of its findings; what is planned and not among
+    ``findings`` is missing evidence. None: a result from before there were plans, whose completeness nobody can tell.
     """
 
     target: str
@@ -145,6 +150,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     coins: int = 0
     ledger: LedgerRun | None = None
     source: str = ""
+    planned: dict[str, list[str]] | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,11 +189,38 @@ def verdict_of(findings: list[Finding], error: str | None) -> Verdict:
     return "error" if error is not None and verdict != "fail" else verdict
 
 
+def planned(findings: Iterable[Finding], more: Iterable[tuple[str, str]] = ()) -> dict[str, list[str]]:
+    """The plan of a target: these findings, and further (check, case) that have none."""
+    made: dict[str, list[str]] = {}
+    for check, case in [*((one.check, one.case) for one in findings), *more]:
+        made.setdefault(check, []).append(case)
+    return made
+
+
+def missing(target: TargetResult) -> list[tuple[str, str]]:
+    """What the plan of a target has and its findings have not, as (check, case); nothing where it has no plan."""
+    if target.planned is None:
+        return []
+    left = Counter((check, case) for check, cases in target.planned.items() for case in cases)
+    left.subtract((one.check, one.case) for one in target.findings)
+    return [what for what, count in left.items() for _ in range(count)]
+
+
+def missing_words(target: TargetResult) -> str:
+    """What is missing of a target in one sentence; an empty text where nothing is."""
+    gone = missing(target)
+    if not gone:
+        return ""
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    total = sum(map(len, (target.planned or {}).values()))
+    return f"{len(gone)} of {total} planned results are missing: {gone[0][0]} on {gone[0][1]}{more}"
+
+
 def exit_code(result: Result) -> int:
     """0 all required checks passed, are waived or do not apply; 1 a failure; 3 evidence is missing."""
     if result.verdict == "fail":
         return 1
-    if result.interrupted or not result.targets:
+    if result.interrupted or not result.targets or any(missing(one) for one in result.targets):
         return 3
     return 0 if result.verdict in ("pass", "waived") else 3
 
@@ -250,7 +283,11 @@ def read(path: Path) -> bytes:
 def decode_as(record: type[Record], data: bytes, name: str, schema: str, otherwise: str) -> Record:
     """A JSON document of a schema as its record; ``otherwise``: what a document of another schema is. Raises ResultError."""
     try:
-        tree = json.loads(data)
+        tree = json.loads(data, parse_constant=_no_number)
+    except _NoNumber as error:
+        raise ResultError(f"{name} is damaged: {error} stands where JSON has a number") from error
+    except RecursionError:
+        raise ResultError(f"{name} is damaged: no result is nested as deeply as this") from None
     except UnicodeDecodeError as error:
         raise ResultError(f"{name} is no dropcheck result: byte {error.start} is not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -258,13 +295,23 @@ def decode_as(record: type[Record], data: bytes, name: str, schema: str, otherwi
             f"{name} is damaged at line {error.lineno}, column {error.colno}: {error.msg}; expected a JSON document "
             f"with schema {schema!r}"
         ) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise ResultError(f"{name} is damaged: {error}") from error
     found = tree.get("schema") if isinstance(tree, dict) else None
     if found != schema:
         raise ResultError(f"{name} has schema {found!r}, expected {schema!r}: {otherwise}")
     try:
         return msgspec.convert(tree, record)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError, OverflowError) as error:
         raise ResultError(f"{name} is damaged: {error}") from error
+
+
+class _NoNumber(ValueError):
+    """NaN or an infinity, which Python's reader takes and JSON has not."""
+
+
+def _no_number(word: str) -> float:
+    raise _NoNumber(word)
 
 
 def merged(loaded: list[Result]) -> Result:

@@ -115,7 +115,8 @@ def narrowed(result: Result, check: str) -> Result:
     for target in result.targets:
         found = [f for f in target.findings if f.check == check]
         verdict = verdict_of(found, target.error)
-        some.append(msgspec.structs.replace(target, findings=found, verdict=verdict, traits={}))
+        plan = None if target.planned is None else {k: v for k, v in target.planned.items() if k == check}
+        some.append(msgspec.structs.replace(target, findings=found, verdict=verdict, traits={}, planned=plan))
     return msgspec.structs.replace(result, targets=some, verdict=overall([t.verdict for t in some]))
 
 

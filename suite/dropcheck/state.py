@@ -48,6 +48,7 @@ class Run:
     early: dict[Case, early.Early] = field(default_factory=dict)  # cases that end when the rate is decided
     entry: evidence_over_runs.Entry | None = None  # its run in a ledger
     source: str = ""  # the digest of the user's file, see targets.Target.digest
+    asked: dict[Case, tuple[Check, ...]] = field(default_factory=dict)  # the coin cases, each with its checks
 
     @property
     def kept_as(self) -> str:

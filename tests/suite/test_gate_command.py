@@ -300,9 +300,11 @@ def test_a_gate_keeps_what_it_rests_on_in_a_history(
 
 @pytest.mark.parametrize("words", [["--help"], ["gate", "--help"], ["gate", "--from", "bad.json"], ["waive", "--help"]])
 def test_help_and_a_gate_on_stored_results_load_no_framework(folder: Path, words: list[str]) -> None:
+    # a stored result is computed again before it decides, which takes SciPy
+    heavy = [name for name in HEAVY if name != "scipy" or "--from" not in words]
     script = (
         "import sys\nfrom dropcheck.cli import main\ncode = main(sys.argv[1:])\n"
-        f"print('LOADED', [m for m in {HEAVY!r} if m in sys.modules], code)"
+        f"print('LOADED', [m for m in {heavy!r} if m in sys.modules], code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=folder, timeout=120

@@ -21,6 +21,7 @@ from dropcheck.gate import formats, writing
 from dropcheck.gate.accepting import SLACK
 from dropcheck.gate.policy import NOT_JUDGED
 from dropcheck.gate.waivers import WITH_INTERVAL, deviation
+from dropcheck.judging import interpret
 from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, Verdict
 
 NAMED = f'targets = ["{TARGET}"]\n'
@@ -113,10 +114,12 @@ def several() -> Result:
     more += [finding("rate.one", "fail", f"{d} rate=1", estimate=1.0, expected=0.0) for d in ("float64", "bfloat16")]
     parts += [audit(*more), audit(*more[:1], *frozen().targets[0].findings[-8:])]
     names += ODD[1:]
-    renamed = [
-        msgspec.structs.replace(p, targets=[msgspec.structs.replace(p.targets[0], target=n, source=SOURCE)])
-        for n, p in zip(names, parts, strict=True)
-    ]
+    renamed = []
+    for name, part in zip(names, parts, strict=True):
+        # what follows from a failure is not judged, as an audit leaves it
+        found = interpret(part.targets[0].findings)
+        one = msgspec.structs.replace(part.targets[0], target=name, source=SOURCE, findings=found)
+        renamed.append(msgspec.structs.replace(part, targets=[one]))
     made = msgspec.structs.replace(both(*renamed), argv=["audit", "all"])
     return msgspec.structs.replace(made, environment={**made.environment, "time": NOW.isoformat()})
 

@@ -59,16 +59,24 @@ def compare(
     if margin is not None or level is not None:
         raise UsageError("--margin and --level are of benches; audits are compared at the levels of their own findings")
     audits = [one for one in loaded if isinstance(one, Result)]
-    for one, path in zip(audits, paths, strict=True):
-        recomputing.verified(one, str(path))
-    _audits(audits, paths, json_file, out)
+    gone = [
+        f"{path}: {text}"
+        for one, path in zip(audits, paths, strict=True)
+        for text in recomputing.verified(one, str(path)).missing
+    ]
+    _audits(audits, paths, json_file, out, gone)
 
 
-def _audits(loaded: Sequence[Result], paths: Sequence[Path], json_file: Path | None, out: Path | None) -> None:
+def _audits(
+    loaded: Sequence[Result], paths: Sequence[Path], json_file: Path | None, out: Path | None, gone: Sequence[str]
+) -> None:
+    import msgspec
+
     from dropcheck.comparison import audits, markdown, page, records, text
     from dropcheck.results import write_atomically
 
     found = audits.compare(loaded, [str(path) for path in paths])
+    found = msgspec.structs.replace(found, notes=[*found.notes, *gone])
     data = records.encode(found)
     if json_file is not None:
         write_atomically(json_file, data)
@@ -79,7 +87,7 @@ def _audits(loaded: Sequence[Result], paths: Sequence[Path], json_file: Path | N
     out_text(text.render(found, width()))
     if out is not None:
         out_text(f"Report: {out / 'compare.html'}")
-    raise typer.Exit(records.exit_code(found))
+    raise typer.Exit(records.exit_code(found) or (3 if gone else 0))
 
 
 def _benches(

@@ -49,6 +49,7 @@ class Given:
     benches: tuple[BenchResult, ...]
     selftest: SelfTest | None
     recomputed: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
 
 def gathered(files: Sequence[Path]) -> Given:
@@ -60,11 +61,13 @@ def gathered(files: Sequence[Path]) -> Given:
     audits: list[tuple[Result, str]] = []
     benches: list[BenchResult] = []
     selftests: list[SelfTest] = []
-    said = []
+    said, gone = [], []
     for path in files:
         for one in loading.load_all(path):
             if isinstance(one, Result):
-                said.append(recomputing.verified(one, str(path)).sentence)
+                done = recomputing.verified(one, str(path))
+                said.append(done.sentence)
+                gone += [f"{path}: {text}" for text in done.missing]
                 audits.append((one, str(path)))
             elif isinstance(one, SelfTest):
                 selftests.append(one)
@@ -73,7 +76,7 @@ def gathered(files: Sequence[Path]) -> Given:
     if len(selftests) > 1:
         raise UsageError(f"one report takes one self-test, not {len(selftests)}; report each by itself")
     whole = loading.together([one for one, _ in audits], [name for _, name in audits]) if audits else None
-    return Given(whole, tuple(benches), selftests[0] if selftests else None, tuple(said))
+    return Given(whole, tuple(benches), selftests[0] if selftests else None, tuple(said), tuple(gone))
 
 
 def report(
@@ -113,6 +116,8 @@ def report(
         out_text(_text(given))
     for sentence in given.recomputed if verify else ():
         out_text(sentence)
+    for sentence in given.missing:
+        print(f"dropcheck: {sentence}", file=sys.stderr)
     raise typer.Exit(_exit_code(given))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dropcheck.errors import UsageError, nearest
 
-# As dropcheck.checks has them (a test compares): a gate on stored results judges nothing anew, so it need not load SciPy.
+# As dropcheck.checks has them (a test compares), so that a policy is read without SciPy.
 CHECKS: dict[str, str] = {
     "form.shape-dtype": "shape and dtype survive",
     "form.strides": "strided, sliced and transposed inputs work or are refused",

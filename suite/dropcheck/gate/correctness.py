@@ -15,7 +15,7 @@ from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Sourced
 from dropcheck.gate.releases import unmatched_releases
 from dropcheck.gate.waivers import Book, deviation, measured, unjudged
 from dropcheck.report.words import count, line
-from dropcheck.results import Finding, TargetResult
+from dropcheck.results import Finding, TargetResult, missing, missing_words
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,12 @@ def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: s
     yield from made
     if target.error is not None:
         yield _missing(asked, target.target, device, f"its audit ended early: {line(target.error)}", rule, again=again)
+    if target.error is None:
+        gone = [what for what in missing(target) if what[0] in sourced.checks]
+        if gone:
+            yield _missing(
+                asked, target.target, device, line(missing_words(target)), sourced.rule("checks"), again=again
+            )
     judged = {one.check for one in target.findings}
     left_out = [name for name in sourced.checks if name not in judged]
     if left_out and target.error is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -174,10 +174,27 @@ def _told(asked: Asked) -> tuple[list[Line], list[Note]]:
 
 
 def _notes(asked: Asked) -> list[Note]:
+    granted = list(_granted(asked))
     if asked.sourced.policy.targets or not asked.evidence.audits:
-        return []
+        return granted
     text = "the policy names no targets, so a target that is not in the results is not missed"
-    return [Note(level="note", check="gate.evidence", message=text, rule=asked.sourced.rule("targets"))]
+    return [*granted, Note(level="note", check="gate.evidence", message=text, rule=asked.sourced.rule("targets"))]
+
+
+def _granted(asked: Asked) -> Iterator[Note]:
+    """What the contracts in the evidence grant themselves: the numbers of such checks rest on it."""
+    for _, result in asked.evidence.audits:
+        for target in result.targets:
+            some = target.contract.get("tolerances")
+            for check, value in some.items() if isinstance(some, dict) else ():
+                if check not in asked.sourced.checks or not isinstance(value, int | float) or value <= 0:
+                    continue
+                policy = asked.sourced.policy.tolerances.get(check, 0.0)
+                too = policy >= value
+                text = f"the contract of {line(target.target)} grants {line(check)} ±{value:g}"
+                text += ", which the policy grants too" if too else f"; the policy grants {policy:g}" if policy else ""
+                rule = asked.sourced.rule("tolerances", check) if policy else asked.sourced.rule("tolerances")
+                yield Note(level="note" if too else "warning", check="gate.evidence", message=text, rule=rule)
 
 
 def _evidence(asked: Asked) -> list[str]:

@@ -84,7 +84,10 @@ def _read(get: Callable[[], list[Stored]], name: str) -> list[Result | BenchResu
         if one.kind == "selftest":
             raise ResultError(f"{name} is a self-test; expected a result of dropcheck audit or dropcheck bench")
         if isinstance(one, Result):
+            from dropcheck import recomputing
+
             agrees(one, name)
+            recomputing.verified(one, name)
         made.append(one)
     return made
 

@@ -8,7 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dropcheck.adapter import DTYPES
-from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, TargetResult, Verdict, overall
+from dropcheck.results import (
+    NOT_INTERPRETABLE,
+    Finding,
+    Result,
+    TargetResult,
+    Verdict,
+    missing,
+    missing_words,
+    overall,
+)
 from dropcheck.statistics import evalues
 
 FAMILIES = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
@@ -86,13 +95,17 @@ def headline(result: Result) -> str:
     suffix = " The run was interrupted: what follows is what was finished." if result.interrupted else ""
     if len(result.targets) == 1:
         return _one(result.targets[0]) + suffix
-    good = [t for t in result.targets if t.verdict in ("pass", "waived")]
+    fine = [t for t in result.targets if t.verdict in ("pass", "waived") and not missing(t)]
+    accepted = [t for t in fine if any(f.verdict == "waived" for f in t.findings)]
+    good = [t for t in fine if t not in accepted]
     bad = [t for t in result.targets if t.verdict == "fail"]
     away = [t for t in result.targets if t.skipped is not None]
-    rest = len(result.targets) - len(good) - len(bad) - len(away)
+    rest = len(result.targets) - len(fine) - len(bad) - len(away)
     text = f"{len(good)} of {len(result.targets)} implementations keep every promise that was tested"
     if bad:
         text += f"; {len(bad)} {'does' if len(bad) == 1 else 'do'} not"
+    if accepted:
+        text += f"; {len(accepted)} {'does' if len(accepted) == 1 else 'do'} with failures that waivers accept"
     if rest:
         text += f"; for {rest} the evidence is missing or incomplete"
     if away:
@@ -117,6 +130,10 @@ def _one(target: TargetResult) -> str:
         unsure = {f.check for f in target.findings if f.verdict == "inconclusive"}
         need = "needs" if len(unsure) == 1 else "need"
         return f"{name} is neither cleared nor accused: {count(len(unsure), 'claim')} of {tested} {need} more coins."
+    if gone := missing_words(target):
+        return f"{name} is neither cleared nor accused: {line(gone)}."
+    if waived := {f.check for f in target.findings if f.verdict == "waived"}:
+        return f"{name} breaks {len(waived)} of {count(tested, 'claim')}, accepted by waivers."
     if target.verdict in ("pass", "waived"):
         if tested == 1:
             return f"{name} keeps the one claim that was tested."
