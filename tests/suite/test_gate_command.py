@@ -26,6 +26,7 @@ from dropcheck.gate.formats import FORMATS
 from dropcheck.speed import records
 
 PROJECT = ROOT / "tests" / "projects"
+LARGE = "float32 rate=0.3 257,64,4 calls=96"  # its coins resolve what the ratchet is told
 CODES = {"good": 0, "defect": 1, "damaged": 2, "absent": 3}
 
 
@@ -250,9 +251,12 @@ def test_a_ratchet_is_made_kept_and_refused_in_ci(
 ) -> None:
     with (folder / "dropcheck.toml").open("a") as stream:
         stream.write('ratchet = "ratchet.json"\n')
-    fine = audit(finding("rate.marginal", resolution=0.01, coins=10), source=SOURCE)
+    fine = audit(finding("rate.marginal", "pass", LARGE, resolution=0.01, coins=1_579_008), source=SOURCE)
     results.save(fine, folder / "fine.json")
-    results.save(audit(finding("rate.marginal", resolution=0.02, coins=10), source=SOURCE), folder / "coarse.json")
+    results.save(
+        audit(finding("rate.marginal", "pass", LARGE, resolution=0.02, coins=1_579_008), source=SOURCE),
+        folder / "coarse.json",
+    )
     assert cli.main(["gate", "--from", "fine.json"]) == 3  # no figure of this machine yet
     monkeypatch.setenv("CI", "true")
     assert cli.main(["gate", "--from", "fine.json", "--update-ratchet"]) == 2
@@ -332,7 +336,10 @@ sys.exit(code)
 def test_a_command_that_is_killed_at_any_step_leaves_every_file_whole(folder: Path, kind: str) -> None:
     with (folder / "dropcheck.toml").open("a") as stream:
         stream.write('ratchet = "ratchet.json"\n')
-    results.save(audit(finding("rate.marginal", resolution=0.01, coins=10), source=SOURCE), folder / "fine.json")
+    results.save(
+        audit(finding("rate.marginal", "pass", LARGE, resolution=0.01, coins=1_579_008), source=SOURCE),
+        folder / "fine.json",
+    )
     old = {
         "dropcheck.toml": (folder / "dropcheck.toml").read_bytes(),
         "ratchet.json": b'{"machines": {"m": {"resolution | a | b": 1.0}}}',
