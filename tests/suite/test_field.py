@@ -170,6 +170,31 @@ def test_both_pages_tell_a_device_that_is_not_the_processor(tmp_path: Path) -> N
             assert (", device cuda, root seed" in (tmp_path / name).read_text()) == shown
 
 
+def test_what_the_control_shows_too_is_told_apart(tmp_path: Path) -> None:
+    def confirm(some: Sequence[Failure], path: Path) -> dict[str, Confirmation]:
+        kind = some[0].check == "rate.marginal"
+        return {
+            f.dtype: Confirmation("scripts/a.py", kind, "seen", "", control="as it is", same=not kind) for f in some
+        }
+
+    spoken: list[str] = []
+    said = command.confirmed(field(), tmp_path, confirm, spoken.append)
+    told = command.write(field(), said, [], tmp_path, "dropcheck field --out x")
+    assert [line.rpartition(": ")[2] for line in spoken] == ["confirmed", "the control shows it too"]
+    sentence = report.confirmation(told)
+    assert "1 of 2 failing checks" in sentence and "control, a plain right layer in the same place, passes" in sentence
+    assert "1 is shown by the control too, and so of the framework and not of the layer." in sentence
+    assert "doubted" not in sentence
+    for name in ("index.html", "README.md"):
+        page = (tmp_path / name).read_text().lower()
+        assert "the control shows it too" in page and "as it is" in page
+    assert {one.same for one in command.read(tmp_path)[1].values()} == {True, False}
+    rows_of = json.loads((tmp_path / "confirmations.json").read_text())
+    older = [{k: v for k, v in row.items() if k not in ("control", "same")} for row in rows_of]
+    (tmp_path / "confirmations.json").write_text(json.dumps(older))
+    assert {(one.control, one.same) for one in command.kept(tmp_path).values()} == {("", False)}
+
+
 def test_messages_are_no_markup_in_markdown(tmp_path: Path) -> None:
     written(tmp_path)
     text = (tmp_path / "README.md").read_text()

@@ -90,7 +90,7 @@ def test_a_script_shows_the_planted_defect(check: str, name: str, case: str) -> 
     framework = "torch" if (check, name, case) in TORCH else "numpy"
     got = confirm(*told(f"broken.{name}", check, case, framework))
     assert isinstance(got, Confirmed), got.output
-    assert got.expected and got.observed
+    assert got.expected and got.observed and got.control
 
 
 @pytest.mark.parametrize("check, case", sorted({(check, case) for check, _, case in NUMPY}))
@@ -104,6 +104,92 @@ def test_the_same_script_acquits_a_right_layer(check: str, case: str) -> None:
 def test_scripts_with_gradients_acquit_right_layers(check: str, target: str) -> None:
     got = confirm(*told(target, check, "float32 rate=0.3 grad plain", "torch"))
     assert isinstance(got, NotConfirmed) and got.ran, got
+
+
+@pytest.mark.parametrize("check", ["rate.marginal", "mask.distinct-calls", "form.batch-change", "seed.reproducible"])
+def test_a_script_that_measures_wrongly_is_told_by_its_control(check: str) -> None:
+    case = {"seed.reproducible": "float32 130,129,3 way=generator fresh process", "rate.marginal": STREAM}
+    owner, found = told("custom.reference", check, case.get(check, "float32 rate=0.3 batches=4,64,1"))
+    script = write(owner, found)
+    wrong = script.replace("return expected, observed, bool(defect)", "return expected, observed, True")
+    got = run_script(owner, wrong)
+    assert wrong != script and isinstance(got, NotConfirmed) and got.ran and got.control, got
+    assert got.word == "the control shows it too"
+
+
+def test_what_every_layer_of_a_framework_does_is_not_confirmed_of_one() -> None:
+    if importlib.util.find_spec("mlx") is None:
+        pytest.skip("mlx is not installed")
+    # mlx.core.checkpoint runs a function again with the generator as it is by then
+    got = confirm(*told("mlx.Dropout2d", "gradient.recompute", "float32 rate=0.3", "mlx"))
+    assert isinstance(got, NotConfirmed) and got.control, got
+
+
+FOLLOWS = [  # what only follows from another failure: a script measures its own claim
+    ("broken.not-scaled", "form.strides", "float32 rate=0.3 strided", "numpy"),
+    ("broken.not-scaled", "form.batch-change", "float32 rate=0.3 batches=4,64,1,513", "numpy"),
+    ("broken.drops-elements", "form.strides", "float32 rate=0.3 strided", "numpy"),
+    ("broken.drops-elements", "form.batch-change", "float32 rate=0.3 batches=4,64,1,513", "numpy"),
+    ("broken.active-in-inference", "form.strides", "float32 rate=0.5 strided", "numpy"),
+    ("broken.one-is-nan", "form.input-untouched", "float32 rate=0.3", "numpy"),
+    ("broken.overwrites-input", "scale.kept-values", "float32 rate=0.3", "numpy"),
+    ("torch.Dropout", "gradient.mask", "float32 rate=0.3 grad zeros", "torch"),
+    ("torch.Dropout", "gradient.recompute", "float32 rate=0.3", "torch"),
+]
+
+
+@pytest.mark.parametrize("target, check, case, framework", FOLLOWS)
+def test_a_script_does_not_confirm_what_only_follows(target: str, check: str, case: str, framework: str) -> None:
+    contract = Contract(pattern=Pattern.parse("n c l -> n c")) if framework == "torch" else None
+    got = confirm(*told(target, check, case, framework, contract))
+    assert isinstance(got, NotConfirmed) and got.ran and not got.control, got
+
+
+def test_one_mask_for_the_whole_batch_of_one_channel_repeats_no_call_and_no_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\ndef layer(x, rate, *, training, rng):\n    return x * (rng.random() >= rate) / (1 - rate)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    contract = Contract(pattern=Pattern.parse("n c l -> n"), seeds=("generator",))
+    for check, case in (("mask.distinct-calls", WIDE), ("seed.distinct", SEEDS), ("seed.neighbours", SEEDS)):
+        got = confirm(*told("mine.py:layer", check, case, "numpy", contract))
+        assert isinstance(got, NotConfirmed) and got.ran and not got.control, got
+
+
+TWICE = """
+import torch
+
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, mask):
+        ctx.save_for_backward(mask)
+        return x * mask
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0] * FACTOR, None
+
+class Mine(torch.nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        return Scaled.apply(x, (torch.rand(*x.shape[:2], 1) >= self.p).to(x)) if self.training else x
+"""
+
+
+@pytest.mark.parametrize("factor, shown", [("1", False), ("1 / 0.7", True)])
+def test_the_gradient_is_compared_with_the_factor_of_the_forward_pass(
+    factor: str, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(TWICE.replace("FACTOR", factor))  # it does not scale, against its contract
+    monkeypatch.chdir(tmp_path)
+    contract = Contract(pattern=Pattern.parse("n c l -> n c"))
+    got = confirm(*told("mine.py:Mine", "gradient.scale", "float32 rate=0.3 grad plain", "torch", contract))
+    assert isinstance(got, Confirmed) == shown and (shown or got.ran), got
 
 
 def test_a_checkpoint_inside_of_compiled_code_has_a_script_of_its_own() -> None:

@@ -88,11 +88,12 @@ def repro_command(
         name = f"{path}#{number}  {target.target}  {found.check}  {found.case}"
         if isinstance(told, reproduction.Confirmed):
             shown += 1
-            typer.echo(f"confirmed      {name}\n    expected: {told.expected}\n    observed: {told.observed}")
+            control = f"\n    control:  {told.control}" if told.control else ""
+            typer.echo(f"confirmed      {name}\n    expected: {told.expected}\n    observed: {told.observed}{control}")
         else:
             unshown += 1
             lines = "".join(f"\n    {line}" for line in told.output.splitlines()[-8:])
-            typer.echo(f"{'not confirmed' if told.ran else 'did not run  '}  {name}{lines}")
+            typer.echo(f"{told.word:13}  {name}{lines}")
     if run:
         if len(chosen) > 1:
             typer.echo(f"\n{shown} confirmed, {unshown} not confirmed, {without} without a script.")

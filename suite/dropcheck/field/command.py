@@ -119,8 +119,7 @@ def confirmed(
         for number, said in enumerate(threads.map(one, some), 1):
             found |= said
             for key, what in said.items():
-                word = {True: "confirmed", False: "NOT confirmed", None: "no script"}[what.confirmed]
-                say(f"{number} of {len(some)}: {' '.join(key)}: {word}")
+                say(f"{number} of {len(some)}: {' '.join(key)}: {what.word}")
             keep((before or {}) | found, out)
     for stale in {one.script for one in (before or {}).values()} - {one.script for one in found.values()}:
         if stale == f"scripts/{Path(stale).name}":
@@ -140,7 +139,13 @@ def kept(out: Path) -> dict[Key, Confirmation]:
         every = json.loads((out / "confirmations.json").read_text())
         return {
             (one["target"], one["check"], one["dtype"]): Confirmation(
-                one["script"], one["confirmed"], one["output"], one.get("case", ""), one.get("device", "cpu")
+                one["script"],
+                one["confirmed"],
+                one["output"],
+                one.get("case", ""),
+                one.get("device", "cpu"),
+                one.get("control", ""),  # reports from before there were controls lack these two
+                one.get("same", False),
             )
             for one in every
         }
@@ -165,7 +170,9 @@ def write(
 ) -> list[report.Group]:
     """All files of the report, each whole or not at all."""
     result = msgspec.structs.replace(result, argv=command.split()[1:])
-    said = {key: replace(one, output=_portable(one.output)) for key, one in said.items()}
+    said = {
+        key: replace(one, output=_portable(one.output), control=_portable(one.control)) for key, one in said.items()
+    }
     table = rows(result)
     told = report.groups(table, said, known)
     data = _FOLDERS.sub(b"", results.encode(result))

@@ -24,8 +24,8 @@ def by_script(
     """Confirmation by the findings' own reproduction script; the three strongest findings of a cell are tried.
 
     Where that shows nothing, or there is none, ``by-hand/TARGET-CHECK.py`` beside the folder of scripts is run, with the dtype
-    as its argument: it tells as those do (exit status 1 and a line ``observed: ...`` where the defect shows). A cell that
-    ``before`` has as confirmed by the very same script is not run again.
+    as its argument: it tells as those do (exit status 1 and a line ``observed: ...`` where the defect shows, 4 where its control
+    shows it too). A cell that ``before`` has as confirmed by the very same script is not run again.
     """
     owners = {t.target: t for t in result.targets}
 
@@ -101,5 +101,6 @@ def _names(scripts: Sequence[Script], path: Path) -> list[Path]:
 
 def _said(told: Confirmed | NotConfirmed, shown: str, case: str) -> Confirmation:
     if isinstance(told, Confirmed):
-        return Confirmation(shown, True, f"expected {told.expected}; observed {told.observed}", case)
-    return Confirmation(shown, False, told.output[-600:], case)
+        said = f"expected {told.expected}; observed {told.observed}"
+        return Confirmation(shown, True, said, case, control=told.control)
+    return Confirmation(shown, False, told.output[-600:], case, control=told.control, same=bool(told.control))

@@ -20,13 +20,26 @@ __all__ = ["Confirmation", "Group", "confirmation", "groups", "headline", "html"
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What an independent script said of one failure. ``confirmed`` None: there is no script for it, ``output`` says why."""
+    """What an independent script said of one failure. ``confirmed`` None: there is no script for it, ``output`` says why.
+
+    ``control``: what it observed of its control, a plain right layer in the same place, where the script has one; ``same``:
+    that shows the defect too, so that the failure is not confirmed: it is of the measurement or of the framework.
+    """
 
     script: str
     confirmed: bool | None
     output: str
     case: str = ""  # of the finding that the script is of
     device: str = "cpu"  # that it was run on
+    control: str = ""
+    same: bool = False
+
+    @property
+    def word(self) -> str:
+        """How it ended, for the lines of progress."""
+        if self.same:
+            return "the control shows it too"
+        return {True: "confirmed", False: "NOT confirmed", None: "no script"}[self.confirmed]
 
 
 @dataclass(frozen=True)
@@ -123,13 +136,21 @@ def confirmation(told: Sequence[Group]) -> str:
     """How much of what fails was confirmed by a script of its own, in one sentence."""
     every = [c for group in told for _, _, c in group.failures]
     sure = sum(c is not None and c.confirmed is True for c in every)
+    controlled = sum(c is not None and c.confirmed is True and bool(c.control) for c in every)
+    same = sum(c is not None and c.same for c in every)
     if not every:
         return "Nothing fails, so there is nothing to confirm."
     text = (
         f"{sure} of {words.count(len(every), 'failing check')} (one check in one cell) {'is' if sure == 1 else 'are'}"
     )
     text += " confirmed by an independent script that uses the framework and NumPy only"
-    left = len(every) - sure
+    if controlled == sure and sure:
+        text += ", and whose control, a plain right layer in the same place, passes"
+    elif controlled:
+        text += f"; {controlled} of them by one whose control, a plain right layer in the same place, passes"
+    if same:
+        text += f"; {same} {'is' if same == 1 else 'are'} shown by the control too, and so of the framework and not of the layer"
+    left = len(every) - sure - same
     return text + (
         f"; {left} {'is' if left == 1 else 'are'} not, and must be doubted until {'it is' if left == 1 else 'they are'}."
         if left

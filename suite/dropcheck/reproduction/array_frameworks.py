@@ -81,7 +81,7 @@ STRATEGY, GRAPHS = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), {}
 def make(rate, seed):
     seed_everything(seed)
     with STRATEGY.scope():
-        return @LAYER@
+        return ControlLayer(rate, seed) if CONTROL else @LAYER@
 
 
 def run(layer, name, body, *tensors):  # half the batch on each of two replicas
@@ -110,11 +110,12 @@ def tf_modes(call: str) -> dict[str, str]:
     }
 
 
-_EAGER_STATE = """
+_EAGER = """
 def make(rate, seed):
     seed_everything(seed)
-    return @LAYER@
+    return ControlLayer(rate@SEED@) if CONTROL else @LAYER@
 """
+_EAGER_STATE, _STATE_OF_ITS_OWN = _EAGER.replace("@SEED@", ""), _EAGER.replace("@SEED@", ", seed")
 
 ARRAY_FRAMEWORKS: dict[str, Snippet] = {
     "onnxruntime": Snippet(
@@ -145,7 +146,7 @@ def make(rate, seed):
     graph = helper.make_graph([node], "dropout", given, [helper.make_tensor_value_info("y", kind, None)])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session, np.array(rate, helper.tensor_dtype_to_np_dtype(precise))
+    return ControlLayer(rate, seed) if CONTROL else session, np.array(rate, helper.tensor_dtype_to_np_dtype(precise))
 """,
         call="""
 def call(layer, x, training=True):
@@ -156,7 +157,7 @@ def call(layer, x, training=True):
     "tensorflow": Snippet(
         imports="import tensorflow as tf",
         tensor=_TF_TENSOR,
-        make=_EAGER_STATE,
+        make=_STATE_OF_ITS_OWN,
         call="\ndef call(layer, x, training=True):\n    return layer(x) if training else x\n",
         gradient=_TF_GRADIENT,
         recompute=TF_RECOMPUTE,
@@ -165,7 +166,7 @@ def call(layer, x, training=True):
     "tf_keras": Snippet(
         imports="import tensorflow as tf\nimport tf_keras",
         tensor=_TF_TENSOR,
-        make=_EAGER_STATE.replace("    seed_everything(seed)", "    tf_keras.utils.set_random_seed(seed)"),
+        make=_STATE_OF_ITS_OWN.replace("    seed_everything(seed)", "    tf_keras.utils.set_random_seed(seed)"),
         call="\ndef call(layer, x, training=True):\n    return layer(x, training=training)\n",
         gradient=_TF_GRADIENT,
         recompute=TF_RECOMPUTE,

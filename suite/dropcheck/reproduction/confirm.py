@@ -12,27 +12,38 @@ from pathlib import Path
 
 from dropcheck import hardware, requirements
 from dropcheck.field.cells import split_name
-from dropcheck.reproduction.script import write
+from dropcheck.reproduction.script import SAME, write
 from dropcheck.reproduction.situation import device_of
 from dropcheck.results import Finding, Result, TargetResult
 
 
 @dataclass(frozen=True)
 class Confirmed:
-    """The script shows the defect. ``observed``: its own words."""
+    """The script shows the defect, and its control does not. ``observed`` and ``control``: its own words of both."""
 
     script: str
     expected: str
     observed: str
+    control: str = ""
 
 
 @dataclass(frozen=True)
 class NotConfirmed:
-    """The script does not show it: it exits with 0 (the defect is not there), or it could not be run to its end."""
+    """The script does not show it: it exits with 0 (the defect is not there), or it could not be run to its end.
+
+    ``control``: what it observed of the control, where that shows the defect too (exit status 4): then it is of the measurement
+    or of the framework, and not of this layer.
+    """
 
     script: str
     output: str
     ran: bool  # False: it ended before it could tell
+    control: str = ""
+
+    @property
+    def word(self) -> str:
+        """How it ended."""
+        return "the control shows it too" if self.control else "not confirmed" if self.ran else "did not run"
 
 
 def failing(result: Result) -> list[tuple[TargetResult, Finding]]:
@@ -67,7 +78,11 @@ def told(
     python: str | None = None,
     timeout_s: float = 300.0,
 ) -> Confirmed | NotConfirmed:
-    """Run a script of a target and read what it tells: exit status 1 and a line ``observed: ...`` where the defect shows."""
+    """Run a script of a target and read what it tells.
+
+    It exits with 1 and a line ``observed: ...`` where the defect shows, and with 4 and a line ``control: ...`` besides where
+    its control, a plain right layer in the same place, shows it too.
+    """
     program = interpreter(target, python)
     device = next((device_of(f) for f in target.findings if f.replay), "cpu")
     variables = {**os.environ, **hardware.variables(device, split_name(target.target)[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -83,9 +98,13 @@ def told(
         except subprocess.TimeoutExpired:
             return NotConfirmed(script, f"stopped after {timeout_s:g} s", ran=False)
     said = dict(
-        line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("expected: ", "observed: "))
+        line.split(": ", 1)
+        for line in done.stdout.splitlines()
+        if line.startswith(("expected: ", "observed: ", "control: "))
     )
     if done.returncode == 1 and "observed" in said:
-        return Confirmed(script, said.get("expected", ""), said["observed"])
+        return Confirmed(script, said.get("expected", ""), said["observed"], said.get("control", ""))
+    if done.returncode == SAME and {"observed", "control"} <= set(said):
+        return NotConfirmed(script, done.stdout.strip(), True, said["control"])
     ran = done.returncode == 0 and "observed" in said
     return NotConfirmed(script, (done.stdout if ran else done.stdout + done.stderr).strip(), ran)

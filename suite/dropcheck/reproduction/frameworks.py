@@ -139,7 +139,7 @@ TORCH = Snippet(
     make="""
 def make(rate, seed):
     torch.manual_seed(seed)
-    return @LAYER@
+    return ControlLayer(rate) if CONTROL else @LAYER@
 """,
     call="""
 def call(layer, x, training=True):
@@ -158,7 +158,7 @@ TORCH_FUNCTION = Snippet(
     make="""
 def make(rate, seed):
     torch.manual_seed(seed)
-    return lambda x, **given: @LAYER@
+    return ControlLayer(rate) if CONTROL else lambda x, **given: @LAYER@
 """,
     call="""
 def call(layer, x, training=True):
@@ -190,7 +190,7 @@ def seed_everything(seed):
     make="""
 def make(rate, seed):
     seed_everything(seed)
-    return @LAYER@
+    return ControlLayer(rate) if CONTROL else @LAYER@
 """,
     call="""
 def call(layer, x, training=True):  # what the function does not take is not given to it
@@ -231,7 +231,7 @@ def seed_everything(seed):
         make="""
 def make(rate, seed):
     keras.utils.set_random_seed(seed)
-    return @LAYER@
+    return ControlLayer(rate, seed) if CONTROL else @LAYER@
 """,
         call="""
 def call(layer, x, training=True):

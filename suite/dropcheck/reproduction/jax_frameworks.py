@@ -79,17 +79,22 @@ def once(layer, key, x, training):  # half the batch on each of two devices, wit
 """,
 }
 
+_CONTROLLED = '    if CONTROL:\n        return layer["made"](key, x, training)\n'
+
 
 def _keyed(imports: str, once: str, before: str = "") -> Snippet:
     """A layer that is given a key at each call: ``once`` is one call, an expression of layer, key, x and training.
 
     ``before``: lines of its function in front of that expression.
     """
-    body = f"(layer, key, x, training):\n{before}    return {once}\n\n"
+    body = f"(layer, key, x, training):\n{_CONTROLLED}{before}    return {once}\n\n"
     return Snippet(
         imports="import jax\nimport jax.numpy as jnp" + imports,
         tensor='\nif DTYPE == "float64":\n    jax.config.update("jax_enable_x64", True)\n\n' + _JAX_TENSOR,
-        make='\ndef make(rate, seed):\n    return {"made": @LAYER@, "key": jax.random.key(seed)}\n',
+        make="""
+def make(rate, seed):
+    return {"made": ControlLayer(rate) if CONTROL else @LAYER@, "key": jax.random.key(seed)}
+""",
         call=f"\ndef once{body}" + _KEYED_CALL,
         gradient=_KEYED_GRADIENT,
         recompute=_JAX_RECOMPUTE,
@@ -100,7 +105,7 @@ def _keyed(imports: str, once: str, before: str = "") -> Snippet:
 _EAGER_STATE = """
 def make(rate, seed):
     seed_everything(seed)
-    return @LAYER@
+    return ControlLayer(rate) if CONTROL else @LAYER@
 """
 
 JAX_FRAMEWORKS: dict[str, Snippet] = {
@@ -164,7 +169,7 @@ def call(layer, x, training=True):
     "flax-nnx": Snippet(
         imports="import jax\nimport jax.numpy as jnp\nfrom flax import nnx",
         tensor='\nif DTYPE == "float64":\n    jax.config.update("jax_enable_x64", True)\n\n' + _JAX_TENSOR,
-        make="\ndef make(rate, seed):\n    return @LAYER@\n",
+        make="\ndef make(rate, seed):\n    return ControlLayer(rate, seed) if CONTROL else @LAYER@\n",
         call="\ndef call(layer, x, training=True):\n    return layer(x, deterministic=not training)\n",
         modes={
             "jit": """

@@ -17,12 +17,24 @@ from dropcheck.reproduction.bodies import BODIES, FRESH_PROCESS, RAISES
 from dropcheck.reproduction.frameworks import FRAMEWORKS, TORCH_RECOMPUTE_COMPILED
 from dropcheck.reproduction.layer import Layer, layer_of
 from dropcheck.reproduction.pieces import PIECES
+from dropcheck.reproduction.references import reference
 from dropcheck.reproduction.situation import Situation, situation
 from dropcheck.reproduction.snippet import Snippet
 from dropcheck.results import Finding, TargetResult
 
 _UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}
 SEED = 1000
+SAME = 4  # the exit status of a script whose control shows the defect too
+# below a body: what it came to for the layer, and then for the control
+_ENDING = """
+expected, observed, defect = measured()
+CONTROL = True  # from here on make() gives the plain right layer
+control, same = measured()[1:]
+print("expected:", expected)
+print("observed:", observed)
+print("control:", control)
+sys.exit(4 if defect and same else 1 if defect else 0)
+"""
 _OF_COINS = ("mask.", "rate.marginal", "rate.per-", "seed.", "mode.inference")  # what asks for coins alone
 # and what is so, too, where the dropped value is not 0
 _OF_AFFINE = (*_OF_COINS, "gradient.mask", "gradient.recompute")
@@ -78,11 +90,15 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     layer = layer_of(target.target, target.framework, case.way, contract.rates is not None)
     snippet = FRAMEWORKS[layer.framework]
     body = _body(found, case)
-    functions = _functions(snippet, layer, case, body, found)
+    functions = _functions(snippet, layer, case, body, found, reference(layer.framework, contract, case.rate))
     values = _constants(found, case, contract, layer)
     if contract.affine:  # the dropped value is computed, and rounded as a layer pleases; positive inputs end elsewhere
         functions, body = (part.replace("y == DROPPED", _NEAR) for part in (functions, body))
         body = body.replace("tensor(values(SHAPES[0], 1))", "tensor(abs(values(SHAPES[0], 1)))")
+        # -1.4 and above: below that what is kept of a negative input may equal what is dropped
+        body = body.replace(
+            "cotangent = tensor(x)", f"cotangent = tensor({'0.7 * x' if 'negative' in case.words else 'abs(x)'})"
+        )
     code = functions + body
     used = {name: text for name, text in values.items() if re.search(rf"\b{name}\b", code)}
     # what is used by a constant itself
@@ -110,12 +126,17 @@ def assembled(some: Parts, constants: Mapping[str, str], words: str) -> str:
         words,
         some.before,
         some.imports,
-        "\n".join(f"{name} = {text}" for name, text in constants.items()),
+        "\n".join([f"{name} = {text}" for name, text in constants.items()] + [_control(some.body)]),
         "\n" + some.functions + "\n",
-        some.body,
-        'print("expected:", expected)\nprint("observed:", observed)\nsys.exit(1 if defect else 0)',
+        f"def measured():\n{textwrap.indent(some.body, '    ')}\n    return expected, observed, bool(defect)\n",
+        _ENDING.strip(),
     ]
     return re.sub(r"\n{3,}", "\n\n\n", "\n\n".join(block for block in blocks if block)) + "\n"
+
+
+def _control(body: str) -> str:
+    """The line that says that the layer under test is made first; a process that a script starts is given a word."""
+    return 'CONTROL = "control" in sys.argv' if "CONTROL" in body else "CONTROL = False"
 
 
 def docstring(target: TargetResult, found: Finding, seen: Iterable[str]) -> str:
@@ -127,7 +148,12 @@ def docstring(target: TargetResult, found: Finding, seen: Iterable[str]) -> str:
         lines += textwrap.wrap(paragraph, 110)
     if releases:
         lines.append(f"Install: pip install '{releases}' numpy")
-    lines.append("Exits with status 1 where the defect shows and with 0 where it does not.")
+    lines += textwrap.wrap(
+        "Exits with status 1 where the defect shows in the layer and not in the control, a plain right layer in its place; with "
+        f"{SAME} where it shows in both: then it is of the measurement or of the framework, and not of this layer; with 0 "
+        "where it does not show.",
+        110,
+    )
     return '"""' + "\n".join(lines) + '\n"""'
 
 
@@ -156,7 +182,7 @@ def _source(found: Finding, case: Situation) -> str:
     return BODIES[found.check].replace("KIND\n", f"{kind}\n" if kind else "")
 
 
-def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found: Finding) -> str:
+def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found: Finding, control: str) -> str:
     """The framework's functions and the shared pieces that the body needs, in an order in which they can stand."""
     make = snippet.make.replace("@LAYER@", layer.make)
     if layer.seeder:
@@ -171,7 +197,7 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
             f"there is no script for the mode {mode!r} of {layer.framework}; expected one of "
             f"{', '.join(snippet.modes) or 'eager alone'}"
         )
-    parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor]
+    parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor, control]
     parts += [called] if "def make(" in called else [make, called]
     if "next(calls)" in layer.make and (called is not snippet.call or "recompute(" in body):
         # a graph would hold the first seed for ever, and a recomputed pass would be given the next one
@@ -190,7 +216,8 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
             parts.append(source)
     if "reseeded(" in body:
         renewed = case.way in ("constructor", "key") or layer.seeder or layer.framework == "flax-nnx"
-        inside = "return make(RATE, seed)" if renewed else "seed_everything(seed)\n    return layer"
+        plain = "if CONTROL:\n        return make(RATE, seed)\n    seed_everything(seed)\n    return layer"
+        inside = "return make(RATE, seed)" if renewed else plain
         parts.append(f"\ndef reseeded(layer, seed):\n    {inside}\n")
     pieces: list[str] = []
     text = body

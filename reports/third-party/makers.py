@@ -1,0 +1,326 @@
+"""Dropout layers of other libraries, each as the framework's own kind of layer or function, without dropcheck.
+
+``LAYERS``: by name, what makes it and what it promises. A library whose package does not import beside this PyTorch is read
+from its one file.
+"""
+
+import importlib
+import importlib.util
+import sys
+import types
+
+LAYERS = {}
+
+
+def layer(name, pattern, kind="torch", scale="inverted", **more):
+    """Enter what makes a layer of a rate, or a function of an array and a rate."""
+
+    def enter(make):
+        LAYERS[name] = {"make": make, "pattern": pattern, "kind": kind, "scale": scale, **more}
+        return make
+
+    return enter
+
+
+def lone(package, inside):
+    """A file of a package, run by itself."""
+    name = f"{package}_{inside.rpartition('/')[2].removesuffix('.py')}"
+    if name not in sys.modules:
+        folder = importlib.util.find_spec(package).submodule_search_locations[0]
+        spec = importlib.util.spec_from_file_location(name, f"{folder}/{inside}")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def registry(package):
+    """A registry of OpenMMLab that registers nothing, in the place of the one in a package that does not import here."""
+
+    class Nothing:
+        def register_module(self, *words, **more):
+            return lambda thing: thing
+
+    if f"{package}.registry" not in sys.modules:
+        spec = importlib.util.find_spec(package)
+        sys.modules.setdefault(package, types.ModuleType(package)).__spec__ = spec
+        sys.modules[f"{package}.registry"] = types.ModuleType(f"{package}.registry")
+        sys.modules[f"{package}.registry"].MODELS = Nothing()
+
+
+def torchvision(inside):
+    """An operation of torchvision; the package itself does not import where its compiled part belongs to another PyTorch."""
+    for name in ("torchvision", "torchvision.ops"):
+        if name not in sys.modules:
+            folder = importlib.util.find_spec("torchvision").submodule_search_locations[0]
+            sys.modules[name] = types.ModuleType(name)
+            sys.modules[name].__version__ = "0"
+            sys.modules[name].__path__ = [folder + "/ops" * name.count(".")]
+            sys.modules[name].__spec__ = importlib.util.spec_from_loader(name, None, is_package=True)
+            sys.modules[name].__spec__.submodule_search_locations = sys.modules[name].__path__
+    return importlib.import_module(f"torchvision.ops.{inside}")
+
+
+# PyTorch
+
+
+@layer("hanlp_shared", "n l c -> n c")
+def hanlp_shared(rate):
+    return lone("hanlp", "layers/dropout.py").SharedDropout(rate)
+
+
+@layer("hanlp_locked", "n l c -> n c")
+def hanlp_locked(rate):
+    return lone("hanlp", "layers/dropout.py").LockedDropout(rate)
+
+
+@layer("supar_shared", "n l c -> n c")
+def supar_shared(rate):
+    return lone("supar", "modules/dropout.py").SharedDropout(rate)
+
+
+@layer("supar_independent", "n l c -> n l", scale="none", output=0)
+def supar_independent(rate):  # one tensor of a list
+    return lone("supar", "modules/dropout.py").IndependentDropout(rate)
+
+
+@layer("stanza_word", "n l c -> n l", scale="none")
+def stanza_word(rate):
+    return lone("stanza", "models/common/dropout.py").WordDropout(rate)
+
+
+@layer("stanza_locked", "n l c -> n c")
+def stanza_locked(rate):
+    return lone("stanza", "models/common/dropout.py").LockedDropout(rate)
+
+
+def _boltz(columnwise):
+    import torch
+    from boltz.model.layers.dropout import get_dropout_mask
+
+    class Masked(torch.nn.Module):  # as its trunk uses it
+        def __init__(self, rate):
+            super().__init__()
+            self.rate = rate
+
+        def forward(self, z):
+            return z * get_dropout_mask(self.rate, z, self.training, columnwise=columnwise)
+
+    return Masked
+
+
+@layer("boltz_rows", "b i j c -> b i")
+def boltz_rows(rate):
+    return _boltz(False)(rate)
+
+
+@layer("boltz_columns", "b i j c -> b j")
+def boltz_columns(rate):
+    return _boltz(True)(rate)
+
+
+@layer("mmcv_drop_path", "n c l -> n")
+def mmcv_drop_path(rate):
+    registry("mmengine")
+    return lone("mmcv", "cnn/bricks/drop.py").DropPath(rate)
+
+
+@layer("kornia_drop_path", "n c l -> n")
+def kornia_drop_path(rate):
+    return lone("kornia", "feature/dedode/transformer/layers/drop_path.py").DropPath(rate)
+
+
+@layer("pytorchvideo_drop_path", "n c l -> n")
+def pytorchvideo_drop_path(rate):
+    return lone("pytorchvideo", "layers/drop_path.py").DropPath(rate)
+
+
+@layer("efficientnet_drop_connect", "n c h w -> n")
+def efficientnet_drop_connect(rate):
+    import torch
+    from efficientnet_pytorch.utils import drop_connect
+
+    class Connect(torch.nn.Module):
+        def forward(self, x):
+            return drop_connect(x, rate, self.training)
+
+    return Connect()
+
+
+@layer("fastai_rnn", "n l c -> n c")
+def fastai_rnn(rate):
+    import torch
+
+    class RNNDropout(torch.nn.Module):  # its two lines; the module imports much else
+        def forward(self, x):
+            if not self.training or rate == 0.0:
+                return x
+            return x * x.data.new_empty(x.size(0), 1, *x.shape[2:]).bernoulli_(1 - rate).div_(1 - rate)
+
+    return RNNDropout()
+
+
+@layer("torchvision_depth_row", "n c l -> n")
+def torchvision_depth_row(rate):
+    return torchvision("stochastic_depth").StochasticDepth(rate, "row")
+
+
+@layer("torchvision_depth_batch", "n c l -> 1")
+def torchvision_depth_batch(rate):
+    return torchvision("stochastic_depth").StochasticDepth(rate, "batch")
+
+
+def _geometric(kind):
+    import torch
+    from e2cnn import gspaces, nn
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self, rate):
+            super().__init__()
+            self.rate, self.layers = rate, {}
+            kind(nn, gspaces, 1)(rate)  # a rate that it refuses
+
+        def forward(self, x):
+            size = x.shape[1]
+            if size not in self.layers:
+                self.layers[size] = kind(nn, gspaces, size)(self.rate)
+            inner = self.layers[size].train(self.training)
+            return inner(nn.GeometricTensor(x, inner.in_type)).tensor if self.training else x
+
+    return Wrapped
+
+
+def _field(nn, gspaces, size):
+    space = gspaces.Rot2dOnR2(4)
+    kind = nn.FieldType(space, size * [space.trivial_repr])
+    return lambda rate: nn.FieldDropout(kind, rate)
+
+
+def _pointwise(nn, gspaces, size):
+    space = gspaces.Rot2dOnR2(4)
+    kind = nn.FieldType(space, size * [space.trivial_repr])
+    return lambda rate: nn.PointwiseDropout(kind, rate)
+
+
+@layer("e2cnn_field", "n c h w -> n c h w")
+def e2cnn_field(rate):  # fields of one channel: a coin a position
+    return _geometric(_field)(rate)
+
+
+@layer("e2cnn_pointwise", "n c h w -> n c h w")
+def e2cnn_pointwise(rate):
+    return _geometric(_pointwise)(rate)
+
+
+@layer("ivy_dropout", "n c l -> n c l")
+def ivy_dropout(rate):
+    torchvision("stochastic_depth")  # which ivy imports
+    import ivy
+    import torch
+
+    ivy.set_backend("torch")
+
+    class Wrapped(torch.nn.Module):
+        def forward(self, x):
+            return ivy.to_native(ivy.dropout(ivy.native_array(x), rate, training=self.training))
+
+    return Wrapped()
+
+
+@layer("dropblock_1", "n c h w -> n h w")
+def dropblock_1(rate):
+    from dropblock import DropBlock2D
+
+    return DropBlock2D(rate, 1)
+
+
+@layer("dropblock_3", "n c h w -> n h w", block=3)
+def dropblock_3(rate):
+    from dropblock import DropBlock2D
+
+    return DropBlock2D(rate, 3)
+
+
+@layer("torchvision_block_1", "n c h w -> n c h w")
+def torchvision_block_1(rate):
+    return torchvision("drop_block").DropBlock2d(rate, 1)
+
+
+@layer("torchvision_block_3", "n c h w -> n c h w", block=3)
+def torchvision_block_3(rate):
+    return torchvision("drop_block").DropBlock2d(rate, 3)
+
+
+@layer("timm_block_1", "n c h w -> n h w")
+def timm_block_1(rate):
+    return lone("timm", "layers/drop.py").DropBlock2d(rate, 1)
+
+
+@layer("timm_block_3", "n c h w -> n h w", block=3)
+def timm_block_3(rate):
+    return lone("timm", "layers/drop.py").DropBlock2d(rate, 3)
+
+
+@layer("mmdet_block_1", "n c h w -> n c h w")
+def mmdet_block_1(rate):
+    registry("mmdet")
+    return lone("mmdet", "models/layers/dropblock.py").DropBlock(rate, 1, warmup_iters=0)
+
+
+@layer("mmdet_block_3", "n c h w -> n c h w", block=3)
+def mmdet_block_3(rate):
+    registry("mmdet")
+    return lone("mmdet", "models/layers/dropblock.py").DropBlock(rate, 3, warmup_iters=0)
+
+
+@layer("timm_drop_path", "n c l -> n")
+def timm_drop_path(rate):
+    return lone("timm", "layers/drop.py").DropPath(rate)
+
+
+# JAX: f(x, rate, *, training, key)
+
+
+@layer("stax_dropout", "n c l -> n c l", kind="jax")
+def stax_dropout(x, rate, *, training, key):
+    from jax.example_libraries import stax
+
+    return stax.Dropout(1 - rate, "train" if training else "test")[1]((), x, rng=key)
+
+
+@layer("objax_dropout", "n c l -> n c l", kind="jax")
+def objax_dropout(x, rate, *, training, key):
+    import objax
+
+    return objax.nn.Dropout(1 - rate, lambda: key)(x, training)
+
+
+@layer("equimo_drop_path", "n c l -> n", kind="jax")
+def equimo_drop_path(x, rate, *, training, key):
+    return lone("equimo", "layers/dropout.py").DropPath(rate)(x, key=key, inference=not training)
+
+
+# NumPy: f(x, rate, *, training, rng)
+
+
+@layer("onnx_reference", "n c l -> n c l", kind="numpy")
+def onnx_reference(x, rate, *, training, rng):
+    from onnx.reference.ops.op_dropout import Dropout_12
+
+    return Dropout_12._private_run(
+        types.SimpleNamespace(n_outputs=1), x, seed=int(rng.integers(2**31)), ratio=rate, training_mode=training
+    )[0]
+
+
+@layer("onnx_reference_seed", "n c l -> n c l", kind="numpy")
+def onnx_reference_seed(x, rate, *, training, rng):  # with a node that has a seed, as exporters write it
+    from onnx.reference.ops.op_dropout import Dropout_12
+
+    return Dropout_12._private_run(types.SimpleNamespace(n_outputs=1), x, seed=7, ratio=rate, training_mode=training)[0]
+
+
+@layer("thinc_dropout", "n c l -> n c l", kind="numpy-global")
+def thinc_dropout(x, rate, *, training):
+    from thinc.api import Dropout
+
+    return Dropout(rate).predict(x) if not training else Dropout(rate)(x, is_train=True)[0]
