@@ -8,12 +8,18 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, settle, skipped
-from dropcheck.checks.questions import Answer, Layer, dropped, probe, telling
-from dropcheck.contract import Contract
+from dropcheck.checks.questions import Answer, Layer, Step, by_coin, coins_of, dropped, enough, probe, telling
+from dropcheck.checks.refusals import crashed_at_rate
+from dropcheck.contract import Contract, Pattern
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
+
+_LARGE = (1025, 1023, 1)  # sizes of the calls that a fine resolution takes: a million coins each
+_MOST = 2**28  # coins that an edge is asked at most
+_DEEP = 1e-7  # profile deep looks for events as rare: uniform numbers that round to 1 have 2**-25
+_AT_ONCE = 8  # large calls in one request
 
 _SHAPES = {"quick": ((33, 65, 3),), "standard": ((1025, 65, 3), (1, 8193, 2), (257, 3, 4))}
 
@@ -40,17 +46,43 @@ def _off(values: Any, x: Any, promise: Contract, dtype: str) -> Any:
         return ~((values >= low) & (values <= high))
 
 
+def _shapes(bench: Bench) -> list[tuple[int, int, int]]:
+    """Sizes of the calls: as many coins for a pattern that lacks rows or channels as for one that has both."""
+    return [enough(bench.contract.pattern, *s) for s in _SHAPES.get(bench.profile, _SHAPES["standard"])]
+
+
+def _coins(pattern: Pattern, elements: Any) -> int:
+    """Coins of which at least one element is marked."""
+    return int(np.count_nonzero(by_coin(pattern, elements).any(axis=1)))
+
+
+def _more(bench: Bench, limits: Limits, coins: int) -> list[Step]:
+    """Large calls that bring the coins of an edge up to the finest resolution wanted: one event is proof, a coin is cheap.
+
+    After ln(1 / beta) / r coins an event of probability r has escaped with probability beta at most.
+    """
+    wanted = limits.coarsest if bench.resolution is not None else _DEEP if bench.profile == "deep" else None
+    if not wanted:
+        return []
+    pattern = bench.contract.pattern
+    shape = pattern.shape(*enough(pattern, *_LARGE))
+    one = coins_of(pattern, shape)
+    need = min(_MOST, binomial.zero_tolerance_coins(wanted, limits.beta)) - coins
+    return [(shape, True, False, "")] * -(-max(0, need) // one)
+
+
 def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if (reason := _fixed(bench, 0.0)) is not None:
         return [skipped(check, "rate=0", reason)]
     found = []
+    pattern = bench.contract.pattern
     for dtype in bench.dtypes:
         where = f"{dtype} rate=0"
-        coins = leaks = changed = 0
+        coins = leaks = changed = elements = 0
         promise = bench.contract
         scaled = (promise.scale_at(0.0), promise.offset_at(0.0)) != (1, 0)  # numbers: kept values change at every rate
         try:
-            for sizes in _SHAPES.get(bench.profile, _SHAPES["standard"]):
+            for sizes in _shapes(bench):
                 x = telling(bench, 0.0, dtype, *sizes)
                 layer = Layer(bench, 0.0, dtype)
                 answer = layer.call(x, times=4)
@@ -59,104 +91,177 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     break
                 right = rounding.to_dtype(x, dtype)
                 for raw in answer.raw:
-                    coins += sizes[0] * sizes[1]
+                    coins += coins_of(pattern, x.shape)
                     wrong = rounding.bits(raw, dtype) != rounding.bits(right, dtype)
                     if scaled:
                         wrong = _off(rounding.to_float64(raw, dtype), x, promise, dtype)
-                    changed += int(np.count_nonzero(wrong))
-                    leaks += int(np.count_nonzero(dropped(rounding.to_float64(raw, dtype), bench, 0.0, dtype)))
+                    if wrong.any():
+                        wrong = wrong.reshape(x.shape)
+                        elements += int(np.count_nonzero(wrong))
+                        changed += _coins(pattern, wrong)
+                        leaks += _coins(pattern, dropped(rounding.to_float64(raw, dtype), bench, 0.0, dtype) & wrong)
+            if coins and not changed and (steps := _more(bench, limits, coins)):
+                values = telling(bench, 0.0, dtype, 509, 1, 1, pattern=Pattern.parse("n -> n"))
+                bounds = rounding.bounds(values, 0.0, promise.scale, dtype, promise.offset) if scaled else None
+                layer = Layer(bench, 0.0, dtype)
+                for start in range(0, len(steps), _AT_ONCE):
+                    some = steps[start : start + _AT_ONCE]
+                    for one in layer.alternate(values, some, bounds=bounds, compared=True):
+                        if "wrong" not in one:
+                            raise Refused("call", one.get("raised", "another shape"), one.get("message", ""), [])
+                        coins += coins_of(pattern, some[0][0])
+                        elements += one["wrong"]
+                        # elements of a coin fall together: as many coins at least
+                        changed += -(-one["wrong"] // pattern.shared_size(some[0][0]))
+                        leaks += -(-one.get("zero", 0) // pattern.shared_size(some[0][0]))
+                    if changed:
+                        break
         except Refused as refused:
-            found.append(finding(check, where, "fail", f"rate 0 is refused: {refused}", expected=0.0))
+            text = (
+                f"crashes at rate 0 with {refused}"
+                if crashed_at_rate(refused, 0.0)
+                else f"rate 0 is refused: {refused}"
+            )
+            found.append(finding(check, where, "fail", text, expected=0.0))
             continue
         if not coins:
             found.append(_malformed(check, where, answer, dtype, x))
             continue
         resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
-        message = (
-            f"at rate 0, {leaks} elements are dropped and {changed} changed in {coins} coins"
-            if changed
-            else f"rate 0 returns the input {f'as {promise.kept_words(0.0)}' if scaled else 'bit for bit'} in {coins} coins"
-        )
+        if changed:
+            message = (
+                f"at rate 0, {leaks} of {coins} coins drop{'s' if leaks == 1 else ''}"
+                if leaks
+                else f"at rate 0, none of {coins} coins drops"
+            )
+            if changed > leaks:
+                message += f"; {elements} elements are not {promise.kept_words(0.0) if scaled else 'their input'}"
+        else:
+            kept = f"as {promise.kept_words(0.0)}" if scaled else "bit for bit"
+            message = f"rate 0 returns the input {kept} in {coins} coins"
         found.append(
             finding(
                 check,
                 where,
                 settle(changed > 0, resolution, limits.coarsest),
-                message,
+                message if changed else message if kept else message + _short(resolution, limits),
                 estimate=leaks / coins,
                 expected=0.0,
                 unit="share of coins that drop",
                 coins=coins,
                 resolution=resolution,
                 log10_evidence=-math.inf if changed else 0.0,
-                tallies={"dropped": leaks, "changed": changed, "coins": coins},
+                tallies={"dropped": leaks, "changed": changed, "coins": coins, "elements": elements},
             )
         )
     return found
+
+
+def _short(resolution: float, limits: Limits) -> str:
+    """That the resolution asked for takes more coins than are asked."""
+    if limits.coarsest is None or resolution <= limits.coarsest:
+        return ""
+    need = binomial.zero_tolerance_coins(limits.coarsest, limits.beta)
+    return f"; a resolution of {limits.coarsest:g} takes {need:,} coins, at most {_MOST:,} are asked"
 
 
 def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if (reason := _fixed(bench, 1.0)) is not None:
         return [skipped(check, "rate=1", reason)]
     found = []
+    pattern = bench.contract.pattern
     for dtype in bench.dtypes:
         where = f"{dtype} rate=1"
-        coins = kept = infinite = 0
+        coins = kept = 0
+        seen = {"NaN": 0, "Inf": 0, "kept unchanged": 0, "other values": 0}
+        total = 0
         try:
-            for sizes in _SHAPES.get(bench.profile, _SHAPES["standard"]):
-                x = probe(bench.contract.pattern, dtype, *sizes)
+            for sizes in _shapes(bench):
+                x = probe(pattern, dtype, *sizes)
                 answer = Layer(bench, 1.0, dtype).call(x, times=4)
                 if answer.dtype != dtype or answer.shape != x.shape:
                     break
                 for i in range(4):
                     values = answer.values(i)
-                    coins += sizes[0] * sizes[1]
-                    infinite += int(np.count_nonzero(~np.isfinite(values)))
-                    kept += int(np.count_nonzero(~dropped(values, bench, 1.0, dtype)))
+                    coins += coins_of(pattern, x.shape)
+                    total += values.size
+                    bad = ~dropped(values, bench, 1.0, dtype)
+                    if bad.any():
+                        kept += _coins(pattern, bad)
+                        seen["NaN"] += (nan := int(np.count_nonzero(np.isnan(values))))
+                        seen["Inf"] += (inf := int(np.count_nonzero(np.isinf(values))))
+                        seen["kept unchanged"] += (same := int(np.count_nonzero(bad & (values == x))))
+                        seen["other values"] += int(np.count_nonzero(bad)) - nan - inf - same
+            if coins and not kept and (steps := _more(bench, limits, coins)):
+                layer, values = Layer(bench, 1.0, dtype), np.asarray(rounding.pool(dtype, 509, 5))
+                gone = rounding.dropped_bounds(1.0, bench.contract.dropped, dtype)
+                for start in range(0, len(steps), _AT_ONCE):
+                    some = steps[start : start + _AT_ONCE]
+                    for one in layer.alternate(values, some, gone=gone):
+                        if "gone" not in one:
+                            raise Refused("call", one.get("raised", "another shape"), one.get("message", ""), [])
+                        coins, total = coins + coins_of(pattern, some[0][0]), total + one["size"]
+                        left = one["size"] - one["gone"]
+                        seen["other values"] += left
+                        kept += -(-left // pattern.shared_size(some[0][0]))
+                    if kept:
+                        break
         except Refused as refused:
-            # a layer that cannot be asked for rate 1 drops nothing wrongly; --strict wants the claim itself
-            bench.traits.setdefault("rate 1", {})[dtype] = f"refused at the {refused.where}: {refused}"
-            verdict = "fail" if limits.strict else "skipped"
-            where_refused = (
-                "the constructor refuses it" if refused.where == "construct" else "the first call refuses it"
-            )
-            found.append(finding(check, where, verdict, f"rate 1: {where_refused} ({refused})"))  # type: ignore[arg-type]
+            found.append(_refused(check, bench, limits, where, dtype, refused))
             continue
         if not coins:
             found.append(_malformed(check, where, answer, dtype, x))
             continue
         resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
-        bad = kept + infinite
-        message = (
-            f"at rate 1, {kept} elements are not dropped and {infinite} are not finite, of {coins} coins"
-            if bad
-            else f"rate 1 drops all of {coins} coins and stays finite"
-        )
+        message = f"rate 1 drops all of {coins} coins and stays finite"
+        if kept:
+            parts = [f"{'all' if n == total else n} elements are {what}" for what, n in seen.items() if n]
+            message = f"at rate 1, {kept} of {coins} coins are not dropped: {', '.join(parts)}"
         found.append(
             finding(
                 check,
                 where,
-                settle(bad > 0, resolution, limits.coarsest),
-                message,
-                estimate=min(1.0, kept / coins),
+                settle(kept > 0, resolution, limits.coarsest),
+                message + _short(resolution, limits),
+                estimate=kept / coins,
                 expected=0.0,
                 unit="share of coins that are kept",
                 coins=coins,
                 resolution=resolution,
-                log10_evidence=-math.inf if bad else 0.0,
-                tallies={"kept": kept, "nonfinite": infinite, "coins": coins},
+                log10_evidence=-math.inf if kept else 0.0,
+                tallies={
+                    "kept": kept,
+                    "nonfinite": seen["NaN"] + seen["Inf"],
+                    "coins": coins,
+                    "elements": {k: n for k, n in seen.items() if n},
+                },
             )
         )
     return found
+
+
+def _refused(check: Check, bench: Bench, limits: Limits, where: str, dtype: str, refused: Refused) -> Finding:
+    """Rate 1 that raises: a refusal drops nothing wrongly, and --strict wants the claim itself; a crash is a failure."""
+    made = refused.where == "construct"
+    if crashed_at_rate(refused, 1.0):
+        place = "in the constructor" if made else "in the first call"
+        text = f"crashes at rate 1 with {refused} ({place}); a refusal is an error that names the rate"
+        return finding(check, where, "fail", text, log10_evidence=-math.inf, tallies={"raised": refused.kind})
+    bench.traits.setdefault("rate 1", {})[dtype] = f"refused at the {refused.where}: {refused}"
+    place = "the constructor refuses it" if made else "a layer is made with it, and its first call refuses it"
+    if refused.where == "unsupported":
+        place = "it cannot be asked"
+    return finding(check, where, "fail" if limits.strict else "skipped", f"rate 1: {place} ({refused})")
 
 
 def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if bench.contract.rates is not None:
         return [skipped(check, "invalid rates", str(_fixed(bench, -1.0)))]
     found = []
+    pattern = bench.contract.pattern
     for name, rate in (("-0.1", -0.1), ("1.5", 1.5), ("nan", math.nan)):
         where = f"rate={name}"
-        x = probe(bench.contract.pattern, bench.first, 33, 65, 3)
+        x = probe(pattern, bench.first, *enough(pattern, 33, 65, 3))
         try:
             answer = Layer(bench, rate).call(x)
         except Refused as refused:
@@ -164,23 +269,43 @@ def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 found.append(skipped(check, where, str(refused)))
                 continue
             place = "the constructor" if refused.where == "construct" else "the first call"
+            if crashed_at_rate(refused, rate):
+                text = f"rate {name} is not refused: {place} crashes with {refused}"
+                found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
+                continue
             found.append(finding(check, where, "pass", f"rate {name} is refused by {place} ({refused})"))
             continue
-        values = answer.values()
-        share = float(np.mean(values == 0)) if values.size else 0.0
+        share, did = _did(x, answer, bench)
         found.append(
             finding(
                 check,
                 where,
                 "fail",
-                f"rate {name} is no probability, yet it is obeyed: {share:.0%} of the elements are 0",
+                f"accepted rate {'NaN' if name == 'nan' else name} and {did}",
                 estimate=share,
-                unit="share of elements that are 0",
+                unit="share of elements that are dropped",
                 log10_evidence=-math.inf,
-                coins=33 * 65,
+                coins=coins_of(pattern, x.shape),
             )
         )
     return found
+
+
+def _did(x: Any, answer: Answer, bench: Bench) -> tuple[float, str]:
+    """The share of dropped elements of a call at a rate that is no probability, and what the call did in words."""
+    values = answer.values()
+    if values.shape != x.shape or not values.size:
+        return 0.0, f"returned {answer.dtype} {answer.shape}"
+    constant = 0.0 if bench.contract.dropped == "alpha" else float(bench.contract.dropped)
+    share = float(np.mean(values == constant))
+    bad = float(np.mean(~np.isfinite(values)))
+    if bad:
+        return share, f"returned NaN or Inf in {100 * bad:.3g} % of the elements"
+    if share == 1:
+        return share, "dropped everything"
+    if share == 0:
+        return share, "returned its input" if np.array_equal(values, x) else "dropped nothing, but changed the values"
+    return share, f"dropped {100 * share:.3g} % of the elements"
 
 
 CHECKS = (
@@ -188,7 +313,8 @@ CHECKS = (
         name="rate.zero",
         claim="rate 0 changes nothing",
         how="At rate 0 every output must be its input bit for bit, in every dtype; where the contract's scale is a number, the "
-        "input times that number, to the rounding of the dtype. One dropped coin is a failure.",
+        "input times that number, to the rounding of the dtype. One dropped coin is a failure. With --resolution, and in "
+        "profile deep, calls of a million coins follow until that resolution is reached, at most 2^28 coins a dtype.",
         remedy="Compare so that probability 0 can never drop: uniform numbers lie in [0, 1), so `u < rate` is safe and "
         "`u > rate` or `u <= rate` is not; in low precision 0 is drawn often.",
         resolution_words="a share of coins that drop at rate 0",
@@ -199,7 +325,9 @@ CHECKS = (
         name="rate.one",
         claim="rate 1 drops everything and stays finite",
         how="At rate 1 every output must be the dropped value; one kept or non-finite element is a failure. A layer that "
-        "refuses rate 1 is not accused (--strict accuses it).",
+        "refuses rate 1 does not fail (with --strict it does): a refusal names the rate or shows the number that was given, or "
+        "is a ValueError, TypeError or AssertionError without words. Any other exception, such as a division by zero, is a "
+        "crash and fails. With --resolution, and in profile deep, calls of a million coins follow.",
         remedy="1 / (1 - rate) divides by zero: select the dropped value instead of multiplying, or return zeros at rate 1.",
         resolution_words="a share of coins that are kept at rate 1",
         coarsest={"quick": 2**-8, "standard": 2**-9, "deep": 2**-12},
@@ -207,8 +335,9 @@ CHECKS = (
     ),
     Check(
         name="rate.rejects-invalid",
-        claim="a rate that is no probability is refused, not obeyed",
-        how="Rates -0.1, 1.5 and NaN must raise at construction or at the first call.",
+        claim="a rate that is no probability is refused",
+        how="Rates -0.1, 1.5 and NaN must raise at construction or at the first call, by an exception that names the rate or "
+        "shows the number; a crash, such as a math domain error, is no refusal (see rate.one).",
         remedy="Validate with `if not 0 <= rate <= 1: raise ValueError`; written so, NaN is refused too.",
         observe=_invalid,
     ),

@@ -111,11 +111,7 @@ def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 (p for i in range(2) if (p := _right(bench, bench.contract.pattern, x, answer.values(i), rate, dtype))),
                 None,
             )
-            if (
-                problem is None
-                and bench.contract.scale in ("inverted", "alpha")
-                and not np.array_equal(quiet.values(), x)
-            ):
+            if problem is None and bench.contract.inference == "identity" and not np.array_equal(quiet.values(), x):
                 problem = "inference permutes or changes the values"
             found.append(
                 finding(

@@ -94,6 +94,7 @@ class Layer:
         bounds: tuple[Values, Values] | None = None,
         gone: tuple[float, float] = (0.0, 0.0),
         outputs: bool = False,
+        compared: bool = False,
     ) -> list[dict[str, Any]]:
         """Training and inference calls in turn: what each output is beside its input; see worker/alternating.py."""
         got = ask(
@@ -107,6 +108,7 @@ class Layer:
             bounds=bounds,
             gone=gone,
             outputs=outputs,
+            compared=compared,
         )
         answers: list[dict[str, Any]] = got["answers"]
         return answers

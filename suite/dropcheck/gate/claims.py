@@ -33,7 +33,7 @@ CHECKS: dict[str, str] = {
     "rate.per-shape": "no shape, layout or mode has a rate of its own",
     "rate.zero": "rate 0 changes nothing",
     "rate.one": "rate 1 drops everything and stays finite",
-    "rate.rejects-invalid": "a rate that is no probability is refused, not obeyed",
+    "rate.rejects-invalid": "a rate that is no probability is refused",
     "scale.kept-values": "every kept value is x * scale, to the rounding of its dtype",
     "scale.mean": "what all kept values share: the systematic error of the scale",
     "seed.reproducible": "the same seed gives the same masks",

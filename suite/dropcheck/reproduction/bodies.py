@@ -97,7 +97,7 @@ defect = kept > 0
 expected = f"rate {INVALID} is refused"
 try:
     y = numpy(call(make(float(INVALID), SEED), tensor(values(SHAPES[0]))))
-    observed, defect = f"rate {INVALID} is obeyed: {np.mean(y == 0):.0%} of the elements are 0", True
+    observed, defect = f"accepted rate {INVALID}; {np.mean(y == 0):.1%} of the elements are 0", True
 except Exception as error:
     observed, defect = f"refused: {type(error).__name__}: {error}", False
 """,

@@ -19,14 +19,15 @@ def alternate(adapter: Adapter, layer: Any, request: Dict[str, Any]) -> List[Ste
     empty for the adapter's own. ``values``: float64, exact in ``dtype``; each call has them in another order, so that no output
     of an earlier call is right for a later one. ``bounds``: least and greatest right output of inference for each of the
     values; None: the input bit for bit. ``gone``: bounds of the dropped value. ``outputs``: whether inference's outputs are
-    wanted whole, with their inputs.
+    wanted whole, with their inputs. ``compared``: outputs of training are compared like those of inference.
     """
     answers: List[Step] = []
     for number, (shape, training, record, way) in enumerate(request["steps"]):
         x, turned = _input(request["values"], tuple(shape), number)
         native = adapter.tensor(x, request["dtype"], request["layout"])
         # a copy: a layer may overwrite its input
-        before = None if training else rounding.bits(adapter.array(native), request["dtype"]).copy()
+        compared = not training or request["compared"]
+        before = None if not compared else rounding.bits(adapter.array(native), request["dtype"]).copy()
         given = adapter.track(native) if record else native
         try:
             with adapter.recording(record):
@@ -45,7 +46,7 @@ def alternate(adapter: Adapter, layer: Any, request: Dict[str, Any]) -> List[Ste
         answers.append(answer)
         if kind != request["dtype"] or found.shape != x.shape:
             continue
-        if training:
+        if not compared:
             answer["gone"] = _gone(found, kind, request["gone"])
         else:
             answer.update(_beside(found, before, x, turned, kind, request))
