@@ -205,6 +205,7 @@ def test_an_idle_check_a_missed_defect_and_an_accused_layer_are_named() -> None:
     _, _, owners, signatures, promises = zoo.conclude(values, whole=True)
     text = broken(promises)
     assert "missed: broken.c" in text and "unusual.d" in text
+    assert "1 such failure; broken.b: rate.marginal" in text
     assert "rate.per-channel" in text.split("without a defect of their own alone")[1]
     assert next(o for o in owners if o.check == "rate.marginal").only == ["broken.a"]
     assert next(o for o in owners if o.check == "rate.per-channel").shared == {"broken.b": ["rate.marginal"]}

@@ -6,6 +6,7 @@ from typing import Dict, Mapping, Tuple
 
 from dropcheck.adapter import Implementation
 from spatial_dropouts.broken import (
+    consequences,
     records_alone,
     records_alpha,
     records_corners,
@@ -19,7 +20,7 @@ from spatial_dropouts.broken.record import Defect
 
 __all__ = ["DEFECTS", "IN_MODES", "REGISTER", "Defect", "caught_by"]
 
-DEFECTS: Tuple[Defect, ...] = (
+_PLANTED: Tuple[Defect, ...] = (
     *records_structure.DEFECTS,
     *records_rates.DEFECTS,
     *records_passes.DEFECTS,
@@ -28,6 +29,8 @@ DEFECTS: Tuple[Defect, ...] = (
     *records_corners.DEFECTS,
     *records_inference.DEFECTS,
 )
+
+DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)
 
 _REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",), "jax": ("jax",), "mlx": ("mlx",)}
 _BACKENDS = ("tensorflow", "jax", "torch")

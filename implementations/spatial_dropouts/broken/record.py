@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 from dropcheck.contract import Contract, Pattern
 
@@ -23,6 +23,7 @@ class Defect:
     ``strict``   only ``--strict`` calls it a defect: it is audited with it.
     ``backend``  the Keras backend that it is audited on; empty for other frameworks.
     ``mode``     the mode that it lives in; empty where the eager layer has it already.
+    ``beside``   further checks whose claims it breaks in their own right; ``consequences`` has the reason of each.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Defect:
     backend: str = ""
     strict: bool = False
     mode: str = ""
+    beside: Tuple[str, ...] = ()
 
     @property
     def target(self) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check
 from dropcheck.errors import UsageError
+from dropcheck.report.words import count as counted
 from dropcheck.results import Finding, Verdict, overall
 from dropcheck.selftest.records import Clock, Layer, Owner, Promise
 from dropcheck.selftest.work import Item
@@ -43,6 +44,24 @@ def asked_strictly() -> frozenset[str]:
     from spatial_dropouts import broken
 
     return frozenset(d.target for d in broken.DEFECTS if d.strict)
+
+
+def beside() -> dict[str, tuple[str, ...]]:
+    """The layer of each planted defect: further checks that its record names."""
+    from spatial_dropouts import broken
+
+    return {f"broken.{d.name}" + (f"@{d.backend}" if d.backend else ""): d.beside for d in broken.DEFECTS}
+
+
+def surplus(layers: Sequence[Layer]) -> dict[str, list[str]]:
+    """Planted defects whose failing checks are more than those of their record: the checks that it does not name."""
+    recorded = beside()
+    found = {}
+    for one in layers:
+        more = [c for c in one.failing if c != one.names and c not in recorded.get(one.layer, ())]
+        if one.names is not None and more:
+            found[one.layer] = more
+    return found
 
 
 def items(seed: int, scale: float, profiles: Sequence[str]) -> list[Item]:
@@ -224,6 +243,19 @@ def _promises(profile: str, some: Sequence[Layer]) -> list[Promise]:
             + "".join(f"; {one.layer} names {one.names}, caught by {', '.join(one.failing)}" for one in other),
         ),
     ]
+    more = surplus(defects)
+    count = sum(map(len, more.values()))
+    found.append(
+        Promise(
+            part="zoo",
+            name=f"the failing checks of every planted defect are those of its record in {profile}",
+            held=not more,
+            n=len(defects),
+            text=f"{len(defects) - len(more)} of {len(defects)} planted defects fail no check that their record does not name"
+            + (f"; {counted(count, 'such failure')}" if more else "")
+            + "".join(f"; {layer}: {', '.join(checks)}" for layer, checks in sorted(more.items())),
+        )
+    )
     if correct:
         found.append(
             Promise(
