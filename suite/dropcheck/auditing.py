@@ -19,6 +19,8 @@ from dropcheck.results import Result, TargetResult
 from dropcheck.state import Run
 from dropcheck.store import Store, held
 
+MANY = 8  # targets that are looked at one by one before the first starts, so that a line says so at once
+
 __all__ = ["DEFAULT_SEED", "AuditRequest", "Event", "PlannedCase", "Progress", "TargetPlan", "plan", "run"]
 
 
@@ -27,7 +29,11 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
 
     Ctrl-C returns what is finished as an interrupted result.
     """
+    if progress is not None and len(request.targets) > MANY:
+        progress(Event("", 0.0, 0.0, None, "preparing", f"preparing {len(request.targets)} targets"))
     chosen, checks = prepare(request)
+    if progress is not None and not request.targets and len(chosen) > MANY:
+        progress(Event("", 0.0, 0.0, None, "preparing", f"preparing {len(chosen)} targets"))
     chosen = _built(chosen, request, progress)
     chosen = models.expanded(chosen, request.input, request.python, request.in_process, request.device)
     if request.ledger is not None:

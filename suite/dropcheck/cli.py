@@ -202,6 +202,7 @@ def audit_command(
 ) -> None:
     """Verify layers. No target: every implementation that can run here."""
     from dropcheck import auditing, results
+    from dropcheck import journal as journals
 
     limit = options.duration(timeout, "--timeout")
     root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
@@ -265,18 +266,24 @@ def audit_command(
         return
     from dropcheck.progress import reporter
 
-    with reporter() as progress:
-        result = auditing.run(request, progress)
+    with journals.alone(journal):
+        with reporter() as progress:
+            result = auditing.run(request, progress)
+        try:
+            if json_file is not None:
+                results.save(result, json_file)
+            if out is not None:
+                from dropcheck.report import html
+
+                html.write(result, out)
+        except results.DiskFull as error:
+            raise results.DiskFull(
+                f"{error}. {journal} keeps the finished targets: make room and repeat the command with --resume"
+            ) from error
+        if journal is not None and not result.interrupted:
+            journal.unlink(missing_ok=True)
     from dropcheck.report.text import render
 
-    if json_file is not None:
-        results.save(result, json_file)
-    if out is not None:
-        from dropcheck.report import html
-
-        html.write(result, out)
-    if journal is not None and not result.interrupted:
-        journal.unlink(missing_ok=True)
     _out(render(result, width=_width(), colour=_colour(sys.stdout), every=verbose))
     if out is not None:
         _out(f"Report: {out / 'index.html'}")
@@ -382,10 +389,15 @@ def main(argv: list[str] | None = None) -> int:
         if "ClickException" in names:
             print(f"dropcheck: {_usage_sentence(error)}", file=sys.stderr)
             return 2
-        from dropcheck.results import ResultError
+        from dropcheck.results import ResultError, full
 
         if isinstance(error, ResultError):
             print(f"dropcheck: {error}", file=sys.stderr)
+            return 2
+        if full(error):
+            place = getattr(error, "filename", None)
+            where = f" where {place} is to be written" if place else ""
+            print(f"dropcheck: the disk is full{where}; make room and repeat the command", file=sys.stderr)
             return 2
         print(f"dropcheck: {type(error).__name__}: {error}; this is a fault of dropcheck", file=sys.stderr)
         print(textwrap.indent(traceback.format_exc().rstrip(), "    "), file=sys.stderr)

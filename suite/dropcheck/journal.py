@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from dropcheck import caches
 from dropcheck.errors import UsageError
-from dropcheck.results import TargetResult, write_atomically
+from dropcheck.results import DiskFull, TargetResult, full, write_atomically
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -33,16 +37,56 @@ def begin(path: Path, fingerprint: str, finished: Iterable[TargetResult], source
     data = _head(fingerprint) + b"".join(_line(t, sources.get(t.target, "")) for t in finished)
     try:
         write_atomically(path, data)
+    except DiskFull as error:
+        raise UsageError(f"the journal {path} cannot be written: the disk is full") from error
     except OSError as error:
         raise UsageError(f"the journal {path} cannot be written: {error.strerror or error}") from error
 
 
 def append(path: Path, target: TargetResult, source: str) -> None:
-    """Add one finished target; it is on the disk when this returns."""
-    with open(path, "ab") as stream:
-        stream.write(_line(target, source))
-        stream.flush()
-        os.fsync(stream.fileno())
+    """Add one finished target; it is on the disk when this returns. Raises UsageError; the journal then ends before it."""
+    before = path.stat().st_size
+    try:
+        with open(path, "ab", buffering=0) as stream:
+            data = memoryview(_line(target, source))
+            while data:
+                data = data[stream.write(data) :]
+            os.fsync(stream.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.truncate(path, before)  # half a line would damage what is written behind it
+        why = "the disk is full" if full(error) else error.strerror or error
+        raise UsageError(
+            f"the journal {path} cannot be written: {why}. It keeps the targets that finished before {target.target}: make room "
+            "and repeat the command with --resume"
+        ) from error
+
+
+@contextmanager
+def alone(path: Path | None) -> Iterator[None]:
+    """Hold a journal for one audit until its result is written. Raises UsageError while another process holds it."""
+    if path is None:
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    locks = caches.folder() / "locks"  # not beside results, which are kept
+    mark = hashlib.blake2b(str(path.resolve()).encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(str(locks / f"{mark}.lock"), timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise UsageError(
+            f"another audit is writing to {path.parent} ({path.name}): wait until it ends, or give another --out or --json"
+        ) from None
+    except OSError:  # no place for locks: go on without one
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read(path: Path, fingerprint: str, sources: Mapping[str, str]) -> dict[str, TargetResult]:
@@ -59,7 +103,7 @@ def read(path: Path, fingerprint: str, sources: Mapping[str, str]) -> dict[str, 
     try:
         head = json.loads(lines[0])
         request = head["request"] if head["journal"] == "dropcheck.journal/2" else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(f"{path} is no journal of dropcheck: nothing to resume; run without --resume") from None
     if request != fingerprint:
         raise UsageError(
@@ -71,7 +115,7 @@ def read(path: Path, fingerprint: str, sources: Mapping[str, str]) -> dict[str, 
             continue
         try:
             kept = msgspec.json.decode(line, type=_Line)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             if number >= len(lines):  # no newline behind it: the kill cut it short
                 continue
             raise UsageError(f"the journal {path} is damaged at line {number}: {error}") from error

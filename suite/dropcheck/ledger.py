@@ -8,6 +8,7 @@ at the end are noticed too. The chain guards against accidents and edits, not ag
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -21,7 +22,7 @@ from typing import IO, Any
 
 from dropcheck.cases import seed_of
 from dropcheck.errors import UsageError
-from dropcheck.results import write_atomically
+from dropcheck.results import DiskFull, full, write_atomically
 from dropcheck.statistics import evalues
 
 SCHEMA = "dropcheck.ledger/1"
@@ -184,7 +185,7 @@ class Ledger:
             try:
                 line = json.loads(text)
                 right = line["after"] == last and line["line"] in ("begin", "finish")
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 right = False
             if not right:
                 raise UsageError(
@@ -218,14 +219,20 @@ class Ledger:
 
     def _append(self, count: int, last: str, line: dict[str, Any]) -> None:
         text = json.dumps({"after": last, **line}, sort_keys=True, allow_nan=False).encode()
+        before = self.path.stat().st_size if self.path.exists() else 0
         try:
             with open(self.path, "ab") as stream:
                 stream.write(text + b"\n")
                 stream.flush()
                 os.fsync(stream.fileno())
             write_atomically(self.head, f"{count + 1} {_hash(text)}\n".encode())
-        except OSError as error:
-            raise UsageError(f"the ledger {self.path} cannot be written: {error.strerror or error}") from error
+        except (OSError, DiskFull) as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, before)
+            why: object = getattr(error, "strerror", None) or error
+            if isinstance(error, DiskFull) or full(error):
+                why = "the disk is full; it holds what it held before"
+            raise UsageError(f"the ledger {self.path} cannot be written: {why}") from error
 
 
 def _hash(text: bytes) -> str:

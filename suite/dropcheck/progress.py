@@ -37,6 +37,9 @@ class Plain:
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
         with self.lock:
+            if event.state == "preparing":
+                print(f"dropcheck: {event.message}", file=sys.stderr, flush=True)
+                return
             ended = event.state in ("finished", "failed")
             if not ended and event.state != "starting" and now - self.last.get(event.target, 0.0) < _EVERY_S:
                 return
@@ -82,6 +85,9 @@ class Live:
 
     def __call__(self, event: Event) -> None:
         with self.lock:
+            if event.state == "preparing":
+                self.bars.console.print(f"dropcheck: {event.message}", markup=False, highlight=False)
+                return
             if event.target not in self.tasks:
                 self.tasks[event.target] = self.bars.add_task(
                     "", total=1.0, name=line(event.target, 40), left="", word=""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropcheck import modes, requirements, targets
+from dropcheck import memory, modes, requirements, targets
 from dropcheck.adapter import DTYPES
 from dropcheck.cases import parse_case
 from dropcheck.checks import CHECKS, matching
@@ -108,7 +109,14 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
         except ContractError as error:
             raise UsageError(str(error)) from error
     for text in request.cases:
-        parse_case(text)
+        case = parse_case(text)
+        size = max((case.rows, *case.batches)) * case.channels * case.shared
+        memory.refuse(f"--case {text!r}", size, case.dtype, request.memory_mb, request.device == "cpu")
+    smallest = min(request.dtypes or ("float32",), key=memory.BYTES.__getitem__)
+    for shape in (*request.shapes, *((request.input,) if request.input is not None else ())):
+        option = "--input" if shape == request.input else "--shape"
+        named = f"{option} {','.join(map(str, shape))}"
+        memory.refuse(named, math.prod(shape), smallest, request.memory_mb, request.device == "cpu")
     if request.python is not None and shutil.which(request.python) is None:
         raise UsageError(f"the interpreter {request.python!r} does not start: there is no such program; give its path")
     if request.ledger is not None and request.sequential:

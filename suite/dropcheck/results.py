@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -24,6 +25,15 @@ Record = TypeVar("Record")
 
 class ResultError(ValueError):
     """A result file that cannot be read; the message names the file and the place of the damage."""
+
+
+class DiskFull(ResultError):
+    """A file that cannot be written, since the disk has no room; what stood there before is unchanged."""
+
+
+def full(error: BaseException) -> bool:
+    """Whether the system refused to write because there is no room."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Statistic(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,6 +251,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_bytes(data)  # a pipe, a terminal, /dev/null: nothing to replace
         return
+    try:
+        _replaced(path, data)
+    except OSError as error:
+        if not full(error):
+            raise
+        kept = "; what stood there is unchanged" if path.exists() else ""
+        raise DiskFull(f"{path} cannot be written: the disk is full{kept}") from error
+
+
+def _replaced(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:

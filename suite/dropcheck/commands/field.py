@@ -92,7 +92,7 @@ def _say(text: str) -> None:
 def _audited(
     chosen: list[str], out: Path, profile: str, seed: str | None, device: str, jobs: int, limit: float, resume: bool
 ) -> Any:
-    from dropcheck import auditing
+    from dropcheck import auditing, journal
     from dropcheck.progress import reporter
 
     root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
@@ -108,7 +108,7 @@ def _audited(
         journal=out / "journal.jsonl",
         resume=resume,
     )
-    with reporter() as progress:
+    with journal.alone(request.journal), reporter() as progress:
         return auditing.run(request, progress)
 
 

@@ -83,7 +83,7 @@ def _decoded(text: str, name: str) -> bytes:
         raise ResultError(f"{name} is damaged: {why}")
     try:
         return msgspec.json.encode(columns.restored(msgspec.json.decode(data)))
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ResultError(f"{name} is damaged: {error}") from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropcheck import targets
+from dropcheck import memory, targets
 from dropcheck.adapter import DTYPES
 from dropcheck.environment import describe, processors
 from dropcheck.errors import UsageError, nearest
@@ -72,6 +72,8 @@ def chosen_cells(request: BenchRequest) -> tuple[Cell, ...]:
     for word in request.dtypes:
         _word(word, DTYPES, "dtype")
     cells = tuple(dict.fromkeys(parse_cell(text) for text in request.cells))
+    for one in cells:
+        memory.refuse(f"--cell {str(one)!r}", one.elements, one.dtype, request.memory_mb, request.device == "cpu")
     cells = cells or planned_cells(request.profile, request.device)
     kept = tuple(
         c
@@ -269,7 +271,8 @@ def _target(plan: Plan, raw: Raw, known: honesty.Audits, lane: Lane) -> BenchTar
 
 
 def verdict(made: summary.Summary, opened: Sequence[BenchTarget], raw: Raw, wanted: float | None) -> Verdict:
-    """fail: an audit failed; inconclusive: something is missing, or coarser than asked; pass: all measured or not applicable."""
+    """fail: an audit failed; pass: all measured or not applicable; inconclusive: something is missing, or coarser than asked,
+    or no cell of a target has an answer."""
     if any(t.audit is not None and t.audit.verdict == "fail" for t in opened):
         return "fail"
     if any(t.error or t.skipped for t in opened) or raw.interrupted:
@@ -277,6 +280,11 @@ def verdict(made: summary.Summary, opened: Sequence[BenchTarget], raw: Raw, want
     if any(s.state in ("error", "disqualified") for s in made.speeds):
         return "inconclusive"
     if wanted is not None and (made.resolution is None or made.resolution > wanted):
+        return "inconclusive"
+    answers: dict[str, set[str]] = {}
+    for one in made.comparisons:
+        answers.setdefault(one.target, set()).add(one.verdict)
+    if any(found == {"inconclusive"} for found in answers.values()):
         return "inconclusive"
     measured: list[Speed] = [s for s in made.speeds if s.state == "measured"]
     return "pass" if measured else "inconclusive"
