@@ -22,6 +22,8 @@ def command(request: AuditRequest, target: str, check: str, case: Case | str | N
         words += ["--profile", request.profile]
     if request.seed != DEFAULT_SEED:
         words += ["--seed", str(request.seed)]
+    if request.resolution is not None and case is None and check.startswith("rate."):
+        words += ["--resolution", f"{request.resolution:g}"]
     if request.sequential:
         words += ["--sequential"]
     if request.pattern is not None:

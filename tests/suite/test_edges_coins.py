@@ -241,3 +241,44 @@ def test_what_a_rate_that_is_no_probability_did(
     place.write_text(EDGE.format(first=first, result=result))
     found = audited(place, select=("rate.rejects-invalid",))[case]
     assert found.verdict == verdict and words in found.message and "obey" not in found.message, found.message
+
+
+INFINITE = """
+import torch
+
+
+class Layer(torch.nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        if not 0 <= rate <= 1:
+            raise ValueError("a rate is a probability")
+        self.rate = rate
+
+    def forward(self, x):
+        if not self.training or self.rate == 0:
+            return x.clone()
+        keep = (torch.rand(x.shape[:2], dtype=torch.float64) >= self.rate)[:, :, None]
+        return {result}
+"""
+
+
+@pytest.mark.parametrize(
+    "result, failing",
+    [
+        # the gradient follows from a forward pass of 0 * inf
+        ("x * keep.to(x.dtype) * (torch.ones((), dtype=x.dtype) / (1 - self.rate))", {"rate.one"}),
+        # the forward pass selects, and the backward pass multiplies 0 by inf
+        (
+            "torch.where(keep, x / torch.full((), 1 - self.rate, dtype=x.dtype), torch.zeros((), dtype=x.dtype))",
+            {"gradient.edges"},
+        ),
+    ],
+)
+def test_one_cause_at_rate_1_is_one_failure(tmp_path: Path, result: str, failing: set[str]) -> None:
+    place = tmp_path / "layer.py"
+    place.write_text(INFINITE.format(result=result))
+    given: dict[str, Any] = {"dtypes": ("float32",), "in_process": True, "jobs": 1, "causes": False}
+    (target,) = dropcheck.audit(f"{place}:Layer", select=("rate.one", "gradient.edges"), **given).targets
+    assert {f.check for f in target.findings if f.verdict == "fail"} == failing, [f.message for f in target.findings]
+    follows = [f for f in target.findings if f.check == "gradient.edges" and "while rate.one fails" in f.message]
+    assert bool(follows) == (failing == {"rate.one"})

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, telling
-from dropcheck.results import Finding
+from dropcheck.checks.questions import Layer, by_coin, coins_of, dropped, enough, ladder, probe, telling
+from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
 
+_SIZES = (33, 65, 3)  # 2145 coins a call, whatever the pattern
 _RATES = (0.3, 0.15, 0.9)
 _RECOMPUTED_CALLS = 3  # some layers go wrong with every second call only
 _WORDS = 300  # of an exception, in a message
@@ -27,7 +28,7 @@ def _applies(check: Check, bench: Bench) -> list[Finding] | None:
 def _case(bench: Bench, dtype: str, rate: float, kind: str) -> dict[str, Any]:
     """One forward and backward pass; inputs with zeros and negatives; coins known from elements that are not 0."""
     pattern = bench.contract.pattern
-    x = telling(bench, rate, dtype, 33, 65, 3, seed=41).copy()
+    x = telling(bench, rate, dtype, *enough(pattern, *_SIZES), seed=41).copy()
     columns = by_coin(pattern, np.arange(x.size).reshape(x.shape))
     flat = x.ravel()
     if kind == "zeros":
@@ -38,7 +39,7 @@ def _case(bench: Bench, dtype: str, rate: float, kind: str) -> dict[str, Any]:
         flat[flat < 0] *= -1
     elif kind == "negative":
         flat[:] = -np.abs(flat)
-    cotangent = probe(pattern, dtype, 33, 65, 3, seed=43)
+    cotangent = probe(pattern, dtype, *enough(pattern, *_SIZES), seed=43)
     layer = Layer(bench, rate, dtype)
     layer.gradient(x, cotangent)  # a first pass: some defects begin with the second
     y, gradient, kind_of = layer.gradient(x, cotangent)
@@ -166,6 +167,17 @@ def _scale(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return _applies(check, bench) or _each(check, bench, _scale_of)
 
 
+def _forward_right(bench: Bench, x: Any, y: Any, rate: float, dtype: str) -> bool:
+    """Whether a forward pass at rate 0 returns what the contract says, and at rate 1 nothing but dropped values."""
+    if y.shape != x.shape:
+        return False
+    if rate == 1:
+        return bool(dropped(y, bench, rate, dtype).all())
+    low, high = rounding.bounds(x, rate, bench.contract.scale, dtype, bench.contract.offset)
+    with np.errstate(invalid="ignore"):
+        return bool(((y >= low) & (y <= high)).all())
+
+
 def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if (early := _applies(check, bench)) is not None:
         return early
@@ -176,7 +188,8 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     for dtype in bench.dtypes:
         for rate in (0.0, 1.0):
             where = f"{dtype} rate={rate:g} grad"
-            x, cotangent = probe(pattern, dtype, 33, 65, 3, seed=41), probe(pattern, dtype, 33, 65, 3, seed=43)
+            x = probe(pattern, dtype, *enough(pattern, *_SIZES), seed=41)
+            cotangent = probe(pattern, dtype, *enough(pattern, *_SIZES), seed=43)
             try:
                 layer = Layer(bench, rate, dtype)
                 layer.call(x, record=True)  # what refuses the forward pass already is judged by rate.zero and rate.one
@@ -185,7 +198,7 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 found.append(finding(check, where, verdict, f"rate {rate:g} is refused: {refused}"))  # type: ignore[arg-type]
                 continue
             try:
-                _, gradient, _ = layer.gradient(x, cotangent)
+                y, gradient, _ = layer.gradient(x, cotangent)
             except Refused as refused:
                 verdict = "skipped" if refused.where == "unsupported" else "fail"
                 text = f"at rate {rate:g} the forward pass works and the backward pass raises {refused}"
@@ -197,8 +210,20 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             wanted = cotangent * factor
             if gradient.shape == wanted.shape and np.array_equal(gradient, wanted):
                 found.append(
-                    finding(check, where, "pass", f"the gradient at rate {rate:g} is finite and right", coins=33 * 65)
+                    finding(
+                        check,
+                        where,
+                        "pass",
+                        f"the gradient at rate {rate:g} is finite and right",
+                        coins=coins_of(pattern, x.shape),
+                    )
                 )
+                continue
+            if not _forward_right(bench, x, y, rate, dtype):
+                # 0 * inf, or a coin that falls at rate 0: the gradient is that of the forward pass
+                cause = "rate.zero" if rate == 0 else "rate.one"
+                text = f"{NOT_INTERPRETABLE} while {cause} fails: the forward pass is wrong at rate {rate:g} already"
+                found.append(skipped(check, where, text))
                 continue
             infinite = int(np.count_nonzero(~np.isfinite(gradient)))
             wrong = int(np.count_nonzero(gradient != wanted)) if gradient.shape == wanted.shape else gradient.size
@@ -210,7 +235,7 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     f"at rate {rate:g}, {wrong} of {gradient.size} gradients are wrong, {infinite} of them not finite",
                     log10_evidence=-math.inf,
                     tallies={"wrong": wrong, "nonfinite": infinite},
-                    coins=33 * 65,
+                    coins=coins_of(pattern, x.shape),
                 )
             )
     return found
@@ -244,8 +269,10 @@ def _recompute(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 
 def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float) -> list[Finding]:
     pattern = bench.contract.pattern
-    x = telling(bench, rate, dtype, 33, 65, 3, seed=41)  # no element is 0, so the output shows every coin
-    cotangent = probe(pattern, dtype, 33, 65, 3, seed=43)
+    x = telling(
+        bench, rate, dtype, *enough(pattern, *_SIZES), seed=41
+    )  # no element is 0, so the output shows every coin
+    cotangent = probe(pattern, dtype, *enough(pattern, *_SIZES), seed=43)
     layer = Layer(bench, rate, dtype, way="global" if "global" in bench.contract.seeds else "key")
     got = ask(bench.session, "recompute", id=layer.id, x=x, dtype=dtype, cotangent=cotangent, times=_RECOMPUTED_CALLS)
     found = []

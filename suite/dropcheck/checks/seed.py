@@ -10,7 +10,7 @@ import numpy as np
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
 from dropcheck.checks.mask import first_repeat, repeated_words, words_reach, words_seen
-from dropcheck.checks.questions import Layer, ladder, probe
+from dropcheck.checks.questions import Layer, coins_of, ladder, probe
 from dropcheck.report.words import count as counted
 from dropcheck.results import Finding
 from dropcheck.statistics import association
@@ -37,13 +37,17 @@ def _outputs(bench: Bench, way: str, seed: int, sizes: tuple[int, int, int], dty
     return [layer.call(x).values() for _ in range(_calls(bench, sizes, rate)[0])]
 
 
+def _coins(bench: Bench, sizes: tuple[int, int, int]) -> int:
+    """Coins of a call of these sizes."""
+    return coins_of(bench.contract.pattern, bench.contract.pattern.shape(*sizes))
+
+
 def _calls(bench: Bench, sizes: tuple[int, int, int], rate: float) -> tuple[int, bool]:
     """How many calls are compared, and whether two seeds then differ for sure: agree by chance below 10^-12.
 
     Two coins at rate p agree with probability p^2 + (1 - p)^2. Three calls are enough unless a call has few coins.
     """
-    pattern = bench.contract.pattern
-    coins = math.prod(pattern.matrix_shape(pattern.shape(*sizes)))
+    coins = _coins(bench, sizes)
     digits = -math.log10(rate**2 + (1 - rate) ** 2) * max(1, coins)
     calls = max(3, min(64, math.ceil(12 / digits))) if digits > 0 else 3
     return calls, calls * digits >= 12
@@ -71,18 +75,18 @@ def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 except Refused as refused:
                     found.append(skipped(check, where, f"the layer refuses: {refused}"))
                     continue
-                found.append(_same_or_not(check, where, same, "two fresh layers", sizes))
+                found.append(_same_or_not(check, where, same, "two fresh layers", 3 * _coins(bench, sizes)))
     return found + across
 
 
-def _same_or_not(check: Check, where: str, same: bool, who: str, sizes: tuple[int, int, int]) -> Finding:
+def _same_or_not(check: Check, where: str, same: bool, who: str, coins: int) -> Finding:
     return finding(
         check,
         where,
         "pass" if same else "fail",
         f"{who} with the same seed give {'the same' if same else 'different'} masks",
         log10_evidence=0.0 if same else -math.inf,
-        coins=3 * sizes[0] * sizes[1],
+        coins=coins,
     )
 
 
@@ -108,7 +112,7 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
             there = _outputs(other, way, bench.seed, sizes, dtype)
             same = _equal(here, there)
             where = f"{dtype} {','.join(map(str, sizes))} way={way} fresh process"
-            found.append(_same_or_not(check, where, same, "two processes", sizes))
+            found.append(_same_or_not(check, where, same, "two processes", 3 * _coins(bench, sizes)))
             found.append(
                 _seeded_apart(
                     check, bench, f"{where}, another seed", here, _outputs(other, way, bench.seed + 1, sizes, dtype)
@@ -192,11 +196,13 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                         where,
                         "pass",
                         "reseeding after other calls repeats the masks",
-                        coins=6 * sizes[0] * sizes[1],
+                        coins=6 * coins_of(pattern, x.shape),
                     )
                 )
                 continue
-            found.append(finding(check, where, "fail", text, log10_evidence=-math.inf, coins=6 * sizes[0] * sizes[1]))
+            found.append(
+                finding(check, where, "fail", text, log10_evidence=-math.inf, coins=6 * coins_of(pattern, x.shape))
+            )
     return found
 
 
