@@ -68,7 +68,14 @@ def text(
     if seen.info.get("guessed"):
         lines += _wrap(f"Framework: {seen.info['guessed']}.", width, "  ")
     lines += ["", *_pattern(seen), *_found(seen, width, says), "", *_drawing(seen, _short(target.name))]
-    lines += ["", *_numbers(seen, _short(target.name)), *_wrap(use(_shown(seen)), width), "", *_promises(seen.contract)]
+    lines += [
+        "",
+        *_numbers(seen, _short(target.name)),
+        *_wrap(seen.inference, width),
+        *_wrap(use(_shown(seen)), width),
+        "",
+        *_promises(seen.contract),
+    ]
     if seen.refused is not None:
         other = other_ranks.sentence(seen.refused, _shown(seen))
         lines[1:1] = _wrap(f"With the pattern '{seen.refused}' it raises: {other}.", width, "  ")
@@ -317,6 +324,9 @@ def _promises(contract: Contract) -> list[str]:
         lines.append(
             "  with a = ((1 - rate)(1 + rate alpha'^2))^(-1/2), b = -a rate alpha', alpha' = -1.7581 (self-normalizing networks)"
         )
+    if contract.inference != "identity":
+        does = {"keep": "inference returns x (1 - rate)", "active": "inference drops as training does"}
+        lines.append(f"  {does[contract.inference]}")
     lines.append(f"  seeds reach it by: {', '.join(contract.seeds) or 'nothing'}")
     if contract.grid:
         lines.append(f"  its rates are rounded to multiples of {contract.grid:g}")

@@ -31,7 +31,7 @@ class Observed:
 
     ``example``: input and output of one call on a tensor with one sample, two positions and three channels at
     ``example_rate``, axes in the pattern's order; None where the pattern is of another form. ``refused``: the pattern whose
-    inputs the layer refuses, where ``contract`` has one of another rank in its place.
+    inputs the layer refuses, where ``contract`` has one of another rank in its place. ``inference``: what inference does.
     """
 
     info: dict[str, Any]
@@ -44,6 +44,7 @@ class Observed:
     example: tuple[Any, Any] | None = None
     example_rate: float = EXAMPLE_RATE
     refused: Pattern | None = None
+    inference: str = ""
 
 
 def spec_of(
@@ -109,7 +110,8 @@ def observe(target: Target, pattern: str | None = None, python: str | None = Non
         found = infer(read.dropped, contract.pattern.axes)
         shown = (contract.rates or (EXAMPLE_RATE,))[0]
         example = _example(session, info, contract, shown)
-        return Observed(info, contract, rate, shape, calls, read, found, example, shown, refused)
+        quiet = _inference(session, info, contract, rate, x)
+        return Observed(info, contract, rate, shape, calls, read, found, example, shown, refused, quiet)
 
 
 def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any, calls: int) -> Any:
@@ -124,6 +126,31 @@ def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: f
     )
     ask(session, "forget", id=made["id"])
     return np.stack([to_float64(np.asarray(y), answer["dtype"]) for y in answer["ys"]])
+
+
+def _inference(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any) -> str:
+    """What inference did after a training call, in a sentence; empty where it is the caller's business or raises."""
+    from dropcheck.worker.rounding import to_float64
+
+    if not info.get("inference", True):
+        return ""
+    dtype = info["dtypes"][0]
+    try:
+        made = ask(session, "make", rate=rate, dtype=dtype, seed=_SEED, way=(*contract.seeds, "global")[0])
+        given = {"id": made["id"], "x": x, "dtype": dtype, "layout": "contiguous", "record": False}
+        ask(session, "apply", training=True, **given)
+        answer = ask(session, "apply", training=False, **given)
+    except Refused:
+        return ""
+    y = to_float64(np.asarray(answer["ys"][0]), answer["dtype"])
+    if y.shape != x.shape:
+        return f"In inference it returns another shape, {y.shape}."
+    if np.array_equal(y, x):
+        return "In inference it returns its input."
+    gone = float(np.mean(y == 0))
+    if gone:
+        return f"In inference it drops, too: {100 * gone:.0f} % of the elements at rate {rate:g}."
+    return f"In inference it multiplies its input by {float(np.median(y / x)):.4g} at rate {rate:g}."
 
 
 def shape_of(pattern: Pattern) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, enough, probe
 from dropcheck.checks.switching import Round, rate_of, rounds
 from dropcheck.results import Finding
+from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 
 _CALLER = "the function takes no `training`: inference is its caller's business"
@@ -20,12 +21,15 @@ def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if not bench.info.get("inference", True):
         return [skipped(check, "inference", _CALLER)]
     found = []
+    repeated = _repeated(bench)
     for where, some in _by_place(rounds(bench)).items():
         bad = [(one, step) for one in some for step in one.wrong_inference]
         if any(one.refused for one in some):
             found.append(skipped(check, where, next(one.refused for one in some if one.refused)))
         elif bad:
             found.append(_failed(check, where, some, bad))
+        elif where in repeated:
+            found.append(finding(check, where, "fail", repeated[where], log10_evidence=-math.inf))
         else:
             calls = sum(len(one.inference) for one in some)
             text = switching.right(bench)
@@ -33,7 +37,6 @@ def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 f" in {calls} calls, {len(_shapes(some))} shapes, before and after training calls" if calls > 1 else ""
             )
             found.append(finding(check, where, "pass", text))
-    _trait(bench)
     if bench.contract.inference == "active":
         return [*found, skipped(check, "spends no randomness", "the contract says that inference draws coins")]
     return found + _spends_nothing(check, bench, any(f.verdict == "fail" for f in found))
@@ -67,15 +70,27 @@ def _failed(check: Check, where: str, some: list[Round], bad: list[tuple[Round, 
     return finding(check, where, "fail", text, log10_evidence=-math.inf, tallies=numbers, **more)
 
 
-def _trait(bench: Bench) -> None:
-    """Whether inference returns the input itself or a copy."""
+def _repeated(bench: Bench) -> dict[str, str]:
+    """Three inference calls on one input, by place: what is wrong with them; whether they return the input is a trait."""
+    found = {}
     for dtype in bench.dtypes:
-        try:
-            x = probe(bench.contract.pattern, dtype, 3, 5, 2)
-            answer = Layer(bench, rate_of(bench), dtype).call(x, training=False)
-        except Refused:
-            continue
-        bench.traits.setdefault("inference returns the input itself", {})[dtype] = answer.same_object
+        for record in (False, True) if bench.info["gradients"] else (False,):
+            try:
+                x = probe(bench.contract.pattern, dtype, *enough(bench.contract.pattern, 9, 13, 2))
+                answer = Layer(bench, rate_of(bench), dtype).call(x, training=False, record=record, times=3)
+            except Refused:
+                continue
+            bench.traits.setdefault("inference returns the input itself", {})[dtype] = answer.same_object
+            if bench.contract.inference != "identity" or answer.dtype != dtype or answer.shape != x.shape:
+                continue
+            right = rounding.to_dtype(x, dtype)
+            wrong = [number for number, raw in enumerate(answer.raw, 1) if not rounding.same_bits(raw, right, dtype)]
+            if wrong:
+                where = f"{dtype} rate={rate_of(bench):g}" + (" grad" if record else "")
+                found[where] = (
+                    f"of three inference calls on one input, call {wrong[0]} returns other values than its input"
+                )
+    return found
 
 
 def _spends_nothing(check: Check, bench: Bench, failed: bool) -> list[Finding]:

@@ -289,6 +289,12 @@ def _ask(one: Round) -> None:
     training = one.steps[len(one.answers) - 1][1]
     if "unsupported" in last:
         one.refused, one.answers = last["unsupported"], one.answers[:-1]
+    elif (
+        "raised" in last
+        and len(one.answers) > 1
+        and one.steps[len(one.answers) - 1][0] != one.steps[len(one.answers) - 2][0]
+    ):
+        one.answers = one.answers[:-1]  # it takes no other shape than its first: what is refused so is judged elsewhere
     elif "raised" in last:
         one.raised = f"{last['raised']}: {last['message']}" if last["message"] else last["raised"]
         if training and len(one.answers) == 1:
