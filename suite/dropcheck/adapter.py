@@ -19,6 +19,7 @@ from typing import (
     runtime_checkable,
 )
 
+from dropcheck import constructing, outputs
 from dropcheck.contract import Contract, Pattern
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Implementation:
     ``rate_argument``    keyword that takes the rate; None: the first positional argument.
     ``keep_probability`` the layer is given 1 - rate instead of rate.
     ``options``          further keyword arguments of the constructor.
+    ``output``           the part of what the layer returns that is its output, where it returns more: a place (``0``), a key or
+                         an attribute (``"y"``), or a function of what is returned.
     ``seed_argument``    keyword of the constructor that takes a seed; the seed way is then ``"constructor"``.
     ``seed``             a function of one integer that seeds the layer's own global source of randomness.
     ``requires``         modules that must be importable for this implementation to run.
@@ -78,14 +81,21 @@ class Implementation:
     backends: Tuple[str, ...] = ()
     default: bool = True
     summary: str = ""
+    output: Optional[outputs.Output] = None
 
     def construct(self, obj: Callable[..., Any], rate: float, extra: Optional[Mapping[str, Any]] = None) -> Any:
-        """Call ``obj`` (the loaded ``make``) for a layer that drops with probability ``rate``."""
+        """Call ``obj`` (the loaded ``make``) for a layer that drops with probability ``rate``.
+
+        Raises Undeclared where its arguments want more than a rate, or something else first.
+        """
         value = 1 - rate if self.keep_probability else rate
         keywords: Dict[str, Any] = {**self.options, **(extra or {})}
+        positional = () if self.rate_argument is not None else (value,)
         if self.rate_argument is not None:
-            return obj(**{self.rate_argument: value}, **keywords)
-        return obj(value, **keywords)
+            keywords[self.rate_argument] = value
+        constructing.check(obj, value, positional, keywords, self.rate_argument)
+        made = obj(*positional, **keywords)
+        return made if self.output is None else outputs.of_layer(made, self.output)
 
     def missing(self, module: str) -> str:
         """That a required module is not installed and what to run so that it is: one sentence."""

@@ -249,12 +249,16 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
     try:
         made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed, way=way)
     except Refused as refused:
+        if refused.kind == "Undeclared":
+            raise UsageError(refused.message) from refused
         raise TargetError(
             f"the constructor refuses rate {rate:g}: {refused}{guessed}", "\n".join(refused.lines)
         ) from refused
     try:
         ask(bench.session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False)
     except Refused as refused:
+        if refused.kind == "Undeclared":
+            raise UsageError(refused.message) from refused
 
         def called(pattern: Pattern) -> None:
             given = probe(pattern, dtype, 3, 5, 2)

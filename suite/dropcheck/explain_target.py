@@ -51,7 +51,7 @@ def text(
     except Refused as refused:
         sentence = refused.message or str(refused)
         if target.source == "user":
-            known = refused.kind in ("TargetNotFound", "NoDropout")
+            known = refused.kind in ("TargetNotFound", "NoDropout", "Undeclared")
             raise UsageError(sentence if known else "\n    ".join([str(refused), *refused.lines])) from refused
         return "\n".join([*lines, "", *_unseen(implementation, sentence, width), ""])
     except TargetError as ended:

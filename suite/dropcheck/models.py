@@ -146,7 +146,11 @@ def may_be_model(target: Target) -> bool:
     except (SyntaxError, OSError, ValueError):
         return False  # opening it says what is wrong
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name == attr:
+        if isinstance(node, ast.FunctionDef) and node.name == attr:
+            wanted = node.args
+            free = len(wanted.posonlyargs) + len(wanted.args) - len(wanted.defaults)
+            return free + wanted.kw_defaults.count(None) == 0  # called without arguments, it may make one
+        if isinstance(node, ast.ClassDef | ast.AsyncFunctionDef) and node.name == attr:
             return False
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == attr for t in node.targets):
             called = node.value.func if isinstance(node.value, ast.Call) else None

@@ -12,8 +12,9 @@ import pytest
 
 import dropcheck
 from dropcheck import Implementation, explain_target
+from dropcheck.errors import UsageError
 from dropcheck.targets import parse
-from spatial_dropouts.adapters import NoDropout, adapter_for
+from spatial_dropouts.adapters import NoDropout, adapter_for, load
 from spatial_dropouts.adapters.models_base import scalar
 
 
@@ -130,3 +131,112 @@ def test_an_instance_that_drops_everything_or_nearly_so_is_not_reported_for_it(r
     select = ("seed.reproducible", "seed.reset", "form.batch-change")
     found = dropcheck.audit(torch.nn.Dropout1d(rate), select=select, causes=False)
     assert not [f for f in found.targets[0].findings if f.verdict == "fail"]
+
+
+# --- what a layer returns, what its constructor takes -------------------------------------------------------------------------
+
+BUILT = """
+import dataclasses
+import torch
+from torch.nn.functional import dropout1d
+from dropcheck import Implementation
+
+class Pair(torch.nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        return dropout1d(x, self.p, self.training), x.shape
+
+class Words(Pair):
+    def forward(self, x):
+        return {"y": super().forward(x)[0], "mask": None}
+
+@dataclasses.dataclass
+class Out:
+    y: object
+    mask: object = None
+
+class Fields(Pair):
+    def forward(self, x):
+        return Out(super().forward(x)[0])
+
+class Wide(torch.nn.Module):
+    def __init__(self, channels, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        return dropout1d(x, self.p, self.training)
+
+class Further(Wide):
+    def __init__(self, p, channels):
+        super().__init__(channels, p)
+
+def pair(x, rate, *, training, rng):
+    return (x * (rng.random((*x.shape[:2], 1)) >= rate).astype(x.dtype) if training else x), rate
+
+by_place = Implementation(make=Pair, output=0)
+by_key = Implementation(make=Words, output="y")
+by_name = Implementation(make=Fields, output="y")
+by_function = Implementation(make=Pair, output=lambda found: found[0])
+by_factory = Implementation(make=lambda p: Pair(p), framework="torch", output=0)
+instance = Implementation(make=Pair(0.3), output=0)
+function = Implementation(make=pair, output=0)
+wide = Implementation(make=Wide, rate_argument="p", options={"channels": 3})
+further = Implementation(make=Further, options={"channels": 3})
+
+def network():
+    return torch.nn.Sequential(torch.nn.Conv1d(4, 8, 3), torch.nn.Dropout1d(0.3), torch.nn.Conv1d(8, 2, 3))
+"""
+
+
+def audited(path: Path, name: str, select: Any = "form.shape-dtype") -> Any:
+    (path / "mine.py").write_text(BUILT)
+    return dropcheck.audit(f"{path}/mine.py:{name}", in_process=True, select=select, causes=False)
+
+
+@pytest.mark.parametrize("name", ["by_place", "by_key", "by_name", "by_function", "by_factory", "instance", "function"])
+def test_the_part_that_an_implementation_chooses_is_the_output(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(BUILT)
+    declared = load(f"{tmp_path}/mine.py:{name}")
+    adapter = adapter_for(declared.make, declared)
+    x = adapter.tensor(np.ones((4, 9, 2)), "float32")
+    y = adapter.array(adapter.apply(adapter.make(0.3, "float32", 5, adapter.contract.seeds[0]), x, True))
+    assert y.shape == (4, 9, 2)
+    assert {0.0} < set(y.ravel().tolist())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "Pair",
+            "returned a tuple of 2, expected a tensor like its input; say which part is the output, as in .*output=0",
+        ),
+        ("Words", "returned a dict with 'y', 'mask', .*output='y'"),
+        ("Fields", "returned a Out with y, mask, .*output='y'"),
+        ("pair", "returned a tuple of 2, .*output=0"),
+        (
+            "Wide",
+            r"Wide\(0.3\): 'channels' took the rate, and 'p' looks like it; .*rate_argument='p', options={'channels': ...}",
+        ),
+        (
+            "Further",
+            r"Further\(0.3\) lacks 'channels'; write `audited = Implementation\(make=Further, options={'channels': ...}",
+        ),
+    ],
+)
+def test_without_a_declaration_one_sentence_says_what_to_write(name: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        audited(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["wide", "further"])
+def test_with_the_declaration_it_is_driven(name: str, tmp_path: Path) -> None:
+    assert audited(tmp_path, name).verdict == "pass"
+
+
+def test_a_function_that_makes_a_model_is_a_model(tmp_path: Path) -> None:
+    assert [one.target.rpartition("#")[2] for one in audited(tmp_path, "network").targets] == ["1"]

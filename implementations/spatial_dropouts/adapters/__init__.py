@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any, Callable, Mapping, Tuple
 
+from dropcheck import outputs
 from dropcheck.adapter import Adapter, Implementation
 from spatial_dropouts.adapters import functions
 
@@ -39,6 +40,8 @@ _ADAPTERS: Mapping[str, Tuple[str, str]] = {
     "onnxruntime": ("onnx_runtime", "OnnxRuntime"),
     "paddle": ("paddle_layers", "PaddleLayers"),
 }
+
+_OF_FUNCTIONS = ("numpy", "torch-function", "jax", "tensorflow", "haiku")
 
 # framework, module and class, in the order in which they are asked for. Keras first: on its PyTorch backend a keras.Layer
 # is a torch.nn.Module as well
@@ -146,6 +149,11 @@ def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
     if framework not in _ADAPTERS:
         near = difflib.get_close_matches(framework, _ADAPTERS, 1, 0.0)
         raise TypeError(f"framework {framework!r} is not one of {', '.join(_ADAPTERS)}; the nearest is {near[0]!r}")
+    if implementation.output is not None:
+        if framework in _OF_FUNCTIONS and not isinstance(obj, type):
+            obj = outputs.of_function(obj, implementation.output)
+        elif not (isinstance(obj, type) or inspect.isfunction(obj)):
+            obj = outputs.of_layer(obj, implementation.output)
     module, name = _ADAPTERS[framework]
     adapter: Adapter = getattr(importlib.import_module(f"{__name__}.{module}"), name)(obj, implementation)
     if guessed:

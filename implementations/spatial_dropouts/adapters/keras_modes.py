@@ -103,7 +103,9 @@ class OnJax(OnTorch):
                 )
             y, moved = traced[name](*self.variables(layer), x)
             self.move(layer, moved)
-        y.block_until_ready()
+        wait = getattr(y, "block_until_ready", None)  # what is no tensor is told by whoever reads it
+        if wait is not None:
+            wait()
         return y
 
     def variables(self, layer: Any) -> Tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -191,6 +192,17 @@ def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
     return None
 
 
+def built(thing: Any) -> Any:
+    """What a function that needs no argument makes, where that is a model; anything else as it is."""
+    if not inspect.isfunction(thing):
+        return thing
+    empty, many = inspect.Parameter.empty, (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if any(p.default is empty and p.kind not in many for p in inspect.signature(thing).parameters.values()):
+        return thing
+    made = thing()
+    return thing if framework_of(made) is None else made
+
+
 def survey(
     locator: str, shape: Optional[Sequence[int]], calls: int = CALLS, seconds: float = SECONDS
 ) -> Dict[str, Any]:
@@ -201,7 +213,7 @@ def survey(
     """
     place, _, attr = locator.partition("#")[0].rpartition(":")
     module = loaded(place)
-    thing = walk(module, place, attr)
+    thing = built(walk(module, place, attr))
     known = framework_of(thing)
     if known is None:
         return {"kind": "other"}
@@ -230,6 +242,7 @@ def inside(thing: Any, path: str, module: Any, attr: str) -> Any:
 
     Raises NoDropout with the nearest name.
     """
+    thing = built(thing)
     known = framework_of(thing)
     if known is None:
         raise NoDropout(f"a {type(thing).__name__} is no model of a known framework: nothing stands at #{path}")

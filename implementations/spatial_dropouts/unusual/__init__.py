@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
-from spatial_dropouts.unusual import inference
+from spatial_dropouts.unusual import declared, inference
 
 _PLACE = "spatial_dropouts.unusual.layers:"
 _DRAWN = "spatial_dropouts.unusual.generators:"
@@ -116,4 +116,5 @@ REGISTER: Mapping[str, Implementation] = {
         requires=("torch",),
     ),
     "unusual.torch-function": _pt("function", "a plain function on tensors", framework="torch-function"),
+    **declared.REGISTER,
 }

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from dropcheck import outputs
 from dropcheck.adapter import Adapter, Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
 from dropcheck.worker import rounding
@@ -434,6 +435,7 @@ def _replace_pattern(contract: Contract, pattern: str) -> Contract:
 
 def _copied(adapter: Adapter, output: Any) -> Any:
     """A copy of a layer's output as a NumPy array. Raises TypeError that says what came instead of a tensor."""
+    outputs.check(output)
     try:
         found = np.array(adapter.array(output), copy=True)
     except (TypeError, AttributeError, ValueError):

@@ -1,0 +1,71 @@
+"""Correct layers that need a declaration: a source of their own, several things returned, one coin for the whole tensor."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Mapping, Tuple
+
+import numpy as np
+
+from dropcheck.adapter import Implementation
+
+
+def _probability(rate: float) -> float:
+    if not 0 <= rate <= 1:  # NaN neither
+        raise ValueError(f"a rate is a probability from 0 to 1, not {rate}")
+    return rate
+
+
+def _scaled(x: Any, kept: Any, rate: float) -> Any:
+    if rate == 1:
+        return np.zeros_like(x)
+    return np.where(kept, (x.astype(np.float64) / (1 - rate)).astype(x.dtype), x.dtype.type(0))
+
+
+class OwnSource:
+    """Draws from a generator that all its objects share and that no seed of NumPy reaches."""
+
+    generator: ClassVar[Any] = np.random.default_rng()
+
+    def __init__(self, rate: float) -> None:
+        self.rate = _probability(rate)
+
+    @classmethod
+    def seed(cls, number: int) -> None:
+        """Seed the source of all objects."""
+        cls.generator = np.random.default_rng(number)
+
+    def __call__(self, x: Any, *, training: bool) -> Any:
+        if not training or self.rate == 0:
+            return x.copy()
+        return _scaled(x, self.generator.random((*x.shape[:2], 1)) >= self.rate, self.rate)
+
+
+class Pair:
+    """Returns the output with its mask."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = _probability(rate)
+
+    def __call__(self, x: Any, *, training: bool, rng: Any) -> Tuple[Any, Any]:
+        if not training or self.rate == 0:
+            return x.copy(), None
+        kept = rng.random((*x.shape[:2], 1)) >= self.rate
+        return _scaled(x, kept, self.rate), kept
+
+
+REGISTER: Mapping[str, Implementation] = {
+    "unusual.own-source": Implementation(
+        make="spatial_dropouts.unusual.declared:OwnSource",
+        framework="numpy",
+        seed=OwnSource.seed,
+        default=False,
+        summary="a source of its own, seeded by the function that it declares",
+    ),
+    "unusual.returns-a-pair": Implementation(
+        make="spatial_dropouts.unusual.declared:Pair",
+        framework="numpy",
+        output=0,
+        default=False,
+        summary="returns a pair, of which it declares the first",
+    ),
+}
