@@ -18,6 +18,7 @@ _ALPHA = -float(SELU_ALPHA) * float(SELU_SCALE)
 
 _AXIS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ARROW = "->"
+_ONE = "1"  # in the place of coin axes: one coin a call
 
 
 class ContractError(ValueError):
@@ -34,11 +35,13 @@ class Pattern:
     """Input axes and the axes that index the coins, as in ``n c l -> n c``.
 
     The last coin axis is the *channel*; the coin axes before it together index the *rows*. A single coin axis that is
-    the first input axis indexes rows of one channel (drop path, ``n c l -> n``).
+    the first input axis indexes rows of one channel (drop path, ``n c l -> n``). ``n c l -> 1`` has one coin a call: one row of
+    one channel. ``sizes``: axes that have one size only, as in ``n c=3 l -> n c``.
     """
 
     axes: Tuple[str, ...]
     coins: Tuple[str, ...]
+    sizes: Tuple[Tuple[str, int], ...] = field(default=(), compare=False)  # what inputs may be, not what shares a coin
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
@@ -57,13 +60,24 @@ class Pattern:
         if arrow_stuck:
             word, start = arrow_stuck[0]
             raise _point(text, start, len(word), "put spaces around the arrow '->'")
+        fixed: Dict[str, int] = {}
+        for place, (word, start) in enumerate(left):
+            name, equals, size = word.partition("=")
+            if equals and not (size.isdigit() and int(size) > 0):
+                raise _point(
+                    text, start, len(word), f"{word!r}: a fixed size is a whole number of at least 1, as in 'c=3'"
+                )
+            if equals:
+                left[place], fixed[name] = (name, start), int(size)
+        if [w for w, _ in right] == [_ONE]:
+            right = []  # one coin a call
+        elif not right:
+            raise _point(text, cut, 2, "no coin axes stand after the arrow: write '-> 1' for one coin a call")
         for word, start in left + right:
             if not _AXIS.match(word):
                 raise _point(text, start, len(word), f"{word!r} is no axis name: letters, digits and _ only")
         if not left:
             raise _point(text, cut, 2, "no input axes stand before the arrow")
-        if not right:
-            raise _point(text, cut, 2, "no coin axes stand after the arrow: a layer with no coin has nothing to check")
         names = [w for w, _ in left]
         for side in (left, right):
             seen: set[str] = set()
@@ -83,7 +97,7 @@ class Pattern:
             raise _point(
                 text, start, len(word), f"coin axes keep the order of the input axes: write '-> {' '.join(ordered)}'"
             )
-        return cls(tuple(names), tuple(coin_names))
+        return cls(tuple(names), tuple(coin_names), tuple(fixed.items()))
 
     @classmethod
     def from_noise_shape(
@@ -113,12 +127,7 @@ class Pattern:
                         f"noise shape {tuple(noise_shape)}: axis {name!r} has size {size}, so its entry is {size}, "
                         f"None or 1, not {entry}"
                     )
-        coins = tuple(name for name, entry in zip(names, noise_shape) if entry != 1)
-        if not coins:
-            raise ContractError(
-                f"noise shape {tuple(noise_shape)} has one coin for the whole tensor: nothing to compare"
-            )
-        return cls(names, coins)
+        return cls(names, tuple(name for name, entry in zip(names, noise_shape) if entry != 1))
 
     def noise_shape(self, shape: Sequence[int]) -> Tuple[int, ...]:
         """The Keras noise shape for an input of ``shape``: the size of each coin axis, 1 elsewhere."""
@@ -131,6 +140,11 @@ class Pattern:
             raise ContractError(
                 f"shape {tuple(shape)} has {len(shape)} axes, the pattern '{self}' has {len(self.axes)}"
             )
+        for axis, size in self.sizes:
+            if shape[self.axes.index(axis)] not in (size, 0):
+                raise ContractError(
+                    f"shape {tuple(shape)} has {shape[self.axes.index(axis)]} along {axis!r}, the pattern '{self}' has {size} there"
+                )
 
     @property
     def shared(self) -> Tuple[str, ...]:
@@ -147,7 +161,7 @@ class Pattern:
     @property
     def channel_axis(self) -> Optional[str]:
         """The coin axis that indexes channels; None for one channel (drop path)."""
-        if len(self.coins) == 1 and self.coins[0] == self.axes[0]:
+        if not self.coins or (len(self.coins) == 1 and self.coins[0] == self.axes[0]):
             return None
         return self.coins[-1]
 
@@ -165,17 +179,25 @@ class Pattern:
         return math.prod(sizes[a] for a in self.shared)
 
     def shape(self, rows: int, channels: int, shared: int) -> Tuple[int, ...]:
-        """An input shape with these sizes; several row axes, or several shared axes, split theirs as evenly as it goes."""
+        """An input shape with these sizes; several row axes, or several shared axes, split theirs as evenly as it goes.
+
+        Axes of a fixed size have that one, whatever is asked for.
+        """
+        fixed = dict(self.sizes)
         sizes = dict.fromkeys(self.axes, 1)
-        for axes, total in ((self.row_axes, rows), (self.shared, shared)):
-            for axis, part in zip(axes, _split(total, len(axes))):
-                sizes[axis] = part
         if self.channel_axis is not None:
             sizes[self.channel_axis] = channels
-        return tuple(sizes[a] for a in self.axes)
+        for axes, total in ((self.row_axes, rows), (self.shared, shared)):
+            free = [a for a in axes if a not in fixed]
+            left = total // math.prod(fixed.get(a, 1) for a in axes)
+            for axis, part in zip(free, _split(max(left, min(1, total)), len(free))):
+                sizes[axis] = part
+        return tuple({**sizes, **fixed}[a] for a in self.axes)
 
     def __str__(self) -> str:
-        return f"{' '.join(self.axes)} {_ARROW} {' '.join(self.coins)}"
+        fixed = dict(self.sizes)
+        left = " ".join(f"{a}={fixed[a]}" if a in fixed else a for a in self.axes)
+        return f"{left} {_ARROW} {' '.join(self.coins) or _ONE}"
 
 
 def _default_axes(rank: int) -> Tuple[str, ...]:
@@ -203,6 +225,10 @@ def _mapping() -> Dict[str, float]:
     return {}
 
 
+def _no_sizes() -> Dict[str, int]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Contract:
     """One layer's promise. Everything that the suite checks is a consequence of these lines.
@@ -219,6 +245,7 @@ class Contract:
     ``ranks``      patterns of other ranks that the layer declares as well.
     ``rates``      the only rates that can be asked (a layer instance has one); None: any.
     ``promises``   traits that this layer promises and is therefore judged on (``nonfinite``, ``fresh-output``).
+    ``sizes``      axis -> the only size that it has, as the pattern ``n c=3 l -> n c`` says it, too.
     ``tolerances`` check name -> largest acceptable deviation, in the unit of that check, granted by the owner.
     ``inference``  what inference returns: ``"identity"`` (the input), ``"keep"`` (the input times 1 - rate, the older
                    convention, beside scale ``"none"``), or ``"active"`` (it drops as training does: Monte Carlo dropout).
@@ -236,8 +263,17 @@ class Contract:
     tolerances: Mapping[str, float] = field(default_factory=_mapping)
     offset: Union[str, float] = 0.0
     inference: str = "identity"
+    sizes: Mapping[str, int] = field(default_factory=_no_sizes, compare=False)
 
     def __post_init__(self) -> None:
+        if self.sizes:
+            unknown = [axis for axis in self.sizes if axis not in self.pattern.axes]
+            if unknown:
+                raise ContractError(f"sizes: {unknown[0]!r} is no axis of the pattern '{self.pattern}'")
+            words = [f"{a}={self.sizes[a]}" if a in self.sizes else a for a in self.pattern.axes]
+            whole = Pattern.parse(f"{' '.join(words)} {_ARROW} {' '.join(self.pattern.coins) or _ONE}")
+            object.__setattr__(self, "pattern", whole)
+            object.__setattr__(self, "sizes", {})  # they stand in the pattern
         _word_or_number("scale", self.scale, ("inverted", "none", "alpha"))
         _word_or_number("dropped", self.dropped, ("alpha",))
         _word_or_number("offset", self.offset, ("alpha",))

@@ -117,6 +117,8 @@ def _shown(seen: Observed) -> Pattern:
 
 def one_coin_per(pattern: Pattern) -> str:
     """``One coin per (n, c), shared along l.``"""
+    if not pattern.coins:
+        return "One coin for the whole tensor."
     shared = f", shared along {' and '.join(pattern.shared)}" if pattern.shared else ": every element has its own"
     return f"One coin per ({', '.join(pattern.coins)}){shared}."
 
@@ -128,7 +130,8 @@ def _pattern(seen: Observed) -> list[str]:
             f"{one_coin_per(found.pattern)}   pattern  {found.pattern}   noise_shape  {found.noise_shape}",
         ]
     if found.fits:
-        return [f"One coin for the whole tensor.   noise_shape  {found.noise_shape}"]
+        whole = Pattern(declared.axes, ())
+        return [f"{one_coin_per(whole)}   pattern  {whole}   noise_shape  {found.noise_shape}"]
     return [f"No noise shape fits: {unfitting(found)}.   declared  {declared}"]
 
 

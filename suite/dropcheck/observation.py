@@ -157,7 +157,10 @@ def shape_of(pattern: Pattern) -> tuple[int, ...]:
     """A small tensor whose axes all have sizes of their own: batch 5, channels 12."""
     batch, channel = batch_axis(pattern), channel_axis(pattern)
     others = iter((7, 6, 4, 3, 2, 9))
-    return tuple(5 if a == batch else 12 if a == channel else next(others, 2) for a in pattern.axes)
+    fixed = dict(pattern.sizes)
+    return tuple(
+        fixed[a] if a in fixed else 5 if a == batch else 12 if a == channel else next(others, 2) for a in pattern.axes
+    )
 
 
 def batch_axis(pattern: Pattern) -> str:
@@ -188,7 +191,7 @@ def _example(session: Session, info: dict[str, Any], contract: Contract, rate: f
     """[[1, 1, 1], [2, 2, 2]] and what one call with both fates makes of it."""
     pattern = contract.pattern
     batch, channel = batch_axis(pattern), channel_axis(pattern)
-    if len(pattern.axes) != 3 or batch == channel:
+    if len(pattern.axes) != 3 or batch == channel or pattern.sizes:
         return None
     sizes = tuple(1 if a == batch else 3 if a == channel else 2 for a in pattern.axes)
     middle = next(a for a in pattern.axes if a not in (batch, channel))

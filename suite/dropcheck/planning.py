@@ -38,6 +38,9 @@ PROFILES = {
 }
 
 
+_MOST_CALLS = 20_000  # of one case whose sizes are fixed by its pattern, where more calls take the place of larger ones
+
+
 def ladder_coins(
     rate: float, check: Check, profile: str, resolution: float | None, rows_channels: int, shared: int
 ) -> int:
@@ -141,6 +144,29 @@ def _fitted(case: Case, pattern: Pattern, profile: Profile) -> Case:
     """The same case for a pattern that has no rows, no channels or no shared axes: as many coins, otherwise spread."""
     if not pattern.shared:
         case = replace(case, shared=1)
+    if not pattern.coins:
+        # one coin a call: calls take the place of coins, and every axis is longer than one
+        calls = min(max(2, case.coins), profile.rowless_calls)
+        return replace(case, rows=1, channels=1, batches=(), shared=max(60, case.shared), calls=calls)
+    if pattern.sizes:
+        return _of_fixed_sizes(_spread(case, pattern, profile), pattern)
+    return _spread(case, pattern, profile)
+
+
+def _of_fixed_sizes(case: Case, pattern: Pattern) -> Case:
+    """The same case with the sizes that the pattern allows, and about as many coins."""
+    rows, channels = pattern.matrix_shape(shape := pattern.shape(case.rows, case.channels, case.shared))
+    batches = tuple(
+        dict.fromkeys(pattern.matrix_shape(pattern.shape(b, case.channels, case.shared))[0] for b in case.batches)
+    )
+    found = replace(case, rows=rows, channels=channels, shared=pattern.shared_size(shape))
+    found = replace(found, batches=batches if len(batches) > 1 else ())
+    coins = found.coins / max(1, found.calls)
+    return replace(found, calls=max(2, min(-(-case.coins // max(1, int(coins))), max(case.calls, _MOST_CALLS))))
+
+
+def _spread(case: Case, pattern: Pattern, profile: Profile) -> Case:
+    """The same case for a pattern without rows or without channels."""
     if pattern.channel_axis is None:
         # one coin a row: the channels become rows
         case = replace(case, rows=case.rows * case.channels, channels=1)
@@ -207,6 +233,8 @@ def drawn(
             coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels, shared)
             calls = max(2, -(-coins // (rows * channels)))
             calls = min(calls, 4 * most)
+        if not contract.pattern.coins:
+            rows = channels = 1
         found.append(
             Case(
                 dtype,
@@ -221,6 +249,8 @@ def drawn(
                 drawn=True,
             )
         )
+    if contract.pattern.sizes or not contract.pattern.coins:
+        return [_fitted(c, contract.pattern, profile) for c in found]
     return found
 
 

@@ -173,10 +173,11 @@ _plainer = (_dtype, _layout, _gradient, _inference, _batches, _regime, _rate)
 def _fixed(name: str, contract: Contract) -> bool:
     """Whether the pattern has only one value for this size."""
     pattern = contract.pattern
+    held = {axis for axis, _ in pattern.sizes}
     return {
-        "channels": pattern.channel_axis is None,
-        "rows": not pattern.row_axes,
-        "shared": not pattern.shared,
+        "channels": pattern.channel_axis is None or pattern.channel_axis in held,
+        "rows": held.issuperset(pattern.row_axes) or bool(held.intersection(pattern.row_axes)),
+        "shared": held.issuperset(pattern.shared) or bool(held.intersection(pattern.shared)),
         "calls": False,
     }[name]
 

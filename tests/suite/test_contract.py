@@ -91,7 +91,7 @@ def test_noise_shapes_of_the_seed() -> None:
 
 @given(st.lists(st.integers(2, 9), min_size=1, max_size=5), st.data())
 def test_noise_shape_and_pattern_convert_both_ways(shape: list[int], data: st.DataObject) -> None:
-    kept = data.draw(st.lists(st.booleans(), min_size=len(shape), max_size=len(shape)).filter(any))
+    kept = data.draw(st.lists(st.booleans(), min_size=len(shape), max_size=len(shape)))
     noise = tuple(s if k else 1 for s, k in zip(shape, kept, strict=True))
     pattern = Pattern.from_noise_shape(noise, shape)
     assert pattern.noise_shape(shape) == noise
@@ -103,7 +103,6 @@ def test_noise_shape_and_pattern_convert_both_ways(shape: list[int], data: st.Da
     [
         ((2, 3), (2, 3, 4), "3: every input axis"),
         ((2, 3, 4), (2, 5, 4), "axis 'l' has size 5"),
-        ((1, 1, 1), (2, 5, 4), "one coin for the whole tensor"),
     ],
 )
 def test_a_noise_shape_that_does_not_fit_is_refused(noise: tuple[int, ...], shape: tuple[int, ...], hint: str) -> None:
@@ -149,3 +148,45 @@ def test_a_contract_that_makes_no_sense_is_refused(fields: dict[str, object], hi
 def test_a_rate_is_a_probability(rate: object) -> None:
     with pytest.raises(ContractError, match="probability from 0 to 1"):
         check_rate(rate)  # type: ignore[arg-type]
+
+
+def test_one_coin_a_call_is_one_row_of_one_channel() -> None:
+    pattern = Pattern.parse("n c l -> 1")
+    assert str(pattern) == "n c l -> 1"
+    assert pattern.coins == () and pattern.shared == ("n", "c", "l")
+    assert pattern.matrix_shape((4, 5, 6)) == (1, 1) and pattern.shared_size((4, 5, 6)) == 120
+    assert pattern.shape(1, 1, 60) == (4, 3, 5)
+    assert Pattern.from_noise_shape((1, 1, 1), (4, 5, 6)).coins == ()
+    assert Contract.from_dict(Contract(pattern).to_dict()).pattern == pattern
+
+
+def test_an_axis_may_have_one_size_only() -> None:
+    pattern = Pattern.parse("n c=3 l -> n c")
+    assert str(pattern) == "n c=3 l -> n c" and pattern.sizes == (("c", 3),)
+    assert pattern.shape(5, 64, 7) == (5, 3, 7)
+    assert Contract(Pattern.parse("n c l -> n c"), sizes={"c": 3}).pattern.sizes == (("c", 3),)
+    assert Contract.from_dict(Contract(pattern).to_dict()).pattern.sizes == (("c", 3),)
+    assert Pattern.parse("b=2 n c l=4 -> b n c").shape(10, 7, 9) == (2, 5, 7, 4)
+    with pytest.raises(ContractError, match="has 4 along 'c', the pattern 'n c=3 l -> n c' has 3 there"):
+        pattern.matrix_shape((5, 4, 7))
+    with pytest.raises(ContractError, match="a fixed size is a whole number of at least 1"):
+        Pattern.parse("n c=x l -> n c")
+    with pytest.raises(ContractError, match="'k' is no axis of the pattern"):
+        Contract(Pattern.parse("n c l -> n c"), sizes={"k": 3})
+
+
+@pytest.mark.parametrize("text", ["n c=3 l -> n c", "n=32 c l -> n c", "n c l=10 -> n c", "n c=3 l -> n", "n c l -> 1"])
+def test_the_cases_of_a_plan_have_the_sizes_that_the_pattern_allows(text: str) -> None:
+    from dropcheck.checks import CHECKS
+    from dropcheck.planning import PROFILES, Wanted, plan_cases
+
+    pattern = Pattern.parse(text)
+    info = {"dtypes": ["float32", "float64"], "layouts": ["contiguous", "strided"], "gradients": True}
+    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
+    cases = plan_cases(Contract(pattern), info, PROFILES["quick"], marginal, 7, "t", Wanted())
+    assert len(cases) > 20
+    for case in cases:
+        for rows, shape in zip(case.batches or (case.rows,), case.shapes(pattern), strict=True):
+            assert pattern.matrix_shape(shape) == (rows, case.channels), case
+            assert pattern.shared_size(shape) == case.shared, case
+    assert max(case.coins for case in cases) < 4_000_000

@@ -10,6 +10,7 @@ from spatial_dropouts.broken import (
     records_alone,
     records_alpha,
     records_corners,
+    records_declared,
     records_inference,
     records_jax_modes,
     records_passes,
@@ -27,6 +28,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_alone.DEFECTS,
     *records_alpha.DEFECTS,
     *records_corners.DEFECTS,
+    *records_declared.DEFECTS,
     *records_inference.DEFECTS,
 )
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Mapping, Tuple
 import numpy as np
 
 from dropcheck.adapter import Implementation
+from dropcheck.contract import Contract, Pattern
 
 
 def _probability(rate: float) -> float:
@@ -53,6 +54,24 @@ class Pair:
         return _scaled(x, kept, self.rate), kept
 
 
+def one_coin(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+    """All of a call or nothing of it."""
+    _probability(rate)
+    if not training or rate == 0:
+        return x.copy()
+    return _scaled(x, rng.random() >= rate, rate)
+
+
+def three_channels(x: Any, rate: float, *, training: bool, rng: Any) -> Any:
+    """A layer for colours: any other number of channels is refused."""
+    if x.ndim != 3 or x.shape[1] != 3:
+        raise ValueError(f"expected (n, 3, l), not {x.shape}")
+    _probability(rate)
+    if not training or rate == 0:
+        return x.copy()
+    return _scaled(x, rng.random((len(x), 3, 1)) >= rate, rate)
+
+
 REGISTER: Mapping[str, Implementation] = {
     "unusual.own-source": Implementation(
         make="spatial_dropouts.unusual.declared:OwnSource",
@@ -67,5 +86,19 @@ REGISTER: Mapping[str, Implementation] = {
         output=0,
         default=False,
         summary="returns a pair, of which it declares the first",
+    ),
+    "unusual.one-coin": Implementation(
+        make="spatial_dropouts.unusual.declared:one_coin",
+        framework="numpy",
+        contract="n c l -> 1",
+        default=False,
+        summary="one coin a call, as declared",
+    ),
+    "unusual.three-channels": Implementation(
+        make="spatial_dropouts.unusual.declared:three_channels",
+        framework="numpy",
+        contract=Contract(pattern=Pattern.parse("n c l -> n c"), seeds=("generator",), sizes={"c": 3}),
+        default=False,
+        summary="takes three channels only, as declared",
     ),
 }

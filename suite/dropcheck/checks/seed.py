@@ -152,12 +152,21 @@ def unseeded_digest(bench: Bench) -> str | None:
     x, rate = probe(bench.contract.pattern, dtype, *_SIZES[1]), ladder(bench, (0.5,))[0]
     try:
         made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=None, way=way)
+        calls = _calls(bench, _SIZES[1], rate)[0]
         answer = ask(
-            bench.session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False
+            bench.session,
+            "apply",
+            id=made["id"],
+            x=x,
+            dtype=dtype,
+            layout="contiguous",
+            training=True,
+            record=False,
+            times=calls if calls > 3 else 1,  # one call has coins enough unless it has a handful
         )
     except Refused:
         return None
-    return hashlib.blake2b(np.ascontiguousarray(answer["ys"][0]).tobytes(), digest_size=6).hexdigest()
+    return hashlib.blake2b(np.stack(answer["ys"]).tobytes(), digest_size=6).hexdigest()
 
 
 def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
