@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
+import msgspec
+
 from dropcheck import crew, early
 from dropcheck.cases import Case
-from dropcheck.checks.base import Gathered
+from dropcheck.checks.base import Check, Gathered, finding
 from dropcheck.gather import Counted, Joined, Work, gathered
-from dropcheck.judging import ASIDE, judge, refused_case
+from dropcheck.judging import ASIDE, beneath, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.remaining import Remaining
 from dropcheck.results import Finding
@@ -122,6 +124,7 @@ def _judged(run: Run, case: Case, asked: Asked, ordered: list[Counted], found: l
     started = time.perf_counter()
     aside = [c for c in run.checks if c.name in ASIDE]
     some = judge(got, asked[case], aside, run.request.profile, run.request.strict, run.request.resolution)
+    _beneath(run, got, some)
     if (ended := run.early.get(case)) is not None:
         some = [ended.finding(one, ordered) if one.check == early.MARGINAL else one for one in some]
     for one in some:
@@ -132,3 +135,29 @@ def _judged(run: Run, case: Case, asked: Asked, ordered: list[Counted], found: l
     run.clock.judge_s += time.perf_counter() - started
     got.sample = None  # memory stays flat however many cases there are
     return got
+
+
+def _beneath(run: Run, got: Gathered, some: list[Finding]) -> None:
+    """Evaluate what the verdicts of a case depend on and nobody asked; it is kept beside the findings.
+
+    What fails and was selected for other cases is a failure here, too: else nobody would say it.
+    """
+    request, case = run.request, got.case
+    named = bool(request.cases or request.shapes)
+
+    def planned(check: Check) -> bool:
+        if check.wants is None or not check.wants(case):
+            return False
+        return named or check.asks(case, request.profile, request.resolution)
+
+    beside: list[Finding] = []
+    while more := beneath([*some, *beside], case, planned):
+        told = judge(got, more, (), request.profile, request.strict, request.resolution)
+        silent = {c.name for c in more} - {one.check for one in told}
+        told += [finding(c, case, "skipped", "nothing was counted") for c in more if c.name in silent]
+        beside += told
+    for one in beside:
+        if one.verdict == "fail" and run.has(one.check):
+            some.append(one)
+        else:
+            run.beside.append(msgspec.structs.replace(one, picture=None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ import msgspec
 from dropcheck import crew, early, evidence_over_runs, other_ranks, results
 from dropcheck.campaign import count_all
 from dropcheck.cases import seed_of
+from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Bench, Gathered, finding, plain
 from dropcheck.checks.questions import probe
-from dropcheck.checks.seed import unseeded_digest
+from dropcheck.checks.seed import first_masks, unseeded_digest
 from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
@@ -60,7 +62,9 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
         run.broke = True
         error, details = f"dropcheck itself failed: {type(bug).__name__}: {bug}", traceback.format_exc()
     if error is not None and run.entry is None and not run.findings:
-        run.findings = interpret(run.so_far)  # each finding has its own part of alpha, whatever else was to come
+        run.findings = interpret(
+            run.so_far, run.beside
+        )  # each finding has its own part of alpha, whatever else was to come
     if error is not None and run.entry is not None and not run.entry.told:
         run.findings = evidence_over_runs.untold(run.findings)
     left_open = evidence_over_runs.leave(run)
@@ -117,6 +121,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
         return
     if second is not None:
         bench.unseeded = unseeded_digest(bench)
+        bench.begun = first_masks(bench, bench.seed)
     _first_refusal(contract, bench)
     run.start_s = time.monotonic() - run.began  # with the first call, in which frameworks load and compile
     asked = asked_cases(run.request, run.target.name, run.checks, contract, info, primary, run.began)
@@ -138,7 +143,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             run.findings.extend(run.replayable(f, None) for f in check.compare(check, whole, limits))
     _beside(run, everything)
     evidence_over_runs.judged(run, asked)
-    run.findings = interpret(run.findings)
+    run.findings = interpret(run.findings, run.beside)
     if run.request.causes and any(f.verdict == "fail" for f in run.findings):
         _explain(run, pool)
 
@@ -236,7 +241,19 @@ def _questions(run: Run, bench: Bench) -> list[Finding]:
         run.so_far.extend(found[check.name])
         run.clock.judge_s += time.perf_counter() - started
     run.exact_done = 1.0
+    if run.has("seed.distinct") or run.has("seed.neighbours"):
+        _seeds_beside(run, bench)
     return [one for check in exact for one in found[check.name]]
+
+
+def _seeds_beside(run: Run, bench: Bench) -> None:
+    """Whether seeds reach the layer, where nobody selected that: what many seeds show depends on it."""
+    check = next(c for c in CHECKS if c.name == "seed.reproducible")
+    if run.has(check.name):
+        return
+    assert check.observe is not None
+    with contextlib.suppress(Refused):
+        run.beside.extend(check.observe(check, bench, check.limits(run.request.profile)))
 
 
 def _first_refusal(contract: Contract, bench: Bench) -> None:

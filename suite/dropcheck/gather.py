@@ -267,7 +267,7 @@ def gathered(case: Case, contract: Contract, parts: Sequence[Counted], alpha_of_
     sample = np.concatenate(parts[0].sample) if parts[0].sample else None
     got = Gathered(case, contract, whole, _merged_proof(parts), sample, seeds=parts[0].seeds)
     if sample is not None and searched(case):
-        _look_for_repeats(got, alpha_of_words / 2)
+        look_for_repeats(got, alpha_of_words / 2)
         _look_up(got, parts, alpha_of_words / 2)
     return got
 
@@ -284,7 +284,7 @@ def _merged_proof(parts: Sequence[Counted]) -> dict[str, Any]:
     return whole
 
 
-def _look_for_repeats(got: Gathered, alpha: float) -> None:
+def look_for_repeats(got: Gathered, alpha: float) -> None:
     """Repeated words in the first coins: the longest sample for which one row is a word, else words of several rows."""
     assert got.sample is not None
     sample, channels = got.sample, got.tally.channels
@@ -307,6 +307,11 @@ def _look_for_repeats(got: Gathered, alpha: float) -> None:
     calls = place_of(got.case, np.arange(rows))[0]
     got.repeats = repeats(sample[:rows], length, channels, calls, got.positions, math.log10(alpha))
     got.word_log10 = math.log10(max(1.0, rows * rows / 2)) + length * agree
+    if got.repeats.repeats and got.odd is not None:
+        # words of calls with a rate of their own agree at that rate: they are left out, and the rest is looked at again
+        keep = np.flatnonzero(~np.isin(calls, got.odd.calls))
+        found = repeats(sample[keep], length, channels, calls[keep], got.positions, math.log10(alpha))
+        got.repeats = replace(found, places=[(int(keep[a]), int(keep[b])) for a, b in found.places])
 
 
 def _look_up(got: Gathered, parts: Sequence[Counted], alpha: float) -> None:
@@ -321,6 +326,8 @@ def _look_up(got: Gathered, parts: Sequence[Counted], alpha: float) -> None:
     chance = math.log10(max(1.0, whole.pairs)) + whole.rows * _agree_log10(got)
     if chance <= math.log10(alpha):
         got.lookup, got.lookup_log10 = whole.beyond(got.positions, math.log10(alpha)), chance
+        if got.lookup.within + got.lookup.across and got.odd is not None:
+            got.lookup = got.lookup.without(place_of(got.case, got.lookup.kinds[:, 4:])[0], got.odd.calls)
 
 
 def _agree_log10(got: Gathered) -> float:

@@ -1,85 +1,190 @@
-"""Judging: the verdicts of one case, and their order: what cannot be interpreted beside a more basic failure is said so."""
+"""Judging: the verdicts of one case, and their order: what cannot be interpreted beside a more basic failure is said so.
+
+What depends on what, in one case. A claim is withheld there while a claim in its row fails:
+
+======================================== ============================ ==================================================
+claim                                    is withheld while            because
+======================================== ============================ ==================================================
+mask.distinct-channels, -samples         whole-channels               a coin is read off elements that do not agree
+mask.distinct-calls                      nothing                      whole calls are equal or not under any pattern; words
+                                                                      of coins are read only where the pattern holds
+mask.independent-channels, patterns,     whole-channels, distinct-    copies are dependence, and rows that stand twice
+dropped-count                            channels, -samples, -calls   count twice
+mask.independent-samples, -calls         whole-channels, distinct-    the same
+                                         samples, -calls
+the same, unless they fail               distinct-channels            copied channels count twice; before these checks
+                                                                      fail, they leave copies out
+mask.ignores-values                      whole-channels               values are drawn by the audit, coin by coin: no
+                                                                      dependence among coins ties them to coins
+rate.*, counted                          all of mask.* above but      n coins that are fewer coins, or tied ones, vary
+                                         ignores-values               more than n independent ones
+seed.distinct, seed.neighbours           whole-channels               as above; copies are left out by the checks themselves
+the same, unless they fail               seed.reproducible            seeds that reach nothing give unrelated streams, too
+======================================== ============================ ==================================================
+
+Two claims meet the other way round: words assume that the coins of a call are independent. Where words of different places
+agree more often than that (``copies.spread``) and a claim of dependence fails in the same case, repeated words are what is
+withheld, unless the copies are certain without them.
+
+Where a case does not ask a more basic claim (copies at rates that show none, say), the other cases of the same dtype that ask
+both stand for it. Claims that were not selected are evaluated all the same, so that no verdict depends on ``--select``.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from dropcheck.cases import Case
+from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check, Gathered, finding
 from dropcheck.checks.refusals import crashed
 from dropcheck.gather import Refusal
 from dropcheck.results import NOT_INTERPRETABLE, Finding, Verdict
 
+_WHOLE = ("mask.whole-channels",)
 _COPIES = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls")
-_DEPENDENCE = (
-    "mask.independent-channels",
-    "mask.independent-samples",
-    "mask.independent-calls",
-    "mask.dropped-count",
-    "mask.patterns",
-)
+_TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")  # within a row
+_LAGS = ("mask.independent-samples", "mask.independent-calls")
+_COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
+_SEEDS = ("seed.distinct", "seed.neighbours")
 _ROWS = "rate.per-sample"
+_REPRODUCIBLE = "seed.reproducible"
 UNTOUCHED, SHAPE = "form.input-untouched", "form.shape-dtype"
 ASIDE = (UNTOUCHED, SHAPE)
-_COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
+
+# claim -> the more basic ones, in the order in which they are named; see the table above
+DEPENDS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_COPIES[:2], _WHOLE),
+    **dict.fromkeys(_TIES, (*_WHOLE, *_COPIES)),
+    **dict.fromkeys(_LAGS, (*_WHOLE, *_COPIES[1:])),
+    "mask.ignores-values": _WHOLE,
+    **dict.fromkeys(_COUNTED_RATES, (*_WHOLE, *_COPIES, *_TIES, *_LAGS)),
+    **dict.fromkeys(_SEEDS, _WHOLE),
+}
+# where words alone do not tell copies from dependence; see ``checks.mask.dependent``
+_WORDS = (*_COPIES[1:], "seed.distinct")
+_WITHIN = (*_TIES, "mask.independent-samples")
+
+
+# what is missing there went with the rows that have a rate of their own: see ``positions``
+_OF_ROWS = (*_COPIES, *_TIES, *_LAGS, *_SEEDS)
 
 
 def _dtype(case: str) -> str:
     return case.split(" ", 1)[0]
 
 
-def interpret(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings in the order of judgement, dtype by dtype.
+def _cases(one: Finding) -> tuple[str, ...]:
+    """The cases that a finding was counted on: its own, or all those that it compares."""
+    members = one.tallies.get("cases") if one.check == "rate.per-shape" else None
+    return tuple(members) if isinstance(members, list) else (one.case,)
 
-    Elements that disagree with their coin make everything counted from coins meaningless; copies make dependence and
-    rates so; dependence makes rates so. Those findings become skipped, with the reason, not second failures.
+
+class _Known:
+    """Which claims were asked of which cases, and where they fail."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.asked: dict[str, set[str]] = defaultdict(set)
+        self.told: dict[str, set[str]] = defaultdict(set)
+        self.failed: dict[str, set[str]] = defaultdict(set)
+        self.tied: dict[str, set[str]] = defaultdict(set)  # copies that dependence may explain
+        for one in findings:
+            self.asked[one.check].update(_cases(one))
+            if one.verdict != "inconclusive":
+                self.told[one.check].update(_cases(one))
+            if one.verdict == "fail":
+                self.failed[one.check].update(_cases(one))
+                if one.check in _WORDS and "spread" in one.tallies:
+                    self.tied[one.check].add(one.case)
+
+    def explained(self, check: str, case: str) -> str | None:
+        """The claim of dependence that makes words of this case repeat, if this check failed by words alone."""
+        if case not in self.tied[check]:
+            return None
+        here = next((name for name in _WITHIN if case in self.failed[name]), None)
+        alike = (n for n in _WITHIN if any(_dtype(other) == _dtype(case) for other in self.failed[n]))
+        return here or next(alike, None)
+
+    def _fails(self, basis: str, case: str) -> bool:
+        return case in self.failed[basis] and self.explained(basis, case) is None
+
+    def basis(self, one: Finding) -> str | None:
+        """The more basic check that fails for what this finding was counted on, if any."""
+        found = next((self.explained(one.check, case) for case in _cases(one)), None)
+        if found is not None:
+            return found
+        names = DEPENDS.get(one.check, ())
+        if one.verdict != "fail" and one.check in _LAGS:
+            names = (*names, _COPIES[0])
+        for name in names:
+            for case in _cases(one):
+                if self._fails(name, case):
+                    return name
+                if case in self.told[name]:
+                    continue
+                both = self.failed[name] & self.asked[one.check]
+                if any(_dtype(other) == _dtype(case) and self._fails(name, other) for other in both):
+                    return name
+        return None
+
+    def unseeded(self, one: Finding) -> bool:
+        """Whether the seeds of this finding's case reach nothing, or not all."""
+        words = one.case.split()
+        way = next((w for w in words if w.startswith("way=")), None)
+        return one.check in _SEEDS and any(
+            _dtype(case) == words[0] and "fresh process" not in case and (way is None or way in case.split())
+            for case in self.failed[_REPRODUCIBLE]
+        )
+
+
+def interpret(findings: Sequence[Finding], beside: Sequence[Finding] = (), seeds: bool = True) -> list[Finding]:
+    """Findings in the order of judgement, case by case: those that depend on a failure become skipped, with the reason.
+
+    ``beside``: findings that nobody selected; they count as reasons and are not returned. ``seeds``: False for stored results,
+    which may come from before ``seed.distinct`` depended on ``seed.reproducible``.
     """
-    failed: dict[str, set[str]] = {}
-    for one in findings:
-        if one.verdict == "fail":
-            failed.setdefault(one.check, set()).add(_dtype(one.case))
+    known = _Known([*findings, *beside])
+    rows = (one for one in (*findings, *beside) if one.check == _ROWS and one.verdict == "fail")
+    dtypes = {_dtype(one.case) for one in rows if known.basis(one) is None}
     judged = []
     for one in findings:
-        cause = _basis(one.check, _dtype(one.case), failed)
-        if cause is not None and one.verdict in ("pass", "fail", "inconclusive"):
-            one = msgspec.structs.replace(
-                one, verdict="skipped", message=f"{NOT_INTERPRETABLE} while {cause} fails: {one.message}", picture=None
-            )
-        elif one.verdict == "inconclusive" and _few_rows(one, failed):
-            text = f"{NOT_INTERPRETABLE} while {_ROWS} fails, too few rows have no rate of their own: {one.message}"
-            one = msgspec.structs.replace(one, verdict="skipped", message=text, picture=None)
+        cause = known.basis(one) if one.verdict in ("pass", "fail", "inconclusive") else None
+        if cause is None and seeds and one.verdict in ("pass", "inconclusive") and known.unseeded(one):
+            cause = _REPRODUCIBLE
+        if cause is not None:
+            one = _withheld(one, f"while {cause} fails")
+        elif one.verdict == "inconclusive" and _dtype(one.case) in dtypes and one.check in _OF_ROWS:
+            one = _withheld(one, f"while {_ROWS} fails, too few rows have no rate of their own")
         judged.append(one)
     return judged
 
 
-def _few_rows(one: Finding, failed: dict[str, set[str]]) -> bool:
-    """Whether what is missing went with the rows that have a rate of their own: see ``positions``."""
-    asked = one.check in (*_COPIES, *_DEPENDENCE, "seed.distinct", "seed.neighbours")
-    dtype = _dtype(one.case)
-    return asked and dtype in failed.get(_ROWS, ()) and _basis(_ROWS, dtype, failed) is None
+def _withheld(one: Finding, why: str) -> Finding:
+    return msgspec.structs.replace(
+        one, verdict="skipped", message=f"{NOT_INTERPRETABLE} {why}: {one.message}", picture=None
+    )
 
 
-def _basis(check: str, dtype: str, failed: dict[str, set[str]]) -> str | None:
-    """The more basic check that fails for this dtype, if any."""
+def beneath(found: Sequence[Finding], case: Case, plan: Callable[[Check], bool]) -> list[Check]:
+    """The checks that nobody asked of this case and that the verdicts found in it depend on.
 
-    def first(names: Sequence[str]) -> str | None:
-        return next((n for n in names if dtype in failed.get(n, ())), None)
-
-    if check in (*_COPIES, *_DEPENDENCE, *_COUNTED_RATES, "mask.ignores-values", "seed.distinct", "seed.neighbours"):
-        found = first(("mask.whole-channels",))
-        if found:
-            return found
-    # rows of equal channels hold few coins: chance makes them repeat more often than rows of independent channels
-    if check in (*_COPIES[1:], "seed.distinct") and (found := first(_COPIES[:1])):
-        return found
-    if check in _DEPENDENCE and (found := first(_COPIES)):
-        return found
-    if check in _COUNTED_RATES and (found := first((*_COPIES, *_DEPENDENCE))):
-        return found
-    return None
+    ``plan``: whether a full plan asks a check of the case. Cases under many seeds are asked no checks of the mask: there the
+    basis is evaluated whatever a plan says.
+    """
+    there = {one.check for one in found}
+    names = {name for check in there for name in DEPENDS.get(check, ())}
+    if there & set(_LAGS):
+        names.add(_COPIES[0])
+    if case.regime == "seeds":
+        names &= set(_WHOLE)
+    if any("spread" in one.tallies for one in found):
+        names.update(_WITHIN)
+    names -= there
+    return [c for c in CHECKS if c.name in names and (case.regime == "seeds" or plan(c))]
 
 
 def judge(

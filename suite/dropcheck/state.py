@@ -33,6 +33,7 @@ class Run:
     began: float = field(default_factory=time.monotonic)
     findings: list[Finding] = field(default_factory=list)
     so_far: list[Finding] = field(default_factory=list)  # what stands if the target ends before its audit does
+    beside: list[Finding] = field(default_factory=list)  # what nobody selected, and verdicts depend on
     traits: dict[str, Any] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     start_s: float = 0.0

@@ -10,7 +10,7 @@ union bound over all 2^33 pairs of a sample leaves far below any share of 10^-6.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ MOST_WORD_ROWS = 512  # rows of the longest word that is looked for
 # (10^-6 x .03 / 768, deep), so that words are a function of the case alone; the other half belongs to the first coins.
 # A test holds it against the shares.
 WORD_ALPHA = 1e-6 * 0.03 / 768 / 2
+LEAST_COINS = 30  # of a word that says something by itself: no shorter one is beyond chance
 RESERVE = 0.97  # of a word's coins: the measured rates, not the nominal ones, set the final chance
 _BLOCK = 1 << 16  # rows whose keys are made at once
 _SCRAMBLE = {2: (0x5DA3, 0x9E4D), 8: (0xA0761D6478BD642F, 0x9E3779B97F4A7C15)}  # bytes of a key -> (xor, odd factor)
@@ -88,7 +89,14 @@ class Lookup:
         """Without the repeats that the rates of their rows make likely; see ``beyond_rates``."""
         if positions is None or not len(self.kinds):
             return self
-        kinds = self.kinds[beyond_rates(positions, self.kinds[:, :2], self.rows, self.pairs, log10_alpha)]
+        return self._only(beyond_rates(positions, self.kinds[:, :2], self.rows, self.pairs, log10_alpha))
+
+    def without(self, calls: NDArray[np.int64], odd: NDArray[np.int64]) -> Lookup:
+        """Without the kinds of repeats that first stand in odd calls; ``calls``: (kinds, 2) of their first words."""
+        return self._only(np.asarray(~np.isin(calls, odd).any(axis=1), bool))
+
+    def _only(self, chosen: NDArray[np.bool_]) -> Lookup:
+        kinds = self.kinds[chosen]
         within = kinds[:, 2] == 1
         places = tuple(tuple(int(row) for row in kinds[kind][:1, 4:].ravel()) for kind in (within, ~within))
         counts = (int(kinds[kind, 3].sum()) for kind in (within, ~within))
@@ -176,6 +184,9 @@ class Sample:
     def _block(self, packed: Bytes, first: int) -> None:
         words = len(packed) - self.rows_per_word + 1
         keys, chosen = _chosen(packed, self.channels, self.rows_per_word, words, self._threshold)
+        told = self.channels * self.rows_per_word >= LEAST_COINS
+        if told and (still := _still(packed, self.channels, self.rows_per_word)) is not None:
+            keys, chosen = keys[~still[chosen]], chosen[~still[chosen]]
         if not len(chosen):
             return
         one, two = _hashes(packed, self.rows_per_word, chosen)
@@ -233,8 +244,9 @@ class Sample:
     def lookup(self, case: Case) -> Lookup:
         """What the sample shows of one unit of a case."""
         pairs = self.repeated()
-        calls, _ = place_of(case, pairs)
-        inside = calls[:, 0] == calls[:, 1]
+        inside, apart = _kinds(lambda rows: place_of(case, rows)[0], pairs, self.rows_per_word)
+        told = inside | apart
+        pairs, inside = pairs[told], inside[told]
         places = tuple(tuple(int(row) for row in pairs[kind][:1].ravel()) for kind in (inside, ~inside))
         ones = np.ones(len(pairs), np.int64)
         kinds = np.column_stack([pairs % cycle(case), inside.astype(np.int64), ones, pairs])
@@ -269,6 +281,20 @@ def place_of(case: Case, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ND
     return turn * len(ends) + batch, rest - (ends - np.array(case.batches))[batch]
 
 
+def _kinds(
+    call_of: Callable[[NDArray[np.int64]], NDArray[np.int64]], pairs: NDArray[np.int64], rows_per_word: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which repeats lie within one call, and which across calls; a few are neither.
+
+    Within: both words lie in one call as a whole. Across: their middles lie in different calls. A run that repeats another
+    seems to begin some rows too early, where the rows before both agree by chance, and so may reach over the border of a
+    call: what is in between is no evidence of either kind.
+    """
+    first, middle, last = (call_of(pairs + rows) for rows in (0, rows_per_word // 2, rows_per_word - 1))
+    inside = (first[:, 0] == first[:, 1]) & (last[:, 0] == last[:, 1]) & (first[:, 0] == last[:, 0])
+    return inside, middle[:, 0] != middle[:, 1]
+
+
 def repeats(
     packed: Bytes,
     rows_per_word: int,
@@ -287,7 +313,9 @@ def repeats(
     if positions is not None and len(pairs):
         starts = pairs % len(positions.rates)
         pairs = pairs[beyond_rates(positions, starts, rows_per_word, len(packed) ** 2 / 2, log10_alpha)]
-    inside = call_of_row[pairs[:, 0]] == call_of_row[pairs[:, 1]]
+    inside, apart = _kinds(lambda rows: call_of_row[rows], pairs, rows_per_word)
+    told = inside | apart
+    pairs, inside = pairs[told], inside[told]
     places = [(int(a), int(b)) for kind in (inside, ~inside) for a, b in pairs[kind][:32]]
     within = int(inside.sum())
     return Repeats(sample.words, rows_per_word * channels, len(pairs), places, within, len(pairs) - within)
@@ -313,6 +341,27 @@ def least_extent(words: float, kept: float, rows_per_word: int, beta: float) -> 
 
 
 # --- keys and hashes -------------------------------------------------------------------------------------------------
+
+
+def _still(packed: Bytes, channels: int, rows_per_word: int) -> NDArray[np.bool_] | None:
+    """Words whose coins all drop, or are all kept, by first row; None where there is none.
+
+    Independent coins make no such word twice. A layer that skips a call does: that is its rate, not a coin used twice.
+    """
+    full = np.packbits(np.ones(channels, np.uint8), bitorder="little")
+    words = len(packed) - rows_per_word + 1
+    found = None
+    for row in (np.zeros_like(full), full):
+        same = packed[:, 0] == row[0]
+        at = np.flatnonzero(same)
+        if len(at) < rows_per_word:
+            continue
+        same[at] = (packed[at] == row).all(axis=1)
+        run = np.concatenate([[0], np.cumsum(same)])
+        whole = run[rows_per_word:][:words] - run[:words] == rows_per_word
+        if whole.any():
+            found = whole if found is None else found | whole
+    return found
 
 
 def _any_equal(values: Words) -> bool:

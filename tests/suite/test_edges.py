@@ -13,7 +13,7 @@ from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, Gathered, Limits
 from dropcheck.contract import Contract, Pattern
-from dropcheck.gather import _look_for_repeats, neighbouring_seeds
+from dropcheck.gather import look_for_repeats, neighbouring_seeds
 from dropcheck.tallies import tally
 
 JUDGES = [c for c in CHECKS if c.judge is not None]
@@ -60,7 +60,7 @@ def judged(check: Any, case: Case, rate: float) -> Any:
         classes = np.packbits(rng.random((2, *coins.shape)) < 0.5, axis=2, bitorder="little")
     counted = tally(packed, case.channels, rows, classes, seeds=seeds)
     got = Gathered(case, Contract(Pattern.parse("n c l -> n c")), counted, proof(), packed, seeds=seeds)
-    _look_for_repeats(got, LIMITS.alpha)
+    look_for_repeats(got, LIMITS.alpha)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return check.judge(check, got, LIMITS)

@@ -155,8 +155,11 @@ def test_a_sample_of_all_words_finds_what_a_dictionary_finds(
     assert sample.repeated().tolist() == sorted(expected)
     calls = np.arange(rows) // 10
     found = repeats(packed, length, channels, calls)
-    assert found.repeats == len(expected)
-    assert found.within_call == sum(int(calls[a] == calls[b]) for a, b in expected)
+    # within: both words as a whole in one call; across: their middles in two calls; what is in between is neither
+    ends = [(calls[a], calls[b], calls[a + length - 1], calls[b + length - 1]) for a, b in expected]
+    assert found.within_call == sum(len(set(four)) == 1 for four in ends)
+    assert found.across_calls == sum(calls[a + length // 2] != calls[b + length // 2] for a, b in expected)
+    assert found.repeats == found.within_call + found.across_calls
 
 
 def test_memory_is_that_of_the_words_kept() -> None:

@@ -15,6 +15,7 @@ from spatial_dropouts.broken import (
     records_jax_modes,
     records_passes,
     records_rates,
+    records_streams,
     records_structure,
 )
 from spatial_dropouts.broken.record import Defect
@@ -30,6 +31,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_corners.DEFECTS,
     *records_declared.DEFECTS,
     *records_inference.DEFECTS,
+    *records_streams.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

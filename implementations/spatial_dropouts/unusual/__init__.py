@@ -53,6 +53,12 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.grid": _np("grid", "rates rounded to 1/256, as declared", _contract("n c l -> n c", grid=1 / 256)),
     "unusual.unscaled": _np("unscaled", "does not scale, as declared", _contract("n c l -> n c", scale="none")),
     "unusual.constant": _np("constant", "drops to -1.5, as declared", _contract("n c l -> n c", dropped=-1.5)),
+    "unusual.module-stream-seeded": Implementation(
+        make="spatial_dropouts.unusual.streams:ModuleStreamSeeded",
+        framework="numpy",
+        default=False,
+        summary="one generator of the module, seeded from each that it is given",
+    ),
     "unusual.feature-alpha": Implementation(
         make="spatial_dropouts.unusual.alpha:feature_alpha",
         framework="numpy",

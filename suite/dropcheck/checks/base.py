@@ -11,6 +11,7 @@ from typing import Any
 from dropcheck.cases import Case
 from dropcheck.coins import Bytes
 from dropcheck.contract import Contract
+from dropcheck.copies import OddCalls, odd_calls, rows_alike
 from dropcheck.positions import Positions, live, positions_of
 from dropcheck.results import Finding, Picture, Statistic, Verdict
 from dropcheck.tallies import Tally
@@ -66,6 +67,16 @@ class Gathered:
         return positions_of(self.case, self.tally, self.sample)
 
     @cached_property
+    def odd(self) -> OddCalls | None:
+        """Calls with a rate of their own; to be asked first while the first coins are there."""
+        return odd_calls(self)
+
+    @cached_property
+    def alike(self) -> Any:
+        """The first row of a call that each row always equals, or None; to be asked first while the first coins are there."""
+        return rows_alike(self)
+
+    @cached_property
     def live(self) -> Tally:
         """The counts without rows that always fell alike by a rate of their own: what copies and dependence are counted from."""
         return live(self.tally, self.positions, self.sample)
@@ -90,6 +101,7 @@ class Bench:
     ] = ()  # the cases of the whole plan, whatever is selected: their shapes are asked exactly, too
     answers: dict[str, Any] = field(default_factory=dict)  # what two checks ask alike
     resolution: float | None = None  # what was asked for instead of the profile's
+    begun: dict[str, list[Any]] | None = None  # outputs of the first seeded layers of this process, by way
 
     @property
     def first(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from dropcheck.cases import Case
@@ -20,11 +21,12 @@ from dropcheck.checks.base import (
     skipped,
 )
 from dropcheck.coins import Counts
+from dropcheck.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
 from dropcheck.report.words import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.tallies import SAMPLE, Tally
-from dropcheck.words import MOST_WORD_ROWS, least_extent, place_of
+from dropcheck.words import MOST_WORD_ROWS, least_extent, place_of, searched
 
 # --- which elements share a coin -------------------------------------------------------------------------------------
 
@@ -186,7 +188,7 @@ def _rows_suffice(got: Gathered, copies: Counts, p: float, alpha: float) -> bool
     The chance of equal channels assumes independent rows, that of equal rows independent channels. Rows that repeat no
     oftener than the channels that differ allow are no evidence against rows; else only rows that differ count: a mask
     shared by a batch makes few of them, and channels that agree in those few are no copies. Few channels that differ do
-    make rows repeat, but all rows only few words: see ``_log10_few_words``.
+    make rows repeat, but all rows only few words: see ``log10_few_words``.
     """
     repeated = repeated_words(got, alpha)
     if got.sample is None or got.repeats is None or repeated is None or not (repeated[0] or repeated[1]):
@@ -195,21 +197,11 @@ def _rows_suffice(got: Gathered, copies: Counts, p: float, alpha: float) -> bool
     differing = channels - sum(len(group) - 1 for group in _groups(copies))
     coins = got.repeats.length * differing // channels
     seen = len(np.unique(got.sample, axis=0))
-    few = _log10_few_words(seen, len(got.sample), p, differing)
+    few = log10_few_words(seen, len(got.sample), p, differing)
     if min(few, duplicates.log10_chance_of_equal(words * words / 2, p, coins)) > math.log10(alpha):
         return True
     rows = int(seen / len(got.sample) * got.tally.pair_rows)
     return duplicates.log10_chance_of_equal(channels * (channels - 1) / 2, p, rows) <= math.log10(alpha)
-
-
-def _log10_few_words(seen: int, rows: int, p: float, coins: int) -> float:
-    """log10 of a bound of the chance that ``rows`` independent rows of ``coins`` coins show only ``seen`` different words.
-
-    All rows then lie in one of the sets of ``seen`` words: at most 2^(coins x seen) sets, each hit by a row with probability
-    at most seen x max(p, q)^coins.
-    """
-    hit = math.log10(seen) + coins * math.log10(max(p, 1 - p))
-    return min(0.0, coins * seen * math.log10(2) + rows * hit) if hit < 0 else 0.0
 
 
 def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None:
@@ -235,10 +227,14 @@ def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None
 
 def first_repeat(got: Gathered, within: bool) -> tuple[int, int]:
     """Rows of the case: of the first repeat within a call, or across calls, and of what it repeats."""
-    places = list(got.repeats.places) if got.repeats is not None else []
-    places += [(p[0], p[1]) for p in (got.lookup.places if got.lookup is not None else ()) if p]
-    calls, _ = place_of(got.case, np.array(places))
-    return places[int(np.argmax((calls[:, 0] == calls[:, 1]) == within))]
+    found = []
+    if got.repeats is not None:
+        middle = got.repeats.length // got.tally.channels // 2
+        found = [(place, middle) for place in got.repeats.places]
+    if got.lookup is not None:
+        found += [((p[0], p[1]), got.lookup.rows // 2) for p in got.lookup.places if p]
+    calls, _ = place_of(got.case, np.array([[row + middle for row in place] for place, middle in found]))
+    return found[int(np.argmax((calls[:, 0] == calls[:, 1]) == within))][0]
 
 
 def words_seen(got: Gathered, beta: float) -> tuple[str, float | None]:
@@ -259,12 +255,120 @@ def words_seen(got: Gathered, beta: float) -> tuple[str, float | None]:
     ), float(extent)
 
 
+def distinct_coins(got: Gathered, alpha: float, rows: bool = True, sure: bool = True) -> Gathered | None:
+    """The first coins with each coin once: without copied channels and, if asked, without copied rows; None: there are no copies.
+
+    Words are looked for anew, since copies make rows repeat by chance more often than rows of as many independent coins.
+    Not ``sure``: rows that are equal in all calls so far are left out, be it by chance.
+    """
+    from dropcheck.gather import look_for_repeats
+
+    if got.sample is None:
+        return None
+    alike = None
+    if rows and (alike := got.alike) is None and not sure:
+        alike = rows_alike(got, sure=False)
+    channels = None
+    copied = copied_channels(got.live, alpha) if got.tally.channels > 1 and got.live.pair_rows else ()
+    if len(copied) and _rows_suffice(got, np.asarray(copied), _rate(got), alpha):
+        gone = {c for group in _groups(np.asarray(copied)) for c in group[1:]}
+        channels = np.array([c for c in range(got.tally.channels) if c not in gone])
+    if alike is None and channels is None:
+        return None
+    once = distinct(got, channels, alike)
+    if searched(once.case):
+        look_for_repeats(once, alpha / 2)
+    return once
+
+
+def _rate(got: Gathered) -> float:
+    return got.live.dropped / max(1, got.live.coins)
+
+
+def dependent(got: Gathered, alpha: float, chance: float, within: bool = False) -> float | None:
+    """The spread of the agreement of words (see ``copies.spread``) where it alone makes the repeats likelier than alpha.
+
+    ``within``: of repeats within a call, which only dependence inside of a row explains.
+    """
+    if got.repeats is None or got.word_log10 is None:
+        return None
+    times = spread(got, 1 if within else got.repeats.length // got.tally.channels)
+    if times <= 1:
+        return None
+    words = float(max(got.repeats.words, got.lookup.words if got.lookup is not None else 0))
+    pairs = math.log10(max(1.0, words * words / 2))
+    return times if pairs + (chance - pairs) / times > math.log10(alpha) else None
+
+
+def _whole_calls(check: Check, got: Gathered) -> Finding:
+    """Copies of calls where coins are not what the pattern says: whole calls are equal or not under any pattern."""
+    case = got.case
+    alike = calls_alike(got)
+    if alike is None:
+        text = f"{NOT_INTERPRETABLE} while mask.whole-channels fails: no whole calls are equal too often"
+        return skipped(check, case, f"{text}, shorter copies cannot be told from chance")
+    return _equal_calls(check, got, *alike)
+
+
+def _equal_calls(check: Check, got: Gathered, lag: int, equal: int, pairs: int, log: float) -> Finding:
+    apart = "each other" if lag == 1 else f"the call {lag} calls before"
+    return finding(
+        check,
+        got.case,
+        "fail",
+        f"whole calls repeat {apart}: {equal} of {pairs} pairs of calls {lag} apart are equal (expected none)",
+        estimate=equal / pairs,
+        expected=0.0,
+        unit="share of pairs of calls that are equal",
+        coins=got.tally.coins,
+        log10_evidence=log,
+        tallies={"lag": lag, "equal": equal, "pairs": pairs},
+    )
+
+
+def _equal_rows(check: Check, got: Gathered) -> Finding:
+    """Rows of a call that are equal in every call, whatever the words say."""
+    label = got.alike
+    copied = np.flatnonzero(label != np.arange(len(label)))
+    one, two = int(label[copied[0]]), int(copied[0])
+    calls = len(got.sample) // got.case.rows if got.sample is not None else 0
+    shown = None
+    if got.sample is not None:
+        rows = [call * got.case.rows + row for call in (0, 1) for row in (one, two)]
+        shown = picture(
+            "rows of two calls, across: channels; # kept, . dropped",
+            "channel",
+            [draw_matrix(got.sample, got.tally.channels, 1, 48, row)[0] for row in rows],
+            [f"call {row // got.case.rows} row {row % got.case.rows}" for row in rows],
+        )
+    return finding(
+        check,
+        got.case,
+        "fail",
+        f"row {two} repeats the coins of row {one} in each of the first {calls} calls; {counted(len(copied), 'such row')} of "
+        f"{len(label)}",
+        estimate=float(len(copied)),
+        expected=0.0,
+        unit="rows of a call that repeat another row",
+        coins=got.tally.coins,
+        log10_evidence=-math.inf,
+        tallies={"copied_rows": len(copied), "rows": len(label), "calls": calls},
+        picture=shown,
+    )
+
+
 def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> Finding | None:
     """Copies among samples of one call, or among calls, from repeated words of the stream."""
     found, tally, case = got.repeats, got.tally, got.case
     if found is None or got.word_log10 is None:
-        return None
+        # coins that never change make no words
+        sure = calls_alike(got) if kind == "calls" and searched(case) else None
+        return None if sure is None else _equal_calls(check, got, *sure)
+    if kind == "calls" and got.proof.get("violations"):
+        return _whole_calls(check, got)
     seen = repeated_words(got, limits.alpha)
+    if seen is None and kind == "calls" and (sure := calls_alike(got)) is not None:
+        return _equal_calls(check, got, *sure)
     if seen is None:
         return finding(
             check,
@@ -275,6 +379,16 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         )
     within, across, chance = seen
     count = within if kind == "samples" else across
+    if kind == "samples" and not count and got.alike is not None:
+        return _equal_rows(check, got)  # no call holds a word, or all of a word is one coin
+    if count and (once := distinct_coins(got, limits.alpha, kind == "calls", sure=not within)) is not None:
+        again = _repeat_finding(check, once, limits, kind)
+        if again is None or again.verdict != "fail":
+            basis = "mask.distinct-samples" if once.case.rows < case.rows else "mask.distinct-channels"
+            text = f"words that repeat hold few coins: {'no other word repeats' if again is None else again.message}"
+            return skipped(check, case, f"{NOT_INTERPRETABLE} while {basis} fails: {text}")
+        text = f"with copied rows and channels left out, {again.message}"
+        return msgspec.structs.replace(again, case=str(case), message=text, picture=None)
     text, extent = words_seen(got, limits.beta)
     words = max(found.words, got.lookup.kept if got.lookup is not None else 0)
     numbers: dict[str, Any] = dict(
@@ -292,6 +406,13 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         return skipped(check, case, f"{NOT_INTERPRETABLE} while samples of one call repeat each other")
     if not count:
         return finding(check, case, "pass", f"no word occurs twice among {text}", **numbers)
+    if (times := dependent(got, limits.alpha, chance, kind == "samples")) is not None:
+        # words alone do not tell here: copies must be sure without them, else see ``judging``
+        if kind == "calls" and (alike := calls_alike(got)) is not None:
+            return _equal_calls(check, got, *alike)
+        if kind == "samples" and got.alike is not None:
+            return _equal_rows(check, got)
+        numbers["tallies"]["spread"] = round(times, 3)
     pair = first_repeat(got, kind == "samples")
     calls, rows = place_of(case, np.array(pair))
     where = [f"row {row} of call {call}" for call, row in zip(calls, rows, strict=True)]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
-from dropcheck.checks.mask import first_repeat, repeated_words, words_reach, words_seen
-from dropcheck.checks.questions import Layer, coins_of, ladder, probe
+from dropcheck.checks.mask import dependent, distinct_coins, first_repeat, repeated_words, words_reach, words_seen
+from dropcheck.checks.questions import Layer, coins_of, dropped, ladder, probe
 from dropcheck.report.words import count as counted
-from dropcheck.results import Finding
-from dropcheck.statistics import association
+from dropcheck.results import NOT_INTERPRETABLE, Finding
+from dropcheck.statistics import association, duplicates
 from dropcheck.words import place_of
 from dropcheck.worker.client import Refused, TargetError, ask
 
@@ -28,6 +29,11 @@ def _none(check: Check, bench: Bench) -> list[Finding] | None:
             skipped(check, "seeds", f"this layer stands at rate {bench.contract.rates[0]:g}: no seed can change a coin")
         ]
     return None
+
+
+# log10 of the chance at which equal outputs of independent masks are taken for masks that were used twice: such a question
+# is asked at most a few dozen times a target, so all of them together err far below the check's 10^-6.
+_CHANCE = -12.0
 
 
 def _outputs(bench: Bench, way: str, seed: int, sizes: tuple[int, int, int], dtype: str) -> list[Any]:
@@ -57,6 +63,29 @@ def _equal(one: list[Any], two: list[Any]) -> bool:
     return len(one) == len(two) and all(
         a.shape == b.shape and np.array_equal(a, b, equal_nan=True) for a, b in zip(one, two, strict=True)
     )
+
+
+def _same_calls(bench: Bench, one: list[Any], two: list[Any]) -> list[int]:
+    """Numbers of the calls whose masks are the same under two seeds, where chance cannot explain it.
+
+    A call by itself where its coins suffice (a seed may reach some calls only), else all calls together; where even these
+    have too few coins, or nothing is dropped, no call.
+    """
+    rate = ladder(bench, (0.5,))[0]
+    if not any(dropped(values, bench, rate, bench.first).any() for values in one):
+        return []
+    chance = duplicates.log10_chance_of_equal(1.0, rate, coins_of(bench.contract.pattern, one[0].shape))
+    same = [i for i, (a, b) in enumerate(zip(one, two, strict=True)) if _equal([a], [b])]
+    if chance <= _CHANCE or (len(same) == len(one) and len(one) * chance <= _CHANCE):
+        return same
+    return []
+
+
+def _in_calls(same: list[int], calls: int) -> str:
+    """Which calls these are, in words; nothing where it is all of them."""
+    if len(same) == calls:
+        return ""
+    return f" in call{'s' if len(same) > 1 else ''} {', '.join(str(i + 1) for i in same)} of {calls}"
 
 
 def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -107,17 +136,15 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
             bench.traits["two processes without a seed"] = (
                 "the same masks" if theirs == bench.unseeded else "different masks"
             )
+        apart = first_masks(other, bench.seed + 1)  # before anything else is asked of this process
         for way in bench.contract.seeds:
             here = _outputs(bench, way, bench.seed, sizes, dtype)
             there = _outputs(other, way, bench.seed, sizes, dtype)
             same = _equal(here, there)
             where = f"{dtype} {','.join(map(str, sizes))} way={way} fresh process"
             found.append(_same_or_not(check, where, same, "two processes", 3 * _coins(bench, sizes)))
-            found.append(
-                _seeded_apart(
-                    check, bench, f"{where}, another seed", here, _outputs(other, way, bench.seed + 1, sizes, dtype)
-                )
-            )
+            if bench.begun is not None and apart is not None:
+                found.append(_seeded_apart(check, bench, f"{where}, another seed", bench.begun[way], apart[way]))
     except (TargetError, Refused) as error:
         found.append(skipped(check, "a fresh process", str(error)))
     finally:
@@ -125,20 +152,33 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
     return found
 
 
+def first_masks(bench: Bench, seed: int) -> dict[str, list[Any]] | None:
+    """Outputs of the first seeded layers of a process, one layer a way; None where a way is refused.
+
+    Asked of two processes at the same place, after ``unseeded_digest`` and before anything else, under two seeds: a layer
+    that no seed reaches then draws the same masks in both. Asked later, its stream has moved on in one of them, and other
+    masks show nothing.
+    """
+    try:
+        return {way: _outputs(bench, way, seed, _SIZES[1], bench.first) for way in bench.contract.seeds}
+    except Refused:
+        return None
+
+
 def _seeded_apart(check: Check, bench: Bench, where: str, here: list[Any], there: list[Any]) -> Finding:
     """Two processes with seeds of their own, as data-parallel workers have them, must not draw the same masks."""
     coins = int(sum(one.size for one in here))
-    if not any(np.any(one == 0) for one in here):
-        return skipped(check, where, "nothing was dropped: see rate.marginal")
     rate = ladder(bench, (0.5,))[0]
-    if not _calls(bench, _SIZES[1], rate)[1]:
-        return skipped(check, where, f"at rate {rate:g} so few coins may agree by chance under two seeds")
-    same = _equal(here, there)
+    if not any(dropped(one, bench, rate, bench.first).any() for one in here):
+        return skipped(check, where, "nothing was dropped: see rate.marginal")
+    same = _same_calls(bench, here, there)
+    what = "the same" if same else "different"
+    where_same = _in_calls(same, len(here)) if same else ""
     return finding(
         check,
         where,
         "fail" if same else "pass",
-        f"two processes with different seeds give {'the same' if same else 'different'} masks",
+        f"two processes with different seeds give {what} masks{where_same}",
         log10_evidence=-math.inf if same else 0.0,
         coins=coins,
     )
@@ -182,7 +222,7 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             other = probe(pattern, bench.first, sizes[0] + 3, sizes[1] + 2, 2)
             try:
                 layer = Layer(bench, rate, bench.first, bench.seed, way)
-                calls, apart = _calls(bench, sizes, rate)
+                calls, _ = _calls(bench, sizes, rate)
                 first = [layer.call(x).values() for _ in range(calls)]
                 layer.call(other)
                 layer.call(x, training=False)
@@ -196,8 +236,8 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 continue
             if not _equal(first, again):
                 text = "after other calls, reseeding does not bring the same masks back"
-            elif apart and _equal(first, moved) and any(np.any(f == 0) for f in first):
-                text = "reseeding with another seed changes nothing"
+            elif same := _same_calls(bench, first, moved):
+                text = f"reseeding with another seed changes nothing{_in_calls(same, calls)}"
             else:
                 found.append(
                     finding(
@@ -220,6 +260,8 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     found = got.repeats
     if found is None or got.word_log10 is None or got.seeds is None:
         return None
+    if (once := distinct_coins(got, limits.alpha)) is not None:
+        return _once(check, got, _distinct(check, once, limits))
     seeds = len(got.seeds)
     seen = repeated_words(got, limits.alpha)
     if seen is None:
@@ -235,9 +277,12 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         resolution=words_seen(got, limits.beta)[1],
         tallies={"repeats": across, "words": words, "seeds": seeds, "log10_chance": chance},
     )
+    if across and (times := dependent(got, limits.alpha, chance)) is not None:
+        numbers["tallies"]["spread"] = round(times, 3)  # words alone do not tell here: see ``judging``
     if not across:
         return finding(check, got.case, "pass", f"{seeds} seeds give {seeds} unrelated streams of coins", **numbers)
-    one, two = place_of(got.case, np.array(first_repeat(got, within=False)))[0]
+    middle = found.length // got.tally.channels // 2
+    one, two = place_of(got.case, np.array(first_repeat(got, within=False)) + middle)[0]
     return finding(
         check,
         got.case,
@@ -248,6 +293,15 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     )
 
 
+def _once(check: Check, got: Gathered, again: Finding | None) -> Finding:
+    """What a check says of the distinct coins of a case with copied rows or channels."""
+    basis = "mask.distinct-samples" if got.alike is not None else "mask.distinct-channels"
+    if again is None or again.verdict == "inconclusive":
+        text = "too few coins differ" if again is None else again.message
+        return skipped(check, got.case, f"{NOT_INTERPRETABLE} while {basis} fails: {text}")
+    return msgspec.structs.replace(again, case=str(got.case))
+
+
 def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     """Neighbouring seeds, seeds one bit apart, and shifted calls: exact conditional tests, channels as strata.
 
@@ -255,6 +309,8 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     """
     if got.seeds is None:
         return None
+    if (once := distinct_coins(got, limits.alpha)) is not None:
+        return _once(check, got, _neighbours(check, once, limits))
     tally = got.live
     if len(got.seeds) < 4 or not tally.call_lags:
         return skipped(check, got.case, f"{len(got.seeds)} seeds have no neighbours to compare")
@@ -312,7 +368,8 @@ CHECKS = (
         name="seed.reproducible",
         claim="the same seed gives the same masks",
         how="Two fresh layers with one seed must give equal outputs over three calls, small and large (threads), in every "
-        "dtype and by every way that a seed reaches the layer; also in a fresh process, which under another seed must differ.",
+        "dtype and by every way that a seed reaches the layer; also in a fresh process. There another seed, asked at the same "
+        "place of the process, must give other masks in every call.",
         remedy="Draw from the generator that the seed sets; fix the order in which threads take their numbers.",
         observe=_reproducible,
     ),

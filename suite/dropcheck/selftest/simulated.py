@@ -59,7 +59,7 @@ def record(text: str, coins: Any, classes: Any = None, words: float | None = Non
 def look(got: Gathered, alpha: float) -> None:
     """Look for repeated words as gathering does, for the level of the check."""
     if 0.3 <= got.case.rate <= 0.7 or got.case.regime == "seeds":
-        gather._look_for_repeats(got, alpha)
+        gather.look_for_repeats(got, alpha)
 
 
 def judge(check: Check, got: Gathered, limits: Limits) -> Finding | None:

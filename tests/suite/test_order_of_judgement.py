@@ -1,0 +1,94 @@
+"""What is withheld beside a failure, case by case, and that the same is said whatever is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+import dropcheck
+from dropcheck.results import Finding
+from spatial_dropouts.broken import streams  # noqa: F401  (the module's stream is loaded once for all tests)
+
+
+def findings(name: str, cases: Sequence[str] = (), select: Sequence[str] = (), **more: object) -> list[Finding]:
+    result = dropcheck.audit(
+        name, cases=tuple(cases), select=tuple(select), in_process=True, jobs=1, causes=False, **more
+    )
+    (target,) = result.targets
+    assert target.error is None, target.error
+    return target.findings
+
+
+def failing(found: list[Finding]) -> set[str]:
+    return {one.check for one in found if one.verdict == "fail"}
+
+
+def told(found: list[Finding], check: str) -> list[tuple[str, str]]:
+    """Case, and verdict with the reason of each finding of one check."""
+    return [
+        (one.case, one.message.split(":")[0] if one.verdict == "skipped" else one.verdict)
+        for one in found
+        if one.check == check
+    ]
+
+
+HALF = "float32 rate=0.5 65,17,3 calls=128"
+ONE = "float32 rate=0.5 257,1,3 calls=300"
+SEEDS = "float32 rate=0.5 9,17,3 calls=256 seeds way=generator"
+
+
+@pytest.mark.parametrize("name", ["module-stream", "legacy-stream", "first-call-seeded"])
+def test_a_layer_that_no_seed_reaches_is_not_certified_by_what_many_seeds_show(name: str) -> None:
+    whole = findings(f"broken.{name}", [SEEDS], ["seed"])
+    assert failing(whole) == {"seed.reproducible", "seed.reset"}
+    for check in ("seed.distinct", "seed.neighbours"):
+        assert told(whole, check) == told(findings(f"broken.{name}", [SEEDS], [check]), check)
+        assert all("while seed.reproducible fails" in why for _, why in told(whole, check))
+
+
+def test_two_processes_are_asked_for_two_seeds_at_the_same_place() -> None:
+    for name, seen in (
+        ("broken.module-stream", "fail"),
+        ("broken.first-call-seeded", "fail"),
+        ("unusual.module-stream-seeded", "pass"),
+    ):
+        result = dropcheck.audit(name, select=("seed.reproducible",), dtypes=("float32",), jobs=1, causes=False)
+        apart = [one for one in result.targets[0].findings if one.case.endswith("another seed")]
+        assert [one.verdict for one in apart] == [seen], apart
+    assert all("same masks" in one.message for one in apart) is False
+
+
+@pytest.mark.parametrize("case", [HALF, ONE])
+def test_one_mask_a_batch_is_a_copy_of_samples_and_nothing_else(case: str) -> None:
+    found = findings(
+        "broken.one-mask-per-batch", [case, SEEDS.replace("9,17", "153,1") if case == ONE else SEEDS], ["mask", "seed"]
+    )
+    assert failing(found) == {"mask.distinct-samples"}
+
+
+def test_whole_calls_are_equal_or_not_under_any_pattern() -> None:
+    cases = ["float32 rate=0.5 5,31,3 calls=512"]
+    found = findings("broken.frozen-elements", cases, ["mask", "rate"])
+    assert failing(found) == {"mask.whole-channels", "mask.distinct-calls"}
+    assert failing(findings("broken.frozen-elements", cases, ["mask.distinct-calls"])) == {"mask.distinct-calls"}
+    assert failing(findings("broken.drops-elements", cases, ["mask", "rate"])) == {"mask.whole-channels"}
+
+
+def test_dependence_of_calls_stands_beside_a_pair_of_equal_channels() -> None:
+    found = findings("broken.lean-calls-with-a-copy", [HALF], ["mask", "rate"])
+    assert failing(found) == {"mask.distinct-channels", "mask.independent-calls"}
+    for check in ("mask.independent-calls", "mask.independent-samples", "mask.dropped-count", "rate.marginal"):
+        assert told(found, check) == told(findings("broken.lean-calls-with-a-copy", [HALF], [check]), check)
+
+
+def test_chunks_that_wander_over_calls_are_no_copies_of_samples() -> None:
+    for case in (HALF, ONE, "float32 rate=0.5 4097,1,3 calls=20"):
+        assert failing(findings("broken.chunk-per-call", [case], ["mask"])) == {"mask.distinct-calls"}
+
+
+def test_blocks_that_overlap_are_dependence_not_copies() -> None:
+    cases = ["float32 rate=0.3 64,28,1 calls=200", "float32 rate=0.3 64,28,1 calls=64 seeds way=generator"]
+    found = failing(findings("broken.overlapping-blocks", cases, ["mask", "seed.distinct", "seed.neighbours"]))
+    assert "mask.independent-channels" in found
+    assert not found & {"mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls", "seed.distinct"}
