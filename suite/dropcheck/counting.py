@@ -392,7 +392,7 @@ def against(result: Tally, arranged: Arranged, classes: Arranged) -> Association
 
 
 def seeds(result: Tally, packed: bits.Bytes, rows_per_seed: int, numbers: list[int]) -> None:
-    """Two calls under each seed: shifted calls of neighbouring seeds, and seeds one bit apart by their bit.
+    """Two calls under each seed: shifted calls of neighbouring seeds, seeds one bit apart by their bit, and both place by place.
 
     ``numbers``: seeds in the order of ``gather.neighbouring_seeds`` (s, s + 1, s ^ bit, (s + 1) ^ bit). Pairs are disjoint:
     seeds 2k and 2k + 1 for the shifts, 4k + i and 4k + i + 2 for the bits.
@@ -413,6 +413,18 @@ def seeds(result: Tally, packed: bits.Bytes, rows_per_seed: int, numbers: list[i
         }
         for name, (a, b) in shifts.items():
             _add(result.seed_shifts, name, a, b)
+        four = len(coins) // 4 * 4
+        by_four = coins[:four].reshape(-1, 4, *coins.shape[1:])
+        places = {
+            "neighbouring seeds": (even, odd),
+            "seeds one bit apart": (
+                by_four[:, :2].reshape(-1, *coins.shape[1:]),
+                by_four[:, 2:].reshape(-1, *coins.shape[1:]),
+            ),
+        }
+        for name, (a, b) in places.items():
+            if len(a):
+                _add(result.seed_places, name, *(one.reshape(1, len(one), -1) for one in (a, b)))
         for i in range(0, len(some) - 3, 4):
             for j in (i, i + 1):
                 bit = (some[j] ^ some[j + 2]).bit_length() - 1

@@ -60,7 +60,8 @@ class Tally:
     all pairs of channels on thinned rows, ordered by stride (``far_of``), with ``far_channel`` the margins there. ``quads``,
     ``octets``: stride -> (groups, 2^k) patterns. ``position``: (rows of a call, channels). ``row_both``: lag -> joint drops of
     rows of one call. ``call_shifts``: row shift d -> row r of a call against row r + d of the next.
-    ``seed_shifts``, ``seed_bits``: see ``counting.seeds``. ``without``: rows of a call that were left out; see ``positions.live``.
+    ``seed_shifts``, ``seed_bits``, ``seed_places``: see ``counting.seeds``. ``without``: rows of a call that were left out;
+    see ``positions.live``.
     """
 
     channels: int
@@ -85,6 +86,7 @@ class Tally:
     position_calls: int = 0
     seed_shifts: dict[str, Association] = field(default_factory=dict)
     seed_bits: dict[int, Association] = field(default_factory=dict)
+    seed_places: dict[str, Association] = field(default_factory=dict)
     values: list[Association] = field(default_factory=list)
     without: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 

@@ -92,3 +92,11 @@ def test_blocks_that_overlap_are_dependence_not_copies() -> None:
     found = failing(findings("broken.overlapping-blocks", cases, ["mask", "seed.distinct", "seed.neighbours"]))
     assert "mask.independent-channels" in found
     assert not found & {"mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls", "seed.distinct"}
+
+
+def test_ties_of_both_signs_do_not_cancel() -> None:
+    found = findings("broken.seeds-turned", [SEEDS], ["seed"])
+    assert failing(found) == {"seed.neighbours"}
+    (one,) = [f for f in found if f.check == "seed.neighbours"]
+    assert "of 64 pairs of seeds agree (expected" in one.message and (one.log10_evidence or 0) < -9
+    assert not failing(findings("unusual.hashed-counter", [SEEDS], ["seed"]))

@@ -89,4 +89,13 @@ DEFECTS: Tuple[Defect, ...] = (
         "everywhere",
         "miguelvr/dropblock#19",
     ),
+    numpy_form(
+        "seeds-turned",
+        "streams:SeedsTurned",
+        "seed.neighbours",
+        "neighbouring seeds agree or disagree wholly, place by place",
+        "every place, both signs",
+        "seeds 2 k and 2 k + 1",
+        "onnxruntime, its RandomGenerator",
+    ),
 )

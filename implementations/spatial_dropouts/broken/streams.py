@@ -55,24 +55,29 @@ class SmallInputsUnseeded(Layer):
         return coins(_FIXED if small else rng, self.rate, x.shape[:2])
 
 
-class SeedsAConstantApart(Layer):
-    """Uniforms are one stream for all seeds plus the seed times a constant, modulo 1.
+class SeedsTurned(Layer):
+    """Every odd seed takes the uniforms of the even seed before it, turned around at half of the places.
 
-    That is what linear congruential generators of neighbouring seeds give: any two neighbours agree or disagree coin by coin,
-    wholly, in some places one way and in some the other, and on average about as often as they should.
+    Generators of one recurrence do so where neighbouring seeds differ by a constant: coins of neighbours agree or disagree
+    wholly at every place, and about as often as they should on average over places.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__(rate)
         self.known: Any = None
         self.stream: Any = None
+        self.turns: Any = None
 
     def mask(self, x: Any, rng: Any) -> Any:
         if self.known is not rng:
             self.known = rng
-            self.stream = np.random.default_rng(11)
-        start = entropy(rng) * 0.25
-        return (self.stream.random(x.shape[:2]) + start) % 1.0 < self.rate
+            self.stream = np.random.default_rng([entropy(rng) >> 1, 3])
+            self.turns = np.random.default_rng(11)
+        u = self.stream.random(x.shape[:2])
+        turned = self.turns.random(x.shape[:2]) < 0.5
+        if entropy(rng) % 2:
+            u = np.where(turned, 1 - u, u)
+        return np.asarray(u < self.rate)
 
 
 class ChunkPerCall(Layer):

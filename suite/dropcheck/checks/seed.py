@@ -15,6 +15,7 @@ from dropcheck.checks.questions import Layer, coins_of, dropped, ladder, probe
 from dropcheck.report.words import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import association, duplicates
+from dropcheck.tallies import Tally
 from dropcheck.words import place_of
 from dropcheck.worker.client import Refused, TargetError, ask
 
@@ -305,7 +306,9 @@ def _once(check: Check, got: Gathered, again: Finding | None) -> Finding:
 def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     """Neighbouring seeds, seeds one bit apart, and shifted calls: exact conditional tests, channels as strata.
 
-    Half of alpha belongs to the pooled tables, half to the single bits, each Bonferroni-corrected.
+    A third of alpha belongs to the pooled tables, a third to the single bits, a third to single places (call, row, channel)
+    over the pairs of seeds, each Bonferroni-corrected. Streams a constant apart agree in some places and disagree in others:
+    the pooled tables average over places, and what has both signs cancels there.
     """
     if got.seeds is None:
         return None
@@ -326,16 +329,20 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     for tables in (pooled, bits):
         for name, t in tables:
             low, high = association.log10_association(t.pairs, t.first, t.second, t.both)
-            log = min(0.0, min(low, high) + math.log10(2 * 2 * len(tables)))
+            log = min(0.0, min(low, high) + math.log10(2 * 3 * len(tables)))
             estimates[name] = association.correlation(t.pairs, t.first, t.second, t.both)
             if log <= worst:
                 worst, where, rho = log, name, estimates[name]
+    place, told = _places(tally)
+    by_place = place < worst
+    if by_place:
+        worst, rho = place, told[1]
     failed = worst <= math.log10(limits.alpha)
     fewest = min(int(t.pairs.sum()) for _, t in pooled)
-    resolution = association.correlation_resolution(fewest, p, limits.alpha / 2 / len(pooled), limits.beta)
+    resolution = association.correlation_resolution(fewest, p, limits.alpha / 3 / len(pooled), limits.beta)
     # one bit has few pairs: what it shows by itself is coarser, and is said beside the resolution of the whole
     fewest_bit = min((int(t.pairs.sum()) for _, t in bits), default=0)
-    of_a_bit = association.correlation_resolution(fewest_bit, p, limits.alpha / 2 / max(1, len(bits)), limits.beta)
+    of_a_bit = association.correlation_resolution(fewest_bit, p, limits.alpha / 3 / max(1, len(bits)), limits.beta)
     numbers: dict[str, Any] = dict(
         estimate=rho,
         expected=0.0,
@@ -347,7 +354,9 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     )
     strongest = max((estimates[name] for name, _ in pooled), key=abs)
     text = (
-        f"masks of {where} have correlation {rho:+.4f}"
+        told[0]
+        if failed and by_place
+        else f"masks of {where} have correlation {rho:+.4f}"
         if failed
         else f"masks of neighbouring seeds and shifted calls are independent; the largest correlation is {strongest:+.4f}"
         + (f" (of one bit of the seed alone, {of_a_bit:.2g} would show)" if of_a_bit < 1 else "")
@@ -355,12 +364,38 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     return finding(check, got.case, settle(failed, resolution, limits.coarsest), text, **numbers)
 
 
+def _places(tally: Tally) -> tuple[float, tuple[str, float]]:
+    """The most extreme single place over the pairs of seeds: log10 of its share of the evidence, its words and correlation.
+
+    Each place by the exact conditional law given its margins, Bonferroni over all places of all tables, a third of alpha.
+    """
+    best, words, rho = 0.0, "", 0.0
+    tests = sum(len(t.pairs) for t in tally.seed_places.values())
+    for name, t in tally.seed_places.items():
+        logs = association.association_many(t.pairs, t.first, t.second, t.both)
+        i = int(np.argmin(logs))
+        log = min(0.0, float(logs[i]) + math.log10(3 * tests))
+        if log < best:
+            n, a, b, both = (int(x[i]) for x in (t.pairs, t.first, t.second, t.both))
+            rows = len(t.pairs) // tally.channels // 2
+            row, channel = divmod(i, tally.channels)
+            agree = n - a - b + 2 * both
+            expected = (a * b + (n - a) * (n - b)) / n
+            many = int((logs <= logs[i] / 2).sum())
+            words = (
+                f"{name} are tied place by place: in call {row // rows + 1}, row {row % rows}, channel {channel} the coins of "
+                f"{agree} of {n} pairs of seeds agree (expected {expected:.3g}); {many} of {len(logs)} places stand out so"
+            )
+            best, rho = log, association.correlation(*(x[i : i + 1] for x in (t.pairs, t.first, t.second, t.both)))
+    return best, (words, rho)
+
+
 def _neighbours_reach(case: Case, limits: Limits) -> float:
     """``calls`` are two a seed; half of the seeds are first in a pair, and shifted pairs have one call each."""
     if case.calls < 8:
         return 0.0  # skipped with its reason
     pairs = case.calls // 4 * case.rows * case.channels
-    return association.correlation_resolution(pairs, case.rate, limits.alpha / 2 / 4, limits.beta)
+    return association.correlation_resolution(pairs, case.rate, limits.alpha / 3 / 4, limits.beta)
 
 
 CHECKS = (
@@ -397,7 +432,7 @@ CHECKS = (
         claim="neighbouring seeds, seeds one bit apart and shifted calls are unrelated",
         how="The same position under seeds s and s + 1, and under seeds one bit apart (in all, and bit by bit), and call 2 "
         "of one seed with call 1 of its neighbour, are compared over disjoint pairs of seeds, channels as strata, in an exact "
-        "conditional test.",
+        "conditional test; and every place by itself, since ties of both signs cancel where places are pooled.",
         remedy="Scramble the seed (a hash, SeedSequence, Philox keys) before it becomes generator state.",
         resolution_words="a correlation of neighbouring seeds",
         share=0.04,
