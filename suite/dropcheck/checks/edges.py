@@ -51,6 +51,14 @@ def _shapes(bench: Bench) -> list[tuple[int, int, int]]:
     return [enough(bench.contract.pattern, *s) for s in _SHAPES.get(bench.profile, _SHAPES["standard"])]
 
 
+def _times(pattern: Pattern, shape: tuple[int, ...], limits: Limits) -> int:
+    """Calls of one shape: four, or, where a call has a single coin, as many as the coarsest resolution takes."""
+    one = coins_of(pattern, shape)
+    if pattern.coins or limits.coarsest is None:
+        return 4
+    return max(4, min(8192, -(-binomial.zero_tolerance_coins(limits.coarsest, limits.beta) // max(1, one))))
+
+
 def _coins(pattern: Pattern, elements: Any) -> int:
     """Coins of which at least one element is marked."""
     return int(np.count_nonzero(by_coin(pattern, elements).any(axis=1)))
@@ -85,7 +93,7 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             for sizes in _shapes(bench):
                 x = telling(bench, 0.0, dtype, *sizes)
                 layer = Layer(bench, 0.0, dtype)
-                answer = layer.call(x, times=4)
+                answer = layer.call(x, times=_times(pattern, x.shape, limits))
                 bench.traits.setdefault("rate 0 returns the input itself", {})[dtype] = answer.same_object
                 if answer.dtype != dtype or answer.shape != x.shape:
                     break
@@ -178,10 +186,10 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         try:
             for sizes in _shapes(bench):
                 x = probe(pattern, dtype, *sizes)
-                answer = Layer(bench, 1.0, dtype).call(x, times=4)
+                answer = Layer(bench, 1.0, dtype).call(x, times=_times(pattern, x.shape, limits))
                 if answer.dtype != dtype or answer.shape != x.shape:
                     break
-                for i in range(4):
+                for i in range(len(answer.raw)):
                     values = answer.values(i)
                     coins += coins_of(pattern, x.shape)
                     total += values.size
