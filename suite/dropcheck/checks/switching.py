@@ -289,16 +289,18 @@ def _ask(one: Round) -> None:
     training = one.steps[len(one.answers) - 1][1]
     if "unsupported" in last:
         one.refused, one.answers = last["unsupported"], one.answers[:-1]
-    elif (
-        "raised" in last
-        and len(one.answers) > 1
-        and one.steps[len(one.answers) - 1][0] != one.steps[len(one.answers) - 2][0]
-    ):
+    elif "raised" in last and _other_shape(one.steps[: len(one.answers)]):
         one.answers = one.answers[:-1]  # it takes no other shape than its first: what is refused so is judged elsewhere
     elif "raised" in last:
         one.raised = f"{last['raised']}: {last['message']}" if last["message"] else last["raised"]
         if training and len(one.answers) == 1:
             one.refused, one.raised = f"a training call raises {one.raised}", ""
+
+
+def _other_shape(steps: tuple[Step, ...]) -> bool:
+    """Whether the last step is the first of its kind on its shape, and the layer has met another shape before."""
+    shape, training, _, _ = steps[-1]
+    return any(s[0] != shape for s in steps) and not any(s[0] == shape and s[1] == training for s in steps[:-1])
 
 
 def _joined(every: list[Round]) -> list[Round]:
