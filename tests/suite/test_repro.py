@@ -46,6 +46,8 @@ NUMPY = [
     ("scale.mean", "not-scaled", "float32 rate=0.1"),
     ("mode.inference", "active-in-inference", "float32 rate=0.5"),
     ("mode.inference", "inference-spends-randomness", "spends no randomness"),
+    ("mode.inference", "mask-by-shape", "float32 after training"),
+    ("mode.inference", "drops-after-many-calls", "float32 after training"),
     ("mode.toggle", "stuck-off", "float32 rate=0.5"),
     ("seed.reproducible", "ignores-seed", "float32 5,7,3 way=generator"),
     ("seed.reproducible", "ignores-seed", "float32 130,129,3 way=generator fresh process"),

@@ -81,6 +81,11 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     if found.check not in BODIES:
         raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(BODIES)}")
     contract = Contract.from_dict(target.contract)
+    if contract.inference != "identity" and found.check == "mode.inference":
+        raise UsageError(
+            f"there is no script for mode.inference of a layer whose contract says inference={contract.inference!r}: expected "
+            "'identity'"
+        )
     if contract.affine and not found.check.startswith(_OF_AFFINE):
         raise UsageError(
             f"there is no script for {found.check} of a layer with an affine correction: expected a check of its coins "
