@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from dropcheck.worker.client import Refused
 _LARGE = (1025, 1023, 1)  # sizes of the calls that a fine resolution takes: a million coins each
 _MOST = 2**28  # coins that an edge is asked at most
 _DEEP = 1e-7  # profile deep looks for events as rare: uniform numbers that round to 1 have 2**-25
+_LONGEST = 160  # characters of an exception in a message
 _AT_ONCE = 8  # large calls in one request
 
 _SHAPES = {"quick": ((33, 65, 3),), "standard": ((1025, 65, 3), (1, 8193, 2), (257, 3, 4))}
@@ -248,12 +250,18 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return found
 
 
+def _words(refused: Refused) -> str:
+    """The exception in a line: without the colours of a terminal, and without the arguments that some frameworks list."""
+    plain = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", refused.message).partition("Arguments received")[0].split())
+    return f"{refused.kind}: {plain[:_LONGEST]}" if plain else refused.kind
+
+
 def _refused(check: Check, bench: Bench, limits: Limits, where: str, dtype: str, refused: Refused) -> Finding:
     """Rate 1 that raises: a refusal drops nothing wrongly, and --strict wants the claim itself; a crash is a failure."""
     made = refused.where == "construct"
     if crashed_at_rate(refused, 1.0):
         place = "in the constructor" if made else "in the first call"
-        text = f"crashes at rate 1 with {refused} ({place}); a refusal is an error that names the rate"
+        text = f"crashes at rate 1 with {_words(refused)} ({place}); a refusal is an error that names the rate"
         return finding(check, where, "fail", text, log10_evidence=-math.inf, tallies={"raised": refused.kind})
     bench.traits.setdefault("rate 1", {})[dtype] = f"refused at the {refused.where}: {refused}"
     place = "the constructor refuses it" if made else "a layer is made with it, and its first call refuses it"
@@ -278,7 +286,7 @@ def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 continue
             place = "the constructor" if refused.where == "construct" else "the first call"
             if crashed_at_rate(refused, rate):
-                text = f"rate {name} is not refused: {place} crashes with {refused}"
+                text = f"rate {name} is not refused: {place} crashes with {_words(refused)}"
                 found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
                 continue
             found.append(finding(check, where, "pass", f"rate {name} is refused by {place} ({refused})"))
