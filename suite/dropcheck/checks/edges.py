@@ -21,6 +21,7 @@ _LARGE = (1025, 1023, 1)  # sizes of the calls that a fine resolution takes: a m
 _MOST = 2**28  # coins that an edge is asked at most
 _DEEP = 1e-7  # profile deep looks for events as rare: uniform numbers that round to 1 have 2**-25
 _LONGEST = 160  # characters of an exception in a message
+_MOST_CALLS = 20_000  # further calls that it is asked at most
 _AT_ONCE = 8  # large calls in one request
 
 _SHAPES = {"quick": ((33, 65, 3),), "standard": ((1025, 65, 3), (1, 8193, 2), (257, 3, 4))}
@@ -67,18 +68,19 @@ def _coins(pattern: Pattern, elements: Any) -> int:
 
 
 def _more(bench: Bench, limits: Limits, coins: int) -> list[Step]:
-    """Large calls that bring the coins of an edge up to the finest resolution wanted: one event is proof, a coin is cheap.
+    """Further calls that bring the coins of an edge up to the resolution wanted: one event is proof, a coin is cheap.
 
-    After ln(1 / beta) / r coins an event of probability r has escaped with probability beta at most.
+    After ln(1 / beta) / r coins an event of probability r has escaped with probability beta at most. Large calls, except
+    where a whole call has one coin.
     """
-    wanted = limits.coarsest if bench.resolution is not None else _DEEP if bench.profile == "deep" else None
+    wanted = _DEEP if bench.profile == "deep" and bench.resolution is None else limits.coarsest
     if not wanted:
         return []
     pattern = bench.contract.pattern
-    shape = pattern.shape(*enough(pattern, *_LARGE))
+    shape = pattern.shape(*(enough(pattern, *_LARGE) if pattern.coins else (1, 1, 60)))
     one = coins_of(pattern, shape)
     need = min(_MOST, binomial.zero_tolerance_coins(wanted, limits.beta)) - coins
-    return [(shape, True, False, "")] * -(-max(0, need) // one)
+    return [(shape, True, False, "")] * min(_MOST_CALLS, -(-max(0, need) // one))
 
 
 def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -114,8 +116,9 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 values = telling(bench, 0.0, dtype, 509, 1, 1, pattern=Pattern.parse("n -> n"))
                 bounds = rounding.bounds(values, 0.0, promise.scale, dtype, promise.offset) if scaled else None
                 layer = Layer(bench, 0.0, dtype)
-                for start in range(0, len(steps), _AT_ONCE):
-                    some = steps[start : start + _AT_ONCE]
+                at_once = _AT_ONCE if pattern.coins else len(steps)
+                for start in range(0, len(steps), at_once):
+                    some = steps[start : start + at_once]
                     for one in layer.alternate(values, some, bounds=bounds, compared=True):
                         if "wrong" not in one:
                             raise Refused("call", one.get("raised", "another shape"), one.get("message", ""), [])
@@ -172,7 +175,7 @@ def _short(resolution: float, limits: Limits) -> str:
     if limits.coarsest is None or resolution <= limits.coarsest:
         return ""
     need = binomial.zero_tolerance_coins(limits.coarsest, limits.beta)
-    return f"; a resolution of {limits.coarsest:g} takes {need:,} coins, at most {_MOST:,} are asked"
+    return f"; a resolution of {limits.coarsest:g} takes {need:,} coins, more than are asked"
 
 
 def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -205,8 +208,9 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             if coins and not kept and (steps := _more(bench, limits, coins)):
                 layer, values = Layer(bench, 1.0, dtype), np.asarray(rounding.pool(dtype, 509, 5))
                 gone = rounding.dropped_bounds(1.0, bench.contract.dropped, dtype)
-                for start in range(0, len(steps), _AT_ONCE):
-                    some = steps[start : start + _AT_ONCE]
+                at_once = _AT_ONCE if pattern.coins else len(steps)
+                for start in range(0, len(steps), at_once):
+                    some = steps[start : start + at_once]
                     for one in layer.alternate(values, some, gone=gone):
                         if "gone" not in one:
                             raise Refused("call", one.get("raised", "another shape"), one.get("message", ""), [])

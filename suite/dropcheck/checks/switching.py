@@ -62,8 +62,14 @@ class Round:
     @property
     def training_after_inference(self) -> list[int]:
         """Training steps behind one of inference that cannot have dropped nothing by chance."""
+        return [i for i in self.after_inference if self._sure(i)]
+
+    @property
+    def after_inference(self) -> list[int]:
+        """Training steps behind one of inference."""
         quiet = [i for i in range(len(self.answers)) if not self.steps[i][1]]
-        return [i for i in range(len(self.answers)) if quiet and i > quiet[0] and self._sure(i)]
+        every = range(quiet[0] + 1 if quiet else len(self.answers), len(self.answers))
+        return [i for i in every if self.steps[i][1] and "gone" in self.answers[i]]
 
     @property
     def drops_alone(self) -> bool:
@@ -165,6 +171,11 @@ class Round:
         return np.array_equal(
             gone, dropped(rounding.to_float64(before["y"], self.dtype), self.bench, self.rate, self.dtype)
         )
+
+
+def sure_together(some: list[Round]) -> bool:
+    """Whether training after inference cannot have dropped nothing by chance, in all of these calls taken together."""
+    return sum(one.coins(step) * _log_keep(one.rate) for one in some for step in one.after_inference) < _SURE
 
 
 def right(bench: Bench) -> str:
