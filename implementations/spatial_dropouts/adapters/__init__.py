@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import importlib.util
@@ -57,6 +58,13 @@ _CLASSES: Tuple[Tuple[str, str, str], ...] = (
     ("haiku", "haiku", "Module"),
     ("brainstate", "brainstate.nn", "Module"),
 )
+
+
+def plain_twin(adapter: Any, plain: Any) -> Any:
+    """A copy of an adapter, its mode and device included, that makes layers of the framework's own class ``plain``."""
+    made = copy.copy(adapter)
+    made.obj, made.instance, made.implementation = plain, False, Implementation(make=plain)
+    return made
 
 
 class NoDropout(TypeError):

@@ -15,7 +15,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import keras_modes, keras_seeding, placing, seeding
+from spatial_dropouts.adapters import keras_modes, keras_seeding, placing, plain_twin, seeding
 from spatial_dropouts.adapters.models_base import no_rate, rate_of
 from spatial_dropouts.adapters.numpy_functions import arranged
 
@@ -196,6 +196,10 @@ class KerasLayers:
     def set_policy(self, policy: Any) -> None:
         """Set the global dtype policy."""
         self.keras.config.set_dtype_policy(policy)
+
+    def control(self) -> Any:
+        """Like this one, of the plain layer of the same library, backend and mode: what it fails too is not a layer's own."""
+        return plain_twin(self, self.keras.layers.Dropout)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
         if self.instance:

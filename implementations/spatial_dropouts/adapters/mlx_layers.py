@@ -13,7 +13,7 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, seeding
+from spatial_dropouts.adapters import NoDropout, plain_twin, seeding
 from spatial_dropouts.adapters.models_base import scalar
 
 _DTYPES = {"float32": mx.float32, "float64": mx.float64, "float16": mx.float16, "bfloat16": mx.bfloat16}
@@ -90,6 +90,10 @@ class MlxLayers:
         if way == "constructor":
             object.__setattr__(layer, "_dropcheck_rate", rate)  # past what mlx.nn keeps of a module
         return layer
+
+    def control(self) -> Any:
+        """Like this one, of MLX's own plain layer: what it fails too is not a layer's own failure."""
+        return plain_twin(self, nn.Dropout)
 
     def seed(self, seed: Optional[int], way: str) -> None:
         """Seed MLX's global state, or the layer's own source."""

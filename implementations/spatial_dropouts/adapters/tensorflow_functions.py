@@ -68,6 +68,12 @@ class TensorflowFunctions:
         # the seeds of a function without state are its caller's, on every replica too
         self.modes: Tuple[str, ...] = tuple(m for m in MODES if not (self.keyed and m == "ranks"))
 
+    def control(self) -> Any:
+        """Like this one, of TensorFlow's own function, in the same mode: what it fails too is not a function's own failure."""
+        made = TensorflowFunctions(tf.nn.dropout, Implementation(make=tf.nn.dropout))
+        made.way = self.way
+        return made
+
     def place(self, device: str) -> None:
         """TensorFlow itself computes on the first GPU that it finds. Raises Unsupported where it finds none."""
         placing.tensorflow(device)

@@ -10,7 +10,7 @@ import torch
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import accepts, placing, seeding, torch_modes, torch_tensors
+from spatial_dropouts.adapters import accepts, placing, plain_twin, seeding, torch_modes, torch_tensors
 from spatial_dropouts.adapters.models_base import no_rate, rate_of
 
 _NAMES = {dtype: name for name, dtype in torch_tensors.DTYPES.items()}
@@ -174,6 +174,10 @@ class TorchLayers(TorchTensors):
             # kept for reseeding, which then means a new layer
             layer._dropcheck_made = (rate, dtype)
         return layer
+
+    def control(self) -> Any:
+        """Like this one, of PyTorch's own plain layer, in the same mode: what it fails too is not a layer's own failure."""
+        return plain_twin(self, torch.nn.Dropout)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
         if way == "constructor":

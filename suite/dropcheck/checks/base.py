@@ -95,6 +95,9 @@ class Bench:
     profile: str
     traits: dict[str, Any]
     fresh_session: Callable[[], Session] | None = None
+    controls: dict[str, str] = field(
+        default_factory=dict
+    )  # what was asked of the framework's own layer, and what it failed
     unseeded: str | None = None  # digest of the first masks of this process, before anything was seeded
     planned: tuple[
         Case, ...

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, telling
+from dropcheck.checks.questions import Answer, Layer, by_coin, dropped, ladder, probe, telling
 from dropcheck.checks.refusals import crashed
+from dropcheck.checks.visible import KEPT, UNSEEN, WHOLE, columns, follows, repeats, right_values
 from dropcheck.contract import Pattern
 from dropcheck.results import Finding, Verdict
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
+
+_TRAIT = "Inf and NaN in dropped channels"
 
 
 def _rate(bench: Bench) -> float:
     return ladder(bench, (0.3,))[0]
 
 
-def _right(bench: Bench, pattern: Pattern, x: Any, y: Any, rate: float, dtype: str) -> str | None:
+@dataclass(frozen=True)
+class _Wrong:
+    """What is wrong with an output: the check that owns such a fault, and the words."""
+
+    check: str
+    words: str
+
+
+def _right(bench: Bench, pattern: Pattern, x: Any, y: Any, rate: float, dtype: str) -> _Wrong | None:
     """What is wrong with an output: elements that disagree with their coin, or wrong values; None if nothing is."""
     gone = dropped(y, bench, rate, dtype)
     coins = by_coin(pattern, gone)
     mixed = int(np.count_nonzero(coins.any(axis=1) != coins.all(axis=1)))
     if mixed:
-        return f"{mixed} of {len(coins)} coins have elements that disagree"
-    unique, index = np.unique(x, return_inverse=True)
+        return _Wrong(WHOLE, f"{mixed} of {len(coins)} coins have elements that disagree")
     if bench.contract.keeps_at(rate):
-        low, high = rounding.bounds(unique, rate, bench.contract.scale, dtype, bench.contract.offset)
-        low, high = low[index].reshape(x.shape), high[index].reshape(x.shape)
-        with np.errstate(invalid="ignore"):
-            wrong = ~gone & ~((y >= low) & (y <= high))
+        wrong = ~gone & ~right_values(bench, x, y, rate, dtype)
         if wrong.any():
-            return f"{int(wrong.sum())} of {y.size} elements are neither dropped nor their input times the scale"
+            text = f"{int(wrong.sum())} of {y.size} elements are neither dropped nor their input times the scale"
+            return _Wrong(KEPT, text)
     if coins.shape[0] >= 400 and not gone.any():
-        return "nothing was dropped"
+        return _Wrong("rate.marginal", "nothing was dropped")
     return None
 
 
@@ -107,65 +116,136 @@ def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     )
                 )
                 continue
-            problem = next(
-                (p for i in range(2) if (p := _right(bench, bench.contract.pattern, x, answer.values(i), rate, dtype))),
-                None,
-            )
-            if problem is None and bench.contract.inference == "identity" and not np.array_equal(quiet.values(), x):
-                problem = "inference permutes or changes the values"
+            verdict, text = _laid_out(bench, x, answer, quiet, layout, rate, dtype)
             found.append(
                 finding(
                     check,
                     where,
-                    "fail" if problem else "pass",
-                    f"with a {layout} input, {problem}" if problem else f"{layout} inputs work",
-                    log10_evidence=-math.inf if problem else 0.0,
+                    verdict,
+                    text,
+                    log10_evidence=-math.inf if verdict == "fail" else 0.0,
                     coins=2 * 33 * 65,
                 )
             )
     return found
 
 
+def _laid_out(
+    bench: Bench, x: Any, answer: Answer, quiet: Answer, layout: str, rate: float, dtype: str
+) -> tuple[Verdict, str]:
+    """The verdict on training and inference calls with one layout; what a contiguous input shows too is not the layout's.
+
+    The control, the same calls by a layer with the same seed on a contiguous input, is asked only where something is wrong.
+    """
+    pattern = bench.contract.pattern
+    wrong = next((w for i in range(2) if (w := _right(bench, pattern, x, answer.values(i), rate, dtype))), None)
+    still = np.array_equal(quiet.values(), x)
+    if wrong is None and (still or bench.contract.inference == "active"):
+        return "pass", f"{layout} inputs work"
+    control = Layer(bench, rate, dtype)
+    try:
+        plain, plain_quiet = control.call(x, times=2), control.call(x, training=False, times=2)
+    except Refused as refused:
+        return "skipped", f"a contiguous input is refused: {refused}"
+    if wrong is not None:
+        torn = _differently(bench, x, answer, plain, rate, dtype)
+        if torn is not None:
+            return "fail", f"with a {layout} input, {torn}"
+        known = {w.check for i in range(2) if (w := _right(bench, pattern, x, plain.values(i), rate, dtype))}
+        if wrong.check not in known:
+            return "fail", f"with a {layout} input, {wrong.words}, and with a contiguous one not"
+        return "skipped", follows(wrong.check, f"with a contiguous input as with a {layout} one, {wrong.words}")
+    if np.array_equal(quiet.values(), plain_quiet.values()):
+        return "pass", f"{layout} inputs work: inference does with them what it does with contiguous ones"
+    if np.array_equal(plain_quiet.values(0), plain_quiet.values(1)):
+        return "fail", f"with a {layout} input, inference permutes or changes the values, unlike with a contiguous one"
+    return "skipped", follows("mode.inference", f"inference changes contiguous inputs as it changes {layout} ones")
+
+
+def _differently(bench: Bench, x: Any, answer: Answer, plain: Answer, rate: float, dtype: str) -> str | None:
+    """Whether the same coins fell as for a contiguous input and the values are others all the same; in words."""
+    for i in range(2):
+        one, two = answer.values(i), plain.values(i)
+        gone = dropped(one, bench, rate, dtype)
+        if not repeats(gone, dropped(two, bench, rate, dtype), np.ones(x.shape, bool)):
+            continue
+        room = 4 * rounding.unit_roundoff(dtype) * np.abs(two)  # another order of roundings of one product
+        with np.errstate(invalid="ignore"):
+            off = int(np.count_nonzero(~(np.abs(one - two) <= room) & ~(np.isnan(one) & np.isnan(two))))
+        if off:
+            return f"{off} of {one.size} values are others than with a contiguous input, and the coins are the same"
+    return None
+
+
 def _batch_change(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     found = []
     rate = _rate(bench)
-    pattern = bench.contract.pattern
     for sizes in ((4, 64, 1, 513, 64, 2), (257, 3, 1025)):
         where = f"{bench.first} rate={rate:g} batches={','.join(map(str, sizes))}"
-        problem = None
-        try:
-            layer = Layer(bench, rate)
-            for number, rows in enumerate(sizes):
-                # other values for every batch: a stale row of an earlier one must not look right
-                x = telling(bench, rate, bench.first, rows, 33, 3, seed=5 + number)
-                answer = layer.call(x)
-                if answer.shape != x.shape:
-                    problem = f"a batch of {rows} comes out with shape {answer.shape}"
-                elif answer.dtype == bench.first:
-                    values = answer.values()
-                    wrong = _right(bench, pattern, x, values, rate, bench.first)
-                    gone = by_coin(pattern, dropped(values, bench, rate, bench.first)).all(axis=1)
-                    tail = gone[len(gone) // 2 :]
-                    if wrong:
-                        problem = f"in a batch of {rows} after {sizes[0]}, {wrong}"
-                    # by chance with probability below 10^-12, whatever the rate; at rate 1 it is what should be
-                    elif len(tail) >= 2000 and tail.all() and rate ** len(tail) < 1e-12:
-                        problem = f"in a batch of {rows} after {sizes[0]}, the second half is all zeros"
-                if problem:
-                    break
-        except Refused as refused:
-            problem = f"another batch size raises {refused}"
+        verdict, text = _batches(bench, rate, sizes)
         found.append(
             finding(
                 check,
                 where,
-                "fail" if problem else "pass",
-                problem or "batch sizes may change within one layer",
-                log10_evidence=-math.inf if problem else 0.0,
+                verdict,
+                text,
+                log10_evidence=-math.inf if verdict == "fail" else 0.0,
                 coins=sum(sizes) * 33,
             )
         )
     return found
+
+
+def _batches(bench: Bench, rate: float, sizes: tuple[int, ...]) -> tuple[Verdict, str]:
+    """The verdict on one layer that meets batches of these sizes; a fresh layer that meets one batch alone is the control."""
+    layer, follower = Layer(bench, rate), None
+    for number, rows in enumerate(sizes):
+        # other values for every batch: a stale row of an earlier one must not look right
+        x = telling(bench, rate, bench.first, rows, 33, 3, seed=5 + number)
+        try:
+            problem = _batch(bench, rate, x, layer.call(x))
+        except Refused as refused:
+            if _refuses(bench, rate, x):
+                return "fail", f"a batch of {rows} raises {refused}, for a fresh layer too"
+            return "fail", f"another batch size raises {refused}"
+        if problem is None:
+            continue
+        try:
+            alone = _batch(bench, rate, x, Layer(bench, rate).call(x))
+        except Refused:
+            alone = None
+        if alone is None or alone.check != problem.check:
+            return "fail", f"in a batch of {rows} after {sizes[0]}, {problem.words}, and in a fresh layer not"
+        if follower is None:
+            follower = follows(problem.check, f"in a batch of {rows} alone as after others, {problem.words}")
+    if follower is not None:
+        return "skipped", follower
+    return "pass", "batch sizes may change within one layer"
+
+
+def _batch(bench: Bench, rate: float, x: Any, answer: Answer) -> _Wrong | None:
+    """What is wrong with the output for one batch, and whose fault such a thing is."""
+    if answer.shape != x.shape:
+        return _Wrong("form.shape-dtype", f"shape {x.shape} comes out as {answer.shape}")
+    if answer.dtype != bench.first:
+        return None
+    values, pattern = answer.values(), bench.contract.pattern
+    wrong = _right(bench, pattern, x, values, rate, bench.first)
+    if wrong is None:
+        gone = by_coin(pattern, dropped(values, bench, rate, bench.first)).all(axis=1)
+        tail = gone[len(gone) // 2 :]
+        # by chance with probability below 10^-12, whatever the rate; at rate 1 it is what should be
+        if len(tail) >= 2000 and tail.all() and rate ** len(tail) < 1e-12:
+            wrong = _Wrong("rate.marginal", "the second half is all zeros")
+    return wrong
+
+
+def _refuses(bench: Bench, rate: float, x: Any) -> bool:
+    try:
+        Layer(bench, rate).call(x)
+    except Refused:
+        return True
+    return False
 
 
 def _empty(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -222,19 +302,37 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             if answer.shape != x.shape:
                 problem = f"shape {x.shape} comes out as {answer.shape}"
             else:
-                problem = problem or _right(bench, pattern, x, answer.values(i), rate, answer.dtype)
+                wrong = _right(bench, pattern, x, answer.values(i), rate, answer.dtype)
+                if wrong is not None and problem is None and wrong.check in _at_the_main_rank(bench, rate):
+                    found.append(skipped(check, where, follows(wrong.check, f"for '{pattern}', {wrong.words}")))
+                    break
+                problem = problem or (wrong.words if wrong is not None else None)
                 problem = problem or _coarser(pattern, dropped(answer.values(i), bench, rate, answer.dtype))
-        found.append(
-            finding(
-                check,
-                where,
-                "fail" if problem else "pass",
-                f"for '{pattern}', {problem}" if problem else f"rank {len(pattern.axes)} follows '{pattern}'",
-                log10_evidence=-math.inf if problem else 0.0,
-            )
-        )
+        else:
+            found.append(_of_rank(check, where, pattern, problem))
     _other_ranks(bench, rate)
     return found or [skipped(check, "ranks", "the contract declares no other rank; what they do is a trait")]
+
+
+def _of_rank(check: Check, where: str, pattern: Pattern, problem: str | None) -> Finding:
+    return finding(
+        check,
+        where,
+        "fail" if problem else "pass",
+        f"for '{pattern}', {problem}" if problem else f"rank {len(pattern.axes)} follows '{pattern}'",
+        log10_evidence=-math.inf if problem else 0.0,
+    )
+
+
+def _at_the_main_rank(bench: Bench, rate: float) -> set[str]:
+    """The control: whose faults the contract's own rank shows as well."""
+    pattern = bench.contract.pattern
+    x = telling(bench, rate, bench.first, 33, 129, 6)
+    answer = Layer(bench, rate).call(x, times=4)
+    if answer.shape != x.shape or answer.dtype != bench.first:
+        return set()
+    each = (_right(bench, pattern, x, answer.values(i), rate, bench.first) for i in range(4))
+    return {w.check for w in each if w is not None}
 
 
 def _coarser(pattern: Pattern, gone: Any) -> str | None:
@@ -312,36 +410,21 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     found = []
     rate = ladder(bench, (0.5,))[0]
     promised = "nonfinite" in bench.contract.promises
-    pattern = bench.contract.pattern
     for dtype in bench.dtypes:
         where = f"{dtype} rate={rate:g} with Inf and NaN"
         try:
-            x = telling(bench, rate, dtype, 33, 65, 3).copy()
-            columns = by_coin(pattern, np.arange(x.size).reshape(x.shape))
-            bad = np.arange(len(columns)) % 3
-            x.ravel()[columns[bad == 1, 0]] = np.inf
-            x.ravel()[columns[bad == 2, 0]] = np.nan
-            answer = Layer(bench, rate, dtype).call(x)
+            told = _leaks(bench, rate, dtype)
         except Refused as refused:
             found.append(skipped(check, where, f"the layer refuses: {refused}"))
             continue
-        if answer.shape != x.shape or answer.dtype != dtype:
-            found.append(skipped(check, where, "the output has another shape or dtype: see form.shape-dtype"))
+        if isinstance(told, str):
+            if told == UNSEEN:
+                bench.traits.setdefault(_TRAIT, {})[dtype] = UNSEEN
+            found.append(skipped(check, where, told))
             continue
-        coins = by_coin(pattern, answer.values())
-        if columns.shape[1] > 1:
-            gone = dropped(coins[:, 1:], bench, rate, dtype).all(axis=1)
-        else:
-            gone = dropped(coins, bench, rate, dtype).all(axis=1)
-        leaks = {
-            name: int(np.count_nonzero(~np.isfinite(coins[gone & (bad == kind), 0])))
-            for name, kind in (("Inf", 1), ("NaN", 2))
-        }
-        seen = {name: int(np.count_nonzero(gone & (bad == kind))) for name, kind in (("Inf", 1), ("NaN", 2))}
-        leaking = [f"{name} ({leaks[name]} of {seen[name]})" for name in leaks if leaks[name]]
-        bench.traits.setdefault("Inf and NaN in dropped channels", {})[dtype] = (
-            "leak: " + ", ".join(leaking) if leaking else "are dropped"
-        )
+        leaks, fallen = told
+        leaking = [f"{name} ({leaks[name]} of {fallen[name]})" for name in leaks if leaks[name]]
+        bench.traits.setdefault(_TRAIT, {})[dtype] = "leak: " + ", ".join(leaking) if leaking else "are dropped"
         if leaking and (promised or limits.strict):
             found.append(
                 finding(
@@ -350,7 +433,7 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     "fail",
                     f"in dropped channels these leak as NaN: {', '.join(leaking)}",
                     log10_evidence=-math.inf,
-                    tallies={"leaks": leaks, "dropped": seen},
+                    tallies={"leaks": leaks, "dropped": fallen},
                 )
             )
         elif leaking:
@@ -367,11 +450,54 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     check,
                     where,
                     "pass",
-                    "Inf and NaN in dropped channels are dropped",
-                    tallies={"leaks": leaks, "dropped": seen},
+                    f"{fallen['Inf']} Inf and {fallen['NaN']} NaN in dropped channels are dropped",
+                    tallies={"leaks": leaks, "dropped": fallen},
                 )
             )
     return found
+
+
+def _leaks(bench: Bench, rate: float, dtype: str) -> tuple[dict[str, int], dict[str, int]] | str:
+    """How many Inf and NaN were not dropped where their coin was, and how many coins with each were; or why neither is known.
+
+    The coins are those of the same call on a finite input by a layer with the same seed, if all finite elements agree that
+    they are; else those of the other elements that share the coin.
+    """
+    pattern = bench.contract.pattern
+    plain = telling(bench, rate, dtype, 33, 65, 3)
+    x, places = plain.copy(), columns(pattern, plain)
+    kind = np.zeros(x.shape, int)
+    kind.ravel()[places[:, 0]] = np.arange(len(places)) % 3
+    x[kind == 1] = np.inf
+    x[kind == 2] = np.nan
+    answer = Layer(bench, rate, dtype).call(x)
+    if answer.shape != x.shape or answer.dtype != dtype:
+        return "the output has another shape or dtype: see form.shape-dtype"
+    y = answer.values()
+    gone = dropped(y, bench, rate, dtype)
+    finite = (kind == 0) & np.isfinite(y)
+    fell = None
+    if bench.contract.seeds:
+        twin = Layer(bench, rate, dtype).call(plain)
+        if twin.shape == x.shape and twin.dtype == dtype:
+            fell = dropped(twin.values(), bench, rate, dtype)
+    if fell is None or not repeats(fell, gone, finite):
+        others = places[:, 1:]
+        if not others.shape[1]:
+            return UNSEEN
+        state = gone.ravel()[others]
+        if not (state.all(axis=1) == state.any(axis=1)).all():
+            return follows(WHOLE, "elements that share a coin do not show the coin of an Inf among them")
+        fell = gone.copy()
+        fell.ravel()[places[:, 0]] = state.all(axis=1)
+    fallen, leaks = {}, {}
+    for name, number in (("Inf", 1), ("NaN", 2)):
+        those = (kind == number) & fell
+        fallen[name], leaks[name] = int(those.sum()), int((those & ~np.isfinite(y)).sum())
+    # what is finite itself, and was dropped, must not become NaN either
+    leaks["finite values beside them"] = int(((kind == 0) & fell & ~np.isfinite(y)).sum())
+    fallen["finite values beside them"] = int(((kind == 0) & fell).sum())
+    return leaks, fallen
 
 
 CHECKS = (
@@ -386,14 +512,17 @@ CHECKS = (
     Check(
         name="form.strides",
         claim="strided, sliced and transposed inputs work or are refused",
-        how="Inputs with a stride of two and inputs stored in another axis order must give the same promise as contiguous ones.",
+        how="Inputs with a stride of two and inputs stored in another axis order must give the same promise as contiguous ones. "
+        "Where something is wrong, a layer with the same seed is called with the same values, contiguous: what is wrong there "
+        "too is another check's failure.",
         remedy="Make the input contiguous, or respect its strides; do not reinterpret its storage.",
         observe=_strides,
     ),
     Check(
         name="form.batch-change",
         claim="one layer accepts batches of changing size",
-        how="One layer is called with batches that grow and shrink; each output must have its coins and values right.",
+        how="One layer is called with batches that grow and shrink; each output must have its coins and values right. What is "
+        "wrong as well when a fresh layer is given the same batch alone is another check's failure.",
         remedy="Size buffers by the call, not by the first call.",
         observe=_batch_change,
     ),
@@ -407,7 +536,8 @@ CHECKS = (
     Check(
         name="form.ranks",
         claim="declared ranks follow their declared patterns; what other ranks do is a trait",
-        how="For every further pattern of the contract, coins, values and shape are checked; undeclared ranks are only reported.",
+        how="For every further pattern of the contract, coins, values and shape are checked; what the contract's own rank shows "
+        "too is another check's failure. Undeclared ranks are only reported.",
         remedy="Decide by the rank of the input which axis is the channel, or refuse the ranks that are ambiguous.",
         observe=_ranks,
     ),
@@ -421,7 +551,9 @@ CHECKS = (
     Check(
         name="form.nonfinite",
         claim="Inf and NaN in a dropped channel do not leak",
-        how="Reported as a trait; a failure only where the contract promises it, or under --strict.",
+        how="The coins of Inf and NaN are those that a layer with the same seed shows on a finite input, if all finite elements "
+        "agree that it repeats them; else those of the elements that share their coin. Reported as a trait; a failure only "
+        "where the contract promises it, or under --strict.",
         remedy="Select instead of multiplying: 0 * inf is NaN.",
         observe=_nonfinite,
     ),

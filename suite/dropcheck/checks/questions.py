@@ -39,7 +39,10 @@ class Answer:
 class Layer:
     """One layer of the target, made for one rate and dtype (without one: the first that is asked about), that can be asked."""
 
-    def __init__(self, bench: Bench, rate: float, dtype: str = "", seed: int | None = None, way: str = "") -> None:
+    def __init__(
+        self, bench: Bench, rate: float, dtype: str = "", seed: int | None = None, way: str = "", control: bool = False
+    ) -> None:
+        """``control``: the framework's own plain layer instead. Raises Refused (unsupported) where there is none."""
         self.bench, self.rate, self.dtype = bench, rate, dtype or bench.first
         self.way = way or (bench.contract.seeds[0] if bench.contract.seeds else "global")
         self.id = int(
@@ -50,6 +53,7 @@ class Layer:
                 dtype=self.dtype,
                 seed=bench.seed if seed is None else seed,
                 way=self.way,
+                **({"control": True} if control else {}),
             )["id"]
         )
 

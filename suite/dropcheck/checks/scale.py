@@ -11,7 +11,8 @@ import numpy as np
 from dropcheck.adapter import Unsupported
 from dropcheck.checks.affine import affine_mean
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
-from dropcheck.checks.questions import dropped
+from dropcheck.checks.questions import Layer, dropped, ladder, probe
+from dropcheck.checks.visible import columns, large_values, repeats, right_values, small_values
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
@@ -45,10 +46,9 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         )
     seen = proof["wrong_example"]
     ratio = (seen["output"] - got.contract.offset_at(case.rate)) / seen["input"] if seen["input"] else math.nan
-    right = f"{seen['low']:.9g} to {seen['high']:.9g}"
-    what = f"input {seen['input']:.9g} became {seen['output']:.9g} (factor {ratio:.6g}); right is {right}"
+    what = _example(seen["input"], seen["output"], seen["low"], seen["high"], ratio)
     if proof["nonfinite"]:
-        what = f"{proof['nonfinite']} outputs for finite inputs are not finite; first: {what}"
+        what = f"{_nonfinite(proof)} for finite inputs; first: {what}"
     return finding(
         check,
         case,
@@ -62,6 +62,121 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         log10_evidence=-math.inf,
         tallies={"wrong": wrong, "nonfinite": proof["nonfinite"], "example": seen, "kept": kept},
     )
+
+
+def _example(given: float, output: float, low: float, high: float, ratio: float) -> str:
+    """One wrong value beside what is right, with as many digits as tell them apart, and its relative error."""
+    right = (low + high) / 2
+    digits = next((d for d in (9, 12, 17) if len({f"{v:.{d}g}" for v in (output, low, high)}) == 3 or low == high), 17)
+    shown = f"{low:.{digits}g} to {high:.{digits}g}" if low != high else f"{low:.{digits}g}"
+    text = f"input {given:.{digits}g} became {output:.{digits}g} (factor {ratio:.6g}"
+    if right and math.isfinite(output):
+        text += f", relative error {(output - right) / abs(right):+.3g}"
+    return f"{text}); right is {shown}"
+
+
+def _nonfinite(proof: dict[str, Any]) -> str:
+    """How many outputs were NaN and how many Inf; results from before they were told apart have their sum only."""
+    total, nan = int(proof["nonfinite"]), proof.get("nan")
+    if nan is None:
+        return f"{total} outputs are not finite"
+    return " and ".join(f"{n} outputs are {name}" for n, name in ((nan, "NaN"), (total - nan, "Inf")) if n)
+
+
+def _sizes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    """Small and large inputs: what a layer flushes to 0, clips or overflows is not the product."""
+    rate = ladder(bench, (0.3,))[0]
+    if bench.contract.affine or bench.contract.dropped != 0 or not 0 < rate < 1:
+        return []
+    found = []
+    for dtype in bench.dtypes:
+        where = f"{dtype} rate={rate:g} small and large"
+        try:
+            found.append(_of_all_sizes(check, bench, where, rate, dtype))
+        except Refused as refused:
+            found.append(skipped(check, where, f"the layer refuses: {refused}"))
+    return found
+
+
+def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: str) -> Finding:
+    """Values of every size that a normal number and its product with the scale can have, one coin with several of them.
+
+    An element of 0 is a kept one that was flushed if another element of its coin was kept, or if a layer with the same seed
+    keeps it in an input of ordinary size. Where coins have one element and no seed repeats them: if the zeros of one size of
+    values, some 500 of them, are more than the rate makes with probability above 10^-12 (Hoeffding's bound).
+    """
+    pattern, contract = bench.contract.pattern, bench.contract
+    plain = probe(pattern, dtype, 33, 65, 3)
+    factor = abs(contract.scale_at(rate)) or 1.0
+    sizes = np.concatenate([small_values(dtype), large_values(dtype)])
+    sizes = sizes[(sizes * factor >= sizes.min()) & (sizes * factor <= large_values(dtype).max())]
+    x, places = plain.copy(), columns(pattern, plain)
+    turned = places[:, 1:] if places.shape[1] > 1 else places
+    kind = np.full(x.shape, -1)
+    kind.ravel()[turned] = (np.arange(turned.size) % len(sizes)).reshape(turned.shape)
+    odd = kind >= 0
+    x[odd] = sizes[kind[odd]] * np.sign(plain[odd])
+    answer = Layer(bench, rate, dtype).call(x)
+    if answer.shape != x.shape or answer.dtype != dtype:
+        return skipped(check, where, "the output has another shape or dtype: see form.shape-dtype")
+    y = answer.values()
+    gone = dropped(y, bench, rate, dtype)
+    wrong = odd & ~gone & ~right_values(bench, x, y, rate, dtype)
+    if not wrong.any():
+        wrong = odd & gone & ~_fallen(bench, rate, dtype, plain, gone, odd, places)
+    if not wrong.any() and places.shape[1] == 1:
+        for number in range(len(sizes)):
+            some = kind == number
+            room = math.sqrt(12 * math.log(10) / (2 * int(some.sum())))
+            if gone[some].mean() > rate + contract.rate_tolerance(rate) + room:
+                wrong = wrong | (some & gone)
+    kept = int((odd & ~gone).sum())
+    if not wrong.any():
+        text = (
+            f"values of magnitudes from {sizes.min():.3g} to {sizes.max():.3g} are {contract.kept_words(rate)} as well"
+        )
+        return finding(check, where, "pass", text, coins=kept, tallies={"wrong": 0, "kept": kept})
+    if not right_values(bench, x, y, rate, dtype)[~odd & ~gone].all():
+        return skipped(check, where, "values of ordinary size are wrong as well: see the cases with coins")
+    first = tuple(np.argwhere(wrong)[0])
+    low, high = (float(v[0]) for v in rounding.bounds(x[first][None], rate, contract.scale, dtype, contract.offset))
+    ratio = float(y[first] / x[first])
+    some = np.abs(x[wrong])
+    text = f"{int(wrong.sum())} elements with magnitudes from {some.min():.3g} to {some.max():.3g} are not "
+    text += f"{contract.kept_words(rate)}, though kept: {_example(float(x[first]), float(y[first]), low, high, ratio)}"
+    return finding(
+        check,
+        where,
+        "fail",
+        text,
+        estimate=ratio,
+        expected=contract.scale_at(rate),
+        unit="factor of a kept value",
+        log10_evidence=-math.inf,
+        coins=kept,
+        tallies={"wrong": int(wrong.sum()), "kept": max(kept, int(wrong.sum()))},
+    )
+
+
+def _fallen(bench: Bench, rate: float, dtype: str, plain: Any, gone: Any, odd: Any, places: Any) -> Any:
+    """Which elements of 0 were dropped rightly: as far as it can be told, else all."""
+    if places.shape[1] > 1:
+        # of every coin one element has an ordinary size; where that was kept all must have been, unless a coin is torn anyway
+        lead = gone.ravel()[places[:, 0]]
+        twin = dropped(Layer(bench, rate, dtype).call(plain).values(), bench, rate, dtype) if (~lead).any() else gone
+        whole = twin.ravel()[places]
+        if not (whole.all(axis=1) == whole.any(axis=1)).all():
+            return np.ones(gone.shape, bool)
+        fell = np.empty(gone.size, bool)
+        fell[places] = lead[:, None]
+        return fell.reshape(gone.shape)
+    if not bench.contract.seeds:
+        return np.ones(gone.shape, bool)
+    one, two = (dropped(Layer(bench, rate, dtype).call(plain).values(), bench, rate, dtype) for _ in range(2))
+    # a flushed element is one that a seed that repeats its coins keeps; what was kept must agree everywhere
+    if repeats(one, two, np.ones(gone.shape, bool)) and not (one & ~gone).any():
+        return one
+    return np.ones(gone.shape, bool)
 
 
 def _mean(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -129,7 +244,11 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
         where,
         "fail" if failed else settle(False, margin + sure + accepted, None),
         f"the factor that kept values share is {(1 + mean) * factor:.9g} instead of {factor:.9g} "
-        f"({mean:+.3e} relative, {mean / u:+.2f} u): {kind}",
+        + (
+            f"({mean:+.3e} relative, {mean / u:+.2f} u): {kind}"
+            if abs(mean) < 64 * u
+            else f"({1 + mean:.6g} times as large, a relative error of {mean:+.3g}: no rounding)"
+        ),
         estimate=mean,
         expected=0.0,
         unit="relative error of the scale",
@@ -182,7 +301,8 @@ CHECKS = (
         how="The value of every kept coin of every call is compared with x / (1 - rate), computed with exact fractions. "
         "Allowed is the forward error of the ordinary formula, u (3 + rate / (1 - rate)) with its higher-order terms, and "
         "no more. Where the contract declares an affine form (alpha dropout), it is x a + b, with an interval for each of a "
-        "and b in which every number of their formulas is rounded once. One wrong value is a failure.",
+        "and b in which every number of their formulas is rounded once. One wrong value is a failure. One call has values of "
+        "every size whose product is a normal number: none may be flushed to 0, clipped or overflow.",
         remedy="Multiply by 1 / (1 - rate) in training and by nothing in inference; do not normalise by the realised share "
         "of kept elements; do not add noise; compute the factor from the same rate that the coins use.",
         resolution_words="a share of kept coins with a wrong value",
@@ -190,6 +310,7 @@ CHECKS = (
         coarsest={"quick": 5e-2, "standard": 5e-3, "deep": 5e-4},
         wants=lambda case: case.regime in ("stream", "values", "seeds") and case.rate < 1,
         judge=_kept,
+        observe=_sizes,
     ),
     Check(
         name="scale.mean",

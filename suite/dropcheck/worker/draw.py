@@ -41,6 +41,7 @@ class Stream:
         self.rng = np.random.default_rng(request["probe_seed"])
         self.probe_seed = int(request["probe_seed"])
         self.probes: Dict[Shape, Probe] = {}
+        self.watched: Dict[Tuple[Shape, bool], int] = {}  # calls after which a reused input was looked at
         self.universe: Dict[str, Any] = {}
         self.gathering = Gathering(adapter, self.proof)
         largest = max(int(np.prod(s, dtype=np.int64)) for s in self.shapes)
@@ -57,13 +58,16 @@ class Stream:
 
     def inputs(self, shapes: Sequence[Shape]) -> Iterable[Any]:
         """One input a call: the reused one, or copies that nobody else holds."""
-        if self.reuse:
-            return [self.probe(shape).x for shape in shapes]
+        if self.reuse:  # one by one: a call may show that none can be reused
+            return (self._next(shape) for shape in shapes)
         copies = getattr(self.adapter, "copies", None)
         if copies is None or self.values:
             return (self.adapter.tensor(self.fresh(shape), self.dtype, self.layout) for shape in shapes)
         made = {shape: iter(copies(self.probe(shape).x, shapes.count(shape))) for shape in set(shapes)}
         return [next(made[shape]) for shape in shapes]
+
+    def _next(self, shape: Shape) -> Any:
+        return self.probe(shape).x if self.reuse else self.adapter.tensor(self.fresh(shape), self.dtype, self.layout)
 
     def fresh(self, shape: Shape) -> Any:
         """The values of the probe as they now are."""
@@ -95,8 +99,12 @@ class Stream:
             self.calls += 1
             probe = self.probe(shape)
             fine = add(probe, output, alone)
+            if self.reuse and not self.immutable:
+                self._watch(probe, True)
             if self.infer and self.calls % self.infer == 0:
                 apply(layer, probe.x, False)
+                if not self.immutable:
+                    self._watch(probe, False)
             if not fine:
                 return False
         return True
@@ -174,9 +182,26 @@ class Stream:
             probe.bits_before = rounding.bits(self.adapter.array(probe.x), probe.dtype).copy()
         return np.stack([pack(sign), pack(large)])
 
+    def _watch(self, probe: Probe, training: bool) -> None:
+        """Look at a reused input after the first two calls on it of each kind: a layer that overwrites it is not asked again
+        on what it left there, and gets inputs of its own from then on."""
+        seen = self.watched.get((probe.shape, training), 0)
+        if seen >= 2:
+            return
+        self.watched[probe.shape, training] = seen + 1
+        self._restore(probe)
+
+    def _restore(self, probe: Probe) -> None:
+        """Count an overwritten input, and put another in its place."""
+        now = rounding.bits(self.adapter.array(probe.x), probe.dtype)
+        if np.array_equal(now, probe.bits_before):
+            return
+        self.proof.changed_inputs += 1
+        self.reuse = False
+        self.watched.clear()
+        probe.x = self.adapter.tensor(self.fresh(probe.shape), self.dtype, self.layout)
+
     def _verify_inputs(self) -> None:
         """Reused inputs must be what they were."""
         for probe in self.probes.values():
-            now = rounding.bits(self.adapter.array(probe.x), probe.dtype)
-            if not np.array_equal(now, probe.bits_before):
-                self.proof.changed_inputs += 1
+            self._restore(probe)

@@ -23,6 +23,7 @@ class Proof:
     violations: int = 0
     wrong_values: int = 0
     nonfinite: int = 0
+    nan: int = 0
     changed_inputs: int = 0
     example: Optional[Dict[str, Any]] = None
     wrong_example: Optional[Dict[str, Any]] = None
@@ -153,6 +154,7 @@ def _inspect(probe: Probe, block: Any, bits: Any, drops: Any, right: Any, proof:
     if len(bad):
         proof.wrong_values += len(bad)
         proof.nonfinite += int(np.count_nonzero(~np.isfinite(wide[bad])))
+        proof.nan += int(np.count_nonzero(np.isnan(wide[bad])))
         if proof.wrong_example is None:
             first = int(bad[0])
             proof.wrong_example = {

@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 import traceback
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class Worker:
         self.things: Dict[int, Any] = {}
         self.next_id = 0
         self.stopwatch: Any = None
+        self.control: Any = None  # the adapter of the framework's own plain layer
+        self.of_control: Set[int] = set()  # its layers
 
     def handle(self, request: Dict[str, Any]) -> Dict[str, Any]:
         """Answer one request; never raises: an exception comes back as ``{"error": ..., "where": ...}``."""
@@ -145,11 +147,21 @@ class Worker:
         except BaseException as error:
             raise Refusal("open", error) from error
 
-    def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Dict[str, Any]:
-        """A fresh layer; the constructor's refusal is an answer, not a fault. One that no seed reaches is given none."""
+    def make(self, rate: float, dtype: str, seed: Optional[int], way: str, control: bool = False) -> Dict[str, Any]:
+        """A fresh layer; the constructor's refusal is an answer, not a fault. One that no seed reaches is given none.
+
+        ``control``: the framework's own plain Dropout instead of the target's, to be asked the same. Optional in an adapter:
+        ``control()``, a like adapter of that layer in the same mode, or None. Raises Unsupported where there is none, or where
+        the target itself is a layer of the framework's own.
+        """
         if not self.driver.contract.seeds:
             seed = None
         try:
+            if control:
+                self.control = self.control or _control(self.driver)
+                kept = self._keep(self.control.make(rate, dtype, seed, way))
+                self.of_control.add(kept)
+                return {"id": kept}
             return {"id": self._keep(self.driver.make(rate, dtype, seed, way))}
         except Unsupported:
             raise
@@ -179,18 +191,25 @@ class Worker:
         ``then``: an inference call follows, whose output counts for nothing but what it does to input and earlier results.
         """
         adapter = self.driver
-        native = adapter.tensor(np.asarray(x), dtype, layout)
+        native = first_given = adapter.tensor(np.asarray(x), dtype, layout)
         before = rounding.bits(adapter.array(native), dtype).copy()
-        given = adapter.track(native) if record else native
+        given = tracked = adapter.track(native) if record else native
         outputs: List[Any] = []
         first = None
+        overwritten = False
         try:
             with adapter.recording(record):
-                for _ in range(times):
+                for number in range(times):
                     y = adapter.apply(self.things[id], given, training)
                     if first is None:
                         first = y
                     outputs.append(_copied(adapter, y))
+                    asked_again = number + 1 < times and not getattr(adapter, "immutable", False)
+                    if asked_again and not np.array_equal(before, rounding.bits(adapter.array(native), dtype)):
+                        # what it did to this input is told once: the next call gets the values that it was meant to have
+                        overwritten = True
+                        native = adapter.tensor(np.asarray(x), dtype, layout)
+                        given = adapter.track(native) if record else native
                 if then:
                     adapter.apply(self.things[id], given, False)
         except Unsupported:
@@ -203,10 +222,10 @@ class Worker:
             "ys": outputs,
             "dtype": adapter.dtype_of(first),
             "shape": list(outputs[0].shape),
-            "input_changed": not np.array_equal(before, after),
+            "input_changed": overwritten or not np.array_equal(before, after),
             # a later call must not reach back into an earlier result
             "earlier_changed": not _same_array(kept, outputs[0]),
-            "same_object": first is given or _shares(adapter, first, native),
+            "same_object": first is first_given or first is tracked or _shares(adapter, first, first_given),
         }
 
     def alternate(self, id: int, **request: Any) -> Dict[str, Any]:
@@ -248,7 +267,7 @@ class Worker:
         Optional in an adapter: ``recompute(layer, x, cotangent, way) -> (output, gradient or None)`` for each of its
         ``recompute_ways``. Raises Unsupported where the adapter has none.
         """
-        adapter: Any = self.driver
+        adapter: Any = self.control if id in self.of_control else self.driver
         ways: Tuple[str, ...] = getattr(adapter, "recompute_ways", ())
         if not ways:
             raise Unsupported(f"{adapter.framework} has no checkpointing here that this adapter can ask for")
@@ -356,6 +375,19 @@ class Worker:
         """Drop a layer or a stream, so that memory stays flat."""
         self.things.pop(id, None)
         return {}
+
+
+def _control(adapter: Any) -> Any:
+    """The adapter's twin for the framework's own plain layer. Raises Unsupported where there is none or nothing to tell apart."""
+    package = adapter.framework.partition("@")[0].partition("-")[0]
+    mine = getattr(adapter, "obj", None)
+    for thing in (mine, type(mine)):
+        if (getattr(thing, "__module__", None) or "").partition(".")[0] == package:
+            raise Unsupported(f"the layer is {adapter.framework}'s own")
+    made = getattr(adapter, "control", lambda: None)()
+    if made is None:
+        raise Unsupported(f"the adapter of {adapter.framework} names no plain layer of its framework")
+    return made
 
 
 def _place(adapter: Any, device: str) -> None:
