@@ -17,11 +17,12 @@ from dropcheck.campaign import count_all
 from dropcheck.cases import seed_of
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Bench, Gathered, finding, plain
-from dropcheck.checks.questions import probe
+from dropcheck.checks.questions import Layer, probe
 from dropcheck.checks.seed import first_masks, unseeded_digest
+from dropcheck.checks.visible import follows
 from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.errors import UsageError
-from dropcheck.judging import interpret
+from dropcheck.judging import SHAPE, interpret
 from dropcheck.planning import LADDER
 from dropcheck.plans import asked_cases, planned
 from dropcheck.results import Finding, TargetResult, Timing
@@ -122,7 +123,8 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     if second is not None:
         bench.unseeded = unseeded_digest(bench)
         bench.begun = first_masks(bench, bench.seed)
-    _first_refusal(contract, bench)
+    _refused_dtypes(run, bench)
+    info = {**info, "dtypes": [d for d in info["dtypes"] if d not in bench.refused]}
     run.start_s = time.monotonic() - run.began  # with the first call, in which frameworks load and compile
     asked = asked_cases(run.request, run.target.name, run.checks, contract, info, primary, run.began)
     run.asked = asked
@@ -141,6 +143,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             # what ended when its own rate was decided is no fair sample for a comparison
             whole = [got for got in everything if got.case not in run.early]
             run.findings.extend(run.replayable(f, None) for f in check.compare(check, whole, limits))
+    run.findings.extend(run.replayable(f, None) for f in _unasked(run, bench))
     _beside(run, everything)
     evidence_over_runs.judged(run, asked)
     run.findings = interpret(run.findings, run.beside)
@@ -296,6 +299,57 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
             f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'){hint}: {refused}{guessed}",
             "\n".join(refused.lines),
         ) from refused
+
+
+def _refused_dtypes(run: Run, bench: Bench) -> None:
+    """Dtypes that the layer refuses at its first call are one finding of form.shape-dtype and asked nothing else.
+
+    Raises TargetError where it can be called in none of them, or not be built. The calls of all dtypes but the first have the
+    shape of the exact questions, for which frameworks compile anyway.
+    """
+    assert run.contract is not None
+    first: TargetError | None = None
+    for dtype in bench.dtypes:
+        try:
+            if dtype == bench.first:
+                _first_refusal(run.contract, bench)
+            elif (refused := _refusal(bench, dtype, 33, 65, 3)) and _refusal(bench, dtype, 3, 5, 2):
+                bench.refused[dtype] = refused
+        except TargetError as error:
+            if not isinstance(error.__cause__, Refused) or error.__cause__.where != "call":
+                raise
+            first, bench.refused[dtype] = error, str(error.__cause__)
+    if first is not None and len(bench.refused) == len(bench.dtypes):
+        raise first
+    if bench.refused:
+        bench.dtypes = tuple(d for d in bench.dtypes if d not in bench.refused)
+        run.traits["refused dtypes"] = ", ".join(bench.refused)
+
+
+def _refusal(bench: Bench, dtype: str, *sizes: int) -> str:
+    """The words with which a layer refuses a training call in a dtype; empty where it does not."""
+    try:
+        Layer(bench, (bench.contract.rates or (0.3,))[0], dtype).call(probe(bench.contract.pattern, dtype, *sizes))
+    except Refused as refused:
+        return "" if refused.where == "unsupported" else str(refused)
+    return ""
+
+
+def _unasked(run: Run, bench: Bench) -> list[Finding]:
+    """Of each check but the one that tells of it, that a refused dtype was not asked; an error where that one is not selected."""
+    told = run.has(SHAPE)
+    words = "{}: the layer refuses {}; --dtype {} leaves it out"
+    return [
+        finding(
+            check,
+            dtype,
+            "skipped" if told else "error",
+            words.format(follows(SHAPE) if told else "not judged", dtype, ",".join(bench.dtypes)),
+        )
+        for dtype in bench.refused
+        for check in run.checks
+        if check.name != SHAPE
+    ]
 
 
 def _beside(run: Run, everything: Sequence[Gathered]) -> None:

@@ -98,6 +98,7 @@ class Bench:
     controls: dict[str, str] = field(
         default_factory=dict
     )  # what was asked of the framework's own layer, and what it failed
+    refused: dict[str, str] = field(default_factory=dict)  # dtypes whose first call the layer refuses, with its words
     unseeded: str | None = None  # digest of the first masks of this process, before anything was seeded
     planned: tuple[
         Case, ...

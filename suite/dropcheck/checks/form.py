@@ -44,13 +44,22 @@ def _right(bench: Bench, pattern: Pattern, x: Any, y: Any, rate: float, dtype: s
         if wrong.any():
             text = f"{int(wrong.sum())} of {y.size} elements are neither dropped nor their input times the scale"
             return _Wrong(KEPT, text)
-    if coins.shape[0] >= 400 and not gone.any():
+    if not gone.any() and (1 - rate) ** coins.shape[0] < 1e-12:  # by chance with that probability
         return _Wrong("rate.marginal", "nothing was dropped")
     return None
 
 
 def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
-    found = []
+    found = [
+        finding(
+            check,
+            f"{dtype} first call",
+            "fail",
+            f"the layer refuses a {dtype} input: {words}; --dtype {','.join(bench.dtypes)} leaves {dtype} out",
+            log10_evidence=-math.inf,
+        )
+        for dtype, words in bench.refused.items()
+    ]
     rate = _rate(bench)
     asked = [(rate, True, 33), (rate, False, 33), (rate, True, 1025)]
     # layers often return early at the edges of the rate; that a layer refuses one of them is judged elsewhere

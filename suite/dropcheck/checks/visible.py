@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +73,15 @@ def right_values(bench: Bench, x: Values, y: Values, rate: float, dtype: str) ->
 
 
 def repeats(one: Marks, other: Marks, where: Marks) -> bool:
-    """Whether two calls show the same coins at the elements ``where``, and not all alike.
+    """Whether two calls show the same coins at the elements ``where``, and that cannot be chance.
 
-    200 elements that agree by chance, at rates from .1 to .9, have probability below .82^200, that is 10^-17.
+    Independent coins of rate p agree with probability 1 - 2 p (1 - p), n of them with its n-th power: below 10^-12.
     """
     chosen = one[where]
-    mixed = chosen.size >= 200 and bool(chosen.any()) and not bool(chosen.all())
-    return mixed and bool(np.array_equal(chosen, other[where]))
+    if not chosen.size or not np.array_equal(chosen, other[where]):
+        return False
+    p = float(chosen.mean())
+    return chosen.size * math.log10(1 - 2 * p * (1 - p)) < -12
 
 
 def nonfinite_words(values: Values) -> str:
