@@ -106,6 +106,14 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.keyed-generator": _pt(
         "KeyedGenerator", "a generator a call, its key from the global one", framework="torch"
     ),
+    "unusual.elements-saved": Implementation(
+        make="spatial_dropouts.unusual.controls_torch:ElementsSaved",
+        framework="torch",
+        contract=Contract(pattern=Pattern.parse("n c l -> n c l"), promises=("nonfinite",)),
+        default=False,
+        summary="a coin an element, kept for the backward pass, nothing leaks",
+        requires=("torch",),
+    ),
     "unusual.bits-saved": _pt("BitsSaved", "a backward pass from packed bits", framework="torch"),
     "unusual.refuses-corners": _corner("RefusesCorners", "refuses empty inputs, inputs with gaps and rate 1"),
     "unusual.one-width": _corner("OneWidth", "built for the width of its first call"),

@@ -90,7 +90,7 @@ def _sizes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         return []
     found = []
     for dtype in bench.dtypes:
-        where = f"{dtype} rate={rate:g} small and large"
+        where = f"{dtype} rate={rate:g} magnitudes"
         try:
             found.append(_of_all_sizes(check, bench, where, rate, dtype))
         except Refused as refused:

@@ -1,4 +1,4 @@
-"""Values and rates that the first questions leave out: magnitudes from tiny to huge, signed zeros, Inf, NaN, edge rates."""
+"""Values and rates that the first questions of inference leave out: from tiny to huge, signed zeros, Inf, NaN, edge rates."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.further import Further
-from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe
+from dropcheck.checks.questions import Layer, probe
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 
 # Powers of two between which a value, its scaled form and what leads to it are normal numbers of the dtype.
-_IMPOSSIBLE = -12.0  # log10: no share of ALPHA; a right layer meets it in fewer than one audit of 10^11
 _MAGNITUDES = {"float16": (-12, 14), "bfloat16": (-100, 100), "float32": (-100, 100), "float64": (-300, 300)}
 
 
@@ -26,68 +25,6 @@ def _spread(bench: Bench, dtype: str, rows: int, channels: int, shared: int) -> 
     # the probe's values lie between 2^-1 and 2^3; 7 divides none of these spans
     powers = low + 1 + np.arange(x.size) * 7 % (high - 3 - low)
     return np.asarray(np.ldexp(x, powers.reshape(x.shape)))
-
-
-def _magnitudes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
-    contract, found = bench.contract, []
-    if contract.dropped != 0 or contract.affine:
-        return []  # where something is added, large and small values say little of either number
-    rate = ladder(bench, (0.3,))[0]
-    if not 0 < rate < 1:
-        return []
-    for dtype in bench.dtypes:
-        where = f"{dtype} rate={rate:g} magnitudes"
-        x = _spread(bench, dtype, 33, 65, 3)
-        try:
-            answer = Layer(bench, rate, dtype).call(x)
-        except Refused as refused:
-            found.append(skipped(check, where, f"the layer refuses: {refused}"))
-            continue
-        if answer.shape != x.shape or answer.dtype != dtype:
-            found.append(skipped(check, where, "the output has another shape or dtype: see form.shape-dtype"))
-            continue
-        found.append(_judged(check, bench, where, dtype, rate, x, answer.values()))
-    return found
-
-
-def _all_gone(sizes: Any, gone: Any, rate: float) -> Any:
-    """The smallest and the largest eighth of the coins by their first element, where all are gone beyond chance."""
-    found = np.zeros(gone.shape, bool)
-    order = np.argsort(sizes[:, 0], kind="stable")
-    eighth = len(order) // 8
-    if eighth * math.log10(rate) < _IMPOSSIBLE and not gone.all():
-        for some in (order[:eighth], order[-eighth:]):
-            found[some] |= bool(gone[some].all())
-    return found
-
-
-def _judged(check: Check, bench: Bench, where: str, dtype: str, rate: float, x: Any, y: Any) -> Finding:
-    contract = bench.contract
-    low, high = rounding.bounds(x, rate, contract.scale, dtype, contract.offset)
-    with np.errstate(invalid="ignore"):
-        right = (y >= low) & (y <= high)
-    gone = dropped(y, bench, rate, dtype)
-    coins = by_coin(contract.pattern, gone)
-    # with several elements a coin, a coin of which some element is kept rightly is kept: all of its zeros are wrong
-    kept = by_coin(contract.pattern, right).any(axis=1)[:, None] & np.ones(coins.shape[1], bool)
-    wrong = ~by_coin(contract.pattern, right) & (kept | ~coins)
-    wrong |= _all_gone(by_coin(contract.pattern, np.abs(x)), coins, rate)
-    values, outputs = by_coin(contract.pattern, x), by_coin(contract.pattern, y)
-    count, seen = int(wrong.sum()), int(np.count_nonzero(kept.any(axis=1)))
-    if not count:
-        least, most = float(np.abs(x).min()), float(np.abs(x).max())
-        text = f"kept values from {least:.2g} to {most:.2g} are {contract.kept_words(rate)}"
-        return finding(check, where, "pass", text, coins=seen, tallies={"wrong": 0, "kept": seen})
-    place = int(np.argmax(wrong.ravel()))
-    text = (
-        f"{count} elements are neither the dropped value nor {contract.kept_words(rate)}: input "
-        f"{values.ravel()[place]:.9g} became {outputs.ravel()[place]:.9g}"
-    )
-    sizes = np.abs(values[wrong])
-    text += f"; they are {sizes.min():.2g} to {sizes.max():.2g} in size"
-    return finding(
-        check, where, "fail", text, coins=seen, log10_evidence=-math.inf, tallies={"wrong": count, "kept": seen}
-    )
 
 
 def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -132,11 +69,6 @@ def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 
 
 FURTHER = (
-    Further(
-        "scale.kept-values",
-        "A further call has values from tiny to huge, as far as the dtype holds their products as normal numbers.",
-        _magnitudes,
-    ),
     Further(
         "mode.inference",
         "So are inputs with signed zeros, Inf, NaN, tiny and huge values, at rates 0, .9 and 1.",

@@ -98,7 +98,7 @@ def small_values(dtype: str) -> Values:
 
 
 def large_values(dtype: str) -> Values:
-    """Magnitudes from 16 up to a 64th of the largest number of the dtype."""
-    most = {"float64": 1017, "float16": 9}.get(dtype, 121)
+    """Magnitudes from 16 up to a sixth of the largest number of float16, a 64th of that of wider dtypes."""
+    most = {"float64": 1017, "float16": 13}.get(dtype, 121)
     exponents = np.linspace(4, most, 4).round()
     return np.asarray(np.ldexp(1.25, exponents.astype(int)), dtype=np.float64)

@@ -1,0 +1,112 @@
+"""One cause, one failure: what a control shows too is not a check's own failure; what only a control shows is one."""
+
+from __future__ import annotations
+
+import pytest
+
+import dropcheck
+from dropcheck.results import NOT_INTERPRETABLE, TargetResult
+
+ASKED = ("form", "gradient", "scale", "mode", "mask.whole-channels", "rate.marginal", "rate.zero", "rate.one")
+TORN = "spatial_dropouts.broken.controls_torch:Elements"
+
+
+def audited(name: str, dtypes: tuple[str, ...] = ("float32",), **more: object) -> TargetResult:
+    asked: dict[str, object] = {"select": ASKED, **more}
+    (target,) = dropcheck.audit(name, in_process=True, jobs=1, causes=False, dtypes=dtypes, **asked).targets  # type: ignore[arg-type]
+    assert target.error is None, target.error
+    return target
+
+
+def failing(target: TargetResult) -> set[str]:
+    return {f.check for f in target.findings if f.verdict not in ("pass", "skipped")}
+
+
+@pytest.mark.parametrize(
+    ("name", "checks"),
+    [
+        (TORN, {"mask.whole-channels"}),  # elements that disagree: its gradient is exact
+        ("broken.not-scaled", {"scale.kept-values"}),
+        ("broken.scaled-by-rate", {"scale.kept-values"}),
+        ("broken.overwrites-input", {"form.input-untouched"}),
+        ("broken.in-place", {"form.input-untouched"}),
+        ("broken.functional-inference", {"mode.inference"}),
+        ("broken.small-become-zero", {"scale.kept-values"}),
+        ("broken.elements-from-output", {"gradient.mask"}),
+        ("broken.elements-leak", {"form.nonfinite"}),
+        ("broken.backward-no-scale", {"gradient.scale"}),
+        ("broken.backward-from-output", {"gradient.mask"}),
+        ("broken.ignores-strides", {"form.strides"}),
+        ("broken.permutes-transposed", {"form.strides"}),
+        ("broken.first-batch-frozen", {"form.batch-change"}),
+        ("broken.edge-nan", {"gradient.edges"}),
+        ("unusual.elements-saved", set()),
+    ],
+)
+def test_the_checks_that_fail(name: str, checks: set[str]) -> None:
+    target = audited(name, **({"pattern": "n c l -> n c"} if name == TORN else {}))
+    assert failing(target) == checks, [(f.check, f.case, f.message) for f in target.findings if f.verdict == "fail"]
+
+
+def test_what_follows_from_another_failure_says_from_which() -> None:
+    target = audited("broken.not-scaled", select=("form.strides", "form.batch-change"))
+    assert target.findings and not failing(target)
+    told = [f.message for f in target.findings if f.verdict == "skipped"]
+    assert told and all(m.startswith(f"{NOT_INTERPRETABLE} while scale.kept-values fails: ") for m in told)
+
+
+def test_a_gradient_that_has_the_forward_passes_wrong_scale_keeps_its_own_claim() -> None:
+    target = audited("broken.scaled-by-rate", select=("gradient.scale",))
+    assert {f.verdict for f in target.findings} == {"pass"}
+    assert any("the backward pass uses the forward pass's scale, 3.33333" in f.message for f in target.findings)
+
+
+def test_single_elements_show_no_coin_without_a_seed_that_repeats() -> None:
+    pattern = dropcheck.Pattern.parse("n c l -> n c l")
+    unseeded = dropcheck.Implementation(
+        make="spatial_dropouts.unusual.controls_torch:ElementsSaved",
+        contract=dropcheck.Contract(pattern=pattern, seeds=(), promises=("nonfinite",)),
+    )
+    target = audited(unseeded, select=("form.nonfinite", "gradient.mask"))  # type: ignore[arg-type]
+    unseen = [f for f in target.findings if f.message.startswith("cannot be seen here: one element a coin")]
+    assert {f.check for f in unseen} == {"form.nonfinite", "gradient.mask"}
+    assert {f.verdict for f in unseen} == {"skipped"} and all("zeros" in f.case or "NaN" in f.case for f in unseen)
+
+
+def test_torch_dropout_leaks_and_is_seen_to() -> None:
+    target = audited("torch.Dropout", select=("form.nonfinite",), strict=True)
+    assert failing(target) == {"form.nonfinite"}
+
+
+def test_a_dtype_that_a_layer_refuses_is_one_finding_and_asked_nothing_else() -> None:
+    target = audited("broken.no-bfloat16", ("float32", "bfloat16"))
+    (one,) = [f for f in target.findings if f.verdict not in ("pass", "skipped")]
+    assert one.check == "form.shape-dtype" and "--dtype float32 leaves bfloat16 out" in one.message
+    rest = [f for f in target.findings if f.case.startswith("bfloat16") and f is not one]
+    assert rest and {f.verdict for f in rest} == {"skipped"}
+    assert all(f.message.startswith(f"{NOT_INTERPRETABLE} while form.shape-dtype fails") for f in rest)
+    assert target.traits["refused dtypes"] == "bfloat16"
+
+
+def test_a_refused_dtype_is_missing_evidence_where_the_check_that_tells_of_it_is_not_asked() -> None:
+    target = audited("broken.no-bfloat16", ("float32", "bfloat16"), select=("rate.zero",))
+    assert target.verdict == "error" and {f.check for f in target.findings} == {"rate.zero"}
+
+
+def test_a_layer_that_refuses_every_dtype_is_an_error() -> None:
+    (target,) = dropcheck.audit("broken.no-bfloat16", in_process=True, jobs=1, dtypes=("bfloat16",)).targets
+    assert target.verdict == "error" and target.error is not None and not target.findings
+
+
+def test_a_wrong_value_is_shown_with_the_digits_that_tell_it_apart() -> None:
+    target = audited("broken.adds-noise", ("float64",), select=("scale.kept-values",))
+    one = next(f for f in target.findings if f.verdict == "fail")
+    assert "relative error" in one.message
+    near = audited("broken.factor-rounded-up", ("float64",), select=("scale.mean",), strict=True)
+    assert near.findings
+
+
+def test_a_gradient_that_is_wrong_says_what_it_is_and_how_often() -> None:
+    target = audited("broken.backward-one-in-fifty", select=("gradient.scale",))
+    one = next(f for f in target.findings if f.verdict == "fail")
+    assert "(0.02 of them)" in one.message and one.estimate == pytest.approx(2 * (one.expected or 0.0), rel=1e-4)
