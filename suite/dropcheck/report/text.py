@@ -145,7 +145,10 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int, s
         _field(console, "in", words.some(group.targets, 12), width)
     _field(console, "claim", claim, width)
     _field(console, "observed", lead.message, width)
-    if lead.estimate is not None:
+    for name, one in group.apart[:12]:
+        seen = f"{words.number(one.estimate)} {one.unit}, expected {words.number(one.expected)}"
+        _field(console, "estimate", f"{words.line(name, 60)}: {seen} ({words.line(one.case)})", width)
+    if lead.estimate is not None and not group.apart:
         text = f"{words.number(lead.estimate)} {lead.unit}, expected {words.number(lead.expected)}"
         interval = lead.fail_interval
         if interval is not None:

@@ -146,6 +146,7 @@ class Group:
     """Findings of one check and verdict that say the same of several cases (and targets).
 
     ``shrunk``: the finding, of the lead's target first, whose failing case was shrunk to its smallest.
+    ``leads``: each target with its own strongest finding.
     """
 
     check: str
@@ -154,6 +155,15 @@ class Group:
     cases: tuple[str, ...]
     targets: tuple[str, ...]
     shrunk: Finding | None = None
+    leads: tuple[tuple[str, Finding], ...] = ()
+
+    @property
+    def apart(self) -> list[tuple[str, Finding]]:
+        """The targets with what was seen of each, where they do not all show the same number; else nothing."""
+        shown = {
+            (number(one.estimate), number(one.expected), one.unit) for _, one in self.leads if one.estimate is not None
+        }
+        return list(self.leads) if len(shown) > 1 else []
 
     @property
     def drawn(self) -> Finding:
@@ -190,6 +200,9 @@ def groups(targets: Sequence[TargetResult], verdicts: Sequence[str] = ("fail", "
             tuple(dict.fromkeys(f.case for _, f in members)),
             tuple(dict.fromkeys(t for t, _ in members)),
             _shrunk(members),
+            tuple(
+                (name, strongest(f for t, f in members if t == name)) for name in dict.fromkeys(t for t, _ in members)
+            ),
         )
         for (check, verdict, _), members in found.items()
     ]
