@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import crew, early, evidence_over_runs, other_ranks, results
+from dropcheck import crew, early, evidence_over_runs, following, other_ranks, results
 from dropcheck.campaign import count_all
 from dropcheck.cases import seed_of
 from dropcheck.checks import CHECKS
@@ -146,7 +146,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     run.findings.extend(run.replayable(f, None) for f in _unasked(run, bench))
     _beside(run, everything)
     evidence_over_runs.judged(run, asked)
-    run.findings = interpret(run.findings, run.beside)
+    run.findings = following.withheld(interpret(run.findings, run.beside), run.beside)
     if run.request.causes and any(f.verdict == "fail" for f in run.findings):
         _explain(run, pool)
 

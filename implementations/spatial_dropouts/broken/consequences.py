@@ -25,6 +25,52 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
         "numel-tail-less": ("rate.marginal",),
         "wide-inputs-more": ("rate.marginal",),
     },
+    "what a call leaves behind outlives reseeding, so that a seed does not bring its masks back": {
+        name: ("seed.reset",)
+        for name in (
+            "after-inference-tears",
+            "calls-lean",
+            "counters-overlap",
+            "cycles-after-sixteen",
+            "frozen-mask",
+            "graph-replays",
+            "redrawn-when-input-changes",
+            "second-call-repeats",
+            "second-call-unscaled",
+            "stuck-off",
+        )
+    },
+    "no seed reaches the coins": {
+        "always-seed-zero": ("seed.reset",),
+        "seed-from-address": ("seed.reset", "seed.distinct", "seed.neighbours"),
+        "seed-from-buffer-address": ("seed.reproducible", "mode.inference"),
+    },
+    "an inference call changes the coins of the training call after it": {
+        "after-inference-repeats": ("mode.inference",),
+        "after-inference-tears": ("mode.inference",),
+    },
+    "inference writes into its input": {"inference-aliases": ("form.input-untouched",)},
+    "without a mask, the gradient is not 0 at rate 1": {"backward-no-mask": ("gradient.edges",)},
+    "checkpointing restores the framework's generator, and the coins are from another": {
+        "ignores-manual-seed": ("gradient.recompute",)
+    },
+    "a frozen call decides all of its case's coins": {"first-batch-frozen": _NARROW},
+    "rows that a smaller batch leaves behind stand in a later call": {"smaller-batch-stale": ("mask.distinct-calls",)},
+    "values of a probe stand at fixed places, so that coins that follow values have rates by place": {
+        "prefers-negative": ("rate.marginal", "rate.per-sample", "rate.per-shape")
+    },
+    "the scale is that of the rate that the coins have, not of the one that was asked for": {
+        "rate-means-keep": ("scale.kept-values",)
+    },
+    "what goes wrong in one layout goes wrong in every counted call of it": {
+        "ignores-strides": ("mask.whole-channels", "scale.kept-values"),
+        "permutes-transposed": ("mask.whole-channels", "scale.kept-values"),
+        "strided-tears-channels": ("form.strides",),
+    },
+    "Keras' seeds on PyTorch are added to a counter: a call of one seed is another call of the next": {
+        name: ("seed.distinct", "seed.neighbours")
+        for name in ("keras-any-rate", "keras-training-by-default", "keras-seeded-unscaled")
+    },
     "pairs, counts and groups of channels are three claims, and one dependence breaks all of them": {
         name: _OF_ONE_DEPENDENCE
         for name in (

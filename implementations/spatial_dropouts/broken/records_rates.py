@@ -360,8 +360,8 @@ DEFECTS: Tuple[Defect, ...] = (
     numpy_form(
         "factor-too-coarse",
         "scale:FactorTooCoarse",
-        "scale.mean",
-        "factor cut to 12 bits (kept-values sees it too)",
+        "scale.kept-values",
+        "factor cut to 12 bits",
         "relative 2^-13",
         "float32 and float64",
         "apex#1614",
@@ -369,8 +369,8 @@ DEFECTS: Tuple[Defect, ...] = (
     torch_form(
         "factor-in-bfloat16",
         "FactorInBFloat16",
-        "scale.mean",
-        "factor rounded to bfloat16 (kept-values sees it too)",
+        "scale.kept-values",
+        "factor rounded to bfloat16",
         ".16 % at rate .1",
         "float32 and float64",
         "PyTorch 2.13, Flax",

@@ -142,11 +142,18 @@ def _sample(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     return _positions(check, got, limits, tally.position.sum(axis=1), tally.position_calls * tally.channels, "row")
 
 
+def _readable(got: Gathered) -> bool:
+    """Whether drops can be told from what is kept: neither NaN nor, where a constant is dropped, wrong values hide them."""
+    elements = got.tally.coins * got.case.shared
+    hidden = got.contract.dropped != 0 and got.proof["wrong_values"] > elements * min(0.01, got.case.rate / 4)
+    return not hidden and got.proof["nonfinite"] <= elements / 100
+
+
 def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> list[Finding]:
     """Cases of one dtype and rate that differ in shape, layout or gradient recording, each against all others."""
     groups: dict[tuple[str, float], list[Gathered]] = defaultdict(list)
     for got in everything:
-        if got.case.regime in ("stream", "seeds") and 0 < got.case.rate < 1 and got.tally.rows:
+        if got.case.regime in ("stream", "seeds") and 0 < got.case.rate < 1 and got.tally.rows and _readable(got):
             groups[(got.case.dtype, got.case.rate)].append(got)
     findings = []
     for (dtype, rate), members in sorted(groups.items()):

@@ -1,0 +1,97 @@
+"""Failures that follow from another failure at the same dtype, rate, seed or case: shown as following from it.
+
+``judging`` orders what is counted from coins, case by case. This is the rest: exact questions, and counts under many seeds. Only
+failures are withheld, only while the other claim fails at the same place, and a claim that fails alone is its own failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from dropcheck.results import NOT_INTERPRETABLE, Finding
+
+# what the cases of two findings must share: some of these words; none: the finding takes no part
+Place = Callable[[Finding], tuple[str, ...]]
+
+
+def _cases(one: Finding) -> tuple[str, ...]:
+    """The cases themselves: of a comparison, all of its members."""
+    members = one.tallies.get("cases") if one.check == "rate.per-shape" else None
+    return tuple(map(str, members)) if isinstance(members, list) else (one.case,)
+
+
+def _dtype(one: Finding) -> tuple[str, ...]:
+    return (one.case.split(" ", 1)[0],)
+
+
+def _dtype_and_rate(one: Finding) -> tuple[str, ...]:
+    return (" ".join(one.case.split()[:2]),)
+
+
+def _plain_pass(one: Finding) -> tuple[str, ...]:
+    """Of gradient.mask: the backward pass of training calls on ordinary inputs."""
+    return _dtype_and_rate(one) if one.case.endswith("grad plain") else ()
+
+
+def _ordinary(one: Finding) -> tuple[str, ...]:
+    """Of form.shape-dtype: inside the edges of the rate, without recording."""
+    words = one.case.split()
+    return () if {"rate=0", "rate=1", "grad"} & set(words) else tuple(words[:1])
+
+
+@dataclass(frozen=True)
+class Row:
+    """``claim`` follows from ``basis`` where ``place`` of the one and ``where`` of the other share a word; and why."""
+
+    claim: str
+    basis: str
+    place: Place
+    where: Place
+    why: str
+
+
+FOLLOWS = (
+    Row("seed.reset", "seed.reproducible", _cases, _cases, "two layers of one seed differ already"),
+    Row("scale.mean", "scale.kept-values", _dtype_and_rate, _dtype_and_rate, "single values are wrong already"),
+    Row(
+        "gradient.recompute",
+        "gradient.mask",
+        _dtype_and_rate,
+        _plain_pass,
+        "a pass without recomputing is wrong already",
+    ),
+    *(
+        Row(claim, "form.shape-dtype", _dtype, _ordinary, "every output has another shape or dtype")
+        for claim in ("form.strides", "form.batch-change", "form.empty", "form.ranks")
+    ),
+    Row("mode.toggle", "mask.whole-channels", _dtype, _dtype, "a coin is read off elements that do not agree"),
+    *(
+        Row(claim, "mask.distinct-channels", _dtype, _dtype, "rows of few different coins drop nothing by chance")
+        for claim in ("mode.toggle", "form.batch-change")
+    ),
+    *(
+        Row(claim, "seed.distinct", _cases, _cases, "coins that stand under several seeds count several times")
+        for claim in ("seed.neighbours", "rate.marginal", "rate.per-shape")
+    ),
+)
+
+
+def withheld(findings: Sequence[Finding], beside: Sequence[Finding] = ()) -> list[Finding]:
+    """The findings, with those failures that follow from another one skipped and naming it.
+
+    ``beside``: findings that nobody selected; they count as reasons and are not returned.
+    """
+    failing = [one for one in (*findings, *beside) if one.verdict == "fail"]
+    places = {row: {word for one in failing if one.check == row.basis for word in row.where(one)} for row in FOLLOWS}
+    found = []
+    for one in findings:
+        for row in FOLLOWS if one.verdict == "fail" else ():
+            if one.check == row.claim and places[row].intersection(row.place(one)):
+                text = f"{NOT_INTERPRETABLE} while {row.basis} fails: {one.message}"
+                one = msgspec.structs.replace(one, verdict="skipped", message=text, picture=None)
+                break
+        found.append(one)
+    return found
