@@ -57,6 +57,8 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
             run.usage = "\n    ".join([sentence, *refused.lines])
     except TargetError as ended:
         error, details = str(ended), ended.details
+        if ended.usage:
+            run.usage = error
     except (ContractError, UsageError) as bad:
         error = run.usage = str(bad)
     except Exception as bug:  # a fault of the suite must cost one target, and must not look like the layer's

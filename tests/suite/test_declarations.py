@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -240,3 +241,17 @@ def test_with_the_declaration_it_is_driven(name: str, tmp_path: Path) -> None:
 
 def test_a_function_that_makes_a_model_is_a_model(tmp_path: Path) -> None:
     assert [one.target.rpartition("#")[2] for one in audited(tmp_path, "network").targets] == ["1"]
+
+
+# --- the interpreter -------------------------------------------------------------------------------------------------------
+
+
+def test_an_interpreter_that_is_too_old_is_named_and_nothing_is_blamed_on_the_layer(tmp_path: Path) -> None:
+    wrapper, interpreter = tmp_path / "old.py", tmp_path / "python3.8"
+    wrapper.write_text(
+        "import runpy, sys\nsys.version_info = (3, 8, 10)\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], {}, '__main__')\n"
+    )
+    interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} {wrapper} "$@"\n')
+    interpreter.chmod(0o755)
+    with pytest.raises(UsageError, match=f"worker needs Python 3.9 or newer; {interpreter} is 3.8"):
+        dropcheck.audit("custom.reference", python=str(interpreter), select="form.shape-dtype")

@@ -41,8 +41,14 @@ def _send(pipe: Connection, answers: Any, encode: Any) -> None:
             os._exit(1)
 
 
+TOO_OLD = 78  # exit status of an interpreter that the worker does not run on (EX_CONFIG of sysexits.h)
+
+
 def main() -> int:
     """``python WORKER FD JSON``: serve the pipe FD; JSON names the package folders and the entries of the path."""
+    if sys.version_info < (3, 9):  # before anything is imported that an older one lacks
+        sys.stderr.write("%d.%d" % sys.version_info[:2])
+        return TOO_OLD
     descriptor, settings = int(sys.argv[1]), json.loads(sys.argv[2])
     sys.argv = ["dropcheck-worker"]
     # starting by path put the worker's own folder first: its module names must shadow nobody's

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from dropcheck.caches import compiled
 from dropcheck.worker import wire
 
+_TOO_OLD = 78  # as worker/__main__.py ends under an interpreter that it does not run on
 _SLICE_S = 0.2  # how often time and memory are looked at while an answer is awaited
 START_TIMEOUT_S = 120.0
 
@@ -33,12 +34,13 @@ def timed_out(limit_s: float) -> str:
 class TargetError(Exception):
     """The target could not be audited further: one sentence, and details to show indented under it.
 
-    ``killed``: somebody else ended the worker (SIGKILL), which says nothing about the layer.
+    ``killed``: somebody else ended the worker (SIGKILL), which says nothing about the layer. ``usage``: what was asked for
+    cannot be done at all.
     """
 
-    def __init__(self, sentence: str, details: str | None = None, killed: bool = False) -> None:
+    def __init__(self, sentence: str, details: str | None = None, killed: bool = False, usage: bool = False) -> None:
         super().__init__(sentence)
-        self.details, self.killed = details, killed
+        self.details, self.killed, self.usage = details, killed, usage
 
 
 class Refused(Exception):
@@ -137,6 +139,7 @@ class ProcessSession:
         memory_mb: int | None = None,
     ) -> None:
         self.deadline, self.timeout_s, self.memory_mb = deadline, timeout_s, memory_mb
+        self.python = python or sys.executable
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the session
         self.start = time.monotonic()
         own, theirs = socket.socketpair()
@@ -262,4 +265,10 @@ class ProcessSession:
             sentence = f"the worker process was ended by signal {name}{hint}"
         else:
             sentence = f"the worker process ended by itself with exit status {code}"
+        if code == _TOO_OLD:
+            # its version is all that it printed
+            return TargetError(
+                f"dropcheck's worker needs Python 3.9 or newer; {self.python} is {self.printed().strip()[-8:]}",
+                usage=True,
+            )
         return TargetError(sentence, self.printed() or None, killed=code == -signal.SIGKILL)
