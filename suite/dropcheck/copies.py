@@ -165,6 +165,8 @@ def odd_calls(got: Gathered) -> OddCalls | None:
     if not len(odd) or 2 * len(odd) > calls:
         return None
     rest = np.setdiff1d(np.arange(calls), odd)
+    if float(ones[rest].var()) > 2 * coins * usual * (1 - usual):
+        return None  # all calls spread: their coins depend on each other
     return OddCalls(
         odd,
         float(ones[odd].sum() / (len(odd) * coins)),

@@ -21,6 +21,8 @@ rate.*, counted                          all of mask.* above but      n coins th
 seed.distinct, seed.neighbours           whole-channels               as above; copies are left out by the checks themselves
 the same, unless they fail               seed.reproducible            seeds that reach nothing give unrelated streams, too
 scale.mean, if it fails                  scale.kept-values            of the same dtype: what single values show is shared
+mask.independent-*, dropped-count,       rate.marginal, by some       calls with a rate of their own make all coins of a
+patterns, other rates                    calls with their own rate    call look tied
 ======================================== ============================ ==================================================
 
 Two claims meet the other way round: words assume that the coins of a call are independent. Where words of different places
@@ -91,6 +93,7 @@ class _Known:
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.asked: dict[str, set[str]] = defaultdict(set)
+        self.odd: set[str] = set()  # cases where a few calls have a rate of their own
         self.told: dict[str, set[str]] = defaultdict(set)
         self.failed: dict[str, set[str]] = defaultdict(set)
         self.tied: dict[str, set[str]] = defaultdict(set)  # copies that dependence may explain
@@ -100,6 +103,8 @@ class _Known:
                 self.told[one.check].update(_cases(one))
             if one.verdict == "fail":
                 self.failed[one.check].update(_cases(one))
+                if "odd_calls" in one.tallies:
+                    self.odd.add(one.case)
                 if one.check in _WORDS and "spread" in one.tallies:
                     self.tied[one.check].add(one.case)
 
@@ -120,6 +125,10 @@ class _Known:
         if found is not None:
             return found
         names = DEPENDS.get(one.check, ())
+        if any(case in self.odd for case in _cases(one)):
+            if one.check in (*_TIES, *_LAGS, *_COUNTED_RATES[1:]):
+                return _COUNTED_RATES[0]
+            names = tuple(name for name in names if name not in (*_TIES, *_LAGS))
         if one.verdict != "fail" and one.check in _LAGS:
             names = (*names, _COPIES[0])
         for name in names:
@@ -185,6 +194,8 @@ def beneath(found: Sequence[Finding], case: Case, plan: Callable[[Check], bool])
     names = {name for check in there for name in DEPENDS.get(check, ())}
     if there & set(_LAGS):
         names.add(_COPIES[0])
+    if there & {*_TIES, *_LAGS, *_COUNTED_RATES[1:]}:
+        names.add(_COUNTED_RATES[0])
     if case.regime == "seeds":
         names &= set(_WHOLE)
     if any("spread" in one.tallies for one in found):

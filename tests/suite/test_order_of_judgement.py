@@ -100,3 +100,17 @@ def test_ties_of_both_signs_do_not_cancel() -> None:
     (one,) = [f for f in found if f.check == "seed.neighbours"]
     assert "of 64 pairs of seeds agree (expected" in one.message and (one.log10_evidence or 0) < -9
     assert not failing(findings("unusual.hashed-counter", [SEEDS], ["seed"]))
+
+
+def test_calls_with_a_rate_of_their_own_are_told_as_rates() -> None:
+    for name, words in (
+        ("skips-a-call", "drop nothing"),
+        ("warms-up", "calls 0 to 15 of 512 drop with probability 0.05"),
+    ):
+        found = findings(
+            f"broken.{name}",
+            ["float32 rate=0.5 5,131,3 calls=512"],
+            ["mask.distinct-samples", "mask.distinct-calls", "rate.marginal"],
+        )
+        assert failing(found) == {"rate.marginal"}
+        assert any(words in one.message for one in found if one.check == "rate.marginal")

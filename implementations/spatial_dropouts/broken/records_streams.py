@@ -98,4 +98,22 @@ DEFECTS: Tuple[Defect, ...] = (
         "seeds 2 k and 2 k + 1",
         "onnxruntime, its RandomGenerator",
     ),
+    numpy_form(
+        "skips-a-call",
+        "streams:SkipsACall",
+        "rate.marginal",
+        "one call in 200 drops nothing",
+        "one call",
+        "every 200th call",
+        "pytorch#11999",
+    ),
+    numpy_form(
+        "warms-up",
+        "streams:WarmsUp",
+        "rate.marginal",
+        "the first calls drop less",
+        "sixteen calls",
+        "first calls",
+        "pytorch#11999",
+    ),
 )

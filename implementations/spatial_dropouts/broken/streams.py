@@ -138,3 +138,28 @@ class OverlappingBlocks(Layer):
         for shift in range(1, 7):
             mask[:, shift:] |= centres[:, :-shift]
         return mask
+
+
+class SkipsACall(Layer):
+    """One call in 200 drops nothing."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.number = 0
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        self.number += 1
+        mask = super().mask(x, rng)
+        return np.zeros_like(mask) if self.number % 200 == 0 else mask
+
+
+class WarmsUp(Layer):
+    """The first sixteen calls drop a tenth as often."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.number = 0
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        self.number += 1
+        return coins(rng, self.rate / 10 if self.number <= 16 else self.rate, x.shape[:2])

@@ -40,6 +40,20 @@ def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         log10_evidence=log,
         tallies={"dropped": k, "coins": n, "tolerated": tolerated},
     )
+    if got.odd is not None and not getattr(got.contract, "blocks", None):
+        # the cause stands first: a few calls with a rate of their own, which the rate over all calls hides
+        odd = got.odd
+        numbers = {
+            **numbers,
+            "estimate": odd.rate,
+            "expected": odd.rest,
+            "unit": "probability of a drop in some calls",
+            "fail_interval": None,
+            "pass_interval": None,
+            "log10_evidence": odd.log10_p,
+            "tallies": {"odd_calls": len(odd.calls), "first_odd_call": int(odd.calls[0]), "calls": odd.seen},
+        }
+        return finding(check, case, "fail", odd.words, **numbers)
     off = k / n - p
     if failed:
         return finding(
