@@ -147,19 +147,6 @@ def efficientnet_drop_connect(rate):
     return Connect()
 
 
-@layer("fastai_rnn", "n l c -> n c")
-def fastai_rnn(rate):
-    import torch
-
-    class RNNDropout(torch.nn.Module):  # its two lines; the module imports much else
-        def forward(self, x):
-            if not self.training or rate == 0.0:
-                return x
-            return x * x.data.new_empty(x.size(0), 1, *x.shape[2:]).bernoulli_(1 - rate).div_(1 - rate)
-
-    return RNNDropout()
-
-
 @layer("torchvision_depth_row", "n c l -> n")
 def torchvision_depth_row(rate):
     return torchvision("stochastic_depth").StochasticDepth(rate, "row")

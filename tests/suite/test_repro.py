@@ -119,12 +119,31 @@ def test_a_script_that_measures_wrongly_is_told_by_its_control(check: str) -> No
     assert got.word == "the control shows it too"
 
 
-def test_what_every_layer_of_a_framework_does_is_not_confirmed_of_one() -> None:
-    if importlib.util.find_spec("mlx") is None:
-        pytest.skip("mlx is not installed")
-    # mlx.core.checkpoint runs a function again with the generator as it is by then
-    got = confirm(*told("mlx.Dropout2d", "gradient.recompute", "float32 rate=0.3", "mlx"))
+# a function is run again with the generator as it is by then
+OF_FRAMEWORKS = [("mlx", "mlx.Dropout2d"), ("tensorflow", "tensorflow.spatial_dropout1d@graph")]
+
+
+@pytest.mark.parametrize("framework, target", OF_FRAMEWORKS)
+def test_what_every_layer_of_a_framework_does_is_not_confirmed_of_one(framework: str, target: str) -> None:
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
+    got = confirm(*told(target, "gradient.recompute", "float32 rate=0.3", framework))
     assert isinstance(got, NotConfirmed) and got.control, got
+
+
+@pytest.mark.parametrize("declared, shown", [("keep", False), ("identity", True)])
+def test_inference_that_scales_is_right_where_the_contract_says_so(
+    declared: str, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\ndef layer(x, rate, *, training, rng):\n    if not training:\n"
+        "        return (x * (1 - rate)).astype(x.dtype)\n"
+        "    return x * (rng.random((*x.shape[:2], 1)) >= rate).astype(x.dtype)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    contract = Contract(pattern=Pattern.parse("n c l -> n c"), seeds=("generator",), scale="none", inference=declared)
+    got = confirm(*told("mine.py:layer", "mode.inference", "float32 rate=0.5", "numpy", contract))
+    assert isinstance(got, Confirmed) == shown and (shown or (got.ran and not got.control)), got
 
 
 FOLLOWS = [  # what only follows from another failure: a script measures its own claim
@@ -287,7 +306,7 @@ def test_scripts_run_in_other_frameworks_and_acquit_them(
 
 # a defect of the mode and the check that shows it; a target and a check that are right in that mode
 IN_MODES = [
-    ("tensorflow.spatial_dropout1d@graph", "gradient.recompute", "tensorflow.spatial_dropout1d@graph", "gradient.mask"),
+    ("tensorflow.spatial_dropout1d@xla", "seed.reproducible", "tensorflow.spatial_dropout1d@graph", "gradient.mask"),
     (
         "keras.SpatialDropout1D@tensorflow@ranks",
         "mask.distinct-samples",

@@ -356,15 +356,17 @@ defect = leaking + missing > 0
     "mode.inference": """
 layer = make(RATE, SEED)
 x = tensor(values(SHAPES[0]))
-before = numpy(call(layer, x, training=False))
-wrong = int((before != numpy(x)).sum()) if before.shape == tuple(x.shape) else before.size
-for number in range(64):
-    # a layer of its own for the first, so that training comes first on it
-    layer = layer if number else make(RATE, SEED)
-    call(layer, x)
-    given = tensor(values(SHAPES[0], number))
-    after = numpy(call(layer, given, training=False))
-    wrong += int((after != numpy(given)).sum()) if after.shape == tuple(given.shape) else after.size
+changed = []  # how many elements of each call are something else
+for number in range(65):
+    # the first call of a layer of its own; from the second on training comes first, on another layer
+    layer = make(RATE, SEED) if number < 2 else layer
+    if number:
+        call(layer, x)
+    given = values(SHAPES[0], number)
+    want, y = numpy(tensor(given)) * QUIET, numpy(call(layer, tensor(given), training=False))
+    near = abs(want) * (0 if QUIET == 1 else 4 * UNIT)
+    changed.append(int((~(abs(y - want) <= near)).sum()) if y.shape == want.shape else y.size)
+wrong = sum(changed)
 plain, mixed = make(RATE, SEED), []
 one = [numpy(call(plain, x)) for _ in range(3)]
 layer = make(RATE, SEED)
@@ -372,8 +374,8 @@ for _ in range(3):
     mixed.append(numpy(call(layer, x)))
     call(layer, x, training=False)
 spent = not all(np.array_equal(a, b) for a, b in zip(one, mixed))
-expected = "inference returns its input and spends no randomness"
-observed = f"{wrong} elements are changed in 65 calls, 64 of them after training calls"
+expected = f"inference returns its input{'' if QUIET == 1 else f' times {QUIET:g}'} and spends no randomness"
+observed = f"{wrong} elements are something else in 65 calls, 64 of them after training calls"
 observed += "; training masks differ when inference calls come between" if spent else ""
 defect = wrong > 0 or (spent and SPENDS)
 """,
@@ -417,13 +419,16 @@ expected = "batches of changing size work within one layer as each does within a
 for number, shape in enumerate(SHAPES):
     x = numpy(tensor(values(shape, number)))
     try:
-        alone = numpy(call(make(RATE, SEED + number), tensor(values(shape, number))))
+        other = make(RATE, SEED + number)  # whose batches are all of this size
+        usual = [(x, numpy(call(other, tensor(values(shape, number))))) for _ in range(16)]
     except Exception:
         continue  # what a new layer refuses is not a matter of changing sizes
     try:
         y = numpy(call(layer, tensor(values(shape, number))))
-        wrong, later = problem(x, y, [(x, alone)] if alone.shape == x.shape else []), y[len(y) // 2 :]
-        if not wrong and later.size > 5000 and (later == DROPPED).all() and not (alone[len(y) // 2 :] == DROPPED).all():
+        usual = [(u, v) for u, v in usual if v.shape == x.shape]
+        wrong, half = problem(x, y, usual), len(y) // 2
+        gone = (y[half:] == DROPPED).all() and any((v[half:] != DROPPED).any() for _, v in usual)
+        if not wrong and y[half:].size > 5000 and gone:
             wrong = "the second half is dropped whole"
     except Exception as error:
         wrong = f"{type(error).__name__}: {error}"

@@ -163,4 +163,8 @@ def reference(framework: str, contract: Contract, rate: float) -> str:
         kept = "wide * (0.0 if rate == 1 else 1 / (1 - rate))"
     else:
         kept = "wide" if contract.scale == "none" else f"wide * {float(contract.scale)!r}"
-    return REFERENCES[framework].replace("@KEPT@", kept)
+    source = REFERENCES[framework].replace("@KEPT@", kept)
+    if contract.inference == "keep":  # the older convention
+        source = source.replace("            return x\n", "            return x * (1 - self.rate)\n")
+        source = source.replace("            return [x]\n", "            return [x * (1 - self.rate)]\n")
+    return source

@@ -81,16 +81,13 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     if found.check not in BODIES:
         raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(BODIES)}")
     contract = Contract.from_dict(target.contract)
-    if contract.inference != "identity" and found.check == "mode.inference":
-        raise UsageError(
-            f"there is no script for mode.inference of a layer whose contract says inference={contract.inference!r}: expected "
-            "'identity'"
-        )
     if contract.affine and not found.check.startswith(_OF_AFFINE):
         raise UsageError(
             f"there is no script for {found.check} of a layer with an affine correction: expected a check of its coins "
             f"({', '.join(_OF_AFFINE)})"
         )
+    if contract.inference == "active" and found.check.startswith("mode."):
+        raise UsageError(f"there is no script for {found.check} of a layer that drops in inference by contract")
     case = situation(found, contract)
     layer = layer_of(target.target, target.framework, case.way, contract.rates is not None)
     snippet = FRAMEWORKS[layer.framework]
@@ -299,5 +296,6 @@ def _constants(found: Finding, case: Situation, contract: Contract, layer: Layer
         "TRAINING": repr("inference" not in case.words),
         "SPENDS": repr("spends" in case.words),
         "RAISED": f'"{found.tallies.get("raised", "")}"',
+        "QUIET": "1 - RATE" if contract.inference == "keep" else "1.0",
         "REENTRANT": repr("reentrant-checkpoint" in case.words),
     }
