@@ -43,12 +43,15 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     "no seed reaches the coins": {
         "always-seed-zero": ("seed.reset",),
         "seed-from-address": ("seed.reset", "seed.distinct", "seed.neighbours"),
-        "seed-from-buffer-address": ("seed.reproducible", "mode.inference"),
+        "seed-from-buffer-address": ("seed.reproducible", "seed.reset", "mode.inference"),
     },
     "an inference call changes the coins of the training call after it": {
         "after-inference-repeats": ("mode.inference",),
         "after-inference-tears": ("mode.inference",),
+        "stuck-off": ("mode.inference",),
     },
+    "training leaves the scale to inference": {"scaled-at-inference": ("scale.kept-values",)},
+    "the factor is wrong at rate 0, too": {"wrong-affine": ("rate.zero",)},
     "inference writes into its input": {"inference-aliases": ("form.input-untouched",)},
     "without a mask, the gradient is not 0 at rate 1": {"backward-no-mask": ("gradient.edges",)},
     "checkpointing restores the framework's generator, and the coins are from another": {
