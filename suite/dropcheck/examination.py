@@ -117,6 +117,10 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     info = run.info = primary.collect()
     contract = run.contract = Contract.from_dict(info["contract"])
     evidence_over_runs.begin(run)
+    if run.target.mode == "ranks" and info["framework"] == "torch":
+        run.traits["ranks"] = (
+            "seeded apart: rank 1 has the seed + 2**31; what ranks do that are all seeded alike was not asked"
+        )
     if info.get("guessed"):
         run.traits["framework"] = info["guessed"]
     bench = _bench(run, primary, second)
