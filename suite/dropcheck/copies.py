@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dropcheck.coins import Bytes, unpack
 from dropcheck.positions import cycle
-from dropcheck.statistics.binomial import log10_two_sided_many
+from dropcheck.statistics.binomial import log10_two_sided, log10_two_sided_many
 from dropcheck.tallies import tally
 from dropcheck.words import place_of
 
@@ -34,13 +34,19 @@ USUAL_SPREAD = 1.14
 
 @dataclass(frozen=True)
 class OddCalls:
-    """Calls with a rate of their own: their numbers, their rate and that of all others, and log10 of the chance of any."""
+    """Calls with a rate of their own: their numbers, their rate and that of all others, and log10 of the chance of any.
+
+    ``worst``: the dropped coins of the most extreme call, of ``coins`` in a call, where ``usual`` is the median rate.
+    """
 
     calls: NDArray[np.int64]
     rate: float
     rest: float
     seen: int
     log10_p: float
+    worst: int
+    coins: int
+    usual: float
 
     @property
     def words(self) -> str:
@@ -172,8 +178,16 @@ def odd_calls(got: Gathered) -> OddCalls | None:
         float(ones[odd].sum() / (len(odd) * coins)),
         float(ones[rest].sum() / (len(rest) * coins)),
         calls,
-        float(logs.min()),
+        odd_log10(int(ones[logs.argmin()]), coins, usual, calls),
+        int(ones[logs.argmin()]),
+        coins,
+        usual,
     )
+
+
+def odd_log10(dropped: int, coins: int, usual: float, calls: int) -> float:
+    """log10 of the chance that any of ``calls`` calls drops a number of its ``coins`` as far from the usual rate as this."""
+    return min(0.0, float(log10_two_sided(dropped, coins, usual)) + math.log10(calls))
 
 
 def spread(got: Gathered, rows_per_word: int) -> float:

@@ -12,6 +12,7 @@ from dropcheck import possible
 from dropcheck.cases import Case, parse_case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check
+from dropcheck.copies import CERTAIN, odd_log10
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
 from dropcheck.report.embedded import LEFT_OUT
@@ -287,6 +288,8 @@ def _from_counts(one: Finding, alpha: float) -> _Counts | None:
     """The decision from the stored counts, where they are all that it is a function of; with what they contradict."""
     kept = one.tallies
     try:
+        if one.check == "rate.marginal" and "odd_calls" in kept:
+            return _odd_calls(one, kept)
         if one.check == "rate.marginal" and "units" not in kept and one.expected is not None:
             return _marginal(one, kept, alpha)
         if one.check == "mask.whole-channels":
@@ -317,6 +320,19 @@ def _marginal(one: Finding, kept: Mapping[str, object], alpha: float) -> _Counts
             given, right = f"{stored[0]:.6g} to {stored[1]:.6g}", f"{low:.6g} to {high:.6g}"
             said.append(f"the interval is {given}, but its counts make it {right}")
     return _Counts(log <= math.log10(alpha) * (1 - SLACK), tuple(said))
+
+
+def _odd_calls(one: Finding, kept: Mapping[str, object]) -> _Counts:
+    """Some calls with a rate of their own: the most extreme of them against the median rate of all."""
+    worst, coins, calls = (int(str(kept[name])) for name in ("worst", "coins_per_call", "calls"))
+    log = max(-99999.0, odd_log10(worst, coins, float(str(kept["usual_rate"])), calls))
+    said = []
+    stated = one.log10_evidence
+    if stated is None or (not math.isclose(stated, log, rel_tol=1e-3, abs_tol=1e-3) and max(stated, log) > FAR):
+        said.append(
+            f"the evidence is 10^{stated or 0.0:.2f}, but {worst} of {coins} coins of one call make it 10^{log:.2f}"
+        )
+    return _Counts(log <= CERTAIN, tuple(said))
 
 
 def _none_allowed(one: Finding, bad: int, n: int) -> _Counts:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 import dropcheck
 from dropcheck.results import Finding
+from dropcheck.statistics import dispersion
 from spatial_dropouts.broken import streams  # noqa: F401  (the module's stream is loaded once for all tests)
 
 
@@ -114,3 +116,21 @@ def test_calls_with_a_rate_of_their_own_are_told_as_rates() -> None:
         )
         assert failing(found) == {"rate.marginal"}
         assert any(words in one.message for one in found if one.check == "rate.marginal")
+
+
+def test_skipped_calls_are_seen_where_batches_vary_too() -> None:
+    """No call has a rate to compare there, and words of rows that fell alike are left out: the dropped count sees them."""
+    case = "float32 rate=0.5 50,65,3 calls=820 batches=64,1,130,5"
+    assert failing(findings("broken.skips-a-call", [case], ["mask", "rate"])) == {"mask.dropped-count"}
+
+
+def test_rows_that_fall_alike_are_certain_only_beyond_chance() -> None:
+    rates = np.full(8, 0.5)
+    law = dispersion.poisson_binomial(rates) * 41_000
+    usual = np.round(law).astype(int)
+    assert dispersion.log10_extremes(usual, rates)[0] > -3
+    for place, everything in ((0, False), (-1, True)):
+        more = usual.copy()
+        more[place] *= 3
+        log10, rows, dropped = dispersion.log10_extremes(more, rates)
+        assert log10 < -15 and rows == more[place] and dropped is everything

@@ -12,6 +12,7 @@ from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Gathered, Limits, draw_matrix, finding, pearson, picture, settle, skipped
 from dropcheck.checks.mask import copied_channels
 from dropcheck.coins import lag_firsts
+from dropcheck.copies import CERTAIN
 from dropcheck.results import Finding, Statistic
 from dropcheck.statistics import association, dispersion, goodness
 from dropcheck.tallies import (
@@ -263,8 +264,11 @@ def _count(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     g, degrees, law = dispersion.log10_count_law(tally.histogram, p)
     expected = dispersion.poisson_binomial(p) * tally.rows
     chi, chi_degrees, chi_p = goodness.pearson(tally.histogram, expected)
-    # three tests share the case's alpha: both tails of the dispersion, and the law as a whole
-    log = min(0.0, min(low, high, law) + math.log10(3))
+    # three tests share the case's alpha: both tails of the dispersion, and the law as a whole; rows that fall alike take
+    # nothing of it, since they are beyond chance only where this has a probability below 10^-15
+    extreme, alike, everything = dispersion.log10_extremes(tally.histogram, p)
+    certain = extreme <= CERTAIN
+    log = min(0.0, min(low, high, law) + math.log10(3), extreme if certain else 0.0)
     failed = log <= math.log10(limits.alpha)
     resolution = dispersion.dispersion_resolution(tally.rows, p, limits.alpha / 3, limits.beta)
     mean_correlation = (ratio - 1) / max(1, tally.channels - 1)
@@ -286,6 +290,11 @@ def _count(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             "variance_ratio": ratio,
         },
     )
+    if certain:
+        likely = expected[-1 if everything else 0]
+        what = "drop all their channels" if everything else "keep all their channels"
+        text = f"{alike} of {tally.rows} rows {what}; independent coins do so in {likely:.3g} rows"
+        return finding(check, case, "fail", text, picture=_sample(got), **numbers)
     if failed:
         how = "clumped" if high <= low else "rationed"
         if law < min(low, high):
@@ -565,7 +574,8 @@ CHECKS = (
         claim="the number of dropped channels per row follows the law of independent coins",
         how="Given the measured rate of each channel the number of drops per row is Poisson-binomial. Its dispersion is "
         "tested in both directions by a Chernoff bound from the exact moment generating function, its whole histogram by "
-        "G with a safety factor; Pearson's chi-square is printed beside them.",
+        "G with a safety factor, and the numbers of rows that keep or drop all their channels by exact binomial tails "
+        "(a failure only below 10^-15); Pearson's chi-square is printed beside them.",
         remedy="Exactly-k, stratified or systematic selection rations the drops; a shared random number clumps them. Flip "
         "every coin by itself.",
         resolution_words="a mean correlation of all channels",

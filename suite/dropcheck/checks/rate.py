@@ -46,12 +46,18 @@ def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         numbers = {
             **numbers,
             "estimate": odd.rate,
-            "expected": odd.rest,
             "unit": "probability of a drop in some calls",
             "fail_interval": None,
             "pass_interval": None,
             "log10_evidence": odd.log10_p,
-            "tallies": {"odd_calls": len(odd.calls), "first_odd_call": int(odd.calls[0]), "calls": odd.seen},
+            "tallies": {
+                "odd_calls": len(odd.calls),
+                "first_odd_call": int(odd.calls[0]),
+                "calls": odd.seen,
+                "worst": odd.worst,
+                "coins_per_call": odd.coins,
+                "usual_rate": odd.usual,
+            },
         }
         return finding(check, case, "fail", odd.words, **numbers)
     off = k / n - p

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dropcheck.statistics.binomial import log10_two_sided_many
 from dropcheck.statistics.evidence import LOG10E, z
 from dropcheck.statistics.goodness import g_test
 
@@ -114,3 +115,25 @@ def log10_count_law(histogram: Any, p: Any) -> tuple[float, int, float]:
     """(G, degrees, log10 p) of the histogram of drops per row against the Poisson-binomial law."""
     counts = np.asarray(histogram, dtype=float)
     return g_test(counts, poisson_binomial(p) * counts.sum())
+
+
+def log10_extremes(histogram: Any, p: Any) -> tuple[float, int, bool]:
+    """(log10 p, rows, whether they drop everything) of rows whose coins all fell alike, where there are too many of them.
+
+    The number of rows that are kept whole is binomial with the product of all q, that of rows dropped whole with the product
+    of all p; the tails are exact. Measured rates stand for true ones: each product is taken eight standard deviations of its
+    logarithm too large, so that the bound holds with probability 1 - 10^-15. Words of such rows cannot tell a copy from a
+    rate of a row's own, so that this alone sees a layer that skips rows or calls now and then.
+    """
+    counts, rates = np.asarray(histogram, dtype=np.int64), np.asarray(p, dtype=float).ravel()
+    rows = int(counts.sum())
+    worst = (0.0, 0, False)
+    if rows <= 0 or not ((rates > 0) & (rates < 1)).all():
+        return worst
+    for alike, seen, everything in ((1 - rates, int(counts[0]), False), (rates, int(counts[-1]), True)):
+        slack = 8 * math.sqrt(float(((1 - alike) / alike).sum()) / rows)
+        chance = math.exp(min(0.0, float(np.log(alike).sum()) + slack))
+        if seen > rows * chance:
+            log = float(log10_two_sided_many(seen, rows, chance)) + math.log10(2)
+            worst = min(worst, (min(0.0, log), seen, everything))
+    return worst
