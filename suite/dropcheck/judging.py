@@ -23,6 +23,7 @@ the same, unless they fail               seed.reproducible            seeds that
 scale.mean, if it fails                  scale.kept-values            of the same dtype: what single values show is shared
 mask.independent-*, dropped-count,       rate.marginal, by some       calls with a rate of their own make all coins of a
 patterns, other rates                    calls with their own rate    call look tied
+daily use (``_IN_TURN``), if it fails    distinct-*                   a layer that repeats its own words shares them
 ======================================== ============================ ==================================================
 
 Two claims meet the other way round: words assume that the coins of a call are independent. Where words of different places
@@ -54,6 +55,8 @@ _TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")  # 
 _LAGS = ("mask.independent-samples", "mask.independent-calls")
 _COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
 _SEEDS = ("seed.distinct", "seed.neighbours")
+# what calls of several layers, or of one in several situations, show: they are told from each other by their words of coins
+_IN_TURN = ("seed.instances", "form.copies", "rate.set-later", "mode.settings", "mode.threads")
 _ROWS = "rate.per-sample"
 _REPRODUCIBLE = "seed.reproducible"
 _VALUES = "scale.kept-values"
@@ -170,12 +173,25 @@ def interpret(findings: Sequence[Finding], beside: Sequence[Finding] = (), seeds
             cause = _REPRODUCIBLE
         if one.check == "scale.mean" and one.verdict == "fail" and _dtype(one.case) in values:
             cause = _VALUES
+        if cause is None:
+            cause = _repeats(one, known)
         if cause is not None:
             one = _withheld(one, f"while {cause} fails")
         elif one.verdict == "inconclusive" and _dtype(one.case) in dtypes and one.check in _OF_ROWS:
             one = _withheld(one, f"while {_ROWS} fails, too few rows have no rate of their own")
         judged.append(one)
     return judged
+
+
+def _repeats(one: Finding, known: _Known) -> str | None:
+    """The check of copies that fails where a layer repeats its own words: two layers then share words, or one keeps a mask.
+
+    Rows of equal channels hold few coins: there, chance makes two layers share some.
+    """
+    if one.verdict != "fail" or one.check not in _IN_TURN or "within" not in one.tallies:
+        return None
+    causes = _COPIES if one.tallies["within"] else _COPIES[:1] if one.tallies.get("common") else ()
+    return next((n for n in causes if _dtype(one.case) in map(_dtype, known.failed[n])), None)
 
 
 def _withheld(one: Finding, why: str) -> Finding:

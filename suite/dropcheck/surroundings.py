@@ -76,7 +76,12 @@ def _torch() -> Callable[[], None] | None:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
-        torch.use_deterministic_algorithms(strict, warn_only=warning)
+        now = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        if now != (strict, warning):  # it imports inductor, for seconds
+            torch.use_deterministic_algorithms(strict, warn_only=warning)
 
     return restore
 

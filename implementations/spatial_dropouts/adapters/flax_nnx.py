@@ -28,7 +28,9 @@ def _copied(state: Any) -> Any:
 
 
 class _Module(Layer):
-    """A module whose state is read from it and written back to it."""
+    """A module whose state is read from it and written back to it. ``rngs``: what it was made with, for a sibling."""
+
+    rngs: Any = None
 
     @property
     def state(self) -> Any:
@@ -59,10 +61,32 @@ class FlaxNnx(JaxArrays):
         if not extra and accepts(built, "rngs"):
             extra["rngs"] = nnx.Rngs(fresh if seed is None else seed)
         self.sow(seed, way)
+        return self._made(rate, dtype, extra)
+
+    def _made(self, rate: float, dtype: str, extra: Dict[str, Any]) -> Any:
         module = self.implementation.construct(self.obj, rate, extra)
         if not isinstance(module, nnx.Module):
             raise TypeError(f"the factory returned a {type(module).__name__}; expected a flax.nnx.Module")
-        return _Module(module, None, rate, dtype)
+        made = _Module(module, None, rate, dtype)
+        made.rngs = extra.get("rngs")
+        return made
+
+    def sibling(self, layer: Any, rate: float, dtype: str, way: str) -> Any:
+        if layer.rngs is None:
+            return self.make(rate, dtype, None, way)
+        return self._made(rate, dtype, {"rngs": layer.rngs})  # as two layers of one model are given one ``rngs``
+
+    def copy_ways(self) -> Dict[str, str]:
+        # a copy has the key and the counter of the original, as nnx has it
+        return dict.fromkeys(("copy.deepcopy", "nnx.clone", "nnx.split and nnx.merge"), "kept")
+
+    def copied(self, made: Any, way: str) -> Any:
+        if way == "nnx.clone":
+            return nnx.clone(made)
+        return nnx.merge(*nnx.split(made)) if way.startswith("nnx.split") else super().copied(made, way)
+
+    def copy_of(self, layer: Any, way: str, fresh: Any) -> Any:
+        return _Module(self.copied(layer.made, way), None, layer.rate, layer.dtype)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
         return self.make(layer.rate, layer.dtype, seed, way)

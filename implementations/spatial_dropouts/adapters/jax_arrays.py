@@ -18,6 +18,7 @@ import numpy as np
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import jax_modes, placing, seeding
+from spatial_dropouts.adapters.life_jax import JaxLife
 
 _ON = ("training", "train", "is_training")
 _OFF = ("inference", "deterministic")  # Equinox has both, and warns of the second
@@ -53,7 +54,7 @@ class Layer:
         self.scanned: Any = None
 
 
-class JaxArrays:
+class JaxArrays(JaxLife):
     """The base of all JAX adapters."""
 
     framework = "jax"

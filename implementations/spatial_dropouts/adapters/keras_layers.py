@@ -16,6 +16,7 @@ import numpy as np
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import keras_modes, keras_seeding, placing, plain_twin, seeding
+from spatial_dropouts.adapters.life_keras import KerasLife
 from spatial_dropouts.adapters.models_base import no_rate, rate_of
 from spatial_dropouts.adapters.numpy_functions import arranged
 
@@ -32,7 +33,7 @@ def _takes(obj: Any, name: str) -> bool:
     return passes_on and name == "dtype" and isinstance(obj, type)
 
 
-class KerasLayers:
+class KerasLayers(KerasLife):
     """Drives Keras layers; arrays cross through NumPy, with ml_dtypes for bfloat16 where the backend brings it."""
 
     library = "keras"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, ContextManager, Iterator, Optional, Tuple
+from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -143,6 +144,15 @@ class MlxLayers:
     def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
         """Like ``gradient``, with the forward pass run again in the backward pass."""
         return self._pulled(nn.utils.checkpoint(layer, self.called(layer, True)), x, cotangent)
+
+    def copy_ways(self) -> Dict[str, str]:
+        return {"copy.deepcopy": "apart"}  # MLX' random state is global
+
+    def copy_of(self, layer: Any, way: str, fresh: Any) -> Any:
+        return copy.deepcopy(layer)
+
+    def holder(self, layer: Any) -> Any:
+        return layer
 
     def recording(self, on: bool) -> ContextManager[Any]:
         return unchanged()

@@ -13,6 +13,7 @@ import numpy as np
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Pattern
 from spatial_dropouts.adapters import accepts, seeding
+from spatial_dropouts.adapters.life_numpy import NumpyLife
 
 DTYPES = {"float32": np.float32, "float64": np.float64, "float16": np.float16}
 
@@ -36,7 +37,7 @@ class _Instance:
         self.call, self.rng, self.rate = call, rng, rate
 
 
-class NumpyFunctions:
+class NumpyFunctions(NumpyLife):
     """Drives NumPy dropout."""
 
     framework = "numpy"

@@ -15,6 +15,7 @@ import tensorflow as tf
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Pattern
 from spatial_dropouts.adapters import accepts, placing, seeding
+from spatial_dropouts.adapters.life_tensorflow import TensorflowLife
 from spatial_dropouts.adapters.tensorflow_modes import MODES, Eager, differentiated, taped, way_of
 
 
@@ -48,7 +49,7 @@ class _Layer:
         self.traced: Dict[str, Any] = {}
 
 
-class TensorflowFunctions:
+class TensorflowFunctions(TensorflowLife):
     """Drives functions ``f(x, rate, ...)`` on TensorFlow tensors."""
 
     framework = "tensorflow"

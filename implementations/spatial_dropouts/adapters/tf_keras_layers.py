@@ -46,6 +46,9 @@ class TfKerasLayers(KerasLayers):
     def dtype_of(self, tensor: Any) -> str:
         return str(tensor.dtype.name)
 
+    def settings(self) -> Any:
+        return {"wider floatx": self._floatx, "mixed dtype policy": self._policy}
+
     def policy(self) -> Any:
         return self.keras.mixed_precision.global_policy()
 

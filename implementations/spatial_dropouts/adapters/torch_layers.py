@@ -11,12 +11,13 @@ import torch
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import accepts, placing, plain_twin, seeding, torch_modes, torch_tensors
+from spatial_dropouts.adapters.life_torch import TorchLife
 from spatial_dropouts.adapters.models_base import no_rate, rate_of
 
 _NAMES = {dtype: name for name, dtype in torch_tensors.DTYPES.items()}
 
 
-class TorchTensors:
+class TorchTensors(TorchLife):
     """What all PyTorch adapters share: tensors, layouts, modes and gradients."""
 
     framework = "torch"

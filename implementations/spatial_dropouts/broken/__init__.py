@@ -14,6 +14,7 @@ from spatial_dropouts.broken import (
     records_declared,
     records_inference,
     records_jax_modes,
+    records_life,
     records_passes,
     records_rates,
     records_streams,
@@ -34,6 +35,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_declared.DEFECTS,
     *records_inference.DEFECTS,
     *records_streams.DEFECTS,
+    *records_life.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

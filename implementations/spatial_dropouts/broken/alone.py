@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spatial_dropouts.broken.base import Layer, OwnGenerator, coins, entropy
+from spatial_dropouts.broken.base import Layer, OwnGenerator, coins, entropy, turn
 
 
 class ChannelsTradeRates(Layer):
@@ -84,7 +84,7 @@ class SeedModuloPrime(OwnGenerator):
     """The seed counts modulo 2039: neighbours differ, strangers meet."""
 
     def derive(self, rng: Any) -> Any:
-        return np.random.default_rng([entropy(rng) % 2039, 11])
+        return np.random.default_rng([entropy(rng) % 2039, 11, turn(rng)])
 
 
 class SeedAndInstance(OwnGenerator):
@@ -97,7 +97,7 @@ class SeedAndInstance(OwnGenerator):
         self.number = next(self.count)
 
     def derive(self, rng: Any) -> Any:
-        return np.random.default_rng([entropy(rng), self.number])
+        return np.random.default_rng([entropy(rng), self.number, turn(rng)])
 
 
 class OneInAMillionDoubled(Layer):

@@ -74,6 +74,13 @@ class OwnGenerator(Layer):
         return coins(self.own, self.rate, x.shape[:2])
 
 
+def turn(rng: Any) -> int:
+    """How many streams were derived from the generator before: another for each layer, and copy, that shares it."""
+    before = int(rng.bit_generator.seed_seq.n_children_spawned)
+    rng.bit_generator.seed_seq.spawn(1)
+    return before
+
+
 def entropy(rng: Any) -> int:
     """The integer that the generator was seeded with."""
     return int(rng.bit_generator.seed_seq.entropy)

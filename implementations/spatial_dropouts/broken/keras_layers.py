@@ -99,3 +99,13 @@ class AnyRate(Layer):
 
     def checked(self, rate: float) -> float:
         return float(rate)
+
+
+class ConfigForgetsRate(Layer):
+    """The configuration leaves the rate out: what is made from it, or cloned, has the default rate."""
+
+    def __init__(self, rate: float = 0.5, seed: Optional[int] = None, **options: Any) -> None:
+        super().__init__(rate, seed, **options)
+
+    def get_config(self) -> Dict[str, Any]:
+        return {name: value for name, value in super().get_config().items() if name != "rate"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Tuple
 
 import torch
@@ -273,12 +274,16 @@ class MasksInPairs(Layer):
     def mask(self, x: torch.Tensor) -> torch.Tensor:
         now, waiting, self.waiting = torch.get_rng_state(), self.waiting, None
         # whoever reseeded or drew elsewhere since then gets fresh masks
-        if waiting is not None and waiting[0].shape == x.shape[:2] and torch.equal(waiting[1], now):
+        fits = waiting is not None and waiting[0].shape == x.shape[:2] and waiting[2] == self.rate
+        if fits and torch.equal(waiting[1], now):
             kept: torch.Tensor = waiting[0]
             return kept
         first, second = coins(x, self.rate), coins(x, self.rate)
-        self.waiting = second, torch.get_rng_state()
+        self.waiting = second, torch.get_rng_state(), self.rate
         return first
+
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class CallCounter(Layer):
@@ -289,12 +294,17 @@ class CallCounter(Layer):
         self.state: Any = None
         self.count = 0
 
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        self.state = None  # a copy gets a key of its own
+
     def mask(self, x: torch.Tensor) -> torch.Tensor:
-        now = torch.get_rng_state()
-        if self.state is None or not torch.equal(now, self.state):
-            self.count = 0
-            self.key = int(torch.randint(0, 2**40, ()))
-            self.state = torch.get_rng_state()
-        self.count += 1
-        generator = torch.Generator().manual_seed(self.key * 4096 + self.count)
+        with _ONE_AT_A_TIME:
+            now = torch.get_rng_state()
+            if self.state is None or not torch.equal(now, self.state):
+                self.count = 0
+                self.key = int(torch.randint(0, 2**40, ()))
+                self.state = torch.get_rng_state()
+            self.count += 1
+            generator = torch.Generator().manual_seed(self.key * 4096 + self.count)
         return torch.rand(x.shape[:2], dtype=torch.float64, generator=generator) < self.rate

@@ -36,6 +36,26 @@ def _contract(pattern: str, **more: Any) -> Contract:
     return Contract(pattern=Pattern.parse(pattern), seeds=("generator",), **more)
 
 
+def _life(attr: str, summary: str, **more: Any) -> Implementation:
+    make = f"spatial_dropouts.unusual.life:{attr}"
+    return Implementation(make=make, framework="torch", default=False, summary=summary, requires=("torch",), **more)
+
+
+LIFE: Mapping[str, Implementation] = {
+    "unusual.mask-for-inspection": _life("MaskForInspection", "the last mask stays on the layer, and nothing reads it"),
+    "unusual.read-only-rate": _life("ReadOnlyRate", "the rate cannot be set later"),
+    "unusual.rate-with-setter": _life("RateWithSetter", "threshold and factor are worked out when the rate is set"),
+    "unusual.seed-by-default": _life("SeedByDefault", "its seed is 0 by default, as it says", seed_argument="seed"),
+    "unusual.stream-goes-on": _life("StreamGoesOn", "a copy goes on with the stream", seed_argument="seed"),
+    "unusual.counter-with-lock": _life(
+        "CounterWithLock", "a counter of calls with a lock", contract=Contract(Pattern.parse("n c l -> n c"), seeds=())
+    ),
+    "unusual.once-differentiable": _life("OnceDifferentiable", "a backward pass marked once_differentiable"),
+    "unusual.keeps-on-the-class": _life("KeepsOnTheClass", "keep probabilities by rate on the class"),
+    "unusual.numbered-layers": _life("NumberedLayers", "layers and their copies are numbered"),
+}
+
+
 REGISTER: Mapping[str, Implementation] = {
     **inference.REGISTER,
     "unusual.keep-probability": _np("keep_probability", "takes the keep probability", keep_probability=True),
@@ -129,6 +149,7 @@ REGISTER: Mapping[str, Implementation] = {
         summary="a backward pass of its own, in inference and at the edges, too",
         requires=("torch",),
     ),
+    **LIFE,
     "unusual.torch-function": _pt("function", "a plain function on tensors", framework="torch-function"),
     **declared.REGISTER,
 }

@@ -27,17 +27,20 @@ class SampleStreams(Layer):
 
 
 class EpochAhead(Layer):
-    """Masks of sixteen calls of one shape are drawn in advance and used up; reseeding or another shape draws anew."""
+    """Masks of sixteen calls of one shape are drawn in advance and used up; reseeding, another shape or rate draws anew."""
 
     def __init__(self, rate: float) -> None:
         super().__init__(rate)
         self.known: Any = None
         self.waiting: Any = []
+        self.drawn_at = self.rate
 
     def mask(self, x: Any, rng: Any) -> Any:
         shape = x.shape[:2]
-        if rng is not self.known or not self.waiting or self.waiting[-1].shape != shape:
+        other = rng is not self.known or self.rate != self.drawn_at
+        if other or not self.waiting or self.waiting[-1].shape != shape:
             self.known, self.waiting = rng, list(coins(rng, self.rate, (16, *shape)))
+            self.drawn_at = self.rate
         return self.waiting.pop()
 
 
@@ -46,6 +49,11 @@ class AliasMethod(Layer):
 
     def __init__(self, rate: float) -> None:
         super().__init__(rate)
+        self.tabulate()
+
+    def tabulate(self) -> None:
+        """The tables of a rate."""
+        self.of_rate = self.rate
         p, q = self.rate, 1 - self.rate
         share, alias = [4 * q * q, 4 * q * p, 4 * p * q, 4 * p * p], [0, 1, 2, 3]
         small, large = [i for i in range(4) if share[i] < 1], [i for i in range(4) if share[i] >= 1]
@@ -60,6 +68,8 @@ class AliasMethod(Layer):
         self.share, self.alias = np.array(share), np.array(alias)
 
     def mask(self, x: Any, rng: Any) -> Any:
+        if self.rate != self.of_rate:  # set since then
+            self.tabulate()
         size = x.shape[0] * x.shape[1]
         column = rng.integers(0, 4, -(-size // 2))
         outcome = np.where(rng.random(len(column)) < self.share[column], column, self.alias[column])

@@ -10,11 +10,15 @@ from dropcheck.checks import (
     edges,
     form,
     gradient,
+    graphs,
+    instances,
+    later,
     mask,
     mode,
     rate,
     scale,
     seed,
+    settings,
     sizes,
     values,
 )
@@ -33,6 +37,11 @@ _OWN: tuple[Check, ...] = (
     *scale.CHECKS,
     *seed.CHECKS,
     *gradient.CHECKS,
+    # a layer in daily use: what depends on all of the above
+    *settings.CHECKS,
+    *instances.CHECKS,
+    *later.CHECKS,
+    *graphs.CHECKS,
 )
 CHECKS: tuple[Check, ...] = with_further(_OWN, (*sizes.FURTHER, *values.FURTHER, *crossings.FURTHER))
 

@@ -45,6 +45,17 @@ CHECKS: dict[str, str] = {
     "gradient.recompute": "the backward pass uses the forward pass's coins "
     "also when the forward pass is recomputed (activation checkpointing)",
     "gradient.edges": "gradients are finite and right at rate 0 and rate 1",
+    "mode.settings": "training calls are right under the framework's other global settings, and leave them as "
+    "they were",
+    "mode.threads": "two threads that call one layer at once each get a right output with coins of its own",
+    "form.copies": "a copy of a layer keeps pattern, rate and scale, and draws from where its framework has it draw",
+    "seed.instances": "two layers of one class have coins of their own",
+    "rate.set-later": "a rate that is set after construction holds for mask and scale, or is refused; another "
+    "layer's rate changes nothing",
+    "gradient.two-passes": "each backward pass uses the coins of its own forward pass, however many forward passes "
+    "come before it",
+    "gradient.cotangents": "the backward pass takes cotangents of any memory: expanded, transposed, strided",
+    "gradient.second-derivative": "the gradient can be differentiated once more, with the same coins",
 }
 SPEED: dict[str, str] = {
     "speed.ratio": "a target is not slower than the reference by more than the policy allows",

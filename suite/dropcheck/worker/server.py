@@ -61,6 +61,7 @@ class Worker:
             "forget": self.forget,
             "bare": self.bare,
             "time": self.time,
+            "life": self.life,
         }
         request = dict(request)
         try:
@@ -370,6 +371,17 @@ class Worker:
             return answer
         except timing.Stopped as stopped:
             raise Refusal(stopped.where, stopped.error) from stopped
+
+    def life(self, do: str, **request: Any) -> Dict[str, Any]:
+        """A question about daily use: a function of ``daily``; see ``life``."""
+        from dropcheck.worker import daily
+
+        try:
+            return daily.QUESTIONS[do](self, **request)
+        except Unsupported:
+            raise
+        except BaseException as error:
+            raise Refusal(do, error) from error
 
     def forget(self, id: int) -> Dict[str, Any]:
         """Drop a layer or a stream, so that memory stays flat."""
