@@ -23,7 +23,7 @@ the same, unless they fail               seed.reproducible            seeds that
 scale.mean, if it fails                  scale.kept-values            of the same dtype: what single values show is shared
 mask.independent-*, dropped-count,       rate.marginal, by some       calls with a rate of their own make all coins of a
 patterns, other rates                    calls with their own rate    call look tied
-daily use (``_IN_TURN``), if it fails    distinct-*                   a layer that repeats its own words shares them
+daily use (``_IN_TURN``), if it fails    whole-channels, distinct-*   a layer that repeats its own words shares them
 ======================================== ============================ ==================================================
 
 Two claims meet the other way round: words assume that the coins of a call are independent. Where words of different places
@@ -190,7 +190,8 @@ def _repeats(one: Finding, known: _Known) -> str | None:
     """
     if one.verdict != "fail" or one.check not in _IN_TURN or "within" not in one.tallies:
         return None
-    causes = _COPIES if one.tallies["within"] else _COPIES[:1] if one.tallies.get("common") else ()
+    whole = _WHOLE if one.tallies.get("torn") else ()
+    causes = (*whole, *_COPIES) if one.tallies["within"] or whole else _COPIES[:1] if one.tallies.get("common") else ()
     return next((n for n in causes if _dtype(one.case) in map(_dtype, known.failed[n])), None)
 
 

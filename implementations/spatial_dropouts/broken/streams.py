@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spatial_dropouts.broken.base import Layer, coins, entropy
+from spatial_dropouts.broken.base import Layer, coins, entropy, turn
 
 # on purpose: one stream for the whole process, in the same state in every process, and no seed reaches it
 _FIXED = np.random.default_rng(20_240_229)
@@ -71,7 +71,7 @@ class SeedsTurned(Layer):
     def mask(self, x: Any, rng: Any) -> Any:
         if self.known is not rng:
             self.known = rng
-            self.stream = np.random.default_rng([entropy(rng) >> 1, 3])
+            self.stream = np.random.default_rng([entropy(rng) >> 1, 3, turn(rng)])
             self.turns = np.random.default_rng(11)
         u = self.stream.random(x.shape[:2])
         turned = self.turns.random(x.shape[:2]) < 0.5

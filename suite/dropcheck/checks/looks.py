@@ -23,10 +23,13 @@ COINS = 4000  # at least so many of each look
 # Two shares of that many coins at one rate differ by more than SHARE with probability below 4 exp(-2 * 4000 * 0.1^2) = 10^-34
 # (Hoeffding 1963, theorem 1, half of the difference to each).
 SHARE = 0.2
-FEW = 0.01  # a share of elements that a situation must add: rarer faults have checks of their own, with more coins
+FEW = 0.01  # a share of elements at fault that a situation must show: rarer faults have checks of their own, with more coins
 # Words of coins are compared only where two independent ones are equal with probability below 10^-14; a question compares
 # fewer than 10^5 pairs of them, so that a chance coincidence has probability below 10^-9.
 _WORD_LOG10 = 14.0
+# Layers that share a source share whole calls. A few words in common come by chance where coins of one row are tied, which is
+# told elsewhere: at least 2 % of the words must be shared, and two of them.
+SHARED = 0.02
 EAGER = "eager"
 
 
@@ -116,17 +119,22 @@ def faults(seen: Look, control: Look, rate: float, scale: float) -> list[str]:
     if control.form:
         return []
     found = []
-    if seen.torn > control.torn + FEW * seen.elements:
+    if _more(seen.torn, seen, control.torn, control):
         found.append(f"{seen.torn} elements disagree with their coin, expected 0")
     if abs(seen.share - control.share) > SHARE and abs(seen.share - rate) > SHARE / 2:
         found.append(f"{seen.share:.0%} of the coins drop, expected {rate:.0%}")
-    if seen.wrong > control.wrong + FEW * seen.elements:
+    if _more(seen.wrong, seen, control.wrong, control):
         found.append(
             f"{seen.wrong} of {seen.kept} kept values are wrong: the median factor is {seen.factor:.5g}, expected {scale:.5g}"
         )
     if _frozen(seen) and not _frozen(control):
         found.append(f"{len(seen.masks)} calls show one mask, expected a new one each")
     return found
+
+
+def _more(count: int, seen: Look, before: int, control: Look) -> bool:
+    """Whether a share of above FEW of the elements is at fault where next to none was in the control."""
+    return count > FEW * seen.elements and before <= FEW / 2 * control.elements
 
 
 def _frozen(seen: Look) -> bool:
@@ -180,9 +188,10 @@ def repeats(bench: Bench, seen: Look, x: Any) -> int:
 
 
 def shared_words(bench: Bench, one: Look, two: Look, x: Any) -> tuple[int, int]:
-    """(words of coins that both have, words of the first)."""
+    """(words of coins that both have, 0 for fewer than SHARED of them; words of the first)."""
     first, second = words(bench, one, x), words(bench, two, x)
-    return len(first.keys() & second.keys()), len(first)
+    common = len(first.keys() & second.keys())
+    return (common if common >= max(2, SHARED * len(first)) else 0), len(first)
 
 
 def wrapped(layer: Layer, id: int) -> Layer:
