@@ -27,7 +27,8 @@ from dropcheck.cases import Case
 from dropcheck.coins import WORD
 from dropcheck.errors import UsageError
 from dropcheck.gather import Counted, Work, count
-from dropcheck.results import Result
+from dropcheck.report.words import case_words
+from dropcheck.results import Finding, Result
 from dropcheck.sessions import SessionSpec
 from dropcheck.store import Store, plain
 from dropcheck.units import UNIT_COINS, Unit, split
@@ -282,3 +283,10 @@ def _rows(path: Path) -> int:
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as file:
         return int(file.execute("SELECT count(*) FROM units").fetchone()[0])
     return 0
+
+
+def test_a_report_says_by_how_many_layers_the_calls_of_a_case_are_made() -> None:
+    one = Finding(check="rate.marginal", case="float32 rate=0.3 1025,64,1 calls=1366", verdict="pass", message="")
+    assert case_words(one) == "float32 rate=0.3 1025,64,1 calls=1366 (by 4 layers, at most 384 calls each)"
+    for alone in ("float32 rate=0.3 257,64,4 calls=84", "float32 rate=0.5 9,17,3 calls=256 seeds", "float32 inference"):
+        assert case_words(msgspec.structs.replace(one, case=alone)) == alone

@@ -178,7 +178,7 @@ def _group(group: Group, claim: str) -> list[str]:
         else f" in {tagged(group.targets[0], 120)}"
     )
     summary = f"{words.GLYPHS[group.verdict]} {tagged(group.check, 120)}{several}: {plain(lead.message)}"
-    rows = [("in", _codes(group.targets, 12)), ("claim", prose(claim)), ("case", code(lead.case))]
+    rows = [("in", _codes(group.targets, 12)), ("claim", prose(claim)), ("case", code(words.case_words(lead)))]
     rows.append(("observed", prose(lead.message, 1200)))
     if lead.estimate is not None:
         text = f"{words.number(lead.estimate)} {prose(lead.unit)}, expected {words.number(lead.expected)}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dropcheck.auditing import TargetPlan
+from dropcheck.auditing import PlannedCase, TargetPlan
+from dropcheck.cases import parse_case
 from dropcheck.report.words import count, line
+from dropcheck.units import split
 
 
 def render(plans: Sequence[TargetPlan], width: int) -> str:
@@ -20,8 +22,17 @@ def render(plans: Sequence[TargetPlan], width: int) -> str:
             f"{one.seconds:.0f} s"
         )
         for case in one.cases:
-            lines.append(f"  {case.case:<58} {case.coins:>12,} coins {case.seconds:7.2f} s  {case.resolution}".rstrip())
+            lines.append(
+                f"  {case.case:<58} {case.coins:>12,} coins {case.seconds:7.2f} s  {_layers(case)}{case.resolution}".rstrip()
+            )
         lines.append("")
     total = sum(p.seconds for p in plans)
     lines.append(f"In all about {total:.0f} s on one core, without what two cores share. Nothing was run.")
     return "\n".join(lines) + "\n"
+
+
+def _layers(planned: PlannedCase) -> str:
+    """How many layers make the calls of a case, where it is more than one."""
+    case = parse_case(planned.case)
+    number = len(split(case))
+    return f"by {number} layers  " if case.regime == "stream" and number > 1 else ""

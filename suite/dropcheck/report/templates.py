@@ -21,6 +21,7 @@ def environment(*, html: bool = True) -> Environment:
     )
     found.filters["clean"] = words.clean
     found.filters["line"] = words.line
+    found.filters["case_words"] = words.case_words
     found.filters["number"] = words.number
     found.filters["evidence"] = words.evidence
     found.filters["reason"] = words.reason

@@ -139,7 +139,7 @@ def _failures(console: Console, result: Result, width: int, several: set[str]) -
 def _group(console: Console, group: Group, claim: str, many: bool, width: int, several: set[str]) -> None:
     lead = group.lead
     head = Text(f"{words.GLYPHS[group.verdict]} {group.check}", style=_STYLES[group.verdict])
-    head.append(f"   {words.line(lead.case)}", style="default")
+    head.append(f"   {words.case_words(lead)}", style="default")
     console.print(head)
     if many:
         _field(console, "in", words.some(group.targets, 12), width)
@@ -206,7 +206,7 @@ def _passes(console: Console, result: Result) -> None:
         for one in target.findings:
             if one.verdict == "pass":
                 console.print(
-                    Text(f"{words.GLYPHS['pass']} {one.check}  {words.line(one.case)}  {words.line(one.message)}")
+                    Text(f"{words.GLYPHS['pass']} {one.check}  {words.case_words(one)}  {words.line(one.message)}")
                 )
     console.print()
 

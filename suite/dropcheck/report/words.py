@@ -41,6 +41,27 @@ GLYPHS: dict[str, str] = {
 }
 
 
+def case_words(one: Finding) -> str:
+    """The case of a finding, and by how many layers its calls were made where that was more than one.
+
+    What goes wrong after many calls of one layer shows only within the calls of one of them.
+    """
+    from dropcheck.cases import parse_case
+    from dropcheck.errors import UsageError
+    from dropcheck.units import split
+
+    try:
+        case = parse_case(one.case)
+    except UsageError:
+        return line(one.case)  # of an exact question
+    units = split(case)
+    if (
+        case.regime != "stream" or len(units) < 2 or "units" in one.tallies
+    ):  # where a case ended early its message says after what
+        return line(one.case)
+    return f"{line(one.case)} (by {len(units)} layers, at most {units[0].calls} calls each)"
+
+
 _INVISIBLE = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")  # control, direction, private, half characters, other line ends
 
 
