@@ -69,8 +69,12 @@ FOLLOWS = (
     ),
     Row("mode.toggle", "mask.whole-channels", _dtype, _dtype, "a coin is read off elements that do not agree"),
     *(
-        Row(claim, "mask.distinct-channels", _dtype, _dtype, "rows of few different coins drop nothing by chance")
-        for claim in ("mode.toggle", "form.batch-change")
+        Row(claim, basis, _dtype, _dtype, "calls of few different coins drop nothing by chance")
+        for claim, basis in (
+            ("mode.toggle", "mask.distinct-channels"),
+            ("mode.toggle", "mask.distinct-samples"),
+            ("form.batch-change", "mask.distinct-channels"),
+        )
     ),
     *(
         Row(claim, "seed.distinct", _cases, _cases, "coins that stand under several seeds count several times")

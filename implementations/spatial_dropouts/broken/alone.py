@@ -107,7 +107,7 @@ class OneInAMillionDoubled(Layer):
         y = super().__call__(x, training=training, rng=rng)
         if training and 0 < self.rate < 1:
             rows = np.flatnonzero(rng.random(len(y)) < 1e-4)
-            y[rows, 0, :1] *= 2
+            y[rows, :1, :1] *= 2
         return y
 
 

@@ -50,6 +50,11 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
         "after-inference-tears": ("mode.inference",),
         "stuck-off": ("mode.inference",),
     },
+    "calls of a shape that is not the first drop nothing": {"width-stale": ("mode.toggle",)},
+    "every second call is unscaled, and so is every second batch": {"second-call-unscaled": ("form.batch-change",)},
+    "rows with a rate of their own make the dropped count vary, where too few calls tell the rows apart": {
+        "last-sample-more": ("mask.dropped-count",)
+    },
     "training leaves the scale to inference": {"scaled-at-inference": ("scale.kept-values",)},
     "the factor is wrong at rate 0, too": {"wrong-affine": ("rate.zero",)},
     "inference writes into its input": {"inference-aliases": ("form.input-untouched",)},

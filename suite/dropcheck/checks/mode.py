@@ -139,7 +139,7 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             for step in one.training_after_inference
             if (one.dtype, one.layout, one.steps[step][0]) in alone
         ]
-        if not asked and switching.sure_together(some):
+        if not asked and not any(one.keeps_alone for one in some) and switching.sure_together(some):
             # few coins a call: they cannot all have kept by chance
             asked = [(one, step) for one in some for step in one.after_inference]
             if any(one.answers[step]["gone"] for one, step in asked):

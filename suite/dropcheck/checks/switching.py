@@ -76,6 +76,11 @@ class Round:
         """Whether the first call is one of training and drops."""
         return bool(self.answers) and self._sure(0) and self.answers[0]["gone"] > 0
 
+    @property
+    def keeps_alone(self) -> bool:
+        """Whether the first call is one of training and drops nothing, which chance cannot explain."""
+        return bool(self.answers) and self._sure(0) and self.answers[0]["gone"] == 0
+
     def _sure(self, step: int) -> bool:
         return self.steps[step][1] and "gone" in self.answers[step] and self.coins(step) * _log_keep(self.rate) < _SURE
 
