@@ -152,37 +152,58 @@ def calls_alike(got: Gathered) -> tuple[int, int, int, float] | None:
 
 
 def odd_calls(got: Gathered) -> OddCalls | None:
-    """Calls of the first coins that have a rate of their own, if they are fewer than half; None: no call has.
+    """Calls of the first coins that have a rate of their own, where all others have one rate; None: no call has.
 
-    Exact binomial tails against the median of all calls, Bonferroni over calls. Coins of one call count as independent: what
-    depends within a call spreads its rate, too, so that this means something only where they are (see ``judging``).
+    Exact binomial tails against the median rate of the calls or the rate that was asked for (whichever fewer calls are off),
+    Bonferroni over calls. Coins of one call count as independent: what depends within a call spreads its rate, too, so that
+    calls of either kind may vary twice as much as independent coins, and no more. Batches may vary.
     """
-    found = _calls(got)
-    if found is None or len(found) < 4 or got.case.regime != "stream":
+    if got.sample is None or got.case.regime != "stream":
         return None
-    calls = len(found)
-    ones = np.bitwise_count(found).sum(axis=(1, 2), dtype=np.int64)
-    coins = got.case.rows * got.tally.channels
-    usual = float(np.median(ones)) / coins
-    if not 0 < usual < 1:
+    call_of_row = place_of(got.case, np.arange(len(got.sample)))[0]
+    rows = np.bincount(call_of_row)
+    calls = len(rows)  # the last one may be cut
+    if calls < 4:
         return None
-    logs = log10_two_sided_many(ones, coins, usual) + math.log10(calls)
-    odd = np.flatnonzero(logs <= CERTAIN)
-    if not len(odd) or 2 * len(odd) > calls:
-        return None
-    rest = np.setdiff1d(np.arange(calls), odd)
-    if float(ones[rest].var()) > 2 * coins * usual * (1 - usual):
-        return None  # all calls spread: their coins depend on each other
-    return OddCalls(
-        odd,
-        float(ones[odd].sum() / (len(odd) * coins)),
-        float(ones[rest].sum() / (len(rest) * coins)),
-        calls,
-        odd_log10(int(ones[logs.argmin()]), coins, usual, calls),
-        int(ones[logs.argmin()]),
-        coins,
-        usual,
-    )
+    of_row = np.bitwise_count(got.sample).sum(axis=1, dtype=np.int64)
+    ones = np.bincount(call_of_row, weights=of_row).astype(np.int64)
+    coins = rows * got.tally.channels
+    # what came after the first coins, as one: whether they are usual shows only there if all first calls have one rate
+    later = int(got.tally.dropped - ones.sum()), int(got.tally.coins - coins.sum())
+    best: OddCalls | None = None
+    for usual in (float(np.median(ones / coins)), got.case.rate):
+        if not 0 < usual < 1:
+            continue
+        logs = log10_two_sided_many(ones, coins, usual) + math.log10(calls)
+        odd = logs <= CERTAIN
+        if not odd.any() or not (_steady(ones[~odd], coins[~odd]) and _steady(ones[odd], coins[odd])):
+            continue
+        theirs = float(ones[odd].sum() / coins[odd].sum())
+        dropped, others = int(ones[~odd].sum()) + later[0], int(coins[~odd].sum()) + later[1]
+        if not others or log10_two_sided(dropped, others, theirs) > CERTAIN:
+            continue  # short calls do not stand out, and still have the rate of the long ones
+        if best is None or odd.sum() < len(best.calls):
+            worst = int(logs.argmin())
+            best = OddCalls(
+                np.flatnonzero(odd),
+                theirs,
+                dropped / others,
+                calls,
+                odd_log10(int(ones[worst]), int(coins[worst]), usual, calls),
+                int(ones[worst]),
+                int(coins[worst]),
+                usual,
+            )
+    return best
+
+
+def _steady(ones: NDArray[np.int64], coins: NDArray[np.int64]) -> bool:
+    """Whether these calls vary about as calls of independent coins with one rate."""
+    rate = float(ones.sum() / coins.sum()) if len(ones) else 0.0
+    if not 0 < rate < 1:
+        return True
+    spread = (ones - coins * rate) ** 2 / (coins * rate * (1 - rate))
+    return float(spread.mean()) <= 2 + 8 / math.sqrt(len(ones))
 
 
 def odd_log10(dropped: int, coins: int, usual: float, calls: int) -> float:

@@ -14,6 +14,8 @@ mask.independent-samples, -calls         whole-channels, distinct-    the same
                                          samples, -calls
 the same, unless they fail               distinct-channels            copied channels count twice; before these checks
                                                                       fail, they leave copies out
+the same, where they fail by no more     dropped-count                sums over channels that are tied vary V times as much
+than a V-th of their evidence                                         as those of independent ones; V is the measured ratio
 mask.ignores-values                      whole-channels               values are drawn by the audit, coin by coin: no
                                                                       dependence among coins ties them to coins
 rate.*, counted                          all of mask.* above but      n coins that are fewer coins, or tied ones, vary
@@ -53,6 +55,7 @@ _WHOLE = ("mask.whole-channels",)
 _COPIES = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls")
 _TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")  # within a row
 _LAGS = ("mask.independent-samples", "mask.independent-calls")
+_DROPPED = "mask.dropped-count"
 _COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
 _SEEDS = ("seed.distinct", "seed.neighbours")
 # what calls of several layers, or of one in several situations, show: they are told from each other by their words of coins
@@ -100,6 +103,9 @@ class _Known:
         self.told: dict[str, set[str]] = defaultdict(set)
         self.failed: dict[str, set[str]] = defaultdict(set)
         self.tied: dict[str, set[str]] = defaultdict(set)  # copies that dependence may explain
+        self.ratio: dict[
+            str, float
+        ] = {}  # how much more than independent ones the drops of a row vary, where that fails
         for one in findings:
             self.asked[one.check].update(_cases(one))
             if one.verdict != "inconclusive":
@@ -108,6 +114,8 @@ class _Known:
                 self.failed[one.check].update(_cases(one))
                 if "odd_calls" in one.tallies:
                     self.odd.add(one.case)
+                if one.check == _DROPPED:
+                    self.ratio[one.case] = float(one.tallies.get("variance_ratio", 1.0))
                 if one.check in _WORDS and "spread" in one.tallies:
                     self.tied[one.check].add(one.case)
 
@@ -134,6 +142,8 @@ class _Known:
             names = tuple(name for name in names if name not in (*_TIES, *_LAGS))
         if one.verdict != "fail" and one.check in _LAGS:
             names = (*names, _COPIES[0])
+        if self._inflated(one):
+            return _DROPPED
         for name in names:
             for case in _cases(one):
                 if self._fails(name, case):
@@ -144,6 +154,18 @@ class _Known:
                 if any(_dtype(other) == _dtype(case) and self._fails(name, other) for other in both):
                     return name
         return None
+
+    def _inflated(self, one: Finding) -> bool:
+        """Whether ties within rows alone may make the coins of rows or calls look tied.
+
+        The lags are summed over channels as if these were independent. Where channels have correlations r >= 0 with each other,
+        the sum varies 1 + (C - 1) mean(r^2) <= V times as much, with V the variance ratio of the drops per row; the exponent
+        of a normal tail falls by that factor.
+        """
+        ratio = self.ratio.get(one.case, 1.0)
+        if one.check not in _LAGS or one.verdict != "fail" or ratio <= 1 or one.alpha is None:
+            return False
+        return (one.log10_evidence or 0.0) / ratio > math.log10(one.alpha)
 
     def unseeded(self, one: Finding) -> bool:
         """Whether the seeds of this finding's case reach nothing, or not all."""
@@ -210,7 +232,7 @@ def beneath(found: Sequence[Finding], case: Case, plan: Callable[[Check], bool])
     there = {one.check for one in found}
     names = {name for check in there for name in DEPENDS.get(check, ())}
     if there & set(_LAGS):
-        names.add(_COPIES[0])
+        names |= {_COPIES[0], _DROPPED}
     if there & {*_TIES, *_LAGS, *_COUNTED_RATES[1:]}:
         names.add(_COUNTED_RATES[0])
     if case.regime == "seeds":

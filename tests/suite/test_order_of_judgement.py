@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -119,9 +120,25 @@ def test_calls_with_a_rate_of_their_own_are_told_as_rates() -> None:
 
 
 def test_skipped_calls_are_seen_where_batches_vary_too() -> None:
-    """No call has a rate to compare there, and words of rows that fell alike are left out: the dropped count sees them."""
+    """Their rate is compared call by call, whatever the sizes of the calls."""
     case = "float32 rate=0.5 50,65,3 calls=820 batches=64,1,130,5"
-    assert failing(findings("broken.skips-a-call", [case], ["mask", "rate"])) == {"mask.dropped-count"}
+    found = findings("broken.skips-a-call", [case], ["mask", "rate"])
+    assert failing(found) == {"rate.marginal"}
+    assert failing(findings("broken.skips-a-call", [case], ["mask.dropped-count"])) == set()
+    case = "float32 rate=0.5 50,17,3 calls=8200 batches=64,1,130,5"  # the first coins hold a part of these calls
+    assert failing(findings("broken.skips-a-call", [case], ["mask", "rate"])) == {"rate.marginal"}
+
+
+@pytest.mark.parametrize(
+    "case", ["float32 rate=0.5 129,513,3 calls=25", "float32 rate=0.5 50,65,3 calls=82 batches=64,1,130,5"]
+)
+def test_calls_with_a_rate_of_their_own_may_be_most_of_a_case(case: str) -> None:
+    found = findings("broken.warms-up", [case], ["mask", "rate"])
+    assert failing(found) == {"rate.marginal"}
+    (one,) = [one for one in found if one.check == "rate.marginal"]
+    assert re.search(
+        r"calls .* drop with probability 0\.0(49|5|50|51)\d?, all others drop with probability 0\.[45]", one.message
+    )
 
 
 def test_rows_that_fall_alike_are_certain_only_beyond_chance() -> None:

@@ -30,6 +30,8 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
         for name in (
             "after-inference-tears",
             "calls-lean",
+            "frozen-elements",
+            "lean-calls-with-a-copy",
             "counters-overlap",
             "cycles-after-sixteen",
             "frozen-mask",
@@ -50,6 +52,15 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
         "after-inference-tears": ("mode.inference",),
         "stuck-off": ("mode.inference",),
     },
+    "what a call keeps on the layer is what another thread finds there": {"torch-mask-by-shape": ("mode.threads",)},
+    "the branch that inference saw first is the one that training takes": {"branch-by-shape": ("mode.toggle",)},
+    "batches of that size come out wider in inference, too": {"large-batches-come-out-wider": ("mode.inference",)},
+    "elements are frozen, each by itself": {"frozen-elements": ("mask.whole-channels",)},
+    "two channels are copies of each other": {"lean-calls-with-a-copy": ("mask.distinct-channels",)},
+    "blocks of channels fall together, and more of them than seeds of blocks": {
+        "overlapping-blocks": ("mask.dropped-count", "mask.patterns", "rate.marginal")
+    },
+    "the first calls drop next to nothing, also those after inference": {"warms-up": ("mode.toggle",)},
     "calls of a shape that is not the first drop nothing": {"width-stale": ("mode.toggle",)},
     "every second call is unscaled, and so is every second batch": {"second-call-unscaled": ("form.batch-change",)},
     "rows with a rate of their own make the dropped count vary, where too few calls tell the rows apart": {
