@@ -123,12 +123,13 @@ def _agree(got: Gathered) -> float:
     return float(np.log10(rates**2 + (1 - rates) ** 2).max())
 
 
-def calls_alike(got: Gathered) -> tuple[int, int, int, float] | None:
+def calls_alike(got: Gathered, coins: float = 1.0) -> tuple[int, int, int, float] | None:
     """(lag, equal pairs, pairs, log10 of the chance): calls a lag apart are equal as a whole too often; None: they are not.
 
     Whole calls are equal or not under any pattern. If calls are independent of each other, two are equal at most as often as
     one coin of them, whatever the coins of a call do among each other: the number of equal ones of disjoint pairs is at most
-    binomial, times the lags that are looked at.
+    binomial, times the lags that are looked at. ``coins``: as many independent coins as a row of a call is worth; with its
+    channels divided by the measured ``spread``, short cases tell, too.
     """
     found = _calls(got)
     if found is None or len(found) < 4:
@@ -137,7 +138,7 @@ def calls_alike(got: Gathered) -> tuple[int, int, int, float] | None:
     code = np.unique(found[:calls].reshape(calls, -1), axis=0, return_inverse=True)[1].ravel()
     if code.max() == calls - 1:
         return None
-    agree = 10 ** _agree(got)
+    agree = 10 ** (_agree(got) * max(1.0, coins))
     best: tuple[int, int, int, float] | None = None
     lags = calls // 2
     for lag in range(1, lags + 1):

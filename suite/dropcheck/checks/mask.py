@@ -408,7 +408,7 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         return finding(check, case, "pass", f"no word occurs twice among {text}", **numbers)
     if (times := dependent(got, limits.alpha, chance, kind == "samples")) is not None:
         # words alone do not tell here: copies must be sure without them, else see ``judging``
-        if kind == "calls" and (alike := calls_alike(got)) is not None:
+        if kind == "calls" and (alike := calls_alike(got, tally.channels / times)) is not None:
             return _equal_calls(check, got, *alike)
         if kind == "samples" and got.alike is not None:
             return _equal_rows(check, got)

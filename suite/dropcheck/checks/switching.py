@@ -224,7 +224,9 @@ def _steps(shape: tuple[int, ...], letters: str, way: str = "") -> tuple[Step, .
 
 def _of_dtype(bench: Bench, dtype: str) -> list[Round]:
     heavy = bool(bench.info.get("heavy")) or bench.info.get("mode", "eager") != "eager"
-    pattern, rate, grad = bench.contract.pattern, rate_of(bench), bool(bench.info["gradients"])
+    pattern, rate = bench.contract.pattern, rate_of(bench)
+    # what writes into its input cannot write into one whose gradient is recorded
+    grad = bool(bench.info["gradients"]) and not bench.info.get("overwrites")
     shape = pattern.shape(*enough(pattern, 33, 65, 3))
     found: list[Round] = []
 
