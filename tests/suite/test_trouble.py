@@ -197,7 +197,7 @@ def test_usage_gets_one_sentence_with_the_nearest_valid_thing(
         ("short", 1, ["form.shape-dtype", "(3"]),
         ("unwritable", 3, ["exit status 1", "Fraction is not JSON serializable"]),
         ("nothing", 3, ["returned a NoneType, expected a tensor"]),
-        ("nan", 1, ["are NaN for finite inputs"]),
+        ("nan", 1, ["NaN for finite inputs"]),
         ("prints", 0, ["2 of 2 implementations keep every promise"]),
     ],
 )
