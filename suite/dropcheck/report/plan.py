@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dropcheck.auditing import PlannedCase, TargetPlan
 from dropcheck.cases import parse_case
+from dropcheck.errors import UsageError
 from dropcheck.report.words import count, line
 from dropcheck.units import split
 
@@ -33,6 +34,9 @@ def render(plans: Sequence[TargetPlan], width: int) -> str:
 
 def _layers(planned: PlannedCase) -> str:
     """How many layers make the calls of a case, where it is more than one."""
-    case = parse_case(planned.case)
+    try:
+        case = parse_case(planned.case)
+    except UsageError:
+        return ""  # the exact questions, in one line
     number = len(split(case))
     return f"by {number} layers  " if case.regime == "stream" and number > 1 else ""

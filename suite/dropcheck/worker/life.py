@@ -168,11 +168,12 @@ def under(adapter: Any, layer: Any, x: Any, dtype: str, setting: str, times: int
     context = needed(adapter, "settings")()[setting]
     ambient = getattr(adapter, "ambient", dict)
     before: Dict[str, str] = ambient()
-    native = adapter.tensor(np.asarray(x), dtype, "contiguous")
+    # each call has an input of its own: a layer that writes into its input is judged for that elsewhere
+    inputs = [adapter.tensor(np.asarray(x), dtype, "contiguous") for _ in range(times)]
     outputs = []
     with adapter.recording(False), context():
         within: Dict[str, str] = ambient()
-        for _ in range(times):
+        for native in inputs:
             y = adapter.apply(layer, native, True)
             outputs.append(np.array(adapter.array(y), copy=True))
         kind = adapter.dtype_of(y)
@@ -184,11 +185,11 @@ def under(adapter: Any, layer: Any, x: Any, dtype: str, setting: str, times: int
 def together(adapter: Any, layer: Any, xs: List[Any], dtype: str, times: int) -> Dict[str, Any]:
     """Training calls of one layer from as many threads at once as there are inputs: outputs by thread, or what was raised."""
     needed(adapter, "threaded")()
-    inputs = [adapter.tensor(np.asarray(x), dtype, "contiguous") for x in xs]
+    inputs = [[adapter.tensor(np.asarray(x), dtype, "contiguous") for _ in range(times)] for x in xs]
 
     def one(number: int) -> List[Tuple[Any, str]]:
         with adapter.recording(False):  # which belongs to a thread
-            found = (adapter.apply(layer, inputs[number], True) for _ in range(times))
+            found = (adapter.apply(layer, native, True) for native in inputs[number])
             return [(np.array(adapter.array(y), copy=True), adapter.dtype_of(y)) for y in found]
 
     answers: List[Dict[str, Any]] = []
