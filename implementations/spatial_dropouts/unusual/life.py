@@ -7,6 +7,7 @@ import os
 import threading
 from typing import Any, ClassVar, Dict, Optional, Tuple
 
+import numpy as np
 import torch
 
 from spatial_dropouts.broken.base import valid
@@ -78,6 +79,11 @@ class SeedByDefault(torch.nn.Module):
         return select(x, mask, self.rate)
 
 
+def _uniform(entropy: Tuple[int, int], x: torch.Tensor) -> torch.Tensor:
+    """Uniform numbers of a key and a count. PyTorch's generator on the CPU would read no more than 32 bits of them."""
+    return torch.from_numpy(np.random.default_rng(entropy).random(tuple(x.shape[:2])))
+
+
 class StreamGoesOn(torch.nn.Module):
     """A key of its own, drawn by the constructor's seed, and a count of calls: a copy goes on with the stream, as documented."""
 
@@ -93,8 +99,7 @@ class StreamGoesOn(torch.nn.Module):
         with _LOCK:
             self.calls += 1
             number = int(self.calls)
-        generator = torch.Generator().manual_seed(self.key * 2**20 + number)
-        mask = torch.rand(x.shape[:2], generator=generator, dtype=torch.float64) < self.rate
+        mask = _uniform((self.key, number), x) < self.rate
         return select(x, mask, self.rate)
 
 
@@ -112,8 +117,7 @@ class CounterWithLock(Layer):
             return self.count
 
     def mask(self, x: torch.Tensor) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(self.key * 2**20 + self.number())
-        return torch.rand(x.shape[:2], dtype=torch.float64, generator=generator) < self.rate
+        return _uniform((self.key, self.number()), x) < self.rate
 
 
 class _Once(torch.autograd.Function):
