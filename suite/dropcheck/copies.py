@@ -2,7 +2,7 @@
 
 Words (see ``words``) tell copies from chance by the independence of their coins. Where that is what is broken, equality must
 be judged without it: over calls, which are replicates of one position whatever their coins do inside. All here looks at
-the first coins of a case alone, and only where something repeats, so that a right layer never pays for it.
+the first coins of a case alone; what a right layer pays for is ``odd_calls``, the others are asked where something repeats.
 """
 
 from __future__ import annotations

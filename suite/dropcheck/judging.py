@@ -103,9 +103,8 @@ class _Known:
         self.told: dict[str, set[str]] = defaultdict(set)
         self.failed: dict[str, set[str]] = defaultdict(set)
         self.tied: dict[str, set[str]] = defaultdict(set)  # copies that dependence may explain
-        self.ratio: dict[
-            str, float
-        ] = {}  # how much more than independent ones the drops of a row vary, where that fails
+        # how much more than independent ones the drops of a row vary, where that fails
+        self.ratio: dict[str, float] = {}
         for one in findings:
             self.asked[one.check].update(_cases(one))
             if one.verdict != "inconclusive":
@@ -269,11 +268,11 @@ def judge(
             reason = f"{NOT_INTERPRETABLE} where outputs have another shape or dtype (see {SHAPE}): {wrong}"
             found.append(finding(check, got.case, verdict, reason))
             continue
-        if check.family in ("mask", "rate", "seed") and _mostly_nonfinite(got):
+        if check.family in ("mask", "rate", "seed") and got.mostly_nonfinite:
             text = f"{NOT_INTERPRETABLE} while outputs are not finite (see scale.kept-values)"
             found.append(finding(check, got.case, "skipped", text))
             continue
-        if check.family in ("mask", "rate", "seed") and _unrecognisable(got):
+        if check.family in ("mask", "rate", "seed") and got.unrecognisable:
             text = f"{NOT_INTERPRETABLE} while outputs are neither the dropped value nor a kept one (see scale.kept-values)"
             found.append(finding(check, got.case, "skipped", text))
             continue
@@ -292,20 +291,6 @@ def judge(
         text = "an input that was reused over calls has changed"
         found.extend(finding(c, got.case, "fail", text) for c in aside if c.name == UNTOUCHED)
     return found
-
-
-def _mostly_nonfinite(got: Gathered) -> bool:
-    """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
-    elements = got.tally.coins * got.case.shared
-    return bool(got.proof["nonfinite"] > elements / 100)
-
-
-def _unrecognisable(got: Gathered) -> bool:
-    """Whether a dropped value other than 0 was promised and so many elements are wrong that drops may be among them."""
-    if got.contract.dropped == 0:
-        return False
-    elements = got.tally.coins * got.case.shared
-    return bool(got.proof["wrong_values"] > elements * min(0.01, got.case.rate / 4))
 
 
 def refused_case(case: Case, checks: Sequence[Check], refusal: Refusal) -> list[Finding]:

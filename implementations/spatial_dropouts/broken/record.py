@@ -71,17 +71,18 @@ def numpy_form(
 
 def torch_form(
     name: str,
-    attr: str,
+    place: str,
     check: str,
     summary: str,
     size: str,
     regime: str,
     source: str,
+    contract: Optional[Contract] = None,
     quick: bool = True,
 ) -> Defect:
-    """A defect in PyTorch form."""
-    make = f"{_PLACE}.torch_layers:{attr}"
-    return Defect(name, make, check, summary, size, regime, source, "torch", None, quick)
+    """A defect in PyTorch form; ``place`` is ``file:attr`` in this folder, or an attribute of torch_layers."""
+    make = f"{_PLACE}.{place if ':' in place else 'torch_layers:' + place}"
+    return Defect(name, make, check, summary, size, regime, source, "torch", contract, quick)
 
 
 def keras_form(

@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import Tuple
 
 from dropcheck.contract import Contract, Pattern, patterns
-from spatial_dropouts.broken.record import Defect, numpy_form, promise
-
-_PLACE = "spatial_dropouts.broken.corners_torch:"
+from spatial_dropouts.broken.record import Defect, numpy_form, promise, torch_form
 
 
 def _images(name: str, attr: str, summary: str, size: str) -> Defect:
     contract = promise("n c l -> n c", ranks=patterns(("n c h w -> n c",)))
     return numpy_form(name, f"corners:{attr}", "form.ranks", summary, size, "rank 4", "pytorch#77081", contract)
-
-
-def _torch(name: str, attr: str, check: str, summary: str, size: str, regime: str, source: str) -> Defect:
-    return Defect(name, _PLACE + attr, check, summary, size, regime, source, "torch")
 
 
 def _keras(name: str, attr: str, check: str, summary: str, size: str) -> Defect:
@@ -157,54 +151,54 @@ DEFECTS: Tuple[Defect, ...] = (
     _images("images-drop-twice", "ImagesDropTwice", "images drop with twice the rate", "the rate"),
     _images("images-frozen", "ImagesFrozen", "images have one mask for ever", "every call"),
     _images("images-in-inference", "ImagesInInference", "images are dropped in inference", "every coin"),
-    _torch(
+    torch_form(
         "recorded-half-widens",
-        "RecordedHalfWidens",
+        "corners_torch:RecordedHalfWidens",
         "form.shape-dtype",
         "the output is float32",
         "every call",
         "float16, requires grad",
         "autocast",
     ),
-    _torch(
+    torch_form(
         "recorded-overwritten",
-        "RecordedOverwritten",
+        "corners_torch:RecordedOverwritten",
         "form.input-untouched",
         "the input holds the output",
         "every element",
         "bfloat16, requires grad",
         "in-place on .data",
     ),
-    _torch(
+    torch_form(
         "zero-forgets-context",
-        "ZeroForgetsContext",
+        "corners_torch:ZeroForgetsContext",
         "gradient.edges",
         "the backward pass raises",
         "every call",
         "rate 0",
         "early returns",
     ),
-    _torch(
+    torch_form(
         "one-divides-backward",
-        "OneDividesBackward",
+        "corners_torch:OneDividesBackward",
         "gradient.edges",
         "the backward pass divides by zero",
         "every call",
         "rate 1",
         "1 / (1 - rate)",
     ),
-    _torch(
+    torch_form(
         "inference-masks-backward",
-        "InferenceMasksBackward",
+        "corners_torch:InferenceMasksBackward",
         "gradient.mask",
         "the backward pass of inference drops",
         "every coin",
         "inference, backward",
         "custom autograd functions",
     ),
-    _torch(
+    torch_form(
         "inference-detaches",
-        "InferenceDetaches",
+        "corners_torch:InferenceDetaches",
         "gradient.mask",
         "no gradient passes in inference",
         "every element",

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Tuple
 
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.broken.record import Defect, keras_form, numpy_form
+from spatial_dropouts.broken.record import Defect, keras_form, numpy_form, torch_form
 
 _UNSEEDED = Contract(pattern=Pattern.parse("n c l -> n c"), seeds=())
 
 
-def _torch(
-    attr: str,
-    name: str,
-    check: str,
-    summary: str,
-    size: str,
-    regime: str,
-    source: str,
-    contract: Optional[Contract] = None,
-) -> Defect:
-    make = f"spatial_dropouts.broken.life:{attr}"
-    return Defect(name, make, check, summary, size, regime, source, "torch", contract)
-
-
 _INSTANCES: Tuple[Defect, ...] = (
-    _torch(
-        "GeneratorLeftAsMade",
+    torch_form(
         "generator-left-as-made",
+        "life:GeneratorLeftAsMade",
         "seed.instances",
         "a torch.Generator of its own that nobody seeds",
         "two layers",
@@ -35,18 +21,18 @@ _INSTANCES: Tuple[Defect, ...] = (
         "home-made generators",
         _UNSEEDED,
     ),
-    _torch(
-        "SeededFromInitialSeed",
+    torch_form(
         "seeded-from-initial-seed",
+        "life:SeededFromInitialSeed",
         "seed.instances",
         "every layer seeds its generator by torch.initial_seed()",
         "two layers",
         "two layers in turn",
         "home-made generators",
     ),
-    _torch(
-        "OneMaskForAModel",
+    torch_form(
         "one-mask-for-a-model",
+        "life:OneMaskForAModel",
         "seed.instances",
         "the second layer of a model shows the mask of the first",
         "two layers",
@@ -66,36 +52,36 @@ _INSTANCES: Tuple[Defect, ...] = (
 )
 
 _LATER: Tuple[Defect, ...] = (
-    _torch(
-        "ThresholdOfTheConstructor",
+    torch_form(
         "later-rate-ignored",
+        "life:ThresholdOfTheConstructor",
         "rate.set-later",
         "a rate that is set later changes nothing",
         "one change",
         "rate set after construction",
         "schedules of the rate",
     ),
-    _torch(
-        "FactorOfTheConstructor",
+    torch_form(
         "later-rate-without-scale",
+        "life:FactorOfTheConstructor",
         "rate.set-later",
         "a rate that is set later changes the mask and not the factor",
         "one change",
         "rate set after construction",
         "schedules of the rate",
     ),
-    _torch(
-        "CoinsOfTheConstructor",
+    torch_form(
         "later-rate-without-coins",
+        "life:CoinsOfTheConstructor",
         "rate.set-later",
         "a rate that is set later changes the factor and not the mask",
         "one change",
         "rate set after construction",
         "schedules of the rate",
     ),
-    _torch(
-        "FactorOfTheLastMade",
+    torch_form(
         "factor-of-the-last-made",
+        "life:FactorOfTheLastMade",
         "rate.set-later",
         "the factor lies on the class: that of the layer which was made last",
         "two layers of two rates",
@@ -114,45 +100,45 @@ _LATER: Tuple[Defect, ...] = (
 )
 
 _COPIES: Tuple[Defect, ...] = (
-    _torch(
-        "CopyForgetsRate",
+    torch_form(
         "deepcopy-forgets-rate",
+        "life:CopyForgetsRate",
         "form.copies",
         "copy.deepcopy makes a layer of the default rate",
         "one copy",
         "copy.deepcopy",
         "copies of layers",
     ),
-    _torch(
-        "PickleForgetsRate",
+    torch_form(
         "pickle-forgets-rate",
+        "life:PickleForgetsRate",
         "form.copies",
         "a pickle comes back with the default rate",
         "one copy",
         "pickle",
         "copies of layers",
     ),
-    _torch(
-        "PickleForgetsFactor",
+    torch_form(
         "pickle-forgets-factor",
+        "life:PickleForgetsFactor",
         "form.copies",
         "a copy drops at the right rate and does not scale",
         "one copy",
         "pickle, copy.deepcopy",
         "copies of layers",
     ),
-    _torch(
-        "StateTearsChannels",
+    torch_form(
         "state-tears-channels",
+        "life:StateTearsChannels",
         "form.copies",
         "after load_state_dict elements drop instead of channels",
         "one copy",
         "state_dict",
         "copies of layers",
     ),
-    _torch(
-        "CopyTakesTheStreamAlong",
+    torch_form(
         "copy-takes-the-stream-along",
+        "life:CopyTakesTheStreamAlong",
         "form.copies",
         "a copy repeats the masks of the original",
         "one copy",
@@ -181,27 +167,27 @@ _COPIES: Tuple[Defect, ...] = (
 )
 
 _GRAPHS: Tuple[Defect, ...] = (
-    _torch(
-        "MaskHeldOnTheLayer",
+    torch_form(
         "mask-held-on-the-layer",
+        "life:MaskHeldOnTheLayer",
         "gradient.two-passes",
         "the mask of the backward pass is kept on the layer",
         "two forward passes",
         "two forward passes, gradient required",
         "pytorch#198333 B",
     ),
-    _torch(
-        "BufferOfMasks",
+    torch_form(
         "buffer-of-masks",
+        "life:BufferOfMasks",
         "gradient.two-passes",
         "one buffer of factors for all calls of a shape",
         "two forward passes of one shape",
         "two forward passes, gradient required",
         "pytorch#198333 B",
     ),
-    _torch(
-        "MaskFreedAfterUse",
+    torch_form(
         "mask-freed-after-use",
+        "life:MaskFreedAfterUse",
         "gradient.two-passes",
         "the backward pass, run once more, drops nothing",
         "retain_graph",
@@ -219,54 +205,54 @@ _GRAPHS: Tuple[Defect, ...] = (
         "jax",
         Contract(pattern=Pattern.parse("n c l -> n c"), seeds=("key",)),
     ),
-    _torch(
-        "CotangentWritten",
+    torch_form(
         "cotangent-written",
+        "life:CotangentWritten",
         "gradient.cotangents",
         "the backward pass writes into the cotangent",
         "y.sum().backward()",
         "expanded cotangent",
         "home-made backward passes",
     ),
-    _torch(
-        "CotangentStridesIgnored",
+    torch_form(
         "cotangent-strides-ignored",
+        "life:CotangentStridesIgnored",
         "gradient.cotangents",
         "the memory of the cotangent is read as if contiguous",
         "one transposition",
         "transposed cotangent",
         "pytorch#57514",
     ),
-    _torch(
-        "CotangentFirstStep",
+    torch_form(
         "cotangent-first-step",
+        "life:CotangentFirstStep",
         "gradient.cotangents",
         "of an expanded cotangent only the first 64 elements are read",
         "y.sum().backward() of more than 64 elements",
         "expanded cotangent",
         "home-made kernels",
     ),
-    _torch(
-        "SecondCut",
+    torch_form(
         "second-cut",
+        "life:SecondCut",
         "gradient.second-derivative",
         "the gradient is detached",
         "every coin",
         "second derivative",
         "gradient penalties",
     ),
-    _torch(
-        "SecondAnew",
+    torch_form(
         "second-anew",
+        "life:SecondAnew",
         "gradient.second-derivative",
         "the second derivative draws its own coins",
         "2 rate (1 - rate) of the coins",
         "second derivative",
         "gradient penalties",
     ),
-    _torch(
-        "SecondUnscaled",
+    torch_form(
         "second-unscaled",
+        "life:SecondUnscaled",
         "gradient.second-derivative",
         "the second derivative is not scaled",
         "factor 1 - rate",
@@ -276,81 +262,81 @@ _GRAPHS: Tuple[Defect, ...] = (
 )
 
 _SETTINGS: Tuple[Defect, ...] = (
-    _torch(
-        "OffInInferenceMode",
+    torch_form(
         "off-in-inference-mode",
+        "life:OffInInferenceMode",
         "mode.settings",
         "torch.inference_mode is taken for inference",
         "every coin",
         "inference_mode",
         "stuck modes",
     ),
-    _torch(
-        "OffForFrozenInputs",
+    torch_form(
         "off-for-frozen-inputs",
+        "life:OffForFrozenInputs",
         "mode.settings",
         "an input that needs no gradient is taken for inference where gradients are recorded",
         "every coin",
         "enable_grad",
         "stuck modes",
     ),
-    _torch(
-        "FactorInDefaultDtype",
+    torch_form(
         "factor-in-default-dtype",
+        "life:FactorInDefaultDtype",
         "mode.settings",
         "the factor is rounded to the default dtype",
         "relative 2^-9",
         "narrower default dtype",
         "dtype promotion",
     ),
-    _torch(
-        "MaskInDefaultDtype",
+    torch_form(
         "mask-in-default-dtype",
+        "life:MaskInDefaultDtype",
         "mode.settings",
         "the mask has the default dtype: float32 comes out as float64",
         "every element",
         "wider default dtype",
         "dtype promotion",
     ),
-    _torch(
-        "FrozenWhenDeterministic",
+    torch_form(
         "frozen-when-deterministic",
+        "life:FrozenWhenDeterministic",
         "mode.settings",
         "under deterministic algorithms the mask never changes",
         "two calls",
         "deterministic algorithms",
         "frozen masks",
     ),
-    _torch(
-        "EndsDeterminism",
+    torch_form(
         "ends-determinism",
+        "life:EndsDeterminism",
         "mode.settings",
         "deterministic algorithms are off after a call",
         "one call",
         "deterministic algorithms",
         "global state",
     ),
-    _torch(
-        "MaskOnSelf",
+    torch_form(
         "mask-on-self",
+        "life:MaskOnSelf",
         "mode.threads",
         "the mask is an attribute between its draw and its use",
         "two threads",
         "two threads",
         "races",
     ),
-    _torch(
-        "OutputOnSelf",
+    torch_form(
         "output-on-self",
+        "life:OutputOnSelf",
         "mode.threads",
         "the output is an attribute before it is copied",
         "two threads",
         "two threads",
         "races",
     ),
-    _torch(
-        "CounterWithoutLock",
+    torch_form(
         "counter-without-lock",
+        "life:CounterWithoutLock",
         "mode.threads",
         "a counter of calls without a lock",
         "two threads",
@@ -358,9 +344,9 @@ _SETTINGS: Tuple[Defect, ...] = (
         "races",
         _UNSEEDED,
     ),
-    _torch(
-        "OffOutsideTheMainThread",
+    torch_form(
         "off-outside-the-main-thread",
+        "life:OffOutsideTheMainThread",
         "mode.threads",
         "in another thread than that of its constructor the layer drops nothing",
         "one thread",

@@ -76,6 +76,19 @@ class Gathered:
         """The first row of a call that each row always equals, or None; to be asked first while the first coins are there."""
         return rows_alike(self)
 
+    @property
+    def mostly_nonfinite(self) -> bool:
+        """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
+        return bool(self.proof["nonfinite"] > self.tally.coins * self.case.shared / 100)
+
+    @property
+    def unrecognisable(self) -> bool:
+        """Whether a dropped value other than 0 was promised and so many elements are wrong that drops may be among them."""
+        if self.contract.dropped == 0:
+            return False
+        elements = self.tally.coins * self.case.shared
+        return bool(self.proof["wrong_values"] > elements * min(0.01, self.case.rate / 4))
+
     @cached_property
     def live(self) -> Tally:
         """The counts without rows that always fell alike by a rate of their own: what copies and dependence are counted from."""
@@ -95,14 +108,11 @@ class Bench:
     profile: str
     traits: dict[str, Any]
     fresh_session: Callable[[], Session] | None = None
-    controls: dict[str, str] = field(
-        default_factory=dict
-    )  # what was asked of the framework's own layer, and what it failed
+    controls: dict[str, str] = field(default_factory=dict)  # asked of the framework's own layer -> what it failed
     refused: dict[str, str] = field(default_factory=dict)  # dtypes whose first call the layer refuses, with its words
     unseeded: str | None = None  # digest of the first masks of this process, before anything was seeded
-    planned: tuple[
-        Case, ...
-    ] = ()  # the cases of the whole plan, whatever is selected: their shapes are asked exactly, too
+    # the cases of the whole plan, whatever is selected: their shapes are asked exactly, too
+    planned: tuple[Case, ...] = ()
     answers: dict[str, Any] = field(default_factory=dict)  # what two checks ask alike
     resolution: float | None = None  # what was asked for instead of the profile's
     begun: dict[str, list[Any]] | None = None  # outputs of the first seeded layers of this process, by way

@@ -101,7 +101,7 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 def _inference_gradient(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """In inference nothing is dropped: the gradient is the cotangent bit for bit, after a training call, too."""
     contract = bench.contract
-    identity = getattr(contract, "inference", "identity") == "identity" and bench.info.get("inference", True)
+    identity = contract.inference == "identity" and bench.info.get("inference", True)
     if not bench.info["gradients"] or not identity:
         return []
     found = []

@@ -40,7 +40,7 @@ def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         log10_evidence=log,
         tallies={"dropped": k, "coins": n, "tolerated": tolerated},
     )
-    if got.odd is not None and not getattr(got.contract, "blocks", None):
+    if got.odd is not None:
         # the cause stands first: a few calls with a rate of their own, which the rate over all calls hides
         odd = got.odd
         numbers = {
@@ -162,18 +162,13 @@ def _sample(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     return _positions(check, got, limits, tally.position.sum(axis=1), tally.position_calls * tally.channels, "row")
 
 
-def _readable(got: Gathered) -> bool:
-    """Whether drops can be told from what is kept: neither NaN nor, where a constant is dropped, wrong values hide them."""
-    elements = got.tally.coins * got.case.shared
-    hidden = got.contract.dropped != 0 and got.proof["wrong_values"] > elements * min(0.01, got.case.rate / 4)
-    return not hidden and got.proof["nonfinite"] <= elements / 100
-
-
 def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> list[Finding]:
     """Cases of one dtype and rate that differ in shape, layout or gradient recording, each against all others."""
     groups: dict[tuple[str, float], list[Gathered]] = defaultdict(list)
     for got in everything:
-        if got.case.regime in ("stream", "seeds") and 0 < got.case.rate < 1 and got.tally.rows and _readable(got):
+        # drops that NaN or wrong values hide cannot be told from what is kept
+        readable = not (got.mostly_nonfinite or got.unrecognisable)
+        if got.case.regime in ("stream", "seeds") and 0 < got.case.rate < 1 and got.tally.rows and readable:
             groups[(got.case.dtype, got.case.rate)].append(got)
     findings = []
     for (dtype, rate), members in sorted(groups.items()):

@@ -152,7 +152,7 @@ def _no_channels(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 def _further_ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """At every declared rank: the rate, new coins at every call, and inference."""
     rate, dtype, found = _rate(bench), bench.first, list[Finding]()
-    identity = bench.info.get("inference", True) and getattr(bench.contract, "inference", "identity") == "identity"
+    identity = bench.info.get("inference", True) and bench.contract.inference == "identity"
     for pattern in bench.contract.ranks:
         where = f"{dtype} rate={rate:g} '{pattern}'"
         x = telling(bench, rate, dtype, 33, 129, 6, pattern=pattern)

@@ -30,7 +30,7 @@ def _spread(bench: Bench, dtype: str, rows: int, channels: int, shared: int) -> 
 def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """Inference at the edges of the rate and at a high one, and of values that arithmetic changes."""
     contract = bench.contract
-    if not bench.info.get("inference", True) or getattr(contract, "inference", "identity") != "identity":
+    if not bench.info.get("inference", True) or contract.inference != "identity":
         return []
     found = []
     rates = (0.0, 0.9, 1.0) if contract.rates is None else contract.rates[:1]
