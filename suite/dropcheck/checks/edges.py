@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, settle, skipped
-from dropcheck.checks.questions import Answer, Layer, Step, by_coin, coins_of, dropped, enough, probe, telling
+from dropcheck.checks.questions import (
+    Answer,
+    Layer,
+    Step,
+    by_coin,
+    coins_of,
+    dropped,
+    enough,
+    kept_bounds,
+    probe,
+    telling,
+)
 from dropcheck.checks.refusals import crashed_at_rate
 from dropcheck.contract import Contract, Pattern
 from dropcheck.results import Finding
@@ -41,10 +52,7 @@ def _malformed(check: Check, where: str, answer: Answer, dtype: str, x: Any) -> 
 
 def _off(values: Any, x: Any, promise: Contract, dtype: str) -> Any:
     """Which elements are not x times the scale plus the offset of rate 0, to the rounding of the dtype."""
-    unique, index = np.unique(x, return_inverse=True)
-    low, high = (
-        bound[index].reshape(x.shape) for bound in rounding.bounds(unique, 0.0, promise.scale, dtype, promise.offset)
-    )
+    low, high = kept_bounds(promise, x, 0.0, dtype)
     with np.errstate(invalid="ignore"):
         return ~((values >= low) & (values <= high))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.questions import Layer, Values, coins_of, dropped, enough, ladder, probe, telling
+from dropcheck.checks.questions import Layer, Values, coins_of, dropped, enough, kept_bounds, ladder, probe, telling
 from dropcheck.checks.visible import (
     KEPT,
     UNSEEN,
@@ -217,10 +217,9 @@ def _scale_of(check: Check, where: str, got: _Passed, rate: float, dtype: str, b
     if not kept.any():
         return skipped(check, where, "no kept position has a gradient: see gradient.mask")
     gradient, cotangent = got.gradient[kept], got.cotangent[kept]
-    unique, index = np.unique(cotangent, return_inverse=True)
-    low, high = rounding.bounds(unique, rate, bench.contract.scale, dtype)
+    low, high = kept_bounds(bench.contract, cotangent, rate, dtype, gradient=True)
     with np.errstate(invalid="ignore"):
-        wrong = ~((gradient >= low[index]) & (gradient <= high[index]))
+        wrong = ~((gradient >= low) & (gradient <= high))
         factors = gradient / cotangent
     factor = bench.contract.scale_at(rate)
     numbers: dict[str, Any] = dict(

@@ -10,7 +10,7 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.looks import life, only_eager, refused, standing
-from dropcheck.checks.questions import Layer, by_coin, dropped, probe, telling
+from dropcheck.checks.questions import Layer, by_coin, dropped, kept_bounds, probe, telling
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
@@ -58,8 +58,7 @@ def _wrong(bench: Bench, y: Any, gradient: Any, cotangent: Any, rate: float) -> 
     g, c = by_coin(pattern, gradient), by_coin(pattern, np.broadcast_to(cotangent, y.shape))
     counts["leaking"] = int(np.count_nonzero((g != 0) & gone))
     counts["missing"] = int(np.count_nonzero((g == 0) & ~gone))
-    unique, index = np.unique(c, return_inverse=True)
-    low, high = (b[index].reshape(c.shape) for b in rounding.bounds(unique, rate, bench.contract.scale, dtype))
+    low, high = kept_bounds(bench.contract, c, rate, dtype, gradient=True)
     with np.errstate(invalid="ignore"):
         counts["scale"] = int(np.count_nonzero(~((g >= low) & (g <= high)) & ~gone & (g != 0)))
     return counts

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck.checks.base import Bench, Check, finding, skipped
-from dropcheck.checks.questions import Layer, by_coin, dropped, ladder
+from dropcheck.checks.questions import Layer, by_coin, dropped, kept_bounds, ladder
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
@@ -78,11 +78,8 @@ def look(bench: Bench, raw: Sequence[Any], kind: str, x: Any, rate: float, dtype
     shapes = {tuple(np.shape(one)) for one in raw}
     if kind != dtype or shapes != {tuple(np.shape(x))}:
         return Look(f"outputs are {kind} {sorted(shapes)[0]} for an input of {dtype} {tuple(np.shape(x))}")
-    pattern, contract = bench.contract.pattern, bench.contract
-    unique, index = np.unique(x, return_inverse=True)
-    low, high = (
-        b[index].reshape(np.shape(x)) for b in rounding.bounds(unique, rate, contract.scale, dtype, contract.offset)
-    )
+    pattern = bench.contract.pattern
+    low, high = kept_bounds(bench.contract, x, rate, dtype)
     masks, torn, wrong, kept, factors = [], 0, 0, 0, []
     for one in raw:
         y = rounding.to_float64(one, dtype)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dropcheck.adapter import Unsupported
 from dropcheck.checks.base import Bench
-from dropcheck.contract import Pattern
+from dropcheck.contract import Contract, Pattern
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
 from dropcheck.worker.probe import clear_pool
@@ -188,6 +188,16 @@ def by_coin(
 def dropped(values: Any, bench: Bench, rate: float, dtype: str) -> NDArray[np.bool_]:
     """Which elements hold the dropped value of the target at ``rate``."""
     return np.asarray(rounding.is_dropped(values, rounding.dropped_bounds(rate, bench.contract.dropped, dtype)))
+
+
+def kept_bounds(contract: Contract, x: Any, rate: float, dtype: str, gradient: bool = False) -> tuple[Values, Values]:
+    """Least and greatest right value of each element of ``x`` if it is kept, in its shape; see ``rounding.bounds``.
+
+    ``gradient``: of a gradient whose cotangent is ``x``, which an offset does not reach.
+    """
+    unique, index = np.unique(x, return_inverse=True)
+    low, high = rounding.bounds(unique, rate, contract.scale, dtype, 0.0 if gradient else contract.offset)
+    return low[index].reshape(np.shape(x)), high[index].reshape(np.shape(x))
 
 
 def ladder(bench: Bench, wanted: tuple[float, ...]) -> tuple[float, ...]:

@@ -10,10 +10,10 @@ from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.further import Further
 from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, telling
 from dropcheck.checks.refusals import crashed
+from dropcheck.checks.visible import right_values
 from dropcheck.contract import Pattern
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 
 # rows, channels, shared: wider, narrower, longer, shorter than the first
@@ -24,18 +24,6 @@ _IMPOSSIBLE = -12.0
 
 def _rate(bench: Bench) -> float:
     return ladder(bench, (0.3,))[0]
-
-
-def _values_wrong(bench: Bench, x: np.ndarray, y: np.ndarray, rate: float, dtype: str) -> int:
-    """How many elements are neither the dropped value nor a right kept one."""
-    gone = dropped(y, bench, rate, dtype)
-    if not bench.contract.keeps_at(rate):
-        return int(np.count_nonzero(~gone))
-    unique, index = np.unique(x, return_inverse=True)
-    low, high = rounding.bounds(unique, rate, bench.contract.scale, dtype, bench.contract.offset)
-    low, high = low[index].reshape(x.shape), high[index].reshape(x.shape)
-    with np.errstate(invalid="ignore"):
-        return int(np.count_nonzero(~gone & ~((y >= low) & (y <= high))))
 
 
 def _drop_share(pattern: Pattern, gone: np.ndarray) -> tuple[int, int]:
@@ -87,7 +75,7 @@ def _changing(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         gone = dropped(values, bench, rate, dtype)
         coins = by_coin(pattern, gone)
         torn = int(np.count_nonzero(coins.any(axis=1) != coins.all(axis=1)))
-        wrong = _values_wrong(bench, x, values, rate, dtype)
+        wrong = int(np.count_nonzero(~gone & ~right_values(bench, x, values, rate, dtype)))
         drops, count = _drop_share(pattern, gone)
         if number == 0:
             if torn or wrong:

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck.checks.base import Bench
-from dropcheck.checks.questions import Values, by_coin, dropped
+from dropcheck.checks.questions import Values, by_coin, dropped, kept_bounds
 from dropcheck.contract import Pattern
 from dropcheck.results import NOT_INTERPRETABLE
-from dropcheck.worker import rounding
 
 Marks = NDArray[np.bool_]
 
@@ -65,9 +64,7 @@ def right_values(bench: Bench, x: Values, y: Values, rate: float, dtype: str) ->
     """Which elements have the value that a kept one has under the contract."""
     if not bench.contract.keeps_at(rate):
         return np.zeros(x.shape, bool)
-    unique, index = np.unique(x, return_inverse=True)
-    low, high = rounding.bounds(unique, rate, bench.contract.scale, dtype, bench.contract.offset)
-    low, high = low[index].reshape(x.shape), high[index].reshape(x.shape)
+    low, high = kept_bounds(bench.contract, x, rate, dtype)
     with np.errstate(invalid="ignore"):
         return np.asarray((y >= low) & (y <= high))
 
