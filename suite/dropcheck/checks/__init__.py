@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dropcheck.checks import (
-    crossings,
     dependence,
     edges,
     form,
@@ -19,15 +18,12 @@ from dropcheck.checks import (
     scale,
     seed,
     settings,
-    sizes,
-    values,
 )
 from dropcheck.checks.base import Check
-from dropcheck.checks.further import with_further
 from dropcheck.errors import UsageError, nearest
 
 # form and mode, then structure, then duplicates, then dependence, then rates
-_OWN: tuple[Check, ...] = (
+CHECKS: tuple[Check, ...] = (
     *form.CHECKS,
     *mode.CHECKS,
     *mask.CHECKS,
@@ -43,7 +39,6 @@ _OWN: tuple[Check, ...] = (
     *later.CHECKS,
     *graphs.CHECKS,
 )
-CHECKS: tuple[Check, ...] = with_further(_OWN, (*sizes.FURTHER, *values.FURTHER, *crossings.FURTHER))
 
 FAMILIES: tuple[str, ...] = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
 

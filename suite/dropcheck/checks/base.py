@@ -181,6 +181,17 @@ class Check:
         return math.isfinite(reached) and (limits.coarsest is None or reached <= 0.97 * limits.coarsest)
 
 
+def in_turn(
+    *questions: Callable[[Check, Bench, Limits], list[Finding]],
+) -> Callable[[Check, Bench, Limits], list[Finding]]:
+    """An ``observe`` that asks several exact questions of one claim, in their order."""
+
+    def observe(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+        return [one for ask in questions for one in ask(check, bench, limits)]
+
+    return observe
+
+
 def settle(failed: bool, resolution: float | None, coarsest: float | None) -> Verdict:
     """Three outcomes: fail where the evidence says so, pass only where the printed resolution is fine enough."""
     if failed:

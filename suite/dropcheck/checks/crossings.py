@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.further import Further
 from dropcheck.checks.questions import Layer, ladder, probe
 from dropcheck.results import Finding
 from dropcheck.worker.client import Refused
@@ -17,7 +16,7 @@ def _rates(bench: Bench) -> tuple[float, ...]:
     return (0.3, 0.0, 1.0) if bench.contract.rates is None else bench.contract.rates[:1]
 
 
-def _form(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+def recorded_and_edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """Shape and dtype where an input is recorded, and of inference at the edges of the rate."""
     found = []
     asked = [(rate, training, True) for rate in _rates(bench) for training in (True, False)]
@@ -41,7 +40,7 @@ def _form(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return found
 
 
-def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+def mode_after(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """The input at rate 1 and under recording; an earlier result while the mode changes."""
     if bench.info.get("overwrites"):
         return []
@@ -72,7 +71,7 @@ def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return found
 
 
-def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+def reset_in_other_dtypes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """Reseeding in the dtypes that the first question leaves out."""
     found = []
     rate = ladder(bench, (0.5,))[0]
@@ -98,7 +97,7 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return found
 
 
-def _inference_gradient(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+def gradient_of_inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """In inference nothing is dropped: the gradient is the cotangent bit for bit, after a training call, too."""
     contract = bench.contract
     identity = contract.inference == "identity" and bench.info.get("inference", True)
@@ -139,24 +138,3 @@ def _inference_gradient(check: Check, bench: Bench, limits: Limits) -> list[Find
             )
         )
     return found
-
-
-FURTHER = (
-    Further(
-        "gradient.mask",
-        "In inference the gradient must be the cotangent bit for bit (asked of PyTorch layers).",
-        _inference_gradient,
-    ),
-    Further(
-        "form.shape-dtype",
-        "So must those of inputs whose gradient is recorded, in training and in inference, at rates 0 and 1 as well.",
-        _form,
-    ),
-    Further(
-        "form.input-untouched",
-        "Rate 1 and inputs whose gradient is recorded are asked too, and an inference call may not change the result of a "
-        "training call.",
-        _untouched,
-    ),
-    Further("seed.reset", "Every dtype is asked.", _reset),
-)

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, skipped
+from dropcheck.checks.crossings import mode_after, recorded_and_edges
 from dropcheck.checks.questions import Answer, Layer, by_coin, dropped, ladder, probe, telling
 from dropcheck.checks.refusals import crashed
+from dropcheck.checks.sizes import changing, law_at_ranks, no_channels
 from dropcheck.checks.visible import KEPT, UNSEEN, WHOLE, columns, follows, repeats, right_values
 from dropcheck.contract import Pattern
 from dropcheck.results import Finding, Verdict
@@ -514,9 +516,11 @@ CHECKS = (
         name="form.shape-dtype",
         claim="shape and dtype survive",
         how="The output of training and inference calls must have the input's shape and dtype, in every dtype, at rates 0 and 1 "
-        "too, and so must the output of every call whose coins are counted.",
+        "too, and so must the output of every call whose coins are counted."
+        " So must those of inputs whose gradient is recorded, in training and in inference, at rates 0 and 1 as "
+        "well.",
         remedy="Cast the mask to the dtype of the input; do not let a float32 factor promote it.",
-        observe=_shape_dtype,
+        observe=in_turn(_shape_dtype, recorded_and_edges),
     ),
     Check(
         name="form.strides",
@@ -531,31 +535,39 @@ CHECKS = (
         name="form.batch-change",
         claim="one layer accepts batches of changing size",
         how="One layer is called with batches that grow and shrink; each output must have its coins and values right. What is "
-        "wrong as well when a fresh layer is given the same batch alone is another check's failure.",
+        "wrong as well when a fresh layer is given the same batch alone is another check's failure."
+        " Then its width and length change: shape, values and coins of each output must be right, too; a layer "
+        "built for one width may refuse another.",
         remedy="Size buffers by the call, not by the first call.",
-        observe=_batch_change,
+        observe=in_turn(_batch_change, changing),
     ),
     Check(
         name="form.empty",
         claim="empty inputs work or are refused",
-        how="Inputs with no rows or no elements must come out with their shape, or raise.",
+        how="Inputs with no rows or no elements must come out with their shape, or raise."
+        " Inputs without channels are asked, and every dtype. An exception that is a fault of the code, as an "
+        "index out of range is, counts as a failure.",
         remedy="Return early when there is nothing to drop.",
-        observe=_empty,
+        observe=in_turn(_empty, no_channels),
     ),
     Check(
         name="form.ranks",
         claim="declared ranks follow their declared patterns; what other ranks do is a trait",
         how="For every further pattern of the contract, coins, values and shape are checked; what the contract's own rank shows "
-        "too is another check's failure. Undeclared ranks are only reported.",
+        "too is another check's failure. Undeclared ranks are only reported."
+        " The share of drops must be the rate (chance of a false failure below 10^-12 a rank), two calls must "
+        "differ, and inference must return its input.",
         remedy="Decide by the rank of the input which axis is the channel, or refuse the ranks that are ambiguous.",
-        observe=_ranks,
+        observe=in_turn(_ranks, law_at_ranks),
     ),
     Check(
         name="form.input-untouched",
         claim="the input is not modified, and a later call changes no earlier result",
-        how="Inputs are compared bit for bit before and after; the first of two results must survive the second call.",
+        how="Inputs are compared bit for bit before and after; the first of two results must survive the second call."
+        " Rate 1 and inputs whose gradient is recorded are asked too, and an inference call may not change the "
+        "result of a training call.",
         remedy="Write into a fresh output; do not return a buffer that the next call reuses.",
-        observe=_untouched,
+        observe=in_turn(_untouched, mode_after),
     ),
     Check(
         name="form.nonfinite",

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, skipped
+from dropcheck.checks.crossings import gradient_of_inference
 from dropcheck.checks.questions import Layer, Values, coins_of, dropped, enough, kept_bounds, ladder, probe, telling
 from dropcheck.checks.visible import (
     KEPT,
@@ -488,9 +489,10 @@ CHECKS = (
         how="The gradient of sum(output * cotangent) must be 0 exactly where the forward pass dropped. The coin of an element "
         "that is 0 is known from other elements that share it, or from the same call on an input without zeros by a layer with "
         "the same seed. Elements are compared one by one: that they share their coin is another claim. Second passes are "
-        "judged, on plain inputs, on inputs with zeros as after a ReLU, and on negative inputs.",
+        "judged, on plain inputs, on inputs with zeros as after a ReLU, and on negative inputs."
+        " In inference the gradient must be the cotangent bit for bit (asked of PyTorch layers).",
         remedy="Keep the mask of the forward pass for the backward pass; do not infer it from the output being 0 or from signs.",
-        observe=_mask,
+        observe=in_turn(_mask, gradient_of_inference),
     ),
     Check(
         name="gradient.scale",

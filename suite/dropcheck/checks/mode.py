@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from dropcheck.checks import switching
-from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, skipped
 from dropcheck.checks.questions import Layer, enough, probe
 from dropcheck.checks.switching import Round, rate_of, rounds
+from dropcheck.checks.values import of_all_values
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
@@ -180,10 +181,11 @@ CHECKS = (
         "has. Where the contract says inference='keep', it must be the input times 1 - rate to the rounding of the dtype; "
         "where it says 'active', inference must drop by the contract's pattern, scale and rate (probability of accusing a "
         "right one below 10^-9 a question). The coins of training calls under one seed must not change when inference calls "
-        "come between them.",
+        "come between them."
+        " So are inputs with signed zeros, Inf, NaN, tiny and huge values, at rates 0, .9 and 1.",
         remedy="Return the input when not training, before any random number is drawn, and scale in training only. What is "
         "kept between calls, such as a mask or a branch by shape, belongs to one mode.",
-        observe=_inference,
+        observe=in_turn(_inference, of_all_values),
     ),
     Check(
         name="mode.toggle",

@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from dropcheck.cases import Case
-from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
+from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, in_turn, settle, skipped
+from dropcheck.checks.crossings import reset_in_other_dtypes
 from dropcheck.checks.mask import dependent, distinct_coins, first_repeat, repeated_words, words_reach, words_seen
 from dropcheck.checks.questions import Layer, coins_of, dropped, ladder, probe
 from dropcheck.report.words import count as counted
@@ -411,9 +412,10 @@ CHECKS = (
     Check(
         name="seed.reset",
         claim="reseeding gives the same masks again, also after other calls",
-        how="After calls of other shapes and inference calls, reseeding must repeat the first three calls; another seed must not.",
+        how="After calls of other shapes and inference calls, reseeding must repeat the first three calls; another seed must not."
+        " Every dtype is asked.",
         remedy="Reseeding must reset every cached state: counters, pre-drawn blocks of masks, compiled graphs.",
-        observe=_reset,
+        observe=in_turn(_reset, reset_in_other_dtypes),
     ),
     Check(
         name="seed.distinct",

@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.further import Further
 from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, telling
 from dropcheck.checks.refusals import crashed
 from dropcheck.checks.visible import right_values
@@ -39,7 +38,7 @@ def _too_alike(drops: int, count: int, ratio: float) -> bool:
     return count * math.log10(ratio if drops else 1 - ratio) < _IMPOSSIBLE
 
 
-def _changing(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+def changing(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """One layer on other widths and lengths than its first: shape, values and the share of drops of every call.
 
     The share is held against the first call's: fewer than 2000 coins that a defect leaves without a drop, or with drops
@@ -104,7 +103,7 @@ def _changing(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     ]
 
 
-def _no_channels(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+def no_channels(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """Inputs without channels, and every dtype without rows."""
     pattern, rate = bench.contract.pattern, _rate(bench)
     asked = []
@@ -137,7 +136,7 @@ def _no_channels(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return found
 
 
-def _further_ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+def law_at_ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """At every declared rank: the rate, new coins at every call, and inference."""
     rate, dtype, found = _rate(bench), bench.first, list[Finding]()
     identity = bench.info.get("inference", True) and bench.contract.inference == "identity"
@@ -177,25 +176,3 @@ def _further_ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             )
         )
     return found
-
-
-FURTHER = (
-    Further(
-        "form.batch-change",
-        "Then its width and length change: shape, values and coins of each output must be right, too; a layer built for one "
-        "width may refuse another.",
-        _changing,
-    ),
-    Further(
-        "form.empty",
-        "Inputs without channels are asked, and every dtype. An exception that is a fault of the code, as an index out of "
-        "range is, counts as a failure.",
-        _no_channels,
-    ),
-    Further(
-        "form.ranks",
-        "The share of drops must be the rate (chance of a false failure below 10^-12 a rank), two calls must differ, and "
-        "inference must return its input.",
-        _further_ranks,
-    ),
-)

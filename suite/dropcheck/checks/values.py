@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.checks.further import Further
 from dropcheck.checks.questions import Layer, probe
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
@@ -27,7 +26,7 @@ def _spread(bench: Bench, dtype: str, rows: int, channels: int, shared: int) -> 
     return np.asarray(np.ldexp(x, powers.reshape(x.shape)))
 
 
-def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+def of_all_values(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """Inference at the edges of the rate and at a high one, and of values that arithmetic changes."""
     contract = bench.contract
     if not bench.info.get("inference", True) or contract.inference != "identity":
@@ -66,12 +65,3 @@ def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             )
             found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
     return found
-
-
-FURTHER = (
-    Further(
-        "mode.inference",
-        "So are inputs with signed zeros, Inf, NaN, tiny and huge values, at rates 0, .9 and 1.",
-        _inference,
-    ),
-)
