@@ -316,6 +316,16 @@ def selftest_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")
     ] = False,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE", help="Audit the layers of a Python file against the table EXPECTED in it."
+        ),
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="With --from: how long to look for what would have caught a miss (60s)."),
+    ] = None,
 ) -> None:
     """Measure the suite's own promises: calibration, power, thresholds, the zoo, and today's practice beside it."""
     from dropcheck.selftest import command, report
@@ -329,6 +339,8 @@ def selftest_command(
         json_file=json_file,
         out=out,
         resume=resume,
+        from_file=from_file,
+        search=search,
         argv=sys.argv[1:],
     )
     _out(report.summary(result))

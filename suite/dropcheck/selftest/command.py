@@ -15,6 +15,7 @@ from dropcheck.selftest import work
 from dropcheck.selftest.records import PARTS, Promise, SelfTest, encode
 
 PROFILES = ("quick", "standard")
+SEARCH_S = 60.0  # for one layer that is missed
 
 
 def _chosen(words: Iterable[str], valid: Sequence[str], what: str) -> list[str]:
@@ -130,13 +131,25 @@ def execute(
     json_file: Path | None = None,
     out: Path | None = None,
     resume: bool = False,
+    from_file: Path | None = None,
+    search: str | None = None,
     argv: Sequence[str] = (),
 ) -> tuple[SelfTest, int]:
     """Run what the command line asked for; the result and its exit code. Raises UsageError for what cannot be run."""
     from dropcheck.environment import processors
     from dropcheck.request import DEFAULT_SEED
 
-    parts = _chosen(part, PARTS, "part") or list(PARTS)
+    parts = _chosen(part, PARTS, "part") or (list(PARTS) if from_file is None else ["zoo"])
+    if from_file is not None and parts != ["zoo"]:
+        others = ", ".join(p for p in parts if p != "zoo")
+        raise UsageError(f"--from audits the layers of a file: leave out --part {others}; expected --part zoo")
+    if from_file is not None and scale != 1:
+        raise UsageError("--from audits every layer of its file: leave out --scale")
+    if search is not None and from_file is None:
+        raise UsageError(
+            "--search bounds the search for what would have caught a layer of a file: it goes with --from FILE"
+        )
+    limit_s = options.duration(search, "--search") if search is not None else SEARCH_S
     profiles = _chosen(profile, PROFILES, "profile of the self-test") or ["quick"]
     root, drawn = options.seed(seed, DEFAULT_SEED)
     if drawn:
@@ -156,8 +169,26 @@ def execute(
         raise UsageError(
             "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
         )
+    jobs = jobs or min(processors(), 32)
+    if from_file is not None:
+        from dropcheck.selftest import fromfile
+
+        told = fromfile.execute(
+            from_file,
+            profiles=profiles,
+            seed=root,
+            jobs=jobs,
+            limit_s=limit_s,
+            json_file=json_file,
+            out=out,
+            resume=resume,
+            journal=journal,
+            argv=argv,
+            tell=Teller(),
+        )
+        return told, exit_code(told)
     items = planned(parts, profiles, root, scale)
-    values, seconds = work.run(items, jobs=jobs or min(processors(), 32), journal=journal, resume=resume, tell=Teller())
+    values, seconds = work.run(items, jobs=jobs, journal=journal, resume=resume, tell=Teller())
     result = conclude(values, seconds, parts=parts, profiles=profiles, seed=root, scale=scale, argv=argv)
     if json_file is not None:
         write_atomically(json_file, encode(result))
@@ -169,7 +200,9 @@ def execute(
 
 
 def exit_code(result: SelfTest) -> int:
-    """0 all promises held, 1 one is broken, 2 nothing was measured."""
+    """0 all promises held, 1 one is broken, 2 nothing was measured, 130 interrupted."""
+    if result.from_file is not None and result.from_file.interrupted:
+        return 130
     return {"pass": 0, "fail": 1}.get(result.verdict, 2)
 
 

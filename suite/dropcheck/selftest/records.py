@@ -158,6 +158,56 @@ class Practice(msgspec.Struct, frozen=True, kw_only=True):
     left_out: str | None = None
 
 
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer of a user's file in one profile, beside what the file's table expects.
+
+    ``outcome``: caught (by an expected check), other (by another check only), missed; passes or false of a correct layer;
+    unjudged where no verdict came (``error`` says why). ``failing``: each failing check with its cheapest failing case.
+    ``correct``: the table says that it must pass. ``expected`` is for readers.
+    """
+
+    layer: str
+    profile: str
+    expected: str
+    correct: bool
+    outcome: Literal["caught", "other", "missed", "passes", "false", "unjudged"]
+    failing: dict[str, str] = {}
+    error: str | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether the layer came to what the table expects."""
+        return self.outcome in ("caught", "passes")
+
+
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """The cheapest case that would have caught a layer that was missed in ``profile``; no ``case``: none was found.
+
+    ``place``: what asks such a case (a larger profile, drawn cases of another root seed, the search). ``tried`` cases in
+    ``seconds``; ``whole``: all that the search knows, the limit of time did not end it.
+    """
+
+    layer: str
+    profile: str
+    case: str | None = None
+    check: str | None = None
+    place: str = ""
+    coins: int = 0
+    command: str = ""
+    tried: int = 0
+    seconds: float = 0.0
+    whole: bool = True
+
+
+class FromFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The layers of a user's file against the table in it. ``interrupted``: not all of them were audited."""
+
+    path: str
+    judged: list[Judged]
+    sought: list[Sought] = []
+    interrupted: bool = False
+
+
 class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the self-test."""
 
@@ -182,6 +232,7 @@ class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
     practice: Practice | None
     clocks: list[Clock]
     seconds: dict[str, float]
+    from_file: FromFile | None = None
 
 
 def encode(result: SelfTest) -> bytes:

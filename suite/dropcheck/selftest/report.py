@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dropcheck.report.figures.svg import Figure
+from dropcheck.report.words import count as counted
 from dropcheck.selftest.charts import calibration_figure, seconds_figure
-from dropcheck.selftest.records import SelfTest
+from dropcheck.selftest.records import FromFile, SelfTest, Sought
 
 _READ = {
     "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of "
@@ -22,7 +23,20 @@ _READ = {
     "zoo": "Every layer was audited with all checks. “Also” lists checks whose evidence says fail but which the "
     "report calls not interpretable beside a more basic failure.",
     "owners": "A check earns its place by a defect that only it catches.",
+    "file": "Every layer of the file was audited as `dropcheck audit` does, and set beside the table in the file. Of each failing "
+    "check the cheapest case that fails is shown.",
+    "sought": "For each layer that was missed, the cheapest case that catches it, of larger profiles, drawn cases of other root "
+    "seeds, and unusual sizes and rates.",
     "practice": "The same zoo asked by the assertions of frameworks' own tests and by scripts in use today.",
+}
+
+OUTCOMES = {
+    "caught": "caught",
+    "other": "caught by another check",
+    "missed": "MISSED",
+    "passes": "passes",
+    "false": "FALSE",
+    "unjudged": "not judged",
 }
 
 
@@ -43,11 +57,62 @@ def headline(result: SelfTest) -> str:
     """The answer in one sentence."""
     broken = [p for p in result.promises if not p.held]
     if not result.promises:
-        return "Nothing was measured."
+        some = result.from_file.judged if result.from_file is not None else []
+        return "Nothing was measured" + (f": {some[0].layer}: {some[0].error}" if some else "") + "."
+    if result.from_file is not None:
+        return _of_file(result.from_file)
     small = "" if result.scale >= 1 else f" (at scale {result.scale:g} of the full self-test)"
     if not broken:
         return f"All {len(result.promises)} promises that were measured held{small}: {', '.join(result.parts)}."
     return f"{len(broken)} of {len(result.promises)} promises did not hold{small}: {'; '.join(p.name for p in broken)}."
+
+
+def _of_file(told: FromFile) -> str:
+    """The answer about a file's layers in one sentence."""
+    held = sum(one.held for one in told.judged)
+    cut = "Interrupted: " if told.interrupted else ""
+    if held == len(told.judged):
+        return f"{cut}all {held} audits of the layers of {told.path} come to what its table expects."
+    return f"{cut}{held} of {len(told.judged)} audits of the layers of {told.path} come to what its table expects."
+
+
+def sought_words(one: Sought) -> str:
+    """What would have caught a layer that was missed."""
+    spent = f"{counted(one.tried, 'case')} and exact checks tried in {one.seconds:.0f} s"
+    if one.case is None:
+        rest = "all that the search knows" if one.whole else "the limit of time, or an error, ended the search"
+        return f"nothing found: {spent}, {rest}"
+    coins = f" ({one.coins:,} coins)" if one.coins else ""
+    return f"{one.case}{coins} fails {one.check}; from {one.place}" + (f"; {spent}" if one.tried else "")
+
+
+def _from_file(told: FromFile) -> list[Section]:
+    found = [
+        Section(
+            f"Layers of {told.path}",
+            _READ["file"],
+            ("layer", "profile", "expected", "outcome", "failing checks", "why not judged"),
+            [
+                [
+                    one.layer,
+                    one.profile,
+                    one.expected,
+                    OUTCOMES[one.outcome],
+                    "; ".join(f"{check} ({case})" for check, case in one.failing.items()),
+                    one.error or "",
+                ]
+                for one in told.judged
+            ],
+        )
+    ]
+    if told.sought:
+        rows = [[one.layer, one.profile, sought_words(one), one.command] for one in told.sought]
+        found.append(
+            Section(
+                "What would have caught the misses", _READ["sought"], ("layer", "missed in", "case", "command"), rows
+            )
+        )
+    return found
 
 
 def _n(value: float | None, digits: int = 3) -> str:
@@ -154,6 +219,8 @@ def sections(result: SelfTest) -> list[Section]:
         )
     if result.zoo:
         found.extend(_zoo(result))
+    if result.from_file is not None:
+        found.extend(_from_file(result.from_file))
     if result.practice is not None:
         found.append(
             Section(
@@ -292,7 +359,24 @@ def summary(result: SelfTest) -> str:
     lines += [f"{'✓' if p.held else '✗'} {p.part:<12} {p.text}" for p in result.promises]
     if result.practice is not None:
         lines += ["", result.practice.left_out or "", result.practice.table]
+    if result.from_file is not None:
+        lines += ["", *_file_lines(result.from_file)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _file_lines(told: FromFile) -> list[str]:
+    """A line a layer and profile, and under each miss what would have caught it."""
+    wide = max((len(one.layer) for one in told.judged), default=0)
+    lines = []
+    for one in told.judged:
+        seen = ", ".join(one.failing) or one.error or ""
+        words = OUTCOMES[one.outcome] + (f": {seen}" if seen else "")
+        lines.append(f"{'✓' if one.held else '✗'} {one.layer:<{wide}}  {one.profile:<8}  {one.expected}  ->  {words}")
+        for found in told.sought:
+            if (found.layer, found.profile) == (one.layer, one.profile):
+                lines.append(f"    would have caught it: {sought_words(found)}")
+                lines += [f"    {found.command}"] if found.command else []
+    return lines
 
 
 def page(result: SelfTest) -> str:

@@ -7,6 +7,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,9 @@ class Item:
 Tell = Callable[[str, int, int, float, float | None], None]
 """progress: last key, items done, items in all, seconds elapsed, seconds left (None: not known yet)."""
 
+Note = Callable[[str, Any, float], None]
+"""A finished item: its key, its value, the seconds that it took."""
+
 
 def perform(call: str, arguments: dict[str, Any]) -> tuple[Any, float]:
     """Do one item; its value as plain data, and the seconds that it took."""
@@ -53,6 +57,8 @@ def _begin_worker(parent: int) -> None:
     """One thread a process; a worker whose parent was killed ends itself instead of waiting for work for ever."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    # Ctrl-C reaches every process of the terminal; the parent decides what it ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -69,9 +75,18 @@ def fingerprint(items: Sequence[Item]) -> str:
 
 
 def run(
-    items: Sequence[Item], *, jobs: int, journal: Path | None = None, resume: bool = False, tell: Tell | None = None
+    items: Sequence[Item],
+    *,
+    jobs: int,
+    journal: Path | None = None,
+    resume: bool = False,
+    tell: Tell | None = None,
+    note: Note | None = None,
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Values and seconds of all items by key. With ``jobs`` 1 in this process. Raises UsageError for a foreign journal."""
+    """Values and seconds of all items by key. With ``jobs`` 1 in this process. Raises UsageError for a foreign journal.
+
+    ``note`` sees each finished item at once, so that an interrupted run keeps what it has.
+    """
     print_of = fingerprint(items)
     values: dict[str, Any] = {}
     seconds: dict[str, float] = {}
@@ -79,6 +94,9 @@ def run(
         values, seconds = _read(journal, print_of) if resume else ({}, {})
         head = json.dumps({"journal": "dropcheck.selftest-journal/1", "request": print_of}).encode() + b"\n"
         write_atomically(journal, head + b"".join(_line(k, v, seconds[k]) for k, v in values.items()))
+    if note is not None:
+        for key, value in values.items():
+            note(key, value, seconds[key])
     began = time.monotonic()
     todo = [i for i in items if i.key not in values]
     costs = {i.key: i.cost for i in todo}
@@ -88,6 +106,8 @@ def run(
         nonlocal gone
         values[key], seconds[key] = json.loads(json.dumps(value)), took
         gone += costs[key]
+        if note is not None:
+            note(key, values[key], took)
         if journal is not None:
             with open(journal, "ab") as stream:
                 stream.write(_line(key, value, took))

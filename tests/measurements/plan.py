@@ -1,0 +1,260 @@
+"""The plan by cost and benefit: the planted defects that only one case of a profile catches, and the case's processor seconds.
+
+    python tests/measurements/plan.py --profile quick --out reports/plan [--part audits|costs|table] [--shard 1/2]
+
+Each planted defect is audited with all checks, in float32 and, where nothing fails there, in all dtypes. What fails is kept
+with its case before more basic failures withhold it: were the basic case not asked, that is what would be seen. ``audits``
+grows ``audits-PROFILE.jsonl`` by one line a defect; what the files of the folder hold is not run again, and each shard has a
+file of its own. ``costs`` times each case and each exact question on correct layers. ``table`` writes ``PROFILE.json`` and
+``PROFILE.md`` from both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import statistics
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dropcheck import campaign, examination
+from dropcheck.adapter import DTYPES
+from dropcheck.checks import CHECKS
+from dropcheck.checks.base import Check
+from dropcheck.contract import Pattern
+from dropcheck.examination import audit_target
+from dropcheck.planning import PROFILES, _fitted, core
+from dropcheck.request import AuditRequest, prepare
+from dropcheck.results import Finding, write_atomically
+from dropcheck.selftest import zoo
+from dropcheck.state import Run
+
+MARGINAL = next(c for c in CHECKS if c.name == "rate.marginal")
+EXACT = {c.name for c in CHECKS if c.observe is not None}
+PLAIN = Pattern.parse("n c l -> n c")
+CORRECT = ("torch.Dropout1d", "custom.reference")  # their cases are timed
+REPEATS = 3
+
+
+def noted(check: Check, note: Any) -> Check:
+    """The same check; ``note(check, findings, processor seconds)`` sees all that it decides."""
+
+    def wrapped(decide: Any) -> Any:
+        def deciding(*arguments: Any) -> Any:
+            began = time.process_time()
+            found = decide(*arguments)
+            some: Sequence[Finding] = found if isinstance(found, list) else [found] if found is not None else []
+            note(check, some, time.process_time() - began)
+            return found
+
+        return deciding if decide is not None else None
+
+    return replace(check, judge=wrapped(check.judge), observe=wrapped(check.observe), compare=wrapped(check.compare))
+
+
+def roles(run: Run) -> dict[str, str]:
+    """The text of each planned case of a layer: the case of the plain pattern that it stands for; a drawn one is "drawn"."""
+    assert run.contract is not None
+    contract, info, profile = run.contract, run.info, PROFILES[run.request.profile]
+    plain = replace(contract, pattern=PLAIN)
+    heavy = bool(info.get("heavy"))
+
+    def planned(heavy: bool) -> list[Any]:
+        wanted = run.request.dtypes
+        dtypes = [d for d in DTYPES if d in info["dtypes"] and (not wanted or d in wanted)]
+        return core(plain, heavy, dtypes, info["layouts"], info["gradients"], profile, MARGINAL, None)
+
+    own, light = planned(heavy), planned(False)
+    found = {str(case): "drawn" for case in run.asked if case.drawn}
+    for case, name in zip(own, light if len(light) == len(own) else own, strict=True):
+        found.setdefault(str(_fitted(case, contract.pattern, profile)), str(name))
+    return found
+
+
+def audited(layer: str, profile: str, strict: bool, dtypes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """One defect: pairs of check and case that fail, before and after what withholds them."""
+    in_process = zoo.framework(layer) in zoo.IN_PROCESS
+    request = AuditRequest(
+        targets=(layer,), profile=profile, jobs=1, in_process=in_process, strict=strict, causes=False, dtypes=dtypes
+    )
+    (target,), checks = prepare(request)
+    failed: set[tuple[str, str]] = set()
+
+    def note(_: Check, some: Sequence[Finding], __: float) -> None:
+        failed.update((one.check, one.case) for one in some if one.verdict == "fail")
+
+    began = time.process_time()
+    run = Run(target, request, [noted(c, note) for c in checks], None)
+    result = audit_target(run)
+    named = roles(run) if run.contract is not None else {}
+    final = sorted({(one.check, named.get(one.case, one.case)) for one in result.findings if one.verdict == "fail"})
+    return {
+        "layer": layer,
+        "verdict": result.verdict,
+        "error": result.error,
+        "raw": sorted({(check, named.get(case, case)) for check, case in failed}),
+        "final": final,
+        "seconds": round(time.process_time() - began, 2),
+    }
+
+
+def known(folder: Path, profile: str) -> Iterator[dict[str, Any]]:
+    """Audits that the files of a folder hold, all shards; a last line that was cut off is left out."""
+    for path in sorted(folder.glob(f"audits-{profile}*.jsonl")):
+        for line in path.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
+
+
+def audits(folder: Path, profile: str, shard: str) -> None:
+    """Audit what no file holds yet."""
+    number, _, count = shard.partition("/")
+    names = {name: check for name, check in zoo.names().items() if check is not None}
+    strict = zoo.asked_strictly()
+    done = {one["layer"] for one in known(folder, profile)}
+    with (folder / f"audits-{profile}-{number}of{count}.jsonl").open("a") as out:
+        for layer in sorted(names)[int(number) - 1 :: int(count)]:
+            if layer in done:
+                continue
+            one = audited(layer, profile, layer in strict, ("float32",))
+            if one["verdict"] != "fail":
+                one = audited(layer, profile, layer in strict)
+            out.write(json.dumps(one) + "\n")
+            out.flush()
+
+
+def costs(folder: Path, profile: str) -> None:
+    """Processor seconds of each case (calls, counting, judging) and of each exact check, the median of a few audits."""
+    found: dict[str, dict[str, float]] = {}
+    for layer in CORRECT:
+        times: dict[str, list[float]] = defaultdict(list)
+        for _ in range(REPEATS):
+            for name, spent in timed(layer, profile).items():
+                times[name].append(spent)
+        found[layer] = {name: round(statistics.median(some), 4) for name, some in times.items()}
+    write_atomically(folder / f"costs-{profile}.json", json.dumps(found, indent=1).encode() + b"\n")
+
+
+def timed(layer: str, profile: str) -> dict[str, float]:
+    """Processor seconds of one audit in this process, by case of the plan and by exact check."""
+    spent: Counter[str] = Counter()
+    count_unit, judged = campaign.crew.count_unit, campaign._judged
+
+    def counting(work: Any) -> Any:
+        began = time.process_time()
+        try:
+            return count_unit(work)
+        finally:
+            spent[str(work.unit.case)] += time.process_time() - began
+
+    def judging(run: Run, case: Any, *more: Any) -> Any:
+        began = time.process_time()
+        try:
+            return judged(run, case, *more)
+        finally:
+            spent[str(case)] += time.process_time() - began
+
+    def note(check: Check, _: Sequence[Finding], seconds: float) -> None:
+        if check.name in EXACT:
+            spent[check.name] += seconds
+
+    request = AuditRequest(targets=(layer,), profile=profile, jobs=1, in_process=True, causes=False)
+    (target,), checks = prepare(request)
+    campaign.crew.count_unit, campaign._judged = counting, judging
+    try:
+        run = Run(target, request, [noted(c, note) for c in checks], None)
+        examination.audit_target(run)
+    finally:
+        campaign.crew.count_unit, campaign._judged = count_unit, judged
+    named, whole = roles(run), Counter[str]()
+    for name, seconds in spent.items():
+        whole[named.get(name, name)] += seconds
+    return dict(whole)
+
+
+def table(folder: Path, profile: str) -> None:
+    """One row a case or exact check: defects that only it catches, that it catches at all, its seconds."""
+    seconds: dict[str, dict[str, float]] = json.loads((folder / f"costs-{profile}.json").read_text())
+    records = {one["layer"]: one for one in known(folder, profile)}
+    catches: dict[str, set[str]] = defaultdict(set)
+    for layer, one in records.items():
+        for check, case in one["raw"]:
+            catches[check if check in EXACT else _row(case, seconds)].add(layer)
+    by_defect: dict[str, set[str]] = defaultdict(set)
+    for row, layers in catches.items():
+        for layer in layers:
+            by_defect[layer].add(row)
+    rows = []
+    for row in dict.fromkeys([*seconds[CORRECT[0]], *seconds[CORRECT[1]], *catches]):
+        only = sorted(layer for layer in catches[row] if by_defect[layer] == {row})
+        spent = {layer: seconds[layer].get(row) for layer in CORRECT}
+        rows.append({"row": row, "exact": row in EXACT, "only": only, "catches": len(catches[row]), "seconds": spent})
+    missed = sorted(layer for layer in records if layer not in by_defect)
+    whole = {"profile": profile, "defects": len(records), "missed": missed, "rows": rows}
+    write_atomically(folder / f"{profile}.json", json.dumps(whole, indent=1).encode() + b"\n")
+    write_atomically(folder / f"{profile}.md", markdown(whole).encode())
+
+
+def _row(case: str, seconds: dict[str, dict[str, float]]) -> str:
+    """The row of a failing case: itself where the plain plan has it, else one for all others."""
+    return case if any(case in some for some in seconds.values()) else "cases of other rates and several cases together"
+
+
+def markdown(whole: dict[str, Any]) -> str:
+    """The table for readers, dearest cases first."""
+    rows = whole["rows"]
+    alone = sum(len(r["only"]) for r in rows)
+    text = [
+        f"# The plan of `{whole['profile']}` by cost and benefit",
+        "",
+        f"{whole['defects']} planted defects, each audited with all checks (in float32; in all dtypes where nothing fails there); "
+        f"{len(whole['missed'])} are missed"
+        + (f" ({', '.join(whole['missed'])})" if whole["missed"] else "")
+        + f"; {alone} are caught by one case or one exact check only. Seconds: processor time of calls, counting and judging "
+        f"in one process, the median of {REPEATS} audits of {CORRECT[0]} and of {CORRECT[1]}. A case that catches nothing of "
+        "its own may still carry a promise: a rate, a dtype or a resolution.",
+        "",
+        f"`python tests/measurements/plan.py --profile {whole['profile']} --out reports/plan` makes this table.",
+        "",
+    ]
+    for title, exact in (("Cases", False), ("Exact checks", True)):
+        text += [
+            f"## {title}",
+            "",
+            f"| {title.lower()} | only it catches | catches | seconds | seconds, reference | which |",
+        ]
+        text += ["|---|---|---|---|---|---|"]
+        some = [r for r in rows if r["exact"] is exact]
+        for r in sorted(some, key=lambda r: -(r["seconds"][CORRECT[0]] or 0)):
+            first, second = ("" if v is None else f"{v:.3f}" for v in r["seconds"].values())
+            which = ", ".join(name.removeprefix("broken.") for name in r["only"])
+            text.append(f"| {r['row']} | {len(r['only'])} | {r['catches']} | {first} | {second} | {which} |")
+        text.append("")
+    return "\n".join(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--profile", choices=("quick", "standard"), default="quick")
+    parser.add_argument("--out", type=Path, default=Path("reports/plan"))
+    parser.add_argument("--part", nargs="*", choices=("audits", "costs", "table"), default=["audits", "costs", "table"])
+    parser.add_argument("--shard", default="1/1", help="this part of the defects, as 1/2")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    given.out.mkdir(parents=True, exist_ok=True)
+    if "audits" in given.part:
+        audits(given.out, given.profile, given.shard)
+    if "costs" in given.part:
+        costs(given.out, given.profile)
+    if "table" in given.part:
+        table(given.out, given.profile)
+
+
+if __name__ == "__main__":
+    main()
