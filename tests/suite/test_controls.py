@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import dropcheck
@@ -63,6 +65,32 @@ def test_a_gradient_that_has_the_forward_passes_wrong_scale_keeps_its_own_claim(
     target = audited("broken.scaled-by-rate", select=("gradient.scale",))
     assert {f.verdict for f in target.findings} == {"pass"}
     assert any("the backward pass uses the forward pass's scale, 3.33333" in f.message for f in target.findings)
+
+
+SINGLE = """
+import torch
+
+class Layer(torch.nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        return x * (torch.rand(x.shape) >= self.p) * float(torch.tensor(1 / (1 - self.p), dtype=torch.float32))
+"""
+
+
+def test_a_factor_that_all_share_is_the_gradients_of_zeros_that_stand_alone_too(tmp_path: Path) -> None:
+    file = tmp_path / "single.py"
+    file.write_text(SINGLE)
+    asked = ("gradient.scale", "scale.kept-values")
+    cases = ("float64 rate=0.3 33,65,1 calls=4",)
+    target = audited(f"{file}:Layer", dtypes=("float64",), pattern="n c l -> n c l", select=asked, cases=cases)
+    assert failing(target) == {"scale.kept-values"}, [(f.check, f.case, f.message) for f in target.findings]
+    zeros = next(f for f in target.findings if f.case == "float64 rate=0.3 grad zeros" and f.check == "gradient.scale")
+    assert zeros.verdict == "pass" and zeros.message.startswith("the backward pass uses the forward pass's scale")
 
 
 def test_single_elements_show_no_coin_without_a_seed_that_repeats() -> None:

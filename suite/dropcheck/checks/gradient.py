@@ -231,6 +231,7 @@ def _scale_of(check: Check, where: str, got: _Passed, rate: float, dtype: str, b
         per_element, shared = forward
         with np.errstate(invalid="ignore"):
             same = np.abs(factors - per_element[kept]) <= 8 * rounding.unit_roundoff(dtype) * np.abs(factors)
+        same |= np.isnan(per_element[kept])  # an input of 0 alone under its coin, where no factor is shared, shows none
         wrong = ~same if shared is not None else wrong & ~same
         numbers["expected"] = factor = shared if shared is not None else factor
     numbers["tallies"] = {"wrong": int(wrong.sum()), "positions": len(gradient)}
@@ -257,7 +258,7 @@ def _scale_of(check: Check, where: str, got: _Passed, rate: float, dtype: str, b
 def _forward_factors(got: _Passed, rate: float, dtype: str, bench: Bench) -> tuple[Values, float | None] | None:
     """The factor of each element as the forward pass shows it, and the one that all share; None where it is as promised.
 
-    An element of 0 has the median factor of its coin's others.
+    An element of 0 has the median factor of its coin's others; alone under its coin, the one that all share, or else none (NaN).
     """
     kept = got.seen.known & ~got.seen.gone & (got.x != 0)
     if not kept.any() or right_values(bench, got.x, got.y, rate, dtype)[kept].all():
@@ -271,6 +272,8 @@ def _forward_factors(got: _Passed, rate: float, dtype: str, bench: Bench) -> tup
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of coins without any known factor
         of_coin = np.nanmedian(factors.ravel()[places], axis=1)
+    if shared is not None:
+        of_coin[np.isnan(of_coin)] = shared
     spread = np.empty(factors.size)
     spread[places] = of_coin[:, None]
     return np.where(np.isnan(factors), spread.reshape(factors.shape), factors), shared
