@@ -189,6 +189,18 @@ def test_what_the_control_shows_too_is_told_apart(tmp_path: Path) -> None:
         page = (tmp_path / name).read_text().lower()
         assert "the control shows it too" in page and "as it is" in page
     assert {one.same for one in command.read(tmp_path)[1].values()} == {True, False}
+    # it is told once, of the library, and is no failure of a cell
+    (of_all,) = [g for g in told if g.shared]
+    assert (of_all.implementation, of_all.check, of_all.places) == ("a", "rate.rejects-invalid", "a.Dropout@jit: any")
+    shared = report.of_frameworks(told)
+    assert shared == {("a.Dropout@jit", "rate.rejects-invalid", "any")}
+    table = rows(field(), shared)
+    assert (table[1].cells["any"].verdict, table[1].cells["any"].shared) == (None, ("rate.rejects-invalid",))
+    assert table[1].verdict == "fail" and "in 1 of 4 cells" in report.headline(table)
+    text = (tmp_path / "README.md").read_text()
+    assert "What frameworks do to every layer" in text and "(the framework's: rate.rejects-invalid)" in text
+    counts = {c.check: (c.passing, c.failing, c.shared) for c in report.claims(field(), shared)}
+    assert counts == {"rate.marginal": (1, 1, 0), "rate.one": (1, 0, 0), "rate.rejects-invalid": (0, 0, 1)}
     rows_of = json.loads((tmp_path / "confirmations.json").read_text())
     older = [{k: v for k, v in row.items() if k not in ("control", "same")} for row in rows_of]
     (tmp_path / "confirmations.json").write_text(json.dumps(older))
@@ -335,6 +347,25 @@ def test_a_script_by_hand_is_asked_where_the_others_show_nothing(
     hand.unlink()
     said = confirming.by_script(result, None, 9.0)(some, path)
     assert {(c.confirmed, c.output) for c in said.values()} == {(None, "no piece of source")}
+
+
+def test_what_the_control_shows_is_asked_of_one_finding_of_a_kind_and_not_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, some = confirmable()
+    run: list[tuple[str, ...]] = []
+
+    def told(owner: object, script: str, arguments: Sequence[str] = (), *more: object) -> object:
+        run.append(tuple(arguments))
+        return reproduction.NotConfirmed(script, "this", True, "that")
+
+    monkeypatch.setattr(reproduction, "told", told)
+    path = tmp_path / "scripts" / "a.py"
+    said = confirming.by_script(result, None, 9.0)(some, path)
+    assert run == [("float32",), ("float16",)]  # two findings in float32, which differ in their rate alone
+    assert all(c.same and c.confirmed is False for c in said.values())
+    before = {("torch.Dropout1d", "rate.marginal", d): c for d, c in said.items()}
+    assert confirming.by_script(result, None, 9.0, before)(some, path) == said and len(run) == 2
 
 
 def refusing(*given: object) -> object:

@@ -77,11 +77,11 @@ def field_command(
     told = command.write(whole, said, known(), out, shown)
     # not before: what was audited would be lost with an interrupted script
     (out / "journal.jsonl").unlink(missing_ok=True)
-    table = report.rows(whole)
+    table = report.rows(whole, report.of_frameworks(told))
     typer.echo(report.headline(table))
     typer.echo(report.confirmation(told))
     typer.echo(f"Report: {out / 'index.html'} and {out / 'README.md'}")
-    doubtful = [one for one in said.values() if one.confirmed is not True]
+    doubtful = [one for one in said.values() if one.confirmed is not True and not one.same]
     raise typer.Exit(3 if doubtful or not any(r.ran for r in table) else 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dropcheck.adapter import DTYPES
@@ -10,6 +10,7 @@ from dropcheck.modes import EAGER, MODES
 from dropcheck.requirements import JOIN
 from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
 
+Key = tuple[str, str, str]  # target, check, dtype
 ANY = "any"  # findings that belong to no dtype: what a constructor refuses
 
 
@@ -35,10 +36,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Cell:
-    """The worst verdict of one implementation, mode and dtype, and what fails there. None: nothing was judged."""
+    """The worst verdict of one implementation, mode and dtype, and what fails there. None: nothing was judged.
+
+    ``shared``: checks that fail there and are the framework's own, which the verdict leaves out.
+    """
 
     verdict: Verdict | None
     failures: tuple[Failure, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,33 +79,39 @@ def dtype_of(finding: Finding) -> str:
     return word if word in DTYPES else ANY
 
 
-def rows(result: Result) -> list[Row]:
-    """Every target of a result as a row, in its order."""
-    return [row(target) for target in result.targets]
+def rows(result: Result, shared: Collection[Key] = ()) -> list[Row]:
+    """Every target of a result as a row, in its order.
+
+    ``shared``: failures that the framework shows with any layer; they stand in no cell's verdict.
+    """
+    return [row(target, shared) for target in result.targets]
 
 
-def row(target: TargetResult) -> Row:
+def row(target: TargetResult, shared: Collection[Key] = ()) -> Row:
     """One target as a row."""
     implementation, mode = split_name(target.target)
-    cells = {dtype: _cell(target, dtype) for dtype in (*DTYPES, ANY)}
+    cells = {dtype: _cell(target, dtype, shared) for dtype in (*DTYPES, ANY)}
+    left: list[Verdict] = [c.verdict for c in cells.values() if c.verdict is not None]
     return Row(
         target=target.target,
         implementation=implementation,
         mode=mode,
         framework=target.framework,
         version=target.version,
-        verdict=target.verdict,
-        cells={dtype: cell for dtype, cell in cells.items() if cell.verdict is not None},
+        verdict=overall(left) if left and any(c.shared for c in cells.values()) else target.verdict,
+        cells={dtype: cell for dtype, cell in cells.items() if cell.verdict is not None or cell.shared},
         why=target.skipped or target.error or "",
     )
 
 
-def _cell(target: TargetResult, dtype: str) -> Cell:
-    some = [f for f in target.findings if dtype_of(f) == dtype]
+def _cell(target: TargetResult, dtype: str, shared: Collection[Key]) -> Cell:
+    every = [f for f in target.findings if dtype_of(f) == dtype]
+    apart = {f.check for f in every if f.verdict == "fail" and (target.target, f.check, dtype) in shared}
+    some = [f for f in every if f.verdict != "fail" or f.check not in apart]
     judged: list[Verdict] = [f.verdict for f in some if f.verdict != "skipped"]
     if not judged:
-        return Cell(None)
-    return Cell(overall(judged), tuple(_failures(target.target, dtype, some)))
+        return Cell(None, shared=tuple(sorted(apart)))
+    return Cell(overall(judged), tuple(_failures(target.target, dtype, some)), tuple(sorted(apart)))
 
 
 def _failures(target: str, dtype: str, some: Iterable[Finding]) -> Iterable[Failure]:

@@ -16,12 +16,11 @@ import msgspec
 from dropcheck import loading, modes, requirements, results, targets
 from dropcheck.errors import UsageError
 from dropcheck.field import report
-from dropcheck.field.cells import Failure, failures, row, rows
+from dropcheck.field.cells import Failure, Key, failures, row, rows
 from dropcheck.field.deviations import Deviation
 from dropcheck.field.report import Confirmation
 from dropcheck.results import Result, TargetResult, Timing, write_atomically
 
-Key = tuple[str, str, str]  # target, check, dtype
 # (failures of one check of one target, path of the script to write) to what running it said, by dtype
 Confirm = Callable[[Sequence[Failure], Path], dict[str, Confirmation]]
 
@@ -173,13 +172,12 @@ def write(
     said = {
         key: replace(one, output=_portable(one.output), control=_portable(one.control)) for key, one in said.items()
     }
-    table = rows(result)
-    told = report.groups(table, said, known)
+    told = report.groups(rows(result), said, known)
     data = _FOLDERS.sub(b"", results.encode(result))
     write_atomically(out / "result.json.xz", lzma.compress(data, preset=6))
     keep(said, out)
-    write_atomically(out / "README.md", report.markdown(result, table, told, command).encode())
-    write_atomically(out / "index.html", report.html(result, table, told, command).encode())
+    write_atomically(out / "README.md", report.markdown(result, told, command).encode())
+    write_atomically(out / "index.html", report.html(result, told, command).encode())
     return told
 
 

@@ -23,9 +23,10 @@ def by_script(
 ) -> Confirm:
     """Confirmation by the findings' own reproduction script; the three strongest findings of a cell are tried.
 
+    Where the control shows it too, only findings of another kind are asked besides: others of that kind are of the same cause.
     Where that shows nothing, or there is none, ``by-hand/TARGET-CHECK.py`` beside the folder of scripts is run, with the dtype
     as its argument: it tells as those do (exit status 1 and a line ``observed: ...`` where the defect shows, 4 where its control
-    shows it too). A cell that ``before`` has as confirmed by the very same script is not run again.
+    shows it too). A cell that ``before`` has as decided by the very same script is not run again.
     """
     owners = {t.target: t for t in result.targets}
 
@@ -38,7 +39,7 @@ def by_script(
             found = {f.dtype: Confirmation("", None, str(error)) for f in some}
         hand = path.parent.parent / "by-hand" / (plain_name(some[0].target, some[0].check) + ".py")
         if hand.is_file() and device_of(some[0].findings[0]) == "cpu":  # which is what such scripts are written for
-            for dtype in [d for d, one in found.items() if one.confirmed is not True]:
+            for dtype in [d for d, one in found.items() if one.confirmed is not True and not one.same]:
                 told = reproduction.told(owner, hand.read_text(), (dtype,), python, timeout_s)
                 found[dtype] = _said(told, f"{hand.parent.name}/{hand.name}", "")
         return found
@@ -66,7 +67,8 @@ def _by_template(
             shown = f"{file.parent.name}/{file.name}"
             for dtype in script.dtypes:
                 known = earlier[dtype]
-                same = known is not None and known.confirmed is True and known.case == chosen[dtype].case
+                decided = known is not None and (known.confirmed is True or known.same)
+                same = decided and known is not None and known.case == chosen[dtype].case
                 same = same and known is not None and known.device == device_of(chosen[dtype])
                 if (dtype, script.text) not in judged:
                     if known is not None and same and file.is_file() and file.read_text() == script.text:
@@ -76,14 +78,24 @@ def _by_template(
                         said = _said(told, shown, chosen[dtype].case)
                         judged[dtype, script.text] = replace(said, device=device_of(chosen[dtype]))
                 found[dtype] = judged[dtype, script.text]
-        doubtful = [d for d, one in found.items() if one.confirmed is not True and place[d] + 1 < len(order[d])]
+        after = {
+            d: _next([one.case for one in order[d]], place[d], one.same)
+            for d, one in found.items()
+            if one.confirmed is not True and one is not earlier[d]
+        }
+        doubtful = {d: n for d, n in after.items() if n is not None}
         if not doubtful:
             break
-        for dtype in doubtful:
-            place[dtype] += 1
+        place |= doubtful
     for script, file in zip(scripts, _names(scripts, path), strict=True):
         write_atomically(file, script.text.encode())
     return found
+
+
+def _next(cases: Sequence[str], place: int, same: bool) -> int | None:
+    """The finding that is asked after one that is not confirmed; after one that its control shows too, one of another kind."""
+    kinds = [[w for w in case.split()[1:] if not any(map(str.isdigit, w))] for case in cases]
+    return next((n for n in range(place + 1, len(cases)) if not same or kinds[n] != kinds[place]), None)
 
 
 def _in_order(failure: Failure, earlier: Confirmation | None) -> list[Finding]:

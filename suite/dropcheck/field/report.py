@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dropcheck import loading
 from dropcheck.adapter import DTYPES
-from dropcheck.field.cells import ANY, Failure, Row, failures, rows
+from dropcheck.field.cells import ANY, Failure, Key, Row, dtype_of, failures, rows
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.report import words
 from dropcheck.report.html import furniture
 from dropcheck.report.templates import environment
 from dropcheck.results import Result
 
-__all__ = ["Confirmation", "Group", "confirmation", "groups", "headline", "html", "library", "markdown", "rows"]
+__all__ = [
+    "Claim",
+    "Confirmation",
+    "Group",
+    "claims",
+    "confirmation",
+    "groups",
+    "headline",
+    "html",
+    "library",
+    "markdown",
+    "of_frameworks",
+    "rows",
+]
 
 
 @dataclass(frozen=True)
@@ -44,12 +58,17 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Group:
-    """Failures of one implementation and check that one known deviation (or none) explains: the unit that is told."""
+    """Failures of one implementation and check that one known deviation (or none) explains: the unit that is told.
+
+    What the control of a script shows too is told once of its library, whose name stands for the implementation then, and
+    targets for the modes.
+    """
 
     implementation: str
     check: str
     known: Deviation | None
     failures: tuple[tuple[Failure, str, Confirmation | None], ...]  # with their modes
+    shared: bool = False  # of the framework, not of a layer
 
     @property
     def lead(self) -> Failure:
@@ -77,19 +96,65 @@ class Group:
 def groups(
     table: Iterable[Row], confirmed: dict[tuple[str, str, str], Confirmation], known: Sequence[Deviation]
 ) -> list[Group]:
-    """Failures put together as they are told."""
-    some: dict[tuple[str, str, int], list[tuple[Failure, str, Confirmation | None]]] = {}
-    modes = {}
+    """Failures put together as they are told; those of a framework behind those of layers."""
+    some: dict[tuple[bool, str, str, int], list[tuple[Failure, str, Confirmation | None]]] = {}
     for row in table:
-        modes[row.target] = (row.implementation, row.mode)
         for failure in failures([row]):
             why = explained(failure, known)
-            key = (row.implementation, failure.check, known.index(why) if why is not None else -1)
             said = confirmed.get((failure.target, failure.check, failure.dtype))
-            some.setdefault(key, []).append((failure, row.mode, said))
+            shared = said is not None and said.same
+            name, place = (library(row), row.target) if shared else (row.implementation, row.mode)
+            key = (shared, name, failure.check, known.index(why) if why is not None else -1)
+            some.setdefault(key, []).append((failure, place, said))
     return [
-        Group(implementation, check, known[number] if number >= 0 else None, tuple(found))
-        for (implementation, check, number), found in some.items()
+        Group(name, check, known[number] if number >= 0 else None, tuple(found), shared)
+        for (shared, name, check, number), found in sorted(some.items(), key=lambda one: one[0][0])
+    ]
+
+
+def of_frameworks(told: Iterable[Group]) -> frozenset[Key]:
+    """The failures that are a framework's own and so stand in no cell."""
+    return frozenset((f.target, f.check, f.dtype) for group in told if group.shared for f, _, _ in group.failures)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One check over all implementations and modes that ran: in how many it passes, fails, or says nothing."""
+
+    check: str
+    passing: int
+    failing: int
+    shared: int  # fails, and is the framework's own
+    open: int  # inconclusive
+    skipped: int
+    why: str  # the reason that most of those skipped have
+
+
+def claims(result: Result, shared: Collection[Key]) -> list[Claim]:
+    """What became of each check, one target one count, the worst of its findings."""
+    found: dict[str, Counter[str]] = {}
+    reasons: dict[str, Counter[str]] = {}
+    for target in result.targets:
+        own: dict[str, set[str]] = {}
+        for one in target.findings:
+            apart = one.verdict == "fail" and (target.target, one.check, dtype_of(one)) in shared
+            own.setdefault(one.check, set()).add("shared" if apart else one.verdict)
+            if one.verdict == "skipped":
+                reasons.setdefault(one.check, Counter())[one.message] += 1
+        for check, verdicts in own.items():
+            worst = next(v for v in ("error", "fail", "shared", "inconclusive", "pass", "skipped") if v in verdicts)
+            found.setdefault(check, Counter())["fail" if worst == "error" else worst] += 1
+    return [
+        Claim(
+            check,
+            n["pass"],
+            n["fail"],
+            n["shared"],
+            n["inconclusive"],
+            n["skipped"],
+            reasons[check].most_common(1)[0][0] if n["skipped"] else "",
+        )
+        for check, n in sorted(found.items())
     ]
 
 
@@ -158,7 +223,9 @@ def confirmation(told: Sequence[Group]) -> str:
     )
 
 
-def _context(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> dict[str, Any]:
+def _context(result: Result, told: Sequence[Group], command: str) -> dict[str, Any]:
+    shared = of_frameworks(told)
+    table = rows(result, shared)
     return {
         "result": result,
         "headline": headline(table),
@@ -166,7 +233,9 @@ def _context(result: Result, table: Sequence[Row], told: Sequence[Group], comman
         "dtypes": (*DTYPES, ANY),
         "any": ANY,
         "table": table,
-        "groups": told,
+        "groups": [group for group in told if not group.shared],
+        "shared": [group for group in told if group.shared],
+        "claims": claims(result, shared),
         "libraries": frameworks(table),
         "away": away(table),
         "ended": [row for row in table if row.ran and row.why],
@@ -177,13 +246,13 @@ def _context(result: Result, table: Sequence[Row], told: Sequence[Group], comman
     }
 
 
-def html(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> str:
+def html(result: Result, told: Sequence[Group], command: str) -> str:
     """One self-contained page."""
-    context = _context(result, table, told, command)
+    context = _context(result, told, command)
     return environment().get_template("field.html.j2").render(**{**furniture(), **context})
 
 
-def markdown(result: Result, table: Sequence[Row], told: Sequence[Group], command: str) -> str:
+def markdown(result: Result, told: Sequence[Group], command: str) -> str:
     """The same as Markdown."""
-    context = _context(result, table, told, command)
+    context = _context(result, told, command)
     return environment(html=False).get_template("field.md.j2").render(**context)
