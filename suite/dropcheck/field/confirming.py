@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dropcheck import reproduction
 from dropcheck.errors import UsageError
-from dropcheck.field.cells import Failure
-from dropcheck.field.command import Confirm, Key, plain_name
+from dropcheck.field.cells import Failure, Key
+from dropcheck.field.command import Confirm, plain_name
 from dropcheck.field.report import Confirmation
 from dropcheck.reproduction import Confirmed, NotConfirmed, Script
 from dropcheck.reproduction.situation import device_of
