@@ -57,6 +57,8 @@ NUMPY = [
     ("form.strides", "ignores-strides", "float32 rate=0.3 strided"),
     ("form.batch-change", "first-batch-frozen", "float32 rate=0.3 batches=4,64,1,513,64,2"),
     ("form.empty", "empty-becomes-scalar", "float32 no rows"),
+    ("form.empty", "empty-crashes", "float32 no rows"),  # a crash is no refusal
+    ("form.empty", "no-channels-becomes-one", "float32 no channels"),
     ("form.input-untouched", "overwrites-input", "float32 rate=0.3"),
     ("form.nonfinite", "nan-leaks", "float32 rate=0.5 with Inf and NaN"),
 ]

@@ -444,7 +444,9 @@ try:
     y = call(make(RATE, SEED), x, training=TRAINING)
     observed, defect = f"{kind_of(y)} {tuple(y.shape)}", (kind_of(y), tuple(y.shape)) != (DTYPE, tuple(x.shape))
 except Exception as error:
-    observed, defect = f"refused: {type(error).__name__}: {error}", False
+    # what the interpreter raises when code goes wrong is no refusal
+    crash = isinstance(error, (ArithmeticError, AttributeError, LookupError, MemoryError, NameError, RecursionError, SystemError))
+    observed, defect = f"{'crashes' if crash else 'refused'}: {type(error).__name__}: {error}", crash
 """,
     "form.ranks": """
 layer, problems = make(RATE, SEED), []

@@ -83,6 +83,8 @@ def _asked(found: Finding, contract: Contract, way: str) -> Situation:
         sizes = (int(rows[1]), *sizes[1:])
     if "no rows" in text:
         sizes = (0, 8, 3)
+    if "no channels" in text:
+        sizes = (4, 0, 3)
     if "no elements" in text:
         sizes = (4, 8, 0)
     if (declared := re.search(r"'([^']*->[^']*)'", text)) is not None:
