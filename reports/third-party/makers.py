@@ -214,47 +214,47 @@ def ivy_dropout(rate):
     return Wrapped()
 
 
-@layer("dropblock_1", "n c h w -> n h w")
+@layer("dropblock_1", "n c h w -> n h w", scale="realised")
 def dropblock_1(rate):
     from dropblock import DropBlock2D
 
     return DropBlock2D(rate, 1)
 
 
-@layer("dropblock_3", "n c h w -> n h w", block=3)
+@layer("dropblock_3", "n c h w -> n h/3 w/3", scale="realised", gamma="area")
 def dropblock_3(rate):
     from dropblock import DropBlock2D
 
     return DropBlock2D(rate, 3)
 
 
-@layer("torchvision_block_1", "n c h w -> n c h w")
+@layer("torchvision_block_1", "n c h w -> n c h w", scale="realised")
 def torchvision_block_1(rate):
     return torchvision("drop_block").DropBlock2d(rate, 1)
 
 
-@layer("torchvision_block_3", "n c h w -> n c h w", block=3)
+@layer("torchvision_block_3", "n c h w -> n c h/3 w/3", scale="realised")
 def torchvision_block_3(rate):
     return torchvision("drop_block").DropBlock2d(rate, 3)
 
 
-@layer("timm_block_1", "n c h w -> n h w")
+@layer("timm_block_1", "n c h w -> n h w", scale="realised")
 def timm_block_1(rate):
     return lone("timm", "layers/drop.py").DropBlock2d(rate, 1)
 
 
-@layer("timm_block_3", "n c h w -> n h w", block=3)
+@layer("timm_block_3", "n c h w -> n h/3 w/3", scale="realised")
 def timm_block_3(rate):
     return lone("timm", "layers/drop.py").DropBlock2d(rate, 3)
 
 
-@layer("mmdet_block_1", "n c h w -> n c h w")
+@layer("mmdet_block_1", "n c h w -> n c h w", scale="realised")
 def mmdet_block_1(rate):
     registry("mmdet")
     return lone("mmdet", "models/layers/dropblock.py").DropBlock(rate, 1, warmup_iters=0)
 
 
-@layer("mmdet_block_3", "n c h w -> n c h w", block=3)
+@layer("mmdet_block_3", "n c h w -> n c h/3 w/3", scale="realised")
 def mmdet_block_3(rate):
     registry("mmdet")
     return lone("mmdet", "models/layers/dropblock.py").DropBlock(rate, 3, warmup_iters=0)
@@ -295,12 +295,19 @@ def onnx_reference(x, rate, *, training, rng):
     from onnx.reference.ops.op_dropout import Dropout_12
 
     return Dropout_12._private_run(
-        types.SimpleNamespace(n_outputs=1), x, seed=int(rng.integers(2**31)), ratio=rate, training_mode=training
+        types.SimpleNamespace(n_outputs=1),
+        x,
+        seed=int(rng.integers(2**31))
+        if training
+        else 0,  # what this wrapper draws is no business of the layer's inference
+        ratio=rate,
+        training_mode=training,
     )[0]
 
 
-@layer("onnx_reference_seed", "n c l -> n c l", kind="numpy")
-def onnx_reference_seed(x, rate, *, training, rng):  # with a node that has a seed, as exporters write it
+# its seed is an attribute of the node, as exporters write it: no seed from outside is promised to reach it
+@layer("onnx_reference_seed", "n c l -> n c l", kind="numpy", seeds=())
+def onnx_reference_seed(x, rate, *, training, rng):
     from onnx.reference.ops.op_dropout import Dropout_12
 
     return Dropout_12._private_run(types.SimpleNamespace(n_outputs=1), x, seed=7, ratio=rate, training_mode=training)[0]

@@ -13,5 +13,11 @@ for _name, _one in LAYERS.items():
     globals()[_name] = Implementation(
         make=_one["make"],
         framework=_one["kind"].partition("-")[0],
-        contract=Contract(pattern=_pattern, scale=_one["scale"], seeds=(_seeds,)),
+        contract=Contract(
+            pattern=_pattern,
+            scale=_one["scale"],
+            seeds=_one.get("seeds", (_seeds,)),
+            gamma=_one.get("gamma", "paper"),
+        ),
+        **({"output": _one["output"]} if "output" in _one else {}),
     )

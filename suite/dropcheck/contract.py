@@ -36,12 +36,14 @@ class Pattern:
 
     The last coin axis is the *channel*; the coin axes before it together index the *rows*. A single coin axis that is
     the first input axis indexes rows of one channel (drop path, ``n c l -> n``). ``n c l -> 1`` has one coin a call: one row of
-    one channel. ``sizes``: axes that have one size only, as in ``n c=3 l -> n c``.
+    one channel. ``sizes``: axes that have one size only, as in ``n c=3 l -> n c``. ``blocks``: coin axes along which blocks of
+    this length are dropped whole and may overlap, as in ``n c h w -> n c h/3 w/3`` (DropBlock; see blocks.py).
     """
 
     axes: Tuple[str, ...]
     coins: Tuple[str, ...]
     sizes: Tuple[Tuple[str, int], ...] = field(default=(), compare=False)  # what inputs may be, not what shares a coin
+    blocks: Tuple[Tuple[str, int], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
@@ -69,6 +71,17 @@ class Pattern:
                 )
             if equals:
                 left[place], fixed[name] = (name, start), int(size)
+        blocks: Dict[str, int] = {}
+        for place, (word, start) in enumerate(right):
+            name, slash, size = word.partition("/")
+            if slash and not (size.isdigit() and int(size) > 0):
+                raise _point(
+                    text, start, len(word), f"{word!r}: a block is a whole number of at least 1 long, as in 'h/3'"
+                )
+            if slash:
+                right[place] = (name, start)
+                if int(size) > 1:  # blocks of one are coins
+                    blocks[name] = int(size)
         if [w for w, _ in right] == [_ONE]:
             right = []  # one coin a call
         elif not right:
@@ -97,7 +110,7 @@ class Pattern:
             raise _point(
                 text, start, len(word), f"coin axes keep the order of the input axes: write '-> {' '.join(ordered)}'"
             )
-        return cls(tuple(names), tuple(coin_names), tuple(fixed.items()))
+        return cls(tuple(names), tuple(coin_names), _with_room(fixed, blocks, names), tuple(blocks.items()))
 
     @classmethod
     def from_noise_shape(
@@ -197,7 +210,21 @@ class Pattern:
     def __str__(self) -> str:
         fixed = dict(self.sizes)
         left = " ".join(f"{a}={fixed[a]}" if a in fixed else a for a in self.axes)
-        return f"{left} {_ARROW} {' '.join(self.coins) or _ONE}"
+        blocks = dict(self.blocks)
+        right = " ".join(f"{a}/{blocks[a]}" if a in blocks else a for a in self.coins)
+        return f"{left} {_ARROW} {right or _ONE}"
+
+
+def _with_room(fixed: Mapping[str, int], blocks: Mapping[str, int], axes: Sequence[str]) -> Tuple[Tuple[str, int], ...]:
+    """The fixed sizes, with one for each axis of blocks: its law depends on its size, three blocks have to fit apart."""
+    for axis, size in blocks.items():
+        if axis in fixed and fixed[axis] < 2 * size - 1:
+            raise ContractError(
+                f"axis {axis!r} has size {fixed[axis]}: blocks of {size} need {2 * size - 1} at least, so that one position "
+                "has all of its blocks within"
+            )
+    room = {axis: 4 * size - 1 for axis, size in blocks.items()}
+    return tuple({a: fixed.get(a, room.get(a, 0)) for a in axes if a in fixed or a in room}.items())
 
 
 def _default_axes(rank: int) -> Tuple[str, ...]:
@@ -233,7 +260,8 @@ def _no_sizes() -> Dict[str, int]:
 class Contract:
     """One layer's promise. Everything that the suite checks is a consequence of these lines.
 
-    ``scale``      ``"inverted"`` (kept values are x / (1 - rate)), ``"none"``, or a number.
+    ``scale``      ``"inverted"`` (kept values are x / (1 - rate)), ``"none"``, ``"realised"`` (x times the elements of the call
+                   over those that it keeps), or a number.
     ``offset``     what is added to kept values after scaling: 0, or a number.
     ``dropped``    the value of a dropped element: 0, or a constant.
                    Each of these three is also ``"alpha"``: the a, b and a * alpha' + b of self-normalizing networks, which
@@ -249,6 +277,10 @@ class Contract:
     ``tolerances`` check name -> largest acceptable deviation, in the unit of that check, granted by the owner.
     ``inference``  what inference returns: ``"identity"`` (the input), ``"keep"`` (the input times 1 - rate, the older
                    convention, beside scale ``"none"``), or ``"active"`` (it drops as training does: Monte Carlo dropout).
+    ``block``      length of blocks that overlap (DropBlock), for each coin axis that is neither batch nor channel, or by axis;
+                   the pattern ``n c h w -> n c h/3 w/3`` says it, too. ``scale`` is then usually ``"realised"``.
+    ``gamma``      how the rate becomes that of the seeds of blocks: ``"paper"`` (arXiv:1810.12890, with the sizes of the
+                   axes) or ``"area"`` (the rate over the elements of a block).
     """
 
     pattern: Pattern
@@ -264,17 +296,22 @@ class Contract:
     offset: Union[str, float] = 0.0
     inference: str = "identity"
     sizes: Mapping[str, int] = field(default_factory=_no_sizes, compare=False)
+    block: Union[int, Mapping[str, int]] = field(default=1, compare=False)
+    gamma: str = "paper"
 
     def __post_init__(self) -> None:
+        self._place_blocks()
         if self.sizes:
             unknown = [axis for axis in self.sizes if axis not in self.pattern.axes]
             if unknown:
                 raise ContractError(f"sizes: {unknown[0]!r} is no axis of the pattern '{self.pattern}'")
             words = [f"{a}={self.sizes[a]}" if a in self.sizes else a for a in self.pattern.axes]
-            whole = Pattern.parse(f"{' '.join(words)} {_ARROW} {' '.join(self.pattern.coins) or _ONE}")
+            whole = Pattern.parse(f"{' '.join(words)} {_ARROW} {str(self.pattern).partition(_ARROW)[2]}")
             object.__setattr__(self, "pattern", whole)
             object.__setattr__(self, "sizes", {})  # they stand in the pattern
-        _word_or_number("scale", self.scale, ("inverted", "none", "alpha"))
+        _word_or_number("scale", self.scale, ("inverted", "none", "alpha", "realised"))
+        if self.scale == "realised" and (self.dropped != 0 or self.offset != 0):
+            raise ContractError("scale 'realised' counts what is kept: dropped and offset are 0 beside it")
         _word_or_number("dropped", self.dropped, ("alpha",))
         _word_or_number("offset", self.offset, ("alpha",))
         if self.grid is not None and not 0 < self.grid <= 0.5:
@@ -298,6 +335,28 @@ class Contract:
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise ContractError(f"the tolerance of {name} is a finite number of at least 0, not {value!r}")
 
+    def _place_blocks(self) -> None:
+        """Write ``block`` into the pattern."""
+        _one_of("gamma", self.gamma, ("paper", "area"))
+        if self.block == 1:
+            return
+        coins = self.pattern.coins
+        if isinstance(self.block, int):
+            places = [a for i, a in enumerate(self.pattern.axes) if i and a in coins and a not in _CHANNELS]
+            blocks: Mapping[str, int] = dict.fromkeys(places, self.block)
+        else:
+            blocks = self.block
+        if not blocks or any(axis not in coins for axis in blocks):
+            odd = next((axis for axis in blocks if axis not in coins), None)
+            what = f"{odd!r} is none of them" if odd is not None else "it has none beside those of batch and channels"
+            raise ContractError(f"block: blocks lie along coin axes of the pattern '{self.pattern}', and {what}")
+        if any(not isinstance(k, int) or isinstance(k, bool) or k < 1 for k in blocks.values()):
+            raise ContractError(f"block: a length is a whole number of at least 1, not {self.block!r}")
+        right = " ".join(f"{a}/{blocks[a]}" if a in blocks else a for a in coins)
+        whole = Pattern.parse(f"{str(self.pattern).partition(_ARROW)[0]}{_ARROW} {right}")
+        object.__setattr__(self, "pattern", whole)
+        object.__setattr__(self, "block", 1)  # they stand in the pattern
+
     @classmethod
     def alpha(cls, pattern: Union[Pattern, str], **more: Any) -> Contract:
         """Alpha dropout of self-normalizing networks: kept values a x + b, dropped ones a alpha' + b."""
@@ -306,7 +365,7 @@ class Contract:
 
     def scale_at(self, rate: float) -> float:
         """The factor of kept values at ``rate``, as a float, for messages; checks compute it exactly."""
-        if self.scale == "inverted":
+        if self.scale in ("inverted", "realised"):
             return math.inf if rate == 1 else 1.0 / (1.0 - rate)
         if self.scale == "alpha":
             return math.inf if rate == 1 else _alpha_factor(rate)
@@ -326,7 +385,7 @@ class Contract:
 
     def keeps_at(self, rate: float) -> bool:
         """Whether a kept value is defined at ``rate``: 1 / (1 - rate) and a are not at rate 1."""
-        return rate < 1 or (self.scale not in ("inverted", "alpha") and self.offset != "alpha")
+        return rate < 1 or (self.scale not in ("inverted", "alpha", "realised") and self.offset != "alpha")
 
     @property
     def affine(self) -> bool:
@@ -335,6 +394,8 @@ class Contract:
 
     def kept_words(self, rate: Optional[float] = None) -> str:
         """What a kept value is, in a report's words; with ``rate``, in numbers."""
+        if self.scale == "realised":
+            return "x times all elements of the call over the kept ones"
         if rate is not None:
             plus = f" plus {self.offset_at(rate):.6g}" if self.offset != 0 else ""
             return f"x times {self.scale_at(rate):.6g}{plus}"
@@ -362,6 +423,7 @@ class Contract:
             "tolerances": dict(self.tolerances),
             # left out where it is the usual one: what was stored, ledgers among it, stays the same
             **({} if self.inference == "identity" else {"inference": self.inference}),
+            **({} if self.gamma == "paper" else {"gamma": self.gamma}),
         }
 
     @classmethod
@@ -380,15 +442,24 @@ class Contract:
             promises=tuple(data["promises"]),
             tolerances=dict(data["tolerances"]),
             inference=data.get("inference", "identity"),
+            gamma=data.get("gamma", "paper"),
         )
 
 
 PROMISES: Tuple[str, ...] = ("nonfinite", "fresh-output")
+_CHANNELS = ("c", "channel", "channels", "features")
 INFERENCE: Tuple[str, ...] = ("identity", "keep", "active")
 
 
 def _alpha_factor(rate: float) -> float:
     return 1.0 / math.sqrt((1 - rate) * (1 + rate * _ALPHA**2))
+
+
+def _one_of(name: str, value: Any, words: Tuple[str, ...]) -> None:
+    """Raise ContractError unless ``value`` is one of ``words``."""
+    if value not in words:
+        near = difflib.get_close_matches(str(value), words, 1, 0.0)
+        raise ContractError(f"{name} is {' or '.join(map(repr, words))}, not {value!r}; the nearest is {near[0]!r}")
 
 
 def _word_or_number(name: str, value: Any, words: Tuple[str, ...]) -> None:

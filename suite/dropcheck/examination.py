@@ -15,7 +15,7 @@ import msgspec
 from dropcheck import crew, early, evidence_over_runs, following, other_ranks, results
 from dropcheck.campaign import count_all
 from dropcheck.cases import seed_of
-from dropcheck.checks import CHECKS
+from dropcheck.checks import CHECKS, blocks
 from dropcheck.checks.base import Bench, Gathered, finding, plain
 from dropcheck.checks.questions import Layer, probe
 from dropcheck.checks.seed import first_masks, unseeded_digest
@@ -144,7 +144,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             raise
         run.findings = exact.result() + [one for some in judged for one in some]
     for check in run.checks:
-        if check.compare is not None:
+        if check.compare is not None and not contract.pattern.blocks:
             limits = check.limits(run.request.profile, None, run.request.strict, run.request.resolution)
             # what ended when its own rate was decided is no fair sample for a comparison
             whole = [got for got in everything if got.case not in run.early]
@@ -233,17 +233,21 @@ def _exact(run: Run, bench: Bench, primary: Session, second: _Lent | None, pool:
 
 def _questions(run: Run, bench: Bench) -> list[Finding]:
     request = run.request
-    exact = [c for c in run.checks if c.observe is not None]
+    apart = bool(bench.contract.pattern.blocks)  # their counted checks are asked here, too
+    exact = [c for c in run.checks if c.observe is not None or apart]
     found: dict[str, list[Finding]] = {}
     # the check that needs the second process goes first, so that the process is free to count
     for number, check in enumerate(sorted(exact, key=lambda c: c.name != "seed.reproducible")):
-        assert check.observe is not None
         run.exact_done = number / len(exact)
         run.tell("running", check.name)
         limits = check.limits(request.profile, None, request.strict, request.resolution)
         started = time.perf_counter()
         try:
-            some = check.observe(check, bench, limits)
+            if apart:
+                some = blocks.asked(check, bench, limits, request.profile)
+            else:
+                assert check.observe is not None
+                some = check.observe(check, bench, limits)
         except Refused as refused:
             some = [finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})")]
         found[check.name] = [run.replayable(f, None) for f in some]

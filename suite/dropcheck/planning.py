@@ -293,6 +293,13 @@ def plan_cases(
 ) -> list[Case]:
     """All coin cases of one target in the order in which they run."""
     dtypes = [d for d in DTYPES if d in info["dtypes"] and (not wanted.dtypes or d in wanted.dtypes)]
+    if contract.pattern.blocks:
+        if wanted.cases or wanted.shapes:
+            raise ContractError(
+                f"the pattern '{contract.pattern}' has overlapping blocks, whose cases are given by their sizes: leave out "
+                "--case and --shape; the nearest is --rate"
+            )
+        return []  # see checks/blocks.py
     if wanted.cases:
         return [_fitting(parse_case(text), contract) for text in wanted.cases]
     if not dtypes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, skipped
 from dropcheck.checks.crossings import mode_after, recorded_and_edges
-from dropcheck.checks.questions import Answer, Layer, by_coin, dropped, ladder, probe, telling
+from dropcheck.checks.questions import Answer, Layer, by_coin, coins_of, dropped, ladder, probe, telling
 from dropcheck.checks.refusals import crashed
 from dropcheck.checks.sizes import changing, law_at_ranks, no_channels
 from dropcheck.checks.visible import KEPT, UNSEEN, WHOLE, columns, follows, repeats, right_values
@@ -46,7 +46,7 @@ def _right(bench: Bench, pattern: Pattern, x: Any, y: Any, rate: float, dtype: s
         if wrong.any():
             text = f"{int(wrong.sum())} of {y.size} elements are neither dropped nor their input times the scale"
             return _Wrong(KEPT, text)
-    if not gone.any() and (1 - rate) ** coins.shape[0] < 1e-12:  # by chance with that probability
+    if not gone.any() and (1 - rate) ** coins_of(pattern, x.shape) < 1e-12:  # by chance with that probability
         return _Wrong("rate.marginal", "nothing was dropped")
     return None
 

@@ -218,7 +218,7 @@ def _scale_of(check: Check, where: str, got: _Passed, rate: float, dtype: str, b
     if not kept.any():
         return skipped(check, where, "no kept position has a gradient: see gradient.mask")
     gradient, cotangent = got.gradient[kept], got.cotangent[kept]
-    low, high = kept_bounds(bench.contract, cotangent, rate, dtype, gradient=True)
+    low, high = kept_bounds(bench.contract, cotangent, rate, dtype, gradient=True, of=got.y)
     with np.errstate(invalid="ignore"):
         wrong = ~((gradient >= low) & (gradient <= high))
         factors = gradient / cotangent

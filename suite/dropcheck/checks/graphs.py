@@ -58,7 +58,7 @@ def _wrong(bench: Bench, y: Any, gradient: Any, cotangent: Any, rate: float) -> 
     g, c = by_coin(pattern, gradient), by_coin(pattern, np.broadcast_to(cotangent, y.shape))
     counts["leaking"] = int(np.count_nonzero((g != 0) & gone))
     counts["missing"] = int(np.count_nonzero((g == 0) & ~gone))
-    low, high = kept_bounds(bench.contract, c, rate, dtype, gradient=True)
+    low, high = kept_bounds(bench.contract, c, rate, dtype, gradient=True, of=y)
     with np.errstate(invalid="ignore"):
         counts["scale"] = int(np.count_nonzero(~((g >= low) & (g <= high)) & ~gone & (g != 0)))
     return counts

@@ -79,10 +79,11 @@ def look(bench: Bench, raw: Sequence[Any], kind: str, x: Any, rate: float, dtype
     if kind != dtype or shapes != {tuple(np.shape(x))}:
         return Look(f"outputs are {kind} {sorted(shapes)[0]} for an input of {dtype} {tuple(np.shape(x))}")
     pattern = bench.contract.pattern
-    low, high = kept_bounds(bench.contract, x, rate, dtype)
+    realised, low, high = bench.contract.scale == "realised", None, None
     masks, torn, wrong, kept, factors = [], 0, 0, 0, []
     for one in raw:
         y = rounding.to_float64(one, dtype)
+        low, high = kept_bounds(bench.contract, x, rate, dtype, of=y) if one is raw[0] or realised else (low, high)
         gone = dropped(y, bench, rate, dtype)
         columns = by_coin(pattern, gone)
         coin = columns.mean(axis=1) > 0.5

@@ -11,6 +11,7 @@ from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, skippe
 from dropcheck.checks.questions import Layer, enough, probe
 from dropcheck.checks.switching import Round, rate_of, rounds
 from dropcheck.checks.values import of_all_values
+from dropcheck.checks.visible import follows
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
@@ -145,9 +146,14 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             asked = [(one, step) for one in some for step in one.after_inference]
             if any(one.answers[step]["gone"] for one, step in asked):
                 asked = [(one, step) for one, step in asked if one.answers[step]["gone"]]
-        raised = next((one.raised for one in some if one.raised and one.raised_in_training), "")
+        failed = next((one for one in some if one.raised and one.raised_in_training), None)
+        raised = failed.raised if failed is not None else ""
         stuck = [(one, step) for one, step in asked if one.answers[step]["gone"] == 0]
-        if raised:
+        if failed is not None and (overwrites := switching.refused_alone(failed)) is not None:
+            text = f"a single training call, recorded for a gradient, raises {raised}"
+            text = follows("form.input-untouched", text) if overwrites else f"{text} already: nothing was switched"
+            found.append(skipped(check, where, text))
+        elif raised:
             text = f"switching between training and inference raises {raised}"
             found.append(finding(check, where, "fail", text))
         elif not asked:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck.adapter import Unsupported
+from dropcheck.blocks import elsewhere
 from dropcheck.checks.base import Bench
 from dropcheck.contract import Contract, Pattern
 from dropcheck.worker import rounding
@@ -139,9 +140,9 @@ def enough(pattern: Pattern, rows: int, channels: int, shared: int) -> tuple[int
 
 
 def coins_of(pattern: Pattern, shape: Sequence[int]) -> int:
-    """Coins that one call on an input of this shape flips."""
+    """Coins that one call on an input of this shape flips; under overlapping blocks as many independent ones as it is worth."""
     rows, channels = pattern.matrix_shape(shape)
-    return rows * channels
+    return elsewhere(pattern, rows * channels) if pattern.blocks else rows * channels
 
 
 def probe(pattern: Pattern, dtype: str, rows: int, channels: int, shared: int, seed: int = 5) -> Values:
@@ -190,11 +191,17 @@ def dropped(values: Any, bench: Bench, rate: float, dtype: str) -> NDArray[np.bo
     return np.asarray(rounding.is_dropped(values, rounding.dropped_bounds(rate, bench.contract.dropped, dtype)))
 
 
-def kept_bounds(contract: Contract, x: Any, rate: float, dtype: str, gradient: bool = False) -> tuple[Values, Values]:
+def kept_bounds(
+    contract: Contract, x: Any, rate: float, dtype: str, gradient: bool = False, of: Any = None
+) -> tuple[Values, Values]:
     """Least and greatest right value of each element of ``x`` if it is kept, in its shape; see ``rounding.bounds``.
 
-    ``gradient``: of a gradient whose cotangent is ``x``, which an offset does not reach.
+    ``gradient``: of a gradient whose cotangent is ``x``, which an offset does not reach. ``of``: the output of the call, from
+    which a realised scale is read.
     """
+    if contract.scale == "realised":
+        size = int(np.size(x if of is None else of))
+        return rounding.realised_bounds(x, size, size if of is None else int(np.count_nonzero(of)), dtype)
     unique, index = np.unique(x, return_inverse=True)
     low, high = rounding.bounds(unique, rate, contract.scale, dtype, 0.0 if gradient else contract.offset)
     return low[index].reshape(np.shape(x)), high[index].reshape(np.shape(x))

@@ -11,7 +11,7 @@ import numpy as np
 from dropcheck.adapter import Unsupported
 from dropcheck.checks.affine import affine_mean
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
-from dropcheck.checks.questions import Layer, dropped, ladder, probe
+from dropcheck.checks.questions import Layer, dropped, kept_bounds, ladder, probe
 from dropcheck.checks.visible import columns, large_values, repeats, right_values, small_values
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
@@ -124,7 +124,7 @@ def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: st
     wrong = odd & ~gone & ~right_values(bench, x, y, rate, dtype)
     if not wrong.any():
         wrong = odd & gone & ~_fallen(bench, rate, dtype, plain, gone, odd, places)
-    if not wrong.any() and places.shape[1] == 1:
+    if not wrong.any() and places.shape[1] == 1 and not pattern.blocks:  # whose elements do not fall one by one
         for number in range(len(sizes)):
             some = kind == number
             room = math.sqrt(12 * math.log(10) / (2 * int(some.sum())))
@@ -139,7 +139,7 @@ def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: st
     if not right_values(bench, x, y, rate, dtype)[~odd & ~gone].all():
         return skipped(check, where, "values of ordinary size are wrong as well: see the cases with coins")
     first = tuple(np.argwhere(wrong)[0])
-    low, high = (float(v[0]) for v in rounding.bounds(x[first][None], rate, contract.scale, dtype, contract.offset))
+    low, high = (float(v[first]) for v in kept_bounds(contract, x, rate, dtype, of=y))
     ratio = float(y[first] / x[first])
     some = np.abs(x[wrong])
     text = f"{int(wrong.sum())} elements with magnitudes from {some.min():.3g} to {some.max():.3g} are not "
@@ -213,9 +213,12 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
     values, outputs = x.ravel()[chosen], y.ravel()[chosen]
     if bench.contract.affine:
         return affine_mean(check, bench, limits, dtype, rate, values, outputs)
-    errors = rounding.relative_errors(values, outputs, rate, bench.contract.scale, dtype)
+    promised = _promised(bench, y)
+    errors = rounding.relative_errors(values, outputs, rate, promised, dtype)
     u = rounding.unit_roundoff(dtype)
-    bound = float(rounding.relative_bound(rate, bench.contract.scale, dtype))
+    bound = float(rounding.relative_bound(rate, promised, dtype))
+    if bench.contract.scale == "realised":  # as in rounding.realised_bounds
+        bound = (1 + u) ** 4 - 1 + 1e-6 / max(1, int(np.count_nonzero(y)))
     mean = float(np.mean(errors))
     m = len(errors)
     if float(np.ptp(errors)) > 2 * bound * (1 + abs(mean)):  # further apart than roundings of one factor can be
@@ -231,8 +234,8 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
     sure = 2 * u * math.sqrt(math.log(1 / limits.beta) / (2 * m))
     accepted = u / 4 if limits.strict else bound
     failed = abs(mean) - margin > accepted
-    kind = _rounding_class(values, outputs, rate, bench.contract.scale, dtype)
-    factor = float(rounding.exact_scale(rate, bench.contract.scale))
+    kind = _rounding_class(values, outputs, rate, promised, dtype)
+    factor = float(rounding.exact_scale(rate, promised))
     bench.traits.setdefault("scale rounding", {})[where] = {
         "class": kind,
         "mean_relative_error": mean,
@@ -261,6 +264,13 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
         else (math.log10(limits.alpha) if failed else 0.0),
         tallies={"mean": mean, "values": m, "accepted": accepted, "class": kind},
     )
+
+
+def _promised(bench: Bench, y: Any) -> str | float:
+    """The scale of the contract; of a realised one the number that this output shows."""
+    if bench.contract.scale != "realised":
+        return bench.contract.scale
+    return float(np.size(y) / max(1, int(np.count_nonzero(y))))
 
 
 def _rounding_class(values: Any, outputs: Any, rate: float, scale: str | float, dtype: str) -> str:

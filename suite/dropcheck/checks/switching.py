@@ -178,6 +178,23 @@ class Round:
         )
 
 
+def refused_alone(one: Round) -> bool | None:
+    """The control where a recorded training call raises: None if a fresh layer's first such call does not; else whether a
+    call without recording overwrites its input, which frameworks refuse of what they record."""
+    shape, _, record, _ = one.steps[len(one.answers) - 1]
+    if not record:
+        return None
+    x = np.resize(np.asarray(rounding.pool(one.dtype, 509, 5)), shape)
+    try:
+        Layer(one.bench, one.rate, one.dtype).call(x, record=True)
+    except Refused:
+        try:
+            return Layer(one.bench, one.rate, one.dtype).call(x).input_changed
+        except Refused:
+            return False
+    return None
+
+
 def sure_together(some: list[Round]) -> bool:
     """Whether training after inference cannot have dropped nothing by chance, in all of these calls taken together."""
     return sum(one.coins(step) * _log_keep(one.rate) for one in some for step in one.after_inference) < _SURE

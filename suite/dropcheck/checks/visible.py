@@ -64,7 +64,7 @@ def right_values(bench: Bench, x: Values, y: Values, rate: float, dtype: str) ->
     """Which elements have the value that a kept one has under the contract."""
     if not bench.contract.keeps_at(rate):
         return np.zeros(x.shape, bool)
-    low, high = kept_bounds(bench.contract, x, rate, dtype)
+    low, high = kept_bounds(bench.contract, x, rate, dtype, of=y)
     with np.errstate(invalid="ignore"):
         return np.asarray((y >= low) & (y <= high))
 

@@ -45,7 +45,8 @@ class Stream:
         self.universe: Dict[str, Any] = {}
         self.gathering = Gathering(adapter, self.proof)
         largest = max(int(np.prod(s, dtype=np.int64)) for s in self.shapes)
-        self.group = 1 if self.values else max(1, min(GROUP_CALLS, GROUP_ELEMENTS // max(1, largest)))
+        own = adapter.contract.scale == "realised"  # each call has a scale of its own
+        self.group = 1 if self.values or own else max(1, min(GROUP_CALLS, GROUP_ELEMENTS // max(1, largest)))
         self.layer = adapter.make(self.rate, self.dtype, self.seed, self.way)
 
     def probe(self, shape: Shape) -> Probe:

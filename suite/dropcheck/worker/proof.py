@@ -12,6 +12,7 @@ from dropcheck.worker import compiled, rounding
 from dropcheck.worker.coinwise import coins_of, coins_of_runs, pack
 from dropcheck.worker.memory import Memory
 from dropcheck.worker.probe import POOL, Probe
+from dropcheck.worker.realised import plain
 
 LEARNT = 64 * POOL  # elements of a call from which the bits of right outputs are learnt
 
@@ -41,7 +42,7 @@ def read(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[
         array = adapter.array(output)
         own = probe.native is not None and array.dtype == probe.native
         if own and array.shape == probe.shape:
-            return array
+            return plain(probe, array) if adapter.contract.scale == "realised" else array
         dtype = probe.dtype if own else adapter.dtype_of(output)
     except (TypeError, AttributeError, ValueError, RuntimeError) as error:
         proof.malformed = proof.malformed or {"shape": None, "dtype": None, "error": f"{type(error).__name__}: {error}"}
@@ -49,7 +50,7 @@ def read(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[
     if tuple(array.shape) != probe.shape or dtype != probe.dtype:
         proof.malformed = proof.malformed or {"shape": list(array.shape), "dtype": dtype, "error": None}
         return None
-    return array
+    return plain(probe, array) if adapter.contract.scale == "realised" else array
 
 
 def prove(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[Any]:

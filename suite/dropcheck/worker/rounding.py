@@ -121,7 +121,8 @@ def exact_scale(rate: float, scale: Union[str, float]) -> Fraction:
         return affine.factor(rate)
     if scale == "keep":
         return 1 - Fraction(rate)
-    return Fraction(1) if scale == "none" else Fraction(float(scale))
+    # of a realised scale outputs are read with that scale taken out: see worker/realised.py
+    return Fraction(1) if scale in ("none", "realised") else Fraction(float(scale))
 
 
 def exact_offset(rate: float, offset: Union[str, float]) -> Fraction:
@@ -203,6 +204,17 @@ def bounds(
         ends = [over * f.numerator / (under * f.denominator) for f in (least, most)]
         low[i], high[i] = math.nextafter(min(ends), -math.inf), math.nextafter(max(ends), math.inf)
     return low.reshape(np.shape(values)), high.reshape(np.shape(values))
+
+
+def realised_bounds(values: Any, elements: int, kept: int, dtype: str) -> Tuple[Any, Any]:
+    """``bounds`` of x times elements / kept: the count, the quotient and two products rounded, each to the dtype.
+
+    Layers add a guard against 0 to the count, of one millionth of an element at most.
+    """
+    wide = np.asarray(values, dtype=np.float64)
+    right = wide * (elements / max(1, kept))
+    room = np.abs(right) * ((1 + unit_roundoff(dtype)) ** 4 - 1 + 1e-6 / max(1, kept) + 2.0**-50)
+    return right - room, right + room
 
 
 def _affine_bounds(
