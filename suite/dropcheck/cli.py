@@ -155,6 +155,9 @@ def audit_command(
         str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a model's input, such as 8,16,32.")
     ] = None,
     pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
+    inference: Annotated[
+        str | None, typer.Option(metavar="WORD", help="Declare what inference returns: identity, keep or active.")
+    ] = None,
     seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
     jobs: Annotated[int, typer.Option(help="Targets at once; 0: as many as cores.")] = 0,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")] = "10m",
@@ -234,6 +237,7 @@ def audit_command(
         shapes=tuple(options.shape(s) for s in shape or ()),
         input=options.shape(given, "--input") if given is not None else None,
         pattern=pattern,
+        inference=inference,
         device=device,
         modes=options.listed(mode or ()),
         cases=tuple(case or ()),

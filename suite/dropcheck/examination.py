@@ -57,6 +57,7 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
             run.usage = "\n    ".join([sentence, *refused.lines])
     except TargetError as ended:
         error, details = str(ended), ended.details
+        run.broke = ended.fault
         if ended.usage:
             run.usage = error
     except (ContractError, UsageError) as bad:
@@ -119,7 +120,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     evidence_over_runs.begin(run)
     if run.target.mode == "ranks" and info["framework"] == "torch":
         run.traits["ranks"] = (
-            "seeded apart: rank 1 has the seed + 2**31; what ranks do that are all seeded alike was not asked"
+            "seeded apart: rank 1 has the seed + 2**31; mask.distinct-samples asks ranks that are seeded alike, too"
         )
     if info.get("guessed"):
         run.traits["framework"] = info["guessed"]
@@ -403,6 +404,7 @@ def _target_result(run: Run, error: str | None, details: str | None, skipped: st
         ledger=evidence_over_runs.line(run),
         source=run.source,
         planned=_plan(run) if skipped is None else None,
+        fault=run.broke,
     )
 
 

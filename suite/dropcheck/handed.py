@@ -29,6 +29,7 @@ _KEYWORDS = {
     "--profile": "profile",
     "--seed": "seed",
     "--pattern": "pattern",
+    "--inference": "inference",
     "--device": "device",
 }
 _FLAGS = {"--strict": "strict", "--sequential": "sequential"}

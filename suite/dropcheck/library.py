@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from dropcheck import options as words
 from dropcheck.errors import UsageError, nearest
 from dropcheck.results import Result
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # options that are lists; one value may be given by itself
 _LISTED = ("select", "ignore", "rates", "dtypes", "modes", "cases", "releases")
+_IN_COMMAS = ("select", "ignore", "dtypes", "modes")  # as on the command line: "rate.one,rate.zero"
 _LISTED_OF_BENCH = ("cells", "directions", "dtypes", "rates")
 
 
@@ -154,6 +156,8 @@ def request_of(chosen: tuple[Target, ...], options: Mapping[str, Any]) -> AuditR
     if "shapes" in values:
         some = tuple(values["shapes"])
         values["shapes"] = (some,) if some and all(isinstance(size, int) for size in some) else tuple(map(tuple, some))
+    if values.get("seed") == "fresh":
+        values["seed"], _ = words.seed("fresh", 0)
     for name in ("seed", "jobs"):
         if name in values and not (isinstance(values[name], int) and values[name] >= 0):
             raise UsageError(f"{name} takes a whole number of at least 0, not {values[name]!r}")
@@ -168,12 +172,12 @@ def _known(request: type[Any], options: Mapping[str, Any], listed: Iterable[str]
     for name in options:
         if name not in known:
             raise UsageError(f"there is no option {name!r}{nearest(name, known)}; expected one of {', '.join(known)}")
-    return {name: _listed(value) if name in listed else value for name, value in options.items()}
+    return {name: _listed(value, name in _IN_COMMAS) if name in listed else value for name, value in options.items()}
 
 
-def _listed(value: Any) -> tuple[Any, ...]:
+def _listed(value: Any, in_commas: bool) -> tuple[Any, ...]:
     if isinstance(value, str):
-        return (value,)
+        return words.listed((value,)) if in_commas else (value,)
     return tuple(value) if isinstance(value, Iterable) else (value,)
 
 

@@ -261,6 +261,11 @@ def layers_of(target: Target, model: Model) -> list[Target]:
 
 
 def _without(model: Model) -> str:
+    unasked = [note for note in model.notes if " is called with " in note]
+    if unasked:
+        return (
+            f"{model.target.name}: no dropout layer of this {model.framework} model can be asked; {'; '.join(unasked)}"
+        )
     return (
         f"{model.target.name} is a {model.framework} model without dropout: of the layers that its forward pass reaches none "
         f"is a dropout by class or name, and none was seen to drop{'; ' + '; '.join(model.notes) if model.notes else ''}"

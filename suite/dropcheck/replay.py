@@ -28,6 +28,8 @@ def command(request: AuditRequest, target: str, check: str, case: Case | str | N
         words += ["--sequential"]
     if request.pattern is not None:
         words += ["--pattern", request.pattern]
+    if request.inference is not None:
+        words += ["--inference", request.inference]
     if request.input is not None:
         words += ["--input", ",".join(map(str, request.input))]
     if request.strict:

@@ -14,7 +14,7 @@ from dropcheck.adapter import DTYPES
 from dropcheck.cases import parse_case
 from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import Check
-from dropcheck.contract import ContractError, Pattern, check_rate
+from dropcheck.contract import INFERENCE, ContractError, Pattern, check_rate
 from dropcheck.errors import UsageError, nearest
 from dropcheck.modes import ALL, EAGER, MODES
 from dropcheck.planning import PROFILES
@@ -36,6 +36,7 @@ class AuditRequest:
     shapes: tuple[tuple[int, ...], ...] = ()
     input: tuple[int, ...] | None = None  # shape of an input for a model that has none beside it
     pattern: str | None = None
+    inference: str | None = None  # what inference returns, a word of contract.INFERENCE; None: what the contract says
     device: str = "cpu"
     modes: tuple[str, ...] = ()  # of targets that name none: words of modes.py; none: eager; all: every one it has
     cases: tuple[str, ...] = ()
@@ -108,6 +109,11 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             Pattern.parse(request.pattern)
         except ContractError as error:
             raise UsageError(str(error)) from error
+    if request.inference is not None and request.inference not in INFERENCE:
+        raise UsageError(
+            f"inference is {', '.join(INFERENCE[:-1])} or {INFERENCE[-1]}, not {request.inference!r}"
+            f"{nearest(request.inference, INFERENCE)}"
+        )
     for text in request.cases:
         case = parse_case(text)
         size = max((case.rows, *case.batches)) * case.channels * case.shared
@@ -179,6 +185,7 @@ def asked(request: AuditRequest) -> list[str]:
     found += [("--budget", f"{request.budget_s:g}s")] if request.budget_s is not None else []
     found += [("--resolution", f"{request.resolution:g}")] if request.resolution is not None else []
     found += [("--pattern", request.pattern)] if request.pattern is not None else []
+    found += [("--inference", request.inference)] if request.inference is not None else []
     found.append(("--device", request.device))
     return [word for pair in found for word in pair] + (["--strict"] if request.strict else [])
 

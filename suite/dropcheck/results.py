@@ -144,6 +144,8 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
 
     ``planned``: the results that belong to this target, check -> the cases of its findings; what is planned and not among
     ``findings`` is missing evidence. None: a result from before there were plans, whose completeness nobody can tell.
+
+    ``fault``: its audit ended by a fault of dropcheck's own code, which ``error`` describes.
     """
 
     target: str
@@ -161,6 +163,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     ledger: LedgerRun | None = None
     source: str = ""
     planned: dict[str, list[str]] | None = None
+    fault: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,9 +230,11 @@ def missing_words(target: TargetResult) -> str:
 
 
 def exit_code(result: Result) -> int:
-    """0 all required checks passed, are waived or do not apply; 1 a failure; 3 evidence is missing."""
+    """0 all required checks passed, are waived or do not apply; 1 a failure; 2 dropcheck failed; 3 evidence is missing."""
     if result.verdict == "fail":
         return 1
+    if any(one.fault for one in result.targets):
+        return 2
     if result.interrupted or not result.targets or any(missing(one) for one in result.targets):
         return 3
     return 0 if result.verdict in ("pass", "waived") else 3

@@ -24,6 +24,7 @@ class SessionSpec:
     locator: str
     source: str
     pattern: str | None = None
+    inference: str | None = None
     mode: str = EAGER
     device: str = "cpu"
     python: str | None = None
@@ -51,7 +52,14 @@ class SessionSpec:
     def start(self) -> Session:
         """A session that is about to open the target: its answer is still to be collected. Raises TargetError."""
         session = self.bare()
-        request = {"ask": "open", "locator": self.locator, "source": self.source, "pattern": self.pattern}
+        request: dict[str, str | None] = {
+            "ask": "open",
+            "locator": self.locator,
+            "source": self.source,
+            "pattern": self.pattern,
+        }
+        if self.inference is not None:
+            request["inference"] = self.inference
         session.submit({**request, "mode": self.mode, "device": self.device})
         return session
 

@@ -79,6 +79,7 @@ class Run:
             locator=target.locator,
             source=target.source,
             pattern=request.pattern or target.pattern,
+            inference=request.inference,
             mode=target.mode,
             device=request.device,
             python=target.python or request.python,

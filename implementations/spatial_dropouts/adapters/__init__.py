@@ -184,6 +184,11 @@ def recognised(obj: Any) -> Tuple[str, str]:
         if "rng" in names or "key" in names:
             return functions.framework_of(obj.__call__) or ("numpy", "")
         raise NoDropout(f"the class {obj.__name__} is no layer of a known framework; expected {EXPECTED}")
+    if type(obj).__name__ == "ExportedProgram":
+        raise NoDropout(
+            "an ExportedProgram was given, which is no module; name a factory that makes its module() of a rate "
+            "(`def make(p): return torch.export.export(...).module()`)"
+        )
     if callable(obj):
         return _function(obj)
     raise NoDropout(f"an object of type {type(obj).__name__} was given; expected {EXPECTED}")

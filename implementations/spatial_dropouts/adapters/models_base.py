@@ -216,6 +216,7 @@ def survey(
     thing = built(walk(module, place, attr))
     known = framework_of(thing)
     if known is None:
+        _refuse_tf_keras(thing)
         return {"kind": "other"}
     part = importlib.import_module(f"{__package__}.{known[0]}")
     if not part.is_model(thing):
@@ -223,6 +224,17 @@ def survey(
     sample = None if shape is not None else _sample(module, thing, attr)
     uses, notes = part.survey(thing, sample, shape, calls, seconds)
     return {"kind": "model", "framework": known[1], "layers": [use.answer() for use in uses], "notes": notes}
+
+
+def _refuse_tf_keras(thing: Any) -> None:
+    """Raise NoDropout for a model of Keras 2, of which no survey is made."""
+    from spatial_dropouts.adapters import _is
+
+    if _is(thing, "tf_keras", "Model")[1]:
+        raise NoDropout(
+            f"a model of tf_keras ({type(thing).__name__}) was given: models of keras are looked through, those of tf_keras are "
+            "not; name a layer of it by a variable of its own, such as `drop = model.layers[1]`"
+        )
 
 
 def _sample(module: Any, thing: Any, attr: str) -> Any:

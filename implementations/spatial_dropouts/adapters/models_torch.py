@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import torch
 
-from spatial_dropouts.adapters import NoDropout
+from spatial_dropouts.adapters import NoDropout, torch_programs
 from spatial_dropouts.adapters.models_base import Use, expected_of, rate_of, timed, wanted
 
 _LAST = ("Embedding", "EmbeddingBag", "Linear", "LSTM", "GRU", "RNN", "LayerNorm", "RMSNorm", "MultiheadAttention")
@@ -20,11 +20,11 @@ _KNOWN = torch.nn.modules.dropout._DropoutNd
 
 def is_model(thing: Any) -> bool:
     """A module with modules inside; a leaf is a layer."""
-    return any(True for _ in thing.children())
+    return any(True for _ in torch_programs.unwrapped(thing).children())
 
 
 def inside(model: Any, path: str) -> Any:
-    found = dict(model.named_modules())
+    found = dict(torch_programs.unwrapped(model).named_modules())
     if path not in found:
         near = difflib.get_close_matches(path, [n for n in found if n], 1, 0.0)
         raise NoDropout(f"the model has no module {path!r}" + (f"; the nearest is {near[0]!r}" if near else ""))
@@ -52,19 +52,28 @@ def survey(
     model: Any, sample: Any, shape: Optional[Sequence[int]], calls: int, seconds: float
 ) -> Tuple[List[Use], List[str]]:
     """Uses of dropout layers in forward passes in training, and what cannot be seen. The model is left as it was."""
+    compiled, model = model, torch_programs.unwrapped(model)
     modes = {module: module.training for module in model.modules()}
+    unasked: Dict[str, str] = {}
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
+            torch_programs.refuse(model, lambda: _arguments(model, sample, shape))
             model.train()
             args, kwargs, how = _arguments(model, sample, shape)
-            uses = _observe(model, args, kwargs, calls, seconds)
+            uses = _observe(model, args, kwargs, calls, seconds, unasked)
         finally:
             for module, mode in modes.items():
                 module.training = mode
     notes = [how] if how else []
+    if compiled is not model:
+        notes.append("the model is compiled, and its layers are asked as they stand in the module that was compiled")
     reached = {use.name for use in uses}
     for name, (module, by) in _candidates(model).items():
-        if by in ("class", "name") and name not in reached:
+        if name not in reached and name in unasked and by in ("class", "name", "rate"):
+            notes.append(
+                f"{name} ({type(module).__name__}) is called with {unasked[name]}: only floating-point tensors are asked"
+            )
+        elif by in ("class", "name") and name not in reached:
             notes.append(f"{name} ({type(module).__name__}) is not called in this forward pass")
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.MultiheadAttention) and module.dropout:
@@ -129,13 +138,15 @@ class _Watch:
         self.seen: Dict[str, int] = {}
         self.trace: List[Tuple[str, Any, Any, Any]] = []  # (name, module, input, output) of the first call
         self.tracing = False
+        self.unasked: Dict[str, str] = {}  # layers that are called with something else than a floating-point tensor
 
     def before(self, name: str) -> Any:
         def hook(module: Any, given: Any) -> Any:
             x = given[0] if given else None
-            if x is None or not (self.swapping and torch.is_tensor(x) and x.is_floating_point()):
+            if x is None or not self.swapping or name not in self.candidates:
                 return None
-            if name not in self.candidates:
+            if words := torch_programs.unasked(x):
+                self.unasked[name] = words
                 return None
             use = self._use(name, module, x)
             if use is None:
@@ -161,7 +172,7 @@ class _Watch:
         def hook(module: Any, given: Any, output: Any) -> None:
             y = output[0] if isinstance(output, (tuple, list)) and output else output
             x = given[0] if given else None
-            if self.tracing and torch.is_tensor(x) and torch.is_tensor(y):
+            if self.tracing and torch.is_tensor(x) and torch.is_tensor(y) and not (x.is_nested or y.is_nested):
                 self.trace.append((name, module, x, y))
             if name in self.candidates and self.swapping:
                 use = self.uses.get((name, self.seen.get(name, 0)))
@@ -172,11 +183,12 @@ class _Watch:
         return hook
 
 
-def _observe(model: Any, args: Any, kwargs: Any, calls: int, seconds: float) -> List[Use]:
+def _observe(model: Any, args: Any, kwargs: Any, calls: int, seconds: float, unasked: Dict[str, str]) -> List[Use]:
     candidates = _candidates(model)
     leaves = [(n, m) for n, m in model.named_modules() if n and (n in candidates or _convention(m) is not None)]
     trace = _hooked(model, leaves, _Watch(candidates, False), lambda: model(*args, **kwargs), 1, seconds, True).trace
     watch = _hooked(model, leaves, _Watch(candidates, True), lambda: model(*args, **kwargs), calls, seconds, False)
+    unasked.update(watch.unasked)
     uses = [use for use in watch.uses.values() if use.found_by in ("class", "name", "rate") or _drops(use)]
     for use in uses:
         _neighbours(use, trace)

@@ -10,7 +10,7 @@ import torch
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import accepts, placing, plain_twin, seeding, torch_modes, torch_tensors
+from spatial_dropouts.adapters import accepts, placing, plain_twin, seeding, torch_modes, torch_programs, torch_tensors
 from spatial_dropouts.adapters.life_torch import TorchLife
 from spatial_dropouts.adapters.models_base import no_rate, rate_of
 
@@ -96,6 +96,8 @@ class TorchTensors(TorchLife):
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
             y = self.apply(layer, x, training)
+            if not torch.is_tensor(y):
+                raise TypeError(f"the layer returned a {type(y).__name__}, expected a tensor like its input")
             if not y.requires_grad:
                 return y.detach(), None
             (gradient,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
@@ -170,7 +172,7 @@ class TorchLayers(TorchTensors):
             layer = layer.to(torch_tensors.DTYPES[dtype])
         if self.device.type != "cpu":
             layer = layer.to(self.device)
-        layer.train()
+        torch_programs.switch(layer, True)
         if way == "constructor":
             # kept for reseeding, which then means a new layer
             layer._dropcheck_made = (rate, dtype)
@@ -189,7 +191,7 @@ class TorchLayers(TorchTensors):
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
         if layer.training != training:
-            layer.train(training)
+            torch_programs.switch(layer, training)
         return layer(x)
 
     def switched(self, layer: Any, x: Any, training: bool, way: str) -> Any:

@@ -21,8 +21,9 @@ from spatial_dropouts.adapters import torch_modes
 
 START_S = 90.0  # importing PyTorch on a busy machine
 ANSWER_S = 60.0  # a call of the other rank, or an exchange with it
-# Ranks are seeded seed and seed + 2**31: rank 1 under one seed must not be rank 0 under its neighbour, which the checks of
-# neighbouring seeds would rightly take for a copy. Seeds of the suite are below 2**31; the CPU generator takes 32 bits.
+# In all questions but ``alike`` ranks are seeded seed and seed + 2**31: rank 1 under one seed must not be rank 0 under its
+# neighbour, which the checks of neighbouring seeds would rightly take for a copy. Seeds of the suite are below 2**31; the CPU
+# generator takes 32 bits.
 APART = 1 << 31
 
 # Run by the second interpreter: it finds the packages where this one found them, and serves.
@@ -71,6 +72,7 @@ class Ranks(torch_modes.Mode):
             raise Unsupported("the ranks of this mode run on the CPU; leave out --device")
         self.key = 0
         self.forgotten: List[int] = []
+        self.seeded_alike = False
         self.make, self.reseed, self.differentiate = adapter.make, adapter.reseed, adapter.gradient
         try:
             self._start(origin)
@@ -78,6 +80,7 @@ class Ranks(torch_modes.Mode):
             self.leave()
             raise
         adapter.make, adapter.reseed, adapter.gradient = self.made, self.reseeded, self.gradient
+        adapter.alike = self.alike
         # ranks without a sample axis are another question, which eager answers
         adapter.contract = replace(adapter.contract, ranks=())
         adapter.layouts = lambda: ("contiguous",)  # what travels to the other rank has no strides
@@ -146,19 +149,47 @@ class Ranks(torch_modes.Mode):
         return answer
 
     def made(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Ranked:
-        """The layer of each rank, seeded apart."""
+        """The layer of each rank, seeded apart but for ``alike``."""
         layer = self.make(rate, dtype, seed, way)
         self.key += 1
-        self._ask("make", key=self.key, rate=rate, dtype=dtype, seed=_apart(seed), way=way)
+        self._ask("make", key=self.key, rate=rate, dtype=dtype, seed=self._theirs(seed), way=way)
         self._answer()
         return Ranked(layer, self.key, self.forgotten)
 
     def reseeded(self, ranked: Ranked, seed: int, way: str) -> Ranked:
         """Both layers after reseeding."""
         ranked.layer = self.reseed(ranked.layer, seed, way)
-        self._ask("reseed", key=ranked.key, seed=_apart(seed), way=way)
+        self._ask("reseed", key=ranked.key, seed=self._theirs(seed), way=way)
         self._answer()
         return ranked
+
+    def _theirs(self, seed: Optional[int]) -> Optional[int]:
+        """The seed of rank 1 where rank 0 has this one."""
+        return seed if seed is None or self.seeded_alike else seed + APART
+
+    def alike(self, rate: float, dtype: str, seed: int, way: str, x: Any, times: int) -> Dict[str, Any]:
+        """Training calls with both ranks under one seed: outputs, the axis of samples, and whether the layer knows of ranks.
+
+        It knows of them where code of torch.distributed runs inside of its own calls (DTensor, get_rank).
+        """
+        self.seeded_alike = True
+        try:
+            layer = self.made(rate, dtype, seed, way)
+            eager, seen = self.eager, _Distributed()
+
+            def watched(*given: Any) -> Any:
+                with seen:
+                    return eager(*given)
+
+            self.eager = watched
+            try:
+                with torch.no_grad():
+                    outputs = [self.apply(layer, x, True) for _ in range(times)]
+            finally:
+                self.eager = eager
+        finally:
+            self.seeded_alike = False
+        return {"ys": outputs, "axis": self.axis, "knows": seen.ran}
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
         """One call of both ranks on their parts of the samples."""
@@ -217,8 +248,23 @@ class Ranks(torch_modes.Mode):
         return whole
 
 
-def _apart(seed: Optional[int]) -> Optional[int]:
-    return None if seed is None else seed + APART
+class _Distributed:
+    """A context that sees whether Python code of torch.distributed runs in this thread."""
+
+    def __init__(self) -> None:
+        self.ran = False
+        self.folder = os.path.dirname(os.path.abspath(str(torch.distributed.__file__))) + os.sep
+
+    def _called(self, frame: Any, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(self.folder):
+            self.ran = True
+
+    def __enter__(self) -> None:
+        self.before = sys.getprofile()
+        sys.setprofile(self._called)
+
+    def __exit__(self, *_: Any) -> None:
+        sys.setprofile(self.before)
 
 
 def join(store: str, rank: int) -> None:
@@ -276,7 +322,7 @@ def _serve(pipe: Connection, settings: Dict[str, Any]) -> None:
     from dropcheck.worker.server import Worker
 
     worker = Worker()
-    opened = worker.handle({"ask": "open", **{k: settings[k] for k in ("locator", "source", "pattern")}})
+    opened = worker.handle({"ask": "open", **{k: settings[k] for k in ("locator", "source", "pattern", "inference")}})
     if "error" in opened:
         pipe.send({"error": opened["error"]["message"]})
         return

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from dropcheck.cases import Case
+from dropcheck.checks import ranks_alike
 from dropcheck.checks.base import (
     ALPHA,
     Check,
@@ -505,13 +506,15 @@ CHECKS = (
         how="Words of successive rows, at every row offset, are looked up among all others of the same call, at every "
         "distance: every word of the first 2^20 coins, and of each stream as a whole the 65536 words with the smallest keys, so "
         "that both copies of a word are looked up or neither. Words are long enough that a chance repeat among all of them "
-        "has probability below the check's share of 10^-6.",
+        "has probability below the check's share of 10^-6. Two data-parallel ranks of PyTorch (@ranks) are seeded apart; a layer "
+        "that runs torch.distributed itself (DTensor) is also asked with one seed on both ranks, as such code is run.",
         remedy="The mask is broadcast over the batch, or the generator restarts within it: the noise shape needs the batch "
         "axis; counters must advance by sample.",
         resolution_words="a run of rows that repeats others of its call",
         share=0.03,
         wants=lambda case: _balanced(case) and (case.rows > 1 or bool(case.batches)),
         judge=_distinct_samples,
+        observe=ranks_alike.alike,
         reach=words_reach,
     ),
     Check(

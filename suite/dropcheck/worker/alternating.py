@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from dropcheck.adapter import Adapter, Unsupported
-from dropcheck.worker import rounding
+from dropcheck.worker import faults, rounding
 
 Step = Dict[str, Any]
 
@@ -39,6 +39,8 @@ def alternate(adapter: Adapter, layer: Any, request: Dict[str, Any]) -> List[Ste
             answers.append({"unsupported": str(reason)})
             break
         except BaseException as error:  # the layer's own exception is an answer
+            if faults.ours(error, adapter):
+                raise
             answers.append({"raised": type(error).__name__, "message": str(error)})
             break
         kind = adapter.dtype_of(y)

@@ -35,12 +35,19 @@ class TargetError(Exception):
     """The target could not be audited further: one sentence, and details to show indented under it.
 
     ``killed``: somebody else ended the worker (SIGKILL), which says nothing about the layer. ``usage``: what was asked for
-    cannot be done at all.
+    cannot be done at all. ``fault``: the suite's own code went wrong, which says nothing about the layer either.
     """
 
-    def __init__(self, sentence: str, details: str | None = None, killed: bool = False, usage: bool = False) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        details: str | None = None,
+        killed: bool = False,
+        usage: bool = False,
+        fault: bool = False,
+    ) -> None:
         super().__init__(sentence)
-        self.details, self.killed, self.usage = details, killed, usage
+        self.details, self.killed, self.usage, self.fault = details, killed, usage, fault
 
 
 class Refused(Exception):
@@ -76,6 +83,12 @@ def ask(session: Session, what: str, **request: Any) -> dict[str, Any]:
 def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
         error = answer["error"]
+        if "fault" in answer:
+            raise TargetError(
+                f"dropcheck itself failed: {answer['fault']}; this is a fault of dropcheck, not of the layer",
+                "\n".join(error["traceback"]),
+                fault=True,
+            )
         raise Refused(answer["where"], error["type"], error["message"], error["traceback"])
     return answer
 

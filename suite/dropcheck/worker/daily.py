@@ -57,6 +57,10 @@ def _counted(worker: Any, rate: float, dtype: str, seed: int, way: str, x: Any) 
     return life.counted(worker.driver, rate, dtype, seed, way, x)
 
 
+def _alike(worker: Any, rate: float, dtype: str, seed: int, way: str, x: Any, times: int) -> Dict[str, Any]:
+    return life.alike(worker.driver, rate, dtype, seed, way, x, times)
+
+
 QUESTIONS: Mapping[str, Callable[..., Dict[str, Any]]] = {
     "sibling": _sibling,
     "unseeded": _unseeded,
@@ -69,4 +73,5 @@ QUESTIONS: Mapping[str, Callable[..., Dict[str, Any]]] = {
     "under": _under,
     "together": _together,
     "counted": _counted,
+    "alike": _alike,
 }

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from dropcheck.adapter import Unsupported
-from dropcheck.worker import threads
+from dropcheck.worker import faults, threads
 
 # method -> what it does
 ADAPTER: Mapping[str, str] = {
@@ -27,6 +27,8 @@ ADAPTER: Mapping[str, str] = {
     "settings": "() -> {name: function that returns a context}",
     "ambient": "() -> {name: value} of what is set globally",
     "threaded": "() -> None where layers may be called from several threads; raises Unsupported with the reason elsewhere",
+    "alike": "(rate, dtype, seed, way, x, times) -> training calls of all ranks under one seed: {'ys', 'axis' of samples, 'knows': "
+    "whether the layer knows of ranks}",
     "counts": "() -> {number of threads of the framework: function that returns a context}",
 }
 RATES = ("p", "rate", "drop_prob", "drop_rate", "drop_p", "dropout", "dropout_rate", "prob")
@@ -43,6 +45,7 @@ _WITHOUT = {
     "expanded": "its arrays have no strides",
     "settings": "its adapter knows no setting that changes a training call",
     "threaded": "a layer and what it draws from belong to one thread",
+    "alike": "it has no ranks that could be seeded alike",
     "counts": "its number of threads is not asked for",
 }
 
@@ -195,6 +198,8 @@ def together(adapter: Any, layer: Any, xs: List[Any], dtype: str, times: int) ->
     answers: List[Dict[str, Any]] = []
     for found in threads.at_once(one, len(inputs), threads.files_of(layer, adapter.obj)):
         if isinstance(found, BaseException):
+            if faults.ours(found, adapter):
+                raise found
             words = str(found).strip().splitlines() or [""]
             answers.append({"raised": f"{type(found).__name__}: {words[0]}"[:300]})
         else:
@@ -212,3 +217,11 @@ def counted(adapter: Any, rate: float, dtype: str, seed: int, way: str, x: Any) 
             y = adapter.apply(layer, adapter.tensor(np.asarray(x), dtype, "contiguous"), True)
             outputs.append({"threads": number, "y": np.array(adapter.array(y), copy=True)})
     return {"answers": outputs}
+
+
+def alike(adapter: Any, rate: float, dtype: str, seed: int, way: str, x: Any, times: int) -> Dict[str, Any]:
+    """Training calls of data-parallel ranks that are all seeded alike: outputs, put together along the samples."""
+    given = adapter.tensor(np.asarray(x), dtype, "contiguous")
+    found: Dict[str, Any] = needed(adapter, "alike")(rate, dtype, seed, way, given, times)
+    outputs = [np.array(adapter.array(y), copy=True) for y in found["ys"]]
+    return {"ys": outputs, "dtype": adapter.dtype_of(found["ys"][0]), "axis": found["axis"], "knows": found["knows"]}

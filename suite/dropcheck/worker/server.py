@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 import traceback
+from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from dropcheck import outputs
 from dropcheck.adapter import Adapter, Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
-from dropcheck.worker import rounding
+from dropcheck.worker import faults, rounding
 from dropcheck.worker.draw import Stream
 
 
@@ -64,16 +65,25 @@ class Worker:
             "life": self.life,
         }
         request = dict(request)
+        ask = request.pop("ask")
         try:
-            return answers[request.pop("ask")](**request)
+            return answers[ask](**request)
         except Refusal as refusal:
-            return {"error": describe_error(refusal.error), "where": refusal.where}
+            return self._raised(refusal.error, refusal.where)
         except Unsupported as error:
             return {"error": describe_error(error), "where": "unsupported"}
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit in a layer costs this request, not the worker
-            return {"error": describe_error(error), "where": "worker"}
+            # around a call, inputs are made and outputs described: the layer has no part in it
+            return self._raised(error, "worker", alone=ask == "apply" and isinstance(error, Exception))
+
+    def _raised(self, error: BaseException, where: str, alone: bool = False) -> Dict[str, Any]:
+        """An exception as an answer; ``fault``: what went wrong where it was raised by the suite's own code."""
+        told: Dict[str, Any] = {"error": describe_error(error), "where": where}
+        if alone or faults.ours(error, self.adapter):
+            told["fault"] = faults.described(error)
+        return told
 
     def _keep(self, thing: Any) -> int:
         self.next_id += 1
@@ -88,9 +98,15 @@ class Worker:
         return self.adapter
 
     def open(
-        self, locator: str, source: str, pattern: Optional[str], mode: str = "eager", device: str = "cpu"
+        self,
+        locator: str,
+        source: str,
+        pattern: Optional[str],
+        mode: str = "eager",
+        device: str = "cpu",
+        inference: Optional[str] = None,
     ) -> Dict[str, Any]:
-        """Load a target, to be run in ``mode`` on ``device``.
+        """Load a target, to be run in ``mode`` on ``device``. ``pattern``, ``inference``: instead of what its contract says.
 
         ``source``: ``user`` (module:attr or file.py:attr), or ``module:function`` of a register.
         """
@@ -112,10 +128,12 @@ class Worker:
             self.adapter = adapters.adapter_for(obj, implementation)
             if pattern is not None and str(self.adapter.contract.pattern) != pattern:
                 self.adapter.contract = _replace_pattern(self.adapter.contract, pattern)
+            if inference is not None:
+                self.adapter.contract = replace(self.adapter.contract, inference=inference)
             _place(self.adapter, device)
             if mode != "eager":
                 # a mode of several processes opens the same target in each
-                self.adapter.origin = {"locator": locator, "source": source, "pattern": pattern}  # type: ignore[attr-defined]
+                self.adapter.origin = {"locator": locator, "source": source, "pattern": pattern, "inference": inference}  # type: ignore[attr-defined]
                 _use(self.adapter, mode)
         except BaseException as error:
             raise Refusal("open", error) from error
@@ -290,6 +308,8 @@ class Worker:
                     answers.append({**told, "unsupported": str(reason)})
                     break
                 except BaseException as error:
+                    if faults.ours(error, adapter):
+                        raise
                     answers.append({**told, "error": describe_error(error)})
                     break
         return {"answers": answers}
@@ -464,16 +484,12 @@ def registered(source: str, name: str) -> Implementation:
 
 def with_pattern(implementation: Implementation, pattern: str) -> Implementation:
     """The implementation with another declared pattern."""
-    from dataclasses import replace
-
     if isinstance(implementation.contract, Contract):
         return replace(implementation, contract=_replace_pattern(implementation.contract, pattern))
     return replace(implementation, contract=pattern)
 
 
 def _replace_pattern(contract: Contract, pattern: str) -> Contract:
-    from dataclasses import replace
-
     return replace(contract, pattern=Pattern.parse(pattern), ranks=())
 
 

@@ -1,0 +1,93 @@
+"""PyTorch programs: modules that were compiled, scripted, traced or exported before they were handed over."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+import torch
+
+from dropcheck.adapter import Unsupported
+from spatial_dropouts.adapters import NoDropout
+
+_FACTORY = "name a factory that makes one of a rate (`def make(p): ...`), which is asked as a whole"
+
+
+def unwrapped(module: Any) -> Any:
+    """The module behind torch.compile, whose hooks and names are those that were written; any other as it is."""
+    while type(module).__name__ == "OptimizedModule" and isinstance(
+        getattr(module, "_orig_mod", None), torch.nn.Module
+    ):
+        module = module._orig_mod
+    return module
+
+
+def kind_of(module: Any) -> str:
+    """What program a module is: ``scripted``, ``traced`` or ``exported``; empty for a module of Python code."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "traced" if "Traced" in type(module).__name__ else "scripted"
+    return "exported" if isinstance(module, torch.fx.GraphModule) and not _switches(module) else ""
+
+
+def _switches(module: Any) -> bool:
+    """Whether the module can be told that it trains or infers; modules of exported programs refuse both."""
+    try:
+        module.train(module.training)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def refuse(model: Any, arguments: Callable[[], Any]) -> None:
+    """Raise NoDropout for a model that is a program, with what is seen of it from outside.
+
+    ``arguments``: makes (positional, keyword, remark) of a forward pass that runs; raises NoDropout where none does.
+    """
+    kind = kind_of(model)
+    if not kind:
+        return
+    args, kwargs, _ = arguments()
+    training = _random(model, args, kwargs, True)
+    inference = _random(model, args, kwargs, False)
+    seen = "its output differs from call to call" if training else "its output is the same in every call"
+    if kind == "exported":
+        seen += ", and it cannot be switched between training and inference"
+    elif inference is not None:
+        seen += " after train(), and " + (
+            "after eval(), too: it drops in inference" if inference else "not after eval()"
+        )
+    article = "an" if kind == "exported" else "a"
+    raise NoDropout(f"{article} {kind} program was given, whose layers cannot be asked one by one: {seen}; {_FACTORY}")
+
+
+def _random(model: Any, args: Any, kwargs: Any, training: bool) -> Optional[bool]:
+    """Whether two calls on one input differ; None where the model cannot be switched so."""
+    if _switches(model):
+        model.train(training)
+    elif not training:
+        return None
+    one, two = model(*args, **kwargs), model(*args, **kwargs)
+    if not (torch.is_tensor(one) and torch.is_tensor(two)):
+        return None
+    return not torch.equal(one, two)
+
+
+def switch(layer: Any, training: bool) -> None:
+    """Tell a layer that it trains or infers. Raises Unsupported for one that runs in one way only and is asked for inference."""
+    try:
+        layer.train(training)
+    except NotImplementedError as error:
+        if not training:
+            raise Unsupported(
+                f"an exported program runs as it was exported and cannot be switched to inference: {error}"
+            ) from error
+
+
+def unasked(x: Any) -> str:
+    """Why a layer is not asked with an input like this one: its kind, in words; empty where it can be asked."""
+    if not torch.is_tensor(x):
+        return f"a {type(x).__name__}"
+    if x.is_nested:
+        return "a nested tensor"
+    if x.layout is not torch.strided:
+        return "a sparse tensor"
+    return "" if x.is_floating_point() else f"a {str(x.dtype).replace('torch.', '')} tensor"

@@ -1,0 +1,80 @@
+"""Data-parallel ranks that are all seeded alike: whether the shards of a batch have masks of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.checks.looks import life
+from dropcheck.checks.questions import by_coin, dropped, enough, ladder, telling
+from dropcheck.results import NOT_INTERPRETABLE, Finding
+from dropcheck.statistics.binomial import log10_two_sided
+from dropcheck.worker import rounding
+from dropcheck.worker.client import Refused
+
+ROWS, CHANNELS, SHARED, TIMES = 16, 33, 2, 8
+# One question a target, and no share of ALPHA: shards that are independent agree so well with probability below 10^-12. Half of
+# what there is to agree must agree besides, which coins that depend on each other within a row do not make up.
+LOG10_CHANCE, HALF = -12.0, 0.5
+_CASE = "ranks seeded alike"
+
+
+def alike(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    """One seed on both ranks: how many coins of rank 1's samples are those of rank 0's. Nothing outside of the mode ranks.
+
+    Ranks of plain layers share their masks under one seed, as those of PyTorch's own Dropout do: a trait. A layer that runs
+    torch.distributed itself (a DTensor, its rank) is run with one seed on all ranks, and its shards are samples of one batch.
+    """
+    if bench.info.get("mode") != "ranks" or bench.info["framework"] != "torch":
+        return []
+    rate, dtype = ladder(bench, (0.5,))[0], bench.first
+    where = f"{dtype} rate={rate:g} {_CASE}"
+    try:
+        x = telling(bench, rate, dtype, *enough(bench.contract.pattern, ROWS, CHANNELS, SHARED))
+        way = bench.contract.seeds[0] if bench.contract.seeds else "global"
+        got = life(bench, "alike", rate=rate, dtype=dtype, seed=bench.seed, way=way, x=x, times=TIMES)
+    except Refused as error:
+        if error.where == "unsupported":
+            return [skipped(check, where, error.message)]
+        return [finding(check, where, "error", f"ranks that are seeded alike raise {error}")]
+    pairs = [_halves(bench, np.asarray(y), rate, got) for y in got["ys"]]
+    mine, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    coins, same = int(mine.size), int(np.count_nonzero(mine == theirs))
+    share = float(np.count_nonzero(mine) + np.count_nonzero(theirs)) / (2 * coins)
+    expected = share**2 + (1 - share) ** 2
+    if not 0.01 < share < 0.99:
+        return [skipped(check, where, f"{NOT_INTERPRETABLE}: {share:.3%} of the coins drop, too few to tell copies")]
+    chance = log10_two_sided(same, coins, expected)
+    seeding = "with one seed on both ranks"
+    numbers: dict[str, Any] = dict(
+        estimate=same / coins,
+        expected=expected,
+        unit="share of rank 1's coins that are those of rank 0",
+        coins=2 * coins,
+        log10_evidence=min(0.0, chance),
+        tallies={"same": same, "coins": coins},
+    )
+    if chance > LOG10_CHANCE or same / coins - expected < HALF * (1 - expected):
+        bench.traits["ranks seeded alike"] = "each rank has coins of its own"
+        return [finding(check, where, "pass", f"{seeding}, their samples have coins of their own", **numbers)]
+    if not got["knows"]:
+        bench.traits["ranks seeded alike"] = "both ranks flip the same coins, as those of PyTorch's own Dropout do"
+        return [
+            skipped(
+                check, where, f"{seeding}, both flip the same coins, as PyTorch's own Dropout does: seed them apart"
+            )
+        ]
+    bench.traits["ranks seeded alike"] = "both ranks flip the same coins"
+    text = f"{seeding}, {same / coins:.1%} of rank 1's coins are those of rank 0 at the same place, expected {expected:.1%}"
+    return [finding(check, where, "fail", text, **numbers)]
+
+
+def _halves(bench: Bench, y: Any, rate: float, got: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The coins of each rank's samples, in one order."""
+    values = rounding.to_float64(y, got["dtype"])
+    parts = np.split(values, 2, axis=int(got["axis"]))
+    mine, theirs = (by_coin(bench.contract.pattern, dropped(part, bench, rate, got["dtype"]))[:, 0] for part in parts)
+    return mine, theirs

@@ -1,0 +1,41 @@
+"""Mode ranks asks both ways of seeding: apart, and all ranks alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dropcheck
+
+torch = pytest.importorskip("torch")
+if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
+    pytest.skip("this build of PyTorch has no gloo", allow_module_level=True)
+
+LAYERS = str(Path(__file__).with_name("ranked_layers.py"))
+
+
+def _asked(target: str, **more: Any) -> tuple[Any, Any]:
+    # one small case of coins beside the question itself
+    options = dict(select="mask.distinct-samples", dtypes="float32", cases="float32 rate=0.5 40,33,2 calls=16")
+    (target,) = dropcheck.audit(f"{target}@ranks", jobs=1, causes=False, **{**options, **more}).targets
+    (found,) = [one for one in target.findings if "seeded alike" in one.case]
+    return target, found
+
+
+def test_shards_that_share_a_mask_under_one_seed_fail() -> None:
+    target, found = _asked(f"{LAYERS}:Elementwise", pattern="n c l -> n c l", cases="float32 rate=0.5 40,33,1 calls=16")
+    assert found.verdict == "fail" and "with one seed on both ranks, 100.0% of rank 1's coins" in found.message
+    assert "seeded alike" in target.traits["ranks"]
+
+
+def test_shards_with_masks_of_their_own_pass() -> None:
+    target, found = _asked(f"{LAYERS}:Channels")
+    assert found.verdict == "pass" and target.verdict == "pass", found.message
+
+
+def test_a_layer_that_knows_of_no_ranks_is_pytorchs_own_affair() -> None:
+    target, found = _asked("torch.Dropout1d")
+    assert found.verdict == "skipped" and target.verdict == "pass"
+    assert target.traits["ranks seeded alike"].startswith("both ranks flip the same coins")
