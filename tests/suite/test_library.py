@@ -105,7 +105,7 @@ def test_a_layer_that_raises_is_told_in_its_own_words() -> None:
     [
         (user.right, {"selct": "mask"}, "there is no option 'selct'; the nearest is 'select'"),
         (user.right, {"select": "mask.distinct-sample"}, "the nearest is 'mask.distinct-samples'"),
-        (user.right, {"seed": "fresh"}, "seed takes a whole number of at least 0, not 'fresh'"),
+        (user.right, {"seed": "new"}, "seed takes a whole number of at least 0, not 'new'"),
         (user.right, {"profile": "quik"}, "the nearest is 'quick'"),
         (user.right, {"python": sys.executable}, "was handed over as an object"),
         ("layers_of_a_user.py:rigth", {}, "the nearest is 'right'"),
