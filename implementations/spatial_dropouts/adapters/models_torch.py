@@ -172,8 +172,8 @@ class _Watch:
         def hook(module: Any, given: Any, output: Any) -> None:
             y = output[0] if isinstance(output, (tuple, list)) and output else output
             x = given[0] if given else None
-            both = isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)
-            if self.tracing and both and not any(one.is_nested for one in (x, y)):
+            nested = any(getattr(one, "is_nested", False) for one in (x, y))
+            if self.tracing and torch.is_tensor(x) and torch.is_tensor(y) and not nested:
                 self.trace.append((name, module, x, y))
             if name in self.candidates and self.swapping:
                 use = self.uses.get((name, self.seen.get(name, 0)))
