@@ -476,3 +476,72 @@ API CLONES void hashes(const uint8_t *packed, int64_t rows, int64_t width, int64
         one[i] = a ^ a >> 32, two[i] = b ^ b >> 32;
     }
 }
+
+/* stretches.flat: the first "channels" bits of each row without a gap, behind the first "at" bits of out, whose others are 0. */
+API CLONES void flat(const uint8_t *packed, int64_t rows, int64_t width, int64_t channels, int64_t at, uint64_t *out)
+{
+    const uint8_t *last = packed + rows * width;
+    for (int64_t r = 0; r < rows; r++, packed += width)
+        for (int64_t first = 0; first < channels; first += 64) {
+            int64_t some = channels - first < 64 ? channels - first : 64, bytes = (some + 7) / 8, shift = at & 63;
+            uint64_t x = word_of(packed + first / 8, bytes, last);
+            if (some < 64) x &= (UINT64_C(1) << some) - 1;
+            out[at >> 6] |= x << shift;
+            if (shift + some > 64) out[(at >> 6) + 1] |= x >> (64 - shift);
+            at += some;
+        }
+}
+
+/* 64 bits from bit "at" on. */
+INLINE uint64_t window_of(const uint64_t *bits, int64_t at)
+{
+    int64_t word = at >> 6, shift = at & 63;
+    return shift ? bits[word] >> shift | bits[word + 1] << (64 - shift) : bits[word];
+}
+
+/* Whether 32 bits on end are set (stretches.RUN). */
+INLINE int long_run(uint64_t x)
+{
+    x &= x >> 1, x &= x >> 2, x &= x >> 4, x &= x >> 8, x &= x >> 16;
+    return x != 0;
+}
+
+/* stretches.anchored: the words of "length" (64 or more) coins that begin with 1 1 0 1 0 0, hold no 32 equal coins on end and whose
+   first hash is at most "most": both hashes and the first coin of each. Behind the coins there are two words. Returns how many
+   there are, at most every sixth. The anchor is looked for at 64 offsets at once. */
+API CLONES int64_t anchored(const uint64_t *bits, int64_t coins, int64_t length, const uint64_t *constants, uint64_t most,
+                            uint64_t *one, uint64_t *two, int64_t *places)
+{
+    uint64_t a0 = constants[0], fa = constants[1], b0 = constants[3], fb = constants[4], end = constants[6];
+    int sa = (int)constants[2], sb = (int)constants[5];
+    int64_t found = 0, words = coins - length + 1;
+    for (int64_t from = 0; from < words; from += 64) {
+        uint64_t x = bits[from >> 6], y = bits[(from >> 6) + 1];
+        uint64_t begins = x & (x >> 1 | y << 63) & ~(x >> 2 | y << 62) & (x >> 3 | y << 61) & ~(x >> 4 | y << 60) & ~(x >> 5 | y << 59);
+        if (words - from < 64) begins &= (UINT64_C(1) << (words - from)) - 1;
+        for (; begins; begins &= begins - 1) {
+            int64_t at = from + ones(~begins & (begins - 1));
+            uint64_t a = a0, b = b0;
+            int run = 0;
+            for (int64_t i = 0; i < length; i += 64) {
+                /* the last 64 coins overlap those before */
+                uint64_t w = window_of(bits, at + (i + 64 > length ? length - 64 : i));
+                a = (a ^ w) * fa, a ^= a >> sa;
+                b = (b ^ w) * fb, b ^= b >> sb;
+            }
+            a *= end, a ^= a >> 32;
+            if (a > most) continue;
+            for (int64_t i = 0; !run; i += 32) {
+                int64_t start = i < length - 64 ? i : length - 64;
+                uint64_t w = window_of(bits, at + start);
+                run = long_run(w) || long_run(~w);
+                if (start == length - 64) break;
+            }
+            if (run) continue;
+            b *= end;
+            one[found] = a, two[found] = b ^ b >> 32, places[found] = at;
+            found++;
+        }
+    }
+    return found;
+}

@@ -139,5 +139,5 @@ def slim(counted: Counted) -> Counted:
         channel=whole.channel,
         histogram=whole.histogram,
     )
-    counted.lookup = None
+    counted.lookup = counted.anywhere = None
     return counted

@@ -16,6 +16,7 @@ from dropcheck.checks.base import Gathered
 from dropcheck.coins import WORD, Bytes
 from dropcheck.contract import Contract
 from dropcheck.sessions import SessionSpec
+from dropcheck.stretches import CERTAIN, Stretches, log10_chance, stretches_of
 from dropcheck.tallies import SAMPLE, Tally, tally
 from dropcheck.units import Unit
 from dropcheck.words import MOST_WORD_ROWS, Lookup, Sample, place_of, repeats, sample_of, searched
@@ -73,13 +74,17 @@ class Refusal:
 
 @dataclass
 class Counted:
-    """What one unit came to: counts, the proof, the first coins and repeated words. ``lost``: workers that died under it."""
+    """What one unit came to: counts, the proof, the first coins and repeated words. ``lost``: workers that died under it.
+
+    ``lookup``: of words of rows; ``anywhere``: of words at any offset.
+    """
 
     unit: Unit
     tally: Tally
     proof: dict[str, Any] = field(default_factory=dict)
     sample: list[Bytes] = field(default_factory=list)
     lookup: Lookup | None = None
+    anywhere: Lookup | None = None
     seeds: list[int] | None = None
     refusal: Refusal | None = None
     clock: Clock = field(default_factory=Clock)
@@ -107,12 +112,19 @@ class Joined:
 
 def _joined(one: Counted, other: Counted) -> Counted:
     """Two successive pieces of a case as one piece: exactly what counting them in one go would give."""
-    lookup = one.lookup
-    if other.lookup is not None:
-        lookup = other.lookup if lookup is None else lookup.merge(other.lookup, one.tally.rows)
     return replace(
-        one, tally=one.tally.merge(other.tally), proof=_merged_proof([one, other]), sample=one.sample, lookup=lookup
+        one,
+        tally=one.tally.merge(other.tally),
+        proof=_merged_proof([one, other]),
+        sample=one.sample,
+        lookup=_beside(one.lookup, other.lookup, one.tally.rows),
+        anywhere=_beside(one.anywhere, other.anywhere, one.tally.coins),
     )
+
+
+def _beside(one: Lookup | None, other: Lookup | None, size: int) -> Lookup | None:
+    """Two lookups of successive pieces of a case as one; ``size``: of the first piece, in rows or coins as the lookups are."""
+    return one if other is None else other if one is None else one.merge(other, size)
 
 
 def stream_request(case: Case, contract: Contract, seed: int) -> dict[str, Any]:
@@ -200,7 +212,7 @@ def count(session: Session, work: Work, done: Any = None) -> Counted:
     seed = unit.seed(work.root, work.target)
     seeds = neighbouring_seeds(seed, max(1, unit.calls // 2)) if unit.case.regime == "seeds" else None
     counted = Counted(unit, Tally(unit.case.channels), seeds=seeds)
-    words, held = sample_of(unit.case), None
+    words, held = _Words(sample_of(unit.case), stretches_of(unit.case)), None
     requests = list(_requests(unit, stream_request(unit.case, contract, seed), seeds))
     forget = {"ask": "forget", "id": -1}
     try:
@@ -218,14 +230,23 @@ def count(session: Session, work: Work, done: Any = None) -> Counted:
     if held is not None:
         _take(counted, held, words)
         counted.clock.bare_s = counted.proof.get("bare_s", 0.0)
-    if words is not None and counted.refusal is None:
+    if counted.refusal is None:
         start = time.perf_counter()
-        counted.lookup = words.lookup(unit.case)
+        counted.lookup = words.rows.lookup(unit.case) if words.rows is not None else None
+        counted.anywhere = words.anywhere.lookup(unit.case) if words.anywhere is not None else None
         counted.clock.tally_s += time.perf_counter() - start
     return counted
 
 
-def _take(counted: Counted, answer: dict[str, Any], words: Sample | None) -> None:
+@dataclass
+class _Words:
+    """What is looked up of one unit: words of rows, and words at any offset."""
+
+    rows: Sample | None
+    anywhere: Stretches | None
+
+
+def _take(counted: Counted, answer: dict[str, Any], words: _Words) -> None:
     """Count the coins of one answer."""
     start = time.perf_counter()
     counted.clock.gather_s += answer["gather_s"]
@@ -254,8 +275,9 @@ def _take(counted: Counted, answer: dict[str, Any], words: Sample | None) -> Non
     sampled = sum(len(part) for part in counted.sample) * case.channels
     if sampled < SAMPLE and counted.unit.index == 0:
         counted.sample.append(coins[: max(1, (SAMPLE - sampled) // case.channels)])
-    if words is not None:
-        words.add(coins)
+    for one in (words.rows, words.anywhere):
+        if one is not None:
+            one.add(coins)
     counted.clock.tally_s += time.perf_counter() - start
 
 
@@ -269,6 +291,7 @@ def gathered(case: Case, contract: Contract, parts: Sequence[Counted], alpha_of_
     if sample is not None and searched(case):
         look_for_repeats(got, alpha_of_words / 2)
         _look_up(got, parts, alpha_of_words / 2)
+        _look_anywhere(got, parts)
     return got
 
 
@@ -318,8 +341,7 @@ def _look_up(got: Gathered, parts: Sequence[Counted], alpha: float) -> None:
     """Repeated words of all coins of all units, if at the measured rates they are long enough to mean anything."""
     whole, rows = None, 0
     for part in parts:
-        if part.lookup is not None:
-            whole = part.lookup if whole is None else whole.merge(part.lookup, rows)
+        whole = _beside(whole, part.lookup, rows)
         rows += part.tally.rows
     if whole is None:
         return
@@ -328,6 +350,24 @@ def _look_up(got: Gathered, parts: Sequence[Counted], alpha: float) -> None:
         got.lookup, got.lookup_log10 = whole.beyond(got.positions, math.log10(alpha)), chance
         if got.lookup.within + got.lookup.across and got.odd is not None:
             got.lookup = got.lookup.without(place_of(got.case, got.lookup.kinds[:, 4:])[0], got.odd.calls)
+
+
+def _look_anywhere(got: Gathered, parts: Sequence[Counted]) -> None:
+    """Repeated words at any offset, if at the measured rates they are long enough to be certain.
+
+    Nothing where rows or calls have rates of their own: words of those agree more often than the rates of channels say.
+    """
+    whole, coins = None, 0
+    for part in parts:
+        whole = _beside(whole, part.anywhere, coins)
+        coins += part.tally.coins
+    if whole is None or not coins or (got.positions is not None and got.positions.own.any()):
+        return
+    if whole.within + whole.across and got.odd is not None:
+        return
+    chance = log10_chance(whole.pairs, got.tally.channel / max(1, got.tally.rows), whole.rows)
+    if chance <= CERTAIN:
+        got.anywhere, got.anywhere_log10 = whole, chance
 
 
 def _agree_log10(got: Gathered) -> float:

@@ -103,6 +103,7 @@ class _Known:
         self.told: dict[str, set[str]] = defaultdict(set)
         self.failed: dict[str, set[str]] = defaultdict(set)
         self.tied: dict[str, set[str]] = defaultdict(set)  # copies that dependence may explain
+        self.anywhere: set[str] = set()  # of these, cases whose longer words repeat at whole rows
         # how much more than independent ones the drops of a row vary, where that fails
         self.ratio: dict[str, float] = {}
         for one in findings:
@@ -117,12 +118,16 @@ class _Known:
                     self.ratio[one.case] = float(one.tallies.get("variance_ratio", 1.0))
                 if one.check in _WORDS and "spread" in one.tallies:
                     self.tied[one.check].add(one.case)
+                    if one.tallies.get("offset_aligned"):
+                        self.anywhere.add(one.case)
 
     def explained(self, check: str, case: str) -> str | None:
         """The claim of dependence that makes words of this case repeat, if this check failed by words alone."""
         if case not in self.tied[check]:
             return None
-        here = next((name for name in _WITHIN if case in self.failed[name]), None)
+        # words at any offset may be shorter than wide rows: ties of calls, place by place, then make them repeat
+        names = (*_WITHIN, _LAGS[1]) if case in self.anywhere else _WITHIN
+        here = next((name for name in names if case in self.failed[name]), None)
         alike = (n for n in _WITHIN if any(_dtype(other) == _dtype(case) for other in self.failed[n]))
         return here or next(alike, None)
 
@@ -237,7 +242,7 @@ def beneath(found: Sequence[Finding], case: Case, plan: Callable[[Check], bool])
     if case.regime == "seeds":
         names &= set(_WHOLE)
     if any("spread" in one.tallies for one in found):
-        names.update(_WITHIN)
+        names.update((*_WITHIN, *_LAGS))
     names -= there
     return [c for c in CHECKS if c.name in names and (case.regime == "seeds" or plan(c))]
 

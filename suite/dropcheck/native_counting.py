@@ -36,6 +36,8 @@ _SIGNATURES = {  # p: an array, n: a number, u: one without a sign
     "neighbour_calls": "pnnnnnp",
     "chosen": "pnnnnnnuuupp",
     "hashes": "pnnnpnppp",
+    "flat": "pnnnnp",
+    "anchored": "pnnpuppp",
 }
 
 
@@ -48,7 +50,7 @@ class Library:
         for name, signature in _SIGNATURES.items():
             function = self._functions[name] = getattr(found, name)
             function.argtypes = [kinds[k] for k in signature]
-            function.restype = ctypes.c_int64 if name == "chosen" else None
+            function.restype = ctypes.c_int64 if name in ("chosen", "anchored") else None
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """Call a function; arrays are handed over by their address and must have no gaps."""
@@ -204,6 +206,25 @@ class Library:
         given = np.array(constants, np.uint64)
         self._call("hashes", packed, rows, width, rows_per_word * width, places, len(places), given, one, two)
         return one, two
+
+    def flat(self, packed: Bytes, channels: int, at: int, out: Words) -> None:
+        """Put the coins of (rows, bytes) without a gap behind the first ``at`` bits of ``out``; see stretches.flat."""
+        rows, width = packed.shape
+        if channels > 8 * width or 64 * len(out) < at + rows * channels + 64:
+            raise ValueError(f"{len(out)} words hold no {at + rows * channels} coins and a word behind them")
+        self._call("flat", packed, rows, width, channels, at, out)
+
+    def anchored(
+        self, bits: Words, coins: int, length: int, constants: Sequence[int], most: int
+    ) -> tuple[Words, Words, NDArray[np.int64]]:
+        """Both hashes and the offsets of the words that begin with an anchor; see stretches.anchored."""
+        if length < 64 or len(bits) < coins // 64 + 3:
+            raise ValueError(f"words have 64 coins or more, and two words stand behind {coins} coins")
+        room = max(0, coins - length + 1) // 6 + 1
+        one, two, places = np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.int64)
+        given = np.array(constants, np.uint64)
+        found = self._call("anchored", bits, coins, length, given, most, one, two, places)
+        return one[:found].copy(), two[:found].copy(), places[:found].copy()
 
 
 @lru_cache(maxsize=1)

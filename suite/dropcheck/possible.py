@@ -14,6 +14,8 @@ from dropcheck.checks.base import BETA, Check
 from dropcheck.contract import Contract, ContractError
 from dropcheck.results import Finding, TargetResult
 from dropcheck.statistics import binomial, homogeneity
+from dropcheck.stretches import CERTAIN
+from dropcheck.words import least_extent
 from dropcheck.worker import rounding
 
 SLACK = 1e-4  # relative: a page keeps six digits of what passes, and releases of SciPy round differently
@@ -30,6 +32,7 @@ REPEATS = ("mask.distinct-samples", "mask.distinct-calls", "seed.distinct")
 NONE_ALLOWED: Mapping[str, tuple[str, ...]] = {
     "mask.whole-channels": ("disagreeing",),
     "mask.distinct-channels": ("copies",),
+    **dict.fromkeys(REPEATS, ("offset_repeats",)),
     "scale.kept-values": ("wrong",),
     "scale.mean": (),
     "rate.zero": ("changed",),
@@ -123,6 +126,13 @@ def _counts(one: Finding, target: TargetResult) -> Iterator[str]:
         chance = min(0.0, float(kept.get("log10_chance") or 0.0)) if kept["repeats"] else 0.0
         if not _same(chance, one.log10_evidence):
             yield f"the evidence is 10^{one.log10_evidence:.2f}, but its counts make it 10^{chance:.2f}"
+    if one.check in REPEATS and kept.get("offset_extent") is not None:
+        words, some, coins = (int(kept[name]) for name in ("offsets", "offset_words", "offset_coins"))
+        extent = least_extent(words, some, coins, BETA)
+        if not 0 < some <= words or not math.isclose(extent, kept["offset_extent"], rel_tol=SLACK):
+            yield f"a stretch of {kept['offset_extent']} coins would have shown, but its counts make it {extent}"
+        if float(kept["offset_log10_chance"]) > CERTAIN:
+            yield f"words at any offset repeat by chance with probability 10^{kept['offset_log10_chance']:.1f}"
     if one.check in ("rate.per-channel", "rate.per-sample"):
         yield from _positions(one)
     if one.check == "rate.per-shape" and isinstance(kept.get("coins"), list):

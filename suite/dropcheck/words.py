@@ -33,8 +33,8 @@ LEAST_COINS = 30  # of a word that says something by itself: no shorter one is b
 RESERVE = 0.97  # of a word's coins: the measured rates, not the nominal ones, set the final chance
 _BLOCK = 1 << 16  # rows whose keys are made at once
 _SCRAMBLE = {2: (0x5DA3, 0x9E4D), 8: (0xA0761D6478BD642F, 0x9E3779B97F4A7C15)}  # bytes of a key -> (xor, odd factor)
-_LAST = 0xD6E8FEB86659FD93
-_HASHES = ((0x8BB84B93962EACC9, 0xBF58476D1CE4E5B9, 32), (0x2D358DCCAA6C78A5, 0x94D049BB133111EB, 29))
+LAST = 0xD6E8FEB86659FD93
+HASHES = ((0x8BB84B93962EACC9, 0xBF58476D1CE4E5B9, 32), (0x2D358DCCAA6C78A5, 0x94D049BB133111EB, 29))
 
 
 @dataclass
@@ -244,7 +244,7 @@ class Sample:
     def lookup(self, case: Case) -> Lookup:
         """What the sample shows of one unit of a case."""
         pairs = self.repeated()
-        inside, apart = _kinds(lambda rows: place_of(case, rows)[0], pairs, self.rows_per_word)
+        inside, apart = kinds_of(lambda rows: place_of(case, rows)[0], pairs, self.rows_per_word)
         told = inside | apart
         pairs, inside = pairs[told], inside[told]
         places = tuple(tuple(int(row) for row in pairs[kind][:1].ravel()) for kind in (inside, ~inside))
@@ -281,7 +281,7 @@ def place_of(case: Case, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ND
     return turn * len(ends) + batch, rest - (ends - np.array(case.batches))[batch]
 
 
-def _kinds(
+def kinds_of(
     call_of: Callable[[NDArray[np.int64]], NDArray[np.int64]], pairs: NDArray[np.int64], rows_per_word: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which repeats lie within one call, and which across calls; a few are neither.
@@ -313,7 +313,7 @@ def repeats(
     if positions is not None and len(pairs):
         starts = pairs % len(positions.rates)
         pairs = pairs[beyond_rates(positions, starts, rows_per_word, len(packed) ** 2 / 2, log10_alpha)]
-    inside, apart = _kinds(lambda rows: call_of_row[rows], pairs, rows_per_word)
+    inside, apart = kinds_of(lambda rows: call_of_row[rows], pairs, rows_per_word)
     told = inside | apart
     pairs, inside = pairs[told], inside[told]
     places = [(int(a), int(b)) for kind in (inside, ~inside) for a, b in pairs[kind][:32]]
@@ -415,18 +415,18 @@ def _keys(packed: Bytes, channels: int, rows_per_word: int) -> Any:
 def _hashes(packed: Bytes, rows_per_word: int, chosen: NDArray[np.intp]) -> list[Words]:
     """Two 64-bit hashes of the words that begin at the rows ``chosen``: multiply and xor-shift, eight bytes at a time."""
     if (library := native_counting.library()) is not None:
-        constants = [number for some in _HASHES for number in some]
-        return list(library.hashes(packed, rows_per_word, chosen.astype(np.int64), [*constants, _LAST]))
-    found = [np.full(len(chosen), start, np.uint64) for start, _, _ in _HASHES]
+        constants = [number for some in HASHES for number in some]
+        return list(library.hashes(packed, rows_per_word, chosen.astype(np.int64), [*constants, LAST]))
+    found = [np.full(len(chosen), start, np.uint64) for start, _, _ in HASHES]
     shifted = np.empty(len(chosen), np.uint64)
     for column in _columns(packed, rows_per_word, chosen):
-        for hashed, (_, factor, shift) in zip(found, _HASHES, strict=True):
+        for hashed, (_, factor, shift) in zip(found, HASHES, strict=True):
             hashed ^= column
             hashed *= np.uint64(factor)
             np.right_shift(hashed, np.uint64(shift), out=shifted)
             hashed ^= shifted
     for hashed in found:  # so that the last coins reach every bit, too
-        hashed *= np.uint64(_LAST)
+        hashed *= np.uint64(LAST)
         np.right_shift(hashed, np.uint64(32), out=shifted)
         hashed ^= shifted
     return found

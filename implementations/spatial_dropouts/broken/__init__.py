@@ -19,6 +19,7 @@ from spatial_dropouts.broken import (
     records_passes,
     records_rates,
     records_streams,
+    records_stretches,
     records_structure,
 )
 from spatial_dropouts.broken.record import Defect
@@ -38,6 +39,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_inference.DEFECTS,
     *records_streams.DEFECTS,
     *records_life.DEFECTS,
+    *records_stretches.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

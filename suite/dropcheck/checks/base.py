@@ -58,6 +58,10 @@ class Gathered:
     word_log10: float | None = None
     lookup: Lookup | None = None
     lookup_log10: float = 0.0
+    anywhere: Lookup | None = (
+        None  # words at any offset of the flat stream, where a repeat is certain; see ``stretches``
+    )
+    anywhere_log10: float = 0.0
     seeds: Any = None
     traits: dict[str, Any] = field(default_factory=dict)
 

@@ -406,7 +406,7 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         # rows that repeat within a call make words that also look alike across calls
         return skipped(check, case, f"{NOT_INTERPRETABLE} while samples of one call repeat each other")
     if not count:
-        return finding(check, case, "pass", f"no word occurs twice among {text}", **numbers)
+        return offsets_judged(check, got, limits, kind == "samples", f"no word occurs twice among {text}", numbers)
     if (times := dependent(got, limits.alpha, chance, kind == "samples")) is not None:
         # words alone do not tell here: copies must be sure without them, else see ``judging``
         if kind == "calls" and (alike := calls_alike(got, tally.channels / times)) is not None:
@@ -435,6 +435,69 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         picture=shown,
         **numbers,
     )
+
+
+def repeats_anywhere(got: Gathered, within: bool, limits: Limits) -> tuple[int, dict[str, Any], str] | None:
+    """Words at any offset that repeat within a call, or across calls: their number, what is stored of it, and words for it.
+
+    None where they say nothing: where there are none, or where copies of channels or rows, which are told by themselves,
+    make coins stand twice.
+    """
+    found = got.anywhere
+    if found is None or got.proof.get("violations"):
+        return None
+    count = found.within if within else found.across
+    if count and distinct_coins(got, limits.alpha) is not None:
+        return None
+    extent = least_extent(found.words, found.kept, found.rows, limits.beta) if found.kept else None
+    kept: dict[str, Any] = {
+        "offsets": found.words,
+        "offset_words": found.kept,
+        "offset_coins": found.rows,
+        "offset_repeats": count,
+        "offset_log10_chance": got.anywhere_log10,
+        "offset_extent": extent,
+    }
+    text = f"at any offset, none of {found.kept} words of {found.rows} coins"
+    if extent is not None:
+        text += f" (a stretch of {extent} coins that repeats would have escaped with probability {limits.beta:g})"
+    if count:
+        (before, again) = found.places[0 if within else 1]
+        two, one = (_coin_at(got, coin) for coin in (again, before))
+        text = f"the coins from {two} on repeat those from {one} on, {again - before} coins before; "
+        text += f"{counted(count, 'such repeat')} in {found.kept} words of {found.rows} coins at any offset"
+        # tied coins, which fail by themselves, agree more often: see ``judging``
+        aligned = (
+            again - before
+        ) % got.tally.channels == 0  # what ties rows or calls place by place shows at whole rows
+        times = spread(got, 1 if within else -(-found.rows // got.tally.channels))
+        pairs = math.log10(max(1.0, found.pairs))
+        if aligned or (times > 1 and pairs + (got.anywhere_log10 - pairs) / times > math.log10(limits.alpha)):
+            kept.update(spread=round(times, 3), offset_aligned=aligned)
+    return count, kept, text
+
+
+def _coin_at(got: Gathered, coin: int) -> str:
+    """The place of a coin of the flat stream, in words."""
+    row, channel = divmod(coin, got.tally.channels)
+    calls, rows = place_of(got.case, np.array([row]))
+    return f"call {calls[0]} row {rows[0]} channel {channel}"
+
+
+def offsets_judged(check: Check, got: Gathered, limits: Limits, within: bool, text: str, numbers: Any) -> Finding:
+    """What words at any offset say where no word of rows repeats: a failure, or the pass that ``text`` and ``numbers`` are."""
+    found = repeats_anywhere(got, within, limits)
+    if found is None or got.anywhere is None:
+        return finding(check, got.case, "pass", text, **numbers)
+    count, kept, words = found
+    numbers["tallies"].update(kept)
+    if not count:
+        return finding(check, got.case, "pass", f"{text}; {words}", **numbers)
+    if not within and count < got.anywhere.within:
+        return skipped(check, got.case, f"{NOT_INTERPRETABLE} while samples of one call repeat each other's coins")
+    numbers["tallies"].update(repeats=count, log10_chance=got.anywhere_log10)
+    numbers.update(estimate=float(count), log10_evidence=min(0.0, got.anywhere_log10), resolution=None)
+    return finding(check, got.case, "fail", words, **numbers)
 
 
 def _distinct_samples(check: Check, got: Gathered, limits: Limits) -> Finding | None:
@@ -506,8 +569,10 @@ CHECKS = (
         how="Words of successive rows, at every row offset, are looked up among all others of the same call, at every "
         "distance: every word of the first 2^20 coins, and of each stream as a whole the 65536 words with the smallest keys, so "
         "that both copies of a word are looked up or neither. Words are long enough that a chance repeat among all of them "
-        "has probability below the check's share of 10^-6. Two data-parallel ranks of PyTorch (@ranks) are seeded apart; a layer "
-        "that runs torch.distributed itself (DTensor) is also asked with one seed on both ranks, as such code is run.",
+        "has probability below the check's share of 10^-6. Longer words (64 to 140 coins) are looked up at every offset of the "
+        "flat stream of coins, not at rows alone: those that begin with six given coins, up to 65536 of a stream; chance "
+        "repeats lie below 10^-15. Two data-parallel ranks of PyTorch (@ranks) are seeded apart; a layer that runs "
+        "torch.distributed itself (DTensor) is also asked with one seed on both ranks, as such code is run.",
         remedy="The mask is broadcast over the batch, or the generator restarts within it: the noise shape needs the batch "
         "axis; counters must advance by sample.",
         resolution_words="a run of rows that repeats others of its call",
@@ -522,7 +587,8 @@ CHECKS = (
         claim="no call repeats the coins of an earlier call",
         how="As for samples, over words of different calls: a frozen mask, a short or long cycle and a counter that restarts, "
         "wraps or overlaps all show as repeated words. A run of m rows that repeats in a stream of n, of which k words are "
-        "looked up, escapes with probability (1 - k/n)^m.",
+        "looked up, escapes with probability (1 - k/n)^m; so does a stretch of m + L - 1 coins that repeats at any offset, "
+        "with words of L coins.",
         remedy="The mask or the seed is fixed when the layer is built, traced or first called: draw anew at every call.",
         resolution_words="a run of rows that repeats an earlier call",
         share=0.03,

@@ -11,7 +11,15 @@ import numpy as np
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, in_turn, settle, skipped
 from dropcheck.checks.crossings import reset_in_other_dtypes
-from dropcheck.checks.mask import dependent, distinct_coins, first_repeat, repeated_words, words_reach, words_seen
+from dropcheck.checks.mask import (
+    dependent,
+    distinct_coins,
+    first_repeat,
+    offsets_judged,
+    repeated_words,
+    words_reach,
+    words_seen,
+)
 from dropcheck.checks.questions import Layer, coins_of, dropped, ladder, probe
 from dropcheck.report.words import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
@@ -282,7 +290,9 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if across and (times := dependent(got, limits.alpha, chance)) is not None:
         numbers["tallies"]["spread"] = round(times, 3)  # words alone do not tell here: see ``judging``
     if not across:
-        return finding(check, got.case, "pass", f"{seeds} seeds give {seeds} unrelated streams of coins", **numbers)
+        return offsets_judged(
+            check, got, limits, False, f"{seeds} seeds give {seeds} unrelated streams of coins", numbers
+        )
     middle = found.length // got.tally.channels // 2
     one, two = place_of(got.case, np.array(first_repeat(got, within=False)) + middle)[0]
     return finding(
@@ -421,7 +431,8 @@ CHECKS = (
         name="seed.distinct",
         claim="different seeds give unrelated streams",
         how="The coins of many seeds are searched for words that occur under two of them, at every row offset; chance repeats "
-        "have probability below the check's share of 10^-6.",
+        "have probability below the check's share of 10^-6. Longer words are looked up at every offset of the flat stream, not at "
+        "rows alone, with chance repeats below 10^-15.",
         remedy="Use the whole seed, and derive streams by hashing instead of adding: seed + offset makes streams overlap.",
         resolution_words="a run of rows that occurs under two seeds",
         share=0.03,

@@ -42,6 +42,11 @@ expected = "no WORDS share their coins"
 observed = f"{len(found)} runs of rows occur twice"
 if found:
     observed += ": row {1} of call {0} is row {3} of call {2}".format(*found[0])
+else:
+    found = [r for r in stretches(streams) if r[0] CONDITION r[2]]
+    observed = f"{len(found)} words of coins occur twice at any offset"
+    if found:
+        observed += ": that from coin {1} of call {0} on is that from coin {3} of call {2} on".format(*found[0])
 defect = bool(found)
 """
 
@@ -278,6 +283,11 @@ expected = "different seeds give unrelated streams"
 observed = f"{len(found)} runs of rows occur under two of {SEEDS} seeds"
 if found:
     observed += ": row {3} of seed {2} is row {1} of seed {0} (rows of successive calls counted on)".format(*found[0])
+else:
+    found = [r for r in stretches(streams) if r[0] != r[2]]
+    observed = f"{len(found)} words of coins occur under two of {SEEDS} seeds, at any offset"
+    if found:
+        observed += ": that from coin {3} of seed {2} on is that from coin {1} of seed {0} on".format(*found[0])
 defect = bool(found)
 """,
     "seed.neighbours": """

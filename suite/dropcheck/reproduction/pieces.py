@@ -55,6 +55,26 @@ def repeats(streams):
                 found.append((*first, label, row))
     return found
 """,
+    "stretches": """
+def stretches(streams):
+    \"\"\"Words of coins, unlike by chance (10^-9 over all pairs), that occur twice at any offset, not at the start of rows alone.
+
+    streams: (label, coin matrix), read as one stream of coins, row after row. Words begin with coins 1 1 0 1 0 0, 1 dropped.
+    Returns (label, coin, label, coin) of equal words that do not overlap.
+    \"\"\"
+    flat = np.concatenate([m.ravel() for _, m in streams])
+    starts = np.cumsum([0, *(m.size for _, m in streams)])
+    same = flat.mean() ** 2 + (1 - flat.mean()) ** 2
+    wide = int(np.ceil(np.log(1e9 * flat.size**2) / -np.log(min(same, 0.9999))))
+    begins = flat[:-5] & flat[1:-4] & ~flat[2:-3] & flat[3:-2] & ~flat[4:-1] & ~flat[5:]
+    seen, found = {}, []
+    for at in np.flatnonzero(begins[: max(0, flat.size - wide)]):
+        first = seen.setdefault(np.packbits(flat[at : at + wide]).tobytes(), at)
+        if at - first >= wide:
+            one, two = np.searchsorted(starts, [first, at], side="right") - 1
+            found.append((streams[one][0], first - starts[one], streams[two][0], at - starts[two]))
+    return found
+""",
     "problem": """
 def problem(x, y, usual):
     \"\"\"What is wrong with an output of a training call that is not so in the usual calls, pairs of input and output.\"\"\"
