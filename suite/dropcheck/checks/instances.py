@@ -27,6 +27,8 @@ from dropcheck.checks.questions import Layer, telling
 from dropcheck.results import Finding
 from dropcheck.worker.client import Refused
 
+MOST = 128  # calls of a layer and of its copy in turn
+
 
 def _input(bench: Bench, rate: float) -> Any:
     return telling(bench, rate, bench.first, *sizes(rate))
@@ -153,7 +155,8 @@ def _copy(
     try:
         of_copy = copy.call(x, times=times(bench, x))
         seen = look(bench, of_copy.raw, of_copy.dtype, x, rate, dtype)
-        pair = alternating(bench, layer, copy, x, rate, dtype)
+        # a share of few coins tells nothing: patterns of one coin a call, or a sample, are asked more often
+        pair = alternating(bench, layer, copy, x, rate, dtype, max(3, min(times(bench, x), MOST)))
     except Refused as error:
         return [refused(check, where, error, "the copy raises")]
     shown.extend(pair[0].masks)

@@ -119,7 +119,10 @@ def faults(seen: Look, control: Look, rate: float, scale: float) -> list[str]:
     found = []
     if _more(seen.torn, seen, control.torn, control):
         found.append(f"{seen.torn} elements disagree with their coin, expected 0")
-    if abs(seen.share - control.share) > SHARE and abs(seen.share - rate) > SHARE / 2:
+    if (
+        abs(seen.share - control.share) > _telling_difference(min(seen.coins, control.coins))
+        and abs(seen.share - rate) > SHARE / 2
+    ):
         found.append(f"{seen.share:.0%} of the coins drop, expected {rate:.0%}")
     if _more(seen.wrong, seen, control.wrong, control):
         found.append(
@@ -128,6 +131,14 @@ def faults(seen: Look, control: Look, rate: float, scale: float) -> list[str]:
     if _frozen(seen) and not _frozen(control):
         found.append(f"{len(seen.masks)} calls show one mask, expected a new one each")
     return found
+
+
+def _telling_difference(coins: int) -> float:
+    """A difference of two shares of at least that many coins each, above SHARE, that chance shows with probability below 10^-12.
+
+    By the bound at SHARE: 4 exp(-2 n (d / 2)^2). Calls of one coin, or of one a sample, have few.
+    """
+    return max(SHARE, math.sqrt(2 * math.log(4e12) / max(1, coins)))
 
 
 def _more(count: int, seen: Look, before: int, control: Look) -> bool:
