@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from typing import Any, ContextManager, Dict, Hashable, Optional, Tuple
+from typing import Any, ContextManager, Dict, Hashable, Optional, Tuple, Type
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +63,7 @@ class JaxArrays(JaxLife):
     immutable = True
     heavy = True  # dispatching one eager call costs about a millisecond, and a new shape a compilation
     bare_samples = False  # under vmap the layer takes samples without a batch axis
+    kept_as: Type[Layer] = Layer
     modes: Tuple[str, ...] = jax_modes.MODES
     recompute_ways: Tuple[str, ...] = ("jax.checkpoint",)
 
@@ -162,13 +163,13 @@ class JaxArrays(JaxLife):
         with self.precision(dtype):
             self.sow(seed, way)  # a constructor may draw, too
             made = self.build(rate, dtype, seeding.keyword(self.implementation, seed, way))
-            return Layer(made, self.begin(made, seed, way), rate, dtype)
+            return self.kept_as(made, self.begin(made, seed, way), rate, dtype)
 
     def reseed(self, layer: Any, seed: int, way: str) -> Any:
         if way == "constructor":
             return self.make(layer.rate, layer.dtype, seed, way)
         with self.precision(layer.dtype):
-            return Layer(layer.made, self.begin(layer.made, seed, way), layer.rate, layer.dtype)
+            return self.kept_as(layer.made, self.begin(layer.made, seed, way), layer.rate, layer.dtype)
 
     def program(self, layer: Layer, mode: str) -> jax_modes.Program:
         """The layer's training call in a mode; layers that are equal share what was compiled."""

@@ -238,6 +238,7 @@ def _context(result: Result, told: Sequence[Group], command: str) -> dict[str, A
         "claims": claims(result, shared),
         "libraries": frameworks(table),
         "away": away(table),
+        "older": [t.target for t in result.targets if t.skipped is None and t.planned is None],
         "ended": [row for row in table if row.ran and row.why],
         "word": words.WORDS,
         "glyph": words.GLYPHS,
