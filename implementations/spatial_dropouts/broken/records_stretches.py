@@ -15,7 +15,7 @@ DEFECTS: Tuple[Defect, ...] = (
         "a block of 2^16 coins is used again within a call",
         "calls of more than 2^16 coins, wide and narrow",
         "large calls",
-        "pytorch#4999",
+        "generators with a short period",
     ),
     numpy_form(
         "jumps-back",
@@ -24,7 +24,7 @@ DEFECTS: Tuple[Defect, ...] = (
         "the stream goes back by 300,007 coins after each 600,000",
         "a stretch of some thousand coins",
         "long streams",
-        "jax#23709",
+        "seeds taken from a clock",
     ),
     numpy_form(
         "seeds-a-step-apart",
@@ -33,6 +33,6 @@ DEFECTS: Tuple[Defect, ...] = (
         "seeds are offsets of 1009 coins in one stream",
         "streams of more than 1009 coins",
         "neighbouring seeds",
-        "pytorch#33546",
+        "seeds added to an offset",
     ),
 )
