@@ -144,3 +144,12 @@ def test_a_contract_that_says_what_inference_does_is_judged_by_it(
     found = audited(f"{place}:layer", select=("mode.inference",))
     messages = [f.message for f in found if f.verdict == "fail"]
     assert any(said in m for m in messages) if said else not messages, messages
+
+
+def test_a_refusal_to_record_what_is_overwritten_is_no_failure_to_switch() -> None:
+    """The control: a single recorded training call raises without any inference before it."""
+    select = ("form.input-untouched", "mode.toggle")
+    (target,) = dropcheck.audit("broken.writes-into-leaf", select=select, in_process=True, jobs=1, causes=False).targets
+    assert {f.check for f in target.findings if f.verdict == "fail"} == {"form.input-untouched"}
+    told = {f.message for f in target.findings if f.check == "mode.toggle" and f.verdict == "skipped"}
+    assert told and all("form.input-untouched" in text for text in told)

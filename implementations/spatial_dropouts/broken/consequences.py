@@ -77,6 +77,12 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     },
     "training leaves the scale to inference": {"scaled-at-inference": ("scale.kept-values",)},
     "the factor is wrong at rate 0, too": {"wrong-affine": ("rate.zero",)},
+    "positions that share a block count several times": {
+        "blocks-larger": ("mask.independent-channels", "mask.independent-calls", "mask.dropped-count", "mask.patterns")
+    },
+    "a recorded leaf cannot be overwritten, so that its first recorded call raises": {
+        "writes-into-leaf": ("gradient.mask",)
+    },
     "inference writes into its input": {"inference-aliases": ("form.input-untouched",)},
     "without a mask, the gradient is not 0 at rate 1": {"backward-no-mask": ("gradient.edges",)},
     "checkpointing restores the framework's generator, and the coins are from another": {

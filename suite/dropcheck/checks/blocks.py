@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -25,9 +25,10 @@ from dropcheck.worker.coinwise import pack
 
 WHOLE = "mask.whole-channels"
 _COINS = {"quick": 300_000, "standard": 2_000_000, "deep": 10_000_000}  # of one case
-_A_CALL = 50_000  # elements, about
+_A_CALL = 150_000  # elements, about: more than float16 counts
 _AT_ONCE = 1 << 21  # elements of one request
 _RATES = (0.1, 0.3, 0.5)
+_COARSER = 4.0  # a coin of the grid costs more than a dozen elements: fewer are asked; see ``base.allowance``
 
 # what is told by words of coins that must not depend on each other, or by a rate that a block does not have
 UNASKED = {
@@ -75,8 +76,10 @@ def asked(check: Check, bench: Bench, limits: Limits, profile: str) -> list[Find
         if check.wants is None or not check.wants(read.got.case):
             continue
         own = check.limits(profile, read.got.case, limits.strict, bench.resolution)
-        if check.reach is not None and not check.asks(read.got.case, profile, bench.resolution):
-            continue
+        if own.coarsest is not None and bench.resolution is None:
+            own = replace(own, coarsest=min(check.most, _COARSER * own.coarsest))
+        if check.reach is not None and own.coarsest is not None and check.reach(read.got.case, own) > own.coarsest:
+            continue  # too few coins for a pass, whatever they show
         one = check.judge(check, read.got, own)
         if one is not None:
             if one.alpha is None and math.isfinite(own.alpha):

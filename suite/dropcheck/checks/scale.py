@@ -218,7 +218,7 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
     u = rounding.unit_roundoff(dtype)
     bound = float(rounding.relative_bound(rate, promised, dtype))
     if bench.contract.scale == "realised":  # as in rounding.realised_bounds
-        bound = (1 + u) ** 4 - 1 + 1e-6 / max(1, int(np.count_nonzero(y)))
+        bound = rounding.realised_bound(int(np.count_nonzero(y)), dtype)
     mean = float(np.mean(errors))
     m = len(errors)
     if float(np.ptp(errors)) > 2 * bound * (1 + abs(mean)):  # further apart than roundings of one factor can be

@@ -206,14 +206,21 @@ def bounds(
     return low.reshape(np.shape(values)), high.reshape(np.shape(values))
 
 
-def realised_bounds(values: Any, elements: int, kept: int, dtype: str) -> Tuple[Any, Any]:
-    """``bounds`` of x times elements / kept: the count, the quotient and two products rounded, each to the dtype.
+def realised_bound(kept: int, dtype: str) -> float:
+    """Largest relative error of an ordinary right factor elements / kept, and of the product with it.
 
-    Layers add a guard against 0 to the count, of one millionth of an element at most.
+    The count, the quotient and two products are rounded, each to the dtype: 4 u. The reciprocal of a count in float16 is below
+    its normal numbers and loses up to 4 u more (2^-25 of 1 / 65504). Layers add a guard against 0 to the count, of one
+    millionth of an element; twice that is allowed.
     """
+    return (1 + unit_roundoff(dtype)) ** 8 - 1 + 2e-6 / max(1, kept)
+
+
+def realised_bounds(values: Any, elements: int, kept: int, dtype: str) -> Tuple[Any, Any]:
+    """``bounds`` of x times elements / kept, see ``realised_bound``."""
     wide = np.asarray(values, dtype=np.float64)
     right = wide * (elements / max(1, kept))
-    room = np.abs(right) * ((1 + unit_roundoff(dtype)) ** 4 - 1 + 1e-6 / max(1, kept) + 2.0**-50)
+    room = np.abs(right) * (realised_bound(kept, dtype) + 2.0**-50)
     return right - room, right + room
 
 
