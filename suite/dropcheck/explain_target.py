@@ -132,6 +132,10 @@ def _pattern(seen: Observed) -> list[str]:
     if found.fits:
         whole = Pattern(declared.axes, ())
         return [f"{one_coin_per(whole)}   pattern  {whole}   noise_shape  {found.noise_shape}"]
+    if declared.blocks and not difference(found, declared):
+        lengths = " x ".join(str(k) for _, k in declared.blocks)
+        along = " and ".join(a for a, _ in declared.blocks)
+        return [f"Blocks of {lengths} that overlap along {along}, as declared.   pattern  {declared}"]
     return [f"No noise shape fits: {unfitting(found)}.   declared  {declared}"]
 
 
@@ -160,6 +164,8 @@ def difference(found: Inferred, declared: Pattern, says: str = "It declares") ->
     parts = []
     for axis in found.axes:
         coin = axis.name in declared.coins
+        if axis.kind in ("dependent", "groups") and axis.name in dict(declared.blocks):
+            continue  # neighbours that overlapping blocks drop together
         if axis.kind == "shared" and coin:
             parts.append(f"its coins do not vary along {axis.name}")
         elif axis.kind == "groups":

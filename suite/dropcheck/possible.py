@@ -209,6 +209,8 @@ def _mean(one: Finding, target: TargetResult, profiles: Sequence[str], check: Ch
     try:
         u, share = rounding.unit_roundoff(dtype), float(rate)
         bound = float(rounding.relative_bound(share, scale, dtype)) if scale is not None else math.inf
+        if scale == "realised":
+            bound = rounding.realised_bound(int(kept["values"]), dtype)
     except (KeyError, ValueError, TypeError, ZeroDivisionError):
         return
     m, half = int(kept["values"]), (one.fail_interval[1] - one.fail_interval[0]) / 2

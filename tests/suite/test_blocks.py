@@ -141,3 +141,20 @@ def test_a_realised_scale_without_blocks_is_judged_call_by_call() -> None:
 def test_a_case_of_blocks_cannot_be_named() -> None:
     with pytest.raises(UsageError, match="leave out --case and --shape"):
         asked("unusual.blocks", "rate.marginal", cases="float32 rate=0.3 64,32,1 calls=20")
+
+
+def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
+    from typer.testing import CliRunner
+
+    from dropcheck import explain_target
+    from dropcheck.cli import app
+    from dropcheck.results import save
+    from dropcheck.targets import parse
+
+    text = " ".join(explain_target.text(parse("unusual.blocks"), 100).split())
+    assert "Blocks of 3 x 3 that overlap along h and w, as declared." in text
+    assert "It agrees with the declared pattern." in text
+    found = asked("unusual.blocks", "scale", "rate.marginal", dtypes=("float32",), rates=(0.5,))
+    save(found, tmp_path / "found.json")
+    told = CliRunner().invoke(app, ["report", "--verify", str(tmp_path / "found.json")])
+    assert told.exit_code == 0, told.output
