@@ -12,10 +12,12 @@ from dropcheck import possible
 from dropcheck.cases import Case, parse_case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check
+from dropcheck.contract import Contract, Pattern
 from dropcheck.copies import CERTAIN, odd_log10
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
 from dropcheck.report.embedded import LEFT_OUT
+from dropcheck.requirements import JOIN
 from dropcheck.results import (
     NOT_INTERPRETABLE,
     Finding,
@@ -27,6 +29,7 @@ from dropcheck.results import (
     verdict_of,
 )
 from dropcheck.statistics import binomial
+from dropcheck.targets import Registered, register
 
 _CHECKS = {check.name: check for check in CHECKS}
 SLACK = 1e-5  # relative: another release of SciPy may round otherwise, and a page may keep six digits of what passes
@@ -115,12 +118,56 @@ def _target(target: TargetResult) -> Iterator[str]:
     expected = verdict_of(target.findings, target.error)
     if target.verdict != expected:
         yield f"the verdict of {target.target[:200]} is {target.verdict}, but its findings make it {expected}"
+    yield from _granted(target)
     # the order of judgement: what was counted on a broken basis may not stand as a pass. A failure may: a later release may
     # withhold more of them, and a result with one failure too many lets nothing through
     for one, again in zip(target.findings, interpret(target.findings, seeds=False), strict=True):
         if one.verdict == "pass" and again.verdict != one.verdict:
             yield f"{one.check}, {one.case[:200]} is {one.verdict}, but {again.message.split(':', 1)[0]}"
             return
+
+
+def _granted(target: TargetResult) -> Iterator[str]:
+    """Deviations that the stored contract grants, and that of the implementation of this name, where one is registered, not."""
+    known = _declared(target.target.partition(JOIN)[0].partition("@")[0])
+    if known is None:
+        return
+    tolerances, grid = target.contract.get("tolerances"), target.contract.get("grid")
+    for check, value in tolerances.items() if isinstance(tolerances, dict) else ():
+        here = float(known.tolerances.get(check, 0.0))
+        if not isinstance(value, int | float) or value > here * (1 + SLACK):
+            yield (
+                f"its contract grants {str(check)[:80]} a deviation of {value!r:.40}, but that of the registered "
+                f"{target.target[:200]} grants {here:g}"
+            )
+    if isinstance(grid, int | float) and grid > (known.grid or 0.0) * (1 + SLACK):
+        yield (
+            f"its contract has rates on a grid of {grid:g}, but that of the registered {target.target[:200]} "
+            + (f"has one of {known.grid:g}" if known.grid else "has none")
+        )
+
+
+@lru_cache(maxsize=512)
+def _declared(name: str) -> Contract | None:
+    """What the registered implementation of that name declares; None where none is registered, or it cannot be read."""
+    import spatial_dropouts
+
+    try:
+        found = spatial_dropouts.find(name)
+    except ImportError:  # of the zoo
+        return None
+    if found is None:
+        entry = _register().get(name)
+        found = entry.implementation if entry is not None else None
+    if found is None:
+        return None
+    # what is no Contract grants nothing
+    return found.contract if isinstance(found.contract, Contract) else Contract(Pattern(("n",), ("n",)))
+
+
+@lru_cache(maxsize=1)
+def _register() -> dict[str, Registered]:
+    return register()
 
 
 def _plan(target: TargetResult, profiles: Sequence[str]) -> Iterator[str]:

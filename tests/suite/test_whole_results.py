@@ -172,16 +172,38 @@ def test_a_huge_count_of_coins_is_refused(made: Tree, folder: Path, capsys: pyte
 
 
 def test_what_a_contract_grants_itself_is_shown_by_the_gate(
-    made: Tree, folder: Path, capsys: pytest.CaptureFixture[str]
+    made: Tree, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = copy.deepcopy(made)
     tree["targets"][0]["contract"]["tolerances"] = {"rate.per-channel": 0.9}
+    monkeypatch.setattr(recomputing, "_declared", lambda _: None)  # as of a register that is not installed here
     gate, _, said = codes(tree, capsys)
     assert gate == 0 and "the contract of custom.reference grants rate.per-channel ±0.9" in said
     (folder / "dropcheck.toml").write_text(
         (folder / "dropcheck.toml").read_text() + "[tolerances]\n'rate.per-channel' = 1.0\n"
     )
     assert "which the policy grants too" in codes(tree, capsys)[2]
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (
+            {"tolerances": {"rate.per-channel": 0.9}},
+            "grants rate.per-channel a deviation of 0.9, but that of the registered",
+        ),
+        ({"grid": 0.25}, "rates on a grid of 0.25, but that of the registered custom.reference has none"),
+    ],
+)
+def test_a_contract_grants_no_more_than_that_of_the_registered_implementation(
+    made: Tree, folder: Path, capsys: pytest.CaptureFixture[str], more: Tree, words: str
+) -> None:
+    tree = copy.deepcopy(made)
+    tree["targets"][0]["contract"].update(more)
+    gate, report, _ = codes(tree, capsys)
+    assert (gate, report) == (2, 2)
+    said = recomputing.recompute(results.load(Path("r.json"))).disagreements
+    assert any(words in one for one in said), said
 
 
 def test_a_plan_counts_findings_of_one_case_that_are_several() -> None:
