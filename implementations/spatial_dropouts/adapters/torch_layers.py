@@ -72,7 +72,7 @@ class TorchTensors(TorchLife):
 
     def seed(self, seed: Optional[int], way: str) -> None:
         """Seed what the layer draws from, if it is seeded globally."""
-        seeding.sow(self.implementation, seed, way, torch.manual_seed)
+        seeding.sow(self.implementation, seed, way, torch_tensors.manual_seed)
 
     def recording(self, on: bool) -> ContextManager[Any]:
         return torch.enable_grad() if on else torch.no_grad()

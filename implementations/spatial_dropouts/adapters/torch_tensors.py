@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import Any, Sequence, Tuple
 
 import numpy as np
@@ -13,6 +15,33 @@ DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+
+
+def manual_seed(number: int) -> None:
+    """``torch.manual_seed``; the CPU's generator alone where there is no other device and nobody has replaced that function.
+
+    With a build for devices that are not there, ``torch.manual_seed`` formats the whole stack three times for their late seeding,
+    a hundred times as long as the seeding itself.
+    """
+    own = torch.manual_seed
+    inside = own
+    if getattr(getattr(own, "__code__", None), "co_filename", "").startswith(os.path.dirname(torch.__file__)):
+        inside = getattr(own, "__wrapped__", own)  # torch.compile puts a wrapper around it that does nothing else
+    if inside is torch.random.manual_seed and inside.__module__ == "torch.random" and _only_cpu():
+        torch.default_generator.manual_seed(number)
+    else:
+        own(number)
+
+
+@functools.lru_cache(maxsize=1)
+def _only_cpu() -> bool:
+    """Whether this process sees no device but the CPU, nor a backend of somebody else's."""
+    places = [getattr(torch, name, None) for name in ("cuda", "xpu", "mtia")]
+    places.append(getattr(torch.backends, "mps", None))
+    if any(place is not None and place.is_available() for place in places):
+        return False
+    named = getattr(torch._C, "_get_privateuse1_backend_name", lambda: "privateuseone")()
+    return not hasattr(torch, named)
 
 
 def laid_out(values: Any, dtype: str, layout: str, device: Any) -> Any:

@@ -153,7 +153,7 @@ def _frozen(seen: Look) -> bool:
 
 
 def _telling(mask: NDArray[np.bool_]) -> bool:
-    p = float(mask.mean()) if len(mask) else 0.0
+    p = np.count_nonzero(mask) / len(mask) if len(mask) else 0.0
     return 0 < p < 1 and -len(mask) * math.log10(p * p + (1 - p) * (1 - p)) >= _WORD_LOG10
 
 

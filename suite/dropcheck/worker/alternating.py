@@ -23,7 +23,7 @@ def alternate(adapter: Adapter, layer: Any, request: Dict[str, Any]) -> List[Ste
     """
     answers: List[Step] = []
     for number, (shape, training, record, way) in enumerate(request["steps"]):
-        x, turned = _input(request["values"], tuple(shape), number)
+        x = _input(request["values"], tuple(shape), number)
         native = adapter.tensor(x, request["dtype"], request["layout"])
         # a copy: a layer may overwrite its input
         compared = not training or request["compared"]
@@ -51,17 +51,22 @@ def alternate(adapter: Adapter, layer: Any, request: Dict[str, Any]) -> List[Ste
         if not compared:
             answer["gone"] = _gone(found, kind, request["gone"])
         else:
-            answer.update(_beside(found, before, x, turned, kind, request))
+            answer.update(_beside(found, before, x, number, kind, request))
             if request["outputs"]:
                 answer.update(x=x, y=np.array(found, copy=True))
     return answers
 
 
-def _input(values: Any, shape: Tuple[int, ...], number: int) -> Tuple[Any, Any]:
-    """The values in this call's order, again and again, in this shape; and that order."""
-    # 7 is prime to the number of values: another beginning for every call
-    turned = np.roll(np.arange(len(values)), -7 * number)
-    return np.resize(np.asarray(values)[turned], shape), turned
+def _input(values: Any, shape: Tuple[int, ...], number: int) -> Any:
+    """The values in this call's order, again and again, in this shape."""
+    whole = np.asarray(values)
+    first = _first(whole, number)
+    return np.resize(np.concatenate((whole[first:], whole[:first])), shape)
+
+
+def _first(values: Any, number: int) -> int:
+    """The place of the value with which a call begins: 7 is prime to the number of values, another for every call."""
+    return 7 * number % len(values)
 
 
 def _called(adapter: Any, layer: Any, x: Any, training: bool, way: str) -> Any:
@@ -77,7 +82,7 @@ def _gone(found: Any, dtype: str, gone: Sequence[float]) -> int:
     return int(np.count_nonzero(rounding.is_dropped(rounding.to_float64(found, dtype), tuple(gone))))  # type: ignore[arg-type]
 
 
-def _beside(found: Any, before: Any, x: Any, turned: Any, dtype: str, request: Dict[str, Any]) -> Step:
+def _beside(found: Any, before: Any, x: Any, number: int, dtype: str, request: Dict[str, Any]) -> Step:
     """What an inference's output is beside its input: how many elements are wrong, dropped, not finite, and how far off."""
     bounds: Optional[Tuple[Any, Any]] = request["bounds"]
     if bounds is None and np.array_equal(rounding.bits(found, dtype), before):
@@ -86,7 +91,8 @@ def _beside(found: Any, before: Any, x: Any, turned: Any, dtype: str, request: D
     if bounds is None:
         wrong = rounding.bits(found, dtype).reshape(found.shape) != before.reshape(found.shape)
     else:
-        index = np.resize(turned, found.shape)
+        count = len(bounds[0])
+        index = np.resize((np.arange(count) + _first(bounds[0], number)) % count, found.shape)
         with np.errstate(invalid="ignore"):
             wrong = ~((values >= bounds[0][index]) & (values <= bounds[1][index]))
     if not wrong.any():

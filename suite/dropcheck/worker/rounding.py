@@ -283,6 +283,11 @@ def relative_errors(values: Any, outputs: Any, rate: float, scale: Union[str, fl
         return (np.asarray(outputs, dtype=np.float64) - right) / right
     result = np.empty(len(values))
     for i, (value, output) in enumerate(zip(np.asarray(values).tolist(), np.asarray(outputs).tolist())):
-        exact = Fraction(value) * factor
-        result[i] = float((Fraction(output) - exact) / exact) if math.isfinite(output) else math.nan
+        if not math.isfinite(output):
+            result[i] = math.nan
+            continue
+        # in whole numbers, whose quotient is rounded once: Fractions would reduce at every step
+        (over, under), (above, below) = value.as_integer_ratio(), output.as_integer_ratio()
+        exact = over * factor.numerator * below
+        result[i] = (above * under * factor.denominator - exact) / exact
     return result
