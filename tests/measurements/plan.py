@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import statistics
 import time
 import warnings
@@ -104,12 +105,19 @@ def audited(layer: str, profile: str, strict: bool, dtypes: tuple[str, ...] = ()
     }
 
 
-def known(folder: Path, profile: str) -> Iterator[dict[str, Any]]:
-    """Audits that the files of a folder hold, all shards; a last line that was cut off is left out."""
-    for path in sorted(folder.glob(f"audits-{profile}*.jsonl")):
+def known(folder: Path, profile: str, others: Sequence[Path] = ()) -> Iterator[dict[str, Any]]:
+    """Audits that the files of a folder hold, all shards, and those of ``others``; a last line that was cut off is left out.
+
+    A line of others may hold ``target`` and ``findings`` with check, case and verdict, as a result has them.
+    """
+    for path in (*others, *sorted(folder.glob(f"audits-{profile}*.jsonl"))):
         for line in path.read_text().splitlines():
             with contextlib.suppress(ValueError):
-                yield json.loads(line)
+                one = json.loads(line)
+                if "findings" in one:
+                    some = [f for f in one["findings"] if f["verdict"] == "fail"]
+                    one = {"layer": one["target"], "raw": [(f["check"], f["case"]) for f in some]}
+                yield one
 
 
 def audits(folder: Path, profile: str, shard: str) -> None:
@@ -174,14 +182,15 @@ def timed(layer: str, profile: str) -> dict[str, float]:
         campaign.crew.count_unit, campaign._judged = count_unit, judged
     named, whole = roles(run), Counter[str]()
     for name, seconds in spent.items():
-        whole[named.get(name, name)] += seconds
+        role = named.get(name, name)
+        whole[DRAWN if role == "drawn" else role] += seconds
     return dict(whole)
 
 
-def table(folder: Path, profile: str) -> None:
+def table(folder: Path, profile: str, others: Sequence[Path] = ()) -> None:
     """One row a case or exact check: defects that only it catches, that it catches at all, its seconds."""
     seconds: dict[str, dict[str, float]] = json.loads((folder / f"costs-{profile}.json").read_text())
-    records = {one["layer"]: one for one in known(folder, profile)}
+    records = {one["layer"]: one for one in known(folder, profile, others)}
     catches: dict[str, set[str]] = defaultdict(set)
     for layer, one in records.items():
         for check, case in one["raw"]:
@@ -201,9 +210,16 @@ def table(folder: Path, profile: str) -> None:
     write_atomically(folder / f"{profile}.md", markdown(whole).encode())
 
 
+DRAWN = "drawn cases"
+OTHER = "cases of other patterns and rates, and several cases together"
+
+
 def _row(case: str, seconds: dict[str, dict[str, float]]) -> str:
-    """The row of a failing case: itself where the plain plan has it, else one for all others."""
-    return case if any(case in some for some in seconds.values()) else "cases of other rates and several cases together"
+    """The row of a failing case: itself where the plain plan has it, else one for all drawn ones, or one for all others."""
+    if any(case in some for some in seconds.values()):
+        return case
+    # drawn rates have six digits
+    return DRAWN if case == "drawn" or re.search(r"rate=0\.\d{5}", case) else OTHER
 
 
 def markdown(whole: dict[str, Any]) -> str:
@@ -213,7 +229,7 @@ def markdown(whole: dict[str, Any]) -> str:
     text = [
         f"# The plan of `{whole['profile']}` by cost and benefit",
         "",
-        f"{whole['defects']} planted defects, each audited with all checks (in float32; in all dtypes where nothing fails there); "
+        f"{whole['defects']} planted defects, each audited with all checks; "
         f"{len(whole['missed'])} are missed"
         + (f" ({', '.join(whole['missed'])})" if whole["missed"] else "")
         + f"; {alone} are caught by one case or one exact check only. Seconds: processor time of calls, counting and judging "
@@ -244,6 +260,9 @@ def main() -> None:
     parser.add_argument("--profile", choices=("quick", "standard"), default="quick")
     parser.add_argument("--out", type=Path, default=Path("reports/plan"))
     parser.add_argument("--part", nargs="*", choices=("audits", "costs", "table"), default=["audits", "costs", "table"])
+    parser.add_argument(
+        "--from", type=Path, nargs="*", default=[], dest="others", help="further files with a line an audit"
+    )
     parser.add_argument("--shard", default="1/1", help="this part of the defects, as 1/2")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -253,7 +272,7 @@ def main() -> None:
     if "costs" in given.part:
         costs(given.out, given.profile)
     if "table" in given.part:
-        table(given.out, given.profile)
+        table(given.out, given.profile, given.others)
 
 
 if __name__ == "__main__":
