@@ -213,6 +213,8 @@ def _bench(run: Run, primary: Session, second: _Lent | None) -> Bench:
         fresh_session=fresh if second is not None else None,
         planned=tuple(planned(request, run.target.name, run.contract, run.info)),
         resolution=request.resolution,
+        named=bool(request.cases or request.shapes),
+        requested=bool(request.rates),
     )
 
 

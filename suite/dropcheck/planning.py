@@ -16,6 +16,15 @@ from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.statistics.evidence import z
 
 LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)
+# Rates and sizes of daily use, counted; many more are asked in a few calls each: see ``checks.daily_sizes``.
+DAILY_RATES = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75)
+_DAILY = ((0.2, 32, 256, 4), (0.25, 128, 128, 2))
+_DAILY_BEYOND_QUICK = (
+    *((0.75, 64, 1024, 2), (0.99, 32, 256, 4), (1e-4, 1024, 256, 1), (0.5, 16, 64, 64), (0.5, 64, 64, 3)),
+    *((0.5, 9, 2049, 3), (0.5, 3, 128, 515), (0.3, 3073, 86, 16)),
+)
+_MANY_CALLS = {"quick": 30_000, "standard": 120_000, "deep": 400_000}
+_MANY_HEAVY_CALLS = {"quick": 1_500, "standard": 12_000, "deep": 60_000}
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,8 @@ class Profile:
 
 PROFILES = {
     "quick": Profile("quick", 16_448, 8_000, 6, 256, 512, 8_000),
-    "standard": Profile("standard", 1_400_000, 60_000, 24, 1024, 2048, 60_000),
-    "deep": Profile("deep", 20_000_000, 1_000_000, 120, 8192, 16384, 400_000),
+    "standard": Profile("standard", 1_400_000, 60_000, 36, 1024, 2048, 60_000),
+    "deep": Profile("deep", 20_000_000, 1_000_000, 160, 8192, 16384, 400_000),
 }
 
 
@@ -120,6 +129,12 @@ def core(
     changing = sized(first, half, 50, 65, 3, 64 * 64, batches=(64, 1, 130, 5))  # 50 rows a call on average
     cases.append(changing)
     cases.append(sized(first, third, 1, 1031, 2, short // 2))
+    # what people use: powers of two, squares, rates that are no halves; and one layer that is called many times
+    for rate, *sizes in (*_DAILY, *(_DAILY_BEYOND_QUICK if profile.name != "quick" else ())):
+        if not contract.rates or rate in contract.rates:
+            cases.append(sized(first, rate, *sizes))
+    many = (_MANY_HEAVY_CALLS if heavy else _MANY_CALLS)[profile.name]
+    cases.append(Case(first, half, 1, 65, 1, calls=many))
     # other dtypes, layouts and gradient recording get structure too
     for dtype in dtypes[1:]:
         cases.append(sized(dtype, half, 257, 66, 4, regime))
@@ -184,6 +199,28 @@ def _spread(case: Case, pattern: Pattern, profile: Profile) -> Case:
     return case
 
 
+def _drawn_sizes(rng: np.random.Generator, most: int) -> tuple[int, int, int]:
+    """(rows, channels, shared): powers of two first, then their neighbours, a few small ones; equal lengths now and then.
+
+    ``most``: elements of a call.
+    """
+    shift = rng.choice([0, 0, 0, -1, 1], 8)
+    rows = int(rng.choice([1, 2, 3, *2 ** rng.integers(2, 11, 4) + shift[:4]]))
+    channels = int(rng.choice([1, 2, 3, *2 ** rng.integers(2, 12, 4) + shift[4:]]))
+    shared = int(rng.choice([1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 64, 130, 512, 515]))
+    equal = rng.random()
+    if equal < 0.1:
+        channels = rows = min(rows, 256)
+    elif equal < 0.2:
+        shared = channels = min(channels, 128)
+    elif equal < 0.25:
+        shared = rows = min(rows, 128)
+    # elements are what a call costs: a long row has few channels
+    while rows * channels * shared > most:
+        rows, channels = (rows // 2, channels) if rows >= channels else (rows, channels // 2)
+    return rows, channels, shared
+
+
 def drawn(
     contract: Contract,
     heavy: bool,
@@ -201,11 +238,11 @@ def drawn(
     for i in range(profile.drawn):
         rng = np.random.default_rng(seed_of(root, target, "drawn", profile.name, i))
         rate = float(np.round(rng.uniform(0.02, 0.95), 6))
+        if rng.random() < 0.4:
+            rate = float(rng.choice(DAILY_RATES))
         if contract.rates:
             rate = contract.rates[i % len(contract.rates)]
-        rows = int(rng.choice([1, 2, 3, *2 ** rng.integers(2, 9, 3) + rng.integers(-1, 2, 3)]))
-        channels = int(rng.choice([1, 2, 3, *2 ** rng.integers(2, 10, 4) + rng.integers(-1, 2, 4)]))
-        shared = int(rng.choice([1, 2, 3, 4, 5, 8, 9, 17, 33, 130]))
+        rows, channels, shared = _drawn_sizes(rng, 1 << (16 if profile.name == "quick" else 19))
         dtype = str(rng.choice(list(dtypes)))
         layout = str(rng.choice(list(layouts))) if rng.random() < 0.4 else "contiguous"
         grad = bool(gradients and rng.random() < 0.3)

@@ -19,6 +19,7 @@ from spatial_dropouts.broken import (
     records_life,
     records_passes,
     records_rates,
+    records_sizes_daily,
     records_streams,
     records_stretches,
     records_structure,
@@ -42,6 +43,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_streams.DEFECTS,
     *records_life.DEFECTS,
     *records_stretches.DEFECTS,
+    *records_sizes_daily.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

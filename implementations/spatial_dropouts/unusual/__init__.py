@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
-from spatial_dropouts.unusual import blocks, declared, inference, stretches
+from spatial_dropouts.unusual import blocks, declared, inference, sizes_daily, stretches
 
 _PLACE = "spatial_dropouts.unusual.layers:"
 _DRAWN = "spatial_dropouts.unusual.generators:"
@@ -154,4 +154,5 @@ REGISTER: Mapping[str, Implementation] = {
     **LIFE,
     "unusual.torch-function": _pt("function", "a plain function on tensors", framework="torch-function"),
     **declared.REGISTER,
+    **sizes_daily.REGISTER,
 }

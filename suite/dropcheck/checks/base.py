@@ -120,6 +120,8 @@ class Bench:
     answers: dict[str, Any] = field(default_factory=dict)  # what two checks ask alike
     resolution: float | None = None  # what was asked for instead of the profile's
     begun: dict[str, list[Any]] | None = None  # outputs of the first seeded layers of this process, by way
+    named: bool = False  # whether cases or shapes were named: then no other sizes are asked
+    requested: bool = False  # whether rates were named: then no others are asked
 
     @property
     def first(self) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Gathered, Limits, draw_matrix, finding, pearson, picture, settle, skipped
+from dropcheck.checks.daily_inputs import IGNORES, on_inputs
+from dropcheck.checks.daily_sizes import COUNT, at_sizes
 from dropcheck.checks.mask import copied_channels
 from dropcheck.coins import lag_firsts
 from dropcheck.copies import CERTAIN
@@ -584,6 +586,7 @@ CHECKS = (
         most=0.5,
         wants=_dependence_case,
         judge=_count,
+        observe=at_sizes(COUNT),
         reach=_count_reach,
     ),
     Check(
@@ -612,6 +615,7 @@ CHECKS = (
         most=0.5,
         wants=lambda case: case.regime == "values",
         judge=_values,
+        observe=on_inputs(IGNORES),
         reach=lambda case, limits: _lags_reach(case, limits, case.row_count, 2),
     ),
 )

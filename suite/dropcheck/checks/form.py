@@ -10,6 +10,7 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, skipped
 from dropcheck.checks.crossings import mode_after, recorded_and_edges
+from dropcheck.checks.daily_sizes import SHAPE, at_sizes
 from dropcheck.checks.questions import Answer, Layer, by_coin, coins_of, dropped, ladder, probe, telling
 from dropcheck.checks.refusals import crashed
 from dropcheck.checks.sizes import changing, law_at_ranks, no_channels
@@ -520,7 +521,7 @@ CHECKS = (
         " So must those of inputs whose gradient is recorded, in training and in inference, at rates 0 and 1 as "
         "well.",
         remedy="Cast the mask to the dtype of the input; do not let a float32 factor promote it.",
-        observe=in_turn(_shape_dtype, recorded_and_edges),
+        observe=in_turn(_shape_dtype, recorded_and_edges, at_sizes(SHAPE)),
     ),
     Check(
         name="form.strides",

@@ -17,10 +17,12 @@ from dropcheck.checks.base import (
     Limits,
     draw_matrix,
     finding,
+    in_turn,
     picture,
     settle,
     skipped,
 )
+from dropcheck.checks.daily_sizes import CALLS, CHANNELS, SAMPLES, WHOLE, at_sizes
 from dropcheck.coins import Counts
 from dropcheck.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
 from dropcheck.report.words import count as counted
@@ -548,6 +550,7 @@ CHECKS = (
         coarsest={"quick": 1e-2, "standard": 1e-3, "deep": 1e-4},
         wants=lambda case: case.regime in ("stream", "values", "seeds") and case.shared > 1,
         judge=_whole,
+        observe=at_sizes(WHOLE),
     ),
     Check(
         name="mask.distinct-channels",
@@ -561,6 +564,7 @@ CHECKS = (
         share=0.03,
         wants=_balanced,
         judge=_distinct_channels,
+        observe=at_sizes(CHANNELS),
         reach=_channels_reach,
     ),
     Check(
@@ -579,7 +583,7 @@ CHECKS = (
         share=0.03,
         wants=lambda case: _balanced(case) and (case.rows > 1 or bool(case.batches)),
         judge=_distinct_samples,
-        observe=ranks_alike.alike,
+        observe=in_turn(ranks_alike.alike, at_sizes(SAMPLES)),
         reach=words_reach,
     ),
     Check(
@@ -594,6 +598,7 @@ CHECKS = (
         share=0.03,
         wants=lambda case: _balanced(case) and case.calls > 1,
         judge=_distinct_calls,
+        observe=at_sizes(CALLS),
         reach=words_reach,
     ),
 )

@@ -11,6 +11,7 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Gathered, Limits, finding, points, settle, skipped
+from dropcheck.checks.daily_sizes import CHANNEL, RATE, SAMPLE, at_sizes
 from dropcheck.coins import WORD
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial, homogeneity
@@ -237,6 +238,7 @@ CHECKS = (
         most=0.25,
         wants=lambda case: case.regime in ("stream", "seeds") and 0 < case.rate < 1,
         judge=_marginal,
+        observe=at_sizes(RATE),
         reach=_marginal_reach,
     ),
     Check(
@@ -252,6 +254,7 @@ CHECKS = (
         most=0.25,
         wants=lambda case: case.regime == "stream" and 0.01 <= case.rate < 1,
         judge=_channel,
+        observe=at_sizes(CHANNEL),
         reach=_channel_reach,
     ),
     Check(
@@ -271,6 +274,7 @@ CHECKS = (
             and case.calls >= WORD
         ),
         judge=_sample,
+        observe=at_sizes(SAMPLE),
         reach=_sample_reach,
     ),
     Check(

@@ -10,7 +10,9 @@ import numpy as np
 
 from dropcheck.adapter import Unsupported
 from dropcheck.checks.affine import affine_mean
-from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, settle, skipped
+from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, in_turn, settle, skipped
+from dropcheck.checks.daily_inputs import on_inputs
+from dropcheck.checks.daily_sizes import VALUES, at_sizes
 from dropcheck.checks.questions import Layer, dropped, kept_bounds, ladder, probe
 from dropcheck.checks.visible import columns, large_values, repeats, right_values, small_values
 from dropcheck.results import Finding
@@ -320,7 +322,7 @@ CHECKS = (
         coarsest={"quick": 5e-2, "standard": 5e-3, "deep": 5e-4},
         wants=lambda case: case.regime in ("stream", "values", "seeds") and case.rate < 1,
         judge=_kept,
-        observe=_sizes,
+        observe=in_turn(_sizes, at_sizes(VALUES), on_inputs(VALUES)),
     ),
     Check(
         name="scale.mean",
