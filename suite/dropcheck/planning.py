@@ -24,7 +24,7 @@ _DAILY_BEYOND_QUICK = (
     *((0.5, 9, 2049, 3), (0.5, 3, 128, 515), (0.3, 3073, 86, 16)),
 )
 _MANY_CALLS = {"quick": 30_000, "standard": 120_000, "deep": 400_000}
-_MANY_HEAVY_CALLS = {"quick": 1_500, "standard": 12_000, "deep": 60_000}
+_MANY_HEAVY_CALLS = {"quick": 1_500, "standard": 12_000, "deep": 150_000}
 
 
 @dataclass(frozen=True)
