@@ -131,7 +131,8 @@ def _asked(bench: Bench) -> Told:
     try:
         values = clear_pool(dtype, 4093, 11, rate, contract)
         # distinct where the dtype has so many values, else in an order that does not come round with the axes
-        distinct = clear_pool(dtype, math.prod(sizes), 13, rate, contract)
+        pool = np.unique(clear_pool(dtype, 4 * math.prod(sizes), 13, rate, contract))
+        distinct = np.resize(rng.permutation(pool), math.prod(sizes))
     except Unsupported:
         return found
     plain = values[np.arange(math.prod(sizes)) % len(values)].reshape(sizes)
