@@ -2,7 +2,9 @@
 0.
 
 rate.rejects-invalid, case rate=-0.1, seen with flax-linen 0.12.8 on JAX 0.10.2.
-Exits with status 1 where the defect shows and with 0 where it does not.
+Exits with status 1 where the defect shows in the layer and not in the control, a plain right layer in its
+place; with 4 where it shows in both: then it is of the measurement or of the framework, and not of this
+layer; with 0 where it does not show.
 """
 
 import sys
@@ -16,6 +18,9 @@ DTYPE = "float32"
 INVALID = "-0.1"
 SEED = 1000
 SHAPES = [(33, 3, 65)]
+SHARED = (1,)  # axes along which all elements share one coin
+DROPPED = 0.0
+CONTROL = False
 
 
 if DTYPE == "float64":
@@ -30,11 +35,27 @@ def numpy(y):
     return np.asarray(y if DTYPE == "float64" else y.astype("float32"), np.float64)
 
 
+class ControlLayer:  # the control: a plain right layer
+    def __init__(self, rate):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{rate} is no probability")
+        self.rate = rate
+
+    def __call__(self, key, x, training):
+        if not training:
+            return x
+        coins = jax.random.uniform(key, [1 if a in SHARED else n for a, n in enumerate(x.shape)])
+        wide, rate = x if x.dtype == "float64" else x.astype("float32"), self.rate
+        return jnp.where(coins < rate, DROPPED, wide * (0.0 if rate == 1 else 1 / (1 - rate))).astype(x.dtype)
+
+
 def make(rate, seed):
-    return {"made": flax.linen.Dropout(rate, broadcast_dims=(1,)), "key": jax.random.key(seed)}
+    return {"made": ControlLayer(rate) if CONTROL else flax.linen.Dropout(rate, broadcast_dims=(1,)), "key": jax.random.key(seed)}
 
 
 def plain(layer, key, x, training):
+    if CONTROL:
+        return layer["made"](key, x, training)
     return layer["made"].apply({}, x, deterministic=not training, rngs={"dropout": key})
 
 
@@ -52,13 +73,20 @@ def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
     return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
 
 
-expected = f"rate {INVALID} is refused"
-try:
-    y = numpy(call(make(float(INVALID), SEED), tensor(values(SHAPES[0]))))
-    observed, defect = f"rate {INVALID} is obeyed: {np.mean(y == 0):.0%} of the elements are 0", True
-except Exception as error:
-    observed, defect = f"refused: {type(error).__name__}: {error}", False
+def measured():
+    expected = f"rate {INVALID} is refused"
+    try:
+        y = numpy(call(make(float(INVALID), SEED), tensor(values(SHAPES[0]))))
+        observed, defect = f"accepted rate {INVALID}; {np.mean(y == 0):.1%} of the elements are 0", True
+    except Exception as error:
+        observed, defect = f"refused: {type(error).__name__}: {error}", False
+    return expected, observed, bool(defect)
 
+
+expected, observed, defect = measured()
+CONTROL = True  # from here on make() gives the plain right layer
+control, same = measured()[1:]
 print("expected:", expected)
 print("observed:", observed)
-sys.exit(1 if defect else 0)
+print("control:", control)
+sys.exit(4 if defect and same else 1 if defect else 0)

@@ -4,7 +4,9 @@ repeats in 1365 words.
 mask.distinct-samples, seen with keras@tensorflow 3.15.1 on tensorflow 2.21.0.
 Cases, of which the argument names the dtype: float32 rate=0.3 65,1025,2 calls=21; float64 rate=0.5 4097,65,4
 calls=7; float16 rate=0.5 4097,65,4 calls=7; bfloat16 rate=0.5 4097,65,4 calls=7.
-Exits with status 1 where the defect shows and with 0 where it does not.
+Exits with status 1 where the defect shows in the layer and not in the control, a plain right layer in its
+place; with 4 where it shows in both: then it is of the measurement or of the framework, and not of this
+layer; with 0 where it does not show.
 """
 
 import os
@@ -24,6 +26,7 @@ SHARED = (1,)  # axes along which all elements share one coin
 CHANNELS = {"float32": 1025, "float64": 65, "float16": 65, "bfloat16": 65}[DTYPE]
 CALLS = {"float32": 21, "float64": 7, "float16": 7, "bfloat16": 7}[DTYPE]
 DROPPED = 0.0
+CONTROL = False
 
 
 def tensor(values):
@@ -39,6 +42,22 @@ def seed_everything(seed):
     keras.utils.set_random_seed(seed)
 
 
+class ControlLayer:  # the control: a plain right layer
+    def __init__(self, rate, seed):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{rate} is no probability")
+        self.rate = rate
+        self.generator = tf.random.Generator.from_seed(seed)
+
+    def __call__(self, x, training=True):
+        x = tf.cast(x, DTYPE)
+        if not training:
+            return x
+        coins = self.generator.uniform([1 if a in SHARED else n for a, n in enumerate(x.shape)], dtype=tf.float64)
+        wide, rate = tf.cast(x, tf.float64), self.rate
+        return tf.cast(tf.where(coins < rate, tf.constant(DROPPED, tf.float64), wide * (0.0 if rate == 1 else 1 / (1 - rate))), DTYPE)
+
+
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 STRATEGY, GRAPHS = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), {}
@@ -47,7 +66,7 @@ STRATEGY, GRAPHS = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), {}
 def make(rate, seed):
     seed_everything(seed)
     with STRATEGY.scope():
-        return keras.layers.SpatialDropout1D(rate, dtype=DTYPE)
+        return ControlLayer(rate, seed) if CONTROL else keras.layers.SpatialDropout1D(rate, dtype=DTYPE)
 
 
 def run(layer, name, body, *tensors):  # half the batch on each of two replicas
@@ -73,19 +92,28 @@ def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
     return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
 
 
-def coins(y):  # one coin a row and channel; True: all elements that share it are dropped
-    return np.all(y == DROPPED, axis=SHARED).reshape(-1, CHANNELS)
+def coins(y):  # one coin a row and channel, read off the first of the elements that share it; True: dropped
+    return (y == DROPPED)[tuple(0 if a in SHARED else slice(None) for a in range(y.ndim))].reshape(-1, CHANNELS)
 
 
 def outputs(layer, calls=None):  # of successive training calls
-    xs = [tensor(values(shape)) for shape in SHAPES]
+    given = [values(shape) for shape in SHAPES]
     for i in range(calls or CALLS):
-        yield numpy(call(layer, xs[i % len(xs)]))
+        x = tensor(given[i % len(given)])  # anew for every call: a layer may overwrite it
+        yield numpy(call(layer, x))
 
 
 def masks(layer, calls=None):  # coin matrices of successive training calls
     for y in outputs(layer, calls):
         yield coins(y)
+
+
+def apart(some, axes=(0, 1)):  # coin matrices in which copies of one row, or of one channel, count once
+    some = list(some)
+    for axis in axes:
+        if all((m == m.take([0], axis)).all() for m in some):
+            some = [m.take([0], axis) for m in some]
+    return some
 
 
 def repeats(streams):
@@ -96,7 +124,7 @@ def repeats(streams):
     same = np.mean([m.mean() for _, m in streams])
     same = same**2 + (1 - same) ** 2  # probability that two coins agree
     rows = sum(len(m) for _, m in streams)
-    wide = int(np.ceil(np.log(1e9 * rows**2) / -np.log(min(same, 0.9999)) / CHANNELS))
+    wide = int(np.ceil(np.log(1e9 * rows**2) / -np.log(min(same, 0.9999)) / streams[0][1].shape[1]))
     seen, found = {}, []
     for label, mask in streams:
         packed = [r.tobytes() for r in np.packbits(mask, axis=1)]
@@ -108,14 +136,21 @@ def repeats(streams):
     return found
 
 
-streams = [(i, mask) for i, mask in enumerate(masks(make(RATE, SEED)))]
-found = [r for r in repeats(streams) if r[0] == r[2]]
-expected = "no samples of a call share their coins"
-observed = f"{len(found)} runs of rows occur twice"
-if found:
-    observed += ": row {1} of call {0} is row {3} of call {2}".format(*found[0])
-defect = bool(found)
+def measured():
+    streams = list(enumerate(apart(masks(make(RATE, SEED)), (1,))))
+    found = [r for r in repeats(streams) if r[0] == r[2]]
+    expected = "no samples of a call share their coins"
+    observed = f"{len(found)} runs of rows occur twice"
+    if found:
+        observed += ": row {1} of call {0} is row {3} of call {2}".format(*found[0])
+    defect = bool(found)
+    return expected, observed, bool(defect)
 
+
+expected, observed, defect = measured()
+CONTROL = True  # from here on make() gives the plain right layer
+control, same = measured()[1:]
 print("expected:", expected)
 print("observed:", observed)
-sys.exit(1 if defect else 0)
+print("control:", control)
+sys.exit(4 if defect and same else 1 if defect else 0)

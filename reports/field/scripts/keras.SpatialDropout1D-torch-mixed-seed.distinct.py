@@ -3,7 +3,9 @@ seeds.
 
 seed.distinct, case float16 rate=0.5 9,131,3 calls=256 seeds way=constructor, seen with keras@torch 3.15.1 on
 torch 2.13.0+cpu.
-Exits with status 1 where the defect shows and with 0 where it does not.
+Exits with status 1 where the defect shows in the layer and not in the control, a plain right layer in its
+place; with 4 where it shows in both: then it is of the measurement or of the framework, and not of this
+layer; with 0 where it does not show.
 """
 
 import os
@@ -24,6 +26,7 @@ SHARED = (1,)  # axes along which all elements share one coin
 CHANNELS = 131
 CALLS = 256
 DROPPED = 0.0
+CONTROL = False
 
 
 def tensor(values):
@@ -35,9 +38,25 @@ def numpy(y):
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(y, wide)), np.float64)
 
 
+class ControlLayer:  # the control: a plain right layer
+    def __init__(self, rate, seed):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{rate} is no probability")
+        self.rate = rate
+        self.generator = torch.Generator("cpu").manual_seed(seed)
+
+    def __call__(self, x, training=True):
+        x = x.to(getattr(torch, DTYPE))
+        if not training:
+            return x
+        coins = torch.rand([1 if a in SHARED else n for a, n in enumerate(x.shape)], dtype=torch.float64, device="cpu", generator=self.generator).to(x.device)
+        wide, rate = x.double(), self.rate
+        return torch.where(coins < rate, DROPPED, wide * (0.0 if rate == 1 else 1 / (1 - rate))).to(x.dtype)
+
+
 def make(rate, seed):
     keras.utils.set_random_seed(seed)
-    return keras.layers.SpatialDropout1D(rate, seed=seed, dtype="mixed_" + DTYPE)
+    return ControlLayer(rate, seed) if CONTROL else keras.layers.SpatialDropout1D(rate, seed=seed, dtype="mixed_" + DTYPE)
 
 
 def call(layer, x, training=True):  # under a mixed policy the layer casts what it is given
@@ -49,19 +68,28 @@ def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
     return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
 
 
-def coins(y):  # one coin a row and channel; True: all elements that share it are dropped
-    return np.all(y == DROPPED, axis=SHARED).reshape(-1, CHANNELS)
+def coins(y):  # one coin a row and channel, read off the first of the elements that share it; True: dropped
+    return (y == DROPPED)[tuple(0 if a in SHARED else slice(None) for a in range(y.ndim))].reshape(-1, CHANNELS)
 
 
 def outputs(layer, calls=None):  # of successive training calls
-    xs = [tensor(values(shape)) for shape in SHAPES]
+    given = [values(shape) for shape in SHAPES]
     for i in range(calls or CALLS):
-        yield numpy(call(layer, xs[i % len(xs)]))
+        x = tensor(given[i % len(given)])  # anew for every call: a layer may overwrite it
+        yield numpy(call(layer, x))
 
 
 def masks(layer, calls=None):  # coin matrices of successive training calls
     for y in outputs(layer, calls):
         yield coins(y)
+
+
+def apart(some, axes=(0, 1)):  # coin matrices in which copies of one row, or of one channel, count once
+    some = list(some)
+    for axis in axes:
+        if all((m == m.take([0], axis)).all() for m in some):
+            some = [m.take([0], axis) for m in some]
+    return some
 
 
 def repeats(streams):
@@ -72,7 +100,7 @@ def repeats(streams):
     same = np.mean([m.mean() for _, m in streams])
     same = same**2 + (1 - same) ** 2  # probability that two coins agree
     rows = sum(len(m) for _, m in streams)
-    wide = int(np.ceil(np.log(1e9 * rows**2) / -np.log(min(same, 0.9999)) / CHANNELS))
+    wide = int(np.ceil(np.log(1e9 * rows**2) / -np.log(min(same, 0.9999)) / streams[0][1].shape[1]))
     seen, found = {}, []
     for label, mask in streams:
         packed = [r.tobytes() for r in np.packbits(mask, axis=1)]
@@ -84,16 +112,24 @@ def repeats(streams):
     return found
 
 
-streams = []
-for n in range(SEEDS):
-    streams.append((SEED + n, np.concatenate(list(masks(make(RATE, SEED + n), 2)))))
-found = [r for r in repeats(streams) if r[0] != r[2]]
-expected = "different seeds give unrelated streams"
-observed = f"{len(found)} runs of rows occur under two of {SEEDS} seeds"
-if found:
-    observed += ": row {3} of seed {2} is row {1} of seed {0} (rows of successive calls counted on)".format(*found[0])
-defect = bool(found)
+def measured():
+    streams = []
+    for n in range(SEEDS):
+        streams.append((SEED + n, np.concatenate(list(masks(make(RATE, SEED + n), 2)))))
+    streams = [(seed, mask) for (seed, _), mask in zip(streams, apart(mask for _, mask in streams))]
+    found = [r for r in repeats(streams) if r[0] != r[2]]
+    expected = "different seeds give unrelated streams"
+    observed = f"{len(found)} runs of rows occur under two of {SEEDS} seeds"
+    if found:
+        observed += ": row {3} of seed {2} is row {1} of seed {0} (rows of successive calls counted on)".format(*found[0])
+    defect = bool(found)
+    return expected, observed, bool(defect)
 
+
+expected, observed, defect = measured()
+CONTROL = True  # from here on make() gives the plain right layer
+control, same = measured()[1:]
 print("expected:", expected)
 print("observed:", observed)
-sys.exit(1 if defect else 0)
+print("control:", control)
+sys.exit(4 if defect and same else 1 if defect else 0)

@@ -1,8 +1,10 @@
-"""transformers.ConvNextDropPath: at rate 1, 396 elements are not dropped and 396 are not finite, of 8580 coins.
+"""transformers.ConvNextDropPath: at rate 1, 8580 of 8580 coins are not dropped: all elements are NaN.
 
 rate.one, seen with torch 2.13.0+cpu.
 Cases, of which the argument names the dtype: float32 rate=1; float64 rate=1; float16 rate=1; bfloat16 rate=1.
-Exits with status 1 where the defect shows and with 0 where it does not.
+Exits with status 1 where the defect shows in the layer and not in the control, a plain right layer in its
+place; with 4 where it shows in both: then it is of the measurement or of the framework, and not of this
+layer; with 0 where it does not show.
 """
 
 import sys
@@ -15,7 +17,9 @@ from transformers.models.convnext.modeling_convnext import ConvNextDropPath
 DTYPE = sys.argv[1] if len(sys.argv) > 1 else "float32"
 SEED = 1000
 SHAPES = [(4097, 1, 1, 3)]
+SHARED = (1, 2, 3)  # axes along which all elements share one coin
 DROPPED = 0.0
+CONTROL = False
 
 
 def tensor(values):
@@ -26,9 +30,24 @@ def numpy(y):
     return y.detach().double().numpy()
 
 
+class ControlLayer(torch.nn.Module):  # the control: a plain right layer
+    def __init__(self, rate):
+        super().__init__()
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{rate} is no probability")
+        self.rate = rate
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        coins = torch.rand([1 if a in SHARED else n for a, n in enumerate(x.shape)], dtype=torch.float64, device=x.device)
+        wide, rate = x.double(), self.rate
+        return torch.where(coins < rate, DROPPED, wide * (0.0 if rate == 1 else 1 / (1 - rate))).to(x.dtype)
+
+
 def make(rate, seed):
     torch.manual_seed(seed)
-    return ConvNextDropPath(rate)
+    return ControlLayer(rate) if CONTROL else ConvNextDropPath(rate)
 
 
 def call(layer, x, training=True):
@@ -41,15 +60,22 @@ def values(shape, seed=0):  # nothing is 0, so what is 0 afterwards was dropped
     return (rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)).astype("float32")
 
 
-kept = infinite = total = 0
-layer = make(1.0, SEED)
-for _ in range(8):
-    y = numpy(call(layer, tensor(values(SHAPES[0]))))
-    kept, infinite, total = kept + int((y != DROPPED).sum()), infinite + int((~np.isfinite(y)).sum()), total + y.size
-expected = "rate 1 drops everything"
-observed = f"{kept} of {total} elements are not dropped, {infinite} of them not finite"
-defect = kept > 0
+def measured():
+    kept = infinite = total = 0
+    layer = make(1.0, SEED)
+    for _ in range(8):
+        y = numpy(call(layer, tensor(values(SHAPES[0]))))
+        kept, infinite, total = kept + int((y != DROPPED).sum()), infinite + int((~np.isfinite(y)).sum()), total + y.size
+    expected = "rate 1 drops everything"
+    observed = f"{kept} of {total} elements are not dropped, {infinite} of them not finite"
+    defect = kept > 0
+    return expected, observed, bool(defect)
 
+
+expected, observed, defect = measured()
+CONTROL = True  # from here on make() gives the plain right layer
+control, same = measured()[1:]
 print("expected:", expected)
 print("observed:", observed)
-sys.exit(1 if defect else 0)
+print("control:", control)
+sys.exit(4 if defect and same else 1 if defect else 0)
