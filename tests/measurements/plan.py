@@ -194,7 +194,7 @@ def table(folder: Path, profile: str, others: Sequence[Path] = ()) -> None:
     catches: dict[str, set[str]] = defaultdict(set)
     for layer, one in records.items():
         for check, case in one["raw"]:
-            catches[check if check in EXACT else _row(case, seconds)].add(layer)
+            catches[_row(check, case, seconds)].add(layer)
     by_defect: dict[str, set[str]] = defaultdict(set)
     for row, layers in catches.items():
         for layer in layers:
@@ -214,10 +214,12 @@ DRAWN = "drawn cases"
 OTHER = "cases of other patterns and rates, and several cases together"
 
 
-def _row(case: str, seconds: dict[str, dict[str, float]]) -> str:
-    """The row of a failing case: itself where the plain plan has it, else one for all drawn ones, or one for all others."""
+def _row(check: str, case: str, seconds: dict[str, dict[str, float]]) -> str:
+    """The row of a failure: its case where the plain plan has it, its exact check, else one row for all drawn or other cases."""
     if any(case in some for some in seconds.values()):
         return case
+    if check in EXACT and "calls=" not in case:
+        return check
     # drawn rates have six digits
     return DRAWN if case == "drawn" or re.search(r"rate=0\.\d{5}", case) else OTHER
 
