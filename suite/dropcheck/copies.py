@@ -88,17 +88,22 @@ def rows_alike(got: Gathered, sure: bool = True) -> NDArray[np.int64] | None:
         return None
     # where calls are a coin or two each there are few different ones: what tells then is that all rows show so few words
     rate, rows = got.tally.dropped / max(1, got.tally.coins), int((~still).sum())
-    few = log10_few_words(len(np.unique(label[~still])), rows, rate, len(calls) * got.tally.channels) if rows else 0.0
+    # a row that was left out for never changing is none of these: so much likelier is each word of the others
+    unchanged = (rate ** len(calls) + (1 - rate) ** len(calls)) ** got.tally.channels
+    seen = len(np.unique(label[~still]))
+    few = log10_few_words(seen, rows, rate, len(calls) * got.tally.channels, unchanged) if rows else 0.0
     return None if sure and min(few, math.log10(pairs) + len(calls) * _agree(got)) > CERTAIN else label
 
 
-def log10_few_words(seen: int, rows: int, p: float, coins: int) -> float:
+def log10_few_words(seen: int, rows: int, p: float, coins: int, without: float = 0.0) -> float:
     """log10 of a bound of the chance that ``rows`` independent rows of ``coins`` coins show only ``seen`` different words.
 
     All rows then lie in one of the sets of ``seen`` words: at most 2^(coins x seen) sets, each hit by a row with probability
-    at most seen x max(p, q)^coins.
+    at most seen x max(p, q)^coins. ``without``: the share of rows that are none of them, by what they show.
     """
-    hit = math.log10(seen) + coins * math.log10(max(p, 1 - p))
+    if without >= 1:
+        return 0.0
+    hit = math.log10(seen) + coins * math.log10(max(p, 1 - p)) - math.log10(1 - without)
     return min(0.0, coins * seen * math.log10(2) + rows * hit) if hit < 0 else 0.0
 
 

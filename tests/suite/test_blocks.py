@@ -158,3 +158,22 @@ def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
     save(found, tmp_path / "found.json")
     told = CliRunner().invoke(app, ["report", "--verify", str(tmp_path / "found.json")])
     assert told.exit_code == 0, told.output
+
+
+def test_few_calls_of_a_coin_a_row_are_no_copies() -> None:
+    """Of three calls of a coin a row, a quarter of the rows never changes; all others show six words, as they must."""
+    from dropcheck.cases import Case
+    from dropcheck.checks.base import Gathered
+    from dropcheck.copies import rows_alike
+    from dropcheck.tallies import tally
+    from dropcheck.worker.coinwise import pack
+
+    coins = np.random.default_rng(7).random((3 * 4000, 1)) < 0.5
+    packed = pack(coins)
+    case = Case("float32", 0.5, 4000, 1, 3, 3)
+    proof: dict[str, Any] = dict.fromkeys(("violations", "wrong_values", "nonfinite", "nan"), 0)
+    contract = Contract(pattern=Pattern.parse("n c l -> n"))
+    assert rows_alike(Gathered(case, contract, tally(packed, 1, 4000), proof, packed)) is None
+    coins[1::2] = coins[::2]
+    copied = pack(coins)
+    assert rows_alike(Gathered(case, contract, tally(copied, 1, 4000), proof, copied)) is None  # too few calls to tell
