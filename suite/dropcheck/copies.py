@@ -71,7 +71,7 @@ def rows_alike(got: Gathered, sure: bool = True) -> NDArray[np.int64] | None:
     independent of each other, and calls of calls, at most pairs x (p^2 + q^2)^calls; or that of so few words in all rows.
     Not ``sure``: whatever the chance.
     """
-    calls = _calls(got)
+    calls = calls_of(got)
     if calls is None or calls.shape[1] < 2 or not _any_alike(calls[:64]):
         return None
     calls = np.unique(calls, axis=0)  # equal calls are one replicate
@@ -114,7 +114,7 @@ def _any_alike(calls: Bytes) -> bool:
     return bool((one[1:] == one[:-1]).any())
 
 
-def _calls(got: Gathered) -> Bytes | None:
+def calls_of(got: Gathered) -> Bytes | None:
     """The first coins as (calls, rows of a call, bytes); None where batches vary or there are no two calls."""
     if got.sample is None or got.case.batches or len(got.sample) < 2 * got.case.rows:
         return None
@@ -136,7 +136,7 @@ def calls_alike(got: Gathered, coins: float = 1.0) -> tuple[int, int, int, float
     binomial, times the lags that are looked at. ``coins``: as many independent coins as a row of a call is worth; with its
     channels divided by the measured ``spread``, short cases tell, too.
     """
-    found = _calls(got)
+    found = calls_of(got)
     if found is None or len(found) < 4:
         return None
     calls = min(len(found), MOST_CALLS)
@@ -262,7 +262,7 @@ def distinct(got: Gathered, channels: NDArray[np.int64] | None = None, rows: Any
     assert got.sample is not None
     case, sample = got.case, got.sample
     if rows is not None:
-        calls = _calls(got)
+        calls = calls_of(got)
         assert calls is not None
         keep = rows == np.arange(case.rows)
         sample = calls[:, keep].reshape(-1, sample.shape[1])

@@ -326,6 +326,31 @@ def calls(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
     result.call_shifts[-1] = Association(pairs, *backwards)
 
 
+def places(result: Tally, packed: bits.Bytes, rows_per_call: int) -> None:
+    """Every place (row, channel) of a call by itself: in calls 2 k and 2 k + 1, and with the row 2 r + 1 behind its row 2 r.
+
+    What is tied with both signs cancels in counts over places. ``call_places``: (rows x channels,) each; ``row_places``:
+    (rows // 2, channels) joint drops, whose margins are in ``position``.
+    """
+    width = packed.shape[1]
+    calls = packed.reshape(result.calls, rows_per_call, width)
+
+    def sums(some: Any) -> Counts:
+        found = bits.column_sums(np.ascontiguousarray(some).reshape(len(some), -1))
+        return np.ascontiguousarray(found.reshape(some.shape[1], -1)[:, : result.channels])
+
+    pairs = result.calls // 2
+    if pairs:
+        one, two = calls[: 2 * pairs : 2], calls[1 : 2 * pairs : 2]
+        first, both = sums(one), sums(one & two)
+        second = (result.position - first) if result.calls == 2 * pairs else sums(two)
+        n = np.full(first.size, pairs, np.int64)
+        result.call_places[1] = Association(n, first.ravel(), second.ravel(), both.ravel())
+    half = rows_per_call // 2
+    if half:
+        result.row_places = sums(calls[:, : 2 * half : 2] & calls[:, 1 : 2 * half : 2])
+
+
 _Sides = tuple[Counts, Counts, Counts]  # of pairs: first dropped, second dropped, both dropped, (channels,) each
 
 

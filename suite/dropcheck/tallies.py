@@ -30,6 +30,7 @@ FULL_ROWS = 1 << 15  # rows of a case on which thinned statistics are counted in
 THINNING = 8  # behind them, one block of calls in so many
 BLOCK = 64  # calls of a block
 VARYING_BLOCK = 4096  # rows of a block where batches vary
+PLACES = 1 << 14  # coins of a call up to which neighbours are counted at every place: larger calls are too few to tell
 SAMPLE = 1 << 20  # first coins of a case, kept for repeated words and pictures
 
 
@@ -60,6 +61,7 @@ class Tally:
     all pairs of channels on thinned rows, ordered by stride (``far_of``), with ``far_channel`` the margins there. ``quads``,
     ``octets``: stride -> (groups, 2^k) patterns. ``position``: (rows of a call, channels). ``row_both``: lag -> joint drops of
     rows of one call. ``call_shifts``: row shift d -> row r of a call against row r + d of the next.
+    ``call_places``, ``row_places``: see ``counting.places``.
     ``seed_shifts``, ``seed_bits``, ``seed_places``: see ``counting.seeds``. ``without``: rows of a call that were left out;
     see ``positions.live``.
     """
@@ -82,6 +84,8 @@ class Tally:
     row_both: dict[int, Counts] = field(default_factory=dict)
     call_lags: dict[int, Association] = field(default_factory=dict)
     call_shifts: dict[int, Association] = field(default_factory=dict)
+    call_places: dict[int, Association] = field(default_factory=dict)
+    row_places: Counts = field(default_factory=_none)
     position: Counts = field(default_factory=_none)
     position_calls: int = 0
     seed_shifts: dict[str, Association] = field(default_factory=dict)
@@ -262,6 +266,8 @@ def tally(
     if rows_per_call:
         counting.rows(result, arranged, rows_per_call)
         counting.calls(result, arranged, rows_per_call)
+        if seeds is None and rows_per_call * channels <= PLACES:
+            counting.places(result, packed, rows_per_call)
         if seeds is not None:
             counting.seeds(result, packed, rows_per_call, seeds)
     if classes is not None:

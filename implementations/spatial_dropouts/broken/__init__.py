@@ -23,6 +23,7 @@ from spatial_dropouts.broken import (
     records_streams,
     records_stretches,
     records_structure,
+    records_ties,
 )
 from spatial_dropouts.broken.record import Defect
 
@@ -44,6 +45,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_life.DEFECTS,
     *records_stretches.DEFECTS,
     *records_sizes_daily.DEFECTS,
+    *records_ties.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

@@ -1,4 +1,4 @@
-"""Correct NumPy layers whose coins come in blocks and from one stream, and are used once."""
+"""Correct NumPy layers whose coins come in blocks, from one stream or turned around, and are used once."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ class SeedsFarApart(Layer):
         return coins(self.stream, self.rate, x.shape[:2])
 
 
+class TurnedUniforms(Layer):
+    """Fresh uniforms, half of them turned around, in turn: u and 1 - u are equally good, as long as each is used once."""
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        u = rng.random(x.shape[:2])
+        u[:, ::2] = 1 - u[:, ::2]
+        return np.asarray(u < self.rate)
+
+
 def _np(attr: str, summary: str) -> Implementation:
     make = f"spatial_dropouts.unusual.stretches:{attr}"
     return Implementation(make=make, framework="numpy", default=False, summary=summary)
@@ -50,5 +59,6 @@ def _np(attr: str, summary: str) -> Implementation:
 
 REGISTER: Mapping[str, Implementation] = {
     "unusual.blocks-used-up": _np("BlocksUsedUp", "draws blocks of 2^16 coins that go on from call to call"),
+    "unusual.turned-uniforms": _np("TurnedUniforms", "half of its uniforms are turned around, each is used once"),
     "unusual.seeds-far-apart": _np("SeedsFarApart", "seeds are places in one stream, far apart"),
 }

@@ -13,8 +13,8 @@ from dropcheck.checks.base import Check, Gathered, Limits, draw_matrix, finding,
 from dropcheck.checks.daily_inputs import IGNORES, on_inputs
 from dropcheck.checks.daily_sizes import COUNT, at_sizes
 from dropcheck.checks.mask import copied_channels
-from dropcheck.coins import lag_firsts
-from dropcheck.copies import CERTAIN
+from dropcheck.coins import lag_firsts, unpack
+from dropcheck.copies import CERTAIN, calls_of
 from dropcheck.results import Finding, Statistic
 from dropcheck.statistics import association, dispersion, goodness
 from dropcheck.tallies import (
@@ -169,10 +169,82 @@ def _sample(got: Gathered) -> Any:
     )
 
 
+_Tied = tuple[float, str, float]  # log10 of the chance of any such tie, its words, its correlation
+
+
+def _by_place(named: list[tuple[str, Association, int]]) -> _Tied:
+    """The strongest tie of a single channel, or of a single place of a call: what has both signs cancels in sums over them.
+
+    Each table by the exact conditional law given its margins, Bonferroni over all of them. ``named``: words, tables, and how
+    many channels stand beside each other (0: the tables are those of channels).
+    """
+    best: _Tied = (0.0, "", 0.0)
+    tests = sum(len(t.pairs) for _, t, _ in named)
+    for name, t, channels in named:
+        logs = association.association_many(t.pairs, t.first, t.second, t.both)
+        i = int(np.argmin(logs))
+        log = min(0.0, float(logs[i]) + math.log10(tests))
+        if log < best[0]:
+            rho = association.correlation(*(x[i : i + 1] for x in (t.pairs, t.first, t.second, t.both)))
+            over = association.correlation(t.pairs, t.first, t.second, t.both)
+            where = f"in row {i // channels}, channel {i % channels}" if channels else f"in channel {i}"
+            many = int((logs <= logs[i] / 2).sum())
+            kind = "places" if channels else "channels"
+            text = (
+                f"{name} are tied {kind[:-1]} by {kind[:-1]}: {where} their correlation is {rho:+.3f}, and {many} of "
+                f"{len(logs)} {kind} stand out so (over all of them it is {over:+.4f}; expected 0 in each)"
+            )
+            best = log, text, rho
+    return best
+
+
+def _by_pair(got: Gathered) -> _Tied:
+    """The strongest tie of a single pair of neighbouring calls among the first coins, channels as strata.
+
+    The pair with the largest normal score is judged by the exact conditional law, Bonferroni over all pairs.
+    """
+    calls = calls_of(got)
+    if calls is None or got.case.rows < 2 or len(calls) < 4:
+        return 0.0, "", 0.0
+    pairs = len(calls) // 2
+    one, two = (calls[i : 2 * pairs : 2].reshape(pairs, -1) for i in (0, 1))
+    a, b, both = (np.bitwise_count(x).sum(axis=1, dtype=np.int64) for x in (one, two, one & two))
+    n = got.case.rows * got.tally.channels
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.nan_to_num(np.abs(both - a * b / n) / np.sqrt(a * b / n * (1 - a / n) * (1 - b / n)), posinf=0.0)
+    best = int(np.argmax(score))
+    if score[best] < 6:  # below a chance of 10^-8, nothing is certain
+        return 0.0, "", 0.0
+    first, second = (unpack(calls[i], got.tally.channels).astype(np.int64) for i in (2 * best, 2 * best + 1))
+    table = (
+        np.full(got.tally.channels, got.case.rows),
+        first.sum(axis=0),
+        second.sum(axis=0),
+        (first & second).sum(axis=0),
+    )
+    log = min(association.log10_association(*table)) + math.log10(2 * pairs)
+    rho = association.correlation(*table)
+    many = int((score > score[best] / 2).sum())
+    text = (
+        f"the coins of calls {2 * best} and {2 * best + 1} have correlation {rho:+.3f}, and {many} of {pairs} pairs of "
+        "neighbouring calls stand out so (expected 0 in each)"
+    )
+    return min(0.0, log), text, rho
+
+
 def _lagged(
-    check: Check, got: Gathered, limits: Limits, lags: list[tuple[str, Association]], unit: str
+    check: Check,
+    got: Gathered,
+    limits: Limits,
+    lags: list[tuple[str, Association]],
+    unit: str,
+    single: list[tuple[str, Association, int]] | None = None,
 ) -> Finding | None:
-    """The strongest of several lags: exact conditional tests with the channels as strata."""
+    """The strongest of several lags: exact conditional tests with the channels as strata.
+
+    Where none fails, ties that cancel in the sums: of single channels, of the ``single`` tables of places, and for calls
+    of single pairs. They fail only below a chance of 10^-15, and take nothing from the check's share.
+    """
     if not lags:
         return None
     if (early := _no_spread(check, got)) is not None:
@@ -195,7 +267,13 @@ def _lagged(
     total = worst + math.log10(len(lags))
     failed = total <= math.log10(limits.alpha)
     if failed and (once := _without_copies(got, lags)) is not None:
-        return _lagged(check, got, limits, once, unit)
+        return _lagged(check, got, limits, once, unit, single)
+    tied: _Tied = (0.0, "", 0.0)
+    if not failed:
+        every = [(f"{unit} {name} apart" if unit != "values" else name, t, 0) for name, t in lags]
+        tied = _by_place([*every, *(single or [])])
+        if unit == "the coins of calls" and tied[0] > CERTAIN:
+            tied = min(tied, _by_pair(got))
     p = _pooled_rate(got.live)
     assert least is not None
     # of any lag: that with the fewest pairs
@@ -209,6 +287,10 @@ def _lagged(
         log10_evidence=min(0.0, total),
         tallies={"lags": estimates, "pairs": most},
     )
+    if tied[0] <= CERTAIN:
+        numbers.update(estimate=tied[2], log10_evidence=tied[0])
+        numbers["tallies"]["single"] = tied[2]
+        return finding(check, got.case, "fail", tied[1], picture=_sample(got), **numbers)
     if failed:
         return finding(
             check,
@@ -240,8 +322,15 @@ def _without_copies(got: Gathered, lags: list[tuple[str, Association]]) -> list[
 
 def _samples(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     rows = got.case.rows if not got.case.batches else min(got.case.batches)
-    lags = [(str(lag), t) for lag, t in got.live.row_lags.items() if 2 * lag <= rows]
-    return _lagged(check, got, limits, lags, "samples")
+    tally = got.live
+    lags = [(str(lag), t) for lag, t in tally.row_lags.items() if 2 * lag <= rows]
+    single = []
+    if len(tally.row_places) and not tally.without.any():
+        size = len(tally.row_places)
+        one, two = (tally.position[i : 2 * size : 2].ravel() for i in (0, 1))
+        table = Association(np.full(len(one), tally.position_calls, np.int64), one, two, tally.row_places.ravel())
+        single.append(("samples 2 r and 2 r + 1", table, tally.channels))
+    return _lagged(check, got, limits, lags, "samples", single)
 
 
 def _calls(check: Check, got: Gathered, limits: Limits) -> Finding | None:
@@ -250,7 +339,8 @@ def _calls(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     lags = [(f"{lag} calls", t) for lag, t in got.live.call_lags.items()]
     for shift, t in got.live.call_shifts.items():
         lags.append((f"1 call and {shift:+d} rows", t))
-    return _lagged(check, got, limits, lags, "the coins of calls")
+    single = [("the coins of neighbouring calls", t, got.live.channels) for t in got.live.call_places.values()]
+    return _lagged(check, got, limits, lags, "the coins of calls", single)
 
 
 def _count(check: Check, got: Gathered, limits: Limits) -> Finding | None:
@@ -451,6 +541,9 @@ def _values(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if result is None:
         return None
     coins = got.tally.coins
+    if "single" in result.tallies:
+        text = f"coins depend on the input: coins and {result.message}"
+        return msgspec.structs.replace(result, message=text, coins=coins, picture=None)
     if result.verdict != "fail":
         text = f"coins do not follow sign or magnitude of the input; the largest correlation is {result.estimate or 0:+.4f}"
         return msgspec.structs.replace(result, message=text, coins=coins)
