@@ -204,7 +204,8 @@ def _by_pair(got: Gathered) -> _Tied:
     The pair with the largest normal score is judged by the exact conditional law, Bonferroni over all pairs.
     """
     calls = calls_of(got)
-    if calls is None or got.case.rows < 2 or len(calls) < 4:
+    # rows with rates of their own make the coins of any two calls look alike
+    if calls is None or got.case.rows < 2 or len(calls) < 4 or (got.positions is not None and got.positions.own.any()):
         return 0.0, "", 0.0
     pairs = len(calls) // 2
     one, two = (calls[i : 2 * pairs : 2].reshape(pairs, -1) for i in (0, 1))
