@@ -120,6 +120,14 @@ _ROWS = (
         "C = 256",
         _SIZES,
     ),
+    (
+        "index-of-18-bits",
+        "Index18",
+        "mask.distinct-samples",
+        "calls of more than 2^18 coins begin again with their first",
+        "2^18 coins and a word more",
+        _SIZES,
+    ),
     ("thousand-masks", "ThousandMasks", "mask.distinct-calls", "a thousand masks go round", "2000 calls", _CALLS),
     (
         "every-thousandth",

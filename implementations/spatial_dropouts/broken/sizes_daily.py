@@ -150,6 +150,14 @@ class LargeBatches(Layer):
         return np.tile(super().mask(x[:half], rng), (2, 1))[:n]
 
 
+class Index18(Layer):
+    """Coins are numbered in 18 bits: a call that has more begins again with its first."""
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        mask = super().mask(x, rng)
+        return mask.ravel()[np.arange(mask.size) & ((1 << 18) - 1)].reshape(mask.shape)
+
+
 class ThousandMasks(Layer):
     """A thousand masks of each shape are drawn in advance, and then go round."""
 

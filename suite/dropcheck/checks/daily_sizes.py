@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dropcheck import stretches
 from dropcheck.cases import Case, seed_of
 from dropcheck.checks.base import Bench, Check, Limits, finding
 from dropcheck.checks.refusals import crashed
@@ -234,7 +235,7 @@ def mask_faults(bench: Bench, case: Case, packed: Any) -> Iterator[Fault]:
 
     Copies make few coins of many, and rows that never drop make a rate: what is told first may explain the others.
     """
-    for question in (_copied, _alike, _rate, _one_count):
+    for question in (_copied, _alike, _rate, _one_count, _used_again):
         if (fault := question(bench, case, packed)) is not None:
             yield fault
             return
@@ -291,6 +292,31 @@ def _copied(bench: Bench, case: Case, packed: Any) -> Fault | None:
         text = "call repeats the coins of an earlier one" if equal == 1 else "calls repeat the coins of an earlier one"
         return CALLS, f"{equal} of {case.calls} {text} (expected none)", log
     return None
+
+
+def _used_again(bench: Bench, case: Case, packed: Any) -> Fault | None:
+    """Stretches of coins that come again where no row begins, as where an index wraps: see ``stretches``."""
+    sample = stretches.stretches_of(case)
+    if sample is None or case.rows * case.calls < 2:
+        return None
+    sample.add(packed)
+    seen = sample.lookup(case)
+    log = stretches.log10_chance(seen.pairs, np.full(case.channels, _share(packed, case)), seen.rows)
+    if log >= IMPOSSIBLE or not seen.within + seen.across:
+        return None
+    which, times = (SAMPLES, seen.within) if seen.within else (CALLS, seen.across)
+    first, again = sorted(seen.places[0] if seen.within else seen.places[1])
+    text = f"{counted(times, 'word')} of {seen.rows} coins {'repeats' if times == 1 else 'repeat'} coins of "
+    text += "the same call" if seen.within else "an earlier call"
+    where = f"the coins from {_coin(case, again)} on are those from {_coin(case, first)} on"
+    return which, f"{text} (expected none): {where}, {again - first} coins before", log
+
+
+def _coin(case: Case, offset: int) -> str:
+    """Where a coin of the flat stream stands."""
+    row, channel = divmod(offset, case.channels)
+    call, row = divmod(row, case.rows)
+    return f"call {call} row {row} channel {channel}"
 
 
 def _whole_words(rows: Any) -> Any:
