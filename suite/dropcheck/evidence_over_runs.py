@@ -125,10 +125,15 @@ def untold(findings: Sequence[Finding]) -> list[Finding]:
     text = "not judged over the runs of the ledger, since the audit ended before: this run alone says: "
     return [
         msgspec.structs.replace(one, verdict="inconclusive", message=text + one.message)
-        if _CHECKS[one.check].share > 0 and one.verdict in ("pass", "fail")
+        if _at_level(_CHECKS[one.check], one) and one.verdict in ("pass", "fail")
         else one
         for one in findings
     ]
+
+
+def _at_level(check: Check, one: Finding) -> bool:
+    """Whether a finding spends a part of ALPHA: what a check on coins asks exactly besides does not."""
+    return check.share > 0 and (_counted(check, one) or not accumulates(check))
 
 
 def line(run: Run) -> LedgerRun | None:
@@ -169,7 +174,12 @@ def _drawn(asked: Asked) -> _Pool:
 
 def accumulates(check: Check) -> bool:
     """Whether a check's evidence comes from coins, which are new in every run."""
-    return check.share > 0 and check.observe is None
+    return check.share > 0 and (check.judge is not None or check.compare is not None)
+
+
+def _counted(check: Check, one: Finding) -> bool:
+    """Whether a finding is of such coins: what the same check asks exactly besides is not made at a level."""
+    return accumulates(check) and (check.observe is None or one.alpha is not None)
 
 
 def log10_e(one: Finding) -> float:
@@ -186,7 +196,7 @@ def _evidence(findings: Sequence[Finding], pool: _Pool, asked: Asked) -> dict[st
     drawn: dict[str, list[float]] = {}
     for one in findings:
         check = _CHECKS[one.check]
-        if not accumulates(check):
+        if not _counted(check, one):
             continue
         key = pool.key(check, one.case)
         if key == DRAWN:
@@ -206,9 +216,9 @@ def _evidence(findings: Sequence[Finding], pool: _Pool, asked: Asked) -> dict[st
 def _over_runs(one: Finding, standing: dict[str, Standing], pool: _Pool, profile: str, run: int) -> Finding:
     """A finding with the verdict of all runs; exact promises keep that of this run."""
     check = _CHECKS[one.check]
-    if check.share <= 0 or one.verdict not in ("pass", "fail", "inconclusive"):
+    if not _at_level(check, one) or one.verdict not in ("pass", "fail", "inconclusive"):
         return one
-    if check.observe is not None:
+    if not accumulates(check):
         return _spent(one, check.limits(profile).alpha, run)
     record = _record(check, standing.get(check.name), pool.key(check, one.case))
     if record is None:
