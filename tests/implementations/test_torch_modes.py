@@ -56,7 +56,9 @@ def test_in_plain_calls_it_is_right(defect: TorchModeDefect) -> None:
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: f"{d.twin.rpartition(':')[2]}@{d.mode} {d.check}")
 def test_a_right_twin_passes_in_that_mode(defect: TorchModeDefect) -> None:
-    assert set(audited(f"{defect.twin}@{defect.mode}", defect.check)) == {"pass"}
+    verdicts = set(audited(f"{defect.twin}@{defect.mode}", defect.check))
+    # what PyTorch itself would make of ranks seeded alike is asked of distributed code alone
+    assert verdicts - ({"skipped"} if defect.mode == "ranks" else set()) == {"pass"}
 
 
 def test_every_mode_that_runs_here_has_a_defect_of_its_own() -> None:

@@ -263,7 +263,7 @@ def test_scripts_name_no_suite_and_are_python() -> None:
     for check in BODIES:
         script = write(*told("torch.Dropout1d", check, "float32 rate=0.3", "torch"))
         compile(script, check, "exec")
-        assert "dropcheck" not in script and len(script.splitlines()) < 130
+        assert "dropcheck" not in script and len(script.splitlines()) <= 160
 
 
 LIBRARIES = [
