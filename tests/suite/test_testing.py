@@ -29,7 +29,11 @@ def tears_channels(layer: Any, pattern: Pattern, dropped: float = 0.0) -> bool:
 
 def test_my_checker_sees_every_planted_defect_that_lives_everywhere() -> None:
     planted = [
-        d for d in planted_defects(check="mask.whole-channels") if d.regime == "everywhere" and d.name != "alpha-torn"
+        d
+        for d in planted_defects(check="mask.whole-channels")
+        if d.regime == "everywhere"
+        and d.name != "alpha-torn"
+        and not d.contract.pattern.blocks  # torn blocks, not coins
     ]
     assert len(planted) >= 4
     for defect in planted:
@@ -98,5 +102,7 @@ def test_listing_the_zoo_loads_no_framework() -> None:
 
 
 def test_built_layers_are_called_in_the_dtype_they_were_built_in() -> None:
-    layer = correct_layers()[0].build(0.5, seed=3, dtype="float16")
+    layer = next(one for one in correct_layers() if len(one.contract.pattern.axes) == 3).build(
+        0.5, seed=3, dtype="float16"
+    )
     assert isinstance(layer, Built) and layer(np.ones((4, 4, 2))).dtype == np.float16

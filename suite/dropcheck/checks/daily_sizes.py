@@ -367,6 +367,8 @@ def _one_count(bench: Bench, case: Case, packed: Any) -> Fault | None:
     if case.channels < 2 or len(packed) < 2:
         return None
     p, c = _share(packed, case), case.channels
+    if not 0 < p < 1:
+        return None  # the contract grants a rate of 0 or 1 here: there is nothing to count
     mode = min(c, math.floor((c + 1) * p))
     log_mode = (math.lgamma(c + 1) - math.lgamma(mode + 1) - math.lgamma(c - mode + 1)) / math.log(10)
     log_mode += mode * math.log10(p) + (c - mode) * math.log10(1 - p)
