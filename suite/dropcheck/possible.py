@@ -11,6 +11,7 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import BETA, Check
+from dropcheck.checks.daily_sizes import OF_DAILY_USE
 from dropcheck.contract import Contract, ContractError
 from dropcheck.results import Finding, TargetResult
 from dropcheck.statistics import binomial, homogeneity
@@ -74,6 +75,8 @@ def impossible(
         yield "its interval ends before it begins"
     if not judged(one):
         return
+    if one.verdict == "pass" and one.case.endswith(OF_DAILY_USE):
+        yield from _exact(one)
     yield from _level(one, check, case, profiles)
     yield from _counts(one, target)
     yield from _coins(one, check, case)
@@ -83,6 +86,20 @@ def impossible(
         yield from _mean(one, target, profiles, check, strict)
     if one.check == "rate.marginal" and case is not None:
         yield from _tolerance(one, case, target)
+
+
+def _exact(one: Finding) -> Iterator[str]:
+    """Sizes and inputs of daily use are asked exactly, in few coins: what holds there has counts of what was asked, no more."""
+    more = [name for name, _ in _numbers(one)]
+    if more:
+        yield f"it says {more[0]}, but its question is an exact one"
+    foreign = sorted(set(one.tallies) - {"sizes", "rates", "kinds"})
+    if foreign or not one.tallies:
+        yield (
+            f"it counts {foreign[0][:40]}, but its question is an exact one"
+            if foreign
+            else "it does not say what was asked"
+        )
 
 
 def _numbers(one: Finding) -> Iterator[tuple[str, float]]:

@@ -56,8 +56,16 @@ def codes(tree: Tree, capsys: pytest.CaptureFixture[str]) -> tuple[int, int, str
 
 
 def some(tree: Tree, check: str) -> Tree:
-    """The first finding of a check that passes with numbers."""
-    found: Tree = next(f for f in tree["targets"][0]["findings"] if f["check"] == check and f["verdict"] == "pass")
+    """The first finding of a check that passes with numbers; what was asked exactly, in few coins, has none."""
+    passed = (f for f in tree["targets"][0]["findings"] if f["check"] == check and f["verdict"] == "pass")
+    found: Tree = next(f for f in passed if not f["case"].endswith("of daily use"))
+    return found
+
+
+def at_sizes(tree: Tree, check: str) -> Tree:
+    """The finding of a check at sizes of daily use."""
+    findings = tree["targets"][0]["findings"]
+    found: Tree = next(f for f in findings if f["check"] == check and f["case"].endswith("sizes of daily use"))
     return found
 
 
@@ -159,6 +167,26 @@ def test_a_number_that_its_counts_and_its_case_do_not_carry_is_refused(
     gate, report, said = codes(tree, capsys)
     assert (gate, report) == (2, 2), said
     assert words in said
+
+
+FORGED: dict[str, Edit] = {
+    "a resolution": lambda f: f.update(resolution=1e-9),
+    "an estimate": lambda f: f.update(estimate=0.3),
+    "an alpha": lambda f: f.update(alpha=1e-9),
+    "an evidence": lambda f: f.update(log10_evidence=-3.0),
+    "counts of coins": lambda f: f["tallies"].update(tolerated=0.9),
+    "nothing that was asked": lambda f: f.update(tallies={}),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_what_is_asked_exactly_at_sizes_of_daily_use_holds_no_number_of_coins(
+    made: Tree, folder: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    tree = copy.deepcopy(made)
+    FORGED[what](at_sizes(tree, "rate.marginal"))
+    gate, report, said = codes(tree, capsys)
+    assert (gate, report) == (2, 2), said
 
 
 def test_a_huge_count_of_coins_is_refused(made: Tree, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

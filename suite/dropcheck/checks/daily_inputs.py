@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dropcheck.adapter import Unsupported
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Limits, finding
-from dropcheck.checks.daily_sizes import VALUES, mask_faults
+from dropcheck.checks.daily_sizes import OF_DAILY_USE, VALUES, mask_faults
 from dropcheck.checks.questions import Layer, dropped, enough, kept_bounds
 from dropcheck.contract import Pattern
 from dropcheck.report.words import count as counted
@@ -121,7 +121,7 @@ def told(bench: Bench) -> Told:
 def _asked(bench: Bench) -> Told:
     pattern, dtype, contract = bench.contract.pattern, bench.first, bench.contract
     rate = min((r for r in bench.rates if 0 < r < 1), key=lambda r: abs(r - 0.5), default=0.0)
-    found = Told(f"{dtype} rate={rate:g} inputs of daily use")
+    found = Told(f"{dtype} rate={rate:g} inputs{OF_DAILY_USE}")
     if not rate or not pattern.coins or pattern.blocks:
         return found
     shape = pattern.shape(*enough(pattern, ROWS, CHANNELS, SHARED if pattern.shared else 1))

@@ -66,6 +66,7 @@ MANY = 4097
 MOST_CALLS = 72
 # No share of ALPHA: at this level 100 sizes of 9 questions accuse a right layer with probability below 10^-9.
 IMPOSSIBLE = -12.0
+OF_DAILY_USE = " of daily use"  # how the case of what holds at these sizes, or on such inputs, ends
 
 SHAPE, WHOLE, VALUES, RATE = "form.shape-dtype", "mask.whole-channels", "scale.kept-values", "rate.marginal"
 CHANNELS, SAMPLES, CALLS = "mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls"
@@ -419,7 +420,7 @@ def at_sizes(name: str) -> Callable[[Check, Bench, Limits], list[Finding]]:
         if not found and told.sizes[name] > 0:
             kinds = f"{told.sizes[name] - told.rates} sizes"
             kinds += f" and at {told.rates} more rates" if told.rates else ""
-            where = f"{bench.first} sizes of daily use"
+            where = f"{bench.first} sizes{OF_DAILY_USE}"
             text = f"in a few calls of each of {kinds}, {_WORDS[name]}"
             if name == SHAPE and told.refused:
                 size, words = next(iter(told.refused.items()))
