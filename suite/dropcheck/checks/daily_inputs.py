@@ -143,6 +143,8 @@ def _asked(bench: Bench) -> Told:
         block = np.asarray(make(distinct.reshape(sizes), rng), np.float64)
         x = block.reshape([shape[a] for a in order]).transpose(np.argsort(order))
         seen: NDArray[np.bool_] = np.asarray(block.any(axis=2))
+        if not seen.any():  # a single channel that is zero shows no coin
+            continue
         calls = min(MOST_CALLS, max(2, math.ceil(COINS / max(1, int(seen.sum())))))
         try:
             answer = Layer(bench, rate, dtype).call(np.ascontiguousarray(x), times=calls)
