@@ -174,7 +174,7 @@ def _drawn(asked: Asked) -> _Pool:
 
 def accumulates(check: Check) -> bool:
     """Whether a check's evidence comes from coins, which are new in every run."""
-    return check.share > 0 and (check.judge is not None or check.compare is not None)
+    return check.share > 0 and check.counts
 
 
 def _counted(check: Check, one: Finding) -> bool:

@@ -93,6 +93,13 @@ class Stretches(Sample):
         return Lookup(self.words, kept, self.rows_per_word, every, int(inside.sum()), int(apart.sum()), places)
 
 
+def coin_at(case: Case, coin: int) -> str:
+    """The place of a coin of the flat stream of a case, in words."""
+    row, channel = divmod(coin, case.channels)
+    calls, rows = place_of(case, np.array([row]))
+    return f"call {calls[0]} row {rows[0]} channel {channel}"
+
+
 def log10_chance(pairs: float, rates: NDArray[np.float64], coins: int) -> float:
     """log10 of a bound of the chance that any of so many pairs of words agrees, at the rates of the channels.
 

@@ -162,6 +162,11 @@ class Check:
         """The part of the name before the dot."""
         return self.name.split(".", 1)[0]
 
+    @property
+    def counts(self) -> bool:
+        """Whether it decides over counted cases, whatever it asks exactly besides."""
+        return self.judge is not None or self.compare is not None
+
     def limits(
         self, profile: str, case: Case | None = None, strict: bool = False, resolution: float | None = None
     ) -> Limits:

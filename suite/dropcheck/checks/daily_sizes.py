@@ -236,10 +236,13 @@ def mask_faults(bench: Bench, case: Case, packed: Any) -> Iterator[Fault]:
 
     Copies make few coins of many, and rows that never drop make a rate: what is told first may explain the others.
     """
-    for question in (_copied, _alike, _rate, _one_count, _used_again):
-        if (fault := question(bench, case, packed)) is not None:
-            yield fault
-            return
+    p = _share(packed, case)
+    fault = _copied(case, packed, p) or (_alike(case, packed, p) if 0 < p < 1 else None) or _rate(bench, case, packed)
+    # where a contract grants a rate of 0 or 1, there is nothing to count
+    if fault is None and 0 < p < 1:
+        fault = _one_count(case, packed, p) or _used_again(case, packed, p)
+    if fault is not None:
+        yield fault
 
 
 def _rate(bench: Bench, case: Case, packed: Any) -> Fault | None:
@@ -251,13 +254,12 @@ def _rate(bench: Bench, case: Case, packed: Any) -> Fault | None:
     return RATE, f"coins drop with probability {drops / n:.5g} instead of {case.rate:g} in {n} coins", log
 
 
-def _copied(bench: Bench, case: Case, packed: Any) -> Fault | None:
+def _copied(case: Case, packed: Any, p: float) -> Fault | None:
     """Channels, rows of a call or calls that are equal, beyond those that always or never drop.
 
     Equal channels are certain only in rows that differ. Where they are not, rows are held against all channels.
     """
     calls = packed.reshape(case.calls, case.rows, -1)
-    p = _share(packed, case)
     columns = np.packbits(unpack(packed, case.channels).T, axis=1)
     words, drops = _whole_words(packed), np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
     falls = np.bitwise_count(columns).sum(axis=1, dtype=np.int64)
@@ -295,29 +297,22 @@ def _copied(bench: Bench, case: Case, packed: Any) -> Fault | None:
     return None
 
 
-def _used_again(bench: Bench, case: Case, packed: Any) -> Fault | None:
+def _used_again(case: Case, packed: Any, p: float) -> Fault | None:
     """Stretches of coins that come again where no row begins, as where an index wraps: see ``stretches``."""
     sample = stretches.stretches_of(case)
     if sample is None or case.rows * case.calls < 2:
         return None
     sample.add(packed)
     seen = sample.lookup(case)
-    log = stretches.log10_chance(seen.pairs, np.full(case.channels, _share(packed, case)), seen.rows)
+    log = stretches.log10_chance(seen.pairs, np.full(case.channels, p), seen.rows)
     if log >= IMPOSSIBLE or not seen.within + seen.across:
         return None
     which, times = (SAMPLES, seen.within) if seen.within else (CALLS, seen.across)
     first, again = sorted(seen.places[0] if seen.within else seen.places[1])
     text = f"{counted(times, 'word')} of {seen.rows} coins {'repeats' if times == 1 else 'repeat'} coins of "
     text += "the same call" if seen.within else "an earlier call"
-    where = f"the coins from {_coin(case, again)} on are those from {_coin(case, first)} on"
+    where = f"the coins from {stretches.coin_at(case, again)} on are those from {stretches.coin_at(case, first)} on"
     return which, f"{text} (expected none): {where}, {again - first} coins before", log
-
-
-def _coin(case: Case, offset: int) -> str:
-    """Where a coin of the flat stream stands."""
-    row, channel = divmod(offset, case.channels)
-    call, row = divmod(row, case.rows)
-    return f"call {call} row {row} channel {channel}"
 
 
 def _whole_words(rows: Any) -> Any:
@@ -332,11 +327,8 @@ def _share(packed: Any, case: Case) -> float:
     return max(share, case.rate, key=lambda p: p * p + (1 - p) * (1 - p))
 
 
-def _alike(bench: Bench, case: Case, packed: Any) -> Fault | None:
+def _alike(case: Case, packed: Any, p: float) -> Fault | None:
     """Channels, and rows of a call, that always or never drop."""
-    p = _share(packed, case)
-    if not 0 < p < 1:
-        return None  # all of them: that is a rate
     worst = math.log10(max(p, 1 - p))
     # rows that stand twice count once
     log = math.log10(2 * case.channels) + len(np.unique(_whole_words(packed))) * worst
@@ -363,13 +355,11 @@ def _alike(bench: Bench, case: Case, packed: Any) -> Fault | None:
     return None
 
 
-def _one_count(bench: Bench, case: Case, packed: Any) -> Fault | None:
+def _one_count(case: Case, packed: Any, p: float) -> Fault | None:
     """Rows that all drop the same number of channels: no row of independent coins has a likelier number than its mode."""
     if case.channels < 2 or len(packed) < 2:
         return None
-    p, c = _share(packed, case), case.channels
-    if not 0 < p < 1:
-        return None  # the contract grants a rate of 0 or 1 here: there is nothing to count
+    c = case.channels
     mode = min(c, math.floor((c + 1) * p))
     log_mode = (math.lgamma(c + 1) - math.lgamma(mode + 1) - math.lgamma(c - mode + 1)) / math.log(10)
     log_mode += mode * math.log10(p) + (c - mode) * math.log10(1 - p)

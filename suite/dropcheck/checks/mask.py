@@ -28,6 +28,7 @@ from dropcheck.copies import calls_alike, distinct, log10_few_words, rows_alike,
 from dropcheck.report.words import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import binomial, duplicates
+from dropcheck.stretches import coin_at
 from dropcheck.tallies import SAMPLE, Tally
 from dropcheck.words import MOST_WORD_ROWS, least_extent, place_of, searched
 
@@ -465,7 +466,7 @@ def repeats_anywhere(got: Gathered, within: bool, limits: Limits) -> tuple[int, 
         text += f" (a stretch of {extent} coins that repeats would have escaped with probability {limits.beta:g})"
     if count:
         (before, again) = found.places[0 if within else 1]
-        two, one = (_coin_at(got, coin) for coin in (again, before))
+        two, one = (coin_at(got.case, coin) for coin in (again, before))
         text = f"the coins from {two} on repeat those from {one} on, {again - before} coins before; "
         text += f"{counted(count, 'such repeat')} in {found.kept} words of {found.rows} coins at any offset"
         # tied coins, which fail by themselves, agree more often: see ``judging``
@@ -477,13 +478,6 @@ def repeats_anywhere(got: Gathered, within: bool, limits: Limits) -> tuple[int, 
         if aligned or (times > 1 and pairs + (got.anywhere_log10 - pairs) / times > math.log10(limits.alpha)):
             kept.update(spread=round(times, 3), offset_aligned=aligned)
     return count, kept, text
-
-
-def _coin_at(got: Gathered, coin: int) -> str:
-    """The place of a coin of the flat stream, in words."""
-    row, channel = divmod(coin, got.tally.channels)
-    calls, rows = place_of(got.case, np.array([row]))
-    return f"call {calls[0]} row {rows[0]} channel {channel}"
 
 
 def offsets_judged(check: Check, got: Gathered, limits: Limits, within: bool, text: str, numbers: Any) -> Finding:

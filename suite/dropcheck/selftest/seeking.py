@@ -155,7 +155,7 @@ def _split(one: Expected) -> tuple[tuple[str, ...], tuple[str, ...]]:
     asked = [c for c in asked if c.name not in left_out]
     return (
         tuple(c.name for c in asked if c.observe is not None),
-        tuple(c.name for c in asked if c.judge is not None or c.compare is not None),
+        tuple(c.name for c in asked if c.counts),
     )
 
 

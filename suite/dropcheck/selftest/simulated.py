@@ -25,7 +25,7 @@ LOWEST_SCORE = 1.95
 
 def statistical() -> list[Check]:
     """Checks that own a share of alpha and judge coins."""
-    return [c for c in CHECKS if c.share > 0 and (c.judge is not None or c.compare is not None)]
+    return [c for c in CHECKS if c.share > 0 and c.counts]
 
 
 def named(name: str) -> Check:
