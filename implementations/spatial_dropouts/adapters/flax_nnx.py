@@ -16,7 +16,9 @@ from flax import nnx
 
 from dropcheck.adapter import Implementation, Unsupported
 from spatial_dropouts.adapters import accepts, seeding
-from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, switch
+from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, built_flag, switch
+
+_BY_EVAL, _BY_PARENT = "eval() of the module", "eval() of a parent"
 
 # newer releases return a copy unless they are asked to change the module and to say how to restore it
 _CHANGES = {"graph": True, "graph_updates": True} if accepts(nnx.split_rngs, "graph_updates") else {}
@@ -25,6 +27,13 @@ _CHANGES = {"graph": True, "graph_updates": True} if accepts(nnx.split_rngs, "gr
 def _copied(state: Any) -> Any:
     """The same values in variables of their own."""
     return jax.tree_util.tree_map(lambda leaf: leaf, state)
+
+
+class _Parent(nnx.Module):
+    """A model with the module as its part."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
 
 
 class _Module(Layer):
@@ -47,11 +56,17 @@ class FlaxNnx(JaxArrays):
 
     framework = "flax-nnx"
     library = "flax"
-    switches: Tuple[str, ...] = ("eval() of the module",)
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         super().__init__(obj, implementation)
         self.flag = switch(obj.__call__) if isinstance(obj, type) else None
+        self.built = built_flag(obj.__dict__.get("__init__", obj.__init__), obj.__call__) if self.flag else None
+
+    @property
+    def switches(self) -> Tuple[str, ...]:
+        """Ways of switching beside the usual one: flags that eval() sets, of the module or of a model, and the constructor's."""
+        built = (f"{self.built[0]}= of the constructor",) if self.built and self.mode == "eager" else ()
+        return (_BY_EVAL, _BY_PARENT, *built)
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
         fresh = int.from_bytes(os.urandom(4), "big") >> 1
@@ -114,18 +129,29 @@ class FlaxNnx(JaxArrays):
         Raises Unsupported where no part has a flag, and where another mode than eager runs.
         """
         module = layer.made
+        if way not in (_BY_EVAL, _BY_PARENT):
+            return self._built(layer, x, training)
         flag = switch(type(module).__call__)
         parts = [part for _, part in nnx.iter_graph(module) if isinstance(part, nnx.Module)]
         if self.mode != "eager" or flag is None or not any(hasattr(part, "deterministic") for part in parts):
             raise Unsupported("eval() is its usual way, or nothing in it has a flag that eval() sets")
         if inspect.signature(type(module).__call__).parameters[flag[0]].default is not None:
             raise Unsupported(f"the argument {flag[0]} of its call has a default that is stronger than eval()")
-        module.train() if training else module.eval()
+        whole = _Parent(module) if way == _BY_PARENT else module
+        whole.train() if training else whole.eval()
         try:
             with self.precision(layer.dtype):
                 return jax.block_until_ready(module(x))
         finally:
-            module.train()
+            whole.train()
+
+    def _built(self, layer: Any, x: Any, training: bool) -> Any:
+        """One call of a module that was built for the mode, of the same streams where its maker took any."""
+        extra = {} if self.built is None else {self.built[0]: training == self.built[1]}
+        if layer.rngs is not None:
+            extra["rngs"] = layer.rngs
+        with self.precision(layer.dtype):
+            return jax.block_until_ready(self.implementation.construct(self.obj, layer.rate, extra)(x))
 
     def program(self, layer: Layer, mode: str) -> Any:
         place = (mode, self.token(layer.made))

@@ -36,6 +36,14 @@ def switch(function: Any) -> Optional[Tuple[str, bool]]:
     return None
 
 
+def built_flag(built: Any, called: Any) -> Optional[Tuple[str, bool]]:
+    """Like ``switch``, of a constructor, where the call has no such keyword or leaves it open by default."""
+    flag, at_call = switch(built), switch(called)
+    if at_call is not None and inspect.signature(called).parameters[at_call[0]].default is not None:
+        return None
+    return flag
+
+
 def x64() -> ContextManager[Any]:
     """A context in which JAX computes in 64 bits where it is asked to."""
     if hasattr(jax, "enable_x64"):

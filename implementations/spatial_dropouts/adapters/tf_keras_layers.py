@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any, Tuple
 
@@ -12,6 +13,8 @@ from dropcheck.contract import Contract
 from spatial_dropouts.adapters import tensorflow_functions
 from spatial_dropouts.adapters.keras_layers import KerasLayers
 
+_BY_PHASE = "keras.backend.learning_phase"
+
 
 class TfKerasLayers(KerasLayers):
     """Drives ``tf_keras.layers.Layer`` classes, factories and instances.
@@ -21,6 +24,7 @@ class TfKerasLayers(KerasLayers):
     """
 
     library = "tf_keras"
+    switches: Tuple[str, ...] = (*KerasLayers.switches, _BY_PHASE)
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         super().__init__(obj, implementation)
@@ -54,3 +58,12 @@ class TfKerasLayers(KerasLayers):
 
     def set_policy(self, policy: Any) -> None:
         self.keras.mixed_precision.set_global_policy(policy)
+
+    def switched(self, layer: Any, x: Any, training: bool, way: str) -> Any:
+        """One call inside of another layer, or under the global learning phase, which Keras 3 has no more."""
+        if way != _BY_PHASE:
+            return super().switched(layer, x, training, way)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says that it will be removed after 2020
+            with self.keras.backend.learning_phase_scope(int(training)):
+                return layer(x)

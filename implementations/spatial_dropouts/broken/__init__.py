@@ -23,6 +23,7 @@ from spatial_dropouts.broken import (
     records_streams,
     records_stretches,
     records_structure,
+    records_switching,
     records_ties,
 )
 from spatial_dropouts.broken.record import Defect
@@ -50,7 +51,11 @@ _PLANTED: Tuple[Defect, ...] = (
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)
 
-_REQUIRES: Mapping[str, Tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras",), "jax": ("jax",), "mlx": ("mlx",)}
+_REQUIRES: Mapping[str, Tuple[str, ...]] = {
+    **{name: (name,) for name in ("torch", "keras", "jax", "mlx", "equinox", "haiku", "tf_keras")},
+    "flax-linen": ("flax",),
+    "flax-nnx": ("flax",),
+}
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -71,7 +76,8 @@ REGISTER: Mapping[str, Implementation] = {f"broken.{d.name}": _implementation(d)
 # found by name like the others, and audited in the mode that they live in or where their framework runs;
 # signatures are learned from eager defects only
 IN_MODES: Mapping[str, Implementation] = {
-    f"broken.{d.name}": _implementation(d) for d in (*records_jax_modes.DEFECTS, *records_inference.ELSEWHERE)
+    f"broken.{d.name}": _implementation(d)
+    for d in (*records_jax_modes.DEFECTS, *records_inference.ELSEWHERE, *records_switching.ELSEWHERE)
 }
 
 
