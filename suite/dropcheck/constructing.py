@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from dropcheck.outputs import Undeclared
@@ -64,6 +65,14 @@ def _like_a_rate(name: str) -> bool:
 
 def _parameters(obj: Any) -> list[inspect.Parameter] | None:
     """The constructor's parameters without the object itself; None where no signature can be seen."""
+    try:
+        return _seen_parameters(obj)
+    except TypeError:  # it cannot be hashed
+        return _seen_parameters.__wrapped__(obj)
+
+
+@lru_cache(maxsize=64)  # an audit makes hundreds of layers, each from the same few objects
+def _seen_parameters(obj: Any) -> list[inspect.Parameter] | None:
     try:
         seen = list(inspect.signature(obj).parameters.values())
         if isinstance(obj, type) and all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in seen):

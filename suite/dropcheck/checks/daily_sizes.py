@@ -273,7 +273,9 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
     if case.rows > 1:
         pairs, equal = case.rows * (case.rows - 1) / 2, 0
         log = duplicates.log10_chance_of_equal(case.calls * pairs, p, case.channels)
-        if log < IMPOSSIBLE:  # within each call
+        if log < IMPOSSIBLE and len(np.unique(words[mixed_rows])) == int(mixed_rows.sum()):
+            pass  # no row repeats any other
+        elif log < IMPOSSIBLE:  # within each call
             for one, mixed in zip(words.reshape(case.calls, -1), mixed_rows.reshape(case.calls, -1), strict=True):
                 equal += int(mixed.sum()) - len(np.unique(one[mixed]))
         else:  # one position with another, in all calls
@@ -288,9 +290,11 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
             )
             return SAMPLES, f"{text} of its call (expected none)", log
     whole = [one.tobytes() for one, mixed in zip(calls, mixed_rows.reshape(case.calls, -1), strict=True) if mixed.any()]
+    if len(set(whole)) == len(whole):
+        return None
     coins = min(len(np.unique(one)) for one in words.reshape(case.calls, -1)) * case.channels
     log = duplicates.log10_chance_of_equal(case.calls * (case.calls - 1) / 2, p, coins)
-    if len(set(whole)) < len(whole) and log < IMPOSSIBLE:
+    if log < IMPOSSIBLE:
         equal = len(whole) - len(set(whole))
         text = "call repeats the coins of an earlier one" if equal == 1 else "calls repeat the coins of an earlier one"
         return CALLS, f"{equal} of {case.calls} {text} (expected none)", log

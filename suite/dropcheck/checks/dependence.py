@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -48,6 +49,28 @@ def _no_spread(check: Check, got: Gathered) -> Finding | None:
     return None
 
 
+def _joined(tables: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    """Tables one behind the other, and where each begins."""
+    lengths = [len(table[0]) for table in tables]
+    return (*(np.concatenate(parts) for parts in zip(*tables, strict=True)), np.cumsum([0, *lengths[:-1]]))
+
+
+def _columns(table: Association) -> tuple[Any, ...]:
+    return table.pairs, table.first, table.second, table.both
+
+
+def _worst_pair(groups: Sequence[Any], tables: Sequence[Any]) -> tuple[float, int, int, float]:
+    """log10 p of the pair that depends most (0: none at all), its first channel, its stride, its correlation."""
+    *joined, starts = _joined(tables)
+    logs = association.association_many(*joined)
+    at = int(np.argmin(logs))
+    if logs[at] >= 0:
+        return 0.0, 0, 1, 0.0
+    which = int(np.searchsorted(starts, at, side="right")) - 1
+    rho = association.correlation(*(x[at : at + 1] for x in joined))
+    return float(logs[at]), at - int(starts[which]), groups[which][0], rho
+
+
 def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     tally, case = got.live, got.case
     if tally.channels < 2:
@@ -57,30 +80,26 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if (early := _no_spread(check, got)) is not None:
         return early
     log_alpha = math.log10(limits.alpha / 2)  # half for single pairs, half for whole strides
-    worst = (0.0, 0, 1, 0.0)  # log10 p, channel, stride, correlation
     tests = sum(len(b) for b in tally.pairs.values()) + len(tally.far)
     n = tally.pair_rows
-    lags: dict[str, float] = {}
-    stride_worst = (0.0, 0, 0.0)
     groups = [(s, both, tally.channel, n) for s, both in tally.pairs.items()]
     if tally.far_rows:
         groups += [(s, tally.far_of(s), tally.far_channel, tally.far_rows) for s in range(1, tally.channels)]
-    for stride, both, margin, rows in groups:
-        a, b = margin[:-stride], margin[stride:]
-        logs = association.association_many(np.full(len(both), rows), a, b, both)
-        i = int(np.argmin(logs))
-        if logs[i] < worst[0]:
-            rho = association.correlation(_one(rows), a[i : i + 1], b[i : i + 1], both[i : i + 1])
-            worst = (float(logs[i]), i, stride, rho)
-        # disjoint pairs of one stride, pooled: small correlations shared by all pairs at this distance
-        chosen = np.flatnonzero((np.arange(len(both)) // stride) % 2 == 0)
-        ns = np.full(len(chosen), rows)
-        low, high = association.log10_association(ns, a[chosen], b[chosen], both[chosen])
-        pooled = min(0.0, min(low, high) + math.log10(2))
-        if pooled < stride_worst[0]:
-            stride_worst = (pooled, stride, association.correlation(ns, a[chosen], b[chosen], both[chosen]))
-        if stride in (1, 2, 4, 8, 16) and margin is tally.channel:
-            lags[str(stride)] = round(association.correlation(ns, a[chosen], b[chosen], both[chosen]), 6)
+    tables = [(np.full(len(both), rows), m[:-s], m[s:], both) for s, both, m, rows in groups]
+    worst = _worst_pair(groups, tables)
+    # disjoint pairs of one stride, pooled: small correlations shared by all pairs at this distance
+    pooled = [
+        tuple(x[(np.arange(len(x)) // s) % 2 == 0] for x in table)
+        for (s, *_), table in zip(groups, tables, strict=True)
+    ]
+    logs = association.log10_two_sided_groups(*_joined(pooled))
+    i = int(np.argmin(logs))
+    stride_worst = (float(logs[i]), groups[i][0], association.correlation(*pooled[i])) if logs[i] < 0 else (0.0, 0, 0.0)
+    lags = {
+        str(s): round(association.correlation(*pooled[k]), 6)
+        for k, (s, _, margin, _) in enumerate(groups)
+        if s in (1, 2, 4, 8, 16) and margin is tally.channel
+    }
     pair_log = worst[0] + math.log10(tests)
     stride_log = stride_worst[0] + math.log10(len(groups))
     failed = pair_log <= log_alpha or stride_log <= log_alpha
@@ -180,13 +199,14 @@ def _by_place(named: list[tuple[str, Association, int]]) -> _Tied:
     """
     best: _Tied = (0.0, "", 0.0)
     tests = sum(len(t.pairs) for _, t, _ in named)
-    for name, t, channels in named:
-        logs = association.association_many(t.pairs, t.first, t.second, t.both)
+    *joined, starts = _joined([_columns(t) for _, t, _ in named])
+    every = np.split(association.association_many(*joined), starts[1:])
+    for (name, t, channels), logs in zip(named, every, strict=True):
         i = int(np.argmin(logs))
         log = min(0.0, float(logs[i]) + math.log10(tests))
         if log < best[0]:
-            rho = association.correlation(*(x[i : i + 1] for x in (t.pairs, t.first, t.second, t.both)))
-            over = association.correlation(t.pairs, t.first, t.second, t.both)
+            rho = association.correlation(*(x[i : i + 1] for x in _columns(t)))
+            over = association.correlation(*_columns(t))
             where = f"in row {i // channels}, channel {i % channels}" if channels else f"in channel {i}"
             many = int((logs <= logs[i] / 2).sum())
             kind = "places" if channels else "channels"
@@ -257,10 +277,9 @@ def _lagged(
     worst, where, rho, pairs = 0.0, lags[0][0], 0.0, 0
     estimates: dict[str, float] = {}
     least = None
-    for name, table in lags:
-        low, high = association.log10_association(table.pairs, table.first, table.second, table.both)
-        log = min(0.0, min(low, high) + math.log10(2))
-        estimates[name] = association.correlation(table.pairs, table.first, table.second, table.both)
+    every_log = association.log10_two_sided_groups(*_joined([_columns(t) for _, t in lags]))
+    for (name, table), log in zip(lags, every_log.tolist(), strict=True):
+        estimates[name] = association.correlation(*_columns(table))
         count = int(table.pairs.sum())
         least = count if least is None else min(least, count)
         if log <= worst or not pairs:

@@ -157,6 +157,14 @@ def _telling(mask: NDArray[np.bool_]) -> bool:
     return 0 < p < 1 and -len(mask) * math.log10(p * p + (1 - p) * (1 - p)) >= _WORD_LOG10
 
 
+def _telling_rows(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``_telling`` of every row of (rows, channels)."""
+    p = np.count_nonzero(masks, axis=1) / max(1, masks.shape[1])
+    same = p * p + (1 - p) * (1 - p)
+    telling: NDArray[np.bool_] = (p > 0) & (p < 1) & (-masks.shape[1] * np.log10(same) >= _WORD_LOG10)
+    return telling
+
+
 def words(bench: Bench, seen: Look, x: Any) -> dict[bytes, int]:
     """Words of coins by the call that has them: every row that is long enough, and every whole call that is."""
     rows, channels = bench.contract.pattern.matrix_shape(np.shape(x))
@@ -166,9 +174,9 @@ def words(bench: Bench, seen: Look, x: Any) -> dict[bytes, int]:
             continue
         found.setdefault(b"call" + mask.tobytes(), call)
         if rows > 1:
-            for row in mask.reshape(rows, channels):
-                if _telling(row):
-                    found.setdefault(row.tobytes(), call)
+            some = mask.reshape(rows, channels)
+            for row in some[_telling_rows(some)]:
+                found.setdefault(row.tobytes(), call)
     return found
 
 

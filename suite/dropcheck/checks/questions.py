@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from dropcheck.worker.client import Refused, ask
 from dropcheck.worker.probe import clear_pool
 
 Values = NDArray[np.float64]
+_MOST_REMEMBERED = 8192  # elements of an input whose bounds are kept for the next question
 Step = tuple[tuple[int, ...], bool, bool, str]  # shape, training, recording, way of switching
 
 
@@ -202,9 +204,26 @@ def kept_bounds(
     if contract.scale == "realised":
         size = int(np.size(x if of is None else of))
         return rounding.realised_bounds(x, size, size if of is None else int(np.count_nonzero(of)), dtype)
+    x, offset = np.asarray(x), 0.0 if gradient else contract.offset
+    if x.size > _MOST_REMEMBERED:
+        return _distinct_bounds(x, rate, contract.scale, dtype, offset)
+    return _remembered_bounds(x.tobytes(), x.dtype.str, x.shape, rate, contract.scale, dtype, offset)
+
+
+@lru_cache(maxsize=256)  # the same few inputs are asked again and again
+def _remembered_bounds(
+    x: bytes, kind: str, shape: tuple[int, ...], rate: float, scale: str | float, dtype: str, offset: str | float
+) -> tuple[Values, Values]:
+    found = _distinct_bounds(np.frombuffer(x, kind).reshape(shape), rate, scale, dtype, offset)
+    for bound in found:
+        bound.flags.writeable = False  # it is handed out again
+    return found
+
+
+def _distinct_bounds(x: Any, rate: float, scale: str | float, dtype: str, offset: str | float) -> tuple[Values, Values]:
     unique, index = np.unique(x, return_inverse=True)
-    low, high = rounding.bounds(unique, rate, contract.scale, dtype, 0.0 if gradient else contract.offset)
-    return low[index].reshape(np.shape(x)), high[index].reshape(np.shape(x))
+    low, high = rounding.bounds(unique, rate, scale, dtype, offset)
+    return low[index].reshape(x.shape), high[index].reshape(x.shape)
 
 
 def ladder(bench: Bench, wanted: tuple[float, ...]) -> tuple[float, ...]:

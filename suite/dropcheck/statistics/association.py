@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from dropcheck.statistics.evidence import LOG10E, log_hypergeometric, normal_log10_sf, z
+from dropcheck.statistics.evidence import LOG10E, least_convex, log_hypergeometric, normal_log10_sf, z
 from dropcheck.statistics.homogeneity import hypergeometric_log10
 
 # Below this score a p-value is above 2e-3: no share of 1e-6 can reach it, so the normal value serves.
@@ -67,6 +68,29 @@ def two_sided(n: Any, a: Any, b: Any, both: Any) -> float:
     return min(0.0, min(log10_association(n, a, b, both)) + math.log10(2))
 
 
+def log10_two_sided_groups(n: Any, a: Any, b: Any, both: Any, starts: Any) -> Any:
+    """``two_sided`` of several groups of tables at once, each from one of ``starts`` to the next: (groups,).
+
+    The normal scores of all groups come from one pass; only those above 3, one in 370 of a correct layer, are computed
+    group by group.
+    """
+    n, a, b, both = _tables(n, a, b, both)
+    starts = np.asarray(starts, dtype=np.int64)
+    if not len(starts):
+        return np.zeros(0)
+    mean, variance = _moments(n, a, b)
+    mean, seen = np.where(variance > 0, mean, 0.0), np.where(variance > 0, both, 0.0)
+    variance = np.add.reduceat(np.maximum(variance, 0.0), starts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.nan_to_num(np.abs(np.add.reduceat(seen - mean, starts)) / np.sqrt(variance))
+    logs = np.minimum(0.0, normal_log10_sf(score) + math.log10(2))
+    ends = np.append(starts[1:], len(n))
+    for i in np.flatnonzero(score >= 0.999 * PLAIN_SCORE):
+        group = slice(int(starts[i]), int(ends[i]))
+        logs[i] = two_sided(n[group], a[group], b[group], both[group])
+    return logs
+
+
 def _fft_tail(n: Any, a: Any, b: Any, both: Any, upper: bool) -> float:
     """P(sum >= observed) or P(sum <= observed), from the product of the tables' characteristic functions."""
     mean, variance = _moments(n, a, b)
@@ -101,17 +125,18 @@ def _log_pmf(k: Any, n: float, a: float, b: float) -> Any:
 
 def _bound(n: Any, a: Any, b: Any, both: Any, upper: bool) -> float:
     """log10 of min over t of exp(-t S) prod E exp(t X_i), the binomial moment generating function in place of each X_i."""
-    from scipy.optimize import minimize_scalar
-
     small, large = np.minimum(a, b), np.maximum(a, b)
     rate = large / n
     target = float(both.sum())
 
-    def exponent(t: float) -> float:
-        return float((small * np.log1p(rate * np.expm1(t))).sum() - t * target)
+    def slopes(t: float) -> tuple[float, float]:
+        odds = rate * math.exp(t)
+        share = odds / (1 - rate + odds)
+        return float((small * share).sum()) - target, float((small * share * (1 - share)).sum())
 
-    best = minimize_scalar(exponent, bounds=(0.0, 12.0) if upper else (-12.0, 0.0), method="bounded")
-    return float(min(0.0, best.fun)) * LOG10E
+    t = least_convex(slopes, *((0.0, 12.0) if upper else (-12.0, 0.0)))
+    best = float((small * np.log1p(rate * math.expm1(t))).sum() - t * target)
+    return min(0.0, best) * LOG10E
 
 
 def association_many(n: Any, a: Any, b: Any, both: Any) -> Any:
@@ -128,6 +153,7 @@ def correlation(n: Any, a: Any, b: Any, both: Any) -> float:
     return float((both - a * b / size).sum()) / scale if scale > 0 else 0.0
 
 
+@lru_cache(maxsize=4096)
 def correlation_resolution(pairs: float, p: float, alpha: float, beta: float) -> float:
     """Smallest |correlation| of pairs of rate p that is missed with probability at most beta.
 

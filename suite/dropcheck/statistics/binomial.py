@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,7 @@ def acceptance(n: int, p: float, alpha: float, delta0: float = 0.0) -> tuple[int
     return low, high
 
 
+@lru_cache(maxsize=4096)
 def resolution(n: int, p: float, alpha: float, beta: float, delta0: float = 0.0) -> float:
     """The smallest deviation of the rate, in either direction, that is accepted with probability at most beta.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ def position_log10(k: Any, size: Any) -> Any:
     return hypergeometric_log10(k, int(size.sum()), int(k.sum()), size)
 
 
+@lru_cache(maxsize=4096)
 def position_resolution(size: int, positions: int, p: float, alpha: float, beta: float) -> float:
     """Smallest deviation of one position's rate that is missed with probability at most beta, Bonferroni over positions.
 
@@ -152,6 +154,7 @@ def spread(k: Any, size: Any) -> tuple[float, int, float]:
     return max(0.0, value), degrees, min(0.0, log)
 
 
+@lru_cache(maxsize=4096)
 def spread_resolution(size: int, positions: int, p: float, alpha: float, beta: float) -> float:
     """Smallest common size of deviations (+-d at every position) missed with probability at most beta."""
     degrees = max(1, positions - 1)
