@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import dropcheck
 from dropcheck.worker.server import Worker
 from spatial_dropouts.adapters import NoDropout, models_base
 
@@ -111,3 +112,35 @@ def test_a_factory_of_exported_programs_is_asked_in_training(models: str) -> Non
     assert 0.3 < (training["ys"][0] == 0).mean() < 0.7
     inference = worker.handle({**call, "training": False, "record": False})
     assert inference["where"] == "unsupported" and "cannot be switched" in inference["error"]["message"]
+
+
+def test_most_exports_are_copies_that_run_alike_and_refuse_to_be_switched(models: str) -> None:
+    worker = Worker()
+    worker.handle({"ask": "open", "locator": f"{models}:program", "source": "user", "pattern": None})
+    call = {"ask": "apply", "x": np.ones((8, 33, 4)), "dtype": "float32", "layout": "contiguous", "record": False}
+    ys = []
+    for seed in (3, 3, 3, 3, 4):  # the fourth and fifth are copies
+        made = worker.handle({"ask": "make", "rate": 0.5, "dtype": "float32", "seed": seed, "way": "global"})
+        ys.append(worker.handle({**call, "id": made["id"], "training": True})["ys"][0])
+        inference = worker.handle({**call, "id": made["id"], "training": False})
+        assert "cannot be switched" in inference["error"]["message"]
+    assert all(np.array_equal(ys[0], y) for y in ys[1:4]) and not np.array_equal(ys[0], ys[4])
+
+
+def test_an_audit_of_an_exported_layer_skips_what_asks_for_inference(models: str) -> None:
+    given = {"select": ("mode", "form.shape-dtype", "seed.reset"), "dtypes": ("float32",), "in_process": True}
+    (found,) = dropcheck.audit(f"{models}:program", jobs=1, causes=False, **given).targets  # type: ignore[arg-type]
+    assert found.error is None and not [f for f in found.findings if f.verdict == "fail"]
+    verdicts = {(f.check, f.case): f.verdict for f in found.findings}
+    assert verdicts["form.shape-dtype", "float32 rate=0.3 inference"] == "skipped"
+    assert verdicts["mode.inference", "float32 switched by setting .training"] == "skipped"
+    assert verdicts["seed.reset", "float32 5,7,3 way=global"] == "pass"
+
+
+@pytest.mark.parametrize(
+    "name, failing", [("unusual.with-weights", set()), ("broken.block-beside-weights", {"seed.reset"})]
+)
+def test_what_a_constructor_draws_is_no_failure_to_reseed(name: str, failing: set[str]) -> None:
+    given = {"select": ("seed.reset", "seed.reproducible"), "in_process": True}
+    (found,) = dropcheck.audit(name, jobs=1, causes=False, **given).targets  # type: ignore[arg-type]
+    assert {f.check for f in found.findings if f.verdict == "fail"} == failing

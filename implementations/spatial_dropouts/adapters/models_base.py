@@ -182,13 +182,14 @@ def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
 
     for name, module, attr in (
         ("keras", "keras", "Layer"),
+        ("tf_keras", "tf_keras.layers", "Layer"),
         ("torch", "torch.nn", "Module"),
         ("linen", "flax.linen", "Module"),
         ("nnx", "flax.nnx", "Module"),
         ("equinox", "equinox", "Module"),
     ):
         if _is(thing, module, attr)[1]:
-            return f"models_{name}", name
+            return f"models_{name}".replace("tf_keras", "keras"), name
     return None
 
 
@@ -216,7 +217,6 @@ def survey(
     thing = built(walk(module, place, attr))
     known = framework_of(thing)
     if known is None:
-        _refuse_tf_keras(thing)
         return {"kind": "other"}
     part = importlib.import_module(f"{__package__}.{known[0]}")
     if not part.is_model(thing):
@@ -224,17 +224,6 @@ def survey(
     sample = None if shape is not None else _sample(module, thing, attr)
     uses, notes = part.survey(thing, sample, shape, calls, seconds)
     return {"kind": "model", "framework": known[1], "layers": [use.answer() for use in uses], "notes": notes}
-
-
-def _refuse_tf_keras(thing: Any) -> None:
-    """Raise NoDropout for a model of Keras 2, of which no survey is made."""
-    from spatial_dropouts.adapters import _is
-
-    if _is(thing, "tf_keras", "Model")[1]:
-        raise NoDropout(
-            f"a model of tf_keras ({type(thing).__name__}) was given: models of keras are looked through, those of tf_keras are "
-            "not; name a layer of it by a variable of its own, such as `drop = model.layers[1]`"
-        )
 
 
 def _sample(module: Any, thing: Any, attr: str) -> Any:

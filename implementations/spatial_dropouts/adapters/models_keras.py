@@ -1,17 +1,34 @@
-"""Keras models: dropout layers are found at any depth, fed by wrapped calls in forward passes, and read with their neighbours."""
+"""Keras models, also of Keras 2: dropout layers at any depth, fed by wrapped calls in forward passes, with their neighbours."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import keras
 import numpy as np
 
 from spatial_dropouts.adapters import NoDropout
 from spatial_dropouts.adapters.models_base import Use, expected_of, neighbours, rate_of, timed, wanted
 
 _LAST = ("Embedding", "Dense", "EinsumDense", "LSTM", "GRU", "SimpleRNN", "LayerNormalization", "MultiHeadAttention")
+
+
+class _Keras:
+    """What the two Keras name otherwise. ``layers``: the library's own; ``cast``, ``numpy``: of a tensor."""
+
+    def __init__(self, model: Any) -> None:
+        old = any(kind.__module__.startswith("tf_keras.") for kind in type(model).__mro__)
+        self.layers = importlib.import_module("tf_keras.layers" if old else "keras.layers")
+        if old:
+            import tensorflow as tf
+
+            self.cast, self.numpy = (lambda x, dtype: tf.cast(tf.convert_to_tensor(x), dtype)), (lambda x: x.numpy())
+        else:
+            from keras import ops
+
+            self.cast = lambda x, dtype: ops.cast(ops.convert_to_tensor(x), dtype)
+            self.numpy = ops.convert_to_numpy
 
 
 def is_model(thing: Any) -> bool:
@@ -54,7 +71,8 @@ def survey(
         said = f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}"
         raise wanted(f"the model {model.name} does not run on its input", said) from error
     leaves = [(n, layer) for n, layer in _named(model) if not _children(layer)]
-    watch = _Watch(leaves)
+    own = _Keras(model)
+    watch = _Watch(leaves, own)
     watch.run(lambda: model(given, training=True), 1, seconds)
     watch.tracing, watch.swapping = False, True
     watch.run(lambda: model(given, training=True), calls, seconds)
@@ -64,13 +82,13 @@ def survey(
     notes = [how] if how else []
     reached = {use.name for use in uses}
     for name, layer in leaves:
-        if isinstance(layer, keras.layers.Dropout) and name not in reached:
+        if isinstance(layer, own.layers.Dropout) and name not in reached:
             notes.append(f"{name} ({type(layer).__name__}) is not called in this forward pass")
     for name, layer in _named(model):
         inner = [
             w for w in ("dropout", "recurrent_dropout") if getattr(layer, w, 0) and isinstance(getattr(layer, w), float)
         ]
-        if inner and not isinstance(layer, keras.layers.Dropout) and not type(layer).__name__.endswith("Cell"):
+        if inner and not isinstance(layer, own.layers.Dropout) and not type(layer).__name__.endswith("Cell"):
             notes.append(
                 f"{name} ({type(layer).__name__}) drops inside its own function ({', '.join(inner)}): not seen"
             )
@@ -92,9 +110,14 @@ def _input(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> Tuple[Any
         # sizes of their own for axes that are free
         free = iter((4, 11, 13, 9, 7))
         sizes = tuple(next(free) if s is None else int(s) for s in one.shape)
-        made.append(_values(sizes, str(one.dtype), model))
+        made.append(_values(sizes, _dtype(one), model))
     how = "input made by its specification: " + ", ".join(str(tuple(m.shape)) for m in made)
     return (made[0] if len(made) == 1 else made), how
+
+
+def _dtype(x: Any) -> str:
+    """The name of a dtype, which TensorFlow has as an object."""
+    return str(getattr(x.dtype, "name", x.dtype))
 
 
 def _values(sizes: Tuple[int, ...], dtype: str, model: Any) -> Any:
@@ -108,8 +131,8 @@ def _values(sizes: Tuple[int, ...], dtype: str, model: Any) -> Any:
 class _Watch:
     """Wraps the call of every leaf: the order of execution, and the outputs of layers that may drop."""
 
-    def __init__(self, leaves: List[Tuple[str, Any]]) -> None:
-        self.leaves = leaves
+    def __init__(self, leaves: List[Tuple[str, Any]], own: _Keras) -> None:
+        self.leaves, self.own = leaves, own
         self.uses: Dict[Tuple[str, int], Use] = {}
         self.seen: Dict[str, int] = {}
         self.trace: List[Tuple[str, Any, Any, Any]] = []
@@ -139,22 +162,22 @@ class _Watch:
             use = self._use(name, layer, x)
             if use is None:
                 return call(x, *args, **kwargs)
-            y = call(keras.ops.cast(keras.ops.convert_to_tensor(use.x.astype("float32")), x.dtype), *args, **kwargs)
+            y = call(self.own.cast(use.x.astype("float32"), x.dtype), *args, **kwargs)
             if hasattr(y, "shape") and tuple(y.shape) == use.shape:
-                use.take(keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")))
+                use.take(self.own.numpy(self.own.cast(y, "float32")))
             return y
 
         return watched
 
     def _use(self, name: str, layer: Any, x: Any) -> Optional[Use]:
-        if not (hasattr(x, "shape") and "float" in str(x.dtype)) or isinstance(layer, keras.layers.Embedding):
+        if not (hasattr(x, "shape") and "float" in str(x.dtype)) or isinstance(layer, self.own.layers.Embedding):
             return None
         key = (name, self.seen.get(name, 0))
         self.seen[name] = key[1] + 1
         if key not in self.uses:
             kind = type(layer).__name__
             by = "behaviour"
-            if isinstance(layer, (keras.layers.Dropout, keras.layers.AlphaDropout)):
+            if isinstance(layer, (self.own.layers.Dropout, self.own.layers.AlphaDropout)):
                 by = "class"
             elif "Gaussian" in kind:
                 by = "behaviour"

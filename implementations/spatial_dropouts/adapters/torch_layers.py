@@ -154,6 +154,7 @@ class TorchLayers(TorchTensors):
 
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         super().__init__(obj, implementation)
+        self.exports = torch_programs.Exports()
         self.instance = isinstance(obj, torch.nn.Module)
         if self.instance:
             rate = rate_of(obj)
@@ -165,7 +166,11 @@ class TorchLayers(TorchTensors):
         self.seed(seed, way)
         if self.instance:
             return self.obj
+        if way != "constructor" and (again := self.exports.copied(rate, dtype)) is not None:
+            return again
         layer = self.implementation.construct(self.obj, rate, seeding.keyword(self.implementation, seed, way))
+        if self.exports.keep(layer, rate, dtype):
+            self.seed(seed, way)  # what the export drew is not drawn by a copy
         if not isinstance(layer, torch.nn.Module):
             raise TypeError(f"the factory returned a {type(layer).__name__}; expected a torch.nn.Module")
         if any(p.is_floating_point() for p in layer.parameters()):
@@ -196,6 +201,8 @@ class TorchLayers(TorchTensors):
 
     def switched(self, layer: Any, x: Any, training: bool, way: str) -> Any:
         """One call after eval() or train() of the layer or of a model around it, or after setting the flag in all its parts."""
+        if torch_programs.kind_of(layer) == "exported":
+            raise Unsupported("an exported program runs as it was exported: nothing switches it")
         try:
             if way != "setting .training":
                 told = torch.nn.Sequential(layer) if way == "eval() of a parent" else layer

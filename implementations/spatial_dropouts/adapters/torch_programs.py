@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+import copy
+import types
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 
@@ -10,6 +12,8 @@ from dropcheck.adapter import Unsupported
 from spatial_dropouts.adapters import NoDropout
 
 _FACTORY = "name a factory that makes one of a rate (`def make(p): ...`), which is asked as a whole"
+
+_MADE = 3  # exports of each rate and dtype before copies take their place
 
 
 def unwrapped(module: Any) -> Any:
@@ -35,6 +39,36 @@ def _switches(module: Any) -> bool:
     except NotImplementedError:
         return False
     return True
+
+
+class Exports:
+    """Programs that a factory exported, by rate and dtype: after three of them, copies, which cost a twentieth of an export.
+
+    Only of programs that are functions of their input: without parameters, buffers and constants, a copy is as fresh as another.
+    """
+
+    def __init__(self) -> None:
+        self.made: Dict[Tuple[float, str], List[Any]] = {}
+
+    def copied(self, rate: float, dtype: str) -> Optional[Any]:
+        """A copy of the last one, where there have been enough of them."""
+        some = self.made.get((rate, dtype), [])
+        if len(some) < _MADE:
+            return None
+        made = copy.deepcopy(some[-1])
+        for name in ("train", "eval"):  # which refuse; PyTorch's own copy takes both and goes on as it was exported
+            if (refusing := vars(some[-1]).get(name)) is not None:
+                setattr(made, name, types.MethodType(refusing.__func__, made))
+        return made
+
+    def keep(self, module: Any, rate: float, dtype: str) -> bool:
+        """Whether the module is an exported program; it is kept where it holds nothing."""
+        if not isinstance(module, torch.fx.GraphModule) or kind_of(module) != "exported":
+            return False
+        held = any(True for _ in module.parameters()) or any(True for _ in module.buffers())
+        if not held and not any(node.op == "get_attr" for node in module.graph.nodes):
+            self.made.setdefault((rate, dtype), []).append(module)
+        return True
 
 
 def refuse(model: Any, arguments: Callable[[], Any]) -> None:

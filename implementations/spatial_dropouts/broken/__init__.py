@@ -77,7 +77,12 @@ REGISTER: Mapping[str, Implementation] = {f"broken.{d.name}": _implementation(d)
 # signatures are learned from eager defects only
 IN_MODES: Mapping[str, Implementation] = {
     f"broken.{d.name}": _implementation(d)
-    for d in (*records_jax_modes.DEFECTS, *records_inference.ELSEWHERE, *records_switching.ELSEWHERE)
+    for d in (
+        *records_jax_modes.DEFECTS,
+        *records_inference.ELSEWHERE,
+        *records_switching.ELSEWHERE,
+        *records_switching.SEEDED,
+    )
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, Pattern, patterns
-from spatial_dropouts.unusual import blocks, declared, inference, sizes_daily, stretches
+from spatial_dropouts.unusual import blocks, constructing, declared, inference, sizes_daily, stretches
 
 _PLACE = "spatial_dropouts.unusual.layers:"
 _DRAWN = "spatial_dropouts.unusual.generators:"
@@ -59,6 +59,7 @@ LIFE: Mapping[str, Implementation] = {
 REGISTER: Mapping[str, Implementation] = {
     **blocks.REGISTER,
     **inference.REGISTER,
+    **constructing.REGISTER,
     **stretches.REGISTER,
     "unusual.keep-probability": _np("keep_probability", "takes the keep probability", keep_probability=True),
     "unusual.two-factors": _np("two_factors", "multiplies by a factor rounded to the dtype"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +74,35 @@ def mode_after(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return found
 
 
+def equal(one: list[Any], other: list[Any]) -> bool:
+    """Whether two lists of outputs hold the same values."""
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+
+
+def outputs(layer: Layer, x: Any, calls: int) -> list[Any]:
+    """The outputs of some training calls on one input."""
+    return [layer.call(x).values() for _ in range(calls)]
+
+
+def restarts(
+    layer: Layer, seed: int, calls: Callable[[], list[Any]], others: Callable[[], Any] = lambda: None
+) -> tuple[list[Any], list[Any]]:
+    """The outputs of ``calls`` after two starts under one seed, with ``others`` between them.
+
+    The first start is that of the fresh layer. Where a second one differs, its constructor may have drawn from the source that
+    was seeded (weights do): then a third start is held against the second.
+    """
+    first = calls()
+    others()
+    layer.reseed(seed)
+    again = calls()
+    if equal(first, again):
+        return first, again
+    others()
+    layer.reseed(seed)
+    return again, calls()
+
+
 def reset_in_other_dtypes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """Reseeding in the dtypes that the first question leaves out."""
     found = []
@@ -81,13 +113,11 @@ def reset_in_other_dtypes(check: Check, bench: Bench, limits: Limits) -> list[Fi
             x = probe(bench.contract.pattern, dtype, 5, 7, 3)
             try:
                 layer = Layer(bench, rate, dtype, bench.seed, way)
-                first = [layer.call(x).values() for _ in range(3)]
-                layer.reseed(bench.seed)
-                again = [layer.call(x).values() for _ in range(3)]
+                first, second = restarts(layer, bench.seed, partial(outputs, layer, x, 3))
             except Refused as refused:
                 found.append(skipped(check, where, f"the layer refuses: {refused}"))
                 continue
-            same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True))
+            same = equal(first, second)
             text = "reseeding repeats the masks" if same else "reseeding does not bring the same masks back"
             found.append(
                 finding(

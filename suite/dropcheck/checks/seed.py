@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, in_turn, settle, skipped
-from dropcheck.checks.crossings import reset_in_other_dtypes
+from dropcheck.checks.crossings import outputs, reset_in_other_dtypes, restarts
 from dropcheck.checks.mask import (
     dependent,
     distinct_coins,
@@ -219,6 +220,17 @@ def unseeded_digest(bench: Bench) -> str | None:
     return hashlib.blake2b(np.stack(answer["ys"]).tobytes(), digest_size=6).hexdigest()
 
 
+def _elsewhere(layer: Layer, x: Any, other: Any) -> None:
+    """Calls of another shape and of inference, where the layer has it, and one more."""
+    layer.call(other)
+    try:
+        layer.call(x, training=False)
+    except Refused as refused:
+        if refused.where != "unsupported":
+            raise
+    layer.call(x)
+
+
 def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if (early := _none(check, bench)) is not None:
         return early
@@ -233,14 +245,10 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             try:
                 layer = Layer(bench, rate, bench.first, bench.seed, way)
                 calls, _ = _calls(bench, sizes, rate)
-                first = [layer.call(x).values() for _ in range(calls)]
-                layer.call(other)
-                layer.call(x, training=False)
-                layer.call(x)
-                layer.reseed(bench.seed)
-                again = [layer.call(x).values() for _ in range(calls)]
+                between = partial(_elsewhere, layer, x, other)
+                first, again = restarts(layer, bench.seed, partial(outputs, layer, x, calls), between)
                 layer.reseed(bench.seed + 1)
-                moved = [layer.call(x).values() for _ in range(calls)]
+                moved = outputs(layer, x, calls)
             except Refused as refused:
                 found.append(skipped(check, where, f"the layer refuses: {refused}"))
                 continue
@@ -422,8 +430,9 @@ CHECKS = (
     Check(
         name="seed.reset",
         claim="reseeding gives the same masks again, also after other calls",
-        how="After calls of other shapes and inference calls, reseeding must repeat the first three calls; another seed must not."
-        " Every dtype is asked.",
+        how="After calls of other shapes and inference calls, reseeding must repeat the first three calls; another seed must not. "
+        "Where a constructor draws from the same source (weights do), two reseedings are held against each other. Every dtype is "
+        "asked.",
         remedy="Reseeding must reset every cached state: counters, pre-drawn blocks of masks, compiled graphs.",
         observe=in_turn(_reset, reset_in_other_dtypes),
     ),
