@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from script_kit import run_here
 
 import dropcheck
 from dropcheck.checks.base import finding
 from dropcheck.checks.instances import CHECKS as INSTANCES
 from dropcheck.judging import interpret
+from dropcheck.reproduction import write
 from dropcheck.results import NOT_INTERPRETABLE, Finding, TargetResult
 from dropcheck.worker import threads
 from spatial_dropouts.broken import records_life
@@ -44,9 +47,15 @@ def reasons(target: TargetResult, check: str) -> str:
 
 
 @pytest.mark.parametrize("defect", [d for d in records_life.DEFECTS if not d.backend], ids=lambda d: d.name)
-def test_a_defect_of_daily_use_fails_its_own_claim_and_no_other(defect: Defect) -> None:
-    failed = {one.check for one in asked(defect.target).findings if one.verdict not in ("pass", "skipped")}
-    assert failed == {defect.check} | ALSO.get(defect.name, set())
+def test_a_defect_of_daily_use_fails_its_own_claim_and_no_other_and_its_script_shows_it(
+    defect: Defect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = asked(defect.target)
+    failing = [one for one in target.findings if one.verdict not in ("pass", "skipped")]
+    assert {one.check for one in failing} == {defect.check} | ALSO.get(defect.name, set())
+    for found in failing:
+        status, said = run_here(write(target, found), tmp_path, monkeypatch)
+        assert status == 1, said
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class Layer:
     takes: str = ""  # a line that defines TAKES, what a plain function takes
     seeder: str = ""  # an expression of ``seed`` that seeds the layer's own source
     target: Target | None = None
+    thing: str = ""  # an expression of the class or function itself
 
 
 def layer_of(name: str, framework: str, way: str, instance: bool) -> Layer:
@@ -69,7 +70,7 @@ def layer_of(name: str, framework: str, way: str, instance: bool) -> Layer:
     if instance and chosen in ("torch", "keras@torch", "keras@jax", "keras@tensorflow"):
         base = "torch.nn.Module" if chosen == "torch" else "keras.Layer"
         made = f"{thing} if isinstance({thing}, {base}) else {made}"
-    return Layer(chosen, imports, made, _takes(thing), _seeder(implementation), target)
+    return Layer(chosen, imports, made, _takes(thing), _seeder(implementation), target, thing)
 
 
 def _takes(thing: str) -> str:

@@ -133,7 +133,11 @@ REFERENCES: dict[str, str] = {
     "tf_keras": _TF,
     "keras@jax": _class(
         "(keras.Layer)",
-        _init(", seed", "dtype=DTYPE", "\n        self.generator = keras.random.SeedGenerator(seed)"),
+        _init(
+            ", seed",
+            "dtype=DTYPE",
+            "\n        self.generator = keras.random.SeedGenerator(seed)\n        self.built = True",
+        ),
         _KERAS_JAX,
     ),
     "keras@torch": _class(
@@ -157,7 +161,9 @@ REFERENCES: dict[str, str] = {
 
 def reference(framework: str, contract: Contract, rate: float) -> str:
     """The source of the control of a framework, for a layer of this contract that is asked at ``rate``."""
-    if contract.affine:
+    if not contract.keeps_at(rate):
+        kept = "wide * 0.0"  # nothing is kept at rate 1
+    elif contract.affine:
         kept = f"wide * {contract.scale_at(rate)!r} + {contract.offset_at(rate)!r}"
     elif contract.scale == "inverted":
         kept = "wide * (0.0 if rate == 1 else 1 / (1 - rate))"

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dropcheck import requirements
+from dropcheck.checks.looks import COINS
 from dropcheck.contract import Contract
 from dropcheck.errors import UsageError
 from dropcheck.modes import EAGER
+from dropcheck.reproduction import daily_bodies, daily_frameworks
 from dropcheck.reproduction.bodies import BODIES, FRESH_PROCESS, RAISES
+from dropcheck.reproduction.daily_pieces import DAILY_PIECES
 from dropcheck.reproduction.frameworks import FRAMEWORKS, TORCH_RECOMPUTE_COMPILED
 from dropcheck.reproduction.layer import Layer, layer_of
 from dropcheck.reproduction.pieces import PIECES
@@ -24,8 +27,11 @@ from dropcheck.results import Finding, TargetResult
 
 _UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}
 SEED = 1000
+OTHER = 2000  # the seed of a second layer
+_STANDARD = ("contextlib", "copy", "inspect", "io", "pickle", "re", "threading")
 SAME = 4  # the exit status of a script whose control shows the defect too
 # below a body: what it came to for the layer, and then for the control
+_MADE, _SET_FIRST = 0.3, (0.8,)  # of rate.set-later
 _ENDING = """
 expected, observed, defect = measured()
 CONTROL = True  # from here on make() gives the plain right layer
@@ -35,9 +41,10 @@ print("observed:", observed)
 print("control:", control)
 sys.exit(4 if defect and same else 1 if defect else 0)
 """
+CHECKS = (*BODIES, *daily_bodies.DAILY)
 _OF_COINS = ("mask.", "rate.marginal", "rate.per-", "seed.", "mode.inference")  # what asks for coins alone
 # and what is so, too, where the dropped value is not 0
-_OF_AFFINE = (*_OF_COINS, "gradient.mask", "gradient.recompute")
+_OF_AFFINE = (*_OF_COINS, "gradient.mask", "gradient.recompute", "rate.one")
 _NEAR = "(abs(y - DROPPED) <= 8 * UNIT * abs(DROPPED))"
 _ON_A_GPU = (  # what a script for the processor writes, and one for a GPU
     ("y.detach().double().numpy()", "y.detach().double().cpu().numpy()"),
@@ -78,15 +85,20 @@ def write(target: TargetResult, found: Finding) -> str:
 
 def parts(target: TargetResult, found: Finding) -> Parts:
     """The parts of a finding's script. Raises UsageError where the check, the framework or the mode has no piece."""
-    if found.check not in BODIES:
-        raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(BODIES)}")
+    if found.check not in CHECKS:
+        raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(CHECKS)}")
     contract = Contract.from_dict(target.contract)
+    if contract.pattern.blocks or contract.scale == "realised":
+        raise UsageError(
+            f"there is no script for {found.check} of a layer of overlapping blocks or of scale 'realised': expected coins of "
+            "their own and a factor that the rate gives"
+        )
     if contract.affine and not found.check.startswith(_OF_AFFINE):
         raise UsageError(
             f"there is no script for {found.check} of a layer with an affine correction: expected a check of its coins "
             f"({', '.join(_OF_AFFINE)})"
         )
-    if contract.inference == "active" and found.check.startswith("mode."):
+    if contract.inference == "active" and found.check in ("mode.inference", "mode.toggle"):
         raise UsageError(f"there is no script for {found.check} of a layer that drops in inference by contract")
     case = situation(found, contract)
     layer = layer_of(target.target, target.framework, case.way, contract.rates is not None)
@@ -105,7 +117,8 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     used = {name: text for name, text in values.items() if re.search(rf"\b{name}\b", code)}
     # what is used by a constant itself
     used = {n: t for n, t in values.items() if n in used or any(re.search(rf"\b{n}\b", u) for u in used.values())}
-    standard = [f"import {name}" for name in ("inspect", "re") if re.search(rf"\b{name}\.", code)] + ["import sys"]
+    standard = [f"import {name}" for name in _STANDARD if re.search(rf"(?<!\.)\b{name}\.[a-zA-Z]", code)]
+    standard = sorted([*standard, "import sys"])
     keras_first = snippet.imports.startswith("import os")
     numpy = "import numpy as np" + ("" if keras_first or not snippet.imports else f"\n{snippet.imports}")
     # what is not PyTorch itself computes on the GPU that it finds
@@ -167,7 +180,12 @@ def _body(found: Finding, case: Situation) -> str:
 
 
 def _calls(found: Finding, case: Situation) -> int:
-    """Calls of the script: enough that a rate as far off as the finding's is at 12 standard deviations, half of which decide."""
+    """Calls of the script: enough that a rate as far off as the finding's is at 12 standard deviations, half of which decide.
+
+    Of a layer in daily use as many as an audit asks.
+    """
+    if found.check in daily_bodies.DAILY:
+        return max(2, math.ceil(COINS / math.prod(case.pattern.matrix_shape(case.shapes[0]))))
     if found.estimate is None or found.expected is None or not found.coins or found.check != "rate.marginal":
         return case.calls
     spread = math.sqrt(found.coins * max(found.estimate * (1 - found.estimate), found.expected * (1 - found.expected)))
@@ -180,6 +198,8 @@ def _source(found: Finding, case: Situation) -> str:
         return FRESH_PROCESS
     if found.check == "gradient.recompute" and found.tallies.get("raised"):
         return RAISES
+    if found.check in daily_bodies.DAILY:
+        return daily_bodies.body(found, case)
     kind = next((text for word, text in _KINDS.items() if word in case.words), "")
     return BODIES[found.check].replace("KIND\n", f"{kind}\n" if kind else "")
 
@@ -199,6 +219,8 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
             f"there is no script for the mode {mode!r} of {layer.framework}; expected one of "
             f"{', '.join(snippet.modes) or 'eager alone'}"
         )
+    if own := daily_frameworks.own_generators(found, layer):
+        called = own
     parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor, control]
     parts += [called] if "def make(" in called else [make, called]
     if "next(calls)" in layer.make and (called is not snippet.call or "recompute(" in body):
@@ -221,9 +243,12 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
         plain = "if CONTROL:\n        return make(RATE, seed)\n    seed_everything(seed)\n    return layer"
         inside = "return make(RATE, seed)" if renewed else plain
         parts.append(f"\ndef reseeded(layer, seed):\n    {inside}\n")
-    pieces: list[str] = []
     text = body
-    for name, source in reversed(PIECES.items()):
+    if found.check in daily_bodies.DAILY:
+        more = daily_frameworks.pieces(found, case, layer, make, body)
+        parts, text = [*parts, *more], "\n".join([body, *more])
+    pieces: list[str] = []
+    for name, source in reversed((PIECES | DAILY_PIECES).items()):
         if re.search(rf"\b{name}\(", text):
             pieces.insert(0, source)
             text += source
@@ -274,6 +299,7 @@ def _constants(found: Finding, case: Situation, contract: Contract, layer: Layer
     factor = "0.0" if inverted and case.rate == 1 else "1 / (1 - RATE)" if inverted else None
     plain = factor or repr(1.0 if contract.scale == "none" else float(number))
     exact = "1 / (1 - np.longdouble(RATE))" if factor == "1 / (1 - RATE)" else f"np.longdouble({plain})"
+    attribute = (re.findall(r"`[.](\w+) = ", found.message) or ["rate"])[0]
     bound = 0.25 if "--strict" in found.replay else 3 + case.rate / max(1 - case.rate, 1e-9)
     return {
         "DTYPE": f'"{case.dtype}"',
@@ -297,5 +323,10 @@ def _constants(found: Finding, case: Situation, contract: Contract, layer: Layer
         "SPENDS": repr("spends" in case.words),
         "RAISED": f'"{found.tallies.get("raised", "")}"',
         "QUIET": "1 - RATE" if contract.inference == "keep" else "1.0",
+        "OTHER": repr(OTHER),
+        "RATES": repr([_MADE, *(_SET_FIRST if case.rate != _SET_FIRST[0] else ()), case.rate]),
+        "BESIDE": (re.findall(r"beside (\S+)", found.case) or ["0.8"])[0],
+        "ATTRIBUTE": f'"{attribute}"',
+        "LIBRARY": '("builtins", "torch.nn.modules.module")',
         "REENTRANT": repr("reentrant-checkpoint" in case.words),
     }

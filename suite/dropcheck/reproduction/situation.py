@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dropcheck import loading
 from dropcheck.cases import Case, parse_case
+from dropcheck.checks.looks import sizes as long_enough
 from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.results import Finding
@@ -77,6 +78,8 @@ def _asked(found: Finding, contract: Contract, way: str) -> Situation:
     invalid = rate_word[1] if rate_word is not None and found.check == "rate.rejects-invalid" else ""
     rate = float(rate_word[1]) if rate_word is not None and not invalid else standing
     sizes = _SIZES.get(found.check, _EXACT)
+    if found.check in ("seed.instances", "form.copies", "mode.threads"):  # rows that are words of coins
+        sizes = long_enough(rate)
     if (given := re.search(r"\b(\d+),(\d+),(\d+)(?= |$)", text)) is not None and "batches=" not in text:
         sizes = (int(given[1]), int(given[2]), int(given[3]))
     if (rows := re.search(r"\b(\d+) rows", text)) is not None:
@@ -93,6 +96,12 @@ def _asked(found: Finding, contract: Contract, way: str) -> Situation:
     if (batches := re.search(r"batches=([\d,]+)", text)) is not None:
         shapes = [pattern.shape(int(n), 33, 3) for n in batches[1].split(",")]
     asked_way = re.search(r"way=(\S+)", text)
+    if (
+        found.check == "seed.instances" and asked_way is None
+    ):  # "two constructor seeds", "constructors without a seed", ...
+        words = text.partition("two layers, ")[2]
+        way = next((w for w in ("global", "generator", "key") if w in words), "global")
+        way = "constructor" if "constructor seeds" in words else way
     layout = next((w for w in ("strided", "transposed") if w in text.split()), "contiguous")
     return Situation(
         dtype=dtype,
