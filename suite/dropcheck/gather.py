@@ -353,15 +353,20 @@ def _look_up(got: Gathered, parts: Sequence[Counted], alpha: float) -> None:
 
 
 def _look_anywhere(got: Gathered, parts: Sequence[Counted]) -> None:
-    """Repeated words at any offset, if at the measured rates they are long enough to be certain.
-
-    Nothing where rows or calls have rates of their own: words of those agree more often than the rates of channels say.
-    """
+    """Repeated words at any offset of all units."""
     whole, coins = None, 0
     for part in parts:
         whole = _beside(whole, part.anywhere, coins)
         coins += part.tally.coins
-    if whole is None or not coins or (got.positions is not None and got.positions.own.any()):
+    keep_anywhere(got, whole if coins else None)
+
+
+def keep_anywhere(got: Gathered, whole: Lookup | None) -> None:
+    """Repeated words at any offset, if at the measured rates they are long enough to be certain.
+
+    Nothing where rows or calls have rates of their own: words of those agree more often than the rates of channels say.
+    """
+    if whole is None or (got.positions is not None and got.positions.own.any()):
         return
     if whole.within + whole.across and got.odd is not None:
         return

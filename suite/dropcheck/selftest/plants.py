@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck.cases import Case
+from dropcheck.checks.base import Limits
 from dropcheck.coins import lag_firsts
 from dropcheck.selftest import simulated
 
@@ -18,13 +19,17 @@ Draws = np.random.Generator
 
 @dataclass(frozen=True)
 class Plant:
-    """A way to plant a deviation of given size: ``coins(rng, case, size)`` is (rows, channels), or with classes a pair."""
+    """A way to plant a deviation of given size: ``coins(rng, case, size)`` is (rows, channels), or with classes a pair.
+
+    ``promised(rng, case, limits)``: the size that must be caught, where the check prints none.
+    """
 
     check: str
     words: str
     case: str
     coins: Callable[[Draws, Case, float], Any]
     sized: bool = True
+    promised: Callable[[Draws, Case, Limits], float] | None = None
 
     @property
     def key(self) -> str:
@@ -260,4 +265,4 @@ def _plants() -> list[Plant]:
     return found
 
 
-PLANTS: Mapping[str, Plant] = {p.key: p for p in _plants()}
+PLANTS: Mapping[str, Plant] = {p.key: p for p in _plants()}  # power.PLANTS has those of ``certain``, too

@@ -10,15 +10,16 @@ from scipy.stats import binom
 
 from dropcheck.cases import parse_case
 from dropcheck.checks.base import BETA, Gathered, Limits
-from dropcheck.selftest import simulated
+from dropcheck.selftest import certain, plants, simulated
 from dropcheck.selftest.misses import exact
-from dropcheck.selftest.plants import PLANTS, Plant, independent
+from dropcheck.selftest.plants import Plant, independent
 from dropcheck.selftest.records import Power, Promise
 from dropcheck.selftest.simulated import failed, generator, named, record
 from dropcheck.selftest.work import Item
 
 __all__ = ["PLANTS", "conclude", "exact", "items", "planted", "planted_shape", "printed"]
 
+PLANTS: Mapping[str, Plant] = {**plants.PLANTS, **{p.key: p for p in certain.plants()}}
 INFLATED = 0.05
 UNLIKELY = 1e-6
 TRIES = 2000
@@ -53,9 +54,14 @@ def _record(plant: Plant, made: Any) -> Gathered:
 
 
 def printed(plant: Plant, limits: Limits, seed: int) -> float:
-    """The resolution that the check prints for coins without a defect; for copies, the coins of a word."""
+    """The resolution that the check prints for coins without a defect; for copies, the coins of a word.
+
+    For what must be certain, whatever the level, the size that the check's rule promises: see ``certain``.
+    """
     case = parse_case(plant.case)
     rng = generator(seed, "printed", plant.key)
+    if plant.promised is not None:
+        return plant.promised(rng, case, limits)
     coins = independent(rng, case)
     classes = simulated.classes_of(rng, case, len(coins)) if case.regime == "values" else None
     got = record(plant.case, coins, classes)

@@ -16,6 +16,7 @@ from dropcheck.checks.base import Check, Gathered, Limits
 from dropcheck.contract import Contract, Pattern
 from dropcheck.results import Finding
 from dropcheck.statistics import association, binomial, dispersion, goodness, homogeneity
+from dropcheck.stretches import stretches_of
 from dropcheck.tallies import tally
 
 CONTRACT = Contract(pattern=Pattern.parse("n c l -> n c"))
@@ -60,6 +61,15 @@ def look(got: Gathered, alpha: float) -> None:
     """Look for repeated words as gathering does, for the level of the check."""
     if 0.3 <= got.case.rate <= 0.7 or got.case.regime == "seeds":
         gather.look_for_repeats(got, alpha)
+        look_anywhere(got)
+
+
+def look_anywhere(got: Gathered) -> None:
+    """Look for words at any offset of the flat stream as gathering does; they must be certain at every level."""
+    words = stretches_of(got.case)
+    if words is not None and got.anywhere is None and got.sample is not None:
+        words.add(got.sample)
+        gather.keep_anywhere(got, words.lookup(got.case))
 
 
 def judge(check: Check, got: Gathered, limits: Limits) -> Finding | None:
