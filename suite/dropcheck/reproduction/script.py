@@ -88,7 +88,7 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     if found.check not in CHECKS:
         raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(CHECKS)}")
     contract = Contract.from_dict(target.contract)
-    if contract.pattern.blocks or contract.scale == "realised":
+    if (contract.pattern.blocks or contract.scale == "realised") and found.check != "rate.one":
         raise UsageError(
             f"there is no script for {found.check} of a layer of overlapping blocks or of scale 'realised': expected coins of "
             "their own and a factor that the rate gives"
