@@ -281,6 +281,8 @@ class Contract:
                    the pattern ``n c h w -> n c h/3 w/3`` says it, too. ``scale`` is then usually ``"realised"``.
     ``gamma``      how the rate becomes that of the seeds of blocks: ``"paper"`` (arXiv:1810.12890, with the sizes of the
                    axes) or ``"area"`` (the rate over the elements of a block).
+    ``replicas``   what mode ranks runs are replicas of one layer (tensor parallel): every rank has the whole batch, and ranks
+                   that are seeded alike must drop the same. Else ranks are shards of a batch, with masks of their own.
     """
 
     pattern: Pattern
@@ -298,6 +300,7 @@ class Contract:
     sizes: Mapping[str, int] = field(default_factory=_no_sizes, compare=False)
     block: Union[int, Mapping[str, int]] = field(default=1, compare=False)
     gamma: str = "paper"
+    replicas: bool = False
 
     def __post_init__(self) -> None:
         self._place_blocks()
@@ -324,6 +327,8 @@ class Contract:
                 f"inference is {', '.join(map(repr, INFERENCE[:-1]))} or {INFERENCE[-1]!r}, not {self.inference!r}; the "
                 f"nearest is {near[0]!r}"
             )
+        if not isinstance(self.replicas, bool):
+            raise ContractError(f"replicas is True or False, not {self.replicas!r}")
         known = ("global", "constructor", "generator", "key")
         for way in self.seeds:
             if way not in known:
@@ -424,6 +429,7 @@ class Contract:
             # left out where it is the usual one: what was stored, ledgers among it, stays the same
             **({} if self.inference == "identity" else {"inference": self.inference}),
             **({} if self.gamma == "paper" else {"gamma": self.gamma}),
+            **({"replicas": True} if self.replicas else {}),
         }
 
     @classmethod
@@ -443,6 +449,7 @@ class Contract:
             tolerances=dict(data["tolerances"]),
             inference=data.get("inference", "identity"),
             gamma=data.get("gamma", "paper"),
+            replicas=data.get("replicas", False),
         )
 
 

@@ -119,9 +119,8 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
     contract = run.contract = Contract.from_dict(info["contract"])
     evidence_over_runs.begin(run)
     if run.target.mode == "ranks" and info["framework"] == "torch":
-        run.traits["ranks"] = (
-            "seeded apart: rank 1 has the seed + 2**31; mask.distinct-samples asks ranks that are seeded alike, too"
-        )
+        asks = "seed.reproducible asks" if contract.replicas else "mask.distinct-samples asks"
+        run.traits["ranks"] = f"seeded apart: rank 1 has the seed + 2**31; {asks} ranks that are seeded alike, too"
     if info.get("guessed"):
         run.traits["framework"] = info["guessed"]
     bench = _bench(run, primary, second)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from dropcheck import Contract, Implementation, Pattern
+
 
 class _Sharded(torch.nn.Module):
     """Takes its part of the batch for a shard of a DTensor, which is how such layers get their input."""
@@ -46,3 +48,44 @@ class Channels(_Sharded):
 
     def drop(self, whole: Any) -> Any:
         return F.dropout1d(whole, self.p, self.training)
+
+
+class Replicated(_Sharded):
+    """Every rank holds the whole tensor, as a DTensor that is replicated."""
+
+    def forward(self, x: Any) -> Any:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import DTensor, Replicate
+
+        global _MESH
+        if _MESH is None:
+            _MESH = init_device_mesh("cpu", (2,))
+        whole = DTensor.from_local(x, _MESH, [Replicate()], run_check=False)
+        return F.dropout1d(whole, self.p, self.training).to_local()
+
+
+class SeededByRank(_Sharded):
+    """Draws from a generator of its rank, as shards should, where replicas should not."""
+
+    def forward(self, x: Any) -> Any:
+        if not self.training or self.p == 0:
+            return x
+        seed = int(torch.randint(2**31, ())) + torch.distributed.get_rank()
+        coins = torch.rand(x.shape[:2], generator=torch.Generator().manual_seed(seed))
+        keep = (coins >= self.p).reshape(*x.shape[:2], *(1,) * (x.ndim - 2))
+        return torch.where(keep, x / (1 - self.p) if self.p < 1 else x, torch.zeros((), dtype=x.dtype))
+
+
+class ScaledByRank(_Sharded):
+    """The same coins on every rank, and another factor on rank 1."""
+
+    def forward(self, x: Any) -> Any:
+        y = F.dropout1d(x, self.p, self.training)
+        return y * 1.5 if self.training and torch.distributed.get_rank() else y
+
+
+_REPLICAS = Contract(Pattern.parse("n c l -> n c"), replicas=True)
+replicated, seeded_by_rank, scaled_by_rank = (
+    Implementation(make=kind, framework="torch", contract=_REPLICAS)
+    for kind in (Replicated, SeededByRank, ScaledByRank)
+)

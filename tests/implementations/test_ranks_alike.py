@@ -39,3 +39,22 @@ def test_a_layer_that_knows_of_no_ranks_is_pytorchs_own_affair() -> None:
     target, found = _asked("torch.Dropout1d")
     assert found.verdict == "skipped" and target.verdict == "pass"
     assert target.traits["ranks seeded alike"].startswith("both ranks flip the same coins")
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("replicated", ""),
+        ("seeded_by_rank", "the ranks disagree in"),
+        ("scaled_by_rank", "the ranks drop the same and return other values in 8 of 8 calls"),
+    ],
+)
+def test_replicas_must_agree_where_a_contract_says_that_they_are(name: str, words: str) -> None:
+    given = {"select": "seed.reproducible", "dtypes": "float32", "jobs": 1}
+    (target,) = dropcheck.audit(f"{LAYERS}:{name}@ranks", causes=False, **given).targets  # type: ignore[arg-type]
+    assert target.error is None
+    (found,) = [f for f in target.findings if "replicas" in f.case]
+    assert found.verdict == ("fail" if words else "pass") and words in found.message, found.message
+    failed = {(f.check, f.case) for f in target.findings if f.verdict == "fail"}
+    assert failed == ({(found.check, found.case)} if words else set())
+    assert "seed.reproducible asks ranks" in target.traits["ranks"]

@@ -53,7 +53,7 @@ class Ranked:
 class Ranks(torch_modes.Mode):
     """Every call splits its samples between the two ranks; the outputs are gathered by all_gather and put together.
 
-    A batch of one goes to both, and what rank 1 makes of it is not looked at.
+    A batch of one goes to both, as every batch of replicas does, and what rank 1 makes of it is looked at by ``alike`` alone.
     """
 
     def enter(self) -> None:
@@ -73,6 +73,8 @@ class Ranks(torch_modes.Mode):
         self.key = 0
         self.forgotten: List[int] = []
         self.seeded_alike = False
+        self.whole: bool = adapter.contract.replicas  # every rank has the whole batch
+        self.compared = False  # rank 1's output is wanted beside rank 0's
         self.make, self.reseed, self.differentiate = adapter.make, adapter.reseed, adapter.gradient
         try:
             self._start(origin)
@@ -170,9 +172,10 @@ class Ranks(torch_modes.Mode):
     def alike(self, rate: float, dtype: str, seed: int, way: str, x: Any, times: int) -> Dict[str, Any]:
         """Training calls with both ranks under one seed: outputs, the axis of samples, and whether the layer knows of ranks.
 
-        It knows of them where code of torch.distributed runs inside of its own calls (DTensor, get_rank).
+        It knows of them where code of torch.distributed runs inside of its own calls (DTensor, get_rank). Outputs of replicas
+        are those of rank 0, and those of rank 1 behind them, along the samples.
         """
-        self.seeded_alike = True
+        self.seeded_alike, self.compared = True, self.whole
         try:
             layer = self.made(rate, dtype, seed, way)
             eager, seen = self.eager, _Distributed()
@@ -188,7 +191,7 @@ class Ranks(torch_modes.Mode):
             finally:
                 self.eager = eager
         finally:
-            self.seeded_alike = False
+            self.seeded_alike = self.compared = False
         return {"ys": outputs, "axis": self.axis, "knows": seen.ran}
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
@@ -217,9 +220,9 @@ class Ranks(torch_modes.Mode):
         return y, torch.zeros_like(x) if gradient is None else gradient
 
     def _split(self, x: Any) -> Tuple[Any, Any]:
-        """The samples of each rank; both have a batch of one, or none."""
+        """The samples of each rank; both have a batch of one, or none, or the whole batch of replicas."""
         rows = x.shape[self.axis]
-        if rows < 2:
+        if self.whole or rows < 2:
             return x.clone(), x
         first = (rows + 1) // 2
         return x.narrow(self.axis, 0, first).clone(), x.narrow(self.axis, first, rows - first)
@@ -234,8 +237,9 @@ class Ranks(torch_modes.Mode):
                 self.pipe.send({"ask": "skip"})
             raise
         kinds = self._answer()["kinds"]
+        together = self.compared or (not self.whole and x.shape[self.axis] >= 2)
         for one, (shape, dtype) in zip(mine, kinds):
-            if x.shape[self.axis] >= 2 and (one.dtype != dtype or one.ndim != len(shape)):
+            if together and (one.dtype != dtype or one.ndim != len(shape)):
                 self.pipe.send({"ask": "skip"})
                 raise RuntimeError(f"rank 0 returns {one.dtype} of {one.ndim} axes, rank 1 {dtype} of {len(shape)}")
         self.pipe.send({"ask": "gather", "sizes": [one.numel() * one.element_size() for one in mine]})
@@ -244,7 +248,7 @@ class Ranks(torch_modes.Mode):
             size = int(torch.Size(shape).numel()) * torch.empty((), dtype=dtype).element_size()
             other = gathered(one, size)[1].view(dtype).reshape(shape)
             own_part = one.detach()
-            whole.append(own_part if x.shape[self.axis] < 2 else torch.cat([own_part, other], self.axis))
+            whole.append(torch.cat([own_part, other], self.axis) if together else own_part)
         return whole
 
 

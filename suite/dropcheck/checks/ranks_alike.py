@@ -1,7 +1,8 @@
-"""Data-parallel ranks that are all seeded alike: whether the shards of a batch have masks of their own."""
+"""Ranks that are all seeded alike: whether shards of a batch have masks of their own, and replicas the same."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,18 +29,13 @@ def alike(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     Ranks of plain layers share their masks under one seed, as those of PyTorch's own Dropout do: a trait. A layer that runs
     torch.distributed itself (a DTensor, its rank) is run with one seed on all ranks, and its shards are samples of one batch.
     """
-    if bench.info.get("mode") != "ranks" or bench.info["framework"] != "torch":
+    if bench.info.get("mode") != "ranks" or bench.info["framework"] != "torch" or bench.contract.replicas:
         return []
     rate, dtype = ladder(bench, (0.5,))[0], bench.first
     where = f"{dtype} rate={rate:g} {_CASE}"
-    try:
-        x = telling(bench, rate, dtype, *enough(bench.contract.pattern, ROWS, CHANNELS, SHARED))
-        way = bench.contract.seeds[0] if bench.contract.seeds else "global"
-        got = life(bench, "alike", rate=rate, dtype=dtype, seed=bench.seed, way=way, x=x, times=TIMES)
-    except Refused as error:
-        if error.where == "unsupported":
-            return [skipped(check, where, error.message)]
-        return [finding(check, where, "error", f"ranks that are seeded alike raise {error}")]
+    got = _asked(check, bench, where, rate)
+    if isinstance(got, Finding):
+        return [got]
     pairs = [_halves(bench, np.asarray(y), rate, got) for y in got["ys"]]
     mine, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
     coins, same = int(mine.size), int(np.count_nonzero(mine == theirs))
@@ -70,6 +66,51 @@ def alike(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     bench.traits["ranks seeded alike"] = "both ranks flip the same coins"
     text = f"{seeding}, {same / coins:.1%} of rank 1's coins are those of rank 0 at the same place, expected {expected:.1%}"
     return [finding(check, where, "fail", text, **numbers)]
+
+
+def replicas(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    """Replicas of one layer on the same batch, seeded alike: every element of both ranks' outputs is equal, in every call."""
+    if bench.info.get("mode") != "ranks" or not bench.contract.replicas:
+        return []
+    rate, dtype = ladder(bench, (0.5,))[0], bench.first
+    where = f"{dtype} rate={rate:g} replicas"
+    if bench.info["framework"] != "torch":
+        return [skipped(check, where, "replicas are asked of PyTorch alone; other ranks have shards of the batch here")]
+    got = _asked(check, bench, where, rate)
+    if isinstance(got, Finding):
+        return [got]
+    pairs = [_halves(bench, np.asarray(y), rate, got) for y in got["ys"]]
+    mine, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    coins, differ = int(mine.size), int(np.count_nonzero(mine != theirs))
+    both = [np.split(np.asarray(y), 2, axis=int(got["axis"])) for y in got["ys"]]
+    values = sum(not np.array_equal(one, other) for one, other in both)
+    numbers: dict[str, Any] = dict(
+        estimate=1 - differ / coins,
+        expected=1.0,
+        unit="share of rank 1's coins that are those of rank 0",
+        coins=2 * coins,
+        tallies={"same": coins - differ, "coins": coins},
+    )
+    if differ or values:
+        text = f"seeded alike and given one batch, the ranks disagree in {differ / coins:.1%} of the coins"
+        if not differ:
+            text = f"seeded alike and given one batch, the ranks drop the same and return other values in {values} of {TIMES} calls"
+        return [finding(check, where, "fail", f"{text}; replicas must agree", log10_evidence=-math.inf, **numbers)]
+    text = f"replicas seeded alike agree in {TIMES} calls"
+    return [finding(check, where, "pass", text, log10_evidence=0.0, **numbers)]
+
+
+def _asked(check: Check, bench: Bench, where: str, rate: float) -> dict[str, Any] | Finding:
+    """What ranks under one seed return, or why they return nothing."""
+    dtype = bench.first
+    try:
+        x = telling(bench, rate, dtype, *enough(bench.contract.pattern, ROWS, CHANNELS, SHARED))
+        way = bench.contract.seeds[0] if bench.contract.seeds else "global"
+        return life(bench, "alike", rate=rate, dtype=dtype, seed=bench.seed, way=way, x=x, times=TIMES)
+    except Refused as error:
+        if error.where == "unsupported":
+            return skipped(check, where, error.message)
+        return finding(check, where, "error", f"ranks that are seeded alike raise {error}")
 
 
 def _halves(bench: Bench, y: Any, rate: float, got: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

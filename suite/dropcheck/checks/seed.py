@@ -22,6 +22,7 @@ from dropcheck.checks.mask import (
     words_seen,
 )
 from dropcheck.checks.questions import Layer, coins_of, dropped, ladder, probe
+from dropcheck.checks.ranks_alike import replicas
 from dropcheck.report.words import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import association, duplicates
@@ -423,9 +424,10 @@ CHECKS = (
         claim="the same seed gives the same masks",
         how="Two fresh layers with one seed must give equal outputs over three calls, small and large (threads), in every "
         "dtype and by every way that a seed reaches the layer; also in a fresh process. There another seed, asked at the same "
-        "place of the process, must give other masks in every call.",
+        "place of the process, must give other masks in every call. In mode ranks, replicas (`replicas=True` of a contract) "
+        "that are seeded alike must return the same.",
         remedy="Draw from the generator that the seed sets; fix the order in which threads take their numbers.",
-        observe=_reproducible,
+        observe=in_turn(_reproducible, replicas),
     ),
     Check(
         name="seed.reset",
