@@ -42,6 +42,11 @@ def _ordinary(one: Finding) -> tuple[str, ...]:
     return () if {"rate=0", "rate=1", "grad"} & set(words) else tuple(words[:1])
 
 
+def _after_inference(one: Finding) -> tuple[str, ...]:
+    """Counted training calls with inference calls between them."""
+    return _dtype(one) if any(word.startswith("infer=") for word in one.case.split()) else ()
+
+
 @dataclass(frozen=True)
 class Row:
     """``claim`` follows from ``basis`` where ``place`` of the one and ``where`` of the other share a word; and why."""
@@ -75,6 +80,10 @@ FOLLOWS = (
             ("mode.toggle", "mask.distinct-samples"),
             ("form.batch-change", "mask.distinct-channels"),
         )
+    ),
+    *(
+        Row(claim, "mode.toggle", _after_inference, _dtype, "training calls behind an inference call drop nothing")
+        for claim in ("rate.marginal", "scale.kept-values")
     ),
     *(
         Row(claim, "seed.distinct", _cases, _cases, "coins that stand under several seeds count several times")

@@ -138,7 +138,12 @@ def test_an_audit_of_an_exported_layer_skips_what_asks_for_inference(models: str
 
 
 @pytest.mark.parametrize(
-    "name, failing", [("unusual.with-weights", set()), ("broken.block-beside-weights", {"seed.reset"})]
+    "name, failing",
+    [
+        ("unusual.with-weights", set()),
+        ("broken.block-beside-weights", {"seed.reset"}),
+        ("broken.stuck-off", {"seed.reset"}),
+    ],
 )
 def test_what_a_constructor_draws_is_no_failure_to_reseed(name: str, failing: set[str]) -> None:
     given = {"select": ("seed.reset", "seed.reproducible"), "in_process": True}

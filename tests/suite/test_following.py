@@ -52,6 +52,15 @@ def one(check: str, case: str, verdict: Verdict = "fail") -> Finding:
             ("rate.marginal", "float32 rate=0.5 257,64,4 calls=9"),
             "fail",
         ),
+        *(
+            (("mode.toggle", "float32 rate=0.5"), (claim, f"{dtype} rate=0.5 257,33,3 calls=192{infer}"), verdict)
+            for claim in ("rate.marginal", "scale.kept-values")
+            for dtype, infer, verdict in (
+                ("float32", " infer=3", "skipped"),
+                ("float16", " infer=3", "fail"),
+                ("float32", "", "fail"),
+            )
+        ),
     ],
 )
 def test_what_follows_is_skipped(basis: tuple[str, str], follows: tuple[str, str], expected: str) -> None:

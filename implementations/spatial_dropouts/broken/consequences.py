@@ -91,7 +91,7 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     "checkpointing restores the framework's generator, and the coins are from another": {
         "ignores-manual-seed": ("gradient.recompute",)
     },
-    "a frozen call decides all of its case's coins": {"first-batch-frozen": _NARROW},
+    "a frozen call decides all of its case's coins": {"first-batch-frozen": ("rate.marginal",)},
     "rows that a smaller batch leaves behind stand in a later call": {"smaller-batch-stale": ("mask.distinct-calls",)},
     "values of a probe stand at fixed places, so that coins that follow values have rates by place": {
         "prefers-negative": ("rate.marginal", "rate.per-sample", "rate.per-shape")

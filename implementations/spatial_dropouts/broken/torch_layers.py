@@ -74,7 +74,7 @@ class _Backward(torch.autograd.Function):
         elif kind == "none":
             grad = torch.zeros_like(g)
         elif kind == "one in fifty":
-            grad = select(g, mask, rate)
+            grad = select(g, mask, rate).contiguous()
             grad.view(-1)[::50] *= 2
         else:
             raise AssertionError(kind)

@@ -85,22 +85,23 @@ def outputs(layer: Layer, x: Any, calls: int) -> list[Any]:
 
 
 def restarts(
-    layer: Layer, seed: int, calls: Callable[[], list[Any]], others: Callable[[], Any] = lambda: None
+    layer: Layer, seed: int, calls: Callable[[Layer], list[Any]], others: Callable[[], Any] = lambda: None
 ) -> tuple[list[Any], list[Any]]:
     """The outputs of ``calls`` after two starts under one seed, with ``others`` between them.
 
-    The first start is that of the fresh layer. Where a second one differs, its constructor may have drawn from the source that
-    was seeded (weights do): then a third start is held against the second.
+    The first start is that of the fresh layer. Where the second one differs, its constructor may have drawn from the source that
+    was seeded (weights do): then the second is held against another layer, reseeded before its first call. What calls leave
+    behind in a layer is not in that one.
     """
-    first = calls()
+    first = calls(layer)
     others()
     layer.reseed(seed)
-    again = calls()
+    again = calls(layer)
     if equal(first, again):
         return first, again
-    others()
-    layer.reseed(seed)
-    return again, calls()
+    unused = Layer(layer.bench, layer.rate, layer.dtype, seed, layer.way)
+    unused.reseed(seed)
+    return calls(unused), again
 
 
 def reset_in_other_dtypes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -113,7 +114,7 @@ def reset_in_other_dtypes(check: Check, bench: Bench, limits: Limits) -> list[Fi
             x = probe(bench.contract.pattern, dtype, 5, 7, 3)
             try:
                 layer = Layer(bench, rate, dtype, bench.seed, way)
-                first, second = restarts(layer, bench.seed, partial(outputs, layer, x, 3))
+                first, second = restarts(layer, bench.seed, partial(outputs, x=x, calls=3))
             except Refused as refused:
                 found.append(skipped(check, where, f"the layer refuses: {refused}"))
                 continue

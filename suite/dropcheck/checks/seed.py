@@ -247,7 +247,7 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 layer = Layer(bench, rate, bench.first, bench.seed, way)
                 calls, _ = _calls(bench, sizes, rate)
                 between = partial(_elsewhere, layer, x, other)
-                first, again = restarts(layer, bench.seed, partial(outputs, layer, x, calls), between)
+                first, again = restarts(layer, bench.seed, partial(outputs, x=x, calls=calls), between)
                 layer.reseed(bench.seed + 1)
                 moved = outputs(layer, x, calls)
             except Refused as refused:
@@ -433,8 +433,8 @@ CHECKS = (
         name="seed.reset",
         claim="reseeding gives the same masks again, also after other calls",
         how="After calls of other shapes and inference calls, reseeding must repeat the first three calls; another seed must not. "
-        "Where a constructor draws from the same source (weights do), two reseedings are held against each other. Every dtype is "
-        "asked.",
+        "Where a constructor draws from the same source (weights do), a new layer that is reseeded must show the same. Every "
+        "dtype is asked.",
         remedy="Reseeding must reset every cached state: counters, pre-drawn blocks of masks, compiled graphs.",
         observe=in_turn(_reset, reset_in_other_dtypes),
     ),
