@@ -5,6 +5,7 @@ from its one file.
 """
 
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import types
@@ -263,6 +264,80 @@ def mmdet_block_3(rate):
 @layer("timm_drop_path", "n c l -> n")
 def timm_drop_path(rate):
     return lone("timm", "layers/drop.py").DropPath(rate)
+
+
+@layer("monai_drop_path", "n c l -> n")
+def monai_drop_path(rate):
+    return lone("monai", "networks/layers/drop_path.py").DropPath(rate)
+
+
+@layer("flair_locked", "n l c -> n c")
+def flair_locked(rate):
+    return lone("flair", "nn/dropout.py").LockedDropout(rate)
+
+
+@layer("flair_word", "n l c -> n l", scale="none")
+def flair_word(rate):
+    return lone("flair", "nn/dropout.py").WordDropout(rate)
+
+
+@layer("torchnlp_locked", "t b h -> b h")
+def torchnlp_locked(rate):
+    return lone("torchnlp", "nn/lock_dropout.py").LockedDropout(rate)
+
+
+@layer("speechbrain_2d", "n t c f -> n c")
+def speechbrain_2d(rate):
+    for name in (
+        "speechbrain",
+        "speechbrain.utils",
+        "speechbrain.utils.logger",
+    ):  # it wants a logger, which logs nothing
+        if name not in sys.modules:
+            sys.modules[name] = types.ModuleType(name)
+            sys.modules[name].get_logger = lambda name: None
+            sys.modules[name].__spec__ = importlib.machinery.PathFinder.find_spec(name)
+    return lone("speechbrain", "nnet/dropout.py").Dropout2d(rate)
+
+
+# its seed generator is made when it is built: no seed from outside reaches it later
+@layer("keras_cv_drop_path", "n c l -> n", seeds=())
+def keras_cv_drop_path(rate):
+    """A layer of Keras on PyTorch, one a dtype, switched by ``training=`` of the call."""
+    import torch
+
+    kind = _keras_cv("regularization/drop_path.py").DropPath
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.made = {}
+
+        def forward(self, x):
+            dtype = str(x.dtype).removeprefix("torch.")
+            if dtype not in self.made:
+                # its seed generator takes what PyTorch's seed gives
+                self.made[dtype] = kind(rate, seed=int(torch.randint(2**31 - 1, ())), dtype=dtype)
+            return self.made[dtype](x, training=self.training)
+
+    return Wrapped()
+
+
+def _keras_cv(inside):
+    """A layer's file of keras-cv, whose package wants TensorFlow; what it takes from there is Keras' own."""
+    import os
+
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    if "keras_cv" not in sys.modules:
+        for name in ("keras_cv", "keras_cv.src", "keras_cv.src.backend", "keras_cv.src.api_export"):
+            sys.modules[name] = types.ModuleType(name)
+        sys.modules["keras_cv"].__spec__ = importlib.machinery.PathFinder.find_spec("keras_cv")
+        sys.modules["keras_cv.src.api_export"].keras_cv_export = lambda *words, **more: lambda thing: thing
+        backend = sys.modules["keras_cv.src.backend"]
+        backend.keras, backend.ops, backend.random = keras, keras.ops, keras.random
+    return lone("keras_cv", f"src/layers/{inside}")
 
 
 # JAX: f(x, rate, *, training, key)
