@@ -13,6 +13,11 @@ import msgspec
 
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 
+_COPIES = ("mask.distinct-channels", "mask.distinct-samples")
+_DEPENDENCE = tuple(f"mask.{n}" for n in ("independent-channels", "dropped-count", "patterns", "independent-samples"))
+_DEPENDENCE += ("mask.independent-calls",)
+_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample")
+
 # what the cases of two findings must share: some of these words; none: the finding takes no part
 Place = Callable[[Finding], tuple[str, ...]]
 
@@ -45,6 +50,25 @@ def _ordinary(one: Finding) -> tuple[str, ...]:
 def _after_inference(one: Finding) -> tuple[str, ...]:
     """Counted training calls with inference calls between them."""
     return _dtype(one) if any(word.startswith("infer=") for word in one.case.split()) else ()
+
+
+def _sizes(one: Finding) -> tuple[str, ...]:
+    """The dtype and the sizes of a call: rows, channels, elements of a coin."""
+    words = one.case.split()
+    sizes = next((w for w in words[1:] if w.count(",") == 2 and "=" not in w), None)
+    layouts = {"strided", "transposed", "values", "seeds"}
+    return () if sizes is None or layouts & set(words) or "batches=" in one.case else (f"{words[0]} {sizes}",)
+
+
+def _without_words(one: Finding) -> tuple[str, ...]:
+    """The same where the rate is one at which words of coins, and so copies, are not asked: see ``words.searched``."""
+    rate = next((w.partition("=")[2] for w in one.case.split() if w.startswith("rate=")), "0.5")
+    return _sizes(one) if not 0.3 <= float(rate) <= 0.7 else ()
+
+
+def _one_row(one: Finding) -> tuple[str, ...]:
+    """Of copies within calls: where a call is one row, which has no other sample to repeat."""
+    return _dtype(one) if any(place.split()[1].startswith("1,") for place in _sizes(one)) else ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +104,16 @@ FOLLOWS = (
             ("mode.toggle", "mask.distinct-samples"),
             ("form.batch-change", "mask.distinct-channels"),
         )
+    ),
+    *(
+        Row(claim, basis, _without_words, _sizes, "calls of these sizes hold copies, which are asked at another rate")
+        for claim in (*_DEPENDENCE, *_RATES)
+        for basis in _COPIES
+        # the lags leave copied channels out by themselves: see ``judging``
+        if basis != "mask.distinct-channels" or claim not in ("mask.independent-samples", "mask.independent-calls")
+    ),
+    Row(
+        "mask.distinct-samples", "mask.distinct-channels", _one_row, _dtype, "copied channels repeat coins of their row"
     ),
     *(
         Row(claim, "mode.toggle", _after_inference, _dtype, "training calls behind an inference call drop nothing")

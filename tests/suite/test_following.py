@@ -53,6 +53,24 @@ def one(check: str, case: str, verdict: Verdict = "fail") -> Finding:
             "fail",
         ),
         *(
+            (("mask.distinct-samples", "float32 rate=0.5 32,256,4 calls=16"), (claim, case), verdict)
+            for claim in ("mask.independent-samples", "mask.patterns", "rate.marginal")
+            for case, verdict in (
+                ("float32 rate=0.2 32,256,4 calls=128", "skipped"),
+                ("float16 rate=0.2 32,256,4 calls=128", "fail"),
+                ("float32 rate=0.2 33,256,4 calls=128", "fail"),
+                ("float32 rate=0.3 32,256,4 calls=128", "fail"),  # copies are asked there, too
+                ("float32 rate=0.2 32,256,4 calls=128 strided", "fail"),
+            )
+        ),
+        *(
+            (("mask.distinct-channels", "float32 rate=0.5 9,2049,3 calls=8"), ("mask.distinct-samples", case), verdict)
+            for case, verdict in (
+                ("float32 rate=0.5 1,10001,2 calls=14", "skipped"),
+                ("float32 rate=0.5 2,10001,2 calls=14", "fail"),
+            )
+        ),
+        *(
             (("mode.toggle", "float32 rate=0.5"), (claim, f"{dtype} rate=0.5 257,33,3 calls=192{infer}"), verdict)
             for claim in ("rate.marginal", "scale.kept-values")
             for dtype, infer, verdict in (

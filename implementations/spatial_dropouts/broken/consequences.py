@@ -62,7 +62,7 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     },
     "the first calls drop next to nothing, also those after inference": {"warms-up": ("mode.toggle",)},
     "in a case of few coins, first calls that drop next to nothing show as clumps": {
-        "warms-up": ("mask.dropped-count", "mask.patterns")
+        "warms-up": ("mask.independent-channels", "mask.dropped-count", "mask.patterns")
     },
     "coins that count calls, or blocks of a generator, are those of a copy with the same count": {
         "seeded-from-initial-seed": ("form.copies",),
@@ -121,6 +121,17 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
             "parity-of-eight",
         )
     },
+    "a number of drops that is fixed leaves other patterns": {"powers-of-two-ration": ("mask.patterns",)},
+    "places with rates of their own look tied where too few calls tell the places apart": {
+        "checkerboard": ("mask.independent-samples", "mask.independent-calls", "mask.patterns")
+    },
+    "a jump back that is shorter than a call repeats coins of the same call": {
+        "jumps-back": ("mask.distinct-samples",)
+    },
+    "rows of a large call with a rate of their own change the rate of the call": {
+        "coins-above-2-18": ("rate.marginal",)
+    },
+    "the last part of a large call is neither scaled nor dropped": {"elements-above-2-22": ("rate.per-sample",)},
 }
 
 
