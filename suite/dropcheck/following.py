@@ -71,6 +71,58 @@ def _one_row(one: Finding) -> tuple[str, ...]:
     return _dtype(one) if any(place.split()[1].startswith("1,") for place in _sizes(one)) else ()
 
 
+def _counts(one: Finding) -> tuple[int, int, int]:
+    """Rows, channels and calls of a counted case; zeros for any other."""
+    words = one.case.split()
+    sizes = words[2].split(",") if len(words) > 3 else []
+    if len(sizes) < 2 or not all(word.isdigit() for word in sizes) or not words[3].startswith("calls="):
+        return 0, 0, 0
+    return int(sizes[0]), int(sizes[1]), int(words[3].removeprefix("calls=") or 0)
+
+
+def _wholly(one: Finding) -> bool:
+    """Whether nine tenths of what should differ are copies: the layer flips far fewer coins than its pattern says."""
+    rows, channels, _ = _counts(one)
+    every = rows - 1 if one.check == "mask.distinct-samples" else channels * (channels - 1) // 2
+    return every > 0 and (one.estimate or 0) >= 0.9 * every
+
+
+def _few_coins(one: Finding) -> tuple[str, ...]:
+    """Of copies: where a call has hardly a coin of its own."""
+    return _dtype(one) if _wholly(one) else ()
+
+
+def _few_coins_here(one: Finding) -> tuple[str, ...]:
+    return _dtype_and_rate(one) if _wholly(one) else ()
+
+
+def _by_chance(one: Finding) -> tuple[str, ...]:
+    """Of exact questions: sentences whose chance counts the coins that the pattern says, and no others of their check."""
+    said = (
+        "changes nothing",
+        "with different seeds give the same masks",
+        "of the coins drop, expected",
+        "words of coins",
+        "show one mask",
+    )
+    return _dtype(one) if any(words in one.message for words in said) else ()
+
+
+def _short(one: Finding) -> tuple[str, ...]:
+    """Of dependence: cases with too few rows to name copied channels by themselves."""
+    rows, _, calls = _counts(one)
+    return _dtype_and_rate(one) if 0 < rows * calls <= 64 else ()
+
+
+def _batches(one: Finding) -> tuple[str, ...]:
+    """Of form.shape-dtype: counted calls whose batch size varies."""
+    return ("",) if any(word.startswith("batches=") for word in one.case.split()) else ()
+
+
+def _anywhere(one: Finding) -> tuple[str, ...]:
+    return ("",)
+
+
 @dataclass(frozen=True)
 class Row:
     """``claim`` follows from ``basis`` where ``place`` of the one and ``where`` of the other share a word; and why."""
@@ -82,6 +134,7 @@ class Row:
     why: str
 
 
+_SETTINGS = ("mode.settings", "mode.threads")
 FOLLOWS = (
     Row("seed.reset", "seed.reproducible", _cases, _cases, "two layers of one seed differ already"),
     Row("scale.mean", "scale.kept-values", _dtype_and_rate, _dtype_and_rate, "single values are wrong already"),
@@ -96,6 +149,7 @@ FOLLOWS = (
         Row(claim, "form.shape-dtype", _dtype, _ordinary, "every output has another shape or dtype")
         for claim in ("form.strides", "form.batch-change", "form.empty", "form.ranks")
     ),
+    Row("form.shape-dtype", "form.batch-change", _batches, _anywhere, "a batch of another size comes out wrong"),
     Row("mode.toggle", "mask.whole-channels", _dtype, _dtype, "a coin is read off elements that do not agree"),
     *(
         Row(claim, basis, _dtype, _dtype, "calls of few different coins drop nothing by chance")
@@ -114,6 +168,15 @@ FOLLOWS = (
     ),
     Row(
         "mask.distinct-samples", "mask.distinct-channels", _one_row, _dtype, "copied channels repeat coins of their row"
+    ),
+    *(
+        Row(claim, basis, _by_chance, _few_coins, "calls of one coin fall alike, or all one way, by chance")
+        for basis in ("mask.distinct-samples", "mask.distinct-channels")
+        for claim in ("seed.reproducible", "seed.reset", "seed.instances", "form.copies", "rate.set-later", *_SETTINGS)
+    ),
+    *(
+        Row(claim, "mask.distinct-channels", _short, _few_coins_here, "every channel counts as a coin of its own")
+        for claim in ("mask.independent-calls", "mask.independent-samples")
     ),
     *(
         Row(claim, "mode.toggle", _after_inference, _dtype, "training calls behind an inference call drop nothing")

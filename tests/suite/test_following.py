@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
+import dropcheck
 from dropcheck.checks import CHECKS
 from dropcheck.following import FOLLOWS, withheld
 from dropcheck.results import Finding, Verdict
@@ -36,6 +40,16 @@ def one(check: str, case: str, verdict: Verdict = "fail") -> Finding:
             "fail",
         ),
         (("form.shape-dtype", "float16 rate=0.3"), ("form.empty", "float16 no rows"), "skipped"),
+        (
+            ("form.batch-change", "float32 rate=0.3 batches=257,3,1025"),
+            ("form.shape-dtype", "float16 rate=0.9 32,1,17 calls=318 batches=32,1,65"),
+            "skipped",
+        ),
+        (
+            ("form.batch-change", "float32 rate=0.3 batches=257,3,1025"),
+            ("form.shape-dtype", "float16 rate=0.3"),
+            "fail",
+        ),
         (("form.shape-dtype", "float16 rate=0 inference"), ("form.empty", "float16 no rows"), "fail"),
         (
             ("mask.distinct-channels", "float32 rate=0.5 257,64,4 calls=9"),
@@ -91,3 +105,56 @@ def test_what_follows_is_skipped(basis: tuple[str, str], follows: tuple[str, str
 def test_every_name_is_a_check() -> None:
     names = {c.name for c in CHECKS}
     assert {row.claim for row in FOLLOWS} | {row.basis for row in FOLLOWS} <= names
+
+
+@pytest.mark.parametrize(
+    ("copies", "claim", "said", "expected"),
+    [
+        (256.0, "seed.reset", "reseeding with another seed changes nothing in calls 2, 3 of 3", "skipped"),
+        (256.0, "seed.reset", "after other calls, reseeding does not bring the same masks back", "fail"),
+        (1.0, "seed.reset", "reseeding with another seed changes nothing in calls 2, 3 of 3", "fail"),
+        (256.0, "form.copies", "the copy: 100% of the coins drop, expected 30%", "skipped"),
+        (256.0, "form.copies", "the copy raises AttributeError", "fail"),
+        (256.0, "rate.set-later", "once a second layer was made: 100% of the coins drop, expected 30%", "skipped"),
+    ],
+)
+def test_what_calls_of_one_coin_do_by_chance_follows_from_the_copies(
+    copies: float, claim: str, said: str, expected: str
+) -> None:
+    basis = msgspec.structs.replace(one("mask.distinct-samples", "float32 rate=0.3 257,64,4 calls=84"), estimate=copies)
+    (found,) = withheld([msgspec.structs.replace(one(claim, "float32 rate=0.3"), message=said)], [basis])
+    assert found.verdict == expected
+
+
+def test_dependence_of_few_rows_follows_from_copied_channels() -> None:
+    basis = msgspec.structs.replace(
+        one("mask.distinct-channels", "float32 rate=0.3 257,64,4 calls=84"), estimate=2016.0
+    )
+    for case, verdict in (("9,129,257 calls=5", "skipped"), ("257,64,4 calls=84", "fail")):
+        (found,) = withheld([one("mask.independent-calls", f"float32 rate=0.3 {case}")], [basis])
+        assert found.verdict == verdict
+
+
+WRONG_PATTERN = """
+import numpy as np
+
+class OneCoinACall:
+    def __init__(self, rate):
+        if not 0 <= rate <= 1:
+            raise ValueError(rate)
+        self.rate = rate
+
+    def __call__(self, x, *, training, rng):
+        if not training or self.rate == 0:
+            return x
+        return x * x.dtype.type(1 / (1 - self.rate)) if rng.random() >= self.rate else np.zeros_like(x)
+"""
+
+
+def test_a_layer_of_one_coin_a_call_fails_for_its_copies_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(WRONG_PATTERN)
+    select = ("mask.distinct-samples", "mask.distinct-channels", "seed", "form.copies", "rate.set-later", "mode")
+    given = {"select": select, "dtypes": ("float32",), "in_process": True, "jobs": 1, "causes": False}
+    (found,) = dropcheck.audit(f"{tmp_path}/mine.py:OneCoinACall", **given).targets  # type: ignore[arg-type]
+    failing = {f.check for f in found.findings if f.verdict == "fail"}
+    assert failing == {"mask.distinct-samples", "mask.distinct-channels"}
