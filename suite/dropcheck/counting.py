@@ -410,6 +410,24 @@ def _sides(one: bits.Words, two: bits.Words) -> _Sides:
     return a, b, both
 
 
+def value_places(result: Tally, packed: bits.Bytes, classes: bits.Bytes, rows_per_call: int, start: int) -> None:
+    """How often coin and class differ at every place (row, channel) of a call, in even and in odd calls of the case by themselves.
+
+    ``value_places``: (classes, 2, rows, channels), ``value_calls``: (2,) numbers of such calls.
+    """
+    calls = packed.reshape(result.calls, rows_per_call, -1)
+    first = start // rows_per_call % 2  # the parity of the first call
+    result.value_calls = np.array([len(calls[(first + half) % 2 :: 2]) for half in (0, 1)], np.int64)
+    result.value_places = np.zeros((len(classes), 2, rows_per_call, result.channels), np.int64)
+    for number, one in enumerate(classes):
+        differ = calls ^ one.reshape(calls.shape)
+        for half in (0, 1):
+            some = np.ascontiguousarray(differ[(first + half) % 2 :: 2])
+            if len(some):
+                sums = bits.column_sums(some.reshape(len(some), -1)).reshape(rows_per_call, -1)
+                result.value_places[number, half] = sums[:, : result.channels]
+
+
 def against(result: Tally, arranged: Arranged, classes: Arranged) -> Association:
     """Coins against one class of inputs, channel by channel."""
     pairs = np.full(result.channels, result.rows, np.int64)

@@ -61,7 +61,7 @@ class Tally:
     all pairs of channels on thinned rows, ordered by stride (``far_of``), with ``far_channel`` the margins there. ``quads``,
     ``octets``: stride -> (groups, 2^k) patterns. ``position``: (rows of a call, channels). ``row_both``: lag -> joint drops of
     rows of one call. ``call_shifts``: row shift d -> row r of a call against row r + d of the next.
-    ``call_places``, ``row_places``: see ``counting.places``.
+    ``call_places``, ``row_places``: see ``counting.places``. ``value_places``, ``value_calls``: see ``counting.value_places``.
     ``seed_shifts``, ``seed_bits``, ``seed_places``: see ``counting.seeds``. ``without``: rows of a call that were left out;
     see ``positions.live``.
     """
@@ -92,6 +92,8 @@ class Tally:
     seed_bits: dict[int, Association] = field(default_factory=dict)
     seed_places: dict[str, Association] = field(default_factory=dict)
     values: list[Association] = field(default_factory=list)
+    value_places: Counts = field(default_factory=_none)
+    value_calls: Counts = field(default_factory=_none)
     without: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     @property
@@ -274,4 +276,6 @@ def tally(
         result.values = [
             counting.against(result, arranged, arrange(c, channels, rows_per_call, start)) for c in classes
         ]
+        if rows_per_call and rows_per_call * channels <= PLACES:
+            counting.value_places(result, packed, classes, rows_per_call, start)
     return result

@@ -13,6 +13,7 @@ from spatial_dropouts.broken import (
     records_controls,
     records_corners,
     records_declared,
+    records_follows_places,
     records_inference,
     records_jax_modes,
     records_leaves,
@@ -47,6 +48,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_stretches.DEFECTS,
     *records_sizes_daily.DEFECTS,
     *records_ties.DEFECTS,
+    *records_follows_places.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

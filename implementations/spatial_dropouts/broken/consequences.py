@@ -94,7 +94,7 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     "a frozen call decides all of its case's coins": {"first-batch-frozen": ("rate.marginal",)},
     "rows that a smaller batch leaves behind stand in a later call": {"smaller-batch-stale": ("mask.distinct-calls",)},
     "values of a probe stand at fixed places, so that coins that follow values have rates by place": {
-        "prefers-negative": ("rate.marginal", "rate.per-sample", "rate.per-shape")
+        "prefers-negative": ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
     },
     "the scale is that of the rate that the coins have, not of the one that was asked for": {
         "rate-means-keep": ("scale.kept-values",)

@@ -14,6 +14,7 @@ from dropcheck.checks.base import Check, Gathered, Limits, draw_matrix, finding,
 from dropcheck.checks.daily_inputs import IGNORES, on_inputs
 from dropcheck.checks.daily_sizes import COUNT, at_sizes
 from dropcheck.checks.mask import copied_channels
+from dropcheck.checks.value_places import by_place
 from dropcheck.coins import lag_firsts, unpack
 from dropcheck.copies import CERTAIN, calls_of
 from dropcheck.results import Finding, Statistic
@@ -565,6 +566,14 @@ def _values(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         text = f"coins depend on the input: coins and {result.message}"
         return msgspec.structs.replace(result, message=text, coins=coins, picture=None)
     if result.verdict != "fail":
+        log, words, lean = by_place(got.tally, names)
+        if log <= CERTAIN:  # takes nothing from the check's share
+            numbers = {**result.tallies, "single": lean}
+            text = f"coins depend on {words}"
+            return finding(
+                check, got.case, "fail", text, estimate=lean, expected=0.0, unit="correlation", coins=coins,
+                resolution=result.resolution, log10_evidence=log, tallies=numbers,
+            )  # fmt: skip
         text = f"coins do not follow sign or magnitude of the input; the largest correlation is {result.estimate or 0:+.4f}"
         return msgspec.structs.replace(result, message=text, coins=coins)
     name, rho = max(result.tallies["lags"].items(), key=lambda kv: abs(kv[1]))
@@ -720,7 +729,9 @@ CHECKS = (
     Check(
         name="mask.ignores-values",
         claim="the coins do not depend on the input's values",
-        how=f"{_CONDITIONAL}. Inputs change sign and magnitude coin by coin at random; coins are compared with both classes.",
+        how=f"{_CONDITIONAL}. Inputs change sign and magnitude coin by coin at random; coins are compared with both classes. What "
+        "follows them with another sign from place to place is found in every second call and asked in the others (below 10^-15 "
+        "by chance).",
         remedy="The mask is derived from the data (a hash or a sum of the input as seed, a comparison with the values).",
         resolution_words="a correlation of coins with sign or magnitude of the input",
         share=0.04,
