@@ -300,44 +300,91 @@ def speechbrain_2d(rate):
     return lone("speechbrain", "nnet/dropout.py").Dropout2d(rate)
 
 
-# its seed generator is made when it is built: no seed from outside reaches it later
-@layer("keras_cv_drop_path", "n c l -> n", seeds=())
-def keras_cv_drop_path(rate):
-    """A layer of Keras on PyTorch, one a dtype, switched by ``training=`` of the call."""
-    import torch
+# Keras on PyTorch: a layer a dtype, switched by ``training=`` of the call. Seed generators of their own are made when a layer is
+# built, so that no seed from outside reaches them later (``seeds=()``).
 
-    kind = _keras_cv("regularization/drop_path.py").DropPath
+
+def _keras(kind):
+    """Keras layers, made by a function of a dtype, as one module."""
+    import torch
 
     class Wrapped(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.made = {}
+            kind("float32")  # a rate that it refuses
 
         def forward(self, x):
             dtype = str(x.dtype).removeprefix("torch.")
             if dtype not in self.made:
-                # its seed generator takes what PyTorch's seed gives
-                self.made[dtype] = kind(rate, seed=int(torch.randint(2**31 - 1, ())), dtype=dtype)
+                self.made[dtype] = kind(dtype)
             return self.made[dtype](x, training=self.training)
 
     return Wrapped()
 
 
-def _keras_cv(inside):
-    """A layer's file of keras-cv, whose package wants TensorFlow; what it takes from there is Keras' own."""
+def _drawn():
+    """A seed that PyTorch's seed gives."""
+    import torch
+
+    return int(torch.randint(2**31 - 1, ()))
+
+
+def _keras_file(package, inside):
+    """A layer's file of a package that wants TensorFlow; what it takes from there is Keras' own, or is not used by the layer."""
     import os
 
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
 
-    if "keras_cv" not in sys.modules:
-        for name in ("keras_cv", "keras_cv.src", "keras_cv.src.backend", "keras_cv.src.api_export"):
-            sys.modules[name] = types.ModuleType(name)
-        sys.modules["keras_cv"].__spec__ = importlib.machinery.PathFinder.find_spec("keras_cv")
-        sys.modules["keras_cv.src.api_export"].keras_cv_export = lambda *words, **more: lambda thing: thing
-        backend = sys.modules["keras_cv.src.backend"]
-        backend.keras, backend.ops, backend.random = keras, keras.ops, keras.random
-    return lone("keras_cv", f"src/layers/{inside}")
+    if package not in sys.modules:
+        cv = ("src", "src.backend", "src.api_export", "src.utils")
+        hub = (
+            "src",
+            "src.utils",
+            "src.utils.keras_utils",
+            "src.models",
+            "src.models.mobilenet",
+            "src.models.mobilenet.util",
+        )
+        for name in ("", *(f".{one}" for one in (cv if package == "keras_cv" else hub))):
+            module = sys.modules[package + name] = types.ModuleType(package + name)
+            module.keras_cv_export = lambda *words, **more: lambda thing: thing
+            module.keras, module.ops, module.random = keras, keras.ops, keras.random
+            module.standardize_data_format = module.adjust_channels = module.conv_utils = None
+        sys.modules[package].__spec__ = importlib.machinery.PathFinder.find_spec(package)
+    return lone(package, f"src/{inside}")
+
+
+@layer("keras_cv_drop_path", "n c l -> n", seeds=())
+def keras_cv_drop_path(rate):
+    kind = _keras_file("keras_cv", "layers/regularization/drop_path.py").DropPath
+    return _keras(lambda dtype: kind(rate, seed=_drawn(), dtype=dtype))
+
+
+@layer("keras_hub_mit", "n c l -> n", seeds=())
+def keras_hub_mit(rate):
+    kind = _keras_file("keras_hub", "models/mit/mit_layers.py").DropPath
+    return _keras(lambda dtype: kind(rate, seed=_drawn(), dtype=dtype))
+
+
+@layer("keras_hub_swin", "n c l -> n", seeds=())
+def keras_hub_swin(rate):
+    kind = _keras_file("keras_hub", "models/swin_transformer/swin_transformer_layers.py").DropPath
+    return _keras(lambda dtype: kind(rate, seed=_drawn(), dtype=dtype))
+
+
+@layer("keras_hub_dinov2", "n c l -> n", seeds=())
+def keras_hub_dinov2(rate):
+    kind = _keras_file("keras_hub", "models/dinov2/dinov2_layers.py").DINOV2DropPath
+
+    def made(dtype):
+        import keras
+
+        keras.utils.set_random_seed(_drawn())  # it draws from Keras' own global generator
+        return kind(rate, dtype=dtype)
+
+    return _keras(made)
 
 
 # JAX: f(x, rate, *, training, key)

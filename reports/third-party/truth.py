@@ -179,7 +179,8 @@ def measured(name):
     masks = np.stack([first(g) for g in gone])
     flat = masks.reshape(len(masks), masks.shape[1] if masks.ndim > 1 else 1, -1)
     calls, rows, channels = flat.shape
-    if rows > 1:
+    silent = not masks.any()  # nothing drops: a matter of the rate, and no word of copies
+    if rows > 1 and not silent:
         same = int((flat == flat[:, :1]).all(axis=(1, 2)).sum())
         twins = sum(len(f) - len({r.tobytes() for r in f}) for f in flat) if channels >= 20 else 0
         twins = twins if twins > 5 else 0  # by chance: less than one
@@ -188,13 +189,13 @@ def measured(name):
             "mask.distinct-samples",
             max(twins, equal if same == calls else 0) and f"{max(twins, equal)} samples are copies",
         )
-    if rows * channels >= 20:
+    if rows * channels >= 20 and not silent:
         copies = len(flat) - len({f.tobytes() for f in flat})
         note(
             "mask.distinct-calls",
             copies and not (flat == flat[:, :1]).all() and f"{copies} of {calls} calls are copies",
         )
-    if channels > 1:
+    if channels > 1 and not silent:
         # equal calls count once, and so do equal rows of a call: a copy is no dependence
         once = np.unique(flat, axis=0)
         columns = once.transpose(2, 0, 1).reshape(channels, -1)
