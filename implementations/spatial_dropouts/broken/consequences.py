@@ -60,6 +60,9 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     "blocks of channels fall together, and more of them than seeds of blocks": {
         "overlapping-blocks": ("mask.dropped-count", "mask.patterns", "rate.marginal")
     },
+    "in the few rows of a large call, channels and samples that fall together are equal": {
+        "overlapping-blocks": ("mask.distinct-channels", "mask.distinct-samples")
+    },
     "the first calls drop next to nothing, also those after inference": {"warms-up": ("mode.toggle",)},
     "in a case of few coins, first calls that drop next to nothing show as clumps": {
         "warms-up": ("mask.independent-channels", "mask.dropped-count", "mask.patterns")
@@ -116,6 +119,7 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
             "stratified",
             "systematic",
             "lanes-lean",
+            "quarters-share-bits",
             "neighbour-leans",
             "parity-of-three",
             "parity-of-eight",
@@ -130,6 +134,9 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     },
     "rows of a large call with a rate of their own change the rate of the call": {
         "coins-above-2-18": ("rate.marginal",)
+    },
+    "masks are keyed by the values of a sample, and large inputs hold equal samples": {
+        "key-from-sample": ("mask.distinct-samples",)
     },
     "the last part of a large call is neither scaled nor dropped": {"elements-above-2-22": ("rate.per-sample",)},
 }
