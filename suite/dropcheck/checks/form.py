@@ -11,7 +11,7 @@ import numpy as np
 from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, skipped
 from dropcheck.checks.crossings import mode_after, recorded_and_edges
 from dropcheck.checks.daily_sizes import SHAPE, at_sizes
-from dropcheck.checks.questions import Answer, Layer, by_coin, coins_of, dropped, ladder, probe, telling
+from dropcheck.checks.questions import Answer, Layer, by_coin, coins_of, dropped, familiar, ladder, probe, telling
 from dropcheck.checks.refusals import crashed
 from dropcheck.checks.sizes import changing, law_at_ranks, no_channels
 from dropcheck.checks.visible import KEPT, UNSEEN, WHOLE, columns, follows, repeats, right_values
@@ -204,7 +204,7 @@ def _batch_change(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 verdict,
                 text,
                 log10_evidence=-math.inf if verdict == "fail" else 0.0,
-                coins=sum(sizes) * 33,
+                coins=sum(sizes) * familiar(bench, (1, 33, 3), (1, 64, 3))[1],
             )
         )
     return found
@@ -215,7 +215,7 @@ def _batches(bench: Bench, rate: float, sizes: tuple[int, ...]) -> tuple[Verdict
     layer, follower = Layer(bench, rate), None
     for number, rows in enumerate(sizes):
         # other values for every batch: a stale row of an earlier one must not look right
-        x = telling(bench, rate, bench.first, rows, 33, 3, seed=5 + number)
+        x = telling(bench, rate, bench.first, *familiar(bench, (rows, 33, 3), (rows, 64, 3)), seed=5 + number)
         try:
             problem = _batch(bench, rate, x, layer.call(x))
         except Refused as refused:

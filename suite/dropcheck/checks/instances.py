@@ -17,10 +17,10 @@ from dropcheck.checks.looks import (
     refused,
     repeats,
     shared_words,
-    sizes,
     standing,
     times,
     unseeded,
+    word_sizes,
     wrapped,
 )
 from dropcheck.checks.questions import Layer, telling
@@ -31,7 +31,7 @@ MOST = 128  # calls of a layer and of its copy in turn
 
 
 def _input(bench: Bench, rate: float) -> Any:
-    return telling(bench, rate, bench.first, *sizes(rate))
+    return telling(bench, rate, bench.first, *word_sizes(bench, rate))
 
 
 def _instances(check: Check, bench: Bench, limits: Limits) -> list[Finding]:

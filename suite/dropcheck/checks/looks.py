@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck.checks.base import Bench, Check, finding, skipped
-from dropcheck.checks.questions import Layer, by_coin, dropped, kept_bounds, ladder
+from dropcheck.checks.questions import Layer, by_coin, dropped, familiar, kept_bounds, ladder
 from dropcheck.results import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
@@ -46,6 +46,12 @@ def sizes(rate: float) -> tuple[int, int, int]:
     # half as long again: a word counts by its own share of drops, which may be more telling or less
     word = math.ceil(1.5 * _WORD_LOG10 / -math.log10(rate * rate + (1 - rate) * (1 - rate))) if 0 < rate < 1 else 1
     return max(33, word if word > 65 else 33), max(65, word), 3
+
+
+def word_sizes(bench: Bench, rate: float) -> tuple[int, int, int]:
+    """``sizes``, or what other questions ask as well where a new shape is compiled and these are as long."""
+    found = sizes(rate)
+    return familiar(bench, found, (128, 128, 2)) if max(found) <= 128 else found
 
 
 def times(bench: Bench, x: Any) -> int:

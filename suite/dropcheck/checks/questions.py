@@ -141,6 +141,11 @@ def enough(pattern: Pattern, rows: int, channels: int, shared: int) -> tuple[int
     return (rows, channels, shared) if pattern.row_axes else (1, rows * channels, shared)
 
 
+def familiar(bench: Bench, sizes: tuple[int, int, int], other: tuple[int, int, int]) -> tuple[int, int, int]:
+    """These sizes; where every new shape is compiled, ``other`` ones, which another question asks as well."""
+    return other if bench.info.get("heavy") else sizes
+
+
 def coins_of(pattern: Pattern, shape: Sequence[int]) -> int:
     """Coins that one call on an input of this shape flips; under overlapping blocks as many independent ones as it is worth."""
     rows, channels = pattern.matrix_shape(shape)

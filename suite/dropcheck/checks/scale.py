@@ -13,7 +13,7 @@ from dropcheck.checks.affine import affine_mean
 from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, in_turn, settle, skipped
 from dropcheck.checks.daily_inputs import on_inputs
 from dropcheck.checks.daily_sizes import VALUES, at_sizes
-from dropcheck.checks.questions import Layer, dropped, kept_bounds, ladder, probe
+from dropcheck.checks.questions import Layer, dropped, familiar, kept_bounds, ladder, probe
 from dropcheck.checks.visible import columns, large_values, repeats, right_values, small_values
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
@@ -192,7 +192,8 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
     where = f"{dtype} rate={rate:g}"
     pattern = bench.contract.pattern
     way = bench.contract.seeds[0] if bench.contract.seeds else "global"
-    shape = pattern.shape(64, 64, 3)
+    sizes = (64, 64, 3)
+    shape = pattern.shape(*(sizes if dtype == bench.first else familiar(bench, sizes, (33, 65, 3))))
     try:
         x = clear_pool(dtype, int(np.prod(shape)), 23, rate, bench.contract).reshape(shape)
         layer = ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed, way=way)["id"]

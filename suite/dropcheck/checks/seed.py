@@ -21,7 +21,7 @@ from dropcheck.checks.mask import (
     words_reach,
     words_seen,
 )
-from dropcheck.checks.questions import Layer, coins_of, dropped, ladder, probe
+from dropcheck.checks.questions import Layer, coins_of, dropped, familiar, ladder, probe
 from dropcheck.checks.ranks_alike import replicas
 from dropcheck.report.words import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
@@ -31,6 +31,10 @@ from dropcheck.words import place_of
 from dropcheck.worker.client import Refused, TargetError, ask
 
 _SIZES = ((5, 7, 3), (130, 129, 3))  # the second has above 10 000 coins and 50 000 elements: threads come in
+
+
+def _sizes(bench: Bench) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    return _SIZES[0], familiar(bench, _SIZES[1], (1025, 65, 3))
 
 
 def _none(check: Check, bench: Bench) -> list[Finding] | None:
@@ -107,7 +111,7 @@ def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     found = []
     for way in bench.contract.seeds:
         for dtype in bench.dtypes:
-            for sizes in _SIZES:
+            for sizes in _sizes(bench):
                 where = f"{dtype} {','.join(map(str, sizes))} way={way}"
                 try:
                     same = _equal(
@@ -136,7 +140,7 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
     if bench.fresh_session is None:
         return []
     found = []
-    sizes, dtype = _SIZES[1], bench.first
+    sizes, dtype = _sizes(bench)[1], bench.first
     try:
         session = bench.fresh_session()
     except (TargetError, Refused) as error:
@@ -172,7 +176,7 @@ def first_masks(bench: Bench, seed: int) -> dict[str, list[Any]] | None:
     masks show nothing.
     """
     try:
-        return {way: _outputs(bench, way, seed, _SIZES[1], bench.first) for way in bench.contract.seeds}
+        return {way: _outputs(bench, way, seed, _sizes(bench)[1], bench.first) for way in bench.contract.seeds}
     except Refused:
         return None
 
@@ -201,10 +205,10 @@ def unseeded_digest(bench: Bench) -> str | None:
     import hashlib
 
     dtype, way = bench.first, bench.contract.seeds[0] if bench.contract.seeds else "global"
-    x, rate = probe(bench.contract.pattern, dtype, *_SIZES[1]), ladder(bench, (0.5,))[0]
+    x, rate = probe(bench.contract.pattern, dtype, *_sizes(bench)[1]), ladder(bench, (0.5,))[0]
     try:
         made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=None, way=way)
-        calls = _calls(bench, _SIZES[1], rate)[0]
+        calls = _calls(bench, _sizes(bench)[1], rate)[0]
         answer = ask(
             bench.session,
             "apply",
@@ -239,10 +243,10 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     rate = ladder(bench, (0.5,))[0]
     pattern = bench.contract.pattern
     for way in bench.contract.seeds:
-        for sizes in _SIZES:
+        for sizes in _sizes(bench):
             where = f"{bench.first} {','.join(map(str, sizes))} way={way}"
             x = probe(pattern, bench.first, *sizes)
-            other = probe(pattern, bench.first, sizes[0] + 3, sizes[1] + 2, 2)
+            other = probe(pattern, bench.first, *familiar(bench, (sizes[0] + 3, sizes[1] + 2, 2), (33, 65, 3)))
             try:
                 layer = Layer(bench, rate, bench.first, bench.seed, way)
                 calls, _ = _calls(bench, sizes, rate)

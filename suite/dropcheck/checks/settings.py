@@ -17,9 +17,9 @@ from dropcheck.checks.looks import (
     refused,
     repeats,
     shared_words,
-    sizes,
     standing,
     times,
+    word_sizes,
 )
 from dropcheck.checks.questions import Layer, telling
 from dropcheck.results import Finding
@@ -94,7 +94,7 @@ def _threads(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     rate, dtype = standing(bench, 0.5), bench.first
     where = f"{dtype} rate={rate:g} two threads"
     try:
-        xs = [telling(bench, rate, dtype, *sizes(rate), seed=seed) for seed in (5, 6)]
+        xs = [telling(bench, rate, dtype, *word_sizes(bench, rate), seed=seed) for seed in (5, 6)]
         layer = Layer(bench, rate)
         # in turn first: what goes wrong here is no matter of threads
         controls = [_of_two(bench, layer.call(x, times=_CALLS), x, rate, dtype) for x in xs]

@@ -257,7 +257,7 @@ def _of_dtype(bench: Bench, dtype: str) -> list[Round]:
         add(f"{plain} grad", _steps(shape, "tititi"))
         add(f"{plain} grad", _steps(shape, "iiTiItIi"))
     if dtype == bench.first:
-        short = pattern.shape(*enough(pattern, 5, 33, 2))
+        short = shape if heavy else pattern.shape(*enough(pattern, 5, 33, 2))
         times = (2, 4, 8) if heavy else (2, 4, 8, 16, 32, 64)
         add(f"{dtype} after training", _steps(short, "".join("T" * n + "I" for n in times) + "I" * 20 + "TI"))
     for way in bench.info.get("switches", ()):
