@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dropcheck._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from dropcheck.adapter import Implementation
     from dropcheck.auditing import AuditRequest
     from dropcheck.contract import Contract, Pattern
     from dropcheck.library import audit, bench, check, frame
     from dropcheck.pytest_claims import parametrize_with_checks
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AuditRequest",

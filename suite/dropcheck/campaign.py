@@ -9,8 +9,9 @@ import msgspec
 
 from dropcheck import crew, early
 from dropcheck.cases import Case
-from dropcheck.checks.base import Check, Gathered, finding
+from dropcheck.checks.base import Check, finding
 from dropcheck.gather import Counted, Joined, Work, gathered
+from dropcheck.gathered import Gathered
 from dropcheck.judging import ASIDE, beneath, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.remaining import Remaining

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dropcheck import __version__, options
+from dropcheck import options
+from dropcheck._version import __version__
 from dropcheck.commands import bench as bench_commands
 from dropcheck.commands import compare as compare_commands
 from dropcheck.commands import field as field_commands
@@ -100,7 +101,7 @@ def list_command(
             _out(f"{check.name:<28} {check.claim}")
         return
     from dropcheck import targets
-    from dropcheck.report.words import line
+    from dropcheck.plain_text import line
 
     rows = targets.available(zoo)
     wide = max(len(r.name) for r in rows)

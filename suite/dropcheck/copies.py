@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck.coins import Bytes, unpack
+from dropcheck.gathered import Gathered
 from dropcheck.positions import cycle
 from dropcheck.statistics.binomial import log10_two_sided, log10_two_sided_many
 from dropcheck.tallies import tally
 from dropcheck.words import place_of
-
-if TYPE_CHECKING:
-    from dropcheck.checks.base import Gathered
 
 # log10 of the chance of what is said here, over all pairs, lags and calls of a case: as far below a share of 10^-6 as exact
 # questions are, so that it takes nothing from the share of any check.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dropcheck import __version__
+from dropcheck._version import __version__
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check, finding
 from dropcheck.ledger import Ledger, Registered, Standing

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from dropcheck.cases import Case, seed_of
-from dropcheck.checks.base import Gathered
 from dropcheck.coins import WORD, Bytes
 from dropcheck.contract import Contract
+from dropcheck.copies import odd_calls
+from dropcheck.gathered import Gathered
 from dropcheck.sessions import SessionSpec
 from dropcheck.stretches import CERTAIN, Stretches, log10_chance, stretches_of
 from dropcheck.tallies import SAMPLE, Tally, tally
@@ -330,9 +331,9 @@ def look_for_repeats(got: Gathered, alpha: float) -> None:
     calls = place_of(got.case, np.arange(rows))[0]
     got.repeats = repeats(sample[:rows], length, channels, calls, got.positions, math.log10(alpha))
     got.word_log10 = math.log10(max(1.0, rows * rows / 2)) + length * agree
-    if got.repeats.repeats and got.odd is not None:
+    if got.repeats.repeats and (odd := got.once(odd_calls)) is not None:
         # words of calls with a rate of their own agree at that rate: they are left out, and the rest is looked at again
-        keep = np.flatnonzero(~np.isin(calls, got.odd.calls))
+        keep = np.flatnonzero(~np.isin(calls, odd.calls))
         found = repeats(sample[keep], length, channels, calls[keep], got.positions, math.log10(alpha))
         got.repeats = replace(found, places=[(int(keep[a]), int(keep[b])) for a, b in found.places])
 
@@ -348,8 +349,8 @@ def _look_up(got: Gathered, parts: Sequence[Counted], alpha: float) -> None:
     chance = math.log10(max(1.0, whole.pairs)) + whole.rows * _agree_log10(got)
     if chance <= math.log10(alpha):
         got.lookup, got.lookup_log10 = whole.beyond(got.positions, math.log10(alpha)), chance
-        if got.lookup.within + got.lookup.across and got.odd is not None:
-            got.lookup = got.lookup.without(place_of(got.case, got.lookup.kinds[:, 4:])[0], got.odd.calls)
+        if got.lookup.within + got.lookup.across and (odd := got.once(odd_calls)) is not None:
+            got.lookup = got.lookup.without(place_of(got.case, got.lookup.kinds[:, 4:])[0], odd.calls)
 
 
 def _look_anywhere(got: Gathered, parts: Sequence[Counted]) -> None:
@@ -368,7 +369,7 @@ def keep_anywhere(got: Gathered, whole: Lookup | None) -> None:
     """
     if whole is None or (got.positions is not None and got.positions.own.any()):
         return
-    if whole.within + whole.across and got.odd is not None:
+    if whole.within + whole.across and got.once(odd_calls) is not None:
         return
     chance = log10_chance(whole.pairs, got.tally.channel / max(1, got.tally.rows), whole.rows)
     if chance <= CERTAIN:

@@ -46,9 +46,10 @@ import msgspec
 
 from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Check, Gathered, finding
+from dropcheck.checks.base import Check, finding
 from dropcheck.checks.refusals import crashed
 from dropcheck.gather import Refusal
+from dropcheck.gathered import Gathered
 from dropcheck.results import NOT_INTERPRETABLE, Finding, Verdict
 
 _WHOLE = ("mask.whole-channels",)

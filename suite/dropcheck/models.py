@@ -277,7 +277,7 @@ def text(model: Model, width: int) -> str:
 
     Raises UsageError for a model without dropout.
     """
-    from dropcheck.report.words import line
+    from dropcheck.plain_text import line
 
     if not model.layers:
         raise UsageError(_without(model))

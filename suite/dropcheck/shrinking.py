@@ -12,11 +12,12 @@ import msgspec
 import numpy as np
 
 from dropcheck.cases import Case, parse_case
-from dropcheck.checks.base import Check, Gathered, picture
+from dropcheck.checks.base import Check, picture
 from dropcheck.coins import unpack
 from dropcheck.contract import Contract
 from dropcheck.evidence_over_runs import alone
 from dropcheck.gather import Work, count, gathered
+from dropcheck.gathered import Gathered
 from dropcheck.replay import command
 from dropcheck.request import AuditRequest
 from dropcheck.results import Finding, Picture

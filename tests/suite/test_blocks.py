@@ -163,8 +163,8 @@ def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
 def test_few_calls_of_a_coin_a_row_are_no_copies() -> None:
     """Of three calls of a coin a row, a quarter of the rows never changes; all others show six words, as they must."""
     from dropcheck.cases import Case
-    from dropcheck.checks.base import Gathered
     from dropcheck.copies import rows_alike
+    from dropcheck.gathered import Gathered
     from dropcheck.tallies import tally
     from dropcheck.worker.coinwise import pack
 

@@ -12,6 +12,7 @@ import pytest
 from bench_kit import Workshop, audit_of, bench
 from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result, target
 
+from dropcheck import plain_text
 from dropcheck.report import embedded, html, markdown, speeds, view, words
 from dropcheck.report.figures import coins, counts, ladder, pace, pairs, positions, strength
 from dropcheck.results import Picture, Result, decode
@@ -106,8 +107,8 @@ def test_every_cell_leads_to_evidence_and_every_failure_to_its_command(whole: Re
     for index, one in enumerate(whole.targets):
         groups = words.groups([one], view.NOT_A_PASS)
         row = shown[shown.index(f'<tr data-of="t{index}"') :].split("</tr>")[0] if one.skipped is None else ""
-        for family in {words.family(f.check) for f in one.findings}:
-            told = [i for i, g in enumerate(groups, 1) if words.family(g.check) == family]
+        for family in {plain_text.family(f.check) for f in one.findings}:
+            told = [i for i, g in enumerate(groups, 1) if plain_text.family(g.check) == family]
             links = re.findall(r'href="#([^"]*)"', row)
             assert f"t{index}-g{told[0]}" in links if told else any(re.fullmatch(rf"t{index}-\d+", x) for x in links)
         assert all(group.lead.replay in page.text for group in groups)
@@ -121,7 +122,7 @@ def test_numbers_of_failures_are_those_of_the_result(whole: Result, shown: str) 
         for group in words.groups([one], view.NOT_A_PASS):
             lead = group.lead
             for value in (lead.estimate, lead.expected, lead.resolution):
-                assert words.number(value) in text
+                assert plain_text.number(value) in text
             assert f"{lead.coins:,} coins" in text and lead.case in text
     told = Counter(f.verdict for t in whole.targets for f in t.findings)
     for verdict, n in told.items():

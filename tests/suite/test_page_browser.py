@@ -201,8 +201,8 @@ def test_without_javascript_everything_is_there(browser: Any, pages: dict[str, P
 
 
 def test_numbers_on_the_page_are_those_of_the_embedded_result(browser: Any, pages: dict[str, Path]) -> None:
+    from dropcheck.plain_text import number
     from dropcheck.report import embedded
-    from dropcheck.report.words import number
     from dropcheck.results import decode
 
     text = pages["whole"].read_text(encoding="utf-8")

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
-from dropcheck.checks.base import ALPHA, Gathered, Limits
+from dropcheck.checks.base import ALPHA, Limits
 from dropcheck.contract import Contract, Pattern
 from dropcheck.gather import Counted, gathered, neighbouring_seeds
+from dropcheck.gathered import Gathered
 from dropcheck.positions import live, positions_of
 from dropcheck.tallies import tally
 from dropcheck.units import split

@@ -11,10 +11,11 @@ from scipy.stats import binom
 
 from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Gathered, Limits
+from dropcheck.checks.base import Limits
 from dropcheck.coins import lag_firsts
 from dropcheck.contract import Contract, Pattern
 from dropcheck.gather import neighbouring_seeds
+from dropcheck.gathered import Gathered
 from dropcheck.results import Finding
 from dropcheck.tallies import group_starts, tally
 

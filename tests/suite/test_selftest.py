@@ -16,7 +16,8 @@ import msgspec
 import psutil
 import pytest
 
-from dropcheck.checks.base import Check, Gathered, Limits
+from dropcheck.checks.base import Check, Limits
+from dropcheck.gathered import Gathered
 from dropcheck.results import Finding, ResultError
 from dropcheck.selftest import (
     calibration,

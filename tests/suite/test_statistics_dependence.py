@@ -12,9 +12,10 @@ from scipy.stats import binom, hypergeom
 
 from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Gathered, Limits
+from dropcheck.checks.base import Limits
 from dropcheck.contract import Contract, Pattern
 from dropcheck.gather import neighbouring_seeds
+from dropcheck.gathered import Gathered
 from dropcheck.results import Finding
 from dropcheck.statistics import association, dispersion, duplicates, evidence, goodness, homogeneity
 from dropcheck.tallies import tally

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from dropcheck.cases import Case
-from dropcheck.coins import Bytes
+from dropcheck.coins import Bytes, unpack
 from dropcheck.contract import Contract
-from dropcheck.copies import OddCalls, odd_calls, rows_alike
-from dropcheck.positions import Positions, live, positions_of
+from dropcheck.gathered import Gathered
 from dropcheck.results import Finding, Picture, Statistic, Verdict
-from dropcheck.tallies import Tally
-from dropcheck.words import Lookup, Repeats
 from dropcheck.worker.client import Session
 
 ALPHA = 1e-6  # probability of accusing a correct layer, per target and run
@@ -43,60 +39,6 @@ class Limits:
     beta: float = BETA
     coarsest: float | None = None
     strict: bool = False
-
-
-@dataclass
-class Gathered:
-    """All that one coin case produced: counts, proof, the first coins, and repeated words in them and in all coins."""
-
-    case: Case
-    contract: Contract
-    tally: Tally
-    proof: dict[str, Any]
-    sample: Bytes | None = None
-    repeats: Repeats | None = None
-    word_log10: float | None = None
-    lookup: Lookup | None = None
-    lookup_log10: float = 0.0
-    anywhere: Lookup | None = (
-        None  # words at any offset of the flat stream, where a repeat is certain; see ``stretches``
-    )
-    anywhere_log10: float = 0.0
-    seeds: Any = None
-    traits: dict[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def positions(self) -> Positions | None:
-        """The rates of the rows of a call; to be asked first while the first coins are there."""
-        return positions_of(self.case, self.tally, self.sample)
-
-    @cached_property
-    def odd(self) -> OddCalls | None:
-        """Calls with a rate of their own; to be asked first while the first coins are there."""
-        return odd_calls(self)
-
-    @cached_property
-    def alike(self) -> Any:
-        """The first row of a call that each row always equals, or None; to be asked first while the first coins are there."""
-        return rows_alike(self)
-
-    @property
-    def mostly_nonfinite(self) -> bool:
-        """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""
-        return bool(self.proof["nonfinite"] > self.tally.coins * self.case.shared / 100)
-
-    @property
-    def unrecognisable(self) -> bool:
-        """Whether a dropped value other than 0 was promised and so many elements are wrong that drops may be among them."""
-        if self.contract.dropped == 0:
-            return False
-        elements = self.tally.coins * self.case.shared
-        return bool(self.proof["wrong_values"] > elements * min(0.01, self.case.rate / 4))
-
-    @cached_property
-    def live(self) -> Tally:
-        """The counts without rows that always fell alike by a rate of their own: what copies and dependence are counted from."""
-        return live(self.tally, self.positions, self.sample)
 
 
 @dataclass
@@ -262,8 +204,6 @@ def points(difference: float) -> str:
 
 def draw_matrix(packed: Bytes, channels: int, rows: int = 8, columns: int = 48, start: int = 0) -> list[str]:
     """Rows of a coin matrix as text: ``#`` kept, ``.`` dropped, a space every four channels."""
-    from dropcheck.coins import unpack
-
     block = unpack(packed[start : start + rows], channels)[:, :columns]
     lines = []
     for row in block:

@@ -12,11 +12,12 @@ import numpy as np
 
 from dropcheck import blocks
 from dropcheck.cases import Case
-from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, skipped
+from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, Values, by_coin, dropped, kept_bounds, probe
 from dropcheck.coins import Bytes
 from dropcheck.contract import Pattern
 from dropcheck.gather import look_for_repeats
+from dropcheck.gathered import Gathered
 from dropcheck.planning import LADDER
 from dropcheck.results import Finding
 from dropcheck.tallies import tally

@@ -15,7 +15,7 @@ from dropcheck.checks.base import Bench, Check, Limits, finding
 from dropcheck.checks.daily_sizes import OF_DAILY_USE, VALUES, mask_faults
 from dropcheck.checks.questions import Layer, dropped, enough, kept_bounds
 from dropcheck.contract import Pattern
-from dropcheck.report.words import count as counted
+from dropcheck.plain_text import count as counted
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused

@@ -20,7 +20,7 @@ from dropcheck.checks.base import Bench, Check, Limits, finding
 from dropcheck.checks.refusals import crashed
 from dropcheck.coins import unpack
 from dropcheck.contract import Pattern
-from dropcheck.report.words import count as counted
+from dropcheck.plain_text import count as counted
 from dropcheck.results import Finding, Verdict
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.worker.client import Refused

@@ -7,25 +7,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from dropcheck.cases import Case
 from dropcheck.checks import ranks_alike
-from dropcheck.checks.base import (
-    ALPHA,
-    Check,
-    Gathered,
-    Limits,
-    draw_matrix,
-    finding,
-    in_turn,
-    picture,
-    settle,
-    skipped,
-)
+from dropcheck.checks.base import ALPHA, Check, Limits, draw_matrix, finding, in_turn, picture, settle, skipped
 from dropcheck.checks.daily_sizes import CALLS, CHANNELS, SAMPLES, WHOLE, at_sizes
 from dropcheck.coins import Counts
 from dropcheck.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
-from dropcheck.report.words import count as counted
+from dropcheck.gathered import Gathered
+from dropcheck.plain_text import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.stretches import coin_at
@@ -270,7 +261,7 @@ def distinct_coins(got: Gathered, alpha: float, rows: bool = True, sure: bool = 
     if got.sample is None:
         return None
     alike = None
-    if rows and (alike := got.alike) is None and not sure:
+    if rows and (alike := got.once(rows_alike)) is None and not sure:
         alike = rows_alike(got, sure=False)
     channels = None
     copied = copied_channels(got.live, alpha) if got.tally.channels > 1 and got.live.pair_rows else ()
@@ -330,9 +321,8 @@ def _equal_calls(check: Check, got: Gathered, lag: int, equal: int, pairs: int, 
     )
 
 
-def _equal_rows(check: Check, got: Gathered) -> Finding:
+def _equal_rows(check: Check, got: Gathered, label: NDArray[np.int64]) -> Finding:
     """Rows of a call that are equal in every call, whatever the words say."""
-    label = got.alike
     copied = np.flatnonzero(label != np.arange(len(label)))
     one, two = int(label[copied[0]]), int(copied[0])
     calls = len(got.sample) // got.case.rows if got.sample is not None else 0
@@ -383,8 +373,8 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         )
     within, across, chance = seen
     count = within if kind == "samples" else across
-    if kind == "samples" and not count and got.alike is not None:
-        return _equal_rows(check, got)  # no call holds a word, or all of a word is one coin
+    if kind == "samples" and not count and (label := got.once(rows_alike)) is not None:
+        return _equal_rows(check, got, label)  # no call holds a word, or all of a word is one coin
     if count and (once := distinct_coins(got, limits.alpha, kind == "calls", sure=not within)) is not None:
         again = _repeat_finding(check, once, limits, kind)
         if again is None or again.verdict != "fail":
@@ -414,8 +404,8 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         # words alone do not tell here: copies must be sure without them, else see ``judging``
         if kind == "calls" and (alike := calls_alike(got, tally.channels / times)) is not None:
             return _equal_calls(check, got, *alike)
-        if kind == "samples" and got.alike is not None:
-            return _equal_rows(check, got)
+        if kind == "samples" and (label := got.once(rows_alike)) is not None:
+            return _equal_rows(check, got, label)
         numbers["tallies"]["spread"] = round(times, 3)
     pair = first_repeat(got, kind == "samples")
     calls, rows = place_of(case, np.array(pair))

@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 
 from dropcheck.cases import Case
-from dropcheck.checks.base import Check, Gathered, Limits, finding, points, settle, skipped
+from dropcheck.checks.base import Check, Limits, finding, points, settle, skipped
 from dropcheck.checks.daily_sizes import CHANNEL, RATE, SAMPLE, at_sizes
 from dropcheck.coins import WORD
-from dropcheck.copies import CERTAIN
+from dropcheck.copies import CERTAIN, odd_calls
+from dropcheck.gathered import Gathered
 from dropcheck.results import Finding
 from dropcheck.statistics import association, binomial, homogeneity
 
@@ -43,9 +44,8 @@ def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         log10_evidence=log,
         tallies={"dropped": k, "coins": n, "tolerated": tolerated},
     )
-    if got.odd is not None:
+    if (odd := got.once(odd_calls)) is not None:
         # the cause stands first: a few calls with a rate of their own, which the rate over all calls hides
-        odd = got.odd
         numbers = {
             **numbers,
             "estimate": odd.rate,

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from dropcheck.cases import Case
-from dropcheck.checks.base import Bench, Check, Gathered, Limits, finding, in_turn, settle, skipped
+from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, settle, skipped
 from dropcheck.checks.crossings import outputs, reset_in_other_dtypes, restarts
 from dropcheck.checks.mask import (
     dependent,
@@ -23,7 +23,9 @@ from dropcheck.checks.mask import (
 )
 from dropcheck.checks.questions import Layer, coins_of, dropped, familiar, ladder, probe
 from dropcheck.checks.ranks_alike import replicas
-from dropcheck.report.words import count as counted
+from dropcheck.copies import rows_alike
+from dropcheck.gathered import Gathered
+from dropcheck.plain_text import count as counted
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import association, duplicates
 from dropcheck.tallies import Tally
@@ -320,7 +322,7 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
 
 def _once(check: Check, got: Gathered, again: Finding | None) -> Finding:
     """What a check says of the distinct coins of a case with copied rows or channels."""
-    basis = "mask.distinct-samples" if got.alike is not None else "mask.distinct-channels"
+    basis = "mask.distinct-samples" if got.once(rows_alike) is not None else "mask.distinct-channels"
     if again is None or again.verdict == "inconclusive":
         text = "too few coins differ" if again is None else again.message
         return skipped(check, got.case, f"{NOT_INTERPRETABLE} while {basis} fails: {text}")

@@ -24,7 +24,7 @@ from dropcheck.cases import parse_case
 from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.comparison.records import Change, Word
 from dropcheck.errors import UsageError
-from dropcheck.report.words import number
+from dropcheck.plain_text import number
 from dropcheck.results import Finding
 
 LEVEL = 1e-8  # of Fisher's test of one pair of counts

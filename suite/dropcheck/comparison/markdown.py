@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dropcheck import plain_text
 from dropcheck.comparison import presenting
 from dropcheck.comparison.presenting import Group
 from dropcheck.comparison.records import GLYPHS, Comparison
@@ -39,7 +40,7 @@ def render(found: Comparison, most: int | None = None) -> str:
         whole = []
         for why, _, names in presenting.reasons(found, word):
             some = ", ".join(code(n, 120) for n in names[:40]) + (f" and {len(names) - 40} more" if names[40:] else "")
-            whole.append(f"- {GLYPHS[word]} {words.count(len(names), 'target')}, {prose(why, 300)}: {some}")
+            whole.append(f"- {GLYPHS[word]} {plain_text.count(len(names), 'target')}, {prose(why, 300)}: {some}")
         if whole:
             sections.append(Section(title, rank, whole, parent=title, head=head))
         for group in presenting.groups(found, word):
@@ -58,7 +59,7 @@ def _group(found: Comparison, group: Group) -> list[str]:
     rows = [(code(s.label, 60), prose(presenting.numbers(c))) for s, c in zip(found.sides, lead.cells, strict=True)]
     rows.append(("case", code(lead.case)))
     if group.cases > 1:
-        rows.append(("also in", words.count(group.cases - 1, "more case")))
+        rows.append(("also in", plain_text.count(group.cases - 1, "more case")))
     if len(group.targets) > 1:
         rows.append(("in", ", ".join(code(t, 120) for t in group.targets[:12])))
     if lead.unit:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dropcheck import plain_text
 from dropcheck.comparison import presenting
 from dropcheck.comparison.records import GLYPHS, Comparison
-from dropcheck.report import words
 from dropcheck.report.html import furniture
 from dropcheck.report.templates import environment
 
@@ -32,7 +32,7 @@ def render(found: Comparison) -> str:
             sign=GLYPHS,
             digits=presenting.digits,
             replay=presenting.replay,
-            some=words.some,
-            count=words.count,
+            some=plain_text.some,
+            count=plain_text.count,
         )
     )

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dropcheck import plain_text
 from dropcheck.comparison.records import Cell, Comparison, Row, Word
+from dropcheck.plain_text import line
 from dropcheck.report import words
-from dropcheck.report.words import line
 from dropcheck.results import Verdict
 
 # worth a place of its own, in this order; "gained" and "appeared" only where something fails or much is new
@@ -89,7 +90,7 @@ def sentences(found: Comparison) -> list[str]:
                 parts.append(f"{count[word] - entire} {text}")
             if entire:
                 parts.append(f"{entire} {ENTIRE[word]}")
-        total = words.count(len(judged), "target")
+        total = plain_text.count(len(judged), "target")
         told.append(f"{pair}: of {total}, {'; '.join(parts)}." if parts else f"{pair}: there is nothing to compare.")
     return told
 
@@ -155,7 +156,7 @@ def numbers(cell: Cell | None, unit: str = "") -> str:
             text += f" [{digits(cell.interval[0])}, {digits(cell.interval[1])}]"
         parts.append(text)
     if cell.resolution is not None:
-        parts.append(f"resolution {words.number(cell.resolution)}")
+        parts.append(f"resolution {plain_text.number(cell.resolution)}")
     if cell.coins:
         parts.append(f"{cell.coins:,} coins")
     return ", ".join(parts)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 
+from dropcheck import plain_text
 from dropcheck.comparison import presenting
 from dropcheck.comparison.presenting import Group
 from dropcheck.comparison.records import GLYPHS, Comparison
+from dropcheck.plain_text import line
 from dropcheck.report import words
-from dropcheck.report.words import line
 
 
 def render(found: Comparison, width: int = 100) -> str:
@@ -31,7 +32,7 @@ def render(found: Comparison, width: int = 100) -> str:
         out += [presenting.TITLES[word], ""]
         for reason, place, names in whole:
             pair = f" ({presenting.pairs(found)[place]})" if len(found.sides) > 2 else ""
-            text = f"{words.count(len(names), 'target')}{pair}, {line(reason, 300)}: {words.some(names, 20)}"
+            text = f"{plain_text.count(len(names), 'target')}{pair}, {line(reason, 300)}: {plain_text.some(names, 20)}"
             out += [*textwrap.wrap(text, width, initial_indent=f"{GLYPHS[word]} ", subsequent_indent="    "), ""]
         for group in groups:
             out += [*_group(found, group, width), ""]
@@ -44,13 +45,13 @@ def render(found: Comparison, width: int = 100) -> str:
 def _group(found: Comparison, group: Group, width: int) -> list[str]:
     lead = group.lead
     wide = max(11, *(len(line(s.label, 40)) for s in found.sides))
-    others = words.count(group.cases - 1, "more case") if group.cases > 1 else ""
+    others = plain_text.count(group.cases - 1, "more case") if group.cases > 1 else ""
     lines = [
         f"{GLYPHS[group.word]} {line(group.check, 60)}   {line(lead.case, 120)}"
         + (f"   and {others}" if others else "")
     ]
     if len(found.owners) > 1:
-        lines += _field("in", words.some(group.targets, 8), width, wide)
+        lines += _field("in", plain_text.some(group.targets, 8), width, wide)
     if len(found.sides) > 2:
         lines += _field("compared", presenting.pairs(found)[group.place], width, wide)
     for side, cell in zip(found.sides, lead.cells, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dropcheck import loading
+from dropcheck import loading, plain_text
 from dropcheck.adapter import DTYPES
 from dropcheck.field.cells import ANY, Failure, Key, Row, dtype_of, failures, rows
 from dropcheck.field.deviations import Deviation, explained
@@ -178,7 +178,7 @@ def away(table: Iterable[Row]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for row in table:
         if not row.ran:
-            found.setdefault(row.why, []).append(words.line(row.target))
+            found.setdefault(row.why, []).append(plain_text.line(row.target))
     return found
 
 
@@ -190,7 +190,8 @@ def headline(table: Sequence[Row]) -> str:
     failing = sum(c.verdict == "fail" for row in ran for c in row.cells.values())
     text = (
         f"{len(ran) - len(bad)} of {len(ran)} combinations of implementation and mode, from "
-        f"{words.count(len(frameworks(table)), 'library').replace('librarys', 'libraries')}, keep every promise that was tested"
+        f"{plain_text.count(len(frameworks(table)), 'library').replace('librarys', 'libraries')}, keep every promise that was "
+        "tested"
     )
     if bad:
         text += f"; {len(bad)} {'breaks' if len(bad) == 1 else 'break'} one, in {failing} of {cells} cells"
@@ -205,9 +206,7 @@ def confirmation(told: Sequence[Group]) -> str:
     same = sum(c is not None and c.same for c in every)
     if not every:
         return "Nothing fails, so there is nothing to confirm."
-    text = (
-        f"{sure} of {words.count(len(every), 'failing check')} (one check in one cell) {'is' if sure == 1 else 'are'}"
-    )
+    text = f"{sure} of {plain_text.count(len(every), 'failing check')} (one check in one cell) {'is' if sure == 1 else 'are'}"
     text += " confirmed by an independent script that uses the framework and NumPy only"
     if controlled == sure and sure:
         text += ", and whose control, a plain right layer in the same place, passes"

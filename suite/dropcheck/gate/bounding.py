@@ -12,7 +12,7 @@ import msgspec
 from dropcheck.gate.correctness import Asked, missing_counts
 from dropcheck.gate.decision import Counts, Line
 from dropcheck.gate.sampling import bounds
-from dropcheck.report.words import line
+from dropcheck.plain_text import line
 from dropcheck.results import Finding, Verdict
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuit
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Sourced
 from dropcheck.gate.releases import unmatched_releases
 from dropcheck.gate.waivers import Book, deviation, measured, unjudged
-from dropcheck.report.words import count, line
+from dropcheck.plain_text import count, line
 from dropcheck.results import Finding, TargetResult, missing, missing_words
 
 

@@ -13,7 +13,7 @@ from dropcheck.gate.correctness import Asked
 from dropcheck.gate.decision import EXIT, Decision, Line, Note
 from dropcheck.gate.evidence import Evidence, Here, device_of
 from dropcheck.gate.policy import NOT_JUDGED, Sourced, Waiver
-from dropcheck.report.words import count, line
+from dropcheck.plain_text import count, line
 from dropcheck.results import Result, overall, verdict_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Line
 from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuited
 from dropcheck.gate.policy import Sourced, Speed
-from dropcheck.report.words import line
+from dropcheck.plain_text import line
 from dropcheck.results import ResultError, write_atomically
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from dropcheck.gate.policy import Speed
-from dropcheck.report.words import line
+from dropcheck.plain_text import line
 
 if TYPE_CHECKING:
     from dropcheck.speed.ratio import Interval

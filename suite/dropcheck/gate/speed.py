@@ -13,7 +13,7 @@ from dropcheck.gate.evidence import model_of, of_target, old, option, rank, sque
 from dropcheck.gate.policy import PROFILES, Speed
 from dropcheck.gate.releases import other_release
 from dropcheck.gate.sampling import control, damage, of_limit
-from dropcheck.report.words import line
+from dropcheck.plain_text import line
 from dropcheck.results import TargetResult, Timing
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from dropcheck import plain_text
 from dropcheck.gate.decision import Decision, Line
-from dropcheck.report import words
 
 
 def render(decision: Decision, width: int = 100) -> str:
     """The decision as text."""
     rows = [*_wrapped(decision.headline, width), ""]
     if decision.error:
-        rows += [*_wrapped(words.clean(decision.error), width), ""]
+        rows += [*_wrapped(plain_text.clean(decision.error), width), ""]
     for counts, glyph in (("fail", "✗"), ("missing", "?")):
         for some in grouped(decision.counting(counts)):  # type: ignore[arg-type]
             rows += [*_group(some, glyph, width), ""]
@@ -21,12 +21,13 @@ def render(decision: Decision, width: int = 100) -> str:
         lead = some[0]
         assert lead.waiver is not None
         what = "not judged, accepted so" if lead.unjudged else "fails, accepted"
-        text = f"w {lead.check}  {lead.target}{_cases(some)}: {what} until {lead.waiver.expires} by {words.line(lead.waiver.id)}"
+        text = f"w {lead.check}  {lead.target}{_cases(some)}: {what} until {lead.waiver.expires} by "
+        text += plain_text.line(lead.waiver.id)
         rows += _wrapped(text, width)
         rows += _field("observed", lead.message, width)
-        rows += _field("reason", words.line(lead.waiver.reason), width)
+        rows += _field("reason", plain_text.line(lead.waiver.reason), width)
         if lead.waiver.link:
-            rows += _field("link", words.line(lead.waiver.link), width)
+            rows += _field("link", plain_text.line(lead.waiver.link), width)
         rows += [*_field("policy", lead.rule, width), ""]
     rows += [*_proven(decision, width)]
     for note in decision.notes:
@@ -60,7 +61,7 @@ def _cases(some: Sequence[Line]) -> str:
     cases = list(dict.fromkeys(one.case for one in some if one.case))
     if not cases:
         return ""
-    more = f" and {words.count(len(cases) - 1, 'more case')}" if len(cases) > 1 else ""
+    more = f" and {plain_text.count(len(cases) - 1, 'more case')}" if len(cases) > 1 else ""
     return f", {cases[0]}{more}"
 
 
@@ -89,10 +90,10 @@ def _proven(decision: Decision, width: int) -> Iterator[str]:
         coins = sum({one.case: one.coins for one in mine}.values())
         bad = [one for one in decision.lines if (one.target, one.device) == (name, device) and _against(one)]
         text = f"{'·' if bad else '✓'} {name or 'the ratchet'}" + ("" if device == "cpu" else f" on {device}")
-        text += f": {words.count(len(checks), 'check')} in {words.count(len(cases), 'case')} "
+        text += f": {plain_text.count(len(checks), 'check')} in {plain_text.count(len(cases), 'case')} "
         text += "passes" if len(checks) == 1 else "pass"
         if bad:
-            text += f", {words.count(len({one.check for one in bad}), 'check')} not"
+            text += f", {plain_text.count(len({one.check for one in bad}), 'check')} not"
         finest = [one for one in mine if one.check == "rate.marginal" and one.resolution is not None]
         if finest:
             coarsest = max(one.resolution or 0.0 for one in finest) * 100

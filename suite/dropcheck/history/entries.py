@@ -11,7 +11,7 @@ import msgspec
 
 from dropcheck import loading, results
 from dropcheck.errors import UsageError
-from dropcheck.report.words import clean, strongest
+from dropcheck.plain_text import clean, strongest
 from dropcheck.requirements import JOIN
 from dropcheck.results import Finding, Result, Verdict, overall
 from dropcheck.speed import records

@@ -10,7 +10,8 @@ import msgspec
 from dropcheck.history.changes import Change, between
 from dropcheck.history.entries import Claim, Entry, Kept, Ratio
 from dropcheck.history.places import History
-from dropcheck.report.words import FAMILIES, family
+from dropcheck.plain_text import family
+from dropcheck.report.words import FAMILIES
 from dropcheck.results import Verdict, overall
 
 

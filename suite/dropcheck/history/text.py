@@ -9,7 +9,8 @@ from itertools import groupby
 
 from dropcheck.history.changes import BETTER, WORSE, Change
 from dropcheck.history.releases import Row, Trend, Trends
-from dropcheck.report.words import FAMILIES, GLYPHS, WORDS, count, line, number
+from dropcheck.plain_text import count, line, number
+from dropcheck.report.words import FAMILIES, GLYPHS, WORDS
 
 
 def render(found: Trends, width: int = 100, checks: Sequence[str] = ()) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dropcheck.report import words
+from dropcheck import plain_text
 
 GAP = "&#x200B;"  # no width: what it parts is no mention, reference, link or emoji any more
 _MARKUP = re.compile(r"([\\`*_\[\]~])")
@@ -22,13 +22,13 @@ _LINKED = (
 
 def prose(text: str, most: int = 600) -> str:
     """Text on one line, fit for a paragraph and for a cell of a table."""
-    shown = _MARKUP.sub(r"\\\1", _escaped(words.line(text, most)))
+    shown = _MARKUP.sub(r"\\\1", _escaped(plain_text.line(text, most)))
     return _STARTS.sub(lambda m: m.group(1) + GAP + m.group(2), _unlinked(shown))
 
 
 def plain(text: str, most: int = 160) -> str:
     """Text on one line between HTML tags, where Markdown is not read."""
-    return _unlinked(_escaped(words.line(text, most)))
+    return _unlinked(_escaped(plain_text.line(text, most)))
 
 
 def _escaped(text: str) -> str:
@@ -43,7 +43,7 @@ def _unlinked(text: str) -> str:
 
 def code(text: str, most: int = 400) -> str:
     """Text on one line as code, in which nothing is linked."""
-    shown = words.line(text, most).strip()
+    shown = plain_text.line(text, most).strip()
     # a backslash before a pipe cannot be kept in a cell of a table
     return _fenced(shown.replace("\\|", "\\¦")) if shown else ""
 
@@ -57,7 +57,7 @@ def _fenced(text: str) -> str:
 
 def block(lines: Sequence[str]) -> list[str]:
     """Lines as a block of code that they cannot end themselves."""
-    shown = [words.line(text, 2000) for text in lines]
+    shown = [plain_text.line(text, 2000) for text in lines]
     longest = max((len(run) for text in shown for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return [fence, *shown, fence]
@@ -77,5 +77,5 @@ def details(summary: str, body: Sequence[str]) -> list[str]:
 
 def tagged(text: str, most: int = 300) -> str:
     """Text on one line as code between HTML tags."""
-    shown = _escaped(words.line(text, most))
+    shown = _escaped(plain_text.line(text, most))
     return f"<code>{shown}</code>" if shown else ""

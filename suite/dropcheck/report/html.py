@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from dropcheck import plain_text
 from dropcheck.report import embedded, speeds, text, view, words
 from dropcheck.report.figures import strength
 from dropcheck.report.templates import environment, source
@@ -46,7 +47,7 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
         families=words.FAMILIES,
         groups=words.groups(result.targets, view.NOT_A_PASS),
         causes=words.causes(result.targets),
-        some=words.some,
+        some=plain_text.some,
         blocks=blocks,
         ids={b.target.target: b.id for b in blocks},
         whole=sum(len(b.target.findings) for b in blocks) <= view.WHOLE,

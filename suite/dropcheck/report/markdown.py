@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dropcheck import loading
+from dropcheck import loading, plain_text
 from dropcheck.errors import UsageError
 from dropcheck.report import words
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
@@ -106,7 +106,7 @@ def _audit(result: Result) -> list[Section]:
     found = [Section("the answer", 0, [text for text in answer if text is not None])]
     if rest and good and len(here) > 12:
         found.append(Section("matrix of what is not a pass", 1, _matrix(rest)))
-        folded = details(f"{words.count(len(good), 'implementation')} that keep every promise", _matrix(good))
+        folded = details(f"{plain_text.count(len(good), 'implementation')} that keep every promise", _matrix(good))
         found.append(Section("matrix of passes", 6, folded))
     elif here:
         found.append(Section("matrix", 1, _matrix(here)))
@@ -181,15 +181,15 @@ def _group(group: Group, claim: str) -> list[str]:
     rows = [("in", _codes(group.targets, 12)), ("claim", prose(claim)), ("case", code(words.case_words(lead)))]
     rows.append(("observed", prose(lead.message, 1200)))
     if lead.estimate is not None:
-        text = f"{words.number(lead.estimate)} {prose(lead.unit)}, expected {words.number(lead.expected)}"
+        text = f"{plain_text.number(lead.estimate)} {prose(lead.unit)}, expected {plain_text.number(lead.expected)}"
         if lead.fail_interval is not None:
             low, high = lead.fail_interval
-            text += f"; interval {words.number(low)} to {words.number(high)}"
+            text += f"; interval {plain_text.number(low)} to {plain_text.number(high)}"
         rows.append(("estimate", text))
     if lead.coins:
         rows.append(("evidence", f"{words.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; ")))
     if group.verdict == "inconclusive" and lead.resolution is not None:
-        rows.append(("resolution", f"{words.number(lead.resolution)} is coarser than this profile accepts"))
+        rows.append(("resolution", f"{plain_text.number(lead.resolution)} is coarser than this profile accepts"))
     if lead.waiver is not None:
         rows.append(
             ("waived", f"{prose(lead.waiver.reason)} ({code(lead.waiver.id)}, until {prose(lead.waiver.expires)})")
@@ -202,9 +202,14 @@ def _group(group: Group, claim: str) -> list[str]:
     drawn = group.drawn
     if drawn.picture is not None:
         labels = drawn.picture.labels or [""] * len(drawn.picture.rows)
-        wide = max((len(words.line(x, 24)) for x in labels), default=0)
+        wide = max((len(plain_text.line(x, 24)) for x in labels), default=0)
         pairs = zip(labels, drawn.picture.rows, strict=False)
-        body += ["", prose(drawn.picture.caption), "", *block([f"{words.line(x, 24):<{wide}}  {r}" for x, r in pairs])]
+        body += [
+            "",
+            prose(drawn.picture.caption),
+            "",
+            *block([f"{plain_text.line(x, 24):<{wide}}  {r}" for x, r in pairs]),
+        ]
     if group.shrunk is not None:
         body += ["", f"The smallest case that still fails is {code(group.shrunk.smallest or '')}:", ""]
         body += block([group.shrunk.smallest_replay])
@@ -259,7 +264,7 @@ def _not_run(result: Result) -> list[Section]:
         Section(
             "what did not run",
             4,
-            ["### What did not run, and why", "", *details(words.count(len(lines), "reason"), lines)],
+            ["### What did not run, and why", "", *details(plain_text.count(len(lines), "reason"), lines)],
         )
     ]
 
@@ -270,7 +275,7 @@ def _worth(result: Result) -> list[Section]:
         return []
     told = (
         "In the cases that ran, each of these would have been caught with probability .999999; this run accuses a correct "
-        f"layer with probability below {len(result.targets)} × 10⁻⁶ ({words.count(len(result.targets), 'target')})."
+        f"layer with probability below {len(result.targets)} × 10⁻⁶ ({plain_text.count(len(result.targets), 'target')})."
     )
     return [Section("what a pass is worth", 5, details("What a pass is worth", [told, "", *lines]))]
 
@@ -347,7 +352,7 @@ def _speed(benches: Sequence[BenchResult], result: Result | None) -> list[Sectio
             f"ratio to {code(bench.reference, 120)}",
             "verdict",
         ]
-        lines += details(words.count(len(rows), "measurement"), table(head, rows, right=(2, 3, 4)))
+        lines += details(plain_text.count(len(rows), "measurement"), table(head, rows, right=(2, 3, 4)))
         found.append(Section("speed", 3, lines))
     return found
 
@@ -356,7 +361,9 @@ def _selftest(result: SelfTest) -> list[Section]:
     broken = [p for p in result.promises if not p.held]
     total = len(result.promises)
     lines = ["### Self-test", ""]
-    lines.append(f"{total - len(broken)} of {words.count(total, 'promise')} of the suite held; scale {result.scale:g}.")
+    lines.append(
+        f"{total - len(broken)} of {plain_text.count(total, 'promise')} of the suite held; scale {result.scale:g}."
+    )
     rows = [(prose(p.part), prose(p.name), "held" if p.held else "**BROKEN**", prose(p.text)) for p in result.promises]
     lines += ["", *details("Promises", table(["part", "promise", "", "measured"], rows))]
     return [Section("self-test", 4, lines)]

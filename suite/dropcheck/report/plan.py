@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dropcheck.auditing import PlannedCase, TargetPlan
 from dropcheck.cases import parse_case
 from dropcheck.errors import UsageError
-from dropcheck.report.words import count, line
+from dropcheck.plain_text import count, line
 from dropcheck.units import split
 
 

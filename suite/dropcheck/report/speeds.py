@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dropcheck import plain_text
 from dropcheck.field.cells import ANY
-from dropcheck.report import words
 from dropcheck.report.figures import pace
 from dropcheck.report.view import Drawn, Sheet
 from dropcheck.results import Result, TargetResult
@@ -56,7 +56,7 @@ def sentences(bench: BenchResult, told: Sequence[Row]) -> list[str]:
     """The answer of a bench, a sentence a target, its reference last: what is barred on the page has no speed here either."""
     found = []
     for row in sorted(told, key=lambda r: r.target == bench.reference):
-        said = f"{words.line(row.target)} has {row.barred}." if row.barred else text.answer(bench, row.target)
+        said = f"{plain_text.line(row.target)} has {row.barred}." if row.barred else text.answer(bench, row.target)
         found += [said] if said else []
     return found
 
@@ -78,7 +78,7 @@ def barred(target: TargetResult) -> str:
         return ""
     failing = list(dict.fromkeys(f.check for f in target.findings if f.verdict == "fail"))
     if failing:
-        return f"no speed: fails {words.some(failing, 2)}"
+        return f"no speed: fails {plain_text.some(failing, 2)}"
     if target.skipped is not None or target.error is not None:
         return "no speed: it was not audited to the end"
     return "no speed: what is unsure is not cleared"
@@ -97,11 +97,11 @@ def _bars(one: BenchTarget, audit: TargetResult | None, profile: str) -> str:
         if one.audit.verdict in ("pass", "waived"):
             return ""
         reason = next(iter(one.audit.disqualified.values()), f"its audit says {one.audit.verdict}")
-        return f"no speed: {words.line(reason, 200)}"
+        return f"no speed: {plain_text.line(reason, 200)}"
     if audit is None:
         return "no speed: not audited"
     if not same:
-        return f"no speed: its audit was of another release or file, {words.line(audit.version or 'unnamed', 60)}"
+        return f"no speed: its audit was of another release or file, {plain_text.line(audit.version or 'unnamed', 60)}"
     seen = honesty.stamp(audit, profile.partition(", ")[0], "")
     return f"no speed: {seen.disqualified[ANY]}" if ANY in seen.disqualified else ""
 
@@ -120,14 +120,14 @@ def _same(audit: TargetResult, one: BenchTarget) -> bool:
 def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None, profile: str = "quick") -> Row:
     why = _bars(one, audit, profile)
     if not why and (one.error or one.skipped):
-        why = f"no speed: {words.line(one.error or one.skipped or '', 200)}"
+        why = f"no speed: {plain_text.line(one.error or one.skipped or '', 200)}"
     if why:
         return Row(one.target, "", why, [])
     speeds = [s for s in bench.speeds if s.target == one.target]
     measured = [s for s in speeds if s.state == "measured"]
     if not measured:
         reason = next((s.reason for s in speeds if s.reason), "nothing was measured")
-        return Row(one.target, "", f"no speed: {words.line(reason, 200)}", [])
+        return Row(one.target, "", f"no speed: {plain_text.line(reason, 200)}", [])
     fractions = [s.fraction for s in measured if s.fraction is not None]
     told = f"{float(np.median(fractions)):.2f} of the limit" if fractions else f"{len(measured)} cells measured"
     compared = [c for c in bench.comparisons if c.target == one.target]
@@ -139,7 +139,7 @@ def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None, profi
     if one.target == bench.reference:
         told += "; the reference"
     elif counted:
-        told += f"; {', '.join(counted)} of {words.count(len(compared), 'cell')}"
+        told += f"; {', '.join(counted)} of {plain_text.count(len(compared), 'cell')}"
     by_cell = {c.cell: c for c in compared}
     cells = []
     for s in speeds:
@@ -147,7 +147,7 @@ def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None, profi
         cells.append(
             [
                 bench.cells[s.cell],
-                text.seconds(s.device_s) if s.state == "measured" else f"{s.state}: {words.line(s.reason, 160)}",
+                text.seconds(s.device_s) if s.state == "measured" else f"{s.state}: {plain_text.line(s.reason, 160)}",
                 text.seconds(s.host_s),
                 text.seconds(s.first_s),
                 text.size(s.memory),
@@ -155,7 +155,7 @@ def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None, profi
                 text.ratio(against),
                 ""
                 if against is None
-                else against.verdict + (f": {words.line(against.reason, 160)}" if against.reason else ""),
+                else against.verdict + (f": {plain_text.line(against.reason, 160)}" if against.reason else ""),
             ]
         )
     return Row(one.target, told, "", cells)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dropcheck import plain_text
 from dropcheck.adapter import DTYPES
 from dropcheck.errors import UsageError
-from dropcheck.report import words
 from dropcheck.results import Finding, Result, TargetResult, write_atomically
 from dropcheck.speed.records import BenchResult
 
@@ -133,7 +133,7 @@ def _encodable(text: str) -> str:
 
 def cell(text: str) -> str:
     """A text as a cell of a CSV file: one line, nothing invisible, and never a formula."""
-    shown = text if text.isprintable() and len(text) <= LONGEST else words.line(text, LONGEST)
+    shown = text if text.isprintable() and len(text) <= LONGEST else plain_text.line(text, LONGEST)
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from dropcheck import plain_text
 from dropcheck.report import github_text, words
 
 
@@ -19,10 +20,10 @@ def environment(*, html: bool = True) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["clean"] = words.clean
-    found.filters["line"] = words.line
+    found.filters["clean"] = plain_text.clean
+    found.filters["line"] = plain_text.line
     found.filters["case_words"] = words.case_words
-    found.filters["number"] = words.number
+    found.filters["number"] = plain_text.number
     found.filters["evidence"] = words.evidence
     found.filters["reason"] = words.reason
     found.filters["breakable"] = breakable

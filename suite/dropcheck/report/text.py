@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dropcheck import plain_text
 from dropcheck.report import words
 from dropcheck.report.words import Group
 from dropcheck.results import Result, TargetResult
@@ -81,7 +82,7 @@ def _written(out: io.StringIO) -> str:
 
 def _heading(console: Console, target: TargetResult) -> None:
     parts = [
-        words.line(target.target),
+        plain_text.line(target.target),
         f"{target.framework} {target.version}".strip() + (" (guessed)" if "framework" in target.traits else ""),
         str(target.contract.get("pattern", "")),
     ]
@@ -102,12 +103,12 @@ def _matrix(result: Result) -> Table:
             cells.append(
                 Text(f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}".strip(), style=_STYLES.get(verdict, ""))
             )
-        table.add_row(Text(words.line(target.target, 60)), *cells)
+        table.add_row(Text(plain_text.line(target.target, 60)), *cells)
     return table
 
 
 def _field(console: Console, name: str, text: str, width: int, indent: int = 2) -> None:
-    body = textwrap.wrap(words.clean(text), max(30, width - 14)) or [""]
+    body = textwrap.wrap(plain_text.clean(text), max(30, width - 14)) or [""]
     console.print(Text(f"{' ' * indent}{name:<{13 - indent}} {body[0]}"))
     for more in body[1:]:
         console.print(Text(" " * 14 + more))
@@ -118,12 +119,12 @@ def _causes(console: Console, result: Result, width: int) -> set[str]:
     found = [c for c in words.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
     for cause in found:
         _field(console, "likely", cause.text, width, indent=0)
-        where = words.some(cause.checks, 8)
+        where = plain_text.some(cause.checks, 8)
         if cause.dtypes:
-            where += f"; only in {words.some(cause.dtypes)}"
+            where += f"; only in {plain_text.some(cause.dtypes)}"
         _field(console, "explains", where, width, indent=0)
         if len(result.targets) > 1:
-            _field(console, "in", words.some(cause.targets, 12), width, indent=0)
+            _field(console, "in", plain_text.some(cause.targets, 12), width, indent=0)
         console.print()
     return {c.defect for c in found}
 
@@ -142,24 +143,26 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int, s
     head.append(f"   {words.case_words(lead)}", style="default")
     console.print(head)
     if many:
-        _field(console, "in", words.some(group.targets, 12), width)
+        _field(console, "in", plain_text.some(group.targets, 12), width)
     _field(console, "claim", claim, width)
     _field(console, "observed", lead.message, width)
     for name, one in group.apart[:12]:
-        seen = f"{words.number(one.estimate)} {one.unit}, expected {words.number(one.expected)}"
-        _field(console, "estimate", f"{words.line(name, 60)}: {seen} ({words.line(one.case)})", width)
+        seen = f"{plain_text.number(one.estimate)} {one.unit}, expected {plain_text.number(one.expected)}"
+        _field(console, "estimate", f"{plain_text.line(name, 60)}: {seen} ({plain_text.line(one.case)})", width)
     if lead.estimate is not None and not group.apart:
-        text = f"{words.number(lead.estimate)} {lead.unit}, expected {words.number(lead.expected)}"
+        text = f"{plain_text.number(lead.estimate)} {lead.unit}, expected {plain_text.number(lead.expected)}"
         interval = lead.fail_interval
         if interval is not None:
-            text += f"; interval {words.number(interval[0])} to {words.number(interval[1])}"
+            text += f"; interval {plain_text.number(interval[0])} to {plain_text.number(interval[1])}"
         _field(console, "estimate", text, width)
     if lead.coins:
         _field(console, "evidence", f"{words.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; "), width)
     if group.verdict == "inconclusive" and lead.resolution is not None:
-        _field(console, "resolution", f"{words.number(lead.resolution)} is coarser than this profile accepts", width)
+        _field(
+            console, "resolution", f"{plain_text.number(lead.resolution)} is coarser than this profile accepts", width
+        )
     for statistic in lead.statistics:
-        text = f"{words.number(statistic.value)}"
+        text = f"{plain_text.number(statistic.value)}"
         if statistic.degrees is not None:
             text += f" with {statistic.degrees} degrees of freedom"
         if statistic.p_value is not None:
@@ -171,20 +174,25 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int, s
         labels = drawn.picture.labels or [""] * len(drawn.picture.rows)
         for label, row in zip(labels, drawn.picture.rows, strict=False):
             console.print(
-                Text(f"              {words.line(label, 20):<16} {words.line(row)}"), overflow="ellipsis", no_wrap=True
+                Text(f"              {plain_text.line(label, 20):<16} {plain_text.line(row)}"),
+                overflow="ellipsis",
+                no_wrap=True,
             )
     if group.shrunk is not None:
         _field(console, "smallest", group.shrunk.smallest or "", width)
-        console.print(Text(f"  {'':<11} {words.line(group.shrunk.smallest_replay, 1000)}"), soft_wrap=True)
+        console.print(Text(f"  {'':<11} {plain_text.line(group.shrunk.smallest_replay, 1000)}"), soft_wrap=True)
     if len(group.cases) > 1:
         _field(
-            console, "also in", f"{words.some(group.cases[:1] and [c for c in group.cases if c != lead.case])}", width
+            console,
+            "also in",
+            f"{plain_text.some(group.cases[:1] and [c for c in group.cases if c != lead.case])}",
+            width,
         )
     if lead.cause and lead.defect in several:
         _field(console, "likely", f"as above ({lead.defect})", width)
     elif lead.cause:
         _field(console, "likely", lead.cause, width)
-    console.print(Text(f"  {'again':<11} {words.line(lead.replay, 1000)}"), soft_wrap=True)
+    console.print(Text(f"  {'again':<11} {plain_text.line(lead.replay, 1000)}"), soft_wrap=True)
     console.print()
 
 
@@ -194,10 +202,12 @@ def _errors(console: Console, result: Result) -> None:
             continue
         if len(result.targets) > 1 or target.findings:
             console.print(
-                Text(f"! {words.line(target.target)}: {words.line(target.error, 1000)}", style=_STYLES["error"])
+                Text(
+                    f"! {plain_text.line(target.target)}: {plain_text.line(target.error, 1000)}", style=_STYLES["error"]
+                )
             )
         for text in (target.details or "").splitlines()[-12:]:
-            console.print(Text("    " + words.line(text)), soft_wrap=True)
+            console.print(Text("    " + plain_text.line(text)), soft_wrap=True)
         console.print()
 
 
@@ -206,7 +216,7 @@ def _passes(console: Console, result: Result) -> None:
         for one in target.findings:
             if one.verdict == "pass":
                 console.print(
-                    Text(f"{words.GLYPHS['pass']} {one.check}  {words.case_words(one)}  {words.line(one.message)}")
+                    Text(f"{words.GLYPHS['pass']} {one.check}  {words.case_words(one)}  {plain_text.line(one.message)}")
                 )
     console.print()
 
@@ -217,14 +227,14 @@ def _worth(console: Console, result: Result) -> None:
         return
     cases = {(t.target, f.case) for t in result.targets for f in t.findings if f.verdict == "pass"}
     worth = words.worth(result.targets)
-    text = f"{words.count(passed, 'finding')} in {words.count(len(cases), 'case')} hold{'s' if passed == 1 else ''}."
+    text = f"{plain_text.count(passed, 'finding')} in {plain_text.count(len(cases), 'case')} hold{'s' if passed == 1 else ''}."
     if worth:
         text += " In the cases that ran, each of these would have been caught with probability .999999:"
     console.print(Text(text))
     for text in worth:
         console.print(Text("  " + text), soft_wrap=True)
     tests = len(result.targets)
-    over = words.count(tests, "target")
+    over = plain_text.count(tests, "target")
     every = any(t.ledger is not None for t in result.targets)
     who = "All runs of this ledger, past and to come, together accuse" if every else "This run accuses"
     console.print(Text(f"{who} a correct layer with probability below {tests} x 10^-6 (family-wise, {over})."))
@@ -237,7 +247,8 @@ def _not_run(console: Console, result: Result) -> None:
         console.print(Text("Not audited:"))
         for target in away:
             console.print(
-                Text(f"  {words.line(target.target)}: {words.line(target.skipped or '', 300)}"), soft_wrap=True
+                Text(f"  {plain_text.line(target.target)}: {plain_text.line(target.skipped or '', 300)}"),
+                soft_wrap=True,
             )
         console.print()
     left = words.groups(result.targets, ("skipped",))
@@ -248,8 +259,8 @@ def _not_run(console: Console, result: Result) -> None:
     for group in left:
         by_reason.setdefault((words.reason(group.lead), group.targets), []).append(group.check)
     for (why, where), checks in list(by_reason.items())[:14]:
-        on = f" ({words.some(where, 3)})" if len(result.targets) > 1 else ""
-        console.print(Text(f"  {words.some(checks, 12)}: {words.line(why, 220)}{on}"), soft_wrap=True)
+        on = f" ({plain_text.some(where, 3)})" if len(result.targets) > 1 else ""
+        console.print(Text(f"  {plain_text.some(checks, 12)}: {plain_text.line(why, 220)}{on}"), soft_wrap=True)
     if len(by_reason) > 14:
         console.print(Text(f"  and {len(by_reason) - 14} more reasons (in the result file and the page)"))
     console.print()
@@ -275,8 +286,8 @@ def _traits(console: Console, result: Result) -> None:
         return
     console.print(Text("Traits (reported, not judged):"))
     for owner, name, value in shown:
-        prefix = f"{words.line(owner)}  " if len(result.targets) > 1 else ""
-        console.print(Text(f"  {prefix}{words.line(name)}: {words.line(value, 300)}"), soft_wrap=True)
+        prefix = f"{plain_text.line(owner)}  " if len(result.targets) > 1 else ""
+        console.print(Text(f"  {prefix}{plain_text.line(name)}: {plain_text.line(value, 300)}"), soft_wrap=True)
     console.print()
 
 
@@ -291,5 +302,5 @@ def _next(console: Console, result: Result) -> None:
 
 def _typed(target: str) -> str:
     """A target as it is typed: one word, quoted where its name has spaces."""
-    shown = words.line(target)
+    shown = plain_text.line(target)
     return f'"{shown}"' if " " in shown else shown

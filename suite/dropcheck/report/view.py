@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dropcheck import plain_text
 from dropcheck.report import words
 from dropcheck.report.figures import coins, counts, ladder, pairs, positions
 from dropcheck.report.figures.svg import Figure
@@ -111,13 +112,13 @@ def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool
     broken, tested = words.claims(target)
     by_family: dict[str, list[Finding]] = {}
     for one in target.findings:
-        by_family.setdefault(words.family(one.check), []).append(one)
+        by_family.setdefault(plain_text.family(one.check), []).append(one)
     order = [f for f in words.FAMILIES if f in by_family] + [f for f in by_family if f not in words.FAMILIES]
     groups = [Shown(g, _figures(g, target, sheet)) for g in words.groups([target], NOT_A_PASS)]
     places: dict[str, list[tuple[str, str]]] = {}
     for i, shown in enumerate(groups, 1):
         check = shown.group.check
-        places.setdefault(words.family(check), []).append((check, f"{name}-g{i}"))
+        places.setdefault(plain_text.family(check), []).append((check, f"{name}-g{i}"))
     families = [
         _family(target, f, by_family[f], places.get(f, []), f"{name}-{i}", whole) for i, f in enumerate(order, 1)
     ]
@@ -138,7 +139,7 @@ def _family(
 ) -> Family:
     checks = list(dict.fromkeys(f.check for f in findings))
     told = Counter[str](f.verdict for f in findings)
-    tally = f"{words.count(len(checks), 'check')}, {words.count(len(findings), 'finding')}: "
+    tally = f"{plain_text.count(len(checks), 'check')}, {plain_text.count(len(findings), 'finding')}: "
     tally += ", ".join(f"{told[v]} {v}" for v in words.WORDS if told[v])
     return Family(
         name=name,
@@ -170,7 +171,7 @@ def _figures(group: words.Group, target: TargetResult, sheet: Sheet) -> list[Dra
     """What shows this failure best: its smallest example, and the counts behind it."""
     found: list[Drawn] = []
     if group.drawn.picture is not None and group.drawn.picture.rows:
-        found += sheet.take(coins.figure(group.drawn.picture, f"{words.line(target.target, 120)}, {group.check}"))
+        found += sheet.take(coins.figure(group.drawn.picture, f"{plain_text.line(target.target, 120)}, {group.check}"))
     lead = group.lead
     if group.check == "mask.dropped-count":
         found += sheet.take(counts.figure(lead))
@@ -259,7 +260,7 @@ def quality(result: Result) -> list[tuple[str, str]]:
     load, cores = result.environment.get("load"), result.environment.get("cores")
     if isinstance(load, (list, tuple)) and load and isinstance(cores, int) and isinstance(load[0], (int, float)):
         busy = " (busy: seconds above are too long; verdicts do not depend on time)" if load[0] > 1.5 * cores else ""
-        told.append(("load", f"{load[0]:.1f} on {words.count(cores, 'core')} at the start{busy}"))
+        told.append(("load", f"{load[0]:.1f} on {plain_text.count(cores, 'core')} at the start{busy}"))
     return told
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropcheck.adapter import DTYPES
+from dropcheck.plain_text import count, family, line, number, strongest
 from dropcheck.results import (
     NOT_INTERPRETABLE,
     Finding,
@@ -62,29 +62,6 @@ def case_words(one: Finding) -> str:
     return f"{line(one.case)} (by {len(units)} layers, at most {units[0].calls} calls each)"
 
 
-_INVISIBLE = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")  # control, direction, private, half characters, other line ends
-
-
-def clean(text: str, most: int = 2000) -> str:
-    """Text with control and direction-changing characters made visible, cut at ``most`` characters."""
-    shown = text
-    if not text.isprintable():
-        shown = "".join(
-            c if c == "\n" or unicodedata.category(c) not in _INVISIBLE else f"\\u{ord(c):04x}" for c in text
-        )
-    return shown if len(shown) <= most else shown[:most] + f"… ({len(shown)} characters)"
-
-
-def line(text: str, most: int = 400) -> str:
-    """``clean`` on one line."""
-    return clean(text.replace("\n", " ⏎ "), most)
-
-
-def family(check: str) -> str:
-    """The part of a check's name before the dot."""
-    return check.split(".", 1)[0]
-
-
 def cell(target: TargetResult, name: str) -> Verdict | str:
     """Verdict of one family of one target; an empty text where nothing of it ran.
 
@@ -102,11 +79,6 @@ def claims(target: TargetResult) -> tuple[int, int]:
     broken = {f.check for f in target.findings if f.verdict == "fail"}
     tested = {f.check for f in target.findings if f.verdict in ("pass", "fail", "inconclusive", "waived")}
     return len(broken), len(tested)
-
-
-def count(number: int, noun: str) -> str:
-    """``1 claim``, ``2 claims``."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def headline(result: Result) -> str:
@@ -192,11 +164,6 @@ class Group:
         return self.shrunk if self.shrunk is not None and self.shrunk.picture is not None else self.lead
 
 
-def strongest(findings: Iterable[Finding]) -> Finding:
-    """The finding with the most evidence; among equals the plainest case."""
-    return min(findings, key=lambda f: (f.log10_evidence if f.log10_evidence is not None else 0.0, len(f.case)))
-
-
 def reason(one: Finding) -> str:
     """Why a finding was not judged, without what was seen all the same."""
     if one.message.startswith(NOT_INTERPRETABLE):
@@ -275,21 +242,6 @@ def causes(targets: Sequence[TargetResult]) -> list[CauseGroup]:
 def _dtype(case: str) -> str:
     word = case.split(" ", 1)[0]
     return word if word in DTYPES else ""
-
-
-def some(values: Sequence[str], most: int = 6) -> str:
-    """At most ``most`` of the values, and how many more there are."""
-    shown = ", ".join(line(v, 120) for v in values[:most])
-    return shown + (f", and {len(values) - most} more" if len(values) > most else "")
-
-
-def number(value: float | None) -> str:
-    """A number as a reader wants it."""
-    if value is None:
-        return "–"
-    if value == 0:
-        return "0"
-    return f"{value:.4g}"
 
 
 def evidence(value: float | None) -> str:

@@ -15,10 +15,11 @@ from scipy import special
 from scipy.stats import binom
 
 from dropcheck.cases import Case
-from dropcheck.checks.base import Gathered, Limits
+from dropcheck.checks.base import Limits
 from dropcheck.checks.dependence import FULL_LAG
 from dropcheck.coins import lag_firsts
 from dropcheck.copies import CERTAIN, odd_log10
+from dropcheck.gathered import Gathered
 from dropcheck.selftest import plants as plain
 from dropcheck.selftest import simulated
 from dropcheck.statistics import association

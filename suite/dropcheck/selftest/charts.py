@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from dropcheck.plain_text import line as one_line
 from dropcheck.report.figures.svg import (
     WIDTH,
     Axis,
@@ -19,7 +20,6 @@ from dropcheck.report.figures.svg import (
     x_axis,
     y_axis,
 )
-from dropcheck.report.words import line as one_line
 from dropcheck.selftest.records import Calibration, SelfTest
 
 CALIBRATION = (

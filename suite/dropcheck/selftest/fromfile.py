@@ -12,7 +12,7 @@ import msgspec
 
 from dropcheck.cases import parse_case
 from dropcheck.errors import UsageError
-from dropcheck.report.words import count as counted
+from dropcheck.plain_text import count as counted
 from dropcheck.results import Finding, write_atomically
 from dropcheck.selftest import expected, work, zoo
 from dropcheck.selftest.expected import Expected

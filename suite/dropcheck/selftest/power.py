@@ -9,7 +9,8 @@ from scipy.stats import beta as beta_law
 from scipy.stats import binom
 
 from dropcheck.cases import parse_case
-from dropcheck.checks.base import BETA, Gathered, Limits
+from dropcheck.checks.base import BETA, Limits
+from dropcheck.gathered import Gathered
 from dropcheck.selftest import certain, plants, simulated
 from dropcheck.selftest.misses import exact
 from dropcheck.selftest.plants import Plant, independent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dropcheck.plain_text import count as counted
 from dropcheck.report.figures.svg import Figure
-from dropcheck.report.words import count as counted
 from dropcheck.selftest.charts import calibration_figure, seconds_figure
 from dropcheck.selftest.records import FromFile, SelfTest, Sought
 

@@ -12,8 +12,9 @@ import numpy as np
 from dropcheck import gather
 from dropcheck.cases import Case, parse_case, seed_of
 from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Check, Gathered, Limits
+from dropcheck.checks.base import Check, Limits
 from dropcheck.contract import Contract, Pattern
+from dropcheck.gathered import Gathered
 from dropcheck.results import Finding
 from dropcheck.statistics import association, binomial, dispersion, goodness, homogeneity
 from dropcheck.stretches import stretches_of

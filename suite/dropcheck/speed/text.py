@@ -7,7 +7,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from dropcheck.report.words import line
+from dropcheck.plain_text import line
 from dropcheck.speed.compare import Change
 from dropcheck.speed.records import BenchResult, Comparison, Speed
 

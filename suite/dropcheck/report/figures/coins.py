@@ -7,7 +7,7 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from dropcheck.report import words
+from dropcheck import plain_text
 from dropcheck.report.figures.svg import Figure, joined, short, text
 from dropcheck.results import Picture
 
@@ -23,8 +23,8 @@ READING = (
 
 def figure(picture: Picture, what: str) -> Figure:
     """The drawing of a picture. ``what``: whose it is."""
-    rows = [words.line(row, _MOST_COLUMNS + _MOST_COLUMNS // 4) for row in picture.rows[:_MOST_ROWS]]
-    labels = [words.line(label, 22) for label in picture.labels[: len(rows)]]
+    rows = [plain_text.line(row, _MOST_COLUMNS + _MOST_COLUMNS // 4) for row in picture.rows[:_MOST_ROWS]]
+    labels = [plain_text.line(label, 22) for label in picture.labels[: len(rows)]]
     left = max([7.2 * len(label) for label in labels], default=0.0) + (8 if labels else 1)
     parts: list[Markup] = []
     paths: dict[str, list[str]] = {"#": [], ".": [], "?": []}
@@ -49,12 +49,12 @@ def figure(picture: Picture, what: str) -> Figure:
     for kind, sign in (("kept", "#"), ("dropped", "."), ("torn", "?")):
         if paths[sign]:
             parts.append(Markup('<path class="{}" d="{}"/>').format(kind, "".join(paths[sign])))
-    caption = words.clean(_LEGEND.sub("", picture.caption)).replace("all # or all .", "all squares or all dots")
+    caption = plain_text.clean(_LEGEND.sub("", picture.caption)).replace("all # or all .", "all squares or all dots")
     more = "" if len(picture.rows) <= _MOST_ROWS else f" The first {_MOST_ROWS} of {len(picture.rows)} rows are drawn."
     return Figure(
         title=f"Coins of {what}",
         note=caption[:1].upper() + caption[1:].rstrip(".") + "." + more,
-        desc=f"{words.line(picture.caption)}. {len(rows)} rows: "
+        desc=f"{plain_text.line(picture.caption)}. {len(rows)} rows: "
         + "; ".join(f"{labels[i] + ': ' if i < len(labels) else ''}{row}" for i, row in enumerate(rows[:8]))
         + ("; and more" if len(rows) > 8 else ""),
         reading=READING,

@@ -7,8 +7,8 @@ from typing import TypeGuard
 
 from markupsafe import Markup
 
+from dropcheck.plain_text import line
 from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, mark, plain, short, x_axis, y_axis
-from dropcheck.report.words import line
 from dropcheck.results import Finding
 
 _MOST = 96  # bars; wider counts are cut to where anything lies

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dropcheck.plain_text import line as one_line
+from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import SERIES, WIDTH, Axis, Figure, joined, line, mark, text, y_axis
-from dropcheck.report.words import line as one_line
-from dropcheck.report.words import number
 from dropcheck.results import Finding
 
 READING = (

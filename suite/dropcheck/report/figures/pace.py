@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
+from dropcheck.plain_text import line as one_line
+from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import (
     SERIES,
     WIDTH,
@@ -22,8 +24,6 @@ from dropcheck.report.figures.svg import (
     x_axis,
     y_axis,
 )
-from dropcheck.report.words import line as one_line
-from dropcheck.report.words import number
 from dropcheck.speed.cells import CENTRE, Cell, parse_cell
 from dropcheck.speed.records import BenchResult, Speed
 from dropcheck.speed.text import size as size_words

@@ -6,9 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dropcheck.plain_text import line as one_line
+from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, line, mark, plain, short, text, x_axis
-from dropcheck.report.words import line as one_line
-from dropcheck.report.words import number
 from dropcheck.results import Finding
 
 LAGS = (

@@ -8,9 +8,9 @@ import numpy as np
 from markupsafe import Markup
 from scipy import special
 
+from dropcheck.plain_text import line as one_line
+from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, line, mark, short, x_axis, y_axis
-from dropcheck.report.words import line as one_line
-from dropcheck.report.words import number
 from dropcheck.results import Finding
 
 _MOST = 200  # positions drawn

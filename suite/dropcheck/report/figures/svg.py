@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from markupsafe import Markup
 
-from dropcheck.report import words
+from dropcheck import plain_text
 
 WIDTH = 520  # user units: a phone shows 13 units of text as about 9 pixels, a desk as 13
 TEXT = 6.6  # width of an average letter in user units
@@ -85,7 +85,7 @@ def text(x: float, y: float, label: str, anchor: str = "", kind: str = "") -> Ma
     """A label; it comes from outside and is escaped."""
     more = Markup(' text-anchor="{}"').format(anchor) if anchor else Markup("")
     more += Markup(' class="{}"').format(kind) if kind else Markup("")
-    return Markup('<text x="{}" y="{}"{}>{}</text>').format(short(x), short(y), more, words.line(label, 80))
+    return Markup('<text x="{}" y="{}"{}>{}</text>').format(short(x), short(y), more, plain_text.line(label, 80))
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str = "axis") -> Markup:
@@ -102,7 +102,7 @@ def box(x: float, y: float, width: float, height: float, kind: str) -> Markup:
 
 def mark(x: float, y: float, kind: str, *, cross: bool = False, label: str = "") -> Markup:
     """A circle, or a cross for what fails: a shape beside the colour. ``label``: shown by a pointer that rests on it."""
-    told = Markup("<title>{}</title>").format(words.line(label, 300)) if label else Markup("")
+    told = Markup("<title>{}</title>").format(plain_text.line(label, 300)) if label else Markup("")
     if cross:
         return Markup('<path class="{} cross" d="M{} {}l8 8m0-8l-8 8">{}</path>').format(
             kind, short(x - 4), short(y - 4), told

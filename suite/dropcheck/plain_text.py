@@ -1,0 +1,55 @@
+"""Text and numbers as readers want them: foreign text made harmless, plurals, lists cut short."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from dropcheck.results import Finding
+
+_INVISIBLE = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")  # control, direction, private, half characters, other line ends
+
+
+def clean(text: str, most: int = 2000) -> str:
+    """Text with control and direction-changing characters made visible, cut at ``most`` characters."""
+    shown = text
+    if not text.isprintable():
+        shown = "".join(
+            c if c == "\n" or unicodedata.category(c) not in _INVISIBLE else f"\\u{ord(c):04x}" for c in text
+        )
+    return shown if len(shown) <= most else shown[:most] + f"… ({len(shown)} characters)"
+
+
+def line(text: str, most: int = 400) -> str:
+    """``clean`` on one line."""
+    return clean(text.replace("\n", " ⏎ "), most)
+
+
+def family(check: str) -> str:
+    """The part of a check's name before the dot."""
+    return check.split(".", 1)[0]
+
+
+def count(number: int, noun: str) -> str:
+    """``1 claim``, ``2 claims``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def strongest(findings: Iterable[Finding]) -> Finding:
+    """The finding with the most evidence; among equals the plainest case."""
+    return min(findings, key=lambda f: (f.log10_evidence if f.log10_evidence is not None else 0.0, len(f.case)))
+
+
+def some(values: Sequence[str], most: int = 6) -> str:
+    """At most ``most`` of the values, and how many more there are."""
+    shown = ", ".join(line(v, 120) for v in values[:most])
+    return shown + (f", and {len(values) - most} more" if len(values) > most else "")
+
+
+def number(value: float | None) -> str:
+    """A number as a reader wants it."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    return f"{value:.4g}"
