@@ -9,7 +9,7 @@ from dropcheck import models, other_ranks
 from dropcheck.adapter import Implementation
 from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.errors import UsageError
-from dropcheck.inference import Inferred
+from dropcheck.inference import Inferred, unfitting
 from dropcheck.observation import Observed, batch_axis, channel_axis, observe
 from dropcheck.targets import Target
 from dropcheck.worker.client import Refused, TargetError
@@ -137,24 +137,6 @@ def _pattern(seen: Observed) -> list[str]:
         along = " and ".join(a for a, _ in declared.blocks)
         return [f"Blocks of {lengths} that overlap along {along}, as declared.   pattern  {declared}"]
     return [f"No noise shape fits: {unfitting(found)}.   declared  {declared}"]
-
-
-def unfitting(found: Inferred) -> str:
-    """Why no noise shape describes the masks, and what was seen instead."""
-    if found.nothing:
-        top = found.interval[1] if found.interval else 1.0
-        return f"nothing was dropped (a coin a call would drop with probability below {top:.2g})"
-    if found.everything:
-        return "everything was dropped"
-    parts = []
-    for axis in found.axes:
-        if axis.kind == "groups":
-            parts.append(f"blocks of {axis.group} neighbours along {axis.name} share a coin")
-        elif axis.words and axis.words not in parts:
-            parts.append(axis.words)
-        elif axis.kind == "unsure":
-            parts.append(f"too few calls to tell whether coins vary along {axis.name}")
-    return "; ".join(parts) or "too few calls to tell"
 
 
 def difference(found: Inferred, declared: Pattern, says: str = "It declares") -> str:

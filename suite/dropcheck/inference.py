@@ -356,3 +356,21 @@ def _words(one: Dependence, every: Sequence[str]) -> str:
     along = " and ".join(every[i] for i, step in enumerate(one.shift) if step)
     where = "neighbours" if sum(map(abs, one.shift)) == 1 else "diagonal neighbours"
     return f"{where} along {along} are mostly dropped or kept together (10^{max(one.log10_p, -999):.0f} for independent coins)"
+
+
+def unfitting(found: Inferred) -> str:
+    """Why no noise shape describes the masks, and what was seen instead."""
+    if found.nothing:
+        top = found.interval[1] if found.interval else 1.0
+        return f"nothing was dropped (a coin a call would drop with probability below {top:.2g})"
+    if found.everything:
+        return "everything was dropped"
+    parts = []
+    for axis in found.axes:
+        if axis.kind == "groups":
+            parts.append(f"blocks of {axis.group} neighbours along {axis.name} share a coin")
+        elif axis.words and axis.words not in parts:
+            parts.append(axis.words)
+        elif axis.kind == "unsure":
+            parts.append(f"too few calls to tell whether coins vary along {axis.name}")
+    return "; ".join(parts) or "too few calls to tell"

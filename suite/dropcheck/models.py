@@ -77,7 +77,7 @@ class Layer:
     @property
     def coins(self) -> str:
         """What was seen of its coins, in words."""
-        from dropcheck.explain_target import unfitting
+        from dropcheck.inference import unfitting
 
         found = self.found
         if not found.sure or not found.fits:

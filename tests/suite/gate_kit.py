@@ -16,8 +16,8 @@ from dropcheck import results
 from dropcheck.gate import decoding
 from dropcheck.gate.deciding import decide
 from dropcheck.gate.decision import Decision, Line
-from dropcheck.gate.evidence import Here
 from dropcheck.gate.ratchet import Ratchet
+from dropcheck.gate.records import Here
 from dropcheck.results import Finding, Result, Verdict
 from dropcheck.speed.records import BenchResult
 

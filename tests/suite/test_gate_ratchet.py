@@ -11,8 +11,8 @@ from gate_kit import NOW, SPEEDY, TARGET, audit, bench, finding, gate, lines, po
 
 from dropcheck.errors import UsageError
 from dropcheck.gate import ratchet
-from dropcheck.gate.evidence import Evidence, Here
 from dropcheck.gate.ratchet import Ratchet
+from dropcheck.gate.records import Evidence, Here
 from dropcheck.results import ResultError
 from dropcheck.speed.records import BenchResult
 

@@ -11,6 +11,7 @@ import pytest
 
 from dropcheck.selftest import practice, practice_work, zoo
 from dropcheck.selftest.practice import BATTERIES, compared, ours_from, table
+from dropcheck.selftest.records import Comparison, Score
 from dropcheck.selftest.scripts import COMPARISONS, RATES, associated, homogeneous, p_values
 
 BY_NAME = {battery.name: battery for battery in BATTERIES}
@@ -81,13 +82,13 @@ def layer(tmp_path_factory: pytest.TempPathFactory):
     return lambda attr: f"{path}:{attr}"
 
 
-def compare(broken, correct, *, root, runs, correct_runs=None, batteries=BATTERIES) -> practice.Comparison:
+def compare(broken, correct, *, root, runs, correct_runs=None, batteries=BATTERIES) -> Comparison:
     plan = [(name, runs) for name in broken] + [(name, correct_runs or 4 * runs) for name in correct]
     said = {b.name: [practice.ask(b, name, root, times) for name, times in plan] for b in batteries}
     return compared(said, root=root, correct=correct, seconds=1.0)
 
 
-def verdict(battery: str, name: str, runs: int = 5, root: int = 11) -> practice.Score:
+def verdict(battery: str, name: str, runs: int = 5, root: int = 11) -> Score:
     return compare([name], [], root=root, runs=runs, batteries=[BY_NAME[battery]]).scores[0]
 
 

@@ -16,8 +16,8 @@ from dropcheck.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from dropcheck.gate.decision import Decision
-    from dropcheck.gate.evidence import Evidence, Here
     from dropcheck.gate.policy import Sourced
+    from dropcheck.gate.records import Evidence, Here
 
 Texts = list[str] | None
 
@@ -204,7 +204,8 @@ def _here(sourced: Sourced, loaded: Evidence | None) -> Here:
     """The time, and what the users' own files are now."""
     import datetime
 
-    from dropcheck.gate.evidence import Here, model_of
+    from dropcheck.gate.evidence import model_of
+    from dropcheck.gate.records import Here
 
     sources: dict[str, str | None] = {}
     names = dict.fromkeys(sourced.policy.targets)

@@ -147,7 +147,7 @@ def written(given: Given, out: Path, formats: Sequence[str], most: int | None) -
 def _page(given: Given, out: Path) -> Path:
     from dropcheck.report import html
     from dropcheck.results import write_atomically
-    from dropcheck.selftest import command as selftest
+    from dropcheck.selftest import report as selftest
     from dropcheck.speed import records, text
 
     for place, bench in enumerate(given.benches):

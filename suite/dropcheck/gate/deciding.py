@@ -11,8 +11,9 @@ import msgspec
 from dropcheck.gate import accepting, correctness, ratchet, speed, waivers
 from dropcheck.gate.correctness import Asked
 from dropcheck.gate.decision import EXIT, Decision, Line, Note
-from dropcheck.gate.evidence import Evidence, Here, device_of
+from dropcheck.gate.evidence import device_of
 from dropcheck.gate.policy import NOT_JUDGED, Sourced, Waiver
+from dropcheck.gate.records import Evidence, Here
 from dropcheck.plain_text import count, line
 from dropcheck.results import Result, overall, verdict_of
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropcheck.gate import claims
 from dropcheck.gate.policy import PROFILES, Sourced, age
+from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import other_release
 from dropcheck.requirements import JOIN
 from dropcheck.results import Finding, Result, ResultError, TargetResult, overall, verdict_of
@@ -24,25 +24,6 @@ NARROWING = ("--case", "--rate", "--shape", "--budget", "--resolution", "--input
 # No check of any profile has a smaller share of 1e-6 than this; `dropcheck verify` knows the share of each.
 LEAST_LOG10 = -12.0
 CHANGED = "the file of the layer has changed since this audit"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Results by kind, each with the name of its file."""
-
-    audits: tuple[tuple[str, Result], ...] = ()
-    benches: tuple[tuple[str, BenchResult], ...] = ()
-
-
-@dataclass(frozen=True)
-class Here:
-    """What the gate knows of the machine that decides.
-
-    ``sources``: digests of the users' own files, by target or model; empty for what is installed, None for an unreadable file.
-    """
-
-    now: datetime.datetime
-    sources: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def load(paths: Sequence[Path]) -> Evidence:

@@ -15,8 +15,9 @@ from dropcheck import caches
 from dropcheck.errors import UsageError
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Line
-from dropcheck.gate.evidence import Evidence, Here, device_of, of_target, unsuited
+from dropcheck.gate.evidence import device_of, of_target, unsuited
 from dropcheck.gate.policy import Sourced, Speed
+from dropcheck.gate.records import Evidence, Here
 from dropcheck.plain_text import line
 from dropcheck.results import ResultError, write_atomically
 

@@ -14,7 +14,7 @@ from dropcheck.gate.values import specifier
 from dropcheck.results import TargetResult
 
 if TYPE_CHECKING:
-    from dropcheck.gate.evidence import Evidence
+    from dropcheck.gate.records import Evidence
 
 
 def other_release(sourced: Sourced, target: TargetResult, environment: Mapping[str, Any]) -> tuple[str, str] | None:

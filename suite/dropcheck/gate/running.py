@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dropcheck.errors import UsageError
-from dropcheck.gate.evidence import Evidence
 from dropcheck.gate.policy import Policy, Sourced, Speed
+from dropcheck.gate.records import Evidence
 
 if TYPE_CHECKING:
     from dropcheck.results import Result

@@ -193,6 +193,8 @@ def execute(
     if json_file is not None:
         write_atomically(json_file, encode(result))
     if out is not None:
+        from dropcheck.selftest.report import write
+
         write(result, out)
     if journal is not None:
         journal.unlink(missing_ok=True)
@@ -204,12 +206,3 @@ def exit_code(result: SelfTest) -> int:
     if result.from_file is not None and result.from_file.interrupted:
         return 130
     return {"pass": 0, "fail": 1}.get(result.verdict, 2)
-
-
-def write(result: SelfTest, out: Path) -> None:
-    """``index.html``, ``selftest.json`` and ``report.md`` into the folder, each whole or not at all."""
-    from dropcheck.selftest import report
-
-    write_atomically(out / "selftest.json", encode(result))
-    write_atomically(out / "report.md", report.markdown(result).encode())
-    write_atomically(out / "index.html", report.page(result).encode())

@@ -194,7 +194,7 @@ def execute(
     if json_file is not None:
         write_atomically(json_file, encode(result))
     if out is not None:
-        from dropcheck.selftest.command import write
+        from dropcheck.selftest.report import write
 
         write(result, out)
     if not interrupted:

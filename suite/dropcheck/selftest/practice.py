@@ -6,74 +6,22 @@ import statistics
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import msgspec
 import numpy as np
 
 from dropcheck.cases import seed_of
 from dropcheck.selftest.assertions import FRAMEWORKS
 from dropcheck.selftest.practice_chart import figure
+from dropcheck.selftest.records import Comparison, Outcome, Score
 from dropcheck.selftest.scripts import SCRIPTS
 from dropcheck.selftest.subject import Battery, NotRunnable, opened, started
 from dropcheck.statistics.binomial import clopper_pearson
 from dropcheck.worker.client import LocalSession, Session, TargetError
 
-__all__ = ["BATTERIES", "Comparison", "Outcome", "Score", "ask", "compared", "figure", "ours_from", "score", "table"]
+__all__ = ["BATTERIES", "ask", "compared", "figure", "ours_from", "score", "table"]
 
 BATTERIES: tuple[Battery, ...] = (*FRAMEWORKS, *SCRIPTS)
 LEVEL = 0.05  # the printed intervals of the share of accusing runs are exact, of level .95
 OURS = "dropcheck"
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One battery on one layer, ``len(seeds)`` runs with free seeds.
-
-    ``failed`` counts the runs in which the battery found something wrong, ``words`` is what it said first, ``absent`` the
-    assertions that did not apply with their reasons, ``error`` why the layer could not be asked at all.
-    """
-
-    layer: str
-    seeds: list[int]
-    failed: int
-    seconds: float
-    words: str = ""
-    absent: list[str] = []
-    error: str = ""
-
-    @property
-    def runs(self) -> int:
-        """Runs that really took place."""
-        return 0 if self.error else len(self.seeds)
-
-
-class Score(msgspec.Struct, frozen=True, kw_only=True):
-    """One battery over all layers: defects by name, accusations of correct layers over their runs, seconds."""
-
-    battery: str
-    source: str
-    asserts: str
-    caught: list[str]
-    sometimes: list[str]
-    missed: list[str]
-    not_run: list[str]
-    accusations: int
-    correct_runs: int
-    accused: list[str]
-    interval: tuple[float, float]
-    seconds: float
-    seconds_a_layer: float
-    outcomes: list[Outcome] = []
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All batteries on one zoo. Everything but the seconds repeats with the root seed."""
-
-    root: int
-    runs: int
-    correct_runs: int
-    layers: list[str]
-    correct: list[str]
-    scores: list[Score]
-    seconds: float
 
 
 def ask(battery: Battery, layer: str, root: int, runs: int) -> Outcome:

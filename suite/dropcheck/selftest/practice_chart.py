@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dropcheck.selftest.practice import Comparison, Score
+    from dropcheck.selftest.records import Comparison, Score
 
 TITLE = "Planted defects caught against seconds spent"
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dropcheck.selftest import practice, zoo
-from dropcheck.selftest.records import Clock, Layer, Practice
+from dropcheck.selftest.records import Clock, Layer, Outcome, Practice
 from dropcheck.selftest.work import Item
 
 RUNS = 5  # of a battery on a defect
@@ -47,9 +47,9 @@ def conclude(
     values: Mapping[str, Any], layers: Sequence[Layer], clocks: Sequence[Clock], *, root: int, seconds: float
 ) -> Practice:
     """All batteries as one comparison, with our own audits of the same layers, where there are any, beside them."""
-    said: dict[str, list[practice.Outcome]] = {}
+    said: dict[str, list[Outcome]] = {}
     for key, value in sorted(values.items()):
-        said.setdefault(key.split("/")[1], []).extend(msgspec.convert(value, list[practice.Outcome]))
+        said.setdefault(key.split("/")[1], []).extend(msgspec.convert(value, list[Outcome]))
     names = {o.layer for outcomes in said.values() for o in outcomes}
     if not names:
         return Practice(left_out="no battery was asked")

@@ -267,3 +267,55 @@ def load(path: Path) -> SelfTest:
         return msgspec.convert(tree, SelfTest)
     except msgspec.ValidationError as error:
         raise ResultError(f"{path} is damaged: {error}") from error
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One battery on one layer, ``len(seeds)`` runs with free seeds.
+
+    ``failed`` counts the runs in which the battery found something wrong, ``words`` is what it said first, ``absent`` the
+    assertions that did not apply with their reasons, ``error`` why the layer could not be asked at all.
+    """
+
+    layer: str
+    seeds: list[int]
+    failed: int
+    seconds: float
+    words: str = ""
+    absent: list[str] = []
+    error: str = ""
+
+    @property
+    def runs(self) -> int:
+        """Runs that really took place."""
+        return 0 if self.error else len(self.seeds)
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """One battery over all layers: defects by name, accusations of correct layers over their runs, seconds."""
+
+    battery: str
+    source: str
+    asserts: str
+    caught: list[str]
+    sometimes: list[str]
+    missed: list[str]
+    not_run: list[str]
+    accusations: int
+    correct_runs: int
+    accused: list[str]
+    interval: tuple[float, float]
+    seconds: float
+    seconds_a_layer: float
+    outcomes: list[Outcome] = []
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """All batteries on one zoo. Everything but the seconds repeats with the root seed."""
+
+    root: int
+    runs: int
+    correct_runs: int
+    layers: list[str]
+    correct: list[str]
+    scores: list[Score]
+    seconds: float

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dropcheck.plain_text import count as counted
 from dropcheck.report.figures.svg import Figure
+from dropcheck.results import write_atomically
 from dropcheck.selftest.charts import calibration_figure, seconds_figure
-from dropcheck.selftest.records import FromFile, SelfTest, Sought
+from dropcheck.selftest.records import FromFile, SelfTest, Sought, encode
 
 _READ = {
     "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of "
@@ -412,3 +414,10 @@ def _drawing(svg: str) -> str:
     if start < 0 or re.search(r"<script|<foreignObject|\son\w+\s*=|javascript:", svg, re.IGNORECASE):
         return ""
     return svg[start:]
+
+
+def write(result: SelfTest, out: Path) -> None:
+    """``index.html``, ``selftest.json`` and ``report.md`` into the folder, each whole or not at all."""
+    write_atomically(out / "selftest.json", encode(result))
+    write_atomically(out / "report.md", markdown(result).encode())
+    write_atomically(out / "index.html", page(result).encode())

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Tuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from dropcheck.worker.probe import Probe
-    from dropcheck.worker.proof import Proof
+
+
+@dataclass
+class Proof:
+    """What the proof over all calls so far found: counts, and the first example of each kind."""
+
+    violations: int = 0
+    wrong_values: int = 0
+    nonfinite: int = 0
+    nan: int = 0
+    changed_inputs: int = 0
+    example: Optional[Dict[str, Any]] = None
+    wrong_example: Optional[Dict[str, Any]] = None
+    malformed: Optional[Dict[str, Any]] = None
+    bare_s: float = 0.0
+
+    def report(self) -> Dict[str, Any]:
+        """Plain data for the pipe."""
+        return dict(self.__dict__)
 
 
 def coins_of(probe: Probe, drops: Any, proof: Proof) -> Any:

@@ -10,10 +10,9 @@ import numpy as np
 from dropcheck.adapter import Adapter
 from dropcheck.contract import Pattern
 from dropcheck.worker import rounding
-from dropcheck.worker.coinwise import pack
+from dropcheck.worker.coinwise import Proof, pack
 from dropcheck.worker.gathering import GROUP_CALLS, GROUP_ELEMENTS, Gathering
 from dropcheck.worker.probe import Probe, make_probe
-from dropcheck.worker.proof import Proof
 
 Shape = Tuple[int, ...]
 

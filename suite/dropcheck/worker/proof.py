@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import numpy as np
 
 from dropcheck.adapter import Adapter
 from dropcheck.worker import compiled, rounding
-from dropcheck.worker.coinwise import coins_of, coins_of_runs, pack
+from dropcheck.worker.coinwise import Proof, coins_of, coins_of_runs, pack
 from dropcheck.worker.memory import Memory
 from dropcheck.worker.probe import POOL, Probe
 from dropcheck.worker.realised import plain
 
 LEARNT = 64 * POOL  # elements of a call from which the bits of right outputs are learnt
-
-
-@dataclass
-class Proof:
-    """What the proof over all calls so far found: counts, and the first example of each kind."""
-
-    violations: int = 0
-    wrong_values: int = 0
-    nonfinite: int = 0
-    nan: int = 0
-    changed_inputs: int = 0
-    example: Optional[Dict[str, Any]] = None
-    wrong_example: Optional[Dict[str, Any]] = None
-    malformed: Optional[Dict[str, Any]] = None
-    bare_s: float = 0.0
-
-    def report(self) -> Dict[str, Any]:
-        """Plain data for the pipe."""
-        return dict(self.__dict__)
 
 
 def read(adapter: Adapter, probe: Probe, output: Any, proof: Proof) -> Optional[Any]:
