@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 import dropcheck
-from dropcheck.causes import MOST_NAMES, Cause, causes, contradicted, match, named, rebuild
+from dropcheck.causes import MOST_NAMES, Cause, causes, contradicted, match, named
 from dropcheck.report import text, words
 from dropcheck.results import Finding, TargetResult
+from dropcheck.selftest.signatures import rebuild
 from dropcheck.signatures import Facts, Signature, added, classes, facts, library, likeness
 from spatial_dropouts import broken
 
@@ -228,7 +229,7 @@ def test_every_planted_defect_has_a_signature_or_a_reason_for_none() -> None:
     shipped = library()
     have = {s.name for s in shipped.signatures} | set(shipped.without)
     missing = {d.name for d in broken.DEFECTS} - have
-    assert not missing, "make the signatures anew: python -m dropcheck.causes --rebuild"
+    assert not missing, "make the signatures anew: python -m dropcheck.selftest.signatures --rebuild"
 
 
 def test_the_calibration_under_seeds_that_the_signatures_had_not_seen_is_as_good_as_promised() -> None:
