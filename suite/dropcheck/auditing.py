@@ -131,4 +131,4 @@ def plan(request: AuditRequest) -> list[TargetPlan]:
     chosen, checks = prepare(request)
     chosen = _built(chosen, request, None)
     chosen = models.expanded(chosen, request.input, request.python, request.in_process, request.device)
-    return [plan_target(Run(target, request, checks, None)) for target in chosen]
+    return [plan_target(target, request, checks) for target in chosen]

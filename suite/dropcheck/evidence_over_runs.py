@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from dropcheck._version import __version__
+from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check, finding
-from dropcheck.ledger import Ledger, Registered, Standing
+from dropcheck.contract import Contract
+from dropcheck.ledger import Entry, Ledger, Standing
 from dropcheck.replay import replayable
 from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results import Finding, LedgerRun, OverRuns, Verdict
 from dropcheck.statistics import evalues
 
-if TYPE_CHECKING:
-    from dropcheck.plans import Asked
-    from dropcheck.state import Run
-
+Asked = Mapping[Case, Sequence[Check]]
 DRAWN = "drawn cases"
 _CHECKS = {c.name: c for c in CHECKS}
 # Tests that take a normal value near the middle of a hypergeometric law (homogeneity.NEAR_SCORE, association.PLAIN_SCORE).
@@ -51,46 +50,35 @@ _CONDITIONAL = frozenset(
 )
 
 
-@dataclass
-class Entry:
-    """A run that a target has in a ledger. ``closed`` once its evidence is on the disk."""
+def begin(request: AuditRequest, target: str, identity: dict[str, Any]) -> tuple[AuditRequest, Entry | None]:
+    """Register the run of an opened target, before anything is seeded: the request with the ledger's root seed, and the run.
 
-    ledger: Ledger
-    registered: Registered
-    closed: bool = False
-    told: bool = False  # the findings say what all runs say
-
-    @property
-    def words(self) -> str:
-        """The run, for a sentence."""
-        return f"run {self.registered.run} of the ledger {self.ledger.path}"
-
-
-def begin(run: Run) -> None:
-    """Register the run of an opened target, before anything is seeded; it then has the ledger's root seed. Raises UsageError."""
-    request = run.request
-    asked = set(run.info["dtypes"])
-    if request.ledger is None or not asked & set(request.dtypes or asked):  # nothing can be asked: no run
-        return
+    Nothing is registered where the identity holds no dtype that is asked about. Raises UsageError.
+    """
+    asked = set(identity["dtypes"])
+    if request.ledger is None or not asked & set(request.dtypes or asked):
+        return request, None
     ledger = Ledger(request.ledger)
     wanted = request.seed if request.seed_given or request.seed != DEFAULT_SEED else None
-    run.entry = Entry(ledger, ledger.begin(run.target.name, identity(run), wanted))
-    run.request = replace(request, seed=run.entry.registered.seed)
+    entry = Entry(ledger, ledger.begin(target, identity, wanted))
+    return replace(request, seed=entry.registered.seed), entry
 
 
-def leave(run: Run) -> str:
+def leave(entry: Entry | None) -> str:
     """Let go of a run, finished or not; what there is to say of one that is not."""
-    entry = run.entry
     if entry is None:
         return ""
     entry.registered.lock.close()
     return "" if entry.closed else f"{entry.words} stays open: the next audit with this ledger repeats it"
 
 
-def identity(run: Run) -> dict[str, Any]:
-    """All that must stay the same over the life of a ledger: what is audited, by what, and what is asked of it."""
-    request, info = run.request, run.info
-    assert run.contract is not None
+def identity(
+    request: AuditRequest, info: Mapping[str, Any], contract: Contract, checks: Sequence[Check], source: str
+) -> dict[str, Any]:
+    """All that must stay the same over the life of a ledger: what is audited, by what, and what is asked of it.
+
+    ``source``: the digest of the user's file as it was when the audit began.
+    """
     asked = {
         name: getattr(request, name)
         for name in ("profile", "strict", "resolution", "rates", "dtypes", "shapes", "cases", "device", "modes")
@@ -98,26 +86,28 @@ def identity(run: Run) -> dict[str, Any]:
     seen = {name: info.get(name) for name in ("framework", "version", "python", "numpy", "dtypes", "layouts")}
     return {
         "dropcheck": __version__,
-        "contract": run.contract.to_dict(),
-        "checks": [c.name for c in run.checks],
-        "source": run.source,  # as it was when the audit began
+        "contract": contract.to_dict(),
+        "checks": [c.name for c in checks],
+        "source": source,
         **{k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
         **seen,
     }
 
 
-def judged(run: Run, asked: Asked) -> None:
+def judged(
+    entry: Entry | None, findings: list[Finding], asked: Asked, request: AuditRequest, target: str
+) -> list[Finding]:
     """Close the run with its e-values; its statistical findings then say what all finished runs say. Raises UsageError."""
-    entry = run.entry
     if entry is None:
-        return
+        return findings
     pool = _drawn(asked)
-    entry.ledger.finish(entry.registered, _evidence(run.findings, pool, asked))
+    entry.ledger.finish(entry.registered, _evidence(findings, pool, asked))
     entry.closed = True
-    standing = entry.ledger.evidence(run.target.name, MOST_CASES[run.request.profile])
-    found = [_over_runs(one, standing, pool, run.request.profile, entry.registered.run) for one in run.findings]
-    run.findings = found + _unseen(run.request, run.target.name, found, standing, pool)
+    standing = entry.ledger.evidence(target, MOST_CASES[request.profile])
+    found = [_over_runs(one, standing, pool, request.profile, entry.registered.run) for one in findings]
+    found += _unseen(request, target, found, standing, pool)
     entry.told = True
+    return found
 
 
 def untold(findings: Sequence[Finding]) -> list[Finding]:
@@ -136,13 +126,13 @@ def _at_level(check: Check, one: Finding) -> bool:
     return check.share > 0 and (_counted(check, one) or not accumulates(check))
 
 
-def line(run: Run) -> LedgerRun | None:
+def line(entry: Entry | None, findings: Sequence[Finding]) -> LedgerRun | None:
     """The run of the ledger, for the result."""
-    if run.entry is None:
+    if entry is None:
         return None
-    one = run.entry.registered
-    runs = max((f.ledger.runs for f in run.findings if f.ledger is not None), default=int(run.entry.closed))
-    return LedgerRun(file=str(run.entry.ledger.path), run=one.run, runs=runs, seed=one.seed, resumed=one.resumed)
+    one = entry.registered
+    runs = max((f.ledger.runs for f in findings if f.ledger is not None), default=int(entry.closed))
+    return LedgerRun(file=str(entry.ledger.path), run=one.run, runs=runs, seed=one.seed, resumed=one.resumed)
 
 
 # --- one run's e-values ------------------------------------------------------------------------------------------------

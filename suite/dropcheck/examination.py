@@ -72,7 +72,7 @@ def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
         )  # each finding has its own part of alpha, whatever else was to come
     if error is not None and run.entry is not None and not run.entry.told:
         run.findings = evidence_over_runs.untold(run.findings)
-    left_open = evidence_over_runs.leave(run)
+    left_open = evidence_over_runs.leave(run.entry)
     if left_open:
         error = f"{error}; {left_open}" if error is not None else left_open
     result = _target_result(run, error, details, skipped)
@@ -118,7 +118,8 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
         pool.warm()
     info = run.info = primary.collect()
     contract = run.contract = Contract.from_dict(info["contract"])
-    evidence_over_runs.begin(run)
+    known = evidence_over_runs.identity(run.request, info, contract, run.checks, run.source)
+    run.request, run.entry = evidence_over_runs.begin(run.request, run.target.name, known)
     if run.target.mode == "ranks" and info["framework"] == "torch":
         asks = "seed.reproducible asks" if contract.replicas else "mask.distinct-samples asks"
         run.traits["ranks"] = f"seeded apart: rank 1 has the seed + 2**31; {asks} ranks that are seeded alike, too"
@@ -152,7 +153,7 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             run.findings.extend(run.replayable(f, None) for f in check.compare(check, whole, limits))
     run.findings.extend(run.replayable(f, None) for f in _unasked(run, bench))
     _beside(run, everything)
-    evidence_over_runs.judged(run, asked)
+    run.findings = evidence_over_runs.judged(run.entry, run.findings, asked, run.request, run.target.name)
     run.findings = following.withheld(interpret(run.findings, run.beside), run.beside)
     if run.request.causes and any(f.verdict == "fail" for f in run.findings):
         _explain(run, pool)
@@ -403,7 +404,7 @@ def _target_result(run: Run, error: str | None, details: str | None, skipped: st
         details=details,
         skipped=skipped,
         coins=run.coins,
-        ledger=evidence_over_runs.line(run),
+        ledger=evidence_over_runs.line(run.entry, run.findings),
         source=run.source,
         planned=_plan(run) if skipped is None else None,
         fault=run.broke,

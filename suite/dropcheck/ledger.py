@@ -237,3 +237,18 @@ class Ledger:
 
 def _hash(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
+
+
+@dataclass
+class Entry:
+    """A run that a target has in a ledger. ``closed`` once its evidence is on the disk."""
+
+    ledger: Ledger
+    registered: Registered
+    closed: bool = False
+    told: bool = False  # the findings say what all runs say
+
+    @property
+    def words(self) -> str:
+        """The run, for a sentence."""
+        return f"run {self.registered.run} of the ledger {self.ledger.path}"

@@ -14,11 +14,10 @@ import numpy as np
 from dropcheck import other_ranks
 from dropcheck.contract import Contract, Pattern
 from dropcheck.inference import Inferred, Marks, infer, marks
-from dropcheck.sessions import SessionSpec
+from dropcheck.opening import LIMIT_S, spec_of
 from dropcheck.targets import Target
 from dropcheck.worker.client import ProcessSession, Refused, Session, ask
 
-LIMIT_S = 180.0  # for loading a framework and some hundred small calls
 RATE = 0.4  # away from .5, where swapped keep and drop look the same
 EXAMPLE_RATE = 0.5
 _SEED = 20141110
@@ -45,29 +44,6 @@ class Observed:
     example_rate: float = EXAMPLE_RATE
     refused: Pattern | None = None
     inference: str = ""
-
-
-def spec_of(
-    target: Target,
-    pattern: str | None = None,
-    python: str | None = None,
-    in_process: bool = False,
-    device: str = "cpu",
-) -> SessionSpec:
-    """How a target is opened for a look, outside of an audit."""
-    return SessionSpec(
-        locator=target.locator,
-        source=target.source,
-        pattern=pattern,
-        mode=target.mode,
-        device=device,
-        python=target.python or python,
-        environment=target.environment,
-        path=target.path,
-        packages=target.packages,
-        timeout_s=LIMIT_S,
-        in_process=in_process,
-    )
 
 
 @contextmanager

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import BETA, Check
 from dropcheck.contract import Contract, ContractError
+from dropcheck.opening import of_request
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 from dropcheck.request import AuditRequest
+from dropcheck.targets import Target
 from dropcheck.worker.client import Refused, Session, TargetError, ask
-
-if TYPE_CHECKING:
-    from dropcheck.state import Run
 
 Asked = dict[Case, tuple[Check, ...]]
 
@@ -98,15 +97,15 @@ def costs(contract: Contract, info: dict[str, Any], session: Session, cases: Seq
     return [c.calls * per_call + c.coins * per_coin * s for c, s in zip(cases, share, strict=True)]
 
 
-def plan_target(run: Run) -> TargetPlan:
-    """The plan of one target, which is opened and timed for it."""
-    request, name = run.request, run.target.name
+def plan_target(target: Target, request: AuditRequest, some: Sequence[Check]) -> TargetPlan:
+    """The plan of one target, which is opened and timed for it. ``some``: the checks that are selected."""
+    began, name = time.monotonic(), target.name
     session = None
     try:
-        session = run.spec().start()
+        session = of_request(target, request).start()
         info = session.collect()
         contract = Contract.from_dict(info["contract"])
-        asked = asked_cases(request, name, run.checks, contract, info, session, run.began)
+        asked = asked_cases(request, name, some, contract, info, session, began)
         seconds = costs(contract, info, session, list(asked))
     except (Refused, TargetError, ContractError) as error:
         return TargetPlan(name, "", [], 0.0, str(error))
@@ -117,10 +116,10 @@ def plan_target(run: Run) -> TargetPlan:
         PlannedCase(str(case), [c.name for c in checks], case.coins, cost, _resolution_words(case, request))
         for (case, checks), cost in zip(asked.items(), seconds, strict=True)
     ]
-    exact = [c.name for c in run.checks if c.observe is not None]
+    exact = [c.name for c in some if c.observe is not None]
     if exact:
         planned.append(PlannedCase("exact questions", exact, 0, 1.0, "exact"))
-    whole = sum(seconds) + 1.0 + time.monotonic() - run.began
+    whole = sum(seconds) + 1.0 + time.monotonic() - began
     return TargetPlan(name, str(contract.pattern), planned, whole, None, sum(c.coins for c in asked))
 
 

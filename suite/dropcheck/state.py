@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from dropcheck import early, evidence_over_runs, targets
+from dropcheck import early, opening, targets
 from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check
 from dropcheck.contract import Contract
 from dropcheck.gather import Clock
+from dropcheck.ledger import Entry
 from dropcheck.replay import replayable
 from dropcheck.request import AuditRequest, Event, Progress
 from dropcheck.results import Finding
@@ -47,7 +47,7 @@ class Run:
     left: float | None = None  # what is left of it over what is done
     told: float = 0.0  # the largest share done that was told
     early: dict[Case, early.Early] = field(default_factory=dict)  # cases that end when the rate is decided
-    entry: evidence_over_runs.Entry | None = None  # its run in a ledger
+    entry: Entry | None = None  # its run in a ledger
     source: str = ""  # the digest of the user's file, see targets.Target.digest
     asked: dict[Case, tuple[Check, ...]] = field(default_factory=dict)  # the coin cases, each with its checks
 
@@ -74,23 +74,7 @@ class Run:
 
     def spec(self) -> SessionSpec:
         """How this target is opened."""
-        request, target = self.request, self.target
-        return SessionSpec(
-            locator=target.locator,
-            source=target.source,
-            pattern=request.pattern or target.pattern,
-            inference=request.inference,
-            mode=target.mode,
-            device=request.device,
-            python=target.python or request.python,
-            environment=target.environment,
-            path=target.path,
-            packages=target.packages,
-            timeout_s=request.timeout_s,
-            memory_mb=request.memory_mb,
-            in_process=request.in_process,
-            token=secrets.token_hex(4),
-        )
+        return opening.of_request(self.target, self.request)
 
     def has(self, name: str) -> bool:
         """Whether a check of that name was selected."""

@@ -168,8 +168,8 @@ def test_a_check_on_fixed_inputs_spends_its_alpha_over_the_runs() -> None:
 
 def test_units_on_disk_of_one_run_are_never_taken_for_another(mine: Path) -> None:
     """Else a run with a new seed would count the coins of an old one, read from the disk, a second time."""
-    from dropcheck import evidence_over_runs, targets
-    from dropcheck.ledger import Ledger, Registered
+    from dropcheck import targets
+    from dropcheck.ledger import Entry, Ledger, Registered
     from dropcheck.state import Run
 
     names = []
@@ -177,7 +177,7 @@ def test_units_on_disk_of_one_run_are_never_taken_for_another(mine: Path) -> Non
         run = Run(targets.parse("mine.py:right"), AuditRequest(seed=seed), [], None)
         assert run.kept_as == "mine.py:right"
         with open(os.devnull, "rb") as lock:
-            run.entry = evidence_over_runs.Entry(Ledger(Path("book")), Registered(seed, seed, False, lock))
+            run.entry = Entry(Ledger(Path("book")), Registered(seed, seed, False, lock))
             names.append(run.kept_as)
     assert len(set(names)) == 2
 
