@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck.coins import Bytes, unpack
+from dropcheck.counting import tally
 from dropcheck.gathered import Gathered
 from dropcheck.positions import cycle
 from dropcheck.statistics.binomial import log10_two_sided, log10_two_sided_many
-from dropcheck.tallies import tally
 from dropcheck.words import place_of
 
 # log10 of the chance of what is said here, over all pairs, lags and calls of a case: as far below a share of 10^-6 as exact

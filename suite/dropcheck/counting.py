@@ -1,4 +1,4 @@
-"""How the counts of a tally are made from arranged words: the arithmetic behind ``tallies.tally``."""
+"""How the counts of a tally are made from arranged words: ``tally`` and the arithmetic behind it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dropcheck.tallies import (
     BLOCK,
     CALL_LAGS,
     FAR_PAIRS_UP_TO,
+    PLACES,
     ROW_LAGS,
     VARYING_BLOCK,
     Arranged,
@@ -22,6 +23,7 @@ from dropcheck.tallies import (
     Counts,
     Tally,
     _thin,
+    arrange,
     group_starts,
     group_strides,
     pair_strides,
@@ -43,7 +45,7 @@ class Thinned:
     whole: bool
 
 
-def margins(result: Tally, packed: bits.Bytes, arranged: Arranged, rows_per_call: int | None) -> None:
+def count_margins(result: Tally, packed: bits.Bytes, arranged: Arranged, rows_per_call: int | None) -> None:
     """Drops of every channel, and of every position of a call over the calls."""
     channels = result.channels
     if rows_per_call is None:
@@ -98,7 +100,7 @@ def dense(packed: bits.Bytes, arranged: Arranged, rows_per_call: int | None) -> 
     return words
 
 
-def channels(result: Tally, words: bits.Words, thin: Thinned) -> None:
+def count_channels(result: Tally, words: bits.Words, thin: Thinned) -> None:
     """Pairs, triples and fours of channels on all rows; all pairs of many channels, and strided eights, on thinned rows."""
     result.pair_rows = result.rows
     if result.channels > 1:
@@ -229,7 +231,7 @@ def _strided_octets(words: bits.Words, stride: int, rows: int) -> Counts:
     return counts
 
 
-def octets(result: Tally, packed: bits.Bytes, thin: Thinned) -> None:
+def count_octets(result: Tally, packed: bits.Bytes, thin: Thinned) -> None:
     """Patterns of eight adjacent channels: the bytes as they are, on all rows of few channels, else on thinned rows."""
     full = result.channels // 8
     if not full or not thin.rows:
@@ -263,7 +265,7 @@ def _both(one: bits.Words, two: bits.Words) -> Counts:
     return bits.count((one & two).reshape(len(one), -1))
 
 
-def rows(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
+def count_rows(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
     """Rows of one call that are a lag apart, over disjoint pairs."""
     words = arranged.words
     lags = [lag for lag in ROW_LAGS if 2 * lag <= rows_per_call]
@@ -297,7 +299,7 @@ def _apart(words: bits.Words, axis: int, lags: list[int]) -> list[Counts]:
     return [sum((_both(a, b) for a, b in _firsts(words, axis, lag)), none) for lag in lags]
 
 
-def calls(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
+def count_calls(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
     """The same position in calls a lag apart, and neighbouring calls one row shifted against each other."""
     words, count = arranged.words, result.calls
     lags = [lag for lag in CALL_LAGS if count > lag]
@@ -326,7 +328,7 @@ def calls(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
     result.call_shifts[-1] = Association(pairs, *backwards)
 
 
-def places(result: Tally, packed: bits.Bytes, rows_per_call: int) -> None:
+def count_places(result: Tally, packed: bits.Bytes, rows_per_call: int) -> None:
     """Every place (row, channel) of a call by itself: in calls 2 k and 2 k + 1, and with the row 2 r + 1 behind its row 2 r.
 
     What is tied with both signs cancels in counts over places. ``call_places``: (rows x channels,) each; ``row_places``:
@@ -410,7 +412,7 @@ def _sides(one: bits.Words, two: bits.Words) -> _Sides:
     return a, b, both
 
 
-def value_places(result: Tally, packed: bits.Bytes, classes: bits.Bytes, rows_per_call: int, start: int) -> None:
+def count_value_places(result: Tally, packed: bits.Bytes, classes: bits.Bytes, rows_per_call: int, start: int) -> None:
     """How often coin and class differ at every place (row, channel) of a call, in even and in odd calls of the case by themselves.
 
     ``value_places``: (classes, 2, rows, channels), ``value_calls``: (2,) numbers of such calls.
@@ -428,13 +430,13 @@ def value_places(result: Tally, packed: bits.Bytes, classes: bits.Bytes, rows_pe
                 result.value_places[number, half] = sums[:, : result.channels]
 
 
-def against(result: Tally, arranged: Arranged, classes: Arranged) -> Association:
+def count_against(result: Tally, arranged: Arranged, classes: Arranged) -> Association:
     """Coins against one class of inputs, channel by channel."""
     pairs = np.full(result.channels, result.rows, np.int64)
     return Association(pairs, *_sides(arranged.words, classes.words))
 
 
-def seeds(result: Tally, packed: bits.Bytes, rows_per_seed: int, numbers: list[int]) -> None:
+def count_seeds(result: Tally, packed: bits.Bytes, rows_per_seed: int, numbers: list[int]) -> None:
     """Two calls under each seed: shifted calls of neighbouring seeds, seeds one bit apart by their bit, and both place by place.
 
     ``numbers``: seeds in the order of ``gather.neighbouring_seeds`` (s, s + 1, s ^ bit, (s + 1) ^ bit). Pairs are disjoint:
@@ -478,3 +480,69 @@ def _add(tables: dict[Any, Association], name: Any, one: Any, two: Any) -> None:
     pairs = np.full(one.shape[-1], one.shape[0] * one.shape[1], np.int64)
     table = Association(pairs, *(x.sum(axis=(0, 1), dtype=np.int64) for x in (one, two, one & two)))
     tables[name] = tables[name] + table if name in tables else table
+
+
+def _histogram(packed: bits.Bytes, channels: int) -> Counts:
+    """Rows by their number of drops: (channels + 1,)."""
+    if (library := native_counting.library()) is not None:
+        return library.histogram(packed, channels)
+    if channels == 1:
+        dropped = int(np.count_nonzero(packed))
+        return np.array([len(packed) - dropped, dropped])
+    words = packed.view(np.uint64) if packed.shape[1] % 8 == 0 and packed.flags.c_contiguous else packed
+    ones = np.bitwise_count(words)
+    per_row = ones[:, 0].astype(np.uint16)
+    if ones.shape[1] <= 16:  # NumPy sums short rows one by one, short columns all at once
+        for i in range(1, ones.shape[1]):
+            per_row += ones[:, i]
+    else:
+        per_row = ones.sum(axis=1, dtype=np.uint16)
+    return np.asarray(np.bincount(per_row, minlength=channels + 1), dtype=np.int64)
+
+
+def tally(
+    packed: bits.Bytes,
+    channels: int,
+    rows_per_call: int | None,
+    classes: bits.Bytes | None = None,
+    *,
+    pairs: bool = True,
+    start: int = 0,
+    seeds: list[int] | None = None,
+) -> Tally:
+    """Count one chunk of coins.
+
+    ``packed``: (rows, bytes), rows of successive whole calls in order. ``rows_per_call``: None where batches vary.
+    ``classes``: (classes, rows, bytes), bits of the inputs whose influence is asked for. ``pairs``: False for rates alone.
+    ``start``: rows of the case before this chunk. ``seeds``: where every "call" is two calls under one seed, the seeds.
+    """
+    result = Tally(channels)
+    rows = result.rows = packed.shape[0]
+    if rows_per_call:
+        if rows % rows_per_call:
+            raise ValueError(f"{rows} rows are no whole number of calls of {rows_per_call} rows")
+        result.calls = rows // rows_per_call
+    if not rows:
+        return result
+    result.histogram = _histogram(packed, channels)
+    result.dropped = int(result.histogram @ np.arange(channels + 1))
+    arranged = arrange(packed, channels, rows_per_call, start)
+    count_margins(result, packed, arranged, rows_per_call)
+    if not pairs:
+        return result
+    every = dense(packed, arranged, rows_per_call)
+    thin = thinned(arranged, rows, rows_per_call, start, every)
+    count_channels(result, every, thin)
+    count_octets(result, packed, thin)
+    if rows_per_call:
+        count_rows(result, arranged, rows_per_call)
+        count_calls(result, arranged, rows_per_call)
+        if seeds is None and rows_per_call * channels <= PLACES:
+            count_places(result, packed, rows_per_call)
+        if seeds is not None:
+            count_seeds(result, packed, rows_per_call, seeds)
+    if classes is not None:
+        result.values = [count_against(result, arranged, arrange(c, channels, rows_per_call, start)) for c in classes]
+        if rows_per_call and rows_per_call * channels <= PLACES:
+            count_value_places(result, packed, classes, rows_per_call, start)
+    return result

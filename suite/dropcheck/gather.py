@@ -15,10 +15,11 @@ from dropcheck.cases import Case, seed_of
 from dropcheck.coins import WORD, Bytes
 from dropcheck.contract import Contract
 from dropcheck.copies import odd_calls
+from dropcheck.counting import tally
 from dropcheck.gathered import Gathered
 from dropcheck.sessions import SessionSpec
 from dropcheck.stretches import CERTAIN, Stretches, log10_chance, stretches_of
-from dropcheck.tallies import SAMPLE, Tally, tally
+from dropcheck.tallies import SAMPLE, Tally
 from dropcheck.units import Unit
 from dropcheck.words import MOST_WORD_ROWS, Lookup, Sample, place_of, repeats, sample_of, searched
 from dropcheck.worker.client import Refused, Session

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from dropcheck.cases import Case
 from dropcheck.coins import Bytes, unpack
+from dropcheck.counting import tally as count
 from dropcheck.tallies import Association, Counts, Tally
-from dropcheck.tallies import tally as count
 
 # Chance that a right layer has a row that is taken to have a rate of its own, over all rows of a case: exact powers of the
 # rate of the other rows, Bonferroni over rows.

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck import coins as bits
-from dropcheck import native_counting
 
 Counts = NDArray[np.int64]
 
@@ -61,9 +60,9 @@ class Tally:
     all pairs of channels on thinned rows, ordered by stride (``far_of``), with ``far_channel`` the margins there. ``quads``,
     ``octets``: stride -> (groups, 2^k) patterns. ``position``: (rows of a call, channels). ``row_both``: lag -> joint drops of
     rows of one call. ``call_shifts``: row shift d -> row r of a call against row r + d of the next.
-    ``call_places``, ``row_places``: see ``counting.places``. ``value_places``, ``value_calls``: see ``counting.value_places``.
-    ``seed_shifts``, ``seed_bits``, ``seed_places``: see ``counting.seeds``. ``without``: rows of a call that were left out;
-    see ``positions.live``.
+    ``call_places``, ``row_places``: see ``counting.count_places``. ``value_places``, ``value_calls``: see ``count_value_places``.
+    ``seed_shifts``, ``seed_bits``, ``seed_places``: see ``counting.count_seeds``. ``without``: rows of a call that were left
+    out; see ``positions.live``.
     """
 
     channels: int
@@ -209,73 +208,3 @@ def arrange(packed: bits.Bytes, channels: int, rows_per_call: int | None, start:
         padded[:, :rows_per_call] = packed.reshape(calls, rows_per_call, width)
         packed = padded.reshape(-1, width)
     return Arranged(bits.by_channel(packed, channels).reshape(channels, calls, length), False)
-
-
-def _histogram(packed: bits.Bytes, channels: int) -> Counts:
-    """Rows by their number of drops: (channels + 1,)."""
-    if (library := native_counting.library()) is not None:
-        return library.histogram(packed, channels)
-    if channels == 1:
-        dropped = int(np.count_nonzero(packed))
-        return np.array([len(packed) - dropped, dropped])
-    words = packed.view(np.uint64) if packed.shape[1] % 8 == 0 and packed.flags.c_contiguous else packed
-    ones = np.bitwise_count(words)
-    per_row = ones[:, 0].astype(np.uint16)
-    if ones.shape[1] <= 16:  # NumPy sums short rows one by one, short columns all at once
-        for i in range(1, ones.shape[1]):
-            per_row += ones[:, i]
-    else:
-        per_row = ones.sum(axis=1, dtype=np.uint16)
-    return np.asarray(np.bincount(per_row, minlength=channels + 1), dtype=np.int64)
-
-
-def tally(
-    packed: bits.Bytes,
-    channels: int,
-    rows_per_call: int | None,
-    classes: bits.Bytes | None = None,
-    *,
-    pairs: bool = True,
-    start: int = 0,
-    seeds: list[int] | None = None,
-) -> Tally:
-    """Count one chunk of coins.
-
-    ``packed``: (rows, bytes), rows of successive whole calls in order. ``rows_per_call``: None where batches vary.
-    ``classes``: (classes, rows, bytes), bits of the inputs whose influence is asked for. ``pairs``: False for rates alone.
-    ``start``: rows of the case before this chunk. ``seeds``: where every "call" is two calls under one seed, the seeds.
-    """
-    from dropcheck import counting
-
-    result = Tally(channels)
-    rows = result.rows = packed.shape[0]
-    if rows_per_call:
-        if rows % rows_per_call:
-            raise ValueError(f"{rows} rows are no whole number of calls of {rows_per_call} rows")
-        result.calls = rows // rows_per_call
-    if not rows:
-        return result
-    result.histogram = _histogram(packed, channels)
-    result.dropped = int(result.histogram @ np.arange(channels + 1))
-    arranged = arrange(packed, channels, rows_per_call, start)
-    counting.margins(result, packed, arranged, rows_per_call)
-    if not pairs:
-        return result
-    every = counting.dense(packed, arranged, rows_per_call)
-    thin = counting.thinned(arranged, rows, rows_per_call, start, every)
-    counting.channels(result, every, thin)
-    counting.octets(result, packed, thin)
-    if rows_per_call:
-        counting.rows(result, arranged, rows_per_call)
-        counting.calls(result, arranged, rows_per_call)
-        if seeds is None and rows_per_call * channels <= PLACES:
-            counting.places(result, packed, rows_per_call)
-        if seeds is not None:
-            counting.seeds(result, packed, rows_per_call, seeds)
-    if classes is not None:
-        result.values = [
-            counting.against(result, arranged, arrange(c, channels, rows_per_call, start)) for c in classes
-        ]
-        if rows_per_call and rows_per_call * channels <= PLACES:
-            counting.value_places(result, packed, classes, rows_per_call, start)
-    return result

@@ -15,7 +15,8 @@ from dropcheck.adapter import DTYPES, Implementation
 from dropcheck.contract import Contract, Pattern
 from dropcheck.worker import rounding
 from spatial_dropouts import names
-from spatial_dropouts.adapters import NoDropout, TargetNotFound, adapter_for, load, recognise, recognised
+from spatial_dropouts.adapters import adapter_for, load, recognise, recognised
+from spatial_dropouts.adapters.loading import NoDropout, TargetNotFound
 
 
 def numpy_layer(x: Any, rate: float, *, training: bool, rng: Any) -> Any:

@@ -10,7 +10,8 @@ import pytest
 import dropcheck
 from dropcheck.adapter import Implementation
 from dropcheck.worker import rounding
-from spatial_dropouts.adapters import NoDropout, adapter_for, load, recognise
+from spatial_dropouts.adapters import adapter_for, load, recognise
+from spatial_dropouts.adapters.loading import NoDropout
 
 mx = pytest.importorskip("mlx.core")
 nn = pytest.importorskip("mlx.nn")

@@ -13,7 +13,8 @@ import dropcheck
 from dropcheck import targets
 from dropcheck.adapter import Implementation
 from spatial_dropouts import alpha, names, third_party
-from spatial_dropouts.adapters import TargetNotFound, lone_files
+from spatial_dropouts.adapters import lone_files
+from spatial_dropouts.adapters.loading import TargetNotFound
 
 BOTH = {**third_party.REGISTER, **alpha.REGISTER}
 

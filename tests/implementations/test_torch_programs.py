@@ -10,7 +10,8 @@ import pytest
 
 import dropcheck
 from dropcheck.worker.server import Worker
-from spatial_dropouts.adapters import NoDropout, models_base
+from spatial_dropouts.adapters import models_base
+from spatial_dropouts.adapters.loading import NoDropout
 
 pytest.importorskip("torch")
 

@@ -18,7 +18,8 @@ import psutil
 from dropcheck import counting
 from dropcheck.cases import Case
 from dropcheck.coins import Bytes
-from dropcheck.tallies import FULL_ROWS, THINNING, Tally, arrange, tally
+from dropcheck.counting import tally
+from dropcheck.tallies import FULL_ROWS, THINNING, Tally, arrange
 from dropcheck.units import UNIT_COINS
 from dropcheck.words import Sample, word_rows
 
@@ -69,15 +70,15 @@ def line(channels: int, rows: int) -> str:
     first = best(lambda: tally(packed, channels, rows))
     behind = best(lambda: tally(packed, channels, rows, start=away))
     later = behind + max(0.0, first - behind) / THINNING
-    groups = best(lambda: counting.channels(result, every, nothing))
+    groups = best(lambda: counting.count_channels(result, every, nothing))
     parts = {
         "turn": best(lambda: arrange(packed, channels, rows)) + best(lambda: counting.dense(packed, turn, rows)),
-        "margins, positions": best(lambda: counting.margins(result, packed, turn, rows)),
+        "margins, positions": best(lambda: counting.count_margins(result, packed, turn, rows)),
         "pairs, triples, fours": groups,
-        "eights": best(lambda: counting.octets(result, packed, thin)),
-        "row lags": best(lambda: counting.rows(result, turn, rows)),
-        "call lags": best(lambda: counting.calls(result, turn, rows)),
-        "strided eights, far pairs": max(0.0, best(lambda: counting.channels(result, every, thin)) - groups),
+        "eights": best(lambda: counting.count_octets(result, packed, thin)),
+        "row lags": best(lambda: counting.count_rows(result, turn, rows)),
+        "call lags": best(lambda: counting.count_calls(result, turn, rows)),
+        "strided eights, far pairs": max(0.0, best(lambda: counting.count_channels(result, every, thin)) - groups),
     }
     words = ", ".join(f"{name} {1e9 * s / coins:.3f}" for name, s in parts.items())
     return (

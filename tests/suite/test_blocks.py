@@ -164,8 +164,8 @@ def test_few_calls_of_a_coin_a_row_are_no_copies() -> None:
     """Of three calls of a coin a row, a quarter of the rows never changes; all others show six words, as they must."""
     from dropcheck.cases import Case
     from dropcheck.copies import rows_alike
+    from dropcheck.counting import tally
     from dropcheck.gathered import Gathered
-    from dropcheck.tallies import tally
     from dropcheck.worker.coinwise import pack
 
     coins = np.random.default_rng(7).random((3 * 4000, 1)) < 0.5

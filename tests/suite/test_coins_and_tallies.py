@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from dropcheck import coins as bits
 from dropcheck import tallies
 from dropcheck.checks import mask
-from dropcheck.tallies import Tally, tally
+from dropcheck.counting import tally
+from dropcheck.tallies import Tally
 from dropcheck.words import repeats
 
 

@@ -15,7 +15,8 @@ import dropcheck
 from dropcheck import Implementation, explain_target
 from dropcheck.errors import UsageError
 from dropcheck.targets import parse
-from spatial_dropouts.adapters import NoDropout, adapter_for, load
+from spatial_dropouts.adapters import adapter_for, load
+from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import scalar
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dropcheck import coins, counting, native_counting
-from dropcheck.tallies import tally
+from dropcheck.counting import tally
 from dropcheck.words import Sample
 
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 17, 24, 25, 31, 33, 63, 64, 65, 72, 130, 161, 259, 513)

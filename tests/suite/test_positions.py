@@ -12,10 +12,10 @@ from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, Limits
 from dropcheck.contract import Contract, Pattern
+from dropcheck.counting import tally
 from dropcheck.gather import Counted, gathered, neighbouring_seeds
 from dropcheck.gathered import Gathered
 from dropcheck.positions import live, positions_of
-from dropcheck.tallies import tally
 from dropcheck.units import split
 from dropcheck.words import place_of, sample_of
 

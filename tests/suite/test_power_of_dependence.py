@@ -14,10 +14,11 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Limits
 from dropcheck.coins import lag_firsts
 from dropcheck.contract import Contract, Pattern
+from dropcheck.counting import tally
 from dropcheck.gather import neighbouring_seeds
 from dropcheck.gathered import Gathered
 from dropcheck.results import Finding
-from dropcheck.tallies import group_starts, tally
+from dropcheck.tallies import group_starts
 
 ALPHA, BETA, TRIES, AUDITS = 1e-6, 0.05, 200, 240
 Coins = Any

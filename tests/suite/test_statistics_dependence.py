@@ -14,11 +14,11 @@ from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Limits
 from dropcheck.contract import Contract, Pattern
+from dropcheck.counting import tally
 from dropcheck.gather import neighbouring_seeds
 from dropcheck.gathered import Gathered
 from dropcheck.results import Finding
 from dropcheck.statistics import association, dispersion, duplicates, evidence, goodness, homogeneity
-from dropcheck.tallies import tally
 
 
 def most_rejections(audits: int, alpha: float) -> float:

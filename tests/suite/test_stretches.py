@@ -14,10 +14,11 @@ from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.coins import Bytes
 from dropcheck.contract import Contract, Pattern
+from dropcheck.counting import tally
 from dropcheck.gather import Counted, Joined, gathered
 from dropcheck.results import Finding
 from dropcheck.stretches import ANCHOR, CERTAIN, Stretches, anchored, flat, log10_chance, stretches_of, word_coins
-from dropcheck.tallies import SAMPLE, tally
+from dropcheck.tallies import SAMPLE
 from dropcheck.units import Unit
 from dropcheck.words import Lookup, least_extent, sample_of
 

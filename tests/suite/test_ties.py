@@ -9,9 +9,9 @@ import pytest
 
 from dropcheck import native_counting
 from dropcheck.auditing import AuditRequest, run
+from dropcheck.counting import tally
 from dropcheck.results import Finding
 from dropcheck.selftest.simulated import judge, named, record
-from dropcheck.tallies import tally
 
 CALLS, ROWS, CHANNELS = 256, 6, 64
 CASE = f"float32 rate=0.5 {ROWS},{CHANNELS},3 calls={CALLS}"

@@ -12,10 +12,10 @@ from dropcheck.auditing import run
 from dropcheck.cases import parse_case
 from dropcheck.checks.value_places import by_place
 from dropcheck.copies import CERTAIN
+from dropcheck.counting import tally
 from dropcheck.request import AuditRequest
 from dropcheck.selftest import simulated
 from dropcheck.selftest.simulated import pack
-from dropcheck.tallies import tally
 
 CASE = "float32 rate=0.5 31,33,3 calls=65 values"
 NAMES = ("sign", "magnitude")

@@ -17,9 +17,10 @@ from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.coins import Bytes
 from dropcheck.contract import Contract, Pattern
+from dropcheck.counting import tally
 from dropcheck.gather import Counted, gathered, neighbouring_seeds
 from dropcheck.results import Finding
-from dropcheck.tallies import SAMPLE, tally
+from dropcheck.tallies import SAMPLE
 from dropcheck.units import Unit
 from dropcheck.words import Sample, least_extent, log10_escape, place_of, repeats, sample_of, word_rows
 

@@ -7,13 +7,12 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-import os
-import sys
 from typing import Any, Callable, Mapping, Tuple
 
 from dropcheck import outputs
 from dropcheck.adapter import Adapter, Implementation
 from spatial_dropouts.adapters import functions
+from spatial_dropouts.adapters.loading import NoDropout, belongs, loaded, walk
 
 EXPECTED = (
     "a torch.nn.Module class, a keras.Layer class, a function f(x, rate, *, training, rng) on NumPy arrays, "
@@ -67,14 +66,6 @@ def plain_twin(adapter: Any, plain: Any) -> Any:
     return made
 
 
-class NoDropout(TypeError):
-    """What was named is there, and is nothing that can be driven as a dropout."""
-
-
-class TargetNotFound(ImportError):
-    """A target that cannot be loaded; the text is one sentence."""
-
-
 def load(locator: str) -> Any:
     """The object at ``package.module:attr`` or ``path/to/file.py:attr``; attr may be dotted (``model.drop``).
 
@@ -91,60 +82,6 @@ def load(locator: str) -> Any:
 
         return inside(thing, inner, module, attr)
     return thing
-
-
-def loaded(place: str) -> Any:
-    """The module of that name, or of that file (run anew)."""
-    return _file(place) if place.endswith(".py") else _module(place)
-
-
-def walk(module: Any, place: str, attr: str) -> Any:
-    """The attribute of a module at a dotted path. Raises TargetNotFound with the nearest name."""
-    thing: Any = module
-    walked = place
-    for name in attr.split("."):
-        if not hasattr(thing, name):
-            public = [n for n in dir(thing) if not n.startswith("_")]
-            near = difflib.get_close_matches(name, public, 1, 0.0)
-            hint = f"; the nearest is {near[0]!r}" if near else ""
-            raise TargetNotFound(f"{os.path.basename(walked)} has no attribute {name!r}{hint}")
-        thing = getattr(thing, name)
-        walked = f"{walked}.{name}"
-    return thing
-
-
-def _file(path: str) -> Any:
-    if not os.path.isfile(path):
-        raise TargetNotFound(f"there is no file {path}")
-    folder = os.path.dirname(os.path.abspath(path))
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    name = os.path.splitext(os.path.basename(path))[0]
-    spec = importlib.util.spec_from_file_location(f"dropcheck_target_{name}", path)
-    if spec is None or spec.loader is None:
-        raise TargetNotFound(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _module(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise TargetNotFound(f"there is no module {error.name!r} in this environment") from error
-        raise
-
-
-def _is(obj: Any, module: str, attr: str) -> Tuple[bool, bool]:
-    """(is a subclass, is an instance) of a framework's class, without importing the framework."""
-    loaded = sys.modules.get(module)
-    base = getattr(loaded, attr, None)
-    if base is None:
-        return False, False
-    return isinstance(obj, type) and issubclass(obj, base), isinstance(obj, base)
 
 
 def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
@@ -177,7 +114,7 @@ def recognise(obj: Any) -> str:
 def recognised(obj: Any) -> Tuple[str, str]:
     """(framework of an object, why, where that is a guess: what it was taken for and how to say otherwise)."""
     for framework, module, attr in _CLASSES:
-        if any(_is(obj, module, attr)):
+        if any(belongs(obj, module, attr)):
             return framework, ""
     if isinstance(obj, type):
         names = functions.parameters(obj.__call__)
@@ -216,7 +153,7 @@ def _made_by(function: Callable[..., Any]) -> str:
         made = function(0.5)
     except Exception:  # it takes something else than a rate
         return ""
-    return next((framework for framework, module, attr in _CLASSES if _is(made, module, attr)[1]), "")
+    return next((framework for framework, module, attr in _CLASSES if belongs(made, module, attr)[1]), "")
 
 
 def accepts(function: Any, name: str) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
 from dropcheck.contract import Contract, Pattern
 from spatial_dropouts.adapters import jax_modes, placing, seeding
-from spatial_dropouts.adapters.life_jax import JaxLife
+from spatial_dropouts.adapters.life_jax import JaxLife, x64
 
 _ON = ("training", "train", "is_training")
 _OFF = ("inference", "deterministic")  # Equinox has both, and warns of the second
@@ -42,15 +42,6 @@ def built_flag(built: Any, called: Any) -> Optional[Tuple[str, bool]]:
     if at_call is not None and inspect.signature(called).parameters[at_call[0]].default is not None:
         return None
     return flag
-
-
-def x64() -> ContextManager[Any]:
-    """A context in which JAX computes in 64 bits where it is asked to."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64
-
-    return enable_x64()
 
 
 class Layer:

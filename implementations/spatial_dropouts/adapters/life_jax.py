@@ -14,6 +14,15 @@ from dropcheck.adapter import Unsupported
 Passed = Tuple[Any, Optional[Any], Optional[Any]]
 
 
+def x64() -> ContextManager[Any]:
+    """A context in which JAX computes in 64 bits where it is asked to."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64()
+
+
 class JaxLife:
     """The optional methods of the JAX adapters, whose layers are a ``made`` object and the ``state`` of their keys."""
 
@@ -70,8 +79,6 @@ class JaxLife:
             return y, jax.block_until_ready(second(direction)[0])
 
     def settings(self) -> Dict[str, Callable[[], ContextManager[Any]]]:
-        from spatial_dropouts.adapters.jax_arrays import x64
-
         return {"disable_jit": jax.disable_jit, "x64": x64}
 
     def ambient(self) -> Dict[str, str]:

@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 from typing import Dict, Tuple
 
-from spatial_dropouts.adapters import TargetNotFound
+from spatial_dropouts.adapters.loading import TargetNotFound
 
 # name here: package, file inside it, and why the package is not imported
 FILES: Dict[str, Tuple[str, str, str]] = {

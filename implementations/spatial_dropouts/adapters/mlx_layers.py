@@ -14,7 +14,8 @@ import numpy as np
 
 from dropcheck.adapter import Implementation, unchanged
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, plain_twin, seeding
+from spatial_dropouts.adapters import plain_twin, seeding
+from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import scalar
 
 _DTYPES = {"float32": mx.float32, "float64": mx.float64, "float16": mx.float16, "bfloat16": mx.bfloat16}

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from dropcheck.contract import Pattern
-from spatial_dropouts.adapters import NoDropout, loaded, walk
+from spatial_dropouts.adapters.loading import NoDropout, loaded, walk
 
 SAMPLES = ("sample_input", "example_input", "sample_inputs", "example_inputs", "example_input_array")
 RATES = ("p", "rate", "drop_prob", "drop_rate", "drop_p", "dropout", "dropout_rate", "prob")
@@ -178,7 +178,7 @@ def timed(run: Any, calls: int, seconds: float) -> int:
 
 def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
     """(module of its survey, what it is) for an object that may hold dropout layers; None for anything else."""
-    from spatial_dropouts.adapters import _is
+    from spatial_dropouts.adapters.loading import belongs
 
     for name, module, attr in (
         ("keras", "keras", "Layer"),
@@ -188,7 +188,7 @@ def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
         ("nnx", "flax.nnx", "Module"),
         ("equinox", "equinox", "Module"),
     ):
-        if _is(thing, module, attr)[1]:
+        if belongs(thing, module, attr)[1]:
             return f"models_{name}".replace("tf_keras", "keras"), name
     return None
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from spatial_dropouts.adapters import NoDropout
+from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use, expected_of, neighbours, rate_of, timed, wanted
 
 _LAST = ("Embedding", "Dense", "EinsumDense", "LSTM", "GRU", "SimpleRNN", "LayerNormalization", "MultiHeadAttention")

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 
 from dropcheck.adapter import Implementation
-from spatial_dropouts.adapters import NoDropout
+from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use
 from spatial_dropouts.adapters.models_jax import Watch, flags, inputs, last
 

@@ -8,7 +8,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import torch
 
-from spatial_dropouts.adapters import NoDropout, torch_programs
+from spatial_dropouts.adapters import torch_programs
+from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use, expected_of, rate_of, timed, wanted
 
 _LAST = ("Embedding", "EmbeddingBag", "Linear", "LSTM", "GRU", "RNN", "LayerNorm", "RMSNorm", "MultiheadAttention")

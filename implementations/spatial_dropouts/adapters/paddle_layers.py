@@ -11,7 +11,8 @@ import paddle
 
 from dropcheck.adapter import Implementation, Unsupported
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import NoDropout, seeding
+from spatial_dropouts.adapters import seeding
+from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import scalar
 
 

@@ -10,7 +10,16 @@ import torch
 
 from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
 from dropcheck.contract import Contract, Pattern
-from spatial_dropouts.adapters import accepts, placing, plain_twin, seeding, torch_modes, torch_programs, torch_tensors
+from spatial_dropouts.adapters import (
+    accepts,
+    placing,
+    plain_twin,
+    seeding,
+    torch_mode,
+    torch_modes,
+    torch_programs,
+    torch_tensors,
+)
 from spatial_dropouts.adapters.life_torch import TorchLife
 from spatial_dropouts.adapters.models_base import no_rate, rate_of
 
@@ -27,7 +36,7 @@ class TorchTensors(TorchLife):
     def __init__(self, obj: Any, implementation: Implementation) -> None:
         self.obj, self.implementation = obj, implementation
         self.device = torch.device("cpu")
-        self.mode: Optional[torch_modes.Mode] = None
+        self.mode: Optional[torch_mode.Mode] = None
         way = seeding.way_of(implementation, "global")
         self.contract: Contract = implementation.resolve_contract(Pattern.parse("n c l -> n c"), (way,))
 

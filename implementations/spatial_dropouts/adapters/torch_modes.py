@@ -10,42 +10,12 @@ import torch
 
 from dropcheck.adapter import Unsupported
 from dropcheck.contract import Pattern
+from spatial_dropouts.adapters.torch_mode import Mode, sample_axis
 
 # Compiled inputs of at least so many elements meet a kernel of their own shape, as a training loop with one batch size has
 # it; smaller ones share a kernel of symbolic sizes. Every pair of rate and dtype costs a compilation of about a second.
 _STATIC_ELEMENTS = 1 << 15
 _INSIDE = "checkpoint-in-compiled"
-
-
-class Mode:
-    """What all modes share. ``enter`` may change the adapter, or raise Unsupported; ``leave`` restores what is global.
-
-    From ``enter`` on the adapter's own ``apply`` is the mode's, so that gradients and recomputation run in it, too, and
-    also where a subclass has an ``apply`` of its own.
-    """
-
-    def __init__(self, adapter: Any) -> None:
-        self.adapter = adapter
-        self.eager: Callable[[Any, Any, bool], Any] = adapter.apply
-
-    def enter(self) -> None:
-        """Have the adapter run its layers in this mode."""
-        self.adapter.apply = self.apply
-
-    def leave(self) -> None:
-        """Restore what is not the adapter's own."""
-
-    def apply(self, layer: Any, x: Any, training: bool) -> Any:
-        """One call in this mode."""
-        raise NotImplementedError
-
-    def without_recomputing(self, reason: str) -> None:
-        """``gradient.recompute`` is not asked in this mode, for that reason."""
-
-        def recompute(*given: Any) -> Any:
-            raise Unsupported(reason)
-
-        self.adapter.recompute = recompute
 
 
 class Compiled(Mode):
@@ -370,15 +340,6 @@ def _ranks(adapter: Any) -> Mode:
     from spatial_dropouts.adapters.torch_ranks import Ranks
 
     return Ranks(adapter)
-
-
-def sample_axis(pattern: Pattern) -> int:
-    """The position of the first axis that indexes rows. Raises Unsupported where a call has one row only."""
-    if not pattern.row_axes:
-        raise Unsupported(
-            f"under '{pattern}' a call has no samples with coins of their own: no axis to split or to map over"
-        )
-    return pattern.axes.index(pattern.row_axes[0])
 
 
 def _takes_inplace(function: Any) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import torch
 
 from dropcheck.adapter import Unsupported
-from spatial_dropouts.adapters import torch_modes
+from spatial_dropouts.adapters import torch_mode
 
 START_S = 90.0  # importing PyTorch on a busy machine
 ANSWER_S = 60.0  # a call of the other rank, or an exchange with it
@@ -50,7 +50,7 @@ class Ranked:
         self._forgotten.append(self.key)
 
 
-class Ranks(torch_modes.Mode):
+class Ranks(torch_mode.Mode):
     """Every call splits its samples between the two ranks; the outputs are gathered by all_gather and put together.
 
     A batch of one goes to both, as every batch of replicas does, and what rank 1 makes of it is looked at by ``alike`` alone.
@@ -60,7 +60,7 @@ class Ranks(torch_modes.Mode):
         """Raises Unsupported without gloo, samples to split, or a target that a second process can load."""
         adapter = self.adapter
         self.child: Optional[subprocess.Popen[bytes]] = None
-        self.axis = torch_modes.sample_axis(adapter.contract.pattern)
+        self.axis = torch_mode.sample_axis(adapter.contract.pattern)
         origin: Optional[Dict[str, Any]] = getattr(adapter, "origin", None)
         if origin is None:
             raise Unsupported("ranks need a target that a second process can load by its name; this is an object")

@@ -16,11 +16,11 @@ from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, Values, by_coin, dropped, kept_bounds, probe
 from dropcheck.coins import Bytes
 from dropcheck.contract import Pattern
+from dropcheck.counting import tally
 from dropcheck.gather import look_for_repeats
 from dropcheck.gathered import Gathered
 from dropcheck.planning import LADDER
 from dropcheck.results import Finding
-from dropcheck.tallies import tally
 from dropcheck.words import searched
 from dropcheck.worker.coinwise import pack
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dropcheck import plain_text
 from dropcheck.comparison import presenting
 from dropcheck.comparison.records import GLYPHS, Comparison
-from dropcheck.report.html import furniture
+from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
 
 

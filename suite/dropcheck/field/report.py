@@ -12,7 +12,7 @@ from dropcheck.adapter import DTYPES
 from dropcheck.field.cells import ANY, Failure, Key, Row, dtype_of, failures, rows
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.report import words
-from dropcheck.report.html import furniture
+from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
 from dropcheck.results import Result
 

@@ -8,7 +8,7 @@ import msgspec
 
 from dropcheck.history import text
 from dropcheck.history.releases import Trends
-from dropcheck.report.html import furniture
+from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
 from dropcheck.results import write_atomically
 

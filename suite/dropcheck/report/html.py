@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from dropcheck import plain_text
 from dropcheck.report import embedded, speeds, text, view, words
 from dropcheck.report.figures import strength
+from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment, source
 from dropcheck.results import Result, encode, write_atomically
 
@@ -77,29 +74,6 @@ def write(result: Result, out: Path, *, benches: Sequence[BenchResult] = (), sel
     write_atomically(out / "result.json", encode(result))
     write_atomically(out / "report.txt", text.render(result, width=110, colour=False).encode())
     write_atomically(out / "index.html", render(result, benches=benches, selftest=selftest).encode())
-
-
-def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
-    """What every page of ours needs: style, script, words and glyphs, and the policy that lets no request leave.
-
-    ``drawings``: the page holds drawings of others that bring styles of their own.
-    """
-    style = environment().get_template("style.css.j2").render()
-    styles = "'unsafe-inline'" if drawings else _hashed(style)
-    policy = f"default-src 'none'; style-src {styles}; base-uri 'none'; form-action 'none'"
-    if script:
-        policy += f"; script-src {_hashed(script)}"
-    return {
-        "style": Markup(style),
-        "script": Markup(script),
-        "policy": policy,
-        "word": words.WORDS,
-        "glyph": words.GLYPHS,
-    }
-
-
-def _hashed(content: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def _nothing(benches: Sequence[BenchResult]) -> Result:

@@ -386,7 +386,7 @@ def page(result: SelfTest) -> str:
     from markupsafe import Markup
 
     from dropcheck.report import embedded
-    from dropcheck.report.html import furniture
+    from dropcheck.report.furniture import furniture
     from dropcheck.report.templates import environment
 
     told = sections(result)

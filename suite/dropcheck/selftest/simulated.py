@@ -14,11 +14,11 @@ from dropcheck.cases import Case, parse_case, seed_of
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check, Limits
 from dropcheck.contract import Contract, Pattern
+from dropcheck.counting import tally
 from dropcheck.gathered import Gathered
 from dropcheck.results import Finding
 from dropcheck.statistics import association, binomial, dispersion, goodness, homogeneity
 from dropcheck.stretches import stretches_of
-from dropcheck.tallies import tally
 
 CONTRACT = Contract(pattern=Pattern.parse("n c l -> n c"))
 # A two-sided normal p-value is above .05 below this score: at inflated levels, exact sums are taken beyond it.
