@@ -42,8 +42,12 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
             "stuck-off",
         )
     },
+    "masks that are kept go into a copy, and outlive a new rate": {
+        "cycles-after-sixteen": ("form.copies", "rate.set-later")
+    },
     "no seed reaches the coins": {
-        "always-seed-zero": ("seed.reset",),
+        # each layer and each copy begins the one stream anew
+        "always-seed-zero": ("seed.reset", "seed.instances", "form.copies"),
         "seed-from-address": ("seed.reset", "seed.distinct", "seed.neighbours"),
         "seed-from-buffer-address": ("seed.reproducible", "seed.reset", "mode.inference"),
     },
@@ -92,7 +96,8 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     "inference writes into its input": {"inference-aliases": ("form.input-untouched",)},
     "without a mask, the gradient is not 0 at rate 1": {"backward-no-mask": ("gradient.edges",)},
     "checkpointing restores the framework's generator, and the coins are from another": {
-        "ignores-manual-seed": ("gradient.recompute",)
+        "ignores-manual-seed": ("gradient.recompute",),
+        "copy-takes-the-stream-along": ("gradient.recompute",),
     },
     "a frozen call decides all of its case's coins": {"first-batch-frozen": ("rate.marginal",)},
     "rows that a smaller batch leaves behind stand in a later call": {"smaller-batch-stale": ("mask.distinct-calls",)},
