@@ -47,6 +47,11 @@ def _ordinary(one: Finding) -> tuple[str, ...]:
     return () if {"rate=0", "rate=1", "grad"} & set(words) else tuple(words[:1])
 
 
+def _other_shape(one: Finding) -> tuple[str, ...]:
+    """The same, where it is the shape that is another: a gradient of this output has no place in the input."""
+    return _ordinary(one) if "comes out as (" in one.message and "shape" in one.message else ()
+
+
 def _after_inference(one: Finding) -> tuple[str, ...]:
     """Counted training calls with inference calls between them."""
     return _dtype(one) if any(word.startswith("infer=") for word in one.case.split()) else ()
@@ -148,6 +153,10 @@ FOLLOWS = (
     *(
         Row(claim, "form.shape-dtype", _dtype, _ordinary, "every output has another shape or dtype")
         for claim in ("form.strides", "form.batch-change", "form.empty", "form.ranks")
+    ),
+    *(
+        Row(f"gradient.{claim}", "form.shape-dtype", _dtype, _other_shape, "every output has another shape")
+        for claim in ("mask", "scale", "edges", "two-passes", "cotangents", "second-derivative", "recompute")
     ),
     Row("form.shape-dtype", "form.batch-change", _batches, _anywhere, "a batch of another size comes out wrong"),
     Row("mode.toggle", "mask.whole-channels", _dtype, _dtype, "a coin is read off elements that do not agree"),

@@ -135,6 +135,33 @@ def test_dependence_of_few_rows_follows_from_copied_channels() -> None:
         assert found.verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("said", "case", "expected"),
+    [
+        ("shape (33, 65, 3) comes out as (33, 45, 3)", "float32 rate=0.3", "skipped"),
+        ("shape (33, 65, 3) comes out as (33, 45, 3)", "float16 rate=0.3", "fail"),
+        ("shape (33, 65, 3) comes out as (33, 45, 3)", "float32 rate=0.3 grad", "fail"),
+        ("float32 comes out as float64", "float32 rate=0.3", "fail"),  # such a gradient can be asked for
+    ],
+)
+def test_a_gradient_of_another_shape_follows_from_the_shape(said: str, case: str, expected: str) -> None:
+    basis = msgspec.structs.replace(one("form.shape-dtype", case), message=said)
+    for claim in ("gradient.mask", "gradient.scale", "gradient.cotangents"):
+        (found,) = withheld([one(claim, "float32 rate=0.3 grad plain")], [basis])
+        assert found.verdict == expected
+
+
+def test_a_layer_that_removes_channels_fails_for_its_shape_and_no_gradient() -> None:
+    """And a gradient that is wrong while the shape is right stays a failure."""
+    select = ("form.shape-dtype", "gradient.mask", "gradient.scale", "gradient.two-passes")
+    found: dict[str, set[str]] = {}
+    for layer in ("broken.removes-channels", "broken.backward-no-mask"):
+        result = dropcheck.audit(layer, in_process=True, jobs=1, dtypes=("float32",), select=select)
+        found[layer] = {f.check for f in result.targets[0].findings if f.verdict == "fail"}
+    assert found["broken.removes-channels"] == {"form.shape-dtype"}
+    assert "gradient.mask" in found["broken.backward-no-mask"]
+
+
 WRONG_PATTERN = """
 import numpy as np
 

@@ -45,6 +45,9 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     "masks that are kept go into a copy, and outlive a new rate": {
         "cycles-after-sixteen": ("form.copies", "rate.set-later")
     },
+    "a row of one channel keeps it, and nothing is scaled": {
+        "removes-channels": ("rate.marginal", "scale.kept-values")
+    },
     "no seed reaches the coins": {
         # each layer and each copy begins the one stream anew
         "always-seed-zero": ("seed.reset", "seed.instances", "form.copies"),

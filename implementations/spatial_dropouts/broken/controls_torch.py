@@ -69,3 +69,15 @@ class ScaledByRate(Layer):
 
     def drop(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return super().drop(x, mask) if self.rate == 1 else select(x, mask, 1 - self.rate)
+
+
+class RemovesChannels(Layer):
+    """Dropped channels are taken out of the tensor, a fixed number of each row; nothing is scaled (vit-pytorch's patch dropout)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        rows, channels = x.shape[:2]
+        left = max(1, int(channels * (1 - self.rate)))
+        order = torch.rand(rows, channels).topk(left, dim=1).indices
+        return x[torch.arange(rows)[:, None], order]

@@ -52,6 +52,15 @@ DEFECTS: Tuple[Defect, ...] = (
         "pytorch#12431, apex#72",
     ),
     torch_form(
+        "removes-channels",
+        "controls_torch:RemovesChannels",
+        "form.shape-dtype",
+        "dropped channels are taken out of the tensor",
+        "every call",
+        "everywhere",
+        "patch dropout of vit-pytorch",
+    ),
+    torch_form(
         "scaled-by-rate",
         "controls_torch:ScaledByRate",
         "scale.kept-values",
