@@ -17,9 +17,10 @@ from dropcheck import reproduction
 from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.field import command, confirming, report
-from dropcheck.field.cells import Failure, by_evidence, dtype_of, failures, row, rows, split_name
+from dropcheck.field.cells import Failure, by_evidence, failures, row, rows
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.field.report import Confirmation
+from dropcheck.naming import dtype_of, split_name
 from dropcheck.reproduction import Confirmed
 from dropcheck.results import Finding, Result, ResultError, TargetResult, Timing
 

@@ -6,12 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dropcheck.adapter import DTYPES
-from dropcheck.modes import EAGER, MODES
-from dropcheck.requirements import JOIN
+from dropcheck.naming import ANY, dtype_of, split_name
 from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
 
 Key = tuple[str, str, str]  # target, check, dtype
-ANY = "any"  # findings that belong to no dtype: what a constructor refuses
 
 
 @dataclass(frozen=True)
@@ -63,20 +61,6 @@ class Row:
     def ran(self) -> bool:
         """Whether anything was judged."""
         return any(cell.verdict in ("pass", "fail", "inconclusive") for cell in self.cells.values())
-
-
-def split_name(target: str) -> tuple[str, str]:
-    """The implementation (with its Keras backend and its release) and the mode of a target's name."""
-    base, join, release = target.partition(JOIN)
-    words = base.split("@")
-    mode = next((w for w in words[1:] if w in MODES), EAGER)
-    return "@".join(w for i, w in enumerate(words) if i == 0 or w not in MODES) + join + release, mode
-
-
-def dtype_of(finding: Finding) -> str:
-    """The dtype that a finding is about: the first word of its case."""
-    word = finding.case.partition(" ")[0]
-    return word if word in DTYPES else ANY
 
 
 def rows(result: Result, shared: Collection[Key] = ()) -> list[Row]:

@@ -8,7 +8,8 @@ from importlib.resources import files
 
 import msgspec
 
-from dropcheck.field.cells import Failure, split_name
+from dropcheck.field.cells import Failure
+from dropcheck.naming import split_name
 
 
 class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

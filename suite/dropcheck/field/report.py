@@ -9,8 +9,9 @@ from typing import Any
 
 from dropcheck import loading, plain_text
 from dropcheck.adapter import DTYPES
-from dropcheck.field.cells import ANY, Failure, Key, Row, dtype_of, failures, rows
+from dropcheck.field.cells import Failure, Key, Row, failures, rows
 from dropcheck.field.deviations import Deviation, explained
+from dropcheck.naming import ANY, dtype_of
 from dropcheck.report import words
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dropcheck.field.cells import dtype_of
 from dropcheck.gate.decision import Counts, Line
 from dropcheck.gate.evidence import device_of, of_target, unsuited
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Sourced
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import unmatched_releases
 from dropcheck.gate.waivers import Book, deviation, measured, unjudged
+from dropcheck.naming import dtype_of
 from dropcheck.plain_text import count, line
 from dropcheck.results import Finding, TargetResult, missing, missing_words
 

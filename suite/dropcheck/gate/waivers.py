@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from dropcheck.field.cells import dtype_of, split_name
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Of, Waiver
+from dropcheck.naming import dtype_of, split_name
 from dropcheck.results import NOT_INTERPRETABLE, Finding
 from dropcheck.results import Waiver as Accepted
 

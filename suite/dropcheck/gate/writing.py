@@ -132,7 +132,7 @@ def present_state(result: Result, expires: datetime.date, reason: str, link: str
     """
     import msgspec
 
-    from dropcheck.field.cells import ANY, dtype_of
+    from dropcheck.naming import ANY, dtype_of
 
     made: dict[str, Waiver] = {}
     seen: dict[str, list[float | None]] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dropcheck import plain_text
-from dropcheck.field.cells import ANY
+from dropcheck.naming import ANY
 from dropcheck.report.figures import pace
 from dropcheck.report.view import Drawn, Sheet
 from dropcheck.results import Result, TargetResult

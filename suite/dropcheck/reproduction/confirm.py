@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropcheck import hardware, requirements
-from dropcheck.field.cells import split_name
+from dropcheck.naming import split_name
 from dropcheck.reproduction.script import SAME, write
 from dropcheck.reproduction.situation import device_of
 from dropcheck.results import Finding, Result, TargetResult

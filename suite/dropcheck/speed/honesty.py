@@ -10,7 +10,7 @@ from typing import Any
 from dropcheck import loading, recomputing
 from dropcheck.checks import CHECKS
 from dropcheck.contract import Contract
-from dropcheck.field.cells import ANY, dtype_of
+from dropcheck.naming import ANY, dtype_of
 from dropcheck.planning import PROFILES, core
 from dropcheck.results import Result, ResultError, TargetResult
 from dropcheck.speed.cells import Cell

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from dropcheck.errors import UsageError
-
-Word = Literal["faster", "same", "slower", "inconclusive"]
+from dropcheck.speed.records import Word
 
 # A run of one target calls identical code different with at most this probability, by Student's t and Holm; with a margin
 # above 0 much less often, since the interval must then clear the margin as well.

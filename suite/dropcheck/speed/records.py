@@ -10,7 +10,6 @@ import msgspec
 from dropcheck import results
 from dropcheck.errors import UsageError
 from dropcheck.results import ResultError, Verdict, write_atomically
-from dropcheck.speed.ratio import Word
 
 if TYPE_CHECKING:
     import pandas
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
 SCHEMA = "dropcheck.bench/1"
 
 State = Literal["measured", "skipped", "disqualified", "error"]
+
+
+Word = Literal["faster", "same", "slower", "inconclusive"]
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,24 @@
+"""What the names of targets and cases hold: library and layer, dtype."""
+
+from __future__ import annotations
+
+from dropcheck.adapter import DTYPES
+from dropcheck.modes import EAGER, MODES
+from dropcheck.requirements import JOIN
+from dropcheck.results import Finding
+
+ANY = "any"  # findings that belong to no dtype: what a constructor refuses
+
+
+def split_name(target: str) -> tuple[str, str]:
+    """The implementation (with its Keras backend and its release) and the mode of a target's name."""
+    base, join, release = target.partition(JOIN)
+    words = base.split("@")
+    mode = next((w for w in words[1:] if w in MODES), EAGER)
+    return "@".join(w for i, w in enumerate(words) if i == 0 or w not in MODES) + join + release, mode
+
+
+def dtype_of(finding: Finding) -> str:
+    """The dtype that a finding is about: the first word of its case."""
+    word = finding.case.partition(" ")[0]
+    return word if word in DTYPES else ANY
