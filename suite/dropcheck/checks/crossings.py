@@ -75,8 +75,8 @@ def mode_after(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 
 
 def equal(one: list[Any], other: list[Any]) -> bool:
-    """Whether two lists of outputs hold the same values."""
-    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+    """Whether two lists of outputs hold the same values in the same shapes."""
+    return len(one) == len(other) and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
 
 
 def outputs(layer: Layer, x: Any, calls: int) -> list[Any]:

@@ -275,11 +275,10 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
     if case.rows > 1:
         pairs, equal = case.rows * (case.rows - 1) / 2, 0
         log = duplicates.log10_chance_of_equal(case.calls * pairs, p, case.channels)
-        if log < IMPOSSIBLE and len(np.unique(words[mixed_rows])) == int(mixed_rows.sum()):
-            pass  # no row repeats any other
-        elif log < IMPOSSIBLE:  # within each call
-            for one, mixed in zip(words.reshape(case.calls, -1), mixed_rows.reshape(case.calls, -1), strict=True):
-                equal += int(mixed.sum()) - len(np.unique(one[mixed]))
+        if log < IMPOSSIBLE:  # within each call, where any row at all repeats another
+            if len(np.unique(words[mixed_rows])) < int(mixed_rows.sum()):
+                for one, mixed in zip(words.reshape(case.calls, -1), mixed_rows.reshape(case.calls, -1), strict=True):
+                    equal += int(mixed.sum()) - len(np.unique(one[mixed]))
         else:  # one position with another, in all calls
             log = duplicates.log10_chance_of_equal(pairs, p, case.channels * len({c.tobytes() for c in calls}))
             if log < IMPOSSIBLE:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, settle, skipped
-from dropcheck.checks.crossings import outputs, reset_in_other_dtypes, restarts
+from dropcheck.checks.crossings import equal, outputs, reset_in_other_dtypes, restarts
 from dropcheck.checks.mask import (
     dependent,
     distinct_coins,
@@ -58,7 +58,7 @@ def _outputs(bench: Bench, way: str, seed: int, sizes: tuple[int, int, int], dty
     x = probe(bench.contract.pattern, dtype, *sizes)
     rate = ladder(bench, (0.5,))[0]
     layer = Layer(bench, rate, dtype, seed, way)
-    return [layer.call(x).values() for _ in range(_calls(bench, sizes, rate)[0])]
+    return outputs(layer, x, _calls(bench, sizes, rate)[0])
 
 
 def _coins(bench: Bench, sizes: tuple[int, int, int]) -> int:
@@ -77,12 +77,6 @@ def _calls(bench: Bench, sizes: tuple[int, int, int], rate: float) -> tuple[int,
     return calls, calls * digits >= 12
 
 
-def _equal(one: list[Any], two: list[Any]) -> bool:
-    return len(one) == len(two) and all(
-        a.shape == b.shape and np.array_equal(a, b, equal_nan=True) for a, b in zip(one, two, strict=True)
-    )
-
-
 def _same_calls(bench: Bench, one: list[Any], two: list[Any]) -> list[int]:
     """Numbers of the calls whose masks are the same under two seeds, where chance cannot explain it.
 
@@ -93,7 +87,7 @@ def _same_calls(bench: Bench, one: list[Any], two: list[Any]) -> list[int]:
     if not any(dropped(values, bench, rate, bench.first).any() for values in one):
         return []
     chance = duplicates.log10_chance_of_equal(1.0, rate, coins_of(bench.contract.pattern, one[0].shape))
-    same = [i for i, (a, b) in enumerate(zip(one, two, strict=True)) if _equal([a], [b])]
+    same = [i for i, (a, b) in enumerate(zip(one, two, strict=True)) if equal([a], [b])]
     if chance <= _CHANCE or (len(same) == len(one) and len(one) * chance <= _CHANCE):
         return same
     return []
@@ -116,7 +110,7 @@ def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             for sizes in _sizes(bench):
                 where = f"{dtype} {','.join(map(str, sizes))} way={way}"
                 try:
-                    same = _equal(
+                    same = equal(
                         _outputs(bench, way, bench.seed, sizes, dtype), _outputs(bench, way, bench.seed, sizes, dtype)
                     )
                 except Refused as refused:
@@ -158,7 +152,7 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
         for way in bench.contract.seeds:
             here = _outputs(bench, way, bench.seed, sizes, dtype)
             there = _outputs(other, way, bench.seed, sizes, dtype)
-            same = _equal(here, there)
+            same = equal(here, there)
             where = f"{dtype} {','.join(map(str, sizes))} way={way} fresh process"
             found.append(_same_or_not(check, where, same, "two processes", 3 * _coins(bench, sizes)))
             if bench.begun is not None and apart is not None:
@@ -259,7 +253,7 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             except Refused as refused:
                 found.append(skipped(check, where, f"the layer refuses: {refused}"))
                 continue
-            if not _equal(first, again):
+            if not equal(first, again):
                 text = "after other calls, reseeding does not bring the same masks back"
             elif same := _same_calls(bench, first, moved):
                 text = f"reseeding with another seed changes nothing{_in_calls(same, calls)}"
