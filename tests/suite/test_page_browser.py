@@ -250,7 +250,7 @@ def test_the_pages_of_the_self_test_and_of_the_field_share_style_and_care(browse
     run = result([target("torch.Dropout1d", [finding("rate.zero"), *drawn()])])
     table = field.rows(run)
     told = field.groups(table, {}, ())
-    texts = {"selftest": report.page(kept), "field": field.html(run, table, told, "dropcheck field")}
+    texts = {"selftest": report.page(kept), "field": field.html(run, told, "dropcheck field")}
     for name, text in texts.items():
         (tmp_path / f"{name}.html").write_text(text, encoding="utf-8")
         with Opened(browser, tmp_path / f"{name}.html", color_scheme="dark", viewport=NARROW) as shown:
