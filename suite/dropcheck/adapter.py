@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Imported by the worker: NumPy and the standard library only, Python 3.9 at run time.
 
 DTYPES: Tuple[str, ...] = ("float32", "float64", "float16", "bfloat16")
+DIRECTIONS = ("inference", "forward", "backward")
 LAYOUTS: Tuple[str, ...] = ("contiguous", "strided", "transposed")
 
 

@@ -147,3 +147,6 @@ def seed_of(root: int, *parts: object) -> int:
     """A 31-bit seed from the root seed and a stable hash: the same for a target and a case wherever they stand."""
     text = "\x1f".join([str(root), *map(str, parts)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % (2**31 - 1)
+
+
+LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)

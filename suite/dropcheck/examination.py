@@ -14,7 +14,7 @@ import msgspec
 
 from dropcheck import crew, early, evidence_over_runs, following, other_ranks, results
 from dropcheck.campaign import count_all
-from dropcheck.cases import seed_of
+from dropcheck.cases import LADDER, seed_of
 from dropcheck.checks import CHECKS, blocks
 from dropcheck.checks.base import Bench, finding, plain
 from dropcheck.checks.questions import Layer, probe
@@ -24,7 +24,6 @@ from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.gathered import Gathered
 from dropcheck.judging import SHAPE, interpret
-from dropcheck.planning import LADDER
 from dropcheck.plans import asked_cases, planned
 from dropcheck.results import Finding, TargetResult, Timing
 from dropcheck.sessions import SessionPool, opened_pool

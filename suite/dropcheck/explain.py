@@ -33,11 +33,12 @@ def explain(
             [*lines, "", f"More: dropcheck explain {next(c.name for c in CHECKS if c.family == word)}", ""]
         )
     from dropcheck import targets
+    from dropcheck.register import register
 
     try:
         target = targets.parse(word)
     except targets.UnknownTarget as error:
-        known = [*(c.name for c in CHECKS), *FAMILIES, *targets.register()]
+        known = [*(c.name for c in CHECKS), *FAMILIES, *register()]
         if "." in word and word.split(".", 1)[0] in FAMILIES:
             known = [c.name for c in CHECKS]
         raise UsageError(f"{word!r} is neither a check nor a target{nearest(word, known)}") from error

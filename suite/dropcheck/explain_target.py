@@ -90,9 +90,9 @@ def text(
 
 
 def _declared(target: Target) -> Implementation | None:
-    from dropcheck import targets
+    from dropcheck.register import register
 
-    entry = targets.register().get(target.locator)
+    entry = register().get(target.locator)
     if entry is not None:
         return entry.implementation
     import spatial_dropouts

@@ -13,6 +13,7 @@ import msgspec
 
 from dropcheck import targets
 from dropcheck.adapter import Implementation
+from dropcheck.register import register
 from dropcheck.results import Finding, Result
 from dropcheck.targets import Target
 
@@ -114,7 +115,7 @@ def _own_modules() -> Iterator[str]:
 
 def _registered(thing: Any) -> str | None:
     """The registered name of an object that a register knows as it is, looked for in what is imported already."""
-    for name, entry in targets.register().items():
+    for name, entry in register().items():
         implementation = entry.implementation
         if implementation is thing:
             return name

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from dropcheck.adapter import DTYPES
-from dropcheck.cases import Case, parse_case, seed_of
+from dropcheck.cases import LADDER, Case, parse_case, seed_of
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
 from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.statistics.evidence import z
 
-LADDER = (0.001, 0.01, 0.1, 0.15, 0.3, 0.5, 0.9)
 # Rates and sizes of daily use, counted; many more are asked in a few calls each: see ``checks.daily_sizes``.
 DAILY_RATES = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75)
 _DAILY = ((0.2, 32, 256, 4), (0.25, 128, 128, 2))

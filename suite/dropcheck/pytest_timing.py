@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from dropcheck.speed.cells import Cell
+    from dropcheck.cells import Cell
     from dropcheck.targets import Target
 
 Timed = Callable[..., dict[str, Any]]
@@ -32,7 +32,8 @@ BLOCKS = 5  # for device time and the limit, which pytest-benchmark has no numbe
 
 def cells(*names: str, profile: str = "quick", cell: Sequence[str] = ()) -> pytest.MarkDecorator:
     """A parametrisation over ``target`` and ``cell``: the same cells that ``dropcheck bench`` times. Raises UsageError."""
-    from dropcheck.speed.cells import parse_cell, plan
+    from dropcheck.cells import parse_cell
+    from dropcheck.speed.cells import plan
 
     some = [parse_cell(text) for text in cell] or list(plan(profile))
     pairs = [(name, str(one)) for one in some for name in names]
@@ -62,7 +63,7 @@ class _Timer:
         target. Generators, modes and numbers of threads are as before at the end. Raises what the layer raises.
         """
         from dropcheck import targets
-        from dropcheck.speed.cells import parse_cell
+        from dropcheck.cells import parse_cell
         from dropcheck.surroundings import untouched
         from dropcheck.worker.client import LocalSession
         from dropcheck.worker.devices import allocation

@@ -16,6 +16,7 @@ from dropcheck.contract import Contract, Pattern
 from dropcheck.copies import CERTAIN, odd_log10
 from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
+from dropcheck.register import Registered, register
 from dropcheck.report.embedded import LEFT_OUT
 from dropcheck.requirements import JOIN
 from dropcheck.results import (
@@ -29,7 +30,6 @@ from dropcheck.results import (
     verdict_of,
 )
 from dropcheck.statistics import binomial
-from dropcheck.targets import Registered, register
 
 _CHECKS = {check.name: check for check in CHECKS}
 SLACK = 1e-5  # relative: another release of SciPy may round otherwise, and a page may keep six digits of what passes

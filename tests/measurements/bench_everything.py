@@ -28,9 +28,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bench_report
 
 from dropcheck import results, targets
+from dropcheck.cells import Cell, parse_cell
 from dropcheck.results import Finding, Result, TargetResult, Waiver
 from dropcheck.speed import records
-from dropcheck.speed.cells import CENTRE, Cell, parse_cell
+from dropcheck.speed.cells import CENTRE
 from dropcheck.speed.run import BenchRequest, run
 
 REFERENCE = "custom.reference"

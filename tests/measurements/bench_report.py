@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from dropcheck.cells import Cell, parse_cell
 from dropcheck.plain_text import line
 from dropcheck.results import write_atomically
 from dropcheck.speed import text
-from dropcheck.speed.cells import Cell, parse_cell
 from dropcheck.speed.records import BenchResult, BenchTarget, Compile, Speed
 
 FAMILIES = ("custom", "torch", "keras", "tensorflow", "tf_keras", "flax", "haiku", "equinox", "mlx", "onnxruntime")

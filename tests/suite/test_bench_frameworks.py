@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dropcheck import targets
+from dropcheck.cells import parse_cell
 from dropcheck.contract import Pattern
-from dropcheck.speed.cells import parse_cell
 from dropcheck.worker.client import LocalSession, Refused, ask
 from dropcheck.worker.devices import allocation
 

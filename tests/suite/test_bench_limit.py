@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dropcheck.cells import Cell, parse_cell
 from dropcheck.contract import Pattern
 from dropcheck.errors import UsageError
 from dropcheck.speed import limit
-from dropcheck.speed.cells import CENTRE, Cell, parse_cell, plan
+from dropcheck.speed.cells import CENTRE, plan
 
 FIRST, LAST = Pattern.parse("n c l -> n c"), Pattern.parse("n l c -> n c")
 

@@ -14,13 +14,14 @@ from bench_kit import Workshop, audit_file, audit_of, bench, died, refused
 from scipy import stats
 
 from dropcheck import results
+from dropcheck.cells import Cell
 from dropcheck.commands import compare as comparing
 from dropcheck.contract import Contract, Pattern
 from dropcheck.errors import UsageError
 from dropcheck.results import ResultError
 from dropcheck.speed import compare, honesty, pytest_json, records, text
 from dropcheck.speed.blocks import cell_order, orders
-from dropcheck.speed.cells import Cell, plan
+from dropcheck.speed.cells import plan
 from dropcheck.speed.run import BenchRequest, chosen_cells, prepare, run
 
 ONE, TWO = "custom.reference", "torch.Dropout1d"

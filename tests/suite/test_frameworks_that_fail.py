@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dropcheck import targets
+from dropcheck.register import register
 
 REGISTER = """
 from dropcheck import Contract, Implementation, Pattern
@@ -96,6 +96,6 @@ def test_listing_imports_no_framework(run: Callable[..., Any], fakes: dict[str, 
 
 
 def test_every_registered_implementation_says_what_it_requires() -> None:
-    for name, entry in targets.register().items():
+    for name, entry in register().items():
         if entry.implementation.framework not in ("numpy", None):
             assert entry.implementation.requires, name

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from dropcheck.auditing import AuditRequest
-from dropcheck.cases import Case, seed_of
+from dropcheck.cases import LADDER, Case, seed_of
 from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES
 from dropcheck.contract import Contract, ContractError, Pattern
 from dropcheck.gather import neighbouring_seeds
-from dropcheck.planning import LADDER, PROFILES, Wanted, plan_cases
+from dropcheck.planning import PROFILES, Wanted, plan_cases
 
 DTYPES = ["float32", "float64", "float16", "bfloat16"]
 PATTERNS = ["n c l -> n c", "n l c -> n c", "n c d h w -> n c", "n c l -> n", "n c l -> c", "n c l -> n c l"]

@@ -28,13 +28,14 @@ APART = 1 << 31
 
 # Run by the second interpreter: it finds the packages where this one found them, and serves.
 _CHILD = """
-import importlib.util, json, sys
+import importlib.util, json, os, sys
 settings = json.loads(sys.argv[1])
 sys.path[:] = settings["path"]
-spec = importlib.util.spec_from_file_location("dropcheck_worker_main", settings["main"])
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-sys.meta_path.insert(0, module._Packages(settings["packages"]))
+for name, folder in settings["packages"].items():
+    start = os.path.join(folder, "__init__.py")
+    spec = importlib.util.spec_from_file_location(name, start, submodule_search_locations=[folder])
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
 from spatial_dropouts.adapters import torch_ranks
 torch_ranks.serve(settings)
 """
@@ -92,20 +93,11 @@ class Ranks(torch_mode.Mode):
 
     def _start(self, origin: Dict[str, Any]) -> None:
         """Start rank 1 in this process's group, so that whoever ends the worker ends it, too, and join it."""
-        import dropcheck
-        import spatial_dropouts
-        from dropcheck.worker import __main__ as worker_main
-
         own, theirs = socket.socketpair()
         self.pipe = Connection(own.detach())
         self.folder = tempfile.TemporaryDirectory()
-        packages = {
-            m.__name__: os.path.dirname(os.path.abspath(str(m.__file__))) for m in (dropcheck, spatial_dropouts)
-        }
         settings = {
             "path": sys.path,
-            "packages": packages,
-            "main": worker_main.__file__,
             "pipe": theirs.fileno(),
             "store": os.path.join(self.folder.name, "store"),
             **origin,
@@ -323,16 +315,15 @@ def serve(settings: Dict[str, Any]) -> None:
 
 
 def _serve(pipe: Connection, settings: Dict[str, Any]) -> None:
-    from dropcheck.worker.server import Worker
+    from spatial_dropouts.adapters import opening
 
-    worker = Worker()
-    opened = worker.handle({"ask": "open", **{k: settings[k] for k in ("locator", "source", "pattern", "inference")}})
-    if "error" in opened:
-        pipe.send({"error": opened["error"]["message"]})
+    try:
+        adapter: Any = opening.opened(*(settings[k] for k in ("locator", "source", "pattern", "inference")))
+    except Exception as error:
+        pipe.send({"error": str(error)})
         return
     pipe.send({})
     join(settings["store"], 1)
-    adapter: Any = worker.driver
     layers: Dict[int, Any] = {}
     while True:
         request = pipe.recv()

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from dropcheck import blocks
-from dropcheck.cases import Case
+from dropcheck.cases import LADDER, Case
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, Values, by_coin, dropped, kept_bounds, probe
 from dropcheck.coins import Bytes
@@ -19,7 +19,6 @@ from dropcheck.contract import Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import look_for_repeats
 from dropcheck.gathered import Gathered
-from dropcheck.planning import LADDER
 from dropcheck.results import Finding
 from dropcheck.words import searched
 from dropcheck.worker.coinwise import pack

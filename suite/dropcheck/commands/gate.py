@@ -176,6 +176,7 @@ def _decided(
         from dropcheck.commands.bench import _Teller as Teller
         from dropcheck.gate.running import Run
         from dropcheck.gate.running import evidence as made
+        from dropcheck.progress import reporter
         from dropcheck.request import DEFAULT_SEED
 
         if jobs < 0:
@@ -183,7 +184,7 @@ def _decided(
         root, drawn = options.seed(seed, DEFAULT_SEED)
         if drawn:
             print(f"root seed {root}", file=sys.stderr)
-        run = Run(root, jobs, options.duration(timeout, "--timeout"))
+        run = Run(root, jobs, options.duration(timeout, "--timeout"), reporter)
         evidence = made(
             sourced, run, lambda one: accepted(one, decide(sourced, [("", one)], [], waived, today, here)), Teller()
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dropcheck.errors import UsageError
 from dropcheck.gate.policy import Policy, Sourced, Speed
@@ -25,6 +26,7 @@ class Run:
     seed: int
     jobs: int = 0
     timeout_s: float = 600.0
+    shown: Callable[[], AbstractContextManager[Any]] = nullcontext  # enters what is told of an audit's events
 
 
 def evidence(sourced: Sourced, run: Run, accept: Accept, tell: Tell | None = None) -> Evidence:
@@ -51,7 +53,6 @@ def evidence(sourced: Sourced, run: Run, accept: Accept, tell: Tell | None = Non
 def _audits(sourced: Sourced, run: Run, device: str) -> list[tuple[str, Result]]:
     """An audit a pattern, since an audit has one."""
     from dropcheck import auditing
-    from dropcheck.progress import reporter
 
     policy = sourced.policy
     made: list[tuple[str, Result]] = []
@@ -72,7 +73,7 @@ def _audits(sourced: Sourced, run: Run, device: str) -> list[tuple[str, Result]]
             timeout_s=run.timeout_s,
             argv=_command(policy, names, device, pattern, run.seed),
         )
-        with reporter() as progress:
+        with run.shown() as progress:
             result = auditing.run(request, progress)
         if result.interrupted:
             raise KeyboardInterrupt

@@ -106,8 +106,8 @@ def _standing(name: str, framework: str, version: str) -> TargetResult:
 
 def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, again: str) -> Iterator[Line]:
     """A target in every cell that counts."""
+    from dropcheck.cells import parse_cell
     from dropcheck.speed import summary
-    from dropcheck.speed.cells import parse_cell
 
     index = summary.index(bench.samples)
     cells = tuple(str(parse_cell(text)) for text in wanted.cells) or _planned(asked, wanted, bench)

@@ -100,7 +100,7 @@ def _speed(where: Where, speed: Speed) -> None:
             _number(where, value, ("speed", name), 0, 1, "a share between 0 and 1 such as 0.3")
     _number(where, speed.level, ("speed", "level"), 0, 0.5, "a probability such as 0.01")
     for place, text in enumerate(speed.cells):
-        from dropcheck.speed.cells import parse_cell
+        from dropcheck.cells import parse_cell
 
         try:
             parse_cell(text)

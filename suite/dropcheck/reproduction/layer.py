@@ -10,6 +10,7 @@ from pathlib import Path
 from dropcheck import requirements, targets
 from dropcheck.adapter import Implementation
 from dropcheck.errors import UsageError
+from dropcheck.register import register
 from dropcheck.reproduction.frameworks import FRAMEWORKS
 from dropcheck.targets import Target
 
@@ -92,7 +93,7 @@ def _origin(target: Target) -> tuple[Implementation | None, str, str, str]:
     if target.source == "user":
         place, _, attr = target.locator.rpartition(":")
         return None, place, attr, _kind(place, attr)
-    known = targets.register().get(target.locator)
+    known = register().get(target.locator)
     implementation = known.implementation if known is not None else None
     if implementation is None:
         import spatial_dropouts

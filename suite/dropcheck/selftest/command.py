@@ -180,7 +180,7 @@ def execute(
             jobs=jobs,
             limit_s=limit_s,
             json_file=json_file,
-            out=out,
+            write=(lambda result: _pages(result, out)) if out is not None else None,
             resume=resume,
             journal=journal,
             argv=argv,
@@ -193,9 +193,7 @@ def execute(
     if json_file is not None:
         write_atomically(json_file, encode(result))
     if out is not None:
-        from dropcheck.selftest.report import write
-
-        write(result, out)
+        _pages(result, out)
     if journal is not None:
         journal.unlink(missing_ok=True)
     return result, exit_code(result)
@@ -206,3 +204,9 @@ def exit_code(result: SelfTest) -> int:
     if result.from_file is not None and result.from_file.interrupted:
         return 130
     return {"pass": 0, "fail": 1}.get(result.verdict, 2)
+
+
+def _pages(result: SelfTest, out: Path) -> None:
+    from dropcheck.selftest.report import write
+
+    write(result, out)

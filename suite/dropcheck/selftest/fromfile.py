@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,7 +145,7 @@ def execute(
     jobs: int,
     limit_s: float,
     json_file: Path | None,
-    out: Path | None,
+    write: Callable[[SelfTest], None] | None,
     resume: bool,
     journal: Path | None,
     argv: Sequence[str],
@@ -193,10 +193,8 @@ def execute(
     )
     if json_file is not None:
         write_atomically(json_file, encode(result))
-    if out is not None:
-        from dropcheck.selftest.report import write
-
-        write(result, out)
+    if write is not None:
+        write(result)
     if not interrupted:
         for one in (journal, later):
             if one is not None:

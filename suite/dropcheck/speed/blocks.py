@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from dropcheck.cases import seed_of
-from dropcheck.speed.cells import Cell
+from dropcheck.cells import Cell
 
 Slot = tuple[
     str, str

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from dropcheck.cases import seed_of
+from dropcheck.cells import Cell
 from dropcheck.contract import Pattern
-from dropcheck.speed.cells import Cell
 from dropcheck.speed.raw import Raw
 from dropcheck.speed.records import Compile
 from dropcheck.speed.runner import Lane, Opener, Plan, Tell, converse

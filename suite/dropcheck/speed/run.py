@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dropcheck import memory, targets
-from dropcheck.adapter import DTYPES
+from dropcheck.adapter import DIRECTIONS, DTYPES
+from dropcheck.cells import Cell, parse_cell
 from dropcheck.environment import describe, processors
 from dropcheck.errors import UsageError, nearest
 from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results import Result, Verdict
 from dropcheck.speed import compiling, honesty, summary
-from dropcheck.speed.cells import PROFILES, Cell, parse_cell
+from dropcheck.speed.cells import PROFILES
 from dropcheck.speed.cells import plan as planned_cells
 from dropcheck.speed.ratio import LEVEL, MARGIN, accepted
 from dropcheck.speed.raw import Journal, Raw
 from dropcheck.speed.records import BenchResult, BenchTarget, Speed
 from dropcheck.speed.runner import Lane, Opener, Plan, Tell, lanes_of, measure, open_process
-from dropcheck.worker.timing import DIRECTIONS
 
 DEVICES = ("cpu", "cuda")
 # fresh processes, blocks a process, milliseconds a block: quick resolves a few per cent on a quiet machine, within a minute

@@ -10,9 +10,9 @@ from typing import Any
 
 from dropcheck import hardware
 from dropcheck.cases import seed_of
+from dropcheck.cells import Cell
 from dropcheck.contract import Pattern
 from dropcheck.speed.blocks import Slot, cell_order, orders
-from dropcheck.speed.cells import Cell
 from dropcheck.speed.raw import Problem, Raw
 from dropcheck.speed.records import Host, Sample, Setup
 from dropcheck.targets import Target

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dropcheck.cells import Cell
 from dropcheck.contract import Pattern
 from dropcheck.speed import limit, ratio
-from dropcheck.speed.cells import Cell
 from dropcheck.speed.ratio import Interval
 from dropcheck.speed.raw import Problem, Raw
 from dropcheck.speed.records import Comparison, Placebo, Sample, Speed, Yardstick

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import os
 import platform
 import sys
 import time
 import traceback
-from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
 from dropcheck import outputs
-from dropcheck.adapter import Adapter, Implementation, Unsupported
-from dropcheck.contract import Contract, Pattern
+from dropcheck.adapter import Adapter, Unsupported
 from dropcheck.worker import faults, rounding
 from dropcheck.worker.draw import Stream
 
@@ -110,30 +109,15 @@ class Worker:
 
         ``source``: ``user`` (module:attr or file.py:attr), or ``module:function`` of a register.
         """
-        from spatial_dropouts import adapters
+        from spatial_dropouts.adapters import opening
 
         start = time.perf_counter()
         try:
-            if source == "user":
-                thing = adapters.load(locator)
-                implementation = thing if isinstance(thing, Implementation) else Implementation(make=locator)
-            else:
-                implementation = registered(source, locator)
-                _import_required(implementation)
-            if pattern is not None:
-                implementation = with_pattern(implementation, pattern)
-            obj = implementation.make
-            if isinstance(obj, str):
-                obj = adapters.load(obj) if source != "user" or isinstance(thing, Implementation) else thing
-            self.adapter = adapters.adapter_for(obj, implementation)
-            if pattern is not None and str(self.adapter.contract.pattern) != pattern:
-                self.adapter.contract = _replace_pattern(self.adapter.contract, pattern)
-            if inference is not None:
-                self.adapter.contract = replace(self.adapter.contract, inference=inference)
+            self.adapter = opening.opened(locator, source, pattern, inference)
             _place(self.adapter, device)
             if mode != "eager":
-                # a mode of several processes opens the same target in each
-                self.adapter.origin = {"locator": locator, "source": source, "pattern": pattern, "inference": inference}  # type: ignore[attr-defined]
+                asked = {"locator": locator, "source": source, "pattern": pattern, "inference": inference}
+                self.adapter.origin = {**asked, "packages": _packages()}  # type: ignore[attr-defined]
                 _use(self.adapter, mode)
         except BaseException as error:
             raise Refusal("open", error) from error
@@ -436,6 +420,14 @@ def _place(adapter: Any, device: str) -> None:
     place(device)
 
 
+def _packages() -> Dict[str, str]:
+    """Where our packages lie: a mode of several processes opens the same target in each."""
+    found = {name: importlib.util.find_spec(name) for name in ("dropcheck", "spatial_dropouts")}
+    return {
+        name: os.path.dirname(os.path.abspath(str(spec.origin))) for name, spec in found.items() if spec is not None
+    }
+
+
 def _use(adapter: Any, mode: str) -> None:
     """Have the adapter run its layers in a mode. Raises Unsupported with the reason where it cannot.
 
@@ -448,49 +440,6 @@ def _use(adapter: Any, mode: str) -> None:
         has = f"its modes are eager, {', '.join(known)}" if known else "it has no mode but eager"
         raise Unsupported(f"mode {mode!r} does not exist for {adapter.framework} here; {has}")
     adapter.use(mode)
-
-
-def _import_required(implementation: Implementation) -> None:
-    """Import what a registered implementation stands on. Raises Unsupported with the reason where that cannot be."""
-    for module in implementation.requires:
-        if module in implementation.unimported:
-            continue
-        try:
-            importlib.import_module(module)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # whatever a half-installed framework does, sys.exit included, costs this target
-            if isinstance(error, ModuleNotFoundError) and error.name == module:
-                raise Unsupported(implementation.missing(module)) from error
-            raise Unsupported(f"{module} is installed, but does not import: {type(error).__name__}: {error}") from error
-
-
-def registered(source: str, name: str) -> Implementation:
-    """The implementation ``name`` of the register that ``source`` (``module:function``) returns."""
-    module, _, attr = source.partition(":")
-    if module == "spatial_dropouts":
-        package = importlib.import_module(module)
-        found = package.find(name)
-        if found is None:
-            raise LookupError(f"{name} is not in the register")
-        assert isinstance(found, Implementation)
-        return found
-    entry = getattr(importlib.import_module(module), attr)
-    register = entry() if callable(entry) else entry
-    found = register[name]
-    assert isinstance(found, Implementation)
-    return found
-
-
-def with_pattern(implementation: Implementation, pattern: str) -> Implementation:
-    """The implementation with another declared pattern."""
-    if isinstance(implementation.contract, Contract):
-        return replace(implementation, contract=_replace_pattern(implementation.contract, pattern))
-    return replace(implementation, contract=pattern)
-
-
-def _replace_pattern(contract: Contract, pattern: str) -> Contract:
-    return replace(contract, pattern=Pattern.parse(pattern), ranks=())
 
 
 def _copied(adapter: Adapter, output: Any) -> Any:

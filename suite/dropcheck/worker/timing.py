@@ -15,7 +15,6 @@ from dropcheck.adapter import Adapter, Unsupported, unchanged
 from dropcheck.worker.devices import Call, Device, Thunk, allocation, faults, uncollected
 
 Context = Callable[[], ContextManager[Any]]
-DIRECTIONS = ("inference", "forward", "backward")
 _WARM_CALLS = 3  # after the first call, before anything is counted
 _MOST_LOOPS = 1 << 20
 # A block is cut into parts of about so long, and its time is their median: where another process takes the core away for

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
+from dropcheck.cells import Cell, parse_cell
 from dropcheck.plain_text import line as one_line
 from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import (
@@ -24,7 +25,7 @@ from dropcheck.report.figures.svg import (
     x_axis,
     y_axis,
 )
-from dropcheck.speed.cells import CENTRE, Cell, parse_cell
+from dropcheck.speed.cells import CENTRE
 from dropcheck.speed.records import BenchResult, Speed
 from dropcheck.speed.text import size as size_words
 
