@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern, patterns
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern, patterns
 from spatial_dropouts import alpha, elsewhere, third_party
 
 _KERAS = ("tensorflow", "jax", "torch")

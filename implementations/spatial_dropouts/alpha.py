@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, patterns
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, patterns
 
 
 def _torch(make: str, pattern: str, summary: str, *ranks: str) -> Implementation:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Tuple
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern, patterns
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern, patterns
 
 _PADDLE = "setuptools paddlepaddle==3.3.1"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Tuple
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern, patterns
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern, patterns
 
 _FILES = "spatial_dropouts.adapters.lone_files:"
 _PATH_RANKS = ("n c l -> n", "n c -> n")

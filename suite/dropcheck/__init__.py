@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dropcheck._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from dropcheck.adapter import Implementation
     from dropcheck.auditing import AuditRequest
-    from dropcheck.contract import Contract, Pattern
+    from dropcheck.contract.adapter import Implementation
+    from dropcheck.contract.promise import Contract, Pattern
     from dropcheck.library import audit, bench, check, frame
     from dropcheck.pytest_claims import parametrize_with_checks
 

@@ -9,8 +9,8 @@ from functools import partial
 
 from dropcheck import crew, journal, models, results, sessions, targets
 from dropcheck.checks.base import ALPHA, BETA
+from dropcheck.contract.errors import UsageError
 from dropcheck.environment import describe, processors
-from dropcheck.errors import UsageError
 from dropcheck.examination import audit_target
 from dropcheck.ledger import Ledger
 from dropcheck.plans import PlannedCase, TargetPlan, plan_target

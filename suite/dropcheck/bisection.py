@@ -17,8 +17,8 @@ import msgspec
 from packaging.version import InvalidVersion, Version
 
 from dropcheck import results
+from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.environments import BuildError
-from dropcheck.errors import UsageError, nearest
 
 Outcome = Literal["pass", "fail", "inconclusive", "error", "skipped", "waived", "not installable"]
 Say = Callable[["Trial"], None]

@@ -8,8 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 import msgspec
 
 from dropcheck import crew, early
-from dropcheck.cases import Case
 from dropcheck.checks.base import Check, finding
+from dropcheck.contract.cases import Case
 from dropcheck.gather import Counted, Joined, Work, gathered
 from dropcheck.gathered import Gathered
 from dropcheck.judging import ASIDE, beneath, judge, refused_case

@@ -23,7 +23,7 @@ from dropcheck.commands import report as report_commands
 from dropcheck.commands import repro as repro_commands
 from dropcheck.commands import trend as trend_commands
 from dropcheck.commands import waive as waive_commands
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 
 app = typer.Typer(
     name="dropcheck",

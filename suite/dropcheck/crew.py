@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.gather import Counted, Work, count
 from dropcheck.sessions import pool_of
 from dropcheck.worker.client import Refused, TargetError

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dropcheck.cases import Case
 from dropcheck.checks.base import Check, settle
-from dropcheck.contract import Contract
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract
 from dropcheck.gather import Counted
 from dropcheck.request import AuditRequest
 from dropcheck.results import Finding

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from dropcheck import caches, requirements
-from dropcheck.errors import UsageError
+from dropcheck import caches
+from dropcheck.contract import requirements
+from dropcheck.contract.errors import UsageError
 from dropcheck.results import write_atomically
 
 _MARK = "dropcheck-environment.json"  # written last: a folder without it was never finished

@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 
 from dropcheck._version import __version__
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check, finding
-from dropcheck.contract import Contract
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract
 from dropcheck.ledger import Entry, Ledger, Standing
 from dropcheck.replay import replayable
 from dropcheck.request import DEFAULT_SEED, AuditRequest

@@ -14,14 +14,14 @@ import msgspec
 
 from dropcheck import crew, early, evidence_over_runs, following, other_ranks, results
 from dropcheck.campaign import count_all
-from dropcheck.cases import LADDER, seed_of
 from dropcheck.checks import CHECKS, blocks
 from dropcheck.checks.base import Bench, finding, plain
 from dropcheck.checks.questions import Layer, probe
 from dropcheck.checks.seed import first_masks, unseeded_digest
 from dropcheck.checks.visible import follows
-from dropcheck.contract import Contract, ContractError, Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.cases import LADDER, seed_of
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.gathered import Gathered
 from dropcheck.judging import SHAPE, interpret
 from dropcheck.plans import asked_cases, planned

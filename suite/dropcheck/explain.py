@@ -7,7 +7,7 @@ from typing import Any
 
 from dropcheck.checks import CHECKS, FAMILIES
 from dropcheck.checks.base import ALPHA, BETA, Check
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 
 
 def explain(
@@ -33,7 +33,7 @@ def explain(
             [*lines, "", f"More: dropcheck explain {next(c.name for c in CHECKS if c.family == word)}", ""]
         )
     from dropcheck import targets
-    from dropcheck.register import register
+    from dropcheck.contract.register import register
 
     try:
         target = targets.parse(word)

@@ -6,9 +6,9 @@ import textwrap
 from typing import Any
 
 from dropcheck import models, other_ranks
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, ContractError, Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.inference import Inferred, unfitting
 from dropcheck.observation import Observed, batch_axis, channel_axis, observe
 from dropcheck.targets import Target
@@ -90,7 +90,7 @@ def text(
 
 
 def _declared(target: Target) -> Implementation | None:
-    from dropcheck.register import register
+    from dropcheck.contract.register import register
 
     entry = register().get(target.locator)
     if entry is not None:

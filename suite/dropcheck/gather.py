@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.cases import Case, seed_of
 from dropcheck.coins import WORD, Bytes
-from dropcheck.contract import Contract
+from dropcheck.contract.cases import Case, seed_of
+from dropcheck.contract.promise import Contract
 from dropcheck.copies import odd_calls
 from dropcheck.counting import tally
 from dropcheck.gathered import Gathered

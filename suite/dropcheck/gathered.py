@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from dropcheck.cases import Case
 from dropcheck.coins import Bytes
-from dropcheck.contract import Contract
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract
 from dropcheck.positions import Positions, live, positions_of
 from dropcheck.tallies import Tally
 from dropcheck.words import Lookup, Repeats

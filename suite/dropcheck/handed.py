@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from dropcheck import targets
-from dropcheck.adapter import Implementation
-from dropcheck.register import register
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.register import register
 from dropcheck.results import Finding, Result
 from dropcheck.targets import Target
 

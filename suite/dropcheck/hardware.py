@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropcheck.modes import EAGER
+from dropcheck.contract.modes import EAGER
 
 # Keras on PyTorch, JAX and TensorFlow compute on the first GPU that they find, whatever they are asked for. What a user has set
 # of these for all programs gives way: it would contradict the device that was asked for. JAX warns where it has a GPU's plugin

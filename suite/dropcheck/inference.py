@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dropcheck.contract import Pattern
+from dropcheck.contract.promise import Pattern
 from dropcheck.statistics import binomial
 from dropcheck.statistics.association import two_sided
 

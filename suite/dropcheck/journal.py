@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from dropcheck import caches
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.results import DiskFull, TargetResult, full, write_atomically
 
 

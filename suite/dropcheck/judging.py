@@ -44,10 +44,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check, finding
 from dropcheck.checks.refusals import crashed
+from dropcheck.contract.cases import Case
 from dropcheck.gather import Refusal
 from dropcheck.gathered import Gathered
 from dropcheck.results import NOT_INTERPRETABLE, Finding, Verdict

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dropcheck.cases import seed_of
-from dropcheck.errors import UsageError
+from dropcheck.contract.cases import seed_of
+from dropcheck.contract.errors import UsageError
 from dropcheck.results import DiskFull, full, write_atomically
 from dropcheck.statistics import evalues
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from dropcheck import options as words
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.results import Result
 
 if TYPE_CHECKING:

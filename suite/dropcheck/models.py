@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.contract import Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Pattern
+from dropcheck.contract.requirements import JOIN
 from dropcheck.inference import Inferred, Marks, infer, marks
 from dropcheck.observation import limited
 from dropcheck.opening import spec_of
-from dropcheck.requirements import JOIN
 from dropcheck.targets import Target
 from dropcheck.worker.client import Refused, TargetError, ask
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dropcheck.adapter import DTYPES
-from dropcheck.modes import EAGER, MODES
-from dropcheck.requirements import JOIN
+from dropcheck.contract.adapter import DTYPES
+from dropcheck.contract.modes import EAGER, MODES
+from dropcheck.contract.requirements import JOIN
 from dropcheck.results import Finding
 
 ANY = "any"  # findings that belong to no dtype: what a constructor refuses

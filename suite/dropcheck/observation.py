@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck import other_ranks
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.inference import Inferred, Marks, infer, marks
 from dropcheck.opening import LIMIT_S, spec_of
 from dropcheck.targets import Target

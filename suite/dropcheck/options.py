@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -34,7 +34,7 @@ def listed(values: Iterable[str]) -> tuple[str, ...]:
 
 def rates(values: Iterable[str]) -> tuple[float, ...]:
     """Rates, each a probability."""
-    from dropcheck.cases import parse_rate
+    from dropcheck.contract.cases import parse_rate
 
     return tuple(parse_rate(word) for word in listed(values))
 

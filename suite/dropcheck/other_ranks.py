@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dropcheck.contract import Pattern
+from dropcheck.contract.promise import Pattern
 from dropcheck.worker.client import Refused
 
 _MIDDLE = {3: ("l",), 4: ("h", "w"), 5: ("d", "h", "w"), 2: ()}

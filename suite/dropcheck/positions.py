@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.cases import Case
 from dropcheck.coins import Bytes, unpack
+from dropcheck.contract.cases import Case
 from dropcheck.counting import tally as count
 from dropcheck.tallies import Association, Counts, Tally
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.cases import Case
 from dropcheck.checks.base import BETA, Check
 from dropcheck.checks.daily_sizes import OF_DAILY_USE
-from dropcheck.contract import Contract, ContractError
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract, ContractError
 from dropcheck.results import Finding, TargetResult
 from dropcheck.statistics import binomial, homogeneity
 from dropcheck.stretches import CERTAIN

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.shared_audits import NotApplicable, SharedAudit
 
 Expected = Mapping[str, str] | Callable[[Any], Mapping[str, str] | None] | None

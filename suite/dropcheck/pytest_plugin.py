@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.pytest_timing import cells, dropcheck_benchmark
 
 if TYPE_CHECKING:

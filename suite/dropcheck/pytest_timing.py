@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from dropcheck.cells import Cell
+    from dropcheck.contract.cells import Cell
     from dropcheck.targets import Target
 
 Timed = Callable[..., dict[str, Any]]
@@ -32,7 +32,7 @@ BLOCKS = 5  # for device time and the limit, which pytest-benchmark has no numbe
 
 def cells(*names: str, profile: str = "quick", cell: Sequence[str] = ()) -> pytest.MarkDecorator:
     """A parametrisation over ``target`` and ``cell``: the same cells that ``dropcheck bench`` times. Raises UsageError."""
-    from dropcheck.cells import parse_cell
+    from dropcheck.contract.cells import parse_cell
     from dropcheck.speed.cells import plan
 
     some = [parse_cell(text) for text in cell] or list(plan(profile))
@@ -63,10 +63,10 @@ class _Timer:
         target. Generators, modes and numbers of threads are as before at the end. Raises what the layer raises.
         """
         from dropcheck import targets
-        from dropcheck.cells import parse_cell
+        from dropcheck.contract.cells import parse_cell
+        from dropcheck.contract.devices import allocation
         from dropcheck.surroundings import untouched
         from dropcheck.worker.client import LocalSession
-        from dropcheck.worker.devices import allocation
 
         chosen, one = targets.parse(target), parse_cell(cell)
         if reason := _elsewhere(chosen):
@@ -87,7 +87,7 @@ class _Timer:
         how: tuple[int, float, int],
         audit: str | os.PathLike[str] | None,
     ) -> dict[str, Any]:
-        from dropcheck.contract import Pattern
+        from dropcheck.contract.promise import Pattern
         from dropcheck.environment import processors
         from dropcheck.speed import limit
         from dropcheck.surroundings import untouched

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dropcheck import possible
-from dropcheck.cases import Case, parse_case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, MOST_CASES, Check
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case, parse_case
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.contract.register import Registered, register
+from dropcheck.contract.requirements import JOIN
 from dropcheck.copies import CERTAIN, odd_log10
-from dropcheck.errors import UsageError
 from dropcheck.judging import interpret
-from dropcheck.register import Registered, register
 from dropcheck.report.embedded import LEFT_OUT
-from dropcheck.requirements import JOIN
 from dropcheck.results import (
     NOT_INTERPRETABLE,
     Finding,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dropcheck.cases import Case
+from dropcheck.contract.cases import Case
 
 LEAST_UNITS = 4  # before so many have finished, their seconds tell less about others than the number of coins
 

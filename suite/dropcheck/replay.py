@@ -6,9 +6,9 @@ import shlex
 
 import msgspec
 
-from dropcheck.cases import Case
+from dropcheck.contract.cases import Case
+from dropcheck.contract.requirements import JOIN
 from dropcheck.request import DEFAULT_SEED, AuditRequest
-from dropcheck.requirements import JOIN
 from dropcheck.results import Finding
 
 

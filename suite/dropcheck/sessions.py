@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dropcheck import hardware
-from dropcheck.modes import EAGER
+from dropcheck.contract.modes import EAGER
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, TargetError, timed_out
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.results import Result, TargetResult, overall, verdict_of
 
 # the folder that all workers of one run share, told by the controller; none: there is one process only

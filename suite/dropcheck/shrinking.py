@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dropcheck.cases import Case, parse_case
 from dropcheck.checks.base import Check, picture
 from dropcheck.coins import unpack
-from dropcheck.contract import Contract
+from dropcheck.contract.cases import Case, parse_case
+from dropcheck.contract.promise import Contract
 from dropcheck.evidence_over_runs import alone
 from dropcheck.gather import Work, count, gathered
 from dropcheck.gathered import Gathered

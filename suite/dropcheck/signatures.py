@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.adapter import DTYPES, LAYOUTS
+from dropcheck.contract.adapter import DTYPES, LAYOUTS
 from dropcheck.results import Finding
 
 SCHEMA = "dropcheck.signatures/1"

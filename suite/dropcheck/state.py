@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dropcheck import early, opening, targets
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check
-from dropcheck.contract import Contract
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract
 from dropcheck.gather import Clock
 from dropcheck.ledger import Entry
 from dropcheck.replay import replayable

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import cases, gather, tallies, units, words
-from dropcheck.errors import UsageError
+from dropcheck import gather, tallies, units, words
+from dropcheck.contract import cases
+from dropcheck.contract.errors import UsageError
 from dropcheck.gather import Counted
 from dropcheck.units import Unit
 from dropcheck.worker import wire

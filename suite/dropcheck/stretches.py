@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck import native_counting
-from dropcheck.cases import Case
 from dropcheck.coins import Bytes, Words
+from dropcheck.contract.cases import Case
 from dropcheck.words import HASHES, LAST, RESERVE, SAMPLED, Lookup, Sample, kinds_of, place_of, searched
 
 CERTAIN = -15.0  # log10 of the chance of any repeat among all pairs of offsets of a case; see above

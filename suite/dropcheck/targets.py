@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from dropcheck import requirements
-from dropcheck.adapter import Implementation
-from dropcheck.errors import UsageError, nearest
-from dropcheck.modes import EAGER, MODES
-from dropcheck.register import Registered, register
+from dropcheck.contract import requirements
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.contract.modes import EAGER, MODES
+from dropcheck.contract.register import Registered, register
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.contract.promise import Contract
 
 __all__ = ["Built", "ZooLayer", "correct_layers", "planted_defects", "reference"]
 

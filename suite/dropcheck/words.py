@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck import native_counting
-from dropcheck.cases import Case
 from dropcheck.coins import Bytes, Words
+from dropcheck.contract.cases import Case
 from dropcheck.positions import Positions, cycle
 
 SAMPLED = 1 << 16  # words kept of one stream

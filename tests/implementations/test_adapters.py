@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import dropcheck
-from dropcheck.adapter import DTYPES, Implementation
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import DTYPES, Implementation
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.worker import rounding
 from spatial_dropouts import names
 from spatial_dropouts.adapters import adapter_for, load, recognise, recognised

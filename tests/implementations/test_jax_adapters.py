@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck import modes
-from dropcheck.adapter import Implementation
+from dropcheck.contract import modes
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts import REGISTER, adapters
 
 jax = pytest.importorskip("jax")

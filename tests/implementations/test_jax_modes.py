@@ -19,7 +19,7 @@ RIGHT = "spatial_dropouts.broken.jax_functions:right"
 
 
 def opened(function: Any, mode: str) -> Any:
-    from dropcheck.adapter import Implementation
+    from dropcheck.contract.adapter import Implementation
     from spatial_dropouts.adapters.jax_functions import JaxFunctions
 
     adapter = JaxFunctions(function, Implementation(make=function))
@@ -89,7 +89,7 @@ print(odd.shape)
 
 
 def test_one_device_is_no_two_ranks_and_says_what_would_make_it() -> None:
-    from dropcheck.adapter import Unsupported
+    from dropcheck.contract.adapter import Unsupported
 
     jax.numpy.zeros(1)  # JAX has started
     if len(jax.devices()) > 1:
@@ -99,7 +99,7 @@ def test_one_device_is_no_two_ranks_and_says_what_would_make_it() -> None:
 
 
 def test_a_pattern_without_samples_has_no_map() -> None:
-    from dropcheck.adapter import Implementation, Unsupported
+    from dropcheck.contract.adapter import Implementation, Unsupported
     from spatial_dropouts.adapters.jax_functions import JaxFunctions
 
     adapter = JaxFunctions(Traced(), Implementation(make="x:y", contract="n c l -> c"))

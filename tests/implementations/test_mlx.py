@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from dropcheck.worker import rounding
 from spatial_dropouts.adapters import adapter_for, load, recognise
 from spatial_dropouts.adapters.loading import NoDropout

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dropcheck.contract import Pattern
+from dropcheck.contract.promise import Pattern
 from spatial_dropouts.custom.reference import Reference
 
 

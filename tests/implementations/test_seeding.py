@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.adapters import adapter_for
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.adapter import Implementation, Unsupported
+from dropcheck.contract.adapter import Implementation, Unsupported
 from spatial_dropouts import find
 from spatial_dropouts.adapters import adapter_for, load, recognise
 

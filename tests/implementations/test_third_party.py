@@ -11,7 +11,7 @@ import pytest
 
 import dropcheck
 from dropcheck import targets
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts import alpha, names, third_party
 from spatial_dropouts.adapters import lone_files
 from spatial_dropouts.adapters.loading import TargetNotFound

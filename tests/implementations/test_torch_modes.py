@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import dropcheck
-from dropcheck.adapter import Implementation, Unsupported
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.results import TargetResult
 from dropcheck.worker.server import Worker
 from spatial_dropouts.adapters import torch_modes

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bench_report
 
 from dropcheck import results, targets
-from dropcheck.cells import Cell, parse_cell
+from dropcheck.contract.cells import Cell, parse_cell
 from dropcheck.results import Finding, Result, TargetResult, Waiver
 from dropcheck.speed import records
 from dropcheck.speed.cells import CENTRE

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.cells import Cell, parse_cell
+from dropcheck.contract.cells import Cell, parse_cell
 from dropcheck.plain_text import line
 from dropcheck.results import write_atomically
 from dropcheck.speed import text

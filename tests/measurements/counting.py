@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 
 from dropcheck import counting
-from dropcheck.cases import Case
 from dropcheck.coins import Bytes
+from dropcheck.contract.cases import Case
 from dropcheck.counting import tally
 from dropcheck.tallies import FULL_ROWS, THINNING, Tally, arrange
 from dropcheck.units import UNIT_COINS

@@ -30,7 +30,7 @@ def everything() -> list[str]:
 
 
 def _computes(name: str) -> bool:
-    from dropcheck.modes import FAMILIES
+    from dropcheck.contract.modes import FAMILIES
 
     framework = targets.parse(name).framework
     return FAMILIES.get(framework, framework).partition("@")[0] in ON_A_GPU

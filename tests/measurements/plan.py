@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from dropcheck import campaign, examination
-from dropcheck.adapter import DTYPES
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import DTYPES
+from dropcheck.contract.promise import Pattern
 from dropcheck.examination import audit_target
 from dropcheck.planning import PROFILES, _fitted, core
 from dropcheck.request import AuditRequest, prepare

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from dropcheck import results
-from dropcheck.adapter import DTYPES
 from dropcheck.checks import CHECKS
+from dropcheck.contract.adapter import DTYPES
 from dropcheck.results import Finding, Result, TargetResult, Timing, Verdict
 from dropcheck.speed.records import BenchResult
 from dropcheck.speed.run import BenchRequest, run

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from stored import finding, target
 
-from dropcheck import auditing, cli, journal, memory, progress, request, results
-from dropcheck.errors import UsageError
+from dropcheck import auditing, cli, journal, progress, request, results
+from dropcheck.contract import memory
+from dropcheck.contract.errors import UsageError
 from dropcheck.ledger import Ledger
 from dropcheck.request import Event
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck.adapter import Implementation, Unsupported
-from dropcheck.contract import Contract, ContractError, Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported
+from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.worker import affine, rounding
 from dropcheck.worker import probe as probes
 from dropcheck.worker import proof as proof_of

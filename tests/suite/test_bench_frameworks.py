@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dropcheck import targets
-from dropcheck.cells import parse_cell
-from dropcheck.contract import Pattern
+from dropcheck.contract.cells import parse_cell
+from dropcheck.contract.devices import allocation
+from dropcheck.contract.promise import Pattern
 from dropcheck.worker.client import LocalSession, Refused, ask
-from dropcheck.worker.devices import allocation
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dropcheck.cells import Cell, parse_cell
-from dropcheck.contract import Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.cells import Cell, parse_cell
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Pattern
 from dropcheck.speed import limit
 from dropcheck.speed.cells import CENTRE, plan
 

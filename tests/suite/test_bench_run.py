@@ -14,10 +14,10 @@ from bench_kit import Workshop, audit_file, audit_of, bench, died, refused
 from scipy import stats
 
 from dropcheck import results
-from dropcheck.cells import Cell
 from dropcheck.commands import compare as comparing
-from dropcheck.contract import Contract, Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.cells import Cell
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.results import ResultError
 from dropcheck.speed import compare, honesty, pytest_json, records, text
 from dropcheck.speed.blocks import cell_order, orders

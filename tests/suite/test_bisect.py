@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from dropcheck import bisection
 from dropcheck.bisection import Question, Trial
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import releases

@@ -9,9 +9,9 @@ import pytest
 
 import dropcheck
 from dropcheck import Contract, Pattern
-from dropcheck.blocks import area, coins_on_grid, drops_at, grid, seeds_rate, uncovered
-from dropcheck.contract import ContractError
-from dropcheck.errors import UsageError
+from dropcheck.contract.blocks import area, coins_on_grid, drops_at, grid, seeds_rate, uncovered
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import ContractError
 from dropcheck.worker.rounding import realised_bounds, to_dtype, to_float64
 from spatial_dropouts.broken.blocks import spread
 
@@ -162,7 +162,7 @@ def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
 
 def test_few_calls_of_a_coin_a_row_are_no_copies() -> None:
     """Of three calls of a coin a row, a quarter of the rows never changes; all others show six words, as they must."""
-    from dropcheck.cases import Case
+    from dropcheck.contract.cases import Case
     from dropcheck.copies import rows_alike
     from dropcheck.counting import tally
     from dropcheck.gathered import Gathered

@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 
 import dropcheck
-from dropcheck.cases import Case, parse_case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA
+from dropcheck.contract.cases import Case, parse_case
 
 Write = Callable[[str, str], Path]
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.worker import coinwise, compiled, native
 from dropcheck.worker import probe as probes
 from dropcheck.worker import proof as proof_of

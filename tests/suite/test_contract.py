@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropcheck.contract import Contract, ContractError, Pattern, check_rate
+from dropcheck.contract.promise import Contract, ContractError, Pattern, check_rate
 
 ROWS = ["n c l -> n c", "n l c -> n c", "n h w c -> n c", "t b h -> b h", "n c l -> n", "n c l -> c", "n c l -> n c l"]
 

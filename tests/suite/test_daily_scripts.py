@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from script_kit import run_here
 
-from dropcheck.contract import Contract, Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, write
 from dropcheck.reproduction.daily_bodies import DAILY
 from dropcheck.results import Finding, TargetResult, Timing

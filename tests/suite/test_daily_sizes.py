@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.adapter import Implementation
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS, daily_inputs, daily_sizes
 from dropcheck.checks.base import Bench
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 from dropcheck.results import TargetResult
 from dropcheck.units import split

@@ -8,7 +8,7 @@ import pytest
 
 import dropcheck
 from dropcheck.cli import main
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 
 LAYERS = """
 import numpy as np

@@ -14,11 +14,11 @@ import pytest
 from scipy.stats import binom
 
 import dropcheck
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS, matching
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.early import LEAST_CALLS, Early, plans
-from dropcheck.errors import UsageError
 from dropcheck.gather import Counted, Refusal
 from dropcheck.report import text
 from dropcheck.request import AuditRequest

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, Limits
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import look_for_repeats, neighbouring_seeds
 from dropcheck.gathered import Gathered

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from dropcheck import environments, requirements, targets
-from dropcheck.errors import UsageError
+from dropcheck import environments, targets
+from dropcheck.contract import requirements
+from dropcheck.contract.errors import UsageError
 from dropcheck.request import AuditRequest, prepare
 
 sys.path.insert(0, str(Path(__file__).parent))

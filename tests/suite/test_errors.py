@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dropcheck.errors import nearest
+from dropcheck.contract.errors import nearest
 
 
 @pytest.mark.parametrize(

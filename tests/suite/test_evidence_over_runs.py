@@ -20,7 +20,7 @@ from scipy.stats import hypergeom
 import dropcheck
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, Limits, finding
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.evidence_over_runs import DRAWN, SLACK, log10_e
 from dropcheck.report import html, text
 from dropcheck.request import AuditRequest

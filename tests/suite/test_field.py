@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from dropcheck import reproduction
-from dropcheck.contract import Contract, Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.field import command, confirming, report
 from dropcheck.field.cells import Failure, by_evidence, failures, row, rows
 from dropcheck.field.deviations import Deviation, explained

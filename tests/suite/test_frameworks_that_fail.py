@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dropcheck.register import register
+from dropcheck.contract.register import register
 
 REGISTER = """
 from dropcheck import Contract, Implementation, Pattern

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from gate_kit import NOW, SPEEDY, TARGET, audit, bench, finding, gate, lines, policy
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.gate import ratchet
 from dropcheck.gate.ratchet import Ratchet
 from dropcheck.gate.records import Evidence, Here

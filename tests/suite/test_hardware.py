@@ -11,13 +11,13 @@ import pytest
 
 import dropcheck
 from dropcheck import hardware, targets
-from dropcheck.errors import UsageError
+from dropcheck.contract.devices import Device
+from dropcheck.contract.errors import UsageError
 from dropcheck.field import command
 from dropcheck.results import Result
 from dropcheck.sessions import SessionSpec
 from dropcheck.worker import server
 from dropcheck.worker.client import LocalSession, ask
-from dropcheck.worker.devices import Device
 from dropcheck.worker.timing import Loop
 
 LAYER = """
@@ -121,7 +121,7 @@ def test_a_loop_goes_on_with_the_next_input_from_part_to_part() -> None:
 
 
 def test_ways_of_recomputing_that_raise_or_do_not_apply_hide_no_other() -> None:
-    from dropcheck.adapter import Unsupported
+    from dropcheck.contract.adapter import Unsupported
 
     class Adapter:
         framework, recompute_ways = "mine", ("breaks", "has none", "works")

@@ -15,7 +15,7 @@ import pytest
 import stored
 
 from dropcheck.comparison import audits
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.history import entries, places
 from dropcheck.results import Result, ResultError
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import special
 from scipy.stats import binom
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.ledger import Ledger
 from dropcheck.statistics import evalues
 

@@ -19,7 +19,7 @@ from layers_of_a_user import CLAIM, FEW
 
 import dropcheck
 from dropcheck import handed
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.library import Broken, Unproven
 
 HERE = Path(__file__).parent

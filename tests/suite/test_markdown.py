@@ -8,7 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 from stored import drawn, finding, rate, result, target
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.report import markdown
 from dropcheck.report.github_text import code, prose
 

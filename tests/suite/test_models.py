@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dropcheck import models
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.targets import parse
 
 TEXT = '''

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dropcheck import modes, targets
+from dropcheck import targets
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.errors import UsageError
+from dropcheck.contract import modes
+from dropcheck.contract.errors import UsageError
 from dropcheck.request import prepare
 
 

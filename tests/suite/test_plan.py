@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dropcheck.auditing import AuditRequest
-from dropcheck.cases import LADDER, Case, seed_of
 from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES
-from dropcheck.contract import Contract, ContractError, Pattern
+from dropcheck.contract.cases import LADDER, Case, seed_of
+from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.gather import neighbouring_seeds
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import dropcheck
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 
 pytest_plugins = ["pytester"]
 

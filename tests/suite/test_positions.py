@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, Limits
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import Counted, gathered, neighbouring_seeds
 from dropcheck.gathered import Gathered

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Limits
 from dropcheck.coins import lag_firsts
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import neighbouring_seeds
 from dropcheck.gathered import Gathered

@@ -11,7 +11,7 @@ import pytest
 
 from dropcheck.checks import CHECKS, edges
 from dropcheck.checks.base import Limits
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.promise import Contract, Pattern
 
 ZERO = next(c for c in CHECKS if c.name == "rate.zero")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dropcheck.cases import parse_case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.refusals import crashed
+from dropcheck.contract.cases import parse_case
 from dropcheck.gather import Refusal
 from dropcheck.judging import refused_case
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dropcheck.auditing import run
-from dropcheck.cases import parse_case
+from dropcheck.contract.cases import parse_case
 from dropcheck.remaining import Remaining, features
 from dropcheck.request import AuditRequest, Event
 

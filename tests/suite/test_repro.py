@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from dropcheck import targets
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, together, write
 from dropcheck.reproduction import layer as layers
 from dropcheck.reproduction import told as run_script

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.results import Finding
 from dropcheck.selftest import command, expected, fromfile, records, report
 

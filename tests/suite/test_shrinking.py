@@ -9,9 +9,9 @@ import pytest
 
 from dropcheck import results, targets
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.cases import Case, parse_case
 from dropcheck.checks import CHECKS
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case, parse_case
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.sessions import SessionSpec
 from dropcheck.shrinking import BUDGETS, Budget, Shrunk, Trial, shrink
 from dropcheck.worker.client import LocalSession, ask

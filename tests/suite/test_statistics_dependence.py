@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import beta as beta_law
 from scipy.stats import binom, hypergeom
 
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Limits
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import neighbouring_seeds
 from dropcheck.gathered import Gathered

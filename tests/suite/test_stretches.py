@@ -10,10 +10,10 @@ import pytest
 
 from dropcheck import native_counting, stretches
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.coins import Bytes
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import Counted, Joined, gathered
 from dropcheck.results import Finding

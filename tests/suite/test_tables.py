@@ -11,7 +11,7 @@ import pandas
 import pytest
 from stored import finding, rate, result, target
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.report import tables
 
 WHOLE = result(

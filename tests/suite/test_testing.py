@@ -12,7 +12,7 @@ import pytest
 import dropcheck
 from dropcheck import Pattern
 from dropcheck.checks import names
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.testing import Built, correct_layers, planted_defects, reference
 
 

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from dropcheck import gather
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.cases import Case
 from dropcheck.coins import WORD
-from dropcheck.errors import UsageError
+from dropcheck.contract.cases import Case
+from dropcheck.contract.errors import UsageError
 from dropcheck.gather import Counted, Work, count
 from dropcheck.report.words import case_words
 from dropcheck.results import Finding, Result

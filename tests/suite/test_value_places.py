@@ -9,8 +9,8 @@ import pytest
 
 from dropcheck import native_counting
 from dropcheck.auditing import run
-from dropcheck.cases import parse_case
 from dropcheck.checks.value_places import by_place
+from dropcheck.contract.cases import parse_case
 from dropcheck.copies import CERTAIN
 from dropcheck.counting import tally
 from dropcheck.request import AuditRequest

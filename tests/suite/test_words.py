@@ -13,10 +13,10 @@ from scipy.stats import binom
 
 from dropcheck import words
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS
 from dropcheck.coins import Bytes
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import Counted, gathered, neighbouring_seeds
 from dropcheck.results import Finding

@@ -9,8 +9,8 @@ import importlib.util
 import inspect
 from typing import Any, Callable, Mapping, Tuple
 
-from dropcheck import outputs
-from dropcheck.adapter import Adapter, Implementation
+from dropcheck.contract import outputs
+from dropcheck.contract.adapter import Adapter, Implementation
 from spatial_dropouts.adapters import functions
 from spatial_dropouts.adapters.loading import NoDropout, belongs, loaded, walk
 

@@ -9,7 +9,7 @@ from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 import brainstate
 import jax
 
-from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
+from dropcheck.contract.adapter import Implementation, Unsupported, global_generators_kept
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer
 
 

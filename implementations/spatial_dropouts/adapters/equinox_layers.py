@@ -11,7 +11,7 @@ from typing import Any, Dict, Hashable, Tuple
 import equinox
 import jax
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters import accepts, jax_modes
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, built_flag, switch
 

@@ -8,7 +8,7 @@ import flax.errors
 import flax.linen
 import jax
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, built_flag, switch
 
 _NEEDS_VARIABLES = (flax.errors.ScopeParamNotFoundError, flax.errors.ScopeCollectionNotFound)

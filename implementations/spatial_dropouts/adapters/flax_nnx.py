@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from dropcheck.adapter import Implementation, Unsupported
+from dropcheck.contract.adapter import Implementation, Unsupported
 from spatial_dropouts.adapters import accepts, seeding
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, built_flag, switch
 

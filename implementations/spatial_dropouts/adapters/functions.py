@@ -113,7 +113,7 @@ def _tried(function: Callable[..., Any], names: List[str]) -> Optional[Tuple[str
     """(framework, its arrays in words) by a call on a small NumPy array, then on a tensor of PyTorch where that is imported."""
     import numpy as np
 
-    from dropcheck.adapter import global_generators_kept
+    from dropcheck.contract.adapter import global_generators_kept
 
     given = {"training": True} if "training" in names else {}
     plain = np.ones((2, 3, 4), np.float32)

@@ -7,7 +7,7 @@ from typing import Any, Dict, Hashable, Tuple
 import haiku
 import jax
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer, built_flag, switch
 
 

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported, global_generators_kept, unchanged
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.adapters import jax_modes, placing, seeding
 from spatial_dropouts.adapters.life_jax import JaxLife, x64
 

@@ -13,7 +13,7 @@ from typing import Any, Dict, Hashable, Optional
 
 import numpy as np
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters import accepts, functions, seeding
 from spatial_dropouts.adapters.jax_arrays import JaxArrays, Layer
 

@@ -12,8 +12,8 @@ from typing import Any, Callable, Tuple
 import jax
 import jax.numpy as jnp
 
-from dropcheck.adapter import Unsupported
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import Unsupported
+from dropcheck.contract.promise import Pattern
 
 Step = Callable[[Any, Any], Tuple[Any, Any]]
 Program = Step

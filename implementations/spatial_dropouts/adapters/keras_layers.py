@@ -13,8 +13,8 @@ from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported, global_generators_kept, unchanged
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.adapters import keras_modes, keras_seeding, placing, plain_twin, seeding
 from spatial_dropouts.adapters.life_keras import KerasLife
 from spatial_dropouts.adapters.models_base import no_rate, rate_of

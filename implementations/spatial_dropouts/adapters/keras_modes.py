@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, ContextManager, Dict, Optional, Tuple
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 
 # Modes beside eager, by backend; ``mixed`` is a dtype policy and goes with every backend.
 MODES: Dict[str, Tuple[str, ...]] = {

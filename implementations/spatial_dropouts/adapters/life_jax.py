@@ -9,7 +9,7 @@ from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence
 
 import jax
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 
 Passed = Tuple[Any, Optional[Any], Optional[Any]]
 

@@ -7,7 +7,7 @@ import copy
 import pickle
 from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 
 Passed = Tuple[Any, Optional[Any], Optional[Any]]
 

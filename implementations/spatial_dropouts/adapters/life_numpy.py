@@ -6,7 +6,7 @@ import copy
 import pickle
 from typing import Any, Callable, Dict
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 
 
 class NumpyLife:

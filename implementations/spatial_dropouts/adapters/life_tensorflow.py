@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 
 Passed = Tuple[Any, Optional[Any], Optional[Any]]
 

@@ -10,7 +10,7 @@ from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional
 
 import torch
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 from spatial_dropouts.adapters import torch_tensors
 
 Passed = Tuple[Any, Optional[Any], Optional[Any]]

@@ -12,8 +12,8 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from dropcheck.adapter import Implementation, unchanged
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation, unchanged
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.adapters import plain_twin, seeding
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import scalar

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dropcheck.contract import Pattern
+from dropcheck.contract.promise import Pattern
 from spatial_dropouts.adapters.loading import NoDropout, loaded, walk
 
 SAMPLES = ("sample_input", "example_input", "sample_inputs", "example_inputs", "example_input_array")

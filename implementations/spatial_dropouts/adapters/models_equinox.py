@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import equinox as eqx
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters import accepts
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import RATES, Use

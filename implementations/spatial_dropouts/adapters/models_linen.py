@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import flax.linen as nn
 import jax
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use
 from spatial_dropouts.adapters.models_jax import Watch, flags, inputs, last

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from flax import nnx
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use
 from spatial_dropouts.adapters.models_jax import Watch, called, inputs, last

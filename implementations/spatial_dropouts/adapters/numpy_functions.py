@@ -10,8 +10,8 @@ from typing import Any, ContextManager, Optional, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported, global_generators_kept, unchanged
+from dropcheck.contract.promise import Pattern
 from spatial_dropouts.adapters import accepts, seeding
 from spatial_dropouts.adapters.life_numpy import NumpyLife
 

@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from dropcheck.adapter import Implementation, Unsupported, unchanged
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported, unchanged
+from dropcheck.contract.promise import Pattern
 from spatial_dropouts.adapters import seeding
 from spatial_dropouts.adapters.numpy_functions import arranged
 

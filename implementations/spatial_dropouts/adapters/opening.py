@@ -6,8 +6,8 @@ import importlib
 from dataclasses import replace
 from typing import Optional
 
-from dropcheck.adapter import Adapter, Implementation, Unsupported
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Adapter, Implementation, Unsupported
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts import adapters
 
 

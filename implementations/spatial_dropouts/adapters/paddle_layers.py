@@ -9,8 +9,8 @@ from typing import Any, ContextManager, Iterator, Optional, Tuple
 import numpy as np
 import paddle
 
-from dropcheck.adapter import Implementation, Unsupported
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.adapters import seeding
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import scalar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Optional
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 
 
 def way_of(implementation: Implementation, own: str) -> str:

@@ -1,7 +1,7 @@
 """What a clock must know of each framework: how to wait, set threads, copy and fill, capture graphs, count compilations.
 
 A framework is touched only if the adapter has imported it already. An adapter may bring its own device by an attribute
-``speed`` (a ``dropcheck.worker.devices.Device``), and its own bare call by a method ``caller(layer, training, x)``.
+``speed`` (a ``dropcheck.contract.devices.Device``), and its own bare call by a method ``caller(layer, training, x)``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import functools
 import sys
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
-from dropcheck.adapter import Unsupported
-from dropcheck.worker.devices import Call, Clock, Device, Thunk
+from dropcheck.contract.adapter import Unsupported
+from dropcheck.contract.devices import Call, Clock, Device, Thunk
 
 
 def caller(adapter: Any, layer: Any, training: bool, x: Any) -> Callable[[Any], Any]:

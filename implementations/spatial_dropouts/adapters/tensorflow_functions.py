@@ -12,8 +12,8 @@ from typing import Any, ContextManager, Dict, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from dropcheck.adapter import Implementation, Unsupported, global_generators_kept, unchanged
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported, global_generators_kept, unchanged
+from dropcheck.contract.promise import Pattern
 from spatial_dropouts.adapters import accepts, placing, seeding
 from spatial_dropouts.adapters.life_tensorflow import TensorflowLife
 from spatial_dropouts.adapters.tensorflow_modes import MODES, Eager, differentiated, taped, way_of

@@ -7,7 +7,7 @@ from typing import Any, Callable, ClassVar, ContextManager, Dict
 
 import tensorflow as tf
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 
 MODES = ("graph", "xla", "ranks")
 

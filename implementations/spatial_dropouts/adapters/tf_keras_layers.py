@@ -8,8 +8,8 @@ from typing import Any, Tuple
 
 import tensorflow as tf
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract
 from spatial_dropouts.adapters import tensorflow_functions
 from spatial_dropouts.adapters.keras_layers import KerasLayers
 

@@ -8,8 +8,8 @@ from typing import Any, ContextManager, Iterator, Optional, Tuple
 
 import torch
 
-from dropcheck.adapter import Implementation, Unsupported, global_generators_kept
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation, Unsupported, global_generators_kept
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.adapters import (
     accepts,
     placing,

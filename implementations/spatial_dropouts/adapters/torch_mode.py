@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from dropcheck.adapter import Unsupported
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import Unsupported
+from dropcheck.contract.promise import Pattern
 
 
 class Mode:

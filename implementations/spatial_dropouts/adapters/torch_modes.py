@@ -8,8 +8,8 @@ from typing import Any, Callable, ClassVar, Dict, List, Mapping, Tuple
 
 import torch
 
-from dropcheck.adapter import Unsupported
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import Unsupported
+from dropcheck.contract.promise import Pattern
 from spatial_dropouts.adapters.torch_mode import Mode, sample_axis
 
 # Compiled inputs of at least so many elements meet a kernel of their own shape, as a training loop with one batch size has

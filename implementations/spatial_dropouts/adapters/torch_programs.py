@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 from spatial_dropouts.adapters.loading import NoDropout
 
 _FACTORY = "name a factory that makes one of a rate (`def make(p): ...`), which is asked as a whole"

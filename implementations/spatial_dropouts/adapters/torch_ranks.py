@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 from spatial_dropouts.adapters import torch_mode
 
 START_S = 90.0  # importing PyTorch on a busy machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Mapping, Tuple
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.broken import (
     consequences,
     records_alone,

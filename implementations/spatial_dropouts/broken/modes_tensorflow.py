@@ -8,8 +8,8 @@ from typing import Any, Dict
 import numpy as np
 import tensorflow as tf
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern
 
 _HELD: Dict[str, Any] = {}  # TensorFlow's generator, made when it is first needed: making it starts TensorFlow
 _NUMPY = np.random.default_rng(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Tuple
 
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.promise import Contract, Pattern
 
 _PLACE = "spatial_dropouts.broken"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.broken.record import Defect, numpy_form, promise
 
 DEFECTS: Tuple[Defect, ...] = (

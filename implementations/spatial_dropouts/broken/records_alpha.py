@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from dropcheck.contract import Contract
+from dropcheck.contract.promise import Contract
 from spatial_dropouts.broken.record import Defect
 
 _NUMPY = Contract.alpha("n c l -> n c", seeds=("generator",))

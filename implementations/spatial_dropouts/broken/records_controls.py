@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.broken.record import Defect, torch_form
 
 _ELEMENTS = Contract(pattern=Pattern.parse("n c l -> n c l"))

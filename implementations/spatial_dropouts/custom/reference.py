@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.contract import Pattern
+from dropcheck.contract.promise import Pattern
 
 
 class Reference:

@@ -6,7 +6,7 @@ from typing import Any, Tuple
 
 import torch
 
-from dropcheck.contract import Pattern
+from dropcheck.contract.promise import Pattern
 
 
 class _Select(torch.autograd.Function):

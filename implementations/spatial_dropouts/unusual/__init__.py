@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern, patterns
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern, patterns
 from spatial_dropouts.unusual import blocks, constructing, declared, inference, sizes_daily, stretches
 
 _PLACE = "spatial_dropouts.unusual.layers:"

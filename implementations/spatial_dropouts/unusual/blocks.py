@@ -6,8 +6,8 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.broken.base import Layer
 from spatial_dropouts.broken.blocks import Blocks, spread
 

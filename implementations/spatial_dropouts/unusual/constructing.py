@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 
 
 def with_weights(rate: float) -> Any:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Mapping, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern
 
 
 def _probability(rate: float) -> float:

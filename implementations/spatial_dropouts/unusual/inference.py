@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from dropcheck.adapter import Implementation
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts.broken.base import Layer, dropped
 from spatial_dropouts.broken.inference import BranchByShape
 

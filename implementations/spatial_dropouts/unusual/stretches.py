@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.broken.base import Layer, coins, entropy, turn
 
 

@@ -20,7 +20,7 @@ from dropcheck.checks import (
     settings,
 )
 from dropcheck.checks.base import Check
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 
 # form and mode, then structure, then duplicates, then dependence, then rates
 CHECKS: tuple[Check, ...] = (

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dropcheck.cases import Case
 from dropcheck.coins import Bytes, unpack
-from dropcheck.contract import Contract
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Contract
 from dropcheck.gathered import Gathered
 from dropcheck.results import Finding, Picture, Statistic, Verdict
 from dropcheck.worker.client import Session

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dropcheck import blocks
-from dropcheck.cases import LADDER, Case
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, Values, by_coin, dropped, kept_bounds, probe
 from dropcheck.coins import Bytes
-from dropcheck.contract import Pattern
+from dropcheck.contract import blocks
+from dropcheck.contract.cases import LADDER, Case
+from dropcheck.contract.promise import Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import look_for_repeats
 from dropcheck.gathered import Gathered

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.adapter import Unsupported
-from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Limits, finding
 from dropcheck.checks.daily_sizes import OF_DAILY_USE, VALUES, mask_faults
 from dropcheck.checks.questions import Layer, dropped, enough, kept_bounds
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import Unsupported
+from dropcheck.contract.cases import Case
+from dropcheck.contract.promise import Pattern
 from dropcheck.plain_text import count as counted
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial

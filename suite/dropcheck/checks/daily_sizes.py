@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from dropcheck import stretches
-from dropcheck.cases import Case, seed_of
 from dropcheck.checks.base import Bench, Check, Limits, finding
 from dropcheck.checks.refusals import crashed
 from dropcheck.coins import unpack
-from dropcheck.contract import Pattern
+from dropcheck.contract.cases import Case, seed_of
+from dropcheck.contract.promise import Pattern
 from dropcheck.plain_text import count as counted
 from dropcheck.results import Finding, Verdict
 from dropcheck.statistics import binomial, duplicates

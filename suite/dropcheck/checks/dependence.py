@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Limits, draw_matrix, finding, pearson, picture, settle, skipped
 from dropcheck.checks.daily_inputs import IGNORES, on_inputs
 from dropcheck.checks.daily_sizes import COUNT, at_sizes
 from dropcheck.checks.mask import copied_channels
 from dropcheck.checks.value_places import by_place
 from dropcheck.coins import lag_firsts, unpack
+from dropcheck.contract.cases import Case
 from dropcheck.copies import CERTAIN, calls_of
 from dropcheck.gathered import Gathered
 from dropcheck.results import Finding, Statistic

@@ -22,7 +22,7 @@ from dropcheck.checks.questions import (
     telling,
 )
 from dropcheck.checks.refusals import crashed_at_rate
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.cases import Case
 from dropcheck.checks import ranks_alike
 from dropcheck.checks.base import ALPHA, Check, Limits, draw_matrix, finding, in_turn, picture, settle, skipped
 from dropcheck.checks.daily_sizes import CALLS, CHANNELS, SAMPLES, WHOLE, at_sizes
 from dropcheck.coins import Counts
+from dropcheck.contract.cases import Case
 from dropcheck.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
 from dropcheck.gathered import Gathered
 from dropcheck.plain_text import count as counted

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.adapter import Unsupported
-from dropcheck.blocks import elsewhere
 from dropcheck.checks.base import Bench
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Unsupported
+from dropcheck.contract.blocks import elsewhere
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
 from dropcheck.worker.probe import clear_pool

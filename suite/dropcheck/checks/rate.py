@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dropcheck.cases import Case
 from dropcheck.checks.base import Check, Limits, finding, points, settle, skipped
 from dropcheck.checks.daily_sizes import CHANNEL, RATE, SAMPLE, at_sizes
 from dropcheck.coins import WORD
+from dropcheck.contract.cases import Case
 from dropcheck.copies import CERTAIN, odd_calls
 from dropcheck.gathered import Gathered
 from dropcheck.results import Finding

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.adapter import Unsupported
 from dropcheck.checks.affine import affine_mean
 from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, settle, skipped
 from dropcheck.checks.daily_inputs import on_inputs
 from dropcheck.checks.daily_sizes import VALUES, at_sizes
 from dropcheck.checks.questions import Layer, dropped, familiar, kept_bounds, ladder, probe
 from dropcheck.checks.visible import columns, large_values, repeats, right_values, small_values
+from dropcheck.contract.adapter import Unsupported
 from dropcheck.gathered import Gathered
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dropcheck.cases import Case
 from dropcheck.checks.base import Bench, Check, Limits, finding, in_turn, settle, skipped
 from dropcheck.checks.crossings import equal, outputs, reset_in_other_dtypes, restarts
 from dropcheck.checks.mask import (
@@ -23,6 +22,7 @@ from dropcheck.checks.mask import (
 )
 from dropcheck.checks.questions import Layer, coins_of, dropped, familiar, ladder, probe
 from dropcheck.checks.ranks_alike import replicas
+from dropcheck.contract.cases import Case
 from dropcheck.copies import rows_alike
 from dropcheck.gathered import Gathered
 from dropcheck.plain_text import count as counted

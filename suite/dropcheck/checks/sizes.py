@@ -10,7 +10,7 @@ from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, telling
 from dropcheck.checks.refusals import crashed
 from dropcheck.checks.visible import right_values
-from dropcheck.contract import Pattern
+from dropcheck.contract.promise import Pattern
 from dropcheck.results import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused

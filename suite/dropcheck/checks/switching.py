@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.adapter import Unsupported
 from dropcheck.checks.base import Bench
 from dropcheck.checks.questions import Layer, Step, Values, coins_of, dropped, enough, ladder
+from dropcheck.contract.adapter import Unsupported
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused

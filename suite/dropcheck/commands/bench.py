@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dropcheck import options
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 
 Texts = list[str] | None
 

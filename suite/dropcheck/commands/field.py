@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dropcheck import options
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 
 
 def field_command(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropcheck import options
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from dropcheck.results import Result

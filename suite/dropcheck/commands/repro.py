@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dropcheck import options
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 
 
 def _chosen(place: str, words: list[str]) -> tuple[list[tuple[int, Any, Any]], bool]:

@@ -10,7 +10,7 @@ import typer
 
 from dropcheck import options
 from dropcheck.commands.report import out_text, width
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from dropcheck.history.places import History

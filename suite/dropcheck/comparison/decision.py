@@ -20,10 +20,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dropcheck.cases import parse_case
 from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.comparison.records import Change, Word
-from dropcheck.errors import UsageError
+from dropcheck.contract.cases import parse_case
+from dropcheck.contract.errors import UsageError
 from dropcheck.plain_text import number
 from dropcheck.results import Finding
 

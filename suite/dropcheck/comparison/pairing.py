@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from dropcheck.requirements import JOIN
+from dropcheck.contract.requirements import JOIN
 from dropcheck.results import Finding, Result, TargetResult
 
 Key = tuple[str, str]  # check, and its case without the number of calls

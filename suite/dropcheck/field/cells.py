@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from dropcheck.adapter import DTYPES
+from dropcheck.contract.adapter import DTYPES
 from dropcheck.naming import ANY, dtype_of, split_name
 from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
 

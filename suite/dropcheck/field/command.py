@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from dropcheck import loading, modes, requirements, results, targets
-from dropcheck.errors import UsageError
+from dropcheck import loading, results, targets
+from dropcheck.contract import modes, requirements
+from dropcheck.contract.errors import UsageError
 from dropcheck.field import report
 from dropcheck.field.cells import Failure, Key, failures, row, rows
 from dropcheck.field.deviations import Deviation

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dropcheck import reproduction
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.field.cells import Failure, Key
 from dropcheck.field.command import Confirm, plain_name
 from dropcheck.field.report import Confirmation

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropcheck import loading, plain_text
-from dropcheck.adapter import DTYPES
+from dropcheck.contract.adapter import DTYPES
 from dropcheck.field.cells import Failure, Key, Row, failures, rows
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.naming import ANY, dtype_of

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dropcheck.adapter import DTYPES
+from dropcheck.contract.adapter import DTYPES
 from dropcheck.gate.decision import Line
 from dropcheck.gate.decoding import FILE, PROJECT
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 
 # As dropcheck.checks has them (a test compares), so that a policy is read without SciPy.
 CHECKS: dict[str, str] = {

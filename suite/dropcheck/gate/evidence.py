@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dropcheck.contract.requirements import JOIN
 from dropcheck.gate import claims
 from dropcheck.gate.policy import PROFILES, Sourced, age
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import other_release
-from dropcheck.requirements import JOIN
 from dropcheck.results import Finding, Result, ResultError, TargetResult, overall, verdict_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.gate import claims
 
 PROFILES = ("quick", "standard", "deep")  # from coarse to fine

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from dropcheck import caches
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Line
 from dropcheck.gate.evidence import device_of, of_target, unsuited

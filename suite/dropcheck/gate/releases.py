@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from dropcheck.errors import nearest
+from dropcheck.contract.errors import nearest
 from dropcheck.gate.policy import Sourced
 from dropcheck.gate.values import specifier
 from dropcheck.results import TargetResult

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.gate.policy import Policy, Sourced, Speed
 from dropcheck.gate.records import Evidence
 

@@ -106,7 +106,7 @@ def _standing(name: str, framework: str, version: str) -> TargetResult:
 
 def _cells(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget, again: str) -> Iterator[Line]:
     """A target in every cell that counts."""
-    from dropcheck.cells import parse_cell
+    from dropcheck.contract.cells import parse_cell
     from dropcheck.speed import summary
 
     index = summary.index(bench.samples)

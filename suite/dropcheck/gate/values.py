@@ -10,7 +10,7 @@ from fnmatch import translate
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.gate import claims
 from dropcheck.gate.policy import NOT_JUDGED, Policy, PolicyError, Sourced, Speed, Waiver, When, age
 from dropcheck.gate.waivers import id_of
@@ -58,7 +58,7 @@ def checked(where: Where, policy: Policy) -> Policy:
                 where, ("releases", name), f"a release such as '2.13.0' or '>=2.4,<3', not {wanted!r}"
             ) from error
     for target, text in policy.patterns.items():
-        from dropcheck.contract import ContractError, Pattern
+        from dropcheck.contract.promise import ContractError, Pattern
 
         try:
             Pattern.parse(text)
@@ -100,7 +100,7 @@ def _speed(where: Where, speed: Speed) -> None:
             _number(where, value, ("speed", name), 0, 1, "a share between 0 and 1 such as 0.3")
     _number(where, speed.level, ("speed", "level"), 0, 0.5, "a probability such as 0.01")
     for place, text in enumerate(speed.cells):
-        from dropcheck.cells import parse_cell
+        from dropcheck.contract.cells import parse_cell
 
         try:
             parse_cell(text)
@@ -144,9 +144,9 @@ def _waivers(where: Where, policy: Policy) -> Policy:
 
 
 def _words_of_when(where: Where, when: When, key: tuple[str | int, ...]) -> None:
-    from dropcheck.adapter import DTYPES
+    from dropcheck.contract.adapter import DTYPES
+    from dropcheck.contract.modes import MODES
     from dropcheck.gate.policy import DEVICES
-    from dropcheck.modes import MODES
 
     for name, valid in (("dtype", DTYPES), ("mode", tuple(MODES)), ("device", DEVICES)):
         word = getattr(when, name)

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.history.entries import Claim, Entry, Kept, Ratio, digest, entry, in_order
 
 SCHEMA_VERSION = 1

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from dropcheck import loading, results
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.requirements import JOIN
 from dropcheck.plain_text import clean, strongest
-from dropcheck.requirements import JOIN
 from dropcheck.results import Finding, Result, Verdict, overall
 from dropcheck.speed import records
 from dropcheck.speed.records import BenchResult

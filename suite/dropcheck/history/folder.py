@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.history.entries import Entry, digest, entry, in_order
 from dropcheck.results import ResultError, write_atomically
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Protocol
 
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.history.entries import Entry, encoded, now
 from dropcheck.results import Result
 from dropcheck.speed.records import BenchResult

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dropcheck import loading, plain_text
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.report import words
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
 from dropcheck.report.words import Group

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropcheck.auditing import PlannedCase, TargetPlan
-from dropcheck.cases import parse_case
-from dropcheck.errors import UsageError
+from dropcheck.contract.cases import parse_case
+from dropcheck.contract.errors import UsageError
 from dropcheck.plain_text import count, line
 from dropcheck.units import split
 

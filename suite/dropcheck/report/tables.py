@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropcheck import plain_text
-from dropcheck.adapter import DTYPES
-from dropcheck.errors import UsageError
+from dropcheck.contract.adapter import DTYPES
+from dropcheck.contract.errors import UsageError
 from dropcheck.results import Finding, Result, TargetResult, write_atomically
 from dropcheck.speed.records import BenchResult
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropcheck.adapter import DTYPES
+from dropcheck.contract.adapter import DTYPES
 from dropcheck.plain_text import count, family, line, number, strongest
 from dropcheck.results import (
     NOT_INTERPRETABLE,
@@ -46,8 +46,8 @@ def case_words(one: Finding) -> str:
 
     What goes wrong after many calls of one layer shows only within the calls of one of them.
     """
-    from dropcheck.cases import parse_case
-    from dropcheck.errors import UsageError
+    from dropcheck.contract.cases import parse_case
+    from dropcheck.contract.errors import UsageError
     from dropcheck.units import split
 
     try:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropcheck import hardware, requirements
+from dropcheck import hardware
+from dropcheck.contract import requirements
 from dropcheck.naming import split_name
 from dropcheck.reproduction.script import SAME, write
 from dropcheck.reproduction.situation import device_of

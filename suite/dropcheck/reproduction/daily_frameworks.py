@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.reproduction.layer import Layer
 from dropcheck.reproduction.situation import Situation
 from dropcheck.results import Finding

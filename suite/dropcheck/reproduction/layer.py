@@ -7,10 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropcheck import requirements, targets
-from dropcheck.adapter import Implementation
-from dropcheck.errors import UsageError
-from dropcheck.register import register
+from dropcheck import targets
+from dropcheck.contract import requirements
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.register import register
 from dropcheck.reproduction.frameworks import FRAMEWORKS
 from dropcheck.targets import Target
 

@@ -7,7 +7,7 @@ replaced by what the contract makes of a kept ``wide``, the input in a type that
 
 from __future__ import annotations
 
-from dropcheck.contract import Contract
+from dropcheck.contract.promise import Contract
 
 _SHAPE = "[1 if a in SHARED else n for a, n in enumerate(x.shape)]"
 

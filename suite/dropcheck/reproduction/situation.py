@@ -7,10 +7,10 @@ import shlex
 from dataclasses import dataclass
 
 from dropcheck import loading
-from dropcheck.cases import Case, parse_case
 from dropcheck.checks.looks import sizes as long_enough
-from dropcheck.contract import Contract, Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.cases import Case, parse_case
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.results import Finding
 
 _DTYPES = ("bfloat16", "float16", "float32", "float64")

@@ -14,10 +14,10 @@ import numpy as np
 from scipy import special
 from scipy.stats import binom
 
-from dropcheck.cases import Case
 from dropcheck.checks.base import Limits
 from dropcheck.checks.dependence import FULL_LAG
 from dropcheck.coins import lag_firsts
+from dropcheck.contract.cases import Case
 from dropcheck.copies import CERTAIN, odd_log10
 from dropcheck.gathered import Gathered
 from dropcheck.selftest import plants as plain

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dropcheck import options
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.results import write_atomically
 from dropcheck.selftest import work
 from dropcheck.selftest.records import PARTS, Promise, SelfTest, encode

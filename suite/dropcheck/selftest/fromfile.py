@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from dropcheck.cases import parse_case
-from dropcheck.errors import UsageError
+from dropcheck.contract.cases import parse_case
+from dropcheck.contract.errors import UsageError
 from dropcheck.plain_text import count as counted
 from dropcheck.results import Finding, write_atomically
 from dropcheck.selftest import expected, work, zoo

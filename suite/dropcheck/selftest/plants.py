@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.cases import Case
 from dropcheck.checks.base import Limits
 from dropcheck.coins import lag_firsts
+from dropcheck.contract.cases import Case
 from dropcheck.selftest import simulated
 
 Draws = np.random.Generator

@@ -8,8 +8,8 @@ from typing import Any
 from scipy.stats import beta as beta_law
 from scipy.stats import binom
 
-from dropcheck.cases import parse_case
 from dropcheck.checks.base import BETA, Limits
+from dropcheck.contract.cases import parse_case
 from dropcheck.gathered import Gathered
 from dropcheck.selftest import certain, plants, simulated
 from dropcheck.selftest.misses import exact

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from dropcheck.cases import seed_of
+from dropcheck.contract.cases import seed_of
 from dropcheck.selftest.assertions import FRAMEWORKS
 from dropcheck.selftest.practice_chart import figure
 from dropcheck.selftest.records import Comparison, Outcome, Score

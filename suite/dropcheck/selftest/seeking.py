@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.cases import Case
 from dropcheck.checks import CHECKS, matching
-from dropcheck.contract import Contract, Pattern
-from dropcheck.errors import UsageError
+from dropcheck.contract.cases import Case
+from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.planning import PROFILES, _fitted
 from dropcheck.plans import planned
 from dropcheck.request import AuditRequest, prepare

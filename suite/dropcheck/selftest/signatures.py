@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-import dropcheck.signatures
+from dropcheck import signatures
 from dropcheck.causes import match, ranked
 from dropcheck.results import write_atomically
 from dropcheck.signatures import FACTS, SCHEMA, Calibration, Facts, Library, Signature, added, facts, library
@@ -155,7 +155,7 @@ def _append(path: Path, key: str, audit: dict[str, Any]) -> None:
 def _main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dropcheck.selftest.signatures", description=__doc__)
     parser.add_argument("--rebuild", action="store_true", help="audit the zoo and write the signatures")
-    parser.add_argument("--out", type=Path, default=Path(dropcheck.signatures.__file__).with_name("signatures.json"))
+    parser.add_argument("--out", type=Path, default=Path(signatures.__file__).with_name("signatures.json"))
     parser.add_argument(
         "--work", type=Path, default=Path("signatures.work.jsonl"), help="finished audits, to go on from"
     )

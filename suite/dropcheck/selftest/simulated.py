@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from dropcheck import gather
-from dropcheck.cases import Case, parse_case, seed_of
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check, Limits
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.cases import Case, parse_case, seed_of
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gathered import Gathered
 from dropcheck.results import Finding

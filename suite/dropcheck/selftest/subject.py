@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dropcheck import hardware, targets
 from dropcheck.checks.questions import Values, by_coin
-from dropcheck.contract import Contract
+from dropcheck.contract.promise import Contract
 from dropcheck.worker import rounding
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, ask
 

@@ -11,7 +11,7 @@ import msgspec
 
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.plain_text import count as counted
 from dropcheck.results import Finding, Verdict, overall
 from dropcheck.selftest.records import Clock, Layer, Owner, Promise

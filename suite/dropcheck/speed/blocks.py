@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from dropcheck.cases import seed_of
-from dropcheck.cells import Cell
+from dropcheck.contract.cases import seed_of
+from dropcheck.contract.cells import Cell
 
 Slot = tuple[
     str, str

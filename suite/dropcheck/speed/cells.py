@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dropcheck.adapter import DIRECTIONS, DTYPES
-from dropcheck.cells import ITEMSIZE, LAYOUTS, REGIMES, Cell
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.adapter import DIRECTIONS, DTYPES
+from dropcheck.contract.cells import ITEMSIZE, LAYOUTS, REGIMES, Cell
+from dropcheck.contract.errors import UsageError, nearest
 
 PROFILES = ("quick", "standard", "deep")
 

@@ -6,9 +6,9 @@ import tempfile
 from dataclasses import replace
 from functools import partial
 
-from dropcheck.cases import seed_of
-from dropcheck.cells import Cell
-from dropcheck.contract import Pattern
+from dropcheck.contract.cases import seed_of
+from dropcheck.contract.cells import Cell
+from dropcheck.contract.promise import Pattern
 from dropcheck.speed.raw import Raw
 from dropcheck.speed.records import Compile
 from dropcheck.speed.runner import Lane, Opener, Plan, Tell, converse

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dropcheck import loading, recomputing
-from dropcheck.cells import Cell
 from dropcheck.checks import CHECKS
-from dropcheck.contract import Contract
+from dropcheck.contract.cells import Cell
+from dropcheck.contract.promise import Contract
 from dropcheck.naming import ANY, dtype_of
 from dropcheck.planning import PROFILES, core
 from dropcheck.results import Result, ResultError, TargetResult

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dropcheck.cells import ITEMSIZE, Cell
-from dropcheck.contract import Pattern
+from dropcheck.contract.cells import ITEMSIZE, Cell
+from dropcheck.contract.promise import Pattern
 
 # bytes that memory hands over together: a cache line of a CPU, a sector of an NVIDIA GPU
 GRANULE = {"cpu": 64, "cuda": 32}

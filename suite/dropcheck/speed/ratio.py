@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.speed.records import Word
 
 # A run of one target calls identical code different with at most this probability, by Student's t and Holm; with a margin

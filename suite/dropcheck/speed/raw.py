@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.results import write_atomically
 from dropcheck.speed.records import Audit, Host, Sample, Setup
 

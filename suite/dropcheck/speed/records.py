@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from dropcheck import results
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 from dropcheck.results import ResultError, Verdict, write_atomically
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def load(path: Path) -> BenchResult:
 
 def decode(data: bytes, name: str) -> BenchResult:
     """Decode a bench result, strictly: unknown schema, missing keys and wrong types are refused with their place."""
-    from dropcheck.cells import parse_cell
+    from dropcheck.contract.cells import parse_cell
 
     result = results.decode_as(BenchResult, data, name, SCHEMA, "it is no result of dropcheck bench")
     for place, text in enumerate(result.cells):
@@ -294,7 +294,7 @@ def frame(result: BenchResult) -> pandas.DataFrame:
 
     import pandas
 
-    from dropcheck.cells import parse_cell
+    from dropcheck.contract.cells import parse_cell
 
     columns = list(Sample.__struct_fields__)
     table = pandas.DataFrame([msgspec.structs.astuple(s) for s in result.samples], columns=columns)

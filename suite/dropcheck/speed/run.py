@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropcheck import memory, targets
-from dropcheck.adapter import DIRECTIONS, DTYPES
-from dropcheck.cells import Cell, parse_cell
+from dropcheck import targets
+from dropcheck.contract import memory
+from dropcheck.contract.adapter import DIRECTIONS, DTYPES
+from dropcheck.contract.cells import Cell, parse_cell
+from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.environment import describe, processors
-from dropcheck.errors import UsageError, nearest
 from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results import Result, Verdict
 from dropcheck.speed import compiling, honesty, summary

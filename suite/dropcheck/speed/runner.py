@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropcheck import hardware
-from dropcheck.cases import seed_of
-from dropcheck.cells import Cell
-from dropcheck.contract import Pattern
+from dropcheck.contract.cases import seed_of
+from dropcheck.contract.cells import Cell
+from dropcheck.contract.promise import Pattern
 from dropcheck.speed.blocks import Slot, cell_order, orders
 from dropcheck.speed.raw import Problem, Raw
 from dropcheck.speed.records import Host, Sample, Setup

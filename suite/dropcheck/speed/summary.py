@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dropcheck.cells import Cell
-from dropcheck.contract import Pattern
+from dropcheck.contract.cells import Cell
+from dropcheck.contract.promise import Pattern
 from dropcheck.speed import limit, ratio
 from dropcheck.speed.ratio import Interval
 from dropcheck.speed.raw import Problem, Raw

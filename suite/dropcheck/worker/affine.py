@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Optional, Tuple
 
-from dropcheck.contract import SELU_ALPHA, SELU_SCALE
+from dropcheck.contract.promise import SELU_ALPHA, SELU_SCALE
 
 Interval = Tuple[Fraction, Fraction]
 

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Adapter, Unsupported
+from dropcheck.contract.adapter import Adapter, Unsupported
 from dropcheck.worker import faults, rounding
 
 Step = Dict[str, Any]

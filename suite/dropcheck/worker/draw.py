@@ -7,8 +7,8 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Adapter
-from dropcheck.contract import Pattern
+from dropcheck.contract.adapter import Adapter
+from dropcheck.contract.promise import Pattern
 from dropcheck.worker import rounding
 from dropcheck.worker.coinwise import Proof, pack
 from dropcheck.worker.gathering import GROUP_CALLS, GROUP_ELEMENTS, Gathering

@@ -11,7 +11,7 @@ from typing import Any, Iterator, Optional, Set, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 
 # Imported by the worker: NumPy and the standard library only, Python 3.9 at run time.
 

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Adapter
+from dropcheck.contract.adapter import Adapter
 from dropcheck.worker.coinwise import Proof
 from dropcheck.worker.memory import Memory
 from dropcheck.worker.probe import Probe

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 from dropcheck.worker import faults, threads
 
 # method -> what it does

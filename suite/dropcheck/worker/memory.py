@@ -7,7 +7,7 @@ from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
-from dropcheck.contract import Pattern
+from dropcheck.contract.promise import Pattern
 
 Shape = Tuple[int, ...]
 

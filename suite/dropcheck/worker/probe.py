@@ -8,8 +8,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from dropcheck.adapter import Adapter, Unsupported
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.adapter import Adapter, Unsupported
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.worker import compiled, rounding
 from dropcheck.worker.memory import Memory, memory_of, order_of
 

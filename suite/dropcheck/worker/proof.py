@@ -6,7 +6,7 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Adapter
+from dropcheck.contract.adapter import Adapter
 from dropcheck.worker import compiled, rounding
 from dropcheck.worker.coinwise import Proof, coins_of, coins_of_runs, pack
 from dropcheck.worker.memory import Memory

@@ -12,8 +12,8 @@ from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
-from dropcheck import outputs
-from dropcheck.adapter import Adapter, Unsupported
+from dropcheck.contract import outputs
+from dropcheck.contract.adapter import Adapter, Unsupported
 from dropcheck.worker import faults, rounding
 from dropcheck.worker.draw import Stream
 

@@ -11,8 +11,8 @@ from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional
 
 import numpy as np
 
-from dropcheck.adapter import Adapter, Unsupported, unchanged
-from dropcheck.worker.devices import Call, Device, Thunk, allocation, faults, uncollected
+from dropcheck.contract.adapter import Adapter, Unsupported, unchanged
+from dropcheck.contract.devices import Call, Device, Thunk, allocation, faults, uncollected
 
 Context = Callable[[], ContextManager[Any]]
 _WARM_CALLS = 3  # after the first call, before anything is counted

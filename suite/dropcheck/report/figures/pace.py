@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from dropcheck.cells import Cell, parse_cell
+from dropcheck.contract.cells import Cell, parse_cell
 from dropcheck.plain_text import line as one_line
 from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import (

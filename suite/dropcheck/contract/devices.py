@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dropcheck.adapter import Unsupported
+from dropcheck.contract.adapter import Unsupported
 
 Call = Callable[[Any], Any]
 Thunk = Callable[[], Any]

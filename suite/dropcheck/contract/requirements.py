@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 
 INSTALLED = "installed"  # --with installed: the present environment, beside others
 JOIN = " with "  # between a target and its environment, in the target's name

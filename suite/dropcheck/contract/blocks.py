@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.contract import Contract, Pattern
+from dropcheck.contract.promise import Contract, Pattern
 
 
 def seeds_rate(contract: Contract, rate: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dropcheck.errors import UsageError
+from dropcheck.contract.errors import UsageError
 
 BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from dropcheck.adapter import DTYPES, LAYOUTS
-from dropcheck.contract import ContractError, Pattern, check_rate
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.adapter import DTYPES, LAYOUTS
+from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.contract.promise import ContractError, Pattern, check_rate
 
 REGIMES = ("stream", "values", "seeds", "exact")
 

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from dropcheck.adapter import DIRECTIONS, DTYPES
-from dropcheck.cases import parse_rate
-from dropcheck.contract import Pattern
-from dropcheck.errors import UsageError, nearest
+from dropcheck.contract.adapter import DIRECTIONS, DTYPES
+from dropcheck.contract.cases import parse_rate
+from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.contract.promise import Pattern
 
 ITEMSIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
-from dropcheck.adapter import Implementation
+from dropcheck.contract.adapter import Implementation
 
 GROUP = "dropcheck.implementations"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from dropcheck.outputs import Undeclared
+from dropcheck.contract.outputs import Undeclared
 
 # Imported by the worker: NumPy and the standard library only, Python 3.9 at run time.
 
