@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 
-from dropcheck import crew, journal, models, results, sessions, targets
+from dropcheck import crew, journal, models, sessions, targets
 from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.contract.errors import UsageError
 from dropcheck.environment import describe, processors
@@ -15,7 +15,8 @@ from dropcheck.examination import audit_target
 from dropcheck.ledger import Ledger
 from dropcheck.plans import PlannedCase, TargetPlan, plan_target
 from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare
-from dropcheck.results import Result, TargetResult
+from dropcheck.results import audit as results
+from dropcheck.results.audit import Result, TargetResult
 from dropcheck.state import Run
 from dropcheck.store import Store, held
 

@@ -16,9 +16,9 @@ from typing import Literal
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from dropcheck import results
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.environments import BuildError
+from dropcheck.results import audit as results
 
 Outcome = Literal["pass", "fail", "inconclusive", "error", "skipped", "waived", "not installable"]
 Say = Callable[["Trial"], None]

@@ -15,7 +15,7 @@ from dropcheck.gathered import Gathered
 from dropcheck.judging import ASIDE, beneath, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.remaining import Remaining
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.sessions import SessionPool
 from dropcheck.state import Run
 from dropcheck.units import Unit, split

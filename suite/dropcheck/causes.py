@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.signatures import (
     Facts,
     Likeness,

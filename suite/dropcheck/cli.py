@@ -90,7 +90,7 @@ def list_command(
     if schema:
         import json
 
-        from dropcheck.results import schema as result_schema
+        from dropcheck.results.audit import schema as result_schema
 
         _out(json.dumps(result_schema(), indent=1))
         return
@@ -101,7 +101,7 @@ def list_command(
             _out(f"{check.name:<28} {check.claim}")
         return
     from dropcheck import targets
-    from dropcheck.plain_text import line
+    from dropcheck.results.plain_text import line
 
     rows = targets.available(zoo)
     wide = max(len(r.name) for r in rows)
@@ -205,8 +205,9 @@ def audit_command(
     ] = False,
 ) -> None:
     """Verify layers. No target: every implementation that can run here."""
-    from dropcheck import auditing, results
+    from dropcheck import auditing
     from dropcheck import journal as journals
+    from dropcheck.results import audit as results
 
     limit = options.duration(timeout, "--timeout")
     root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
@@ -293,7 +294,7 @@ def audit_command(
     if out is not None:
         _out(f"Report: {out / 'index.html'}")
     if history is not None:
-        from dropcheck.history import places
+        from dropcheck.results.history import stores as places
 
         _out(places.record(history, result))
     if result.interrupted:
@@ -406,7 +407,7 @@ def main(argv: list[str] | None = None) -> int:
         if "ClickException" in names:
             print(f"dropcheck: {_usage_sentence(error)}", file=sys.stderr)
             return 2
-        from dropcheck.results import ResultError, full
+        from dropcheck.results.audit import ResultError, full
 
         if isinstance(error, ResultError):
             print(f"dropcheck: {error}", file=sys.stderr)

@@ -18,7 +18,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.gather import Counted
 from dropcheck.request import AuditRequest
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.statistics import sequential
 from dropcheck.tallies import Tally
 from dropcheck.units import Unit

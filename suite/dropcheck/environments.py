@@ -18,7 +18,7 @@ from pathlib import Path
 from dropcheck import caches
 from dropcheck.contract import requirements
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import write_atomically
+from dropcheck.results.audit import write_atomically
 
 _MARK = "dropcheck-environment.json"  # written last: a folder without it was never finished
 _LAST_LINES = 12

@@ -24,7 +24,7 @@ from dropcheck.contract.promise import Contract
 from dropcheck.ledger import Entry, Ledger, Standing
 from dropcheck.replay import replayable
 from dropcheck.request import DEFAULT_SEED, AuditRequest
-from dropcheck.results import Finding, LedgerRun, OverRuns, Verdict
+from dropcheck.results.audit import Finding, LedgerRun, OverRuns, Verdict
 from dropcheck.statistics import evalues
 
 Asked = Mapping[Case, Sequence[Check]]

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import crew, early, evidence_over_runs, following, other_ranks, results
+from dropcheck import crew, early, evidence_over_runs, following, other_ranks
 from dropcheck.campaign import count_all
 from dropcheck.checks import CHECKS, blocks
 from dropcheck.checks.base import Bench, finding, plain
@@ -25,7 +25,8 @@ from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.gathered import Gathered
 from dropcheck.judging import SHAPE, interpret
 from dropcheck.plans import asked_cases, planned
-from dropcheck.results import Finding, TargetResult, Timing
+from dropcheck.results import audit as results
+from dropcheck.results.audit import Finding, TargetResult, Timing
 from dropcheck.sessions import SessionPool, opened_pool
 from dropcheck.state import Run
 from dropcheck.worker.client import Refused, Session, TargetError, ask

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dropcheck.results import NOT_INTERPRETABLE, Finding
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 
 _COPIES = ("mask.distinct-channels", "mask.distinct-samples")
 _DEPENDENCE = tuple(f"mask.{n}" for n in ("independent-channels", "dropped-count", "patterns", "independent-samples"))

@@ -14,7 +14,7 @@ import msgspec
 from dropcheck import targets
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.register import register
-from dropcheck.results import Finding, Result
+from dropcheck.results.audit import Finding, Result
 from dropcheck.targets import Target
 
 SOURCE = "dropcheck.handed:OBJECTS"

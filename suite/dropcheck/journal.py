@@ -14,7 +14,7 @@ import msgspec
 
 from dropcheck import caches
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import DiskFull, TargetResult, full, write_atomically
+from dropcheck.results.audit import DiskFull, TargetResult, full, write_atomically
 
 
 class _Line(msgspec.Struct, frozen=True):

@@ -50,7 +50,7 @@ from dropcheck.checks.refusals import crashed
 from dropcheck.contract.cases import Case
 from dropcheck.gather import Refusal
 from dropcheck.gathered import Gathered
-from dropcheck.results import NOT_INTERPRETABLE, Finding, Verdict
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Verdict
 
 _WHOLE = ("mask.whole-channels",)
 _COPIES = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls")

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from dropcheck.contract.cases import seed_of
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import DiskFull, full, write_atomically
+from dropcheck.results.audit import DiskFull, full, write_atomically
 from dropcheck.statistics import evalues
 
 SCHEMA = "dropcheck.ledger/1"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from dropcheck import options as words
 from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.results import Result
+from dropcheck.results.audit import Result
 
 if TYPE_CHECKING:
     import pandas
 
     from dropcheck.auditing import AuditRequest
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results.bench import BenchResult
     from dropcheck.targets import Target
 
 # options that are lists; one value may be given by itself
@@ -79,7 +79,7 @@ def bench(*targets: str, **options: Any) -> BenchResult:
     """Measure targets side by side, the first as the reference; options are the fields of ``BenchRequest``.
 
     Each runs in fresh processes of its own: names and files, as on the command line, no objects of this process.
-    ``dropcheck.speed.records`` saves, loads and tabulates the result, ``dropcheck.speed.text.render`` prints it. Raises
+    ``dropcheck.results.bench`` saves, loads and tabulates the result, ``dropcheck.speed.text.render`` prints it. Raises
     UsageError for what cannot be asked.
     """
     from dropcheck.handed import label
@@ -128,7 +128,7 @@ def examined(target: Any, options: Mapping[str, Any]) -> tuple[Result, Assertion
 def failure(result: Result) -> AssertionError | None:
     """What an assertion says of a result: Broken, Unproven, or None where every claim that was tested holds."""
     from dropcheck.report.text import failures
-    from dropcheck.results import exit_code
+    from dropcheck.results.audit import exit_code
 
     if (code := exit_code(result)) == 0:
         return None

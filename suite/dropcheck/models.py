@@ -278,7 +278,7 @@ def text(model: Model, width: int) -> str:
 
     Raises UsageError for a model without dropout.
     """
-    from dropcheck.plain_text import line
+    from dropcheck.results.plain_text import line
 
     if not model.layers:
         raise UsageError(_without(model))

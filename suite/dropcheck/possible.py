@@ -13,7 +13,7 @@ from dropcheck.checks.base import BETA, Check
 from dropcheck.checks.daily_sizes import OF_DAILY_USE
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, ContractError
-from dropcheck.results import Finding, TargetResult
+from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.statistics import binomial, homogeneity
 from dropcheck.stretches import CERTAIN
 from dropcheck.words import least_extent

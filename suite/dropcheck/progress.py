@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from dropcheck.auditing import Event
-from dropcheck.plain_text import line
+from dropcheck.results.plain_text import line
 
 _EVERY_S = 10.0
 

@@ -175,7 +175,7 @@ def _audited(audit: str | os.PathLike[str] | None, chosen: Target, one: Cell, op
     """
     if audit is None:
         return "none"
-    from dropcheck.results import ResultError
+    from dropcheck.results.audit import ResultError
     from dropcheck.speed import honesty
 
     try:

@@ -18,8 +18,7 @@ from dropcheck.contract.register import Registered, register
 from dropcheck.contract.requirements import JOIN
 from dropcheck.copies import CERTAIN, odd_log10
 from dropcheck.judging import interpret
-from dropcheck.report.embedded import LEFT_OUT
-from dropcheck.results import (
+from dropcheck.results.audit import (
     NOT_INTERPRETABLE,
     Finding,
     Result,
@@ -29,6 +28,7 @@ from dropcheck.results import (
     overall,
     verdict_of,
 )
+from dropcheck.results.embedded import LEFT_OUT
 from dropcheck.statistics import binomial
 
 _CHECKS = {check.name: check for check in CHECKS}

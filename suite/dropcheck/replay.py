@@ -9,7 +9,7 @@ import msgspec
 from dropcheck.contract.cases import Case
 from dropcheck.contract.requirements import JOIN
 from dropcheck.request import DEFAULT_SEED, AuditRequest
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 
 
 def command(request: AuditRequest, target: str, check: str, case: Case | str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import Result, TargetResult, overall, verdict_of
+from dropcheck.results.audit import Result, TargetResult, overall, verdict_of
 
 # the folder that all workers of one run share, told by the controller; none: there is one process only
 _folder: Path | None = None
@@ -83,7 +83,7 @@ class SharedAudit:
         """The result that another process of this run has left, or ours, left for the others. One process audits at a time."""
         from filelock import FileLock
 
-        from dropcheck import results
+        from dropcheck.results import audit as results
 
         assert _folder is not None
         file = _folder / f"{self._key(select)}.json"

@@ -20,7 +20,7 @@ from dropcheck.gather import Work, count, gathered
 from dropcheck.gathered import Gathered
 from dropcheck.replay import command
 from dropcheck.request import AuditRequest
-from dropcheck.results import Finding, Picture
+from dropcheck.results.audit import Finding, Picture
 from dropcheck.sessions import SessionSpec
 from dropcheck.units import split
 from dropcheck.worker.client import Session, TargetError

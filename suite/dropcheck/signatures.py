@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from dropcheck.contract.adapter import DTYPES, LAYOUTS
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 
 SCHEMA = "dropcheck.signatures/1"
 FACTS = 1  # raised when the facts that are taken from findings change: signatures are then made anew

@@ -15,7 +15,7 @@ from dropcheck.gather import Clock
 from dropcheck.ledger import Entry
 from dropcheck.replay import replayable
 from dropcheck.request import AuditRequest, Event, Progress
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.sessions import SessionSpec
 from dropcheck.store import Store
 

@@ -15,7 +15,7 @@ import torch
 import dropcheck
 from dropcheck.contract.adapter import Implementation, Unsupported
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.results import TargetResult
+from dropcheck.results.audit import TargetResult
 from dropcheck.worker.server import Worker
 from spatial_dropouts.adapters import torch_modes
 from spatial_dropouts.adapters.torch_layers import TorchFunctions, TorchLayers

@@ -27,10 +27,11 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parent))
 import bench_report
 
-from dropcheck import results, targets
+from dropcheck import targets
 from dropcheck.contract.cells import Cell, parse_cell
-from dropcheck.results import Finding, Result, TargetResult, Waiver
-from dropcheck.speed import records
+from dropcheck.results import audit as results
+from dropcheck.results import bench as records
+from dropcheck.results.audit import Finding, Result, TargetResult, Waiver
 from dropcheck.speed.cells import CENTRE
 from dropcheck.speed.run import BenchRequest, run
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from dropcheck.contract.cells import Cell, parse_cell
-from dropcheck.plain_text import line
-from dropcheck.results import write_atomically
+from dropcheck.results.audit import write_atomically
+from dropcheck.results.bench import BenchResult, BenchTarget, Compile, Speed
+from dropcheck.results.plain_text import line
 from dropcheck.speed import text
-from dropcheck.speed.records import BenchResult, BenchTarget, Compile, Speed
 
 FAMILIES = ("custom", "torch", "keras", "tensorflow", "tf_keras", "flax", "haiku", "equinox", "mlx", "onnxruntime")
 ONE = Cell(samples=1)  # 1 MiB in float32: what layouts, dtypes and rates are compared at
@@ -249,7 +249,7 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row], promises: bool = Fal
             if promises
             else []
         ),
-        "The raw results, with every sample, are in `raw/`: `dropcheck.speed.records.decode(lzma.open(path).read(), path)`. This "
+        "The raw results, with every sample, are in `raw/`: `dropcheck.results.bench.decode(lzma.open(path).read(), path)`. This "
         "page is made, or gone on with, by",
         "",
         "```",

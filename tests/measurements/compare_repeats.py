@@ -11,7 +11,7 @@ from collections import Counter
 
 import dropcheck
 from dropcheck.comparison import audits, records
-from dropcheck.results import Result
+from dropcheck.results.audit import Result
 
 
 def main(times: int, targets: list[str]) -> int:

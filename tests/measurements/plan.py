@@ -32,7 +32,7 @@ from dropcheck.contract.promise import Pattern
 from dropcheck.examination import audit_target
 from dropcheck.planning import PROFILES, _fitted, core
 from dropcheck.request import AuditRequest, prepare
-from dropcheck.results import Finding, write_atomically
+from dropcheck.results.audit import Finding, write_atomically
 from dropcheck.selftest import zoo
 from dropcheck.state import Run
 

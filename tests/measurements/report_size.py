@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "suite"))
 from stored import BY_NAME, drawn, finding, rate, result, target
 
-from dropcheck import results
+from dropcheck.results import audit as results
 
 TARGETS, CASES, EVERY = 100, 12, 7
 FORMATS = ("html", "html,markdown,csv,parquet")

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import results
 from dropcheck.checks import CHECKS
 from dropcheck.contract.adapter import DTYPES
-from dropcheck.results import Finding, Result, TargetResult, Timing, Verdict
-from dropcheck.speed.records import BenchResult
+from dropcheck.results import audit as results
+from dropcheck.results.audit import Finding, Result, TargetResult, Timing, Verdict
+from dropcheck.results.bench import BenchResult
 from dropcheck.speed.run import BenchRequest, run
 from dropcheck.speed.runner import Lane, Plan
 from dropcheck.worker.client import Refused, TargetError

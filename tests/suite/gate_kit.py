@@ -12,14 +12,14 @@ import msgspec
 from bench_kit import Workshop, audit_of
 from bench_kit import bench as simulated
 
-from dropcheck import results
 from dropcheck.gate import decoding
 from dropcheck.gate.deciding import decide
 from dropcheck.gate.decision import Decision, Line
 from dropcheck.gate.ratchet import Ratchet
 from dropcheck.gate.records import Here
-from dropcheck.results import Finding, Result, Verdict
-from dropcheck.speed.records import BenchResult
+from dropcheck.results import audit as results
+from dropcheck.results.audit import Finding, Result, Verdict
+from dropcheck.results.bench import BenchResult
 
 ROOT = Path(__file__).parents[2]
 XSD = ROOT / "tests" / "schemas" / "junit-10.xsd"

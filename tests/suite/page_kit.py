@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from dropcheck.checks import CHECKS
-from dropcheck.results import Finding, Picture, Result, Statistic, TargetResult, Timing, Verdict, Waiver, overall
+from dropcheck.results.audit import Finding, Picture, Result, Statistic, TargetResult, Timing, Verdict, Waiver, overall
 
 HOSTILE = (
     '<script>alert("x")</script>',

@@ -11,7 +11,7 @@ import msgspec
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.contract.cases import parse_case
-from dropcheck.results import Finding, Picture, Result, TargetResult, Timing, Verdict, Waiver, overall
+from dropcheck.results.audit import Finding, Picture, Result, TargetResult, Timing, Verdict, Waiver, overall
 from dropcheck.statistics import binomial
 
 CASE = "float32 rate=0.3 257,64,4 calls=96"

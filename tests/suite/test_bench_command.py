@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from bench_kit import audit_file
 
-from dropcheck.speed import records
+from dropcheck.results import bench as records
 
 LAYERS = """
 import os, signal

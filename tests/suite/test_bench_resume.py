@@ -14,7 +14,7 @@ from bench_kit import Workshop, audit_file, bench, died
 
 from dropcheck.contract.errors import UsageError
 from dropcheck.environment import describe
-from dropcheck.speed import records
+from dropcheck.results import bench as records
 
 ONE, TWO = "custom.reference", "torch.Dropout1d"
 

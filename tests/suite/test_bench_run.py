@@ -13,13 +13,14 @@ import pytest
 from bench_kit import Workshop, audit_file, audit_of, bench, died, refused
 from scipy import stats
 
-from dropcheck import results
 from dropcheck.commands import compare as comparing
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.results import ResultError
-from dropcheck.speed import compare, honesty, pytest_json, records, text
+from dropcheck.results import audit as results
+from dropcheck.results import bench as records
+from dropcheck.results.audit import ResultError
+from dropcheck.speed import compare, honesty, pytest_json, text
 from dropcheck.speed.blocks import cell_order, orders
 from dropcheck.speed.cells import plan
 from dropcheck.speed.run import BenchRequest, chosen_cells, prepare, run

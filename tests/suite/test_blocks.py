@@ -148,7 +148,7 @@ def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
 
     from dropcheck import explain_target
     from dropcheck.cli import app
-    from dropcheck.results import save
+    from dropcheck.results.audit import save
     from dropcheck.targets import parse
 
     text = " ".join(explain_target.text(parse("unusual.blocks"), 100).split())

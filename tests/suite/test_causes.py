@@ -12,7 +12,7 @@ import pytest
 import dropcheck
 from dropcheck.causes import MOST_NAMES, Cause, causes, contradicted, match, named
 from dropcheck.report import text, words
-from dropcheck.results import Finding, TargetResult
+from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.selftest.signatures import rebuild
 from dropcheck.signatures import Facts, Signature, added, classes, facts, library, likeness
 from spatial_dropouts import broken
@@ -346,7 +346,7 @@ def test_a_rebuild_goes_on_from_what_is_done_and_names_what_cannot_run(tmp_path:
 
 
 def target_of(name: str, findings: list[Finding]) -> TargetResult:
-    from dropcheck.results import Timing
+    from dropcheck.results.audit import Timing
 
     return TargetResult(
         target=name,
@@ -392,7 +392,7 @@ def test_the_page_shows_them_too_and_escapes_them() -> None:
 
 
 def result_of(target: TargetResult) -> Any:
-    from dropcheck.results import Result
+    from dropcheck.results.audit import Result
 
     return Result(
         verdict="fail", environment={}, argv=[], profile="quick", seed=1, alpha=1e-6, beta=1e-6, targets=[target]

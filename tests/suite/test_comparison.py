@@ -16,7 +16,7 @@ from stored import CASE, finding, rate, result, target
 
 from dropcheck.cli import main
 from dropcheck.comparison import audits, decision, markdown, page, records, text
-from dropcheck.results import Finding, Result, encode
+from dropcheck.results.audit import Finding, Result, encode
 from dropcheck.statistics import binomial
 
 N = 1_579_008

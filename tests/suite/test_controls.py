@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dropcheck
-from dropcheck.results import NOT_INTERPRETABLE, TargetResult
+from dropcheck.results.audit import NOT_INTERPRETABLE, TargetResult
 
 ASKED = ("form", "gradient", "scale", "mode", "mask.whole-channels", "rate.zero", "rate.one")
 FEW = "float32 rate=0.3 33,65,{} calls=4"  # few coins: what is asked here is exact

@@ -12,7 +12,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, write
 from dropcheck.reproduction.daily_bodies import DAILY
-from dropcheck.results import Finding, TargetResult, Timing
+from dropcheck.results.audit import Finding, TargetResult, Timing
 
 PLAIN = [
     ("seed.instances", "float32 rate=0.5 two layers, one global seed"),

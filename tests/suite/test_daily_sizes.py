@@ -15,7 +15,7 @@ from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.planning import PROFILES, Wanted, plan_cases
-from dropcheck.results import TargetResult
+from dropcheck.results.audit import TargetResult
 from dropcheck.units import split
 from dropcheck.worker.coinwise import pack
 from spatial_dropouts.broken import sizes_daily

@@ -22,7 +22,7 @@ from dropcheck.early import LEAST_CALLS, Early, plans
 from dropcheck.gather import Counted, Refusal
 from dropcheck.report import text
 from dropcheck.request import AuditRequest
-from dropcheck.results import Result
+from dropcheck.results.audit import Result
 from dropcheck.statistics import binomial
 from dropcheck.tallies import Tally
 from dropcheck.units import Unit

@@ -17,7 +17,7 @@ from dropcheck.checks.base import BETA, Limits
 from dropcheck.checks.questions import by_coin, coins_of
 from dropcheck.checks.refusals import crashed_at_rate
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker.client import Refused
 
 CHECK = {c.name: c for c in CHECKS}

@@ -24,7 +24,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.evidence_over_runs import DRAWN, SLACK, log10_e
 from dropcheck.report import html, text
 from dropcheck.request import AuditRequest
-from dropcheck.results import Finding, Result, decode, encode
+from dropcheck.results.audit import Finding, Result, decode, encode
 from dropcheck.selftest import simulated
 from dropcheck.statistics import association, evalues, homogeneity
 

@@ -20,9 +20,9 @@ from dropcheck.field import command, confirming, report
 from dropcheck.field.cells import Failure, by_evidence, failures, row, rows
 from dropcheck.field.deviations import Deviation, explained
 from dropcheck.field.report import Confirmation
-from dropcheck.naming import dtype_of, split_name
 from dropcheck.reproduction import Confirmed
-from dropcheck.results import Finding, Result, ResultError, TargetResult, Timing
+from dropcheck.results.audit import Finding, Result, ResultError, TargetResult, Timing
+from dropcheck.results.naming import dtype_of, split_name
 
 
 def finding(check: str, case: str, verdict: str = "pass", evidence: float | None = None, text: str = "") -> Finding:

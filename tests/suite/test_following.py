@@ -10,7 +10,7 @@ import pytest
 import dropcheck
 from dropcheck.checks import CHECKS
 from dropcheck.following import FOLLOWS, withheld
-from dropcheck.results import Finding, Verdict
+from dropcheck.results.audit import Finding, Verdict
 
 
 def one(check: str, case: str, verdict: Verdict = "fail") -> Finding:

@@ -19,11 +19,12 @@ from gate_kit import FILE, ROOT, SOURCE, TARGET, XSD, audit, bench, failing, fin
 from lxml import etree
 from ruamel.yaml import YAML
 
-from dropcheck import cli, results
+from dropcheck import cli
 from dropcheck.gate import decision as decisions
 from dropcheck.gate import ratchet
 from dropcheck.gate.formats import FORMATS
-from dropcheck.speed import records
+from dropcheck.results import audit as results
+from dropcheck.results import bench as records
 
 PROJECT = ROOT / "tests" / "projects"
 LARGE = "float32 rate=0.3 257,64,4 calls=96"  # its coins resolve what the ratchet is told
@@ -288,7 +289,7 @@ HEAVY = (
 def test_a_gate_keeps_what_it_rests_on_in_a_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dropcheck.history import places
+    from dropcheck.results.history import stores as places
 
     monkeypatch.chdir(tmp_path)
     results.save(audit(), tmp_path / "audit.json")

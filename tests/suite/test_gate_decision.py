@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from gate_kit import NOW, TARGET, TODAY, audit, both, failing, finding, gate, lines
 
-from dropcheck import results
 from dropcheck.gate import evidence
 from dropcheck.gate.deciding import accepted
-from dropcheck.results import ResultError
+from dropcheck.results import audit as results
+from dropcheck.results.audit import ResultError
 
 NAMED = f'targets = ["{TARGET}"]\n'
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from gate_kit import TARGET, audit, failing, finding, gate, lines
 
-from dropcheck import results
 from dropcheck.gate.evidence import decode, device_of, load, of_target
 from dropcheck.request import AuditRequest, asked
-from dropcheck.results import ResultError
+from dropcheck.results import audit as results
+from dropcheck.results.audit import ResultError
 
 MODEL = "net.py:model"
 NAMED = f'targets = ["{MODEL}"]\n'

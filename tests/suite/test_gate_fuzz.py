@@ -23,9 +23,10 @@ from gate_kit import FILE, SOURCE, TARGET, audit, bench, failing, finding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dropcheck import cli, results
+from dropcheck import cli
 from dropcheck.gate import ratchet
-from dropcheck.speed import records
+from dropcheck.results import audit as results
+from dropcheck.results import bench as records
 
 FUZZ = settings(
     max_examples=int(os.environ.get("DROPCHECK_FUZZ", "15")),

@@ -13,8 +13,8 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.gate import ratchet
 from dropcheck.gate.ratchet import Ratchet
 from dropcheck.gate.records import Evidence, Here
-from dropcheck.results import ResultError
-from dropcheck.speed.records import BenchResult
+from dropcheck.results.audit import ResultError
+from dropcheck.results.bench import BenchResult
 
 MACHINE = "Linux x86_64, 2 cores"
 FIGURE = f"resolution | {TARGET} | rate.marginal quick cpu"

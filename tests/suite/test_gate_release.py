@@ -16,13 +16,14 @@ from gate_kit import FILE, NOW, SOURCE, TARGET, audit, both, finding, gate, line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck import cli, results
+from dropcheck import cli
 from dropcheck.gate import formats, writing
 from dropcheck.gate.accepting import SLACK
 from dropcheck.gate.policy import NOT_JUDGED
 from dropcheck.gate.waivers import WITH_INTERVAL, deviation
 from dropcheck.judging import interpret
-from dropcheck.results import NOT_INTERPRETABLE, Finding, Result, Verdict
+from dropcheck.results import audit as results
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Result, Verdict
 
 NAMED = f'targets = ["{TARGET}"]\n'
 FAR = datetime.date(2099, 1, 1)

@@ -10,7 +10,7 @@ from bench_kit import refused
 from gate_kit import SPEEDY, audit, bench, gate, lines
 
 from dropcheck.gate.decision import Decision
-from dropcheck.speed.records import BenchResult
+from dropcheck.results.bench import BenchResult
 
 REFERENCE = "custom.reference"
 NAMED = f'targets = ["{SPEEDY}"]\n'
@@ -151,7 +151,7 @@ def test_memory_is_a_ratio_and_what_a_bench_does_not_tell_is_missing() -> None:
 
 
 def test_compiling_is_a_ratio_of_cold_starts_and_an_eager_target_has_nothing_to_compile() -> None:
-    from dropcheck.speed.records import Compile
+    from dropcheck.results.bench import Compile
 
     def compiled(mine: float | None, theirs: float | None) -> BenchResult:
         pairs = ((SPEEDY, mine), (REFERENCE, theirs))

@@ -9,7 +9,7 @@ from gate_kit import TARGET, audit, failing, finding, gate, lines
 
 from dropcheck.gate import formats, writing
 from dropcheck.gate.policy import PolicyError
-from dropcheck.results import NOT_INTERPRETABLE, Result
+from dropcheck.results.audit import NOT_INTERPRETABLE, Result
 
 NAMED = f'targets = ["{TARGET}"]\n'
 COUNTED = ("rate.marginal", "rate.per-channel")

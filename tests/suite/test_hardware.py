@@ -14,7 +14,7 @@ from dropcheck import hardware, targets
 from dropcheck.contract.devices import Device
 from dropcheck.contract.errors import UsageError
 from dropcheck.field import command
-from dropcheck.results import Result
+from dropcheck.results.audit import Result
 from dropcheck.sessions import SessionSpec
 from dropcheck.worker import server
 from dropcheck.worker.client import LocalSession, ask

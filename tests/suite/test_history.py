@@ -16,8 +16,9 @@ import stored
 
 from dropcheck.comparison import audits
 from dropcheck.contract.errors import UsageError
-from dropcheck.history import entries, places
-from dropcheck.results import Result, ResultError
+from dropcheck.results.audit import Result, ResultError
+from dropcheck.results.history import entries
+from dropcheck.results.history import stores as places
 
 # it adds result files and tells of each; nothing is imported but what a history needs
 WRITER = """
@@ -195,7 +196,7 @@ def test_without_sqlalchemy_a_folder_works_and_a_database_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
-    monkeypatch.delitem(sys.modules, "dropcheck.history.database", raising=False)
+    monkeypatch.delitem(sys.modules, "dropcheck.results.history.database", raising=False)
     places.record(str(tmp_path / "kept"), one())
     assert len(places.at(str(tmp_path / "kept")).entries()) == 1
     with pytest.raises(UsageError, match=r"pip install 'dropcheck\[history\]'"):

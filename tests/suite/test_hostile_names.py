@@ -15,12 +15,12 @@ import pytest
 from markdown_it import MarkdownIt
 from stored import drawn, finding, rate, result, target
 
-from dropcheck import loading
 from dropcheck.comparison import audits, page, records
 from dropcheck.comparison import markdown as compared_markdown
 from dropcheck.comparison import text as compared_text
 from dropcheck.report import html, markdown, tables, text
-from dropcheck.results import Result, ResultError, Waiver, encode
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Result, ResultError, Waiver, encode
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",

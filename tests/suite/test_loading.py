@@ -13,11 +13,12 @@ import pytest
 from bench_kit import Workshop, bench
 from stored import CASE, finding, rate, result, target
 
-from dropcheck import loading, recomputing
+from dropcheck import recomputing
 from dropcheck.cli import main
 from dropcheck.report import html
-from dropcheck.results import Result, ResultError, encode
-from dropcheck.speed import records
+from dropcheck.results import bench as records
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Result, ResultError, encode
 
 GOOD = rate(473_000, 1_579_008)
 BAD = rate(520_000, 1_579_008)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.statistics import dispersion
 from spatial_dropouts.broken import streams  # noqa: F401  (the module's stream is loaded once for all tests)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import dropcheck
-from dropcheck import results
+from dropcheck.results import audit as results
 from dropcheck.worker import faults
 
 torch = pytest.importorskip("torch")

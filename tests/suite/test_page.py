@@ -12,11 +12,11 @@ import pytest
 from bench_kit import Workshop, audit_of, bench
 from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result, target
 
-from dropcheck import plain_text
-from dropcheck.report import embedded, html, markdown, speeds, view, words
+from dropcheck.report import html, markdown, speeds, view, words
 from dropcheck.report.figures import coins, counts, ladder, pace, pairs, positions, strength
-from dropcheck.results import Picture, Result, decode
-from dropcheck.speed import records
+from dropcheck.results import bench as records
+from dropcheck.results import embedded, plain_text
+from dropcheck.results.audit import Picture, Result, decode
 
 VOID = {"meta", "input", "link", "br", "img", "wbr"}
 

@@ -16,7 +16,7 @@ from bench_kit import Workshop, bench
 from page_kit import drawn, everything, finding, hostile, many, result, target
 
 from dropcheck.report import html
-from dropcheck.results import Result
+from dropcheck.results.audit import Result
 
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -201,9 +201,9 @@ def test_without_javascript_everything_is_there(browser: Any, pages: dict[str, P
 
 
 def test_numbers_on_the_page_are_those_of_the_embedded_result(browser: Any, pages: dict[str, Path]) -> None:
-    from dropcheck.plain_text import number
-    from dropcheck.report import embedded
-    from dropcheck.results import decode
+    from dropcheck.results import embedded
+    from dropcheck.results.audit import decode
+    from dropcheck.results.plain_text import number
 
     text = pages["whole"].read_text(encoding="utf-8")
     raw = decode(embedded.read(text, "page")[0], "page")
@@ -239,7 +239,8 @@ def test_the_pages_of_the_self_test_and_of_the_field_share_style_and_care(browse
     from axe_playwright_python.sync_playwright import Axe
 
     from dropcheck.field import report as field
-    from dropcheck.selftest import records, report
+    from dropcheck.results import selftest as records
+    from dropcheck.selftest import report
 
     reports = Path(__file__).parents[2] / "reports"
     kept = msgspec.json.decode(

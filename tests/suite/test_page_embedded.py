@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck.report import columns, embedded
-from dropcheck.results import Finding, Result, ResultError, TargetResult, Timing, decode
+from dropcheck.results import columns, embedded
+from dropcheck.results.audit import Finding, Result, ResultError, TargetResult, Timing, decode
 
 _JSON = st.recursive(
     st.none()

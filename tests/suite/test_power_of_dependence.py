@@ -17,7 +17,7 @@ from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import neighbouring_seeds
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.tallies import group_starts
 
 ALPHA, BETA, TRIES, AUDITS = 1e-6, 0.05, 200, 240

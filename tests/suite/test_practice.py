@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from dropcheck.results.selftest import Comparison, Score
 from dropcheck.selftest import practice, practice_work, zoo
 from dropcheck.selftest.practice import BATTERIES, compared, ours_from, table
-from dropcheck.selftest.records import Comparison, Score
 from dropcheck.selftest.scripts import COMPARISONS, RATES, associated, homogeneous, p_values
 
 BY_NAME = {battery.name: battery for battery in BATTERIES}

@@ -18,7 +18,7 @@ from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, together, w
 from dropcheck.reproduction import layer as layers
 from dropcheck.reproduction import told as run_script
 from dropcheck.reproduction.bodies import BODIES
-from dropcheck.results import Finding, TargetResult, Timing
+from dropcheck.results.audit import Finding, TargetResult, Timing
 
 STREAM = "float32 rate=0.3 257,64,4 calls=64"
 WIDE = "float32 rate=0.3 65,1025,2 calls=21"

@@ -18,20 +18,9 @@ import pytest
 
 from dropcheck.checks.base import Check, Limits
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding, ResultError
-from dropcheck.selftest import (
-    calibration,
-    command,
-    misses,
-    power,
-    records,
-    report,
-    simulated,
-    tails,
-    thresholds,
-    work,
-    zoo,
-)
+from dropcheck.results import selftest as records
+from dropcheck.results.audit import Finding, ResultError
+from dropcheck.selftest import calibration, command, misses, power, report, simulated, tails, thresholds, work, zoo
 from dropcheck.statistics import binomial
 
 SMALL = "float32 rate=0.3 2,3,3 calls=64"

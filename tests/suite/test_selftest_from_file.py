@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import Finding
-from dropcheck.selftest import command, expected, fromfile, records, report
+from dropcheck.results import selftest as records
+from dropcheck.results.audit import Finding
+from dropcheck.selftest import command, expected, fromfile, report
 
 LAYERS = """
     def good(x, rate, *, training, rng):

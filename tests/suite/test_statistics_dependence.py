@@ -17,7 +17,7 @@ from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import neighbouring_seeds
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, dispersion, duplicates, evidence, goodness, homogeneity
 
 

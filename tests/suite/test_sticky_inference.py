@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import dropcheck
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from spatial_dropouts import broken
 from spatial_dropouts.broken import records_inference
 from spatial_dropouts.broken.record import Defect

@@ -16,7 +16,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import Counted, Joined, gathered
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.stretches import ANCHOR, CERTAIN, Stretches, anchored, flat, log10_chance, stretches_of, word_coins
 from dropcheck.tallies import SAMPLE
 from dropcheck.units import Unit

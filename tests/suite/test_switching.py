@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 import dropcheck
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from spatial_dropouts.broken import records_switching
 from spatial_dropouts.broken.record import Defect
 

@@ -10,7 +10,7 @@ import pytest
 from dropcheck import native_counting
 from dropcheck.auditing import AuditRequest, run
 from dropcheck.counting import tally
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.selftest.simulated import judge, named, record
 
 CALLS, ROWS, CHANNELS = 256, 6, 64

@@ -10,9 +10,10 @@ import stored
 from bench_kit import Workshop, bench
 
 from dropcheck.cli import main
-from dropcheck.history import entries, places
-from dropcheck.history.releases import Trend, trends
-from dropcheck.results import Finding, Result
+from dropcheck.report.compare.trend import Trend, trends
+from dropcheck.results.audit import Finding, Result
+from dropcheck.results.history import entries
+from dropcheck.results.history import stores as places
 
 NAME = "mine.py:Layer"
 GOOD, OFF = stored.rate(480_100, 1_600_000), stored.rate(496_000, 1_600_000)

@@ -28,7 +28,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.gather import Counted, Work, count
 from dropcheck.report.words import case_words
-from dropcheck.results import Finding, Result
+from dropcheck.results.audit import Finding, Result
 from dropcheck.sessions import SessionSpec
 from dropcheck.store import Store, plain
 from dropcheck.units import UNIT_COINS, Unit, split

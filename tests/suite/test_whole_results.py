@@ -12,8 +12,9 @@ import pytest
 from stored import finding, rate, result, target
 
 import dropcheck
-from dropcheck import cli, recomputing, results
-from dropcheck.results import ResultError
+from dropcheck import cli, recomputing
+from dropcheck.results import audit as results
+from dropcheck.results.audit import ResultError
 
 CHECKS = (
     "rate.marginal",

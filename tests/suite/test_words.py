@@ -19,7 +19,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import Counted, gathered, neighbouring_seeds
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.tallies import SAMPLE
 from dropcheck.units import Unit
 from dropcheck.words import Sample, least_extent, log10_escape, place_of, repeats, sample_of, word_rows

@@ -13,7 +13,7 @@ import pytest
 
 from dropcheck.gate.decision import failed
 from dropcheck.report import github
-from dropcheck.results import write_atomically
+from dropcheck.results.audit import write_atomically
 
 
 def test_the_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, settle, skipped
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker import rounding
 
 

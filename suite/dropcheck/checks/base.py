@@ -11,7 +11,7 @@ from dropcheck.coins import Bytes, unpack
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding, Picture, Statistic, Verdict
+from dropcheck.results.audit import Finding, Picture, Statistic, Verdict
 from dropcheck.worker.client import Session
 
 ALPHA = 1e-6  # probability of accusing a correct layer, per target and run

@@ -19,7 +19,7 @@ from dropcheck.contract.promise import Pattern
 from dropcheck.counting import tally
 from dropcheck.gather import look_for_repeats
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.words import searched
 from dropcheck.worker.coinwise import pack
 

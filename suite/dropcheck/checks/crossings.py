@@ -11,7 +11,7 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, ladder, probe
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker.client import Refused
 
 

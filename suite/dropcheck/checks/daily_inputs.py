@@ -15,8 +15,8 @@ from dropcheck.checks.questions import Layer, dropped, enough, kept_bounds
 from dropcheck.contract.adapter import Unsupported
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Pattern
-from dropcheck.plain_text import count as counted
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused
 from dropcheck.worker.coinwise import pack

@@ -20,8 +20,8 @@ from dropcheck.checks.refusals import crashed
 from dropcheck.coins import unpack
 from dropcheck.contract.cases import Case, seed_of
 from dropcheck.contract.promise import Pattern
-from dropcheck.plain_text import count as counted
-from dropcheck.results import Finding, Verdict
+from dropcheck.results.audit import Finding, Verdict
+from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.worker.client import Refused
 

@@ -18,7 +18,7 @@ from dropcheck.coins import lag_firsts, unpack
 from dropcheck.contract.cases import Case
 from dropcheck.copies import CERTAIN, calls_of
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding, Statistic
+from dropcheck.results.audit import Finding, Statistic
 from dropcheck.statistics import association, dispersion, goodness
 from dropcheck.tallies import (
     ALL_PAIRS_UP_TO,

@@ -23,7 +23,7 @@ from dropcheck.checks.questions import (
 )
 from dropcheck.checks.refusals import crashed_at_rate
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused

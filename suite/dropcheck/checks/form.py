@@ -16,7 +16,7 @@ from dropcheck.checks.refusals import crashed
 from dropcheck.checks.sizes import changing, law_at_ranks, no_channels
 from dropcheck.checks.visible import KEPT, UNSEEN, WHOLE, columns, follows, repeats, right_values
 from dropcheck.contract.promise import Pattern
-from dropcheck.results import Finding, Verdict
+from dropcheck.results.audit import Finding, Verdict
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 

@@ -25,7 +25,7 @@ from dropcheck.checks.visible import (
     seen,
     small_values,
 )
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
 

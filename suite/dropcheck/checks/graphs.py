@@ -11,7 +11,7 @@ import numpy as np
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.looks import life, only_eager, refused, standing
 from dropcheck.checks.questions import Layer, by_coin, dropped, kept_bounds, probe, telling
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 

@@ -24,7 +24,7 @@ from dropcheck.checks.looks import (
     wrapped,
 )
 from dropcheck.checks.questions import Layer, telling
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker.client import Refused
 
 MOST = 128  # calls of a layer and of its copy in turn

@@ -8,7 +8,7 @@ from typing import Any
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.looks import Look, faults, life, look, only_eager, refused, repeats, times
 from dropcheck.checks.questions import Layer, telling
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker.client import Refused
 
 _MADE, _LATER = 0.3, (0.8, 0.15)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dropcheck.checks.base import Bench, Check, finding, skipped
 from dropcheck.checks.questions import Layer, by_coin, dropped, familiar, kept_bounds, ladder
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
 

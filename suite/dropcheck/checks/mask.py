@@ -16,8 +16,8 @@ from dropcheck.coins import Counts
 from dropcheck.contract.cases import Case
 from dropcheck.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
 from dropcheck.gathered import Gathered
-from dropcheck.plain_text import count as counted
-from dropcheck.results import NOT_INTERPRETABLE, Finding
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
+from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import binomial, duplicates
 from dropcheck.stretches import coin_at
 from dropcheck.tallies import SAMPLE, Tally

@@ -12,7 +12,7 @@ from dropcheck.checks.questions import Layer, enough, probe
 from dropcheck.checks.switching import Round, rate_of, rounds
 from dropcheck.checks.values import of_all_values
 from dropcheck.checks.visible import follows
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.looks import life
 from dropcheck.checks.questions import by_coin, dropped, enough, ladder, telling
-from dropcheck.results import NOT_INTERPRETABLE, Finding
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics.binomial import log10_two_sided
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused

@@ -16,7 +16,7 @@ from dropcheck.coins import WORD
 from dropcheck.contract.cases import Case
 from dropcheck.copies import CERTAIN, odd_calls
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, binomial, homogeneity
 
 # Cases have planned coins for their own rate, far finer than this; what fewer coins cannot tell is no pass.

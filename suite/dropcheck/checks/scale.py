@@ -16,7 +16,7 @@ from dropcheck.checks.questions import Layer, dropped, familiar, kept_bounds, la
 from dropcheck.checks.visible import columns, large_values, repeats, right_values, small_values
 from dropcheck.contract.adapter import Unsupported
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask

@@ -25,8 +25,8 @@ from dropcheck.checks.ranks_alike import replicas
 from dropcheck.contract.cases import Case
 from dropcheck.copies import rows_alike
 from dropcheck.gathered import Gathered
-from dropcheck.plain_text import count as counted
-from dropcheck.results import NOT_INTERPRETABLE, Finding
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
+from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import association, duplicates
 from dropcheck.tallies import Tally
 from dropcheck.words import place_of

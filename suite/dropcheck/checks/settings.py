@@ -22,7 +22,7 @@ from dropcheck.checks.looks import (
     word_sizes,
 )
 from dropcheck.checks.questions import Layer, telling
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker.client import Refused
 
 _LOUD = ("deterministic algorithms",)  # settings under which an operation may refuse by the framework's own words

@@ -11,7 +11,7 @@ from dropcheck.checks.questions import Layer, by_coin, dropped, ladder, probe, t
 from dropcheck.checks.refusals import crashed
 from dropcheck.checks.visible import right_values
 from dropcheck.contract.promise import Pattern
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused
 

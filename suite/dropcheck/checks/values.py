@@ -9,7 +9,7 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, probe
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
 

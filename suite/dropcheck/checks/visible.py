@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dropcheck.checks.base import Bench
 from dropcheck.checks.questions import Values, by_coin, dropped, kept_bounds
 from dropcheck.contract.promise import Pattern
-from dropcheck.results import NOT_INTERPRETABLE
+from dropcheck.results.audit import NOT_INTERPRETABLE
 
 Marks = NDArray[np.bool_]
 

@@ -99,9 +99,10 @@ def bench(
 ) -> None:
     """Measure speed, side by side. No target: every implementation that can run here."""
     from dropcheck.request import DEFAULT_SEED
-    from dropcheck.results import write_atomically
+    from dropcheck.results import bench as records
+    from dropcheck.results.audit import write_atomically
     from dropcheck.speed import pytest_json as exported
-    from dropcheck.speed import ratio, records, text
+    from dropcheck.speed import ratio, text
     from dropcheck.speed.run import BenchRequest, prepare, run
 
     root, drawn = options.seed(seed, DEFAULT_SEED)
@@ -159,7 +160,7 @@ def bench(
     sys.stdout.write(told)
     sys.stdout.flush()
     if history is not None and not result.interrupted:
-        from dropcheck.history import places
+        from dropcheck.results.history import stores as places
 
         print(places.record(history, result))
     raise typer.Exit(130 if result.interrupted else records.exit_code(result))

@@ -13,8 +13,8 @@ from dropcheck.commands.report import out_text, width
 from dropcheck.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from dropcheck.results import Result
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results.audit import Result
+    from dropcheck.results.bench import BenchResult
 
 
 def compare(
@@ -39,9 +39,10 @@ def compare(
     ] = None,
 ) -> None:
     """What changed between stored results, of audits or of benches: what got worse, better, appeared, disappeared."""
-    from dropcheck import loading, recomputing
-    from dropcheck.results import Result
-    from dropcheck.speed.records import BenchResult
+    from dropcheck import recomputing
+    from dropcheck.results import reading as loading
+    from dropcheck.results.audit import Result
+    from dropcheck.results.bench import BenchResult
 
     if old is None or not new:
         given = "none was given" if old is None else f"only {old} was given"
@@ -73,7 +74,7 @@ def _audits(
     import msgspec
 
     from dropcheck.comparison import audits, markdown, page, records, text
-    from dropcheck.results import write_atomically
+    from dropcheck.results.audit import write_atomically
 
     found = audits.compare(loaded, [str(path) for path in paths])
     found = msgspec.structs.replace(found, notes=[*found.notes, *gone])
@@ -101,7 +102,7 @@ def _benches(
     """Ends the command with the gravest exit code over all pairs with the first."""
     import msgspec
 
-    from dropcheck.results import write_atomically
+    from dropcheck.results.audit import write_atomically
     from dropcheck.speed import compare as comparing
     from dropcheck.speed import ratio, text
 

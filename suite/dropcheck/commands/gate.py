@@ -77,7 +77,7 @@ def gate(
     """May this ship? Audit, bench and policy become one answer."""
     from dropcheck.gate import decision as deciding
     from dropcheck.gate.formats import FORMATS
-    from dropcheck.results import ResultError
+    from dropcheck.results.audit import ResultError
 
     if fmt not in FORMATS:
         raise UsageError(f"there is no format {fmt!r}; expected one of {', '.join(FORMATS)}{nearest(fmt, FORMATS)}")
@@ -101,7 +101,7 @@ def gate(
         print(f"dropcheck: {error}", file=sys.stderr)
     _tell(made, found, fmt, files, out)
     if history is not None and found is not None:
-        from dropcheck.history import places
+        from dropcheck.results.history import stores as places
 
         kept = places.at(history)
         told = [places.record_in(kept, audit) for _, audit in found.audits]
@@ -236,7 +236,7 @@ def _in_ci() -> bool:
 def _tell(made: Decision, found: Evidence | None, fmt: str, files: dict[str, Path | None], out: Path | None) -> None:
     """The decision on standard output and in every file that was asked for."""
     from dropcheck.gate.formats import render
-    from dropcheck.results import write_atomically
+    from dropcheck.results.audit import write_atomically
 
     width = max(60, min(140, shutil.get_terminal_size((100, 24)).columns))
     for name, path in files.items():
@@ -267,14 +267,14 @@ def _keep(found: Evidence | None, out: Path) -> None:
     """The results that were made now, so that the decision can be made again by --from."""
     if found is None:
         return
-    from dropcheck import results
+    from dropcheck.results import audit as results
 
     for place, (name, result) in enumerate(found.audits):
         if name.startswith("made now"):
             results.save(result, out / f"audit{place or ''}.json")
     for place, (name, bench) in enumerate(found.benches):
         if name.startswith("made now"):
-            from dropcheck.speed import records
+            from dropcheck.results import bench as records
 
             records.save(bench, out / f"bench{place or ''}.json")
 

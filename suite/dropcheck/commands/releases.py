@@ -30,7 +30,7 @@ def bisect_command(
     """The first release of a package in which a check fails: each release in an environment of its own."""
     from dropcheck import bisection
     from dropcheck.contract import requirements
-    from dropcheck.results import write_atomically
+    from dropcheck.results.audit import write_atomically
 
     options.writable_file(json_file, "--json")
     question = bisection.Question(

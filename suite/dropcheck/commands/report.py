@@ -16,9 +16,9 @@ from dropcheck import options
 from dropcheck.contract.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from dropcheck.results import Result
-    from dropcheck.selftest.records import SelfTest
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results.audit import Result
+    from dropcheck.results.bench import BenchResult
+    from dropcheck.results.selftest import SelfTest
 
 FORMATS = ("html", "markdown", "csv", "parquet")
 DEFAULT = ("html", "markdown")
@@ -54,9 +54,10 @@ class Given:
 
 def gathered(files: Sequence[Path]) -> Given:
     """Read the files, and compute every verdict of the audits again. Raises ResultError and UsageError."""
-    from dropcheck import loading, recomputing
-    from dropcheck.results import Result
-    from dropcheck.selftest.records import SelfTest
+    from dropcheck import recomputing
+    from dropcheck.results import reading as loading
+    from dropcheck.results.audit import Result
+    from dropcheck.results.selftest import SelfTest
 
     audits: list[tuple[Result, str]] = []
     benches: list[BenchResult] = []
@@ -132,7 +133,7 @@ def _formats(given: Texts) -> tuple[str, ...]:
 def written(given: Given, out: Path, formats: Sequence[str], most: int | None) -> list[Path]:
     """Write the report in these formats; the files that a reader opens first."""
     from dropcheck.report import tables
-    from dropcheck.results import write_atomically
+    from dropcheck.results.audit import write_atomically
 
     made = []
     if "html" in formats:
@@ -146,9 +147,10 @@ def written(given: Given, out: Path, formats: Sequence[str], most: int | None) -
 
 def _page(given: Given, out: Path) -> Path:
     from dropcheck.report import html
-    from dropcheck.results import write_atomically
+    from dropcheck.results import bench as records
+    from dropcheck.results.audit import write_atomically
     from dropcheck.selftest import report as selftest
-    from dropcheck.speed import records, text
+    from dropcheck.speed import text
 
     for place, bench in enumerate(given.benches):
         name = "bench" if len(given.benches) == 1 else f"bench-{place + 1}"
@@ -189,9 +191,9 @@ def _text(given: Given) -> str:
 
 def _exit_code(given: Given) -> int:
     """The gravest of all: a failure outranks what could not be measured, which outranks missing evidence."""
-    from dropcheck import results
+    from dropcheck.results import audit as results
+    from dropcheck.results import bench as records
     from dropcheck.selftest import command as selftest
-    from dropcheck.speed import records
 
     codes = [records.exit_code(bench) for bench in given.benches]
     if given.audit is not None:

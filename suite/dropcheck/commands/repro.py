@@ -13,8 +13,8 @@ from dropcheck.contract.errors import UsageError, nearest
 
 def _chosen(place: str, words: list[str]) -> tuple[list[tuple[int, Any, Any]], bool]:
     """(number, target, finding) of what was named, and whether exactly one was named. Raises UsageError."""
-    from dropcheck import results
     from dropcheck.reproduction import failing
+    from dropcheck.results import audit as results
 
     file, mark, number = place.rpartition("#")
     if mark and not number.isdigit():
@@ -102,7 +102,7 @@ def repro_command(
 
 def _written(script: str, out: Path | None, every: bool, number: int, target: str, check: str) -> str:
     """Where the script was written; an empty text if it is to be printed."""
-    from dropcheck.results import write_atomically
+    from dropcheck.results.audit import write_atomically
 
     if out is None:
         return ""

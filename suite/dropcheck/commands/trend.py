@@ -13,7 +13,7 @@ from dropcheck.commands.report import out_text, width
 from dropcheck.contract.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from dropcheck.history.places import History
+    from dropcheck.results.history.stores import History
 
 Texts = list[str] | None
 
@@ -39,8 +39,11 @@ def trend(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write index.html and trend.json.")] = None,
 ) -> None:
     """Verdicts and ratios over releases, from the results that --history keeps."""
-    from dropcheck.history import page, places, releases, text
-    from dropcheck.history.entries import moment
+    from dropcheck.report.compare import trend as releases
+    from dropcheck.report.compare import trend_page as page
+    from dropcheck.report.compare import trend_text as text
+    from dropcheck.results.history import stores as places
+    from dropcheck.results.history.entries import moment
 
     place = history or os.environ.get("DROPCHECK_HISTORY") or places.DEFAULT
     begun = moment(since, "--since") if since is not None else ""
@@ -59,7 +62,7 @@ def trend(
     if names:
         _known(kept, names)
     if json_file is not None:
-        from dropcheck.results import write_atomically
+        from dropcheck.results.audit import write_atomically
 
         write_atomically(json_file, page.encoded(found))
     if out is not None:
@@ -85,10 +88,10 @@ def _known(kept: History, names: list[str]) -> None:
 
 
 def _added(kept: History, file: Path) -> str:
-    from dropcheck import loading
-    from dropcheck.history.places import record_in
-    from dropcheck.results import Result
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results import reading as loading
+    from dropcheck.results.audit import Result
+    from dropcheck.results.bench import BenchResult
+    from dropcheck.results.history.stores import record_in
 
     told = []
     for one in loading.load_all(file):

@@ -99,7 +99,7 @@ def _day(text: str | None) -> datetime.date:
 
 def _adopted(stored: Path, day: datetime.date, reason: str | None, link: str) -> list[Waiver]:
     from dropcheck.gate import evidence, writing
-    from dropcheck.plain_text import line
+    from dropcheck.results.plain_text import line
 
     found = evidence.load([stored])
     if not found.audits:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from dropcheck import loading
 from dropcheck.comparison import decision
 from dropcheck.comparison.pairing import Key, answers, labels, owners
 from dropcheck.comparison.records import Cell, Change, Comparison, Owner, Row, Side, Word
-from dropcheck.results import Finding, Result, TargetResult
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Finding, Result, TargetResult
 
 _GRAVEST: tuple[Word, ...] = (
     "worse",

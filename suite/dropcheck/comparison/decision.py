@@ -24,8 +24,8 @@ from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.comparison.records import Change, Word
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError
-from dropcheck.plain_text import number
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import number
 
 LEVEL = 1e-8  # of Fisher's test of one pair of counts
 REACH = 1.25  # resolutions; above 1, since the law of an estimate is only nearly symmetric

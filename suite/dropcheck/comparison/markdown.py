@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dropcheck import plain_text
 from dropcheck.comparison import presenting
 from dropcheck.comparison.presenting import Group
 from dropcheck.comparison.records import GLYPHS, Comparison
 from dropcheck.report import words
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
 from dropcheck.report.markdown import Section, fitted
+from dropcheck.results import plain_text
 
 _RANK = {"worse": 1, "unproven": 2, "lost": 2, "disappeared": 3, "better": 3, "moved": 4, "gained": 5, "appeared": 5}
 

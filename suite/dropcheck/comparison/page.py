@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dropcheck import plain_text
 from dropcheck.comparison import presenting
 from dropcheck.comparison.records import GLYPHS, Comparison
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
+from dropcheck.results import plain_text
 
 
 def render(found: Comparison) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dropcheck.contract.requirements import JOIN
-from dropcheck.results import Finding, Result, TargetResult
+from dropcheck.results.audit import Finding, Result, TargetResult
 
 Key = tuple[str, str]  # check, and its case without the number of calls
 

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropcheck import plain_text
 from dropcheck.comparison.records import Cell, Comparison, Row, Word
-from dropcheck.plain_text import line
 from dropcheck.report import words
-from dropcheck.results import Verdict
+from dropcheck.results import plain_text
+from dropcheck.results.audit import Verdict
+from dropcheck.results.plain_text import line
 
 # worth a place of its own, in this order; "gained" and "appeared" only where something fails or much is new
 SHOWN: tuple[Word, ...] = ("worse", "unproven", "lost", "disappeared", "better", "moved", "gained", "appeared")

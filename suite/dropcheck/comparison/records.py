@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from dropcheck.results import Verdict
+from dropcheck.results.audit import Verdict
 
 SCHEMA = "dropcheck.comparison/1"
 

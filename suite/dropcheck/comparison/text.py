@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 
-from dropcheck import plain_text
 from dropcheck.comparison import presenting
 from dropcheck.comparison.presenting import Group
 from dropcheck.comparison.records import GLYPHS, Comparison
-from dropcheck.plain_text import line
 from dropcheck.report import words
+from dropcheck.results import plain_text
+from dropcheck.results.plain_text import line
 
 
 def render(found: Comparison, width: int = 100) -> str:

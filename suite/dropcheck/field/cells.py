@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dropcheck.contract.adapter import DTYPES
-from dropcheck.naming import ANY, dtype_of, split_name
-from dropcheck.results import Finding, Result, TargetResult, Verdict, overall
+from dropcheck.results.audit import Finding, Result, TargetResult, Verdict, overall
+from dropcheck.results.naming import ANY, dtype_of, split_name
 
 Key = tuple[str, str, str]  # target, check, dtype
 

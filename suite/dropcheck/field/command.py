@@ -13,14 +13,16 @@ from pathlib import Path
 
 import msgspec
 
-from dropcheck import loading, results, targets
+from dropcheck import targets
 from dropcheck.contract import modes, requirements
 from dropcheck.contract.errors import UsageError
 from dropcheck.field import report
 from dropcheck.field.cells import Failure, Key, failures, row, rows
 from dropcheck.field.deviations import Deviation
 from dropcheck.field.report import Confirmation
-from dropcheck.results import Result, TargetResult, Timing, write_atomically
+from dropcheck.results import audit as results
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Result, TargetResult, Timing, write_atomically
 
 # (failures of one check of one target, path of the script to write) to what running it said, by dtype
 Confirm = Callable[[Sequence[Failure], Path], dict[str, Confirmation]]

@@ -13,7 +13,7 @@ from dropcheck.field.command import Confirm, plain_name
 from dropcheck.field.report import Confirmation
 from dropcheck.reproduction import Confirmed, NotConfirmed, Script
 from dropcheck.reproduction.situation import device_of
-from dropcheck.results import Finding, Result, TargetResult, write_atomically
+from dropcheck.results.audit import Finding, Result, TargetResult, write_atomically
 
 TRIED = 3  # findings of a cell, the one with the most evidence first
 

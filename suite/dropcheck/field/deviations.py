@@ -9,7 +9,7 @@ from importlib.resources import files
 import msgspec
 
 from dropcheck.field.cells import Failure
-from dropcheck.naming import split_name
+from dropcheck.results.naming import split_name
 
 
 class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,15 +7,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dropcheck import loading, plain_text
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.field.cells import Failure, Key, Row, failures, rows
 from dropcheck.field.deviations import Deviation, explained
-from dropcheck.naming import ANY, dtype_of
 from dropcheck.report import words
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
-from dropcheck.results import Result
+from dropcheck.results import plain_text
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Result
+from dropcheck.results.naming import ANY, dtype_of
 
 __all__ = [
     "Claim",

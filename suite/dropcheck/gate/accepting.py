@@ -14,7 +14,7 @@ from dropcheck.gate.decision import Line
 from dropcheck.gate.decoding import FILE, PROJECT
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED
 from dropcheck.gate.waivers import WITH_INTERVAL, escaped
-from dropcheck.plain_text import line
+from dropcheck.results.plain_text import line
 
 DAYS = 90  # how long a printed command accepts
 MOST = 4000  # characters of a command; a longer one would be cut, and then it is left out

@@ -12,12 +12,12 @@ import msgspec
 from dropcheck.gate.correctness import Asked, missing_counts
 from dropcheck.gate.decision import Counts, Line
 from dropcheck.gate.sampling import bounds
-from dropcheck.plain_text import line
-from dropcheck.results import Finding, Verdict
+from dropcheck.results.audit import Finding, Verdict
+from dropcheck.results.plain_text import line
 
 if TYPE_CHECKING:
+    from dropcheck.results.bench import BenchResult, BenchTarget
     from dropcheck.speed.ratio import Interval
-    from dropcheck.speed.records import BenchResult, BenchTarget
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Sourced
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import unmatched_releases
 from dropcheck.gate.waivers import Book, deviation, measured, unjudged
-from dropcheck.naming import dtype_of
-from dropcheck.plain_text import count, line
-from dropcheck.results import Finding, TargetResult, missing, missing_words
+from dropcheck.results.audit import Finding, TargetResult, missing, missing_words
+from dropcheck.results.naming import dtype_of
+from dropcheck.results.plain_text import count, line
 
 
 @dataclass(frozen=True)

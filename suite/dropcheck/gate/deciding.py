@@ -14,11 +14,11 @@ from dropcheck.gate.decision import EXIT, Decision, Line, Note
 from dropcheck.gate.evidence import device_of
 from dropcheck.gate.policy import NOT_JUDGED, Sourced, Waiver
 from dropcheck.gate.records import Evidence, Here
-from dropcheck.plain_text import count, line
-from dropcheck.results import Result, overall, verdict_of
+from dropcheck.results.audit import Result, overall, verdict_of
+from dropcheck.results.plain_text import count, line
 
 if TYPE_CHECKING:
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results.bench import BenchResult
 
 
 def decide(

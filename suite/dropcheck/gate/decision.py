@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from dropcheck.results import ResultError, Verdict, Waiver
+from dropcheck.results.audit import ResultError, Verdict, Waiver
 
 SCHEMA = "dropcheck.gate/1"
 

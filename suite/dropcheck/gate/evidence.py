@@ -13,11 +13,11 @@ from dropcheck.gate import claims
 from dropcheck.gate.policy import PROFILES, Sourced, age
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import other_release
-from dropcheck.results import Finding, Result, ResultError, TargetResult, overall, verdict_of
+from dropcheck.results.audit import Finding, Result, ResultError, TargetResult, overall, verdict_of
 
 if TYPE_CHECKING:
-    from dropcheck.loading import Stored
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results.bench import BenchResult
+    from dropcheck.results.reading import Stored
 
 # Options of an audit that make it ask less than its profile does, or something else.
 NARROWING = ("--case", "--rate", "--shape", "--budget", "--resolution", "--input")
@@ -31,7 +31,7 @@ def load(paths: Sequence[Path]) -> Evidence:
 
     Raises ResultError with the file and the place of the damage.
     """
-    from dropcheck import loading
+    from dropcheck.results import reading as loading
 
     audits: list[tuple[str, Result]] = []
     benches: list[tuple[str, BenchResult]] = []
@@ -46,7 +46,7 @@ def load(paths: Sequence[Path]) -> Evidence:
 
 def decode(data: bytes, name: str) -> list[Result | BenchResult]:
     """The stored results in these bytes. Raises ResultError; nothing else, whatever the bytes are."""
-    from dropcheck import loading
+    from dropcheck.results import reading as loading
 
     return _read(lambda: loading.parsed(data, name), name)
 

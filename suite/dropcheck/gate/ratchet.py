@@ -18,12 +18,12 @@ from dropcheck.gate.decision import Line
 from dropcheck.gate.evidence import device_of, of_target, unsuited
 from dropcheck.gate.policy import Sourced, Speed
 from dropcheck.gate.records import Evidence, Here
-from dropcheck.plain_text import line
-from dropcheck.results import ResultError, write_atomically
+from dropcheck.results.audit import ResultError, write_atomically
+from dropcheck.results.plain_text import line
 
 if TYPE_CHECKING:
-    from dropcheck.speed.records import BenchResult
-    from dropcheck.speed.records import Speed as Measured
+    from dropcheck.results.bench import BenchResult
+    from dropcheck.results.bench import Speed as Measured
 
 SCHEMA = "dropcheck.ratchet/1"
 # What may stand in a ratchet: figures that only get better, none of them a time.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dropcheck.results import Result
+from dropcheck.results.audit import Result
 
 if TYPE_CHECKING:
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results.bench import BenchResult
 
 
 @dataclass(frozen=True)

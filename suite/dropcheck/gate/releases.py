@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from dropcheck.contract.errors import nearest
 from dropcheck.gate.policy import Sourced
 from dropcheck.gate.values import specifier
-from dropcheck.results import TargetResult
+from dropcheck.results.audit import TargetResult
 
 if TYPE_CHECKING:
     from dropcheck.gate.records import Evidence

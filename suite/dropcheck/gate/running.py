@@ -12,8 +12,8 @@ from dropcheck.gate.policy import Policy, Sourced, Speed
 from dropcheck.gate.records import Evidence
 
 if TYPE_CHECKING:
-    from dropcheck.results import Result
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results.audit import Result
+    from dropcheck.results.bench import BenchResult
 
 Accept = Callable[["Result"], "Result"]  # an audit as the waivers leave it
 Tell = Callable[[str, float], None]
@@ -96,7 +96,7 @@ def _bench(
 ) -> tuple[str, BenchResult]:
     """The bench of one device, beside the audit that was just made; only a reference that it lacks is audited now."""
     from dropcheck import auditing
-    from dropcheck.results import merged
+    from dropcheck.results.audit import merged
     from dropcheck.speed.run import BenchRequest
     from dropcheck.speed.run import run as bench
 

@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from dropcheck.gate.policy import Speed
-from dropcheck.plain_text import line
+from dropcheck.results.plain_text import line
 
 if TYPE_CHECKING:
+    from dropcheck.results.bench import BenchResult, BenchTarget, Host
+    from dropcheck.results.bench import Speed as Measured
     from dropcheck.speed.ratio import Interval
-    from dropcheck.speed.records import BenchResult, BenchTarget, Host
-    from dropcheck.speed.records import Speed as Measured
     from dropcheck.speed.summary import Index
 
 

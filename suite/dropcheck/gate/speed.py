@@ -13,12 +13,12 @@ from dropcheck.gate.evidence import model_of, of_target, old, option, rank, sque
 from dropcheck.gate.policy import PROFILES, Speed
 from dropcheck.gate.releases import other_release
 from dropcheck.gate.sampling import control, damage, of_limit
-from dropcheck.plain_text import line
-from dropcheck.results import TargetResult, Timing
+from dropcheck.results.audit import TargetResult, Timing
+from dropcheck.results.plain_text import line
 
 if TYPE_CHECKING:
-    from dropcheck.speed.records import BenchResult, BenchTarget
-    from dropcheck.speed.records import Speed as Measured
+    from dropcheck.results.bench import BenchResult, BenchTarget
+    from dropcheck.results.bench import Speed as Measured
     from dropcheck.speed.summary import Index
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from dropcheck import plain_text
 from dropcheck.gate.decision import Decision, Line
+from dropcheck.results import plain_text
 
 
 def render(decision: Decision, width: int = 100) -> str:

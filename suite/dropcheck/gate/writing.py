@@ -13,7 +13,7 @@ from dropcheck.gate.decoding import PROJECT
 from dropcheck.gate.evidence import device_of
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Of, PolicyError, Sourced, Waiver, When
 from dropcheck.gate.waivers import escaped, id_of, measured, unjudged
-from dropcheck.results import Result, write_atomically
+from dropcheck.results.audit import Result, write_atomically
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -132,7 +132,7 @@ def present_state(result: Result, expires: datetime.date, reason: str, link: str
     """
     import msgspec
 
-    from dropcheck.naming import ANY, dtype_of
+    from dropcheck.results.naming import ANY, dtype_of
 
     made: dict[str, Waiver] = {}
     seen: dict[str, list[float | None]] = {}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dropcheck.gate.decision import Decision, Line
 from dropcheck.gate.text import grouped
-from dropcheck.plain_text import clean, count
 from dropcheck.report.github_text import code, prose, table
 from dropcheck.report.sarif import location
+from dropcheck.results.plain_text import clean, count
 
 MOST = 10  # what GitHub shows of one step; more would be dropped without a word
 MOST_BYTES = 1_000_000  # a summary above 1 MiB is lost as a whole

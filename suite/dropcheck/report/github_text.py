@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dropcheck import plain_text
+from dropcheck.results import plain_text
 
 GAP = "&#x200B;"  # no width: what it parts is no mention, reference, link or emoji any more
 _MARKUP = re.compile(r"([\\`*_\[\]~])")

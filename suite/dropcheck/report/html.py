@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropcheck import plain_text
-from dropcheck.report import embedded, speeds, text, view, words
+from dropcheck.report import speeds, text, view, words
 from dropcheck.report.figures import strength
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment, source
-from dropcheck.results import Result, encode, write_atomically
+from dropcheck.results import embedded, plain_text
+from dropcheck.results.audit import Result, encode, write_atomically
 
 if TYPE_CHECKING:
-    from dropcheck.selftest.records import SelfTest
-    from dropcheck.speed.records import BenchResult
+    from dropcheck.results.bench import BenchResult
+    from dropcheck.results.selftest import SelfTest
 
 
 def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from dropcheck.gate.decision import Decision, Line
-from dropcheck.plain_text import clean
+from dropcheck.results.plain_text import clean
 
 # what XML 1.0 cannot hold, even escaped
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -6,14 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dropcheck import loading, plain_text
 from dropcheck.contract.errors import UsageError
 from dropcheck.report import words
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
 from dropcheck.report.words import Group
-from dropcheck.results import Result, TargetResult
-from dropcheck.selftest.records import SelfTest
-from dropcheck.speed.records import BenchResult
+from dropcheck.results import plain_text
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Result, TargetResult
+from dropcheck.results.bench import BenchResult
+from dropcheck.results.selftest import SelfTest
 
 COMMENT = 64 << 10  # what GitHub takes for a comment, in characters; counted here in bytes, which are no fewer
 SUMMARY = 1 << 20  # and for the summary of a job's step

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dropcheck.auditing import PlannedCase, TargetPlan
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError
-from dropcheck.plain_text import count, line
+from dropcheck.results.plain_text import count, line
 from dropcheck.units import split
 
 

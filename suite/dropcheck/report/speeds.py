@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dropcheck import plain_text
-from dropcheck.naming import ANY
 from dropcheck.report.figures import pace
 from dropcheck.report.view import Drawn, Sheet
-from dropcheck.results import Result, TargetResult
+from dropcheck.results import plain_text
+from dropcheck.results.audit import Result, TargetResult
+from dropcheck.results.bench import BenchResult, BenchTarget
+from dropcheck.results.naming import ANY
 from dropcheck.speed import honesty, text
-from dropcheck.speed.records import BenchResult, BenchTarget
 
 
 @dataclass(frozen=True)

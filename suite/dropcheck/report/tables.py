@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropcheck import plain_text
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import Finding, Result, TargetResult, write_atomically
-from dropcheck.speed.records import BenchResult
+from dropcheck.results import plain_text
+from dropcheck.results.audit import Finding, Result, TargetResult, write_atomically
+from dropcheck.results.bench import BenchResult
 
 if TYPE_CHECKING:
     import pandas

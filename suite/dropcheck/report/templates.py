@@ -7,8 +7,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dropcheck import plain_text
 from dropcheck.report import github_text, words
+from dropcheck.results import plain_text
 
 
 def environment(*, html: bool = True) -> Environment:

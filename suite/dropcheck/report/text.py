@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dropcheck import plain_text
 from dropcheck.report import words
 from dropcheck.report.words import Group
-from dropcheck.results import Result, TargetResult
+from dropcheck.results import plain_text
+from dropcheck.results.audit import Result, TargetResult
 
 _STYLES = {
     "pass": "green",

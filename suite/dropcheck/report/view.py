@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dropcheck import plain_text
 from dropcheck.report import words
 from dropcheck.report.figures import coins, counts, ladder, pairs, positions
 from dropcheck.report.figures.svg import Figure
-from dropcheck.results import Finding, Result, TargetResult
+from dropcheck.results import plain_text
+from dropcheck.results.audit import Finding, Result, TargetResult
 
 WHOLE = 4000  # findings up to which a page lists every one; beyond, passes are counted and the raw result has them
 FEW = 3  # targets up to which passes are drawn too

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropcheck.contract.adapter import DTYPES
-from dropcheck.plain_text import count, family, line, number, strongest
-from dropcheck.results import (
+from dropcheck.results.audit import (
     NOT_INTERPRETABLE,
     Finding,
     Result,
@@ -18,6 +17,7 @@ from dropcheck.results import (
     missing_words,
     overall,
 )
+from dropcheck.results.plain_text import count, family, line, number, strongest
 from dropcheck.statistics import evalues
 
 FAMILIES = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")

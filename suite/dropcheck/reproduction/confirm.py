@@ -12,10 +12,10 @@ from pathlib import Path
 
 from dropcheck import hardware
 from dropcheck.contract import requirements
-from dropcheck.naming import split_name
 from dropcheck.reproduction.script import SAME, write
 from dropcheck.reproduction.situation import device_of
-from dropcheck.results import Finding, Result, TargetResult
+from dropcheck.results.audit import Finding, Result, TargetResult
+from dropcheck.results.naming import split_name
 
 
 @dataclass(frozen=True)

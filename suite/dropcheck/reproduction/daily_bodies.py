@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dropcheck.reproduction.situation import Situation
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 
 _WORDS_IN_COMMON = """
 one, two = (words(some) for some in (first, second))

@@ -10,7 +10,7 @@ import re
 from dropcheck.contract.errors import UsageError
 from dropcheck.reproduction.layer import Layer
 from dropcheck.reproduction.situation import Situation
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 
 _TORCH_PASSES = """
 def passes(layer, xs, cotangents):  # all forward passes, then the backward passes in their order, then the first once more

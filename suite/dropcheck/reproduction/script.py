@@ -23,7 +23,7 @@ from dropcheck.reproduction.pieces import PIECES
 from dropcheck.reproduction.references import reference
 from dropcheck.reproduction.situation import Situation, situation
 from dropcheck.reproduction.snippet import Snippet
-from dropcheck.results import Finding, TargetResult
+from dropcheck.results.audit import Finding, TargetResult
 
 _UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}
 SEED = 1000

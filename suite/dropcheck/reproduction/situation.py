@@ -6,12 +6,12 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from dropcheck import loading
 from dropcheck.checks.looks import sizes as long_enough
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.results import Finding
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Finding
 
 _DTYPES = ("bfloat16", "float16", "float32", "float64")
 _EXACT = (33, 65, 3)  # rows, channels and shared elements of the exact questions

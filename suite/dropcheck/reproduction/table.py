@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dropcheck.reproduction.script import Parts, assembled, docstring, parts
-from dropcheck.results import Finding, TargetResult
+from dropcheck.results.audit import Finding, TargetResult
 
 
 @dataclass(frozen=True)

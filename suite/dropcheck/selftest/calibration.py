@@ -13,8 +13,8 @@ from scipy.stats import binom, binomtest
 
 from dropcheck.checks.base import Check, Limits
 from dropcheck.contract.cases import Case, parse_case
+from dropcheck.results.selftest import Calibration, Promise, Tail
 from dropcheck.selftest import simulated
-from dropcheck.selftest.records import Calibration, Promise, Tail
 from dropcheck.selftest.simulated import failed, generator, named, record, sharpened, statistical
 from dropcheck.selftest.work import Item
 

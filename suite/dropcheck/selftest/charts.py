@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from dropcheck.plain_text import line as one_line
 from dropcheck.report.figures.svg import (
     WIDTH,
     Axis,
@@ -20,7 +19,8 @@ from dropcheck.report.figures.svg import (
     x_axis,
     y_axis,
 )
-from dropcheck.selftest.records import Calibration, SelfTest
+from dropcheck.results.plain_text import line as one_line
+from dropcheck.results.selftest import Calibration, SelfTest
 
 CALIBRATION = (
     "One row a check, over all cases: how often it failed coins that keep the contract, as a share of what its level allows "

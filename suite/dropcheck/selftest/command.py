@@ -10,9 +10,9 @@ from typing import Any
 
 from dropcheck import options
 from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.results import write_atomically
+from dropcheck.results.audit import write_atomically
+from dropcheck.results.selftest import PARTS, Promise, SelfTest, encode
 from dropcheck.selftest import work
-from dropcheck.selftest.records import PARTS, Promise, SelfTest, encode
 
 PROFILES = ("quick", "standard")
 SEARCH_S = 60.0  # for one layer that is missed

@@ -12,11 +12,11 @@ import msgspec
 
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError
-from dropcheck.plain_text import count as counted
-from dropcheck.results import Finding, write_atomically
+from dropcheck.results.audit import Finding, write_atomically
+from dropcheck.results.plain_text import count as counted
+from dropcheck.results.selftest import FromFile, Judged, Promise, SelfTest, Sought, encode
 from dropcheck.selftest import expected, work, zoo
 from dropcheck.selftest.expected import Expected
-from dropcheck.selftest.records import FromFile, Judged, Promise, SelfTest, Sought, encode
 from dropcheck.selftest.work import Item, Tell
 
 UNSEEN = ("error", "inconclusive")

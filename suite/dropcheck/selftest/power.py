@@ -11,10 +11,10 @@ from scipy.stats import binom
 from dropcheck.checks.base import BETA, Limits
 from dropcheck.contract.cases import parse_case
 from dropcheck.gathered import Gathered
+from dropcheck.results.selftest import Power, Promise
 from dropcheck.selftest import certain, plants, simulated
 from dropcheck.selftest.misses import exact
 from dropcheck.selftest.plants import Plant, independent
-from dropcheck.selftest.records import Power, Promise
 from dropcheck.selftest.simulated import failed, generator, named, record
 from dropcheck.selftest.work import Item
 

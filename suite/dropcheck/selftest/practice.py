@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from dropcheck.contract.cases import seed_of
+from dropcheck.results.selftest import Comparison, Outcome, Score
 from dropcheck.selftest.assertions import FRAMEWORKS
 from dropcheck.selftest.practice_chart import figure
-from dropcheck.selftest.records import Comparison, Outcome, Score
 from dropcheck.selftest.scripts import SCRIPTS
 from dropcheck.selftest.subject import Battery, NotRunnable, opened, started
 from dropcheck.statistics.binomial import clopper_pearson

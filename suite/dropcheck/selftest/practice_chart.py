@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dropcheck.selftest.records import Comparison, Score
+    from dropcheck.results.selftest import Comparison, Score
 
 TITLE = "Planted defects caught against seconds spent"
 

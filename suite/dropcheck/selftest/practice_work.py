@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from dropcheck.results.selftest import Clock, Layer, Outcome, Practice
 from dropcheck.selftest import practice, zoo
-from dropcheck.selftest.records import Clock, Layer, Outcome, Practice
 from dropcheck.selftest.work import Item
 
 RUNS = 5  # of a battery on a defect

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dropcheck.plain_text import count as counted
 from dropcheck.report.figures.svg import Figure
-from dropcheck.results import write_atomically
+from dropcheck.results.audit import write_atomically
+from dropcheck.results.plain_text import count as counted
+from dropcheck.results.selftest import FromFile, SelfTest, Sought, encode
 from dropcheck.selftest.charts import calibration_figure, seconds_figure
-from dropcheck.selftest.records import FromFile, SelfTest, Sought, encode
 
 _READ = {
     "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of "
@@ -385,9 +385,9 @@ def page(result: SelfTest) -> str:
     """The page: self-contained, light and dark, readable without JavaScript."""
     from markupsafe import Markup
 
-    from dropcheck.report import embedded
     from dropcheck.report.furniture import furniture
     from dropcheck.report.templates import environment
+    from dropcheck.results import embedded
 
     told = sections(result)
     return (

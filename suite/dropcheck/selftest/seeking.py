@@ -17,11 +17,11 @@ from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.planning import PROFILES, _fitted
 from dropcheck.plans import planned
 from dropcheck.request import AuditRequest, prepare
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
+from dropcheck.results.selftest import Sought
 from dropcheck.selftest import expected
 from dropcheck.selftest.expected import Expected
 from dropcheck.selftest.fromfile import coins_of, command
-from dropcheck.selftest.records import Sought
 from dropcheck.state import Run
 from dropcheck.worker.client import Refused, TargetError
 

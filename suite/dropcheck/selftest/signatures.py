@@ -17,7 +17,7 @@ import msgspec
 
 from dropcheck import signatures
 from dropcheck.causes import match, ranked
-from dropcheck.results import write_atomically
+from dropcheck.results.audit import write_atomically
 from dropcheck.signatures import FACTS, SCHEMA, Calibration, Facts, Library, Signature, added, facts, library
 
 STRICT = "only --strict calls it a defect"

@@ -16,7 +16,7 @@ from dropcheck.contract.cases import Case, parse_case, seed_of
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.counting import tally
 from dropcheck.gathered import Gathered
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, binomial, dispersion, goodness, homogeneity
 from dropcheck.stretches import stretches_of
 

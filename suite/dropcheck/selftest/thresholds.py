@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom, hypergeom
 
-from dropcheck.selftest.records import Golden, Promise, Threshold
+from dropcheck.results.selftest import Golden, Promise, Threshold
 from dropcheck.selftest.work import Item
 from dropcheck.statistics import association, binomial, dispersion, duplicates, homogeneity
 

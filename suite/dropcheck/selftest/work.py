@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import write_atomically
+from dropcheck.results.audit import write_atomically
 
 _ATTEMPTS = 3  # a worker that is killed costs its item another try
 

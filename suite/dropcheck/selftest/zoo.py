@@ -12,9 +12,9 @@ import msgspec
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check
 from dropcheck.contract.errors import UsageError
-from dropcheck.plain_text import count as counted
-from dropcheck.results import Finding, Verdict, overall
-from dropcheck.selftest.records import Clock, Layer, Owner, Promise
+from dropcheck.results.audit import Finding, Verdict, overall
+from dropcheck.results.plain_text import count as counted
+from dropcheck.results.selftest import Clock, Layer, Owner, Promise
 from dropcheck.selftest.work import Item
 
 SECONDS = {"quick": 12.0, "standard": 50.0, "deep": 600.0}  # rough cost of one layer

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dropcheck.results.bench import BenchResult, BenchTarget
 from dropcheck.speed import ratio, summary
 from dropcheck.speed.ratio import Interval
-from dropcheck.speed.records import BenchResult, BenchTarget
 
 
 @dataclass(frozen=True)

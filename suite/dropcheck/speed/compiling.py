@@ -9,8 +9,8 @@ from functools import partial
 from dropcheck.contract.cases import seed_of
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Pattern
+from dropcheck.results.bench import Compile
 from dropcheck.speed.raw import Raw
-from dropcheck.speed.records import Compile
 from dropcheck.speed.runner import Lane, Opener, Plan, Tell, converse
 from dropcheck.worker.client import Refused, TargetError
 

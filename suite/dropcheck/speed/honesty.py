@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dropcheck import loading, recomputing
+from dropcheck import recomputing
 from dropcheck.checks import CHECKS
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Contract
-from dropcheck.naming import ANY, dtype_of
 from dropcheck.planning import PROFILES, core
-from dropcheck.results import Result, ResultError, TargetResult
-from dropcheck.speed.records import Audit
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Result, ResultError, TargetResult
+from dropcheck.results.bench import Audit
+from dropcheck.results.naming import ANY, dtype_of
 
 Audits = dict[str, Audit]
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dropcheck.results import write_atomically
-from dropcheck.speed.records import BenchResult, Speed
+from dropcheck.results.audit import write_atomically
+from dropcheck.results.bench import BenchResult, Speed
 
 VERSION = "5.0.0"  # of the format that is written
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.speed.records import Word
+from dropcheck.results.bench import Word
 
 # A run of one target calls identical code different with at most this probability, by Student's t and Holm; with a margin
 # above 0 much less often, since the interval must then clear the margin as well.

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import write_atomically
-from dropcheck.speed.records import Audit, Host, Sample, Setup
+from dropcheck.results.audit import write_atomically
+from dropcheck.results.bench import Audit, Host, Sample, Setup
 
 MARK = "dropcheck.bench.journal/1"
 

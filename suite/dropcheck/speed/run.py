@@ -15,13 +15,13 @@ from dropcheck.contract.cells import Cell, parse_cell
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.environment import describe, processors
 from dropcheck.request import DEFAULT_SEED, AuditRequest
-from dropcheck.results import Result, Verdict
+from dropcheck.results.audit import Result, Verdict
+from dropcheck.results.bench import BenchResult, BenchTarget, Speed
 from dropcheck.speed import compiling, honesty, summary
 from dropcheck.speed.cells import PROFILES
 from dropcheck.speed.cells import plan as planned_cells
 from dropcheck.speed.ratio import LEVEL, MARGIN, accepted
 from dropcheck.speed.raw import Journal, Raw
-from dropcheck.speed.records import BenchResult, BenchTarget, Speed
 from dropcheck.speed.runner import Lane, Opener, Plan, Tell, lanes_of, measure, open_process
 
 DEVICES = ("cpu", "cuda")

@@ -12,9 +12,9 @@ from dropcheck import hardware
 from dropcheck.contract.cases import seed_of
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Pattern
+from dropcheck.results.bench import Host, Sample, Setup
 from dropcheck.speed.blocks import Slot, cell_order, orders
 from dropcheck.speed.raw import Problem, Raw
-from dropcheck.speed.records import Host, Sample, Setup
 from dropcheck.targets import Target
 from dropcheck.worker.client import ProcessSession, Refused, Session, TargetError, ask
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Pattern
+from dropcheck.results.bench import Comparison, Placebo, Sample, Speed, Yardstick
 from dropcheck.speed import limit, ratio
 from dropcheck.speed.ratio import Interval
 from dropcheck.speed.raw import Problem, Raw
-from dropcheck.speed.records import Comparison, Placebo, Sample, Speed, Yardstick
 from dropcheck.speed.runner import Lane, Plan
 
 # a target that takes less than this share of the new pages of a copy beside it has kept its memory, whatever was asked

@@ -7,9 +7,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from dropcheck.plain_text import line
+from dropcheck.results.bench import BenchResult, Comparison, Speed
+from dropcheck.results.plain_text import line
 from dropcheck.speed.compare import Change
-from dropcheck.speed.records import BenchResult, Comparison, Speed
 
 
 def seconds(value: float | None) -> str:

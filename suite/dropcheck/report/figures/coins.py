@@ -7,9 +7,9 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from dropcheck import plain_text
 from dropcheck.report.figures.svg import Figure, joined, short, text
-from dropcheck.results import Picture
+from dropcheck.results import plain_text
+from dropcheck.results.audit import Picture
 
 _CELL = 11.0
 _MOST_ROWS, _MOST_COLUMNS = 32, 96

@@ -7,9 +7,9 @@ from typing import TypeGuard
 
 from markupsafe import Markup
 
-from dropcheck.plain_text import line
 from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, mark, plain, short, x_axis, y_axis
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import line
 
 _MOST = 96  # bars; wider counts are cut to where anything lies
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dropcheck.plain_text import line as one_line
-from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import SERIES, WIDTH, Axis, Figure, joined, line, mark, text, y_axis
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import line as one_line
+from dropcheck.results.plain_text import number
 
 READING = (
     "Measured minus nominal rate, in percentage points, by nominal rate. Lines are exact intervals at the error probability of "

@@ -9,8 +9,6 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from dropcheck.contract.cells import Cell, parse_cell
-from dropcheck.plain_text import line as one_line
-from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import (
     SERIES,
     WIDTH,
@@ -25,8 +23,10 @@ from dropcheck.report.figures.svg import (
     x_axis,
     y_axis,
 )
+from dropcheck.results.bench import BenchResult, Speed
+from dropcheck.results.plain_text import line as one_line
+from dropcheck.results.plain_text import number
 from dropcheck.speed.cells import CENTRE
-from dropcheck.speed.records import BenchResult, Speed
 from dropcheck.speed.text import size as size_words
 
 _MOST = 8  # implementations in one drawing: more lines cannot be told apart; the table has all

@@ -6,10 +6,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dropcheck.plain_text import line as one_line
-from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, line, mark, plain, short, text, x_axis
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import line as one_line
+from dropcheck.results.plain_text import number
 
 LAGS = (
     "One mark a distance: the mean correlation of coins so far apart. The band is the smallest correlation that this run was "

@@ -8,10 +8,10 @@ import numpy as np
 from markupsafe import Markup
 from scipy import special
 
-from dropcheck.plain_text import line as one_line
-from dropcheck.plain_text import number
 from dropcheck.report.figures.svg import WIDTH, Axis, Figure, finite, joined, line, mark, short, x_axis, y_axis
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import line as one_line
+from dropcheck.results.plain_text import number
 
 _MOST = 200  # positions drawn
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from dropcheck.plain_text import line as one_line
-from dropcheck.plain_text import number, strongest
 from dropcheck.report.figures.svg import WIDTH, Axis, Figure, box, joined, line, mark, text, x_axis
 from dropcheck.report.words import evidence
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import line as one_line
+from dropcheck.results.plain_text import number, strongest
 
 _END = 1e5  # what no right layer can do stands at this end
 

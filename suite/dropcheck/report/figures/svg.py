@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from markupsafe import Markup
 
-from dropcheck import plain_text
+from dropcheck.results import plain_text
 
 WIDTH = 520  # user units: a phone shows 13 units of text as about 9 pixels, a desk as 13
 TEXT = 6.6  # width of an average letter in user units

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.history.entries import Entry, digest, entry, in_order
-from dropcheck.results import ResultError, write_atomically
+from dropcheck.results.audit import ResultError, write_atomically
+from dropcheck.results.history.entries import Entry, digest, entry, in_order
 
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2})-(\d{2})-(\d{2})Z-([0-9a-f]{32})\.json")
 

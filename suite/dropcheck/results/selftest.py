@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from dropcheck.results import SCHEMA, ResultError, Verdict
+from dropcheck.results.audit import SCHEMA, ResultError, Verdict
 
 PARTS = ("calibration", "power", "thresholds", "zoo", "practice")
 

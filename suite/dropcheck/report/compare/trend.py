@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from dropcheck.history.changes import Change, between
-from dropcheck.history.entries import Claim, Entry, Kept, Ratio
-from dropcheck.history.places import History
-from dropcheck.plain_text import family
+from dropcheck.report.compare.changes import Change, between
 from dropcheck.report.words import FAMILIES
-from dropcheck.results import Verdict, overall
+from dropcheck.results.audit import Verdict, overall
+from dropcheck.results.history.entries import Claim, Entry, Kept, Ratio
+from dropcheck.results.history.stores import History
+from dropcheck.results.plain_text import family
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.history.entries import Entry, encoded, now
-from dropcheck.results import Result
-from dropcheck.speed.records import BenchResult
+from dropcheck.results.audit import Result
+from dropcheck.results.bench import BenchResult
+from dropcheck.results.history.entries import Entry, encoded, now
 
 DEFAULT = "dropcheck-history.db"
 ENDINGS = (".db", ".sqlite", ".sqlite3")
@@ -63,14 +63,14 @@ def at(place: str) -> History:
         return _database(f"sqlite:///{place}")
     if path.suffix.lower() in ENDINGS and not path.is_dir():
         return _database(f"sqlite:///{place}")
-    from dropcheck.history.folder import Folder
+    from dropcheck.results.history.folder import Folder
 
     return Folder(path)
 
 
 def _database(url: str) -> History:
     try:
-        from dropcheck.history.database import Database
+        from dropcheck.results.history.database import Database
     except ImportError as error:
         raise UsageError(
             f"a history in a database needs SQLAlchemy: pip install 'dropcheck[history]' ({error}); a folder of results needs "

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from dropcheck.report import columns
-from dropcheck.results import ResultError
+from dropcheck.results import columns
+from dropcheck.results.audit import ResultError
 
 MEDIA = "application/x-dropcheck+json"
 _BLOCK = re.compile(rf'<script[^>]*type="{re.escape(MEDIA)}"[^>]*>([^<]*)</script>', re.IGNORECASE)

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from dropcheck import loading, results
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.requirements import JOIN
-from dropcheck.plain_text import clean, strongest
-from dropcheck.results import Finding, Result, Verdict, overall
-from dropcheck.speed import records
-from dropcheck.speed.records import BenchResult
+from dropcheck.results import audit as results
+from dropcheck.results import bench as records
+from dropcheck.results import reading as loading
+from dropcheck.results.audit import Finding, Result, Verdict, overall
+from dropcheck.results.bench import BenchResult
+from dropcheck.results.plain_text import clean, strongest
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

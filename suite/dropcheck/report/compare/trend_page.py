@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from dropcheck.history import text
-from dropcheck.history.releases import Trends
+from dropcheck.report.compare import trend_text as text
+from dropcheck.report.compare.trend import Trends
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
-from dropcheck.results import write_atomically
+from dropcheck.results.audit import write_atomically
 
 
 def encoded(found: Trends) -> bytes:

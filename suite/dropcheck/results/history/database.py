@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.history.entries import Claim, Entry, Kept, Ratio, digest, entry, in_order
+from dropcheck.results.history.entries import Claim, Entry, Kept, Ratio, digest, entry, in_order
 
 SCHEMA_VERSION = 1
 WAIT_S = 60  # for other writers: each holds the file for some milliseconds

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import results
-from dropcheck.results import SCHEMA, Result, ResultError, TargetResult, decode, decode_as, overall
-from dropcheck.selftest.records import SelfTest
-from dropcheck.speed import records as bench_records
-from dropcheck.speed.records import BenchResult
+from dropcheck.results import audit as results
+from dropcheck.results import bench as bench_records
+from dropcheck.results.audit import SCHEMA, Result, ResultError, TargetResult, decode, decode_as, overall
+from dropcheck.results.bench import BenchResult
+from dropcheck.results.selftest import SelfTest
 
 Stored = Result | BenchResult | SelfTest
 
@@ -54,7 +54,7 @@ def parsed(data: bytes, name: str) -> list[Stored]:
     """The results in these bytes, told by their content. Raises ResultError."""
     data = unpacked(data, name)
     if data.lstrip()[:1] == b"<":
-        from dropcheck.report import embedded
+        from dropcheck.results import embedded
 
         try:
             text = data.decode()

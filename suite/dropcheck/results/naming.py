@@ -5,7 +5,7 @@ from __future__ import annotations
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.modes import EAGER, MODES
 from dropcheck.contract.requirements import JOIN
-from dropcheck.results import Finding
+from dropcheck.results.audit import Finding
 
 ANY = "any"  # findings that belong to no dtype: what a constructor refuses
 

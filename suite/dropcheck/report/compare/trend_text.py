@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from dropcheck.history.changes import BETTER, WORSE, Change
-from dropcheck.history.releases import Row, Trend, Trends
-from dropcheck.plain_text import count, line, number
+from dropcheck.report.compare.changes import BETTER, WORSE, Change
+from dropcheck.report.compare.trend import Row, Trend, Trends
 from dropcheck.report.words import FAMILIES, GLYPHS, WORDS
+from dropcheck.results.plain_text import count, line, number
 
 
 def render(found: Trends, width: int = 100, checks: Sequence[str] = ()) -> str:

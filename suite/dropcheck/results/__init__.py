@@ -1,0 +1,35 @@
+"""What is stored and how it is read: audits, benches, self-tests, histories; here the names of an audit's result."""
+
+from dropcheck.results.audit import NOT_INTERPRETABLE as NOT_INTERPRETABLE
+from dropcheck.results.audit import SCHEMA as SCHEMA
+from dropcheck.results.audit import VERDICTS as VERDICTS
+from dropcheck.results.audit import DiskFull as DiskFull
+from dropcheck.results.audit import Finding as Finding
+from dropcheck.results.audit import LedgerRun as LedgerRun
+from dropcheck.results.audit import OverRuns as OverRuns
+from dropcheck.results.audit import Picture as Picture
+from dropcheck.results.audit import Record as Record
+from dropcheck.results.audit import Result as Result
+from dropcheck.results.audit import ResultError as ResultError
+from dropcheck.results.audit import Statistic as Statistic
+from dropcheck.results.audit import TargetResult as TargetResult
+from dropcheck.results.audit import Timing as Timing
+from dropcheck.results.audit import Verdict as Verdict
+from dropcheck.results.audit import Waiver as Waiver
+from dropcheck.results.audit import asked_of_all as asked_of_all
+from dropcheck.results.audit import decode as decode
+from dropcheck.results.audit import decode_as as decode_as
+from dropcheck.results.audit import encode as encode
+from dropcheck.results.audit import exit_code as exit_code
+from dropcheck.results.audit import full as full
+from dropcheck.results.audit import load as load
+from dropcheck.results.audit import merged as merged
+from dropcheck.results.audit import missing as missing
+from dropcheck.results.audit import missing_words as missing_words
+from dropcheck.results.audit import overall as overall
+from dropcheck.results.audit import planned as planned
+from dropcheck.results.audit import read as read
+from dropcheck.results.audit import save as save
+from dropcheck.results.audit import schema as schema
+from dropcheck.results.audit import verdict_of as verdict_of
+from dropcheck.results.audit import write_atomically as write_atomically
