@@ -16,11 +16,11 @@ except ImportError:  # setuptools before 70.1
 
 # library (dropcheck.<folder>.lib<name>) -> its source
 SOURCES = {
-    "dropcheck.worker.libproof": "suite/dropcheck/worker/proof.c",
+    "dropcheck.worker.server.libproof": "suite/dropcheck/worker/server/proof.c",
     "dropcheck.libcounting": "suite/dropcheck/counting.c",
 }
 
-SHARED = "suite/dropcheck/worker/portable.h"
+SHARED = "suite/dropcheck/worker/server/portable.h"
 
 
 class Libraries(build_ext):
@@ -41,7 +41,7 @@ class AnyPython(bdist_wheel):
 
 
 def library(name: str, source: str) -> Extension:
-    """One library. It holds its sources' checksum: one of other sources is not used (see dropcheck.worker.native)."""
+    """One library. It holds its sources' checksum: one of other sources is not used (see dropcheck.worker.server.native)."""
     folder = Path(__file__).parent
     checksum = zlib.crc32(folder.joinpath(SHARED).read_bytes() + folder.joinpath(source).read_bytes())
     return Extension(

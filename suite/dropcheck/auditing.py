@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 
-from dropcheck import crew, journal, models, sessions, targets
+from dropcheck import crew, journal, models, targets
 from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.contract.errors import UsageError
 from dropcheck.environment import describe, processors
@@ -19,6 +19,7 @@ from dropcheck.results import audit as results
 from dropcheck.results.audit import Result, TargetResult
 from dropcheck.state import Run
 from dropcheck.store import Store, held
+from dropcheck.worker import sessions
 
 MANY = 8  # targets that are looked at one by one before the first starts, so that a line says so at once
 

@@ -16,10 +16,10 @@ from dropcheck.judging import ASIDE, beneath, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.remaining import Remaining
 from dropcheck.results.audit import Finding
-from dropcheck.sessions import SessionPool
 from dropcheck.state import Run
 from dropcheck.units import Unit, split
 from dropcheck.worker.client import TargetError, timed_out
+from dropcheck.worker.sessions import SessionPool
 
 
 def count_all(

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from dropcheck.contract.errors import UsageError
 from dropcheck.gather import Counted, Work, count
-from dropcheck.sessions import pool_of
 from dropcheck.worker.client import Refused, TargetError
+from dropcheck.worker.sessions import pool_of
 
 T = TypeVar("T")
 

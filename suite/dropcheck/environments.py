@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from dropcheck import caches
 from dropcheck.contract import requirements
 from dropcheck.contract.errors import UsageError
 from dropcheck.results.audit import write_atomically
+from dropcheck.worker import caches
 
 _MARK = "dropcheck-environment.json"  # written last: a folder without it was never finished
 _LAST_LINES = 12

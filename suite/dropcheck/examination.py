@@ -27,9 +27,9 @@ from dropcheck.judging import SHAPE, interpret
 from dropcheck.plans import asked_cases, planned
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Finding, TargetResult, Timing
-from dropcheck.sessions import SessionPool, opened_pool
 from dropcheck.state import Run
 from dropcheck.worker.client import Refused, Session, TargetError, ask
+from dropcheck.worker.sessions import SessionPool, opened_pool
 
 
 def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:

@@ -17,12 +17,12 @@ from dropcheck.contract.promise import Contract
 from dropcheck.copies import odd_calls
 from dropcheck.counting import tally
 from dropcheck.gathered import Gathered
-from dropcheck.sessions import SessionSpec
 from dropcheck.stretches import CERTAIN, Stretches, log10_chance, stretches_of
 from dropcheck.tallies import SAMPLE, Tally
 from dropcheck.units import Unit
 from dropcheck.words import MOST_WORD_ROWS, Lookup, Sample, place_of, repeats, sample_of, searched
 from dropcheck.worker.client import Refused, Session
+from dropcheck.worker.sessions import SessionSpec
 
 CHUNK = 1 << 22  # coins of one answer: half a megabyte of bits
 AHEAD = 2  # requests that a session has before it while its last answer is counted

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from dropcheck import caches
 from dropcheck.contract.errors import UsageError
 from dropcheck.results.audit import DiskFull, TargetResult, full, write_atomically
+from dropcheck.worker import caches
 
 
 class _Line(msgspec.Struct, frozen=True):

@@ -43,7 +43,7 @@ def audit(*targets: Any, **options: Any) -> Result:
     ``in_process=True`` audits names in this process, too (objects always are): one target after the other, and generators,
     gradient mode and configuration are as before at the end. Raises UsageError for what cannot be asked.
     """
-    from dropcheck.surroundings import untouched
+    from dropcheck.worker.caller_state import untouched
 
     if all(isinstance(one, str) for one in targets) and not options.get("in_process"):
         return _audited(targets, options)
@@ -106,7 +106,7 @@ def check(target: Any, **options: Any) -> Result:
     what cannot be asked; KeyboardInterrupt when interrupted. Random streams and settings are as before in every case.
     """
     __tracebackhide__ = True
-    from dropcheck.surroundings import untouched
+    from dropcheck.worker.caller_state import untouched
 
     with untouched():  # of everything, as even imports draw random numbers
         result, told = examined(target, options)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.worker import native
+from dropcheck.worker.server import native
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]

@@ -92,7 +92,7 @@ def observe(target: Target, pattern: str | None = None, python: str | None = Non
 
 def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any, calls: int) -> Any:
     """(calls, *shape) outputs in training of one fresh layer; float32, or the first dtype that the layer has."""
-    from dropcheck.worker.rounding import to_float64
+    from dropcheck.worker.server.rounding import to_float64
 
     dtype = info["dtypes"][0]
     way = contract.seeds[0] if contract.seeds else "global"
@@ -106,7 +106,7 @@ def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: f
 
 def _inference(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any) -> str:
     """What inference did after a training call, in a sentence; empty where it is the caller's business or raises."""
-    from dropcheck.worker.rounding import to_float64
+    from dropcheck.worker.server.rounding import to_float64
 
     if not info.get("inference", True):
         return ""

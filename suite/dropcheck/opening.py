@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 
 from dropcheck.request import AuditRequest
-from dropcheck.sessions import SessionSpec
 from dropcheck.targets import Target
+from dropcheck.worker.sessions import SessionSpec
 
 LIMIT_S = 180.0  # for loading a framework and some hundred small calls
 

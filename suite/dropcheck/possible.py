@@ -17,7 +17,7 @@ from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.statistics import binomial, homogeneity
 from dropcheck.stretches import CERTAIN
 from dropcheck.words import least_extent
-from dropcheck.worker import rounding
+from dropcheck.worker.server import rounding
 
 SLACK = 1e-4  # relative: a page keeps six digits of what passes, and releases of SciPy round differently
 MOST_EXACT = 1 << 32  # coins of an exact question; the largest today ask 3e5

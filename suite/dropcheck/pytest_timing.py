@@ -65,7 +65,7 @@ class _Timer:
         from dropcheck import targets
         from dropcheck.contract.cells import parse_cell
         from dropcheck.contract.devices import allocation
-        from dropcheck.surroundings import untouched
+        from dropcheck.worker.caller_state import untouched
         from dropcheck.worker.client import LocalSession
 
         chosen, one = targets.parse(target), parse_cell(cell)
@@ -90,7 +90,7 @@ class _Timer:
         from dropcheck.contract.promise import Pattern
         from dropcheck.environment import processors
         from dropcheck.speed import limit
-        from dropcheck.surroundings import untouched
+        from dropcheck.worker.caller_state import untouched
         from dropcheck.worker.client import Refused, ask
 
         rounds, slot_ms, threads = how

@@ -74,7 +74,7 @@ class SharedAudit:
 
     def _audited(self, select: tuple[str, ...]) -> Result:
         from dropcheck.library import examined
-        from dropcheck.surroundings import untouched
+        from dropcheck.worker.caller_state import untouched
 
         with untouched():
             return examined(self.thing, {**self.options, "select": select})[0]

@@ -21,9 +21,9 @@ from dropcheck.gathered import Gathered
 from dropcheck.replay import command
 from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Finding, Picture
-from dropcheck.sessions import SessionSpec
 from dropcheck.units import split
 from dropcheck.worker.client import Session, TargetError
+from dropcheck.worker.sessions import SessionSpec
 
 PLAIN_RATES = (0.5, 0.3, 0.1)
 OVERHEAD_CALLS = 16  # what a try costs beside its coins (a layer, a probe, a judgement), in calls

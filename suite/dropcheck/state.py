@@ -16,8 +16,8 @@ from dropcheck.ledger import Entry
 from dropcheck.replay import replayable
 from dropcheck.request import AuditRequest, Event, Progress
 from dropcheck.results.audit import Finding
-from dropcheck.sessions import SessionSpec
 from dropcheck.store import Store
+from dropcheck.worker.sessions import SessionSpec
 
 
 @dataclass

@@ -20,7 +20,7 @@ from dropcheck.contract import cases
 from dropcheck.contract.errors import UsageError
 from dropcheck.gather import Counted
 from dropcheck.units import Unit
-from dropcheck.worker import wire
+from dropcheck.worker.server import wire
 
 # a unit that is counted sooner than this is counted again sooner than it is read
 WORTH_S = 0.5

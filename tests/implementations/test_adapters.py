@@ -13,7 +13,7 @@ import torch
 import dropcheck
 from dropcheck.contract.adapter import DTYPES, Implementation
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.worker import rounding
+from dropcheck.worker.server import rounding
 from spatial_dropouts import names
 from spatial_dropouts.adapters import adapter_for, load, recognise, recognised
 from spatial_dropouts.adapters.loading import NoDropout, TargetNotFound

@@ -9,7 +9,7 @@ import pytest
 
 import dropcheck
 from dropcheck.contract.adapter import Implementation
-from dropcheck.worker import rounding
+from dropcheck.worker.server import rounding
 from spatial_dropouts.adapters import adapter_for, load, recognise
 from spatial_dropouts.adapters.loading import NoDropout
 

@@ -16,7 +16,7 @@ import dropcheck
 from dropcheck.contract.adapter import Implementation, Unsupported
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.results.audit import TargetResult
-from dropcheck.worker.server import Worker
+from dropcheck.worker.server.answers import Worker
 from spatial_dropouts.adapters import torch_modes
 from spatial_dropouts.adapters.torch_layers import TorchFunctions, TorchLayers
 from spatial_dropouts.broken.records_torch_modes import DEFECTS, TorchModeDefect

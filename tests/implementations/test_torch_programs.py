@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.worker.server import Worker
+from dropcheck.worker.server.answers import Worker
 from spatial_dropouts.adapters import models_base
 from spatial_dropouts.adapters.loading import NoDropout
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from dropcheck.contract.adapter import Implementation, Unsupported
 from dropcheck.contract.promise import Contract, ContractError, Pattern
-from dropcheck.worker import affine, rounding
-from dropcheck.worker import probe as probes
-from dropcheck.worker import proof as proof_of
+from dropcheck.worker.server import affine, rounding
+from dropcheck.worker.server import probe as probes
+from dropcheck.worker.server import proof as proof_of
 from spatial_dropouts.adapters import adapter_for
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")

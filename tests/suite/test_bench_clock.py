@@ -11,7 +11,7 @@ import pytest
 from dropcheck.contract.adapter import Implementation, Unsupported, unchanged
 from dropcheck.contract.devices import Clock, Device, allocation
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.worker.timing import Loop, Stopped, Stopwatch, _shares, out_of_memory, same_mask_chance
+from dropcheck.worker.server.timing import Loop, Stopped, Stopwatch, _shares, out_of_memory, same_mask_chance
 from spatial_dropouts.adapters.numpy_functions import NumpyFunctions
 from spatial_dropouts.custom.reference import Reference
 

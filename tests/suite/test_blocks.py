@@ -12,7 +12,7 @@ from dropcheck import Contract, Pattern
 from dropcheck.contract.blocks import area, coins_on_grid, drops_at, grid, seeds_rate, uncovered
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import ContractError
-from dropcheck.worker.rounding import realised_bounds, to_dtype, to_float64
+from dropcheck.worker.server.rounding import realised_bounds, to_dtype, to_float64
 from spatial_dropouts.broken.blocks import spread
 
 IMAGES = Pattern.parse("n c h w -> n c h/3 w/3")
@@ -166,7 +166,7 @@ def test_few_calls_of_a_coin_a_row_are_no_copies() -> None:
     from dropcheck.copies import rows_alike
     from dropcheck.counting import tally
     from dropcheck.gathered import Gathered
-    from dropcheck.worker.coinwise import pack
+    from dropcheck.worker.server.coinwise import pack
 
     coins = np.random.default_rng(7).random((3 * 4000, 1)) < 0.5
     packed = pack(coins)

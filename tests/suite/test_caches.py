@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dropcheck import caches
 from dropcheck.auditing import AuditRequest, run
+from dropcheck.worker import caches
 
 
 def test_the_folder_follows_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

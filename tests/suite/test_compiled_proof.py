@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.worker import coinwise, compiled, native
-from dropcheck.worker import probe as probes
-from dropcheck.worker import proof as proof_of
-from dropcheck.worker.memory import memory_of, order_of
+from dropcheck.worker.server import coinwise, compiled, native
+from dropcheck.worker.server import probe as probes
+from dropcheck.worker.server import proof as proof_of
+from dropcheck.worker.server.memory import memory_of, order_of
 from spatial_dropouts.adapters import adapter_for
 
 PATTERNS = [
@@ -128,7 +128,7 @@ def test_the_library_is_what_proves_and_sees_every_element(
         pytest.skip("a dropped float16 of alpha dropout has no single bits")
     probe = probes.make_probe(adapter, adapter.contract.pattern, shape, dtype, "contiguous", 0.5, 1)
     if affine:
-        from dropcheck.worker import affine as constants
+        from dropcheck.worker.server import affine as constants
 
         factor, offset = float(constants.factor(0.5)), float(constants.offset(0.5))
         kinds = [s if a in probe.pattern.coins else 1 for a, s in zip(probe.pattern.axes, shape, strict=True)]

@@ -17,7 +17,7 @@ from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 from dropcheck.results.audit import TargetResult
 from dropcheck.units import split
-from dropcheck.worker.coinwise import pack
+from dropcheck.worker.server.coinwise import pack
 from spatial_dropouts.broken import sizes_daily
 
 DTYPES = ["float32", "float64", "float16"]

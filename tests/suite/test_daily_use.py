@@ -15,7 +15,7 @@ from dropcheck.checks.instances import CHECKS as INSTANCES
 from dropcheck.judging import interpret
 from dropcheck.reproduction import write
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, TargetResult
-from dropcheck.worker import threads
+from dropcheck.worker.server import threads
 from spatial_dropouts.broken import records_life
 from spatial_dropouts.broken.record import Defect
 

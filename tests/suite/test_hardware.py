@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck import hardware, targets
+from dropcheck import targets
 from dropcheck.contract.devices import Device
 from dropcheck.contract.errors import UsageError
 from dropcheck.field import command
 from dropcheck.results.audit import Result
-from dropcheck.sessions import SessionSpec
-from dropcheck.worker import server
+from dropcheck.worker import visible_devices as hardware
 from dropcheck.worker.client import LocalSession, ask
-from dropcheck.worker.timing import Loop
+from dropcheck.worker.server import answers as server
+from dropcheck.worker.server.timing import Loop
+from dropcheck.worker.sessions import SessionSpec
 
 LAYER = """
 import os

@@ -9,7 +9,7 @@ import pytest
 
 import dropcheck
 from dropcheck.results import audit as results
-from dropcheck.worker import faults
+from dropcheck.worker.server import faults
 
 torch = pytest.importorskip("torch")
 
@@ -108,6 +108,6 @@ def test_the_frame_that_raises_decides() -> None:
         raise AssertionError("nothing was raised")
 
     assert not faults.ours(raised(lambda: {}["a"]))
-    from dropcheck.worker import rounding
+    from dropcheck.worker.server import rounding
 
     assert faults.ours(raised(lambda: rounding.bits(None, "float33")))

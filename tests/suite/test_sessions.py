@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dropcheck.sessions import SessionPool
 from dropcheck.worker.client import ProcessSession, TargetError
+from dropcheck.worker.sessions import SessionPool
 
 
 @dataclass

@@ -13,9 +13,9 @@ from dropcheck.checks import CHECKS
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.results import audit as results
-from dropcheck.sessions import SessionSpec
 from dropcheck.shrinking import BUDGETS, Budget, Shrunk, Trial, shrink
 from dropcheck.worker.client import LocalSession, ask
+from dropcheck.worker.sessions import SessionSpec
 
 CONTRACT = Contract(Pattern.parse("n c l -> n c"))
 PLENTY = Budget(10**12, 10**9)

@@ -29,10 +29,10 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.gather import Counted, Work, count
 from dropcheck.report.words import case_words
 from dropcheck.results.audit import Finding, Result
-from dropcheck.sessions import SessionSpec
 from dropcheck.store import Store, plain
 from dropcheck.units import UNIT_COINS, Unit, split
-from dropcheck.worker import wire
+from dropcheck.worker.server import wire
+from dropcheck.worker.sessions import SessionSpec
 
 # a case of four units and a smaller one of one unit, counted by every kind of statistic
 CASES = ("float32 rate=0.5 1025,64,1 calls=1600", "float32 rate=0.3 33,17,3 calls=640")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.worker import coinwise, rounding, wire
-from dropcheck.worker import probe as probes
-from dropcheck.worker import proof as proof_of
+from dropcheck.worker.server import coinwise, rounding, wire
+from dropcheck.worker.server import probe as probes
+from dropcheck.worker.server import proof as proof_of
 from spatial_dropouts.adapters import adapter_for
 
 

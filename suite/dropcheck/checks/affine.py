@@ -10,7 +10,7 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, settle, skipped
 from dropcheck.results.audit import Finding
-from dropcheck.worker import rounding
+from dropcheck.worker.server import rounding
 
 
 def affine_mean(

@@ -21,7 +21,7 @@ from dropcheck.gather import look_for_repeats
 from dropcheck.gathered import Gathered
 from dropcheck.results.audit import Finding
 from dropcheck.words import searched
-from dropcheck.worker.coinwise import pack
+from dropcheck.worker.server.coinwise import pack
 
 WHOLE = "mask.whole-channels"
 _COINS = {"quick": 300_000, "standard": 2_000_000, "deep": 10_000_000}  # of one case

@@ -19,8 +19,8 @@ from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused
-from dropcheck.worker.coinwise import pack
-from dropcheck.worker.probe import clear_pool
+from dropcheck.worker.server.coinwise import pack
+from dropcheck.worker.server.probe import clear_pool
 
 IGNORES = "mask.ignores-values"
 ROWS, CHANNELS, SHARED = 64, 64, 3

@@ -25,8 +25,8 @@ from dropcheck.checks.refusals import crashed_at_rate
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import binomial
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
+from dropcheck.worker.server import rounding
 
 _LARGE = (1025, 1023, 1)  # sizes of the calls that a fine resolution takes: a million coins each
 _MOST = 2**28  # coins that an edge is asked at most

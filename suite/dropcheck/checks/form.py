@@ -17,8 +17,8 @@ from dropcheck.checks.sizes import changing, law_at_ranks, no_channels
 from dropcheck.checks.visible import KEPT, UNSEEN, WHOLE, columns, follows, repeats, right_values
 from dropcheck.contract.promise import Pattern
 from dropcheck.results.audit import Finding, Verdict
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
+from dropcheck.worker.server import rounding
 
 _TRAIT = "Inf and NaN in dropped channels"
 

@@ -26,8 +26,8 @@ from dropcheck.checks.visible import (
     small_values,
 )
 from dropcheck.results.audit import Finding
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
+from dropcheck.worker.server import rounding
 
 _SIZES = (33, 65, 3)  # 2145 coins a call, whatever the pattern
 _RATES = (0.3, 0.15, 0.9)

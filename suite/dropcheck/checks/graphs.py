@@ -12,8 +12,8 @@ from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.looks import life, only_eager, refused, standing
 from dropcheck.checks.questions import Layer, by_coin, dropped, kept_bounds, probe, telling
 from dropcheck.results.audit import Finding
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
+from dropcheck.worker.server import rounding
 
 _SIZES = (33, 65, 3)
 _KINDS = {"expanded": "as y.sum().backward() makes them", "transposed": "", "strided": ""}

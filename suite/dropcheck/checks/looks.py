@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from dropcheck.checks.base import Bench, Check, finding, skipped
 from dropcheck.checks.questions import Layer, by_coin, dropped, familiar, kept_bounds, ladder
 from dropcheck.results.audit import Finding
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
+from dropcheck.worker.server import rounding
 
 COINS = 4000  # at least so many of each look
 # Two shares of that many coins at one rate differ by more than SHARE with probability below 4 exp(-2 * 4000 * 0.1^2) = 10^-34
@@ -234,7 +234,7 @@ def unseeded(bench: Bench, rate: float, way: str) -> Layer:
 
 
 def life(bench: Bench, do: str, **request: Any) -> dict[str, Any]:
-    """A question about daily use: see worker/life.py."""
+    """A question about daily use: see worker/server/life.py."""
     return ask(bench.session, "life", do=do, **request)
 
 

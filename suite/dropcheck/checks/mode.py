@@ -13,8 +13,8 @@ from dropcheck.checks.switching import Round, rate_of, rounds
 from dropcheck.checks.values import of_all_values
 from dropcheck.checks.visible import follows
 from dropcheck.results.audit import Finding
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
+from dropcheck.worker.server import rounding
 
 _CALLER = "the function takes no `training`: inference is its caller's business"
 

@@ -14,9 +14,9 @@ from dropcheck.checks.base import Bench
 from dropcheck.contract.adapter import Unsupported
 from dropcheck.contract.blocks import elsewhere
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
-from dropcheck.worker.probe import clear_pool
+from dropcheck.worker.server import rounding
+from dropcheck.worker.server.probe import clear_pool
 
 Values = NDArray[np.float64]
 _MOST_REMEMBERED = 8192  # elements of an input whose bounds are kept for the next question
@@ -103,7 +103,7 @@ class Layer:
         outputs: bool = False,
         compared: bool = False,
     ) -> list[dict[str, Any]]:
-        """Training and inference calls in turn: what each output is beside its input; see worker/alternating.py."""
+        """Training and inference calls in turn: what each output is beside its input; see worker/server/alternating.py."""
         got = ask(
             self.bench.session,
             "alternate",

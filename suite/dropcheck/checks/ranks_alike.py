@@ -13,8 +13,8 @@ from dropcheck.checks.looks import life
 from dropcheck.checks.questions import by_coin, dropped, enough, ladder, telling
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics.binomial import log10_two_sided
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
+from dropcheck.worker.server import rounding
 
 ROWS, CHANNELS, SHARED, TIMES = 16, 33, 2, 8
 # One question a target, and no share of ALPHA: shards that are independent agree so well with probability below 10^-12. Half of

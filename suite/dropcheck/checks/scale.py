@@ -18,9 +18,9 @@ from dropcheck.contract.adapter import Unsupported
 from dropcheck.gathered import Gathered
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import binomial
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused, ask
-from dropcheck.worker.probe import clear_pool
+from dropcheck.worker.server import rounding
+from dropcheck.worker.server.probe import clear_pool
 
 
 def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:

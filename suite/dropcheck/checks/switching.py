@@ -12,9 +12,9 @@ from dropcheck.checks.base import Bench
 from dropcheck.checks.questions import Layer, Step, Values, coins_of, dropped, enough, ladder
 from dropcheck.contract.adapter import Unsupported
 from dropcheck.statistics import binomial
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
-from dropcheck.worker.probe import clear_pool
+from dropcheck.worker.server import rounding
+from dropcheck.worker.server.probe import clear_pool
 
 _LARGE = 100_000  # elements above which a shape is asked in fewer calls
 _SURE = -12.0  # log10 of the chance with which a training call may drop nothing where it is asked to drop

@@ -10,8 +10,8 @@ import numpy as np
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, probe
 from dropcheck.results.audit import Finding
-from dropcheck.worker import rounding
 from dropcheck.worker.client import Refused
+from dropcheck.worker.server import rounding
 
 # Powers of two between which a value, its scaled form and what leads to it are normal numbers of the dtype.
 _MAGNITUDES = {"float16": (-12, 14), "bfloat16": (-100, 100), "float32": (-100, 100), "float64": (-300, 300)}

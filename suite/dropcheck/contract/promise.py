@@ -265,7 +265,7 @@ class Contract:
     ``offset``     what is added to kept values after scaling: 0, or a number.
     ``dropped``    the value of a dropped element: 0, or a constant.
                    Each of these three is also ``"alpha"``: the a, b and a * alpha' + b of self-normalizing networks, which
-                   are functions of the rate (see worker/affine.py); ``Contract.alpha(pattern)`` has all three.
+                   are functions of the rate (see worker/server/affine.py); ``Contract.alpha(pattern)`` has all three.
     ``grid``       the layer declares that its rates are rounded to multiples of this; tolerated deviation grid / 2.
     ``seeds``      how a seed reaches the layer (``global``, ``constructor``, ``generator``, ``key``); empty: it promises
                    no reproducibility and the seed checks do not apply.

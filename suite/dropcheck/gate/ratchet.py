@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from dropcheck import caches
 from dropcheck.contract.errors import UsageError
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Line
@@ -20,6 +19,7 @@ from dropcheck.gate.policy import Sourced, Speed
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.results.audit import ResultError, write_atomically
 from dropcheck.results.plain_text import line
+from dropcheck.worker import caches
 
 if TYPE_CHECKING:
     from dropcheck.results.bench import BenchResult

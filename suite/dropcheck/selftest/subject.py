@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck import hardware, targets
+from dropcheck import targets
 from dropcheck.checks.questions import Values, by_coin
 from dropcheck.contract.promise import Contract
-from dropcheck.worker import rounding
+from dropcheck.worker import visible_devices as hardware
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, ask
+from dropcheck.worker.server import rounding
 
 
 class NotApplicable(Exception):

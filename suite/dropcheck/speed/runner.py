@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dropcheck import hardware
 from dropcheck.contract.cases import seed_of
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Pattern
@@ -16,6 +15,7 @@ from dropcheck.results.bench import Host, Sample, Setup
 from dropcheck.speed.blocks import Slot, cell_order, orders
 from dropcheck.speed.raw import Problem, Raw
 from dropcheck.targets import Target
+from dropcheck.worker import visible_devices as hardware
 from dropcheck.worker.client import ProcessSession, Refused, Session, TargetError, ask
 
 THREAD_VARIABLES = (

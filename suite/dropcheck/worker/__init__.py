@@ -1,1 +1,1 @@
-"""The coin server: the process that holds one implementation, and what it needs (NumPy and the standard library)."""
+"""The suite's end of the pipe: workers started, asked and watched; what a process in which a layer runs must give back."""

@@ -18,10 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from dropcheck.caches import compiled
-from dropcheck.worker import wire
+from dropcheck.worker.caches import compiled
+from dropcheck.worker.server import wire
 
-_TOO_OLD = 78  # as worker/__main__.py ends under an interpreter that it does not run on
+SERVER = Path(__file__).with_name("server")  # started by path
+_TOO_OLD = 78  # as server/__main__.py ends under an interpreter that it does not run on
 _SLICE_S = 0.2  # how often time and memory are looked at while an answer is awaited
 START_TIMEOUT_S = 120.0
 
@@ -97,7 +98,7 @@ class LocalSession:
     """A worker in this process, for library calls and tests; generators and modes are restored at the end."""
 
     def __init__(self) -> None:
-        from dropcheck.worker.server import Worker
+        from dropcheck.worker.server.answers import Worker
 
         self.worker = Worker()
         self._answers: deque[dict[str, Any]] = deque()
@@ -159,7 +160,7 @@ class ProcessSession:
         settings = {
             "packages": package_folders(packages),
             "path": list(path),
-            "own": str(Path(__file__).parent),
+            "own": str(SERVER),
         }
         # threads that wait must sleep: spinning ones of several workers take each other's cores (measured: half the speed)
         quiet = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
@@ -168,7 +169,7 @@ class ProcessSession:
             # another interpreter must not be sent into this one's packages
             variables.pop("PYTHONPATH", None)
             variables.pop("PYTHONHOME", None)
-        command = [python or sys.executable, str(Path(__file__).with_name("__main__.py")), str(theirs.fileno())]
+        command = [python or sys.executable, str(SERVER / "__main__.py"), str(theirs.fileno())]
         try:
             self.process = subprocess.Popen(
                 [*command, json.dumps(settings)],

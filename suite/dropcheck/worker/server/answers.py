@@ -14,8 +14,8 @@ import numpy as np
 
 from dropcheck.contract import outputs
 from dropcheck.contract.adapter import Adapter, Unsupported
-from dropcheck.worker import faults, rounding
-from dropcheck.worker.draw import Stream
+from dropcheck.worker.server import faults, rounding
+from dropcheck.worker.server.draw import Stream
 
 
 class Refusal(Exception):
@@ -237,7 +237,7 @@ class Worker:
         Optional in an adapter: ``switches`` (further ways of telling a layer that it trains or infers, in words) and
         ``switched(layer, x, training, way)``, one call after such a way. One without them has its own way alone.
         """
-        from dropcheck.worker.alternating import alternate
+        from dropcheck.worker.server.alternating import alternate
 
         return {"answers": alternate(self.driver, self.things[id], request)}
 
@@ -366,7 +366,7 @@ class Worker:
 
     def time(self, do: str, **request: Any) -> Dict[str, Any]:
         """A request of the clock: ``threads``, ``setup``, ``run``, ``compile``, ``state`` or ``end``; see ``timing.Stopwatch``."""
-        from dropcheck.worker import timing
+        from dropcheck.worker.server import timing
 
         if self.stopwatch is None:
             self.stopwatch = timing.stopwatch(self.driver)
@@ -378,7 +378,7 @@ class Worker:
 
     def life(self, do: str, **request: Any) -> Dict[str, Any]:
         """A question about daily use: a function of ``daily``; see ``life``."""
-        from dropcheck.worker import daily
+        from dropcheck.worker.server import daily
 
         try:
             return daily.QUESTIONS[do](self, **request)

@@ -57,8 +57,8 @@ def main() -> int:
     sys.dont_write_bytecode = True
     # what a layer prints goes to standard error, which the suite keeps apart from the answers
     os.dup2(2, 1)
-    from dropcheck.worker import wire
-    from dropcheck.worker.server import Worker
+    from dropcheck.worker.server import wire
+    from dropcheck.worker.server.answers import Worker
 
     pipe = Connection(descriptor)
     worker = Worker()

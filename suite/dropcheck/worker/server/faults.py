@@ -15,7 +15,7 @@ from dropcheck.contract.adapter import Unsupported
 
 # Imported by the worker: NumPy and the standard library only, Python 3.9 at run time.
 
-_SUITE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_SUITE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # the package dropcheck
 # what the adapters call on their own account: its frames are theirs
 _SERVANTS = tuple(os.path.dirname(os.path.abspath(str(one.__file__))) + os.sep for one in (np, os))
 # raised by the interpreter when code goes wrong; adapters and worker never raise them to say something of a layer

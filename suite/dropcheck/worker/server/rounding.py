@@ -9,7 +9,7 @@ from typing import Any, Optional, Tuple, Union
 
 import numpy as np
 
-from dropcheck.worker import affine
+from dropcheck.worker.server import affine
 
 # significand bits (with the hidden one), and the integer type that carries the bits
 PRECISION = {"float32": 24, "float64": 53, "float16": 11, "bfloat16": 8}
@@ -121,7 +121,7 @@ def exact_scale(rate: float, scale: Union[str, float]) -> Fraction:
         return affine.factor(rate)
     if scale == "keep":
         return 1 - Fraction(rate)
-    # of a realised scale outputs are read with that scale taken out: see worker/realised.py
+    # of a realised scale outputs are read with that scale taken out: see worker/server/realised.py
     return Fraction(1) if scale in ("none", "realised") else Fraction(float(scale))
 
 

@@ -7,11 +7,11 @@ from typing import Any, Optional, Tuple
 import numpy as np
 
 from dropcheck.contract.adapter import Adapter
-from dropcheck.worker import compiled, rounding
-from dropcheck.worker.coinwise import Proof, coins_of, coins_of_runs, pack
-from dropcheck.worker.memory import Memory
-from dropcheck.worker.probe import POOL, Probe
-from dropcheck.worker.realised import plain
+from dropcheck.worker.server import compiled, rounding
+from dropcheck.worker.server.coinwise import Proof, coins_of, coins_of_runs, pack
+from dropcheck.worker.server.memory import Memory
+from dropcheck.worker.server.probe import POOL, Probe
+from dropcheck.worker.server.realised import plain
 
 LEARNT = 64 * POOL  # elements of a call from which the bits of right outputs are learnt
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from dropcheck.contract.adapter import Adapter, Unsupported
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.worker import compiled, rounding
-from dropcheck.worker.memory import Memory, memory_of, order_of
+from dropcheck.worker.server import compiled, rounding
+from dropcheck.worker.server.memory import Memory, memory_of, order_of
 
 POOL = 251  # a prime, so that probe values never align with channels, rows or vector lanes
 FEWEST = 64  # distinct probe values with which a proof still means something

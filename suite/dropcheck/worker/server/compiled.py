@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-from dropcheck.worker import native
-from dropcheck.worker.memory import Memory
+from dropcheck.worker.server import native
+from dropcheck.worker.server.memory import Memory
 
 STEP = 1024  # elements that the library looks at in one go: a table is so much longer than its period
 _CARRIERS = {2: ("uint16_t", ctypes.c_uint16), 4: ("uint32_t", ctypes.c_uint32), 8: ("uint64_t", ctypes.c_uint64)}

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Mapping
 
 import numpy as np
 
-from dropcheck.worker import life
+from dropcheck.worker.server import life
 
 
 def _sibling(worker: Any, id: int, rate: float, dtype: str, way: str) -> Dict[str, Any]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from dropcheck.contract.adapter import Adapter
 from dropcheck.contract.promise import Pattern
-from dropcheck.worker import rounding
-from dropcheck.worker.coinwise import Proof, pack
-from dropcheck.worker.gathering import GROUP_CALLS, GROUP_ELEMENTS, Gathering
-from dropcheck.worker.probe import Probe, make_probe
+from dropcheck.worker.server import rounding
+from dropcheck.worker.server.coinwise import Proof, pack
+from dropcheck.worker.server.pending import GROUP_CALLS, GROUP_ELEMENTS, Gathering
+from dropcheck.worker.server.probe import Probe, make_probe
 
 Shape = Tuple[int, ...]
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from dropcheck.contract.adapter import Adapter, Unsupported
-from dropcheck.worker import faults, rounding
+from dropcheck.worker.server import faults, rounding
 
 Step = Dict[str, Any]
 

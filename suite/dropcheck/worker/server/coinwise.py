@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from dropcheck.worker.probe import Probe
+    from dropcheck.worker.server.probe import Probe
 
 
 @dataclass

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.worker import rounding
-from dropcheck.worker.probe import POOL, Probe
+from dropcheck.worker.server import rounding
+from dropcheck.worker.server.probe import POOL, Probe
 
 
 def plain(probe: Probe, array: Any) -> Any:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from dropcheck import hardware
 from dropcheck.contract.modes import EAGER
+from dropcheck.worker import visible_devices as hardware
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, TargetError, timed_out
 
 

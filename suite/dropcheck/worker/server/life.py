@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from dropcheck.contract.adapter import Unsupported
-from dropcheck.worker import faults, threads
+from dropcheck.worker.server import faults, threads
 
 # method -> what it does
 ADAPTER: Mapping[str, str] = {

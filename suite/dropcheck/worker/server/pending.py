@@ -7,10 +7,10 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from dropcheck.contract.adapter import Adapter
-from dropcheck.worker.coinwise import Proof
-from dropcheck.worker.memory import Memory
-from dropcheck.worker.probe import Probe
-from dropcheck.worker.proof import prove_packed, read
+from dropcheck.worker.server.coinwise import Proof
+from dropcheck.worker.server.memory import Memory
+from dropcheck.worker.server.probe import Probe
+from dropcheck.worker.server.proof import prove_packed, read
 
 # Outputs of so many short calls are proven together: a proof costs as much as ten short calls, whatever its size. Each
 # output is copied and let go at once, since a layer that takes its seed from a buffer's address must meet the same
