@@ -4,7 +4,7 @@ PROFILE ?= standard
 VENV := .venv
 BIN := $(VENV)/bin
 # what an installation is made of: where one of these changes, it is made again
-BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/*.c suite/dropcheck/worker/server/*.[ch])
+BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/count/*.c suite/dropcheck/worker/server/*.[ch])
 # Keras 2 asks for `tensorflow`, which would be installed over `tensorflow-cpu`; an extra cannot say --no-deps
 KERAS2 = $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps tf_keras
 export TF_CPP_MIN_LOG_LEVEL ?= 3

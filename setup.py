@@ -17,7 +17,7 @@ except ImportError:  # setuptools before 70.1
 # library (dropcheck.<folder>.lib<name>) -> its source
 SOURCES = {
     "dropcheck.worker.server.libproof": "suite/dropcheck/worker/server/proof.c",
-    "dropcheck.libcounting": "suite/dropcheck/counting.c",
+    "dropcheck.count.libcounting": "suite/dropcheck/count/counting.c",
 }
 
 SHARED = "suite/dropcheck/worker/server/portable.h"

@@ -10,14 +10,14 @@ import msgspec
 from dropcheck import crew, early
 from dropcheck.checks.base import Check, finding
 from dropcheck.contract.cases import Case
-from dropcheck.gather import Counted, Joined, Work, gathered
-from dropcheck.gathered import Gathered
+from dropcheck.count.gather import Counted, Joined, Work, gathered
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.units import Unit, split
 from dropcheck.judging import ASIDE, beneath, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.remaining import Remaining
 from dropcheck.results.audit import Finding
 from dropcheck.state import Run
-from dropcheck.units import Unit, split
 from dropcheck.worker.client import TargetError, timed_out
 from dropcheck.worker.sessions import SessionPool
 

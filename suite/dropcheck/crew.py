@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.gather import Counted, Work, count
+from dropcheck.count.gather import Counted, Work, count
 from dropcheck.worker.client import Refused, TargetError
 from dropcheck.worker.sessions import pool_of
 

@@ -16,12 +16,12 @@ import msgspec
 from dropcheck.checks.base import Check, settle
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
-from dropcheck.gather import Counted
+from dropcheck.count.gather import Counted
+from dropcheck.count.tallies import Tally
+from dropcheck.count.units import Unit
 from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import sequential
-from dropcheck.tallies import Tally
-from dropcheck.units import Unit
 
 PARTS = 16  # looks at the coins of a fixed plan; up to three times as many until the cap
 LEAST_CALLS = 4  # of one layer: what goes wrong at its second call must be seen

@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dropcheck import native_counting
+from dropcheck.count import compiled as native_counting
 
 PACKAGES = ("dropcheck", "numpy", "scipy", "torch", "keras", "tensorflow-cpu", "tensorflow", "jax", "jaxlib")
 

@@ -22,7 +22,7 @@ from dropcheck.checks.visible import follows
 from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
-from dropcheck.gathered import Gathered
+from dropcheck.count.gathered import Gathered
 from dropcheck.judging import SHAPE, interpret
 from dropcheck.plans import asked_cases, planned
 from dropcheck.results import audit as results

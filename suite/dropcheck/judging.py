@@ -48,8 +48,8 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check, finding
 from dropcheck.checks.refusals import crashed
 from dropcheck.contract.cases import Case
-from dropcheck.gather import Refusal
-from dropcheck.gathered import Gathered
+from dropcheck.count.gather import Refusal
+from dropcheck.count.gathered import Gathered
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Verdict
 
 _WHOLE = ("mask.whole-channels",)

@@ -13,10 +13,10 @@ from dropcheck.checks.base import BETA, Check
 from dropcheck.checks.daily_sizes import OF_DAILY_USE
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, ContractError
+from dropcheck.count.repeated_stretches import CERTAIN
+from dropcheck.count.repeated_words import least_extent
 from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.statistics import binomial, homogeneity
-from dropcheck.stretches import CERTAIN
-from dropcheck.words import least_extent
 from dropcheck.worker.server import rounding
 
 SLACK = 1e-4  # relative: a page keeps six digits of what passes, and releases of SciPy round differently

@@ -16,7 +16,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.contract.register import Registered, register
 from dropcheck.contract.requirements import JOIN
-from dropcheck.copies import CERTAIN, odd_log10
+from dropcheck.count.copies import CERTAIN, odd_log10
 from dropcheck.judging import interpret
 from dropcheck.results.audit import (
     NOT_INTERPRETABLE,

@@ -12,16 +12,16 @@ import msgspec
 import numpy as np
 
 from dropcheck.checks.base import Check, picture
-from dropcheck.coins import unpack
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Contract
+from dropcheck.count.coins import unpack
+from dropcheck.count.gather import Work, count, gathered
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.units import split
 from dropcheck.evidence_over_runs import alone
-from dropcheck.gather import Work, count, gathered
-from dropcheck.gathered import Gathered
 from dropcheck.replay import command
 from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Finding, Picture
-from dropcheck.units import split
 from dropcheck.worker.client import Session, TargetError
 from dropcheck.worker.sessions import SessionSpec
 

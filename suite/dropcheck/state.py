@@ -11,7 +11,7 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
-from dropcheck.gather import Clock
+from dropcheck.count.gather import Clock
 from dropcheck.ledger import Entry
 from dropcheck.replay import replayable
 from dropcheck.request import AuditRequest, Event, Progress

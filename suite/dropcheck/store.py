@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import gather, tallies, units, words
 from dropcheck.contract import cases
 from dropcheck.contract.errors import UsageError
-from dropcheck.gather import Counted
-from dropcheck.units import Unit
+from dropcheck.count import gather, tallies, units
+from dropcheck.count import repeated_words as words
+from dropcheck.count.gather import Counted
+from dropcheck.count.units import Unit
 from dropcheck.worker.server import wire
 
 # a unit that is counted sooner than this is counted again sooner than it is read

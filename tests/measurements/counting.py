@@ -15,13 +15,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import psutil
 
-from dropcheck import counting
-from dropcheck.coins import Bytes
 from dropcheck.contract.cases import Case
-from dropcheck.counting import tally
-from dropcheck.tallies import FULL_ROWS, THINNING, Tally, arrange
-from dropcheck.units import UNIT_COINS
-from dropcheck.words import Sample, word_rows
+from dropcheck.count import counting
+from dropcheck.count.coins import Bytes
+from dropcheck.count.counting import tally
+from dropcheck.count.repeated_words import Sample, word_rows
+from dropcheck.count.tallies import FULL_ROWS, THINNING, Tally, arrange
+from dropcheck.count.units import UNIT_COINS
 
 CHUNK = 1 << 22
 SIZES = (

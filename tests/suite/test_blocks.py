@@ -163,9 +163,9 @@ def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
 def test_few_calls_of_a_coin_a_row_are_no_copies() -> None:
     """Of three calls of a coin a row, a quarter of the rows never changes; all others show six words, as they must."""
     from dropcheck.contract.cases import Case
-    from dropcheck.copies import rows_alike
-    from dropcheck.counting import tally
-    from dropcheck.gathered import Gathered
+    from dropcheck.count.copies import rows_alike
+    from dropcheck.count.counting import tally
+    from dropcheck.count.gathered import Gathered
     from dropcheck.worker.server.coinwise import pack
 
     coins = np.random.default_rng(7).random((3 * 4000, 1)) < 0.5

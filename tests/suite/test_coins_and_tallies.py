@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck import coins as bits
-from dropcheck import tallies
 from dropcheck.checks import mask
-from dropcheck.counting import tally
-from dropcheck.tallies import Tally
-from dropcheck.words import repeats
+from dropcheck.count import coins as bits
+from dropcheck.count import tallies
+from dropcheck.count.counting import tally
+from dropcheck.count.repeated_words import repeats
+from dropcheck.count.tallies import Tally
 
 
 def coins_of(rows: int, channels: int, rate: float = 0.4, seed: int = 1) -> Any:

@@ -14,9 +14,9 @@ from dropcheck.checks.base import Bench
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.count.units import split
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 from dropcheck.results.audit import TargetResult
-from dropcheck.units import split
 from dropcheck.worker.server.coinwise import pack
 from spatial_dropouts.broken import sizes_daily
 

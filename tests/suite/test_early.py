@@ -18,14 +18,14 @@ from dropcheck.checks import CHECKS, matching
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.count.gather import Counted, Refusal
+from dropcheck.count.tallies import Tally
+from dropcheck.count.units import Unit
 from dropcheck.early import LEAST_CALLS, Early, plans
-from dropcheck.gather import Counted, Refusal
 from dropcheck.report import text
 from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Result
 from dropcheck.statistics import binomial
-from dropcheck.tallies import Tally
-from dropcheck.units import Unit
 
 Write = Callable[[str, str], Path]
 

@@ -13,9 +13,9 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, Limits
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.counting import tally
-from dropcheck.gather import look_for_repeats, neighbouring_seeds
-from dropcheck.gathered import Gathered
+from dropcheck.count.counting import tally
+from dropcheck.count.gather import look_for_repeats, neighbouring_seeds
+from dropcheck.count.gathered import Gathered
 
 JUDGES = [c for c in CHECKS if c.judge is not None]
 LIMITS = Limits(ALPHA * 0.05 / 96)

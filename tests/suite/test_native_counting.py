@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck import coins, counting, native_counting
-from dropcheck.counting import tally
-from dropcheck.words import Sample
+from dropcheck.count import coins, counting
+from dropcheck.count import compiled as native_counting
+from dropcheck.count.counting import tally
+from dropcheck.count.repeated_words import Sample
 
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 17, 24, 25, 31, 33, 63, 64, 65, 72, 130, 161, 259, 513)
 ROWS = (None, 1, 2, 3, 5, 63, 64, 65, 129, 300)

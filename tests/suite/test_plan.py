@@ -12,7 +12,7 @@ from dropcheck.checks import CHECKS, matching
 from dropcheck.checks.base import ALPHA, BETA, MOST_CASES
 from dropcheck.contract.cases import LADDER, Case, seed_of
 from dropcheck.contract.promise import Contract, ContractError, Pattern
-from dropcheck.gather import neighbouring_seeds
+from dropcheck.count.gather import neighbouring_seeds
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 
 DTYPES = ["float32", "float64", "float16", "bfloat16"]

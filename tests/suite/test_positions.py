@@ -12,12 +12,12 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import ALPHA, Limits
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.counting import tally
-from dropcheck.gather import Counted, gathered, neighbouring_seeds
-from dropcheck.gathered import Gathered
-from dropcheck.positions import live, positions_of
-from dropcheck.units import split
-from dropcheck.words import place_of, sample_of
+from dropcheck.count.counting import tally
+from dropcheck.count.gather import Counted, gathered, neighbouring_seeds
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_words import place_of, sample_of
+from dropcheck.count.row_rates import live, positions_of
+from dropcheck.count.units import split
 
 NAMED = {c.name: c for c in CHECKS}
 CONTRACT = Contract(Pattern.parse("n c l -> n c"))

@@ -11,14 +11,14 @@ from scipy.stats import binom
 
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Limits
-from dropcheck.coins import lag_firsts
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.counting import tally
-from dropcheck.gather import neighbouring_seeds
-from dropcheck.gathered import Gathered
+from dropcheck.count.coins import lag_firsts
+from dropcheck.count.counting import tally
+from dropcheck.count.gather import neighbouring_seeds
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.tallies import group_starts
 from dropcheck.results.audit import Finding
-from dropcheck.tallies import group_starts
 
 ALPHA, BETA, TRIES, AUDITS = 1e-6, 0.05, 200, 240
 Coins = Any

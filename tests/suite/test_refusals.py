@@ -7,7 +7,7 @@ import pytest
 from dropcheck.checks import CHECKS
 from dropcheck.checks.refusals import crashed
 from dropcheck.contract.cases import parse_case
-from dropcheck.gather import Refusal
+from dropcheck.count.gather import Refusal
 from dropcheck.judging import refused_case
 
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from dropcheck.checks.base import Check, Limits
-from dropcheck.gathered import Gathered
+from dropcheck.count.gathered import Gathered
 from dropcheck.results import selftest as records
 from dropcheck.results.audit import Finding, ResultError
 from dropcheck.selftest import calibration, command, misses, power, report, simulated, tails, thresholds, work, zoo

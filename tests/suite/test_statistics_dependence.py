@@ -14,9 +14,9 @@ from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Limits
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.counting import tally
-from dropcheck.gather import neighbouring_seeds
-from dropcheck.gathered import Gathered
+from dropcheck.count.counting import tally
+from dropcheck.count.gather import neighbouring_seeds
+from dropcheck.count.gathered import Gathered
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, dispersion, duplicates, evidence, goodness, homogeneity
 

@@ -8,19 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck import native_counting, stretches
 from dropcheck.auditing import AuditRequest, run
 from dropcheck.checks import CHECKS
-from dropcheck.coins import Bytes
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.counting import tally
-from dropcheck.gather import Counted, Joined, gathered
+from dropcheck.count import compiled as native_counting
+from dropcheck.count import repeated_stretches as stretches
+from dropcheck.count.coins import Bytes
+from dropcheck.count.counting import tally
+from dropcheck.count.gather import Counted, Joined, gathered
+from dropcheck.count.repeated_stretches import (
+    ANCHOR,
+    CERTAIN,
+    Stretches,
+    anchored,
+    flat,
+    log10_chance,
+    stretches_of,
+    word_coins,
+)
+from dropcheck.count.repeated_words import Lookup, least_extent, sample_of
+from dropcheck.count.tallies import SAMPLE
+from dropcheck.count.units import Unit
 from dropcheck.results.audit import Finding
-from dropcheck.stretches import ANCHOR, CERTAIN, Stretches, anchored, flat, log10_chance, stretches_of, word_coins
-from dropcheck.tallies import SAMPLE
-from dropcheck.units import Unit
-from dropcheck.words import Lookup, least_extent, sample_of
 
 CONTRACT = Contract(Pattern.parse("n c l -> n c"))
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck import native_counting
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.counting import tally
+from dropcheck.count import compiled as native_counting
+from dropcheck.count.counting import tally
 from dropcheck.results.audit import Finding
 from dropcheck.selftest.simulated import judge, named, record
 

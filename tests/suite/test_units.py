@@ -21,16 +21,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropcheck import gather
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.coins import WORD
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
-from dropcheck.gather import Counted, Work, count
+from dropcheck.count import gather
+from dropcheck.count.coins import WORD
+from dropcheck.count.gather import Counted, Work, count
+from dropcheck.count.units import UNIT_COINS, Unit, split
 from dropcheck.report.words import case_words
 from dropcheck.results.audit import Finding, Result
 from dropcheck.store import Store, plain
-from dropcheck.units import UNIT_COINS, Unit, split
 from dropcheck.worker.server import wire
 from dropcheck.worker.sessions import SessionSpec
 

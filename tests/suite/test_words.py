@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from dropcheck import words
 from dropcheck.auditing import AuditRequest, run
 from dropcheck.checks import CHECKS
-from dropcheck.coins import Bytes
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.counting import tally
-from dropcheck.gather import Counted, gathered, neighbouring_seeds
+from dropcheck.count import repeated_words as words
+from dropcheck.count.coins import Bytes
+from dropcheck.count.counting import tally
+from dropcheck.count.gather import Counted, gathered, neighbouring_seeds
+from dropcheck.count.repeated_words import Sample, least_extent, log10_escape, place_of, repeats, sample_of, word_rows
+from dropcheck.count.tallies import SAMPLE
+from dropcheck.count.units import Unit
 from dropcheck.results.audit import Finding
-from dropcheck.tallies import SAMPLE
-from dropcheck.units import Unit
-from dropcheck.words import Sample, least_extent, log10_escape, place_of, repeats, sample_of, word_rows
 
 DISTINCT = [c for c in CHECKS if c.name in ("mask.distinct-samples", "mask.distinct-calls", "seed.distinct")]
 CONTRACT = Contract(Pattern.parse("n c l -> n c"))

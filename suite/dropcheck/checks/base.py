@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dropcheck.coins import Bytes, unpack
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
-from dropcheck.gathered import Gathered
+from dropcheck.count.coins import Bytes, unpack
+from dropcheck.count.gathered import Gathered
 from dropcheck.results.audit import Finding, Picture, Statistic, Verdict
 from dropcheck.worker.client import Session
 

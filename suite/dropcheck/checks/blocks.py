@@ -12,15 +12,15 @@ import numpy as np
 
 from dropcheck.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.checks.questions import Layer, Values, by_coin, dropped, kept_bounds, probe
-from dropcheck.coins import Bytes
 from dropcheck.contract import blocks
 from dropcheck.contract.cases import LADDER, Case
 from dropcheck.contract.promise import Pattern
-from dropcheck.counting import tally
-from dropcheck.gather import look_for_repeats
-from dropcheck.gathered import Gathered
+from dropcheck.count.coins import Bytes
+from dropcheck.count.counting import tally
+from dropcheck.count.gather import look_for_repeats
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_words import searched
 from dropcheck.results.audit import Finding
-from dropcheck.words import searched
 from dropcheck.worker.server.coinwise import pack
 
 WHOLE = "mask.whole-channels"

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import stretches
 from dropcheck.checks.base import Bench, Check, Limits, finding
 from dropcheck.checks.refusals import crashed
-from dropcheck.coins import unpack
 from dropcheck.contract.cases import Case, seed_of
 from dropcheck.contract.promise import Pattern
+from dropcheck.count import repeated_stretches as stretches
+from dropcheck.count.coins import unpack
 from dropcheck.results.audit import Finding, Verdict
 from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import binomial, duplicates
@@ -141,7 +141,7 @@ def seen(bench: Bench) -> Seen:
 
 def _answers(bench: Bench, some: list[Case]) -> Iterator[tuple[Case, dict[str, Any] | Refused]]:
     """The answer to each case, by a layer of its own; the session works on the next while one is looked at."""
-    from dropcheck.gather import stream_request
+    from dropcheck.count.gather import stream_request
 
     def submit(case: Case) -> None:
         stream = stream_request(case, bench.contract, seed_of(bench.seed, "daily", case))

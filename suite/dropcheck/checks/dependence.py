@@ -14,13 +14,11 @@ from dropcheck.checks.daily_inputs import IGNORES, on_inputs
 from dropcheck.checks.daily_sizes import COUNT, at_sizes
 from dropcheck.checks.mask import copied_channels
 from dropcheck.checks.value_places import by_place
-from dropcheck.coins import lag_firsts, unpack
 from dropcheck.contract.cases import Case
-from dropcheck.copies import CERTAIN, calls_of
-from dropcheck.gathered import Gathered
-from dropcheck.results.audit import Finding, Statistic
-from dropcheck.statistics import association, dispersion, goodness
-from dropcheck.tallies import (
+from dropcheck.count.coins import lag_firsts, unpack
+from dropcheck.count.copies import CERTAIN, calls_of
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.tallies import (
     ALL_PAIRS_UP_TO,
     CALL_LAGS,
     FAR_PAIRS_UP_TO,
@@ -32,6 +30,8 @@ from dropcheck.tallies import (
     pair_strides,
     thinned_rows,
 )
+from dropcheck.results.audit import Finding, Statistic
+from dropcheck.statistics import association, dispersion, goodness
 
 FULL_LAG = 2 / 3  # share of the most pairs of any lag that a lag must have to be asked
 

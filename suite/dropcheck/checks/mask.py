@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from dropcheck.checks import ranks_alike
 from dropcheck.checks.base import ALPHA, Check, Limits, draw_matrix, finding, in_turn, picture, settle, skipped
 from dropcheck.checks.daily_sizes import CALLS, CHANNELS, SAMPLES, WHOLE, at_sizes
-from dropcheck.coins import Counts
 from dropcheck.contract.cases import Case
-from dropcheck.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
-from dropcheck.gathered import Gathered
+from dropcheck.count.coins import Counts
+from dropcheck.count.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_stretches import coin_at
+from dropcheck.count.repeated_words import MOST_WORD_ROWS, least_extent, place_of, searched
+from dropcheck.count.tallies import SAMPLE, Tally
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import binomial, duplicates
-from dropcheck.stretches import coin_at
-from dropcheck.tallies import SAMPLE, Tally
-from dropcheck.words import MOST_WORD_ROWS, least_extent, place_of, searched
 
 # --- which elements share a coin -------------------------------------------------------------------------------------
 
@@ -256,7 +256,7 @@ def distinct_coins(got: Gathered, alpha: float, rows: bool = True, sure: bool = 
     Words are looked for anew, since copies make rows repeat by chance more often than rows of as many independent coins.
     Not ``sure``: rows that are equal in all calls so far are left out, be it by chance.
     """
-    from dropcheck.gather import look_for_repeats
+    from dropcheck.count.gather import look_for_repeats
 
     if got.sample is None:
         return None

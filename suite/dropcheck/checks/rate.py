@@ -12,10 +12,10 @@ import numpy as np
 
 from dropcheck.checks.base import Check, Limits, finding, points, settle, skipped
 from dropcheck.checks.daily_sizes import CHANNEL, RATE, SAMPLE, at_sizes
-from dropcheck.coins import WORD
 from dropcheck.contract.cases import Case
-from dropcheck.copies import CERTAIN, odd_calls
-from dropcheck.gathered import Gathered
+from dropcheck.count.coins import WORD
+from dropcheck.count.copies import CERTAIN, odd_calls
+from dropcheck.count.gathered import Gathered
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, binomial, homogeneity
 

@@ -15,7 +15,7 @@ from dropcheck.checks.daily_sizes import VALUES, at_sizes
 from dropcheck.checks.questions import Layer, dropped, familiar, kept_bounds, ladder, probe
 from dropcheck.checks.visible import columns, large_values, repeats, right_values, small_values
 from dropcheck.contract.adapter import Unsupported
-from dropcheck.gathered import Gathered
+from dropcheck.count.gathered import Gathered
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused, ask

@@ -23,13 +23,13 @@ from dropcheck.checks.mask import (
 from dropcheck.checks.questions import Layer, coins_of, dropped, familiar, ladder, probe
 from dropcheck.checks.ranks_alike import replicas
 from dropcheck.contract.cases import Case
-from dropcheck.copies import rows_alike
-from dropcheck.gathered import Gathered
+from dropcheck.count.copies import rows_alike
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_words import place_of
+from dropcheck.count.tallies import Tally
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import association, duplicates
-from dropcheck.tallies import Tally
-from dropcheck.words import place_of
 from dropcheck.worker.client import Refused, TargetError, ask
 
 _SIZES = ((5, 7, 3), (130, 129, 3))  # the second has above 10 000 coins and 50 000 elements: threads come in

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from dropcheck.count.tallies import Tally
 from dropcheck.statistics import binomial
-from dropcheck.tallies import Tally
 
 
 def by_place(tally: Tally, names: tuple[str, ...]) -> tuple[float, str, float]:

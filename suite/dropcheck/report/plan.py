@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dropcheck.auditing import PlannedCase, TargetPlan
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError
+from dropcheck.count.units import split
 from dropcheck.results.plain_text import count, line
-from dropcheck.units import split
 
 
 def render(plans: Sequence[TargetPlan], width: int) -> str:

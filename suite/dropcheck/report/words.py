@@ -48,7 +48,7 @@ def case_words(one: Finding) -> str:
     """
     from dropcheck.contract.cases import parse_case
     from dropcheck.contract.errors import UsageError
-    from dropcheck.units import split
+    from dropcheck.count.units import split
 
     try:
         case = parse_case(one.case)

@@ -16,15 +16,15 @@ from scipy.stats import binom
 
 from dropcheck.checks.base import Limits
 from dropcheck.checks.dependence import FULL_LAG
-from dropcheck.coins import lag_firsts
 from dropcheck.contract.cases import Case
-from dropcheck.copies import CERTAIN, odd_log10
-from dropcheck.gathered import Gathered
+from dropcheck.count.coins import lag_firsts
+from dropcheck.count.copies import CERTAIN, odd_log10
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_words import least_extent
+from dropcheck.count.tallies import Association
 from dropcheck.selftest import plants as plain
 from dropcheck.selftest import simulated
 from dropcheck.statistics import association
-from dropcheck.tallies import Association
-from dropcheck.words import least_extent
 
 Draws = np.random.Generator
 _SAMPLES = 16  # cases of independent coins whose words are counted for the length of a stretch

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dropcheck.checks.base import Limits
-from dropcheck.coins import lag_firsts
 from dropcheck.contract.cases import Case
+from dropcheck.count.coins import lag_firsts
 from dropcheck.selftest import simulated
 
 Draws = np.random.Generator

@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from dropcheck.checks.base import BETA, Limits
 from dropcheck.contract.cases import parse_case
-from dropcheck.gathered import Gathered
+from dropcheck.count.gathered import Gathered
 from dropcheck.results.selftest import Power, Promise
 from dropcheck.selftest import certain, plants, simulated
 from dropcheck.selftest.misses import exact

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import gather
 from dropcheck.checks import CHECKS
 from dropcheck.checks.base import Check, Limits
 from dropcheck.contract.cases import Case, parse_case, seed_of
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.counting import tally
-from dropcheck.gathered import Gathered
+from dropcheck.count import gather
+from dropcheck.count.counting import tally
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_stretches import stretches_of
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, binomial, dispersion, goodness, homogeneity
-from dropcheck.stretches import stretches_of
 
 CONTRACT = Contract(pattern=Pattern.parse("n c l -> n c"))
 # A two-sided normal p-value is above .05 below this score: at inflated levels, exact sums are taken beyond it.

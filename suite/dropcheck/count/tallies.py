@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck import coins as bits
+from dropcheck.count import coins as bits
 
 Counts = NDArray[np.int64]
 

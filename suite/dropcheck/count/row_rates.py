@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.coins import Bytes, unpack
 from dropcheck.contract.cases import Case
-from dropcheck.counting import tally as count
-from dropcheck.tallies import Association, Counts, Tally
+from dropcheck.count.coins import Bytes, unpack
+from dropcheck.count.counting import tally as count
+from dropcheck.count.tallies import Association, Counts, Tally
 
 # Chance that a right layer has a row that is taken to have a rate of its own, over all rows of a case: exact powers of the
 # rate of the other rows, Bonferroni over rows.

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from dropcheck.coins import Bytes
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
-from dropcheck.positions import Positions, live, positions_of
-from dropcheck.tallies import Tally
-from dropcheck.words import Lookup, Repeats
+from dropcheck.count.coins import Bytes
+from dropcheck.count.repeated_words import Lookup, Repeats
+from dropcheck.count.row_rates import Positions, live, positions_of
+from dropcheck.count.tallies import Tally
 
 T = TypeVar("T")
 

@@ -19,10 +19,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck import native_counting
-from dropcheck.coins import Bytes, Words
 from dropcheck.contract.cases import Case
-from dropcheck.words import HASHES, LAST, RESERVE, SAMPLED, Lookup, Sample, kinds_of, place_of, searched
+from dropcheck.count import compiled as native_counting
+from dropcheck.count.coins import Bytes, Words
+from dropcheck.count.repeated_words import HASHES, LAST, RESERVE, SAMPLED, Lookup, Sample, kinds_of, place_of, searched
 
 CERTAIN = -15.0  # log10 of the chance of any repeat among all pairs of offsets of a case; see above
 ANCHOR = (1, 1, 0, 1, 0, 0)  # the coins that a word begins with, 1 dropped

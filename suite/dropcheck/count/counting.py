@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import coins as bits
-from dropcheck import native_counting
-from dropcheck.tallies import (
+from dropcheck.count import coins as bits
+from dropcheck.count import compiled as native_counting
+from dropcheck.count.tallies import (
     ALL_PAIRS_UP_TO,
     BLOCK,
     CALL_LAGS,

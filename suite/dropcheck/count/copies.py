@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.coins import Bytes, unpack
-from dropcheck.counting import tally
-from dropcheck.gathered import Gathered
-from dropcheck.positions import cycle
+from dropcheck.count.coins import Bytes, unpack
+from dropcheck.count.counting import tally
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_words import place_of
+from dropcheck.count.row_rates import cycle
 from dropcheck.statistics.binomial import log10_two_sided, log10_two_sided_many
-from dropcheck.words import place_of
 
 # log10 of the chance of what is said here, over all pairs, lags and calls of a case: as far below a share of 10^-6 as exact
 # questions are, so that it takes nothing from the share of any check.

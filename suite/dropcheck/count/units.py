@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dropcheck.coins import WORD
 from dropcheck.contract.cases import Case, seed_of
+from dropcheck.count.coins import WORD
 
 UNIT_COINS = 1 << 25  # coins of one unit: about a second of a fast layer, far more than it costs to hand it out
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck import native_counting
-from dropcheck.coins import Bytes, Words
 from dropcheck.contract.cases import Case
-from dropcheck.positions import Positions, cycle
+from dropcheck.count import compiled as native_counting
+from dropcheck.count.coins import Bytes, Words
+from dropcheck.count.row_rates import Positions, cycle
 
 SAMPLED = 1 << 16  # words kept of one stream
 SEEDED = 1 << 18  # words kept of a stream of many seeds: all of them, up to the plan of deep

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.coins import WORD, Bytes
 from dropcheck.contract.cases import Case, seed_of
 from dropcheck.contract.promise import Contract
-from dropcheck.copies import odd_calls
-from dropcheck.counting import tally
-from dropcheck.gathered import Gathered
-from dropcheck.stretches import CERTAIN, Stretches, log10_chance, stretches_of
-from dropcheck.tallies import SAMPLE, Tally
-from dropcheck.units import Unit
-from dropcheck.words import MOST_WORD_ROWS, Lookup, Sample, place_of, repeats, sample_of, searched
+from dropcheck.count.coins import WORD, Bytes
+from dropcheck.count.copies import odd_calls
+from dropcheck.count.counting import tally
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_stretches import CERTAIN, Stretches, log10_chance, stretches_of
+from dropcheck.count.repeated_words import MOST_WORD_ROWS, Lookup, Sample, place_of, repeats, sample_of, searched
+from dropcheck.count.tallies import SAMPLE, Tally
+from dropcheck.count.units import Unit
 from dropcheck.worker.client import Refused, Session
 from dropcheck.worker.sessions import SessionSpec
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck import native_counting
+from dropcheck.count import compiled as native_counting
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
