@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 
 from dropcheck import crew, journal, models, targets
-from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.contract.errors import UsageError
 from dropcheck.environment import describe, processors
 from dropcheck.examination import audit_target
+from dropcheck.judge.checks.base import ALPHA, BETA
 from dropcheck.ledger import Ledger
 from dropcheck.plans import PlannedCase, TargetPlan, plan_target
 from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare

@@ -238,7 +238,7 @@ def _sentence(question: Question, good: str, candidates: list[str], tried: int, 
 
 def bisect(question: Question, first: str, last: str, pre: bool = False, say: Say | None = None) -> Bisection:
     """List the releases, search, and say in one sentence where the check fails for the first time. Raises UsageError."""
-    from dropcheck.checks import CHECKS
+    from dropcheck.judge.checks import CHECKS
 
     names = [c.name for c in CHECKS]
     if question.check not in names:

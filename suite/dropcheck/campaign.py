@@ -8,12 +8,12 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 import msgspec
 
 from dropcheck import crew, early
-from dropcheck.checks.base import Check, finding
 from dropcheck.contract.cases import Case
 from dropcheck.count.gather import Counted, Joined, Work, gathered
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.units import Unit, split
-from dropcheck.judging import ASIDE, beneath, judge, refused_case
+from dropcheck.judge.checks.base import Check, finding
+from dropcheck.judge.verdicts import ASIDE, beneath, judge, refused_case
 from dropcheck.plans import Asked
 from dropcheck.remaining import Remaining
 from dropcheck.results.audit import Finding

@@ -95,7 +95,7 @@ def list_command(
         _out(json.dumps(result_schema(), indent=1))
         return
     if checks:
-        from dropcheck.checks import CHECKS
+        from dropcheck.judge.checks import CHECKS
 
         for check in CHECKS:
             _out(f"{check.name:<28} {check.claim}")

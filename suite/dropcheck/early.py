@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dropcheck.checks.base import Check, settle
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.gather import Counted
 from dropcheck.count.tallies import Tally
 from dropcheck.count.units import Unit
+from dropcheck.judge.checks.base import Check, settle
 from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import sequential

@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 
 from dropcheck._version import __version__
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import ALPHA, MOST_CASES, Check, finding
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check, finding
 from dropcheck.ledger import Entry, Ledger, Standing
 from dropcheck.replay import replayable
 from dropcheck.request import DEFAULT_SEED, AuditRequest

@@ -12,18 +12,19 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import crew, early, evidence_over_runs, following, other_ranks
+from dropcheck import crew, early, evidence_over_runs, other_ranks
 from dropcheck.campaign import count_all
-from dropcheck.checks import CHECKS, blocks
-from dropcheck.checks.base import Bench, finding, plain
-from dropcheck.checks.questions import Layer, probe
-from dropcheck.checks.seed import first_masks, unseeded_digest
-from dropcheck.checks.visible import follows
 from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.count.gathered import Gathered
-from dropcheck.judging import SHAPE, interpret
+from dropcheck.judge import following
+from dropcheck.judge.checks import CHECKS, blocks
+from dropcheck.judge.checks.base import Bench, finding, plain
+from dropcheck.judge.checks.exact_questions import Layer, probe
+from dropcheck.judge.checks.seed import first_masks, unseeded_digest
+from dropcheck.judge.checks.visible import follows
+from dropcheck.judge.verdicts import SHAPE, interpret
 from dropcheck.plans import asked_cases, planned
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Finding, TargetResult, Timing
@@ -169,7 +170,8 @@ def _in_the_model(one: Finding, note: str) -> Finding:
 
 def _explain(run: Run, pool: SessionPool) -> None:
     """For what fails: the likely cause, and the smallest case that still fails. A correct layer costs nothing here."""
-    from dropcheck import causes, shrinking
+    from dropcheck import shrinking
+    from dropcheck.judge import causes
 
     assert run.contract is not None
     run.tell("running", "smallest failing cases")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from dropcheck.checks import CHECKS, FAMILIES
-from dropcheck.checks.base import ALPHA, BETA, Check
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.judge.checks import CHECKS, FAMILIES
+from dropcheck.judge.checks.base import ALPHA, BETA, Check
 
 
 def explain(

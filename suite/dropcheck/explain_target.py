@@ -9,7 +9,7 @@ from dropcheck import models, other_ranks
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
-from dropcheck.inference import Inferred, unfitting
+from dropcheck.judge.pattern_inference import Inferred, unfitting
 from dropcheck.observation import Observed, batch_axis, channel_axis, observe
 from dropcheck.targets import Target
 from dropcheck.worker.client import Refused, TargetError

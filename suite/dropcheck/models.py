@@ -14,7 +14,7 @@ import numpy as np
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Pattern
 from dropcheck.contract.requirements import JOIN
-from dropcheck.inference import Inferred, Marks, infer, marks
+from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
 from dropcheck.observation import limited
 from dropcheck.opening import spec_of
 from dropcheck.targets import Target
@@ -78,7 +78,7 @@ class Layer:
     @property
     def coins(self) -> str:
         """What was seen of its coins, in words."""
-        from dropcheck.inference import unfitting
+        from dropcheck.judge.pattern_inference import unfitting
 
         found = self.found
         if not found.sure or not found.fits:

@@ -13,7 +13,7 @@ import numpy as np
 
 from dropcheck import other_ranks
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.inference import Inferred, Marks, infer, marks
+from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
 from dropcheck.opening import LIMIT_S, spec_of
 from dropcheck.targets import Target
 from dropcheck.worker.client import ProcessSession, Refused, Session, ask

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.cases import LADDER, Case, parse_case, seed_of
 from dropcheck.contract.promise import Contract, ContractError, Pattern
+from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
 from dropcheck.statistics.evidence import z
 
 # Rates and sizes of daily use, counted; many more are asked in a few calls each: see ``checks.daily_sizes``.

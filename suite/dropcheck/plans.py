@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import BETA, Check
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, ContractError
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import BETA, Check
 from dropcheck.opening import of_request
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 from dropcheck.request import AuditRequest

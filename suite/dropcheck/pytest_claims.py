@@ -105,7 +105,7 @@ def _label(target: Any) -> str:
 
 def _reasons(expected: Expected, target: Any) -> dict[str, str]:
     """The reason of every check that is expected to fail; a check outranks its family. Raises UsageError."""
-    from dropcheck.checks import matching
+    from dropcheck.judge.checks import matching
 
     found = expected(target) if callable(expected) else expected
     if not isinstance(found, Mapping | None):

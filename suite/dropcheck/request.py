@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dropcheck import targets
-from dropcheck.checks import CHECKS, matching
-from dropcheck.checks.base import Check
 from dropcheck.contract import memory, modes, requirements
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.modes import ALL, EAGER, MODES
 from dropcheck.contract.promise import INFERENCE, ContractError, Pattern, check_rate
+from dropcheck.judge.checks import CHECKS, matching
+from dropcheck.judge.checks.base import Check
 from dropcheck.planning import PROFILES
 
 DEFAULT_SEED = 20141110

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dropcheck.checks.base import Check, picture
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.coins import unpack
@@ -19,6 +18,7 @@ from dropcheck.count.gather import Work, count, gathered
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.units import split
 from dropcheck.evidence_over_runs import alone
+from dropcheck.judge.checks.base import Check, picture
 from dropcheck.replay import command
 from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Finding, Picture

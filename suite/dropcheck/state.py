@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dropcheck import early, opening, targets
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Check
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.gather import Clock
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import Check
 from dropcheck.ledger import Entry
 from dropcheck.replay import replayable
 from dropcheck.request import AuditRequest, Event, Progress

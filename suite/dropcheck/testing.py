@@ -119,7 +119,7 @@ def planted_defects(*, check: str | None = None, framework: str | None = "numpy"
 
     Those of NumPy are restatements of published defects that run everywhere. Raises UsageError for a check that there is not.
     """
-    from dropcheck.checks import matching
+    from dropcheck.judge.checks import matching
     from spatial_dropouts import broken
 
     wanted = {one.name for one in matching([check])} if check is not None else None

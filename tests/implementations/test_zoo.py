@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 import dropcheck
-from dropcheck.checks import CHECKS, FAMILIES
+from dropcheck.judge.checks import CHECKS, FAMILIES
 from spatial_dropouts import broken, unusual, zoo_names
 from spatial_dropouts.broken import records_alone
 

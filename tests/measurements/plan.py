@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from dropcheck import campaign, examination
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Check
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.promise import Pattern
 from dropcheck.examination import audit_target
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import Check
 from dropcheck.planning import PROFILES, _fitted, core
 from dropcheck.request import AuditRequest, prepare
 from dropcheck.results.audit import Finding, write_atomically

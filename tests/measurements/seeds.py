@@ -19,8 +19,8 @@ from typing import Any
 
 from dropcheck import examination, targets
 from dropcheck.auditing import run
-from dropcheck.checks.base import Check
 from dropcheck.contract.cases import Case
+from dropcheck.judge.checks.base import Check
 from dropcheck.request import AuditRequest
 from dropcheck.statistics import binomial
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.checks import CHECKS
 from dropcheck.contract.adapter import DTYPES
+from dropcheck.judge.checks import CHECKS
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Finding, Result, TargetResult, Timing, Verdict
 from dropcheck.results.bench import BenchResult

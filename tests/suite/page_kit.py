@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dropcheck.checks import CHECKS
+from dropcheck.judge.checks import CHECKS
 from dropcheck.results.audit import Finding, Picture, Result, Statistic, TargetResult, Timing, Verdict, Waiver, overall
 
 HOSTILE = (

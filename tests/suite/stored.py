@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import ALPHA, BETA
 from dropcheck.contract.cases import parse_case
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import ALPHA, BETA
 from dropcheck.results.audit import Finding, Picture, Result, TargetResult, Timing, Verdict, Waiver, overall
 from dropcheck.statistics import binomial
 

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 import dropcheck
-from dropcheck.causes import MOST_NAMES, Cause, causes, contradicted, match, named
+from dropcheck.judge.causes import MOST_NAMES, Cause, causes, contradicted, match, named
+from dropcheck.judge.signatures import Facts, Signature, added, classes, facts, library, likeness
 from dropcheck.report import text, words
 from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.selftest.signatures import rebuild
-from dropcheck.signatures import Facts, Signature, added, classes, facts, library, likeness
 from spatial_dropouts import broken
 
 FRESH_SEED = 99  # none of the seeds that the signatures were made from

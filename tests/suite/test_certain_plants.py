@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dropcheck.checks.base import Limits
 from dropcheck.contract.cases import parse_case
+from dropcheck.judge.checks.base import Limits
 from dropcheck.selftest import calibration, certain, plants, power, simulated
 from dropcheck.selftest.simulated import generator
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck.checks import mask
 from dropcheck.count import coins as bits
 from dropcheck.count import tallies
 from dropcheck.count.counting import tally
 from dropcheck.count.repeated_words import repeats
 from dropcheck.count.tallies import Tally
+from dropcheck.judge.checks import mask_copies as mask
 
 
 def coins_of(rows: int, channels: int, rate: float = 0.4, seed: int = 1) -> Any:

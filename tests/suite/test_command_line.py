@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 
 import dropcheck
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import ALPHA
 from dropcheck.contract.cases import Case, parse_case
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import ALPHA
 
 Write = Callable[[str, str], Path]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.checks import CHECKS, daily_inputs, daily_sizes
-from dropcheck.checks.base import Bench
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count.units import split
+from dropcheck.judge.checks import CHECKS, daily_inputs, daily_sizes
+from dropcheck.judge.checks.base import Bench
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 from dropcheck.results.audit import TargetResult
 from dropcheck.worker.server.coinwise import pack

@@ -10,9 +10,9 @@ import pytest
 from script_kit import run_here
 
 import dropcheck
-from dropcheck.checks.base import finding
-from dropcheck.checks.instances import CHECKS as INSTANCES
-from dropcheck.judging import interpret
+from dropcheck.judge.checks.base import finding
+from dropcheck.judge.checks.instances import CHECKS as INSTANCES
+from dropcheck.judge.verdicts import interpret
 from dropcheck.reproduction import write
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, TargetResult
 from dropcheck.worker.server import threads

@@ -14,7 +14,6 @@ import pytest
 from scipy.stats import binom
 
 import dropcheck
-from dropcheck.checks import CHECKS, matching
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
@@ -22,6 +21,7 @@ from dropcheck.count.gather import Counted, Refusal
 from dropcheck.count.tallies import Tally
 from dropcheck.count.units import Unit
 from dropcheck.early import LEAST_CALLS, Early, plans
+from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.report import text
 from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Result

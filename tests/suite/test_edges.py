@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import ALPHA, Limits
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count.counting import tally
 from dropcheck.count.gather import look_for_repeats, neighbouring_seeds
 from dropcheck.count.gathered import Gathered
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import ALPHA, Limits
 
 JUDGES = [c for c in CHECKS if c.judge is not None]
 LIMITS = Limits(ALPHA * 0.05 / 96)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.checks import CHECKS, edges
-from dropcheck.checks.base import BETA, Limits
-from dropcheck.checks.questions import by_coin, coins_of
-from dropcheck.checks.refusals import crashed_at_rate
 from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import rate_edges as edges
+from dropcheck.judge.checks.base import BETA, Limits
+from dropcheck.judge.checks.exact_questions import by_coin, coins_of
+from dropcheck.judge.checks.refusals import crashed_at_rate
 from dropcheck.results.audit import Finding
 from dropcheck.worker.client import Refused
 

@@ -18,10 +18,10 @@ import pytest
 from scipy.stats import hypergeom
 
 import dropcheck
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import ALPHA, Limits, finding
 from dropcheck.contract.errors import UsageError
 from dropcheck.evidence_over_runs import DRAWN, SLACK, log10_e
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import ALPHA, Limits, finding
 from dropcheck.report import html, text
 from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Finding, Result, decode, encode

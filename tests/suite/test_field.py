@@ -444,8 +444,8 @@ def test_known_deviations_name_registered_implementations_and_checks_that_exist(
     from fnmatch import fnmatchcase
 
     from dropcheck import targets
-    from dropcheck.checks import CHECKS
     from dropcheck.field.deviations import known
+    from dropcheck.judge.checks import CHECKS
 
     names = [one.name for one in targets.available()]
     for one in known():

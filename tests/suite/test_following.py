@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 import dropcheck
-from dropcheck.checks import CHECKS
-from dropcheck.following import FOLLOWS, withheld
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.following import FOLLOWS, withheld
 from dropcheck.results.audit import Finding, Verdict
 
 

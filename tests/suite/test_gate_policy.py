@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from gate_kit import ROOT, policy
 
-from dropcheck.checks import CHECKS
 from dropcheck.gate import claims, decoding
 from dropcheck.gate.places import line_of, lines
 from dropcheck.gate.policy import PolicyError
 from dropcheck.gate.writing import dumped
+from dropcheck.judge.checks import CHECKS
 
 WAIVER = "[[waiver]]\ncheck = 'rate.one'\ntarget = 'a'\nreason = 'r'\nexpires = 2027-01-01\n"
 WRONG = {
@@ -141,7 +141,7 @@ def test_the_gate_knows_every_check_with_its_claim_without_loading_the_statistic
 
 @pytest.mark.parametrize("prefix", ["mask", "rate.per*", "scale.mean", "mask.", "form.s*"])
 def test_prefixes_name_the_same_checks_here_as_on_the_command_line(prefix: str) -> None:
-    from dropcheck.checks import matching
+    from dropcheck.judge.checks import matching
 
     try:
         there = tuple(c.name for c in matching([prefix]))

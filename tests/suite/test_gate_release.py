@@ -21,7 +21,7 @@ from dropcheck.gate import formats, writing
 from dropcheck.gate.accepting import SLACK
 from dropcheck.gate.policy import NOT_JUDGED
 from dropcheck.gate.waivers import WITH_INTERVAL, deviation
-from dropcheck.judging import interpret
+from dropcheck.judge.verdicts import interpret
 from dropcheck.results import audit as results
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Result, Verdict
 

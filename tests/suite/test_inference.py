@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck.inference import ALPHA, infer, marks
+from dropcheck.judge.pattern_inference import ALPHA, infer, marks
 
 NAMES = ("n", "l", "c")
 SHAPE = (5, 7, 12)

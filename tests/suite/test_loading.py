@@ -13,8 +13,8 @@ import pytest
 from bench_kit import Workshop, bench
 from stored import CASE, finding, rate, result, target
 
-from dropcheck import recomputing
 from dropcheck.cli import main
+from dropcheck.judge import recomputing
 from dropcheck.report import html
 from dropcheck.results import bench as records
 from dropcheck.results import reading as loading

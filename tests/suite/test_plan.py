@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from dropcheck.auditing import AuditRequest
-from dropcheck.checks import CHECKS, matching
-from dropcheck.checks.base import ALPHA, BETA, MOST_CASES
 from dropcheck.contract.cases import LADDER, Case, seed_of
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.count.gather import neighbouring_seeds
+from dropcheck.judge.checks import CHECKS, matching
+from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES
 from dropcheck.planning import PROFILES, Wanted, plan_cases
 
 DTYPES = ["float32", "float64", "float16", "bfloat16"]

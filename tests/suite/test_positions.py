@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import ALPHA, Limits
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count.counting import tally
@@ -18,6 +16,8 @@ from dropcheck.count.gathered import Gathered
 from dropcheck.count.repeated_words import place_of, sample_of
 from dropcheck.count.row_rates import live, positions_of
 from dropcheck.count.units import split
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import ALPHA, Limits
 
 NAMED = {c.name: c for c in CHECKS}
 CONTRACT = Contract(Pattern.parse("n c l -> n c"))

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Limits
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count.coins import lag_firsts
@@ -18,6 +16,8 @@ from dropcheck.count.counting import tally
 from dropcheck.count.gather import neighbouring_seeds
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.tallies import group_starts
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import Limits
 from dropcheck.results.audit import Finding
 
 ALPHA, BETA, TRIES, AUDITS = 1e-6, 0.05, 200, 240

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck.checks import CHECKS, edges
-from dropcheck.checks.base import Limits
 from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import rate_edges as edges
+from dropcheck.judge.checks.base import Limits
 
 ZERO = next(c for c in CHECKS if c.name == "rate.zero")
 

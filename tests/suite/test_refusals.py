@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.refusals import crashed
 from dropcheck.contract.cases import parse_case
 from dropcheck.count.gather import Refusal
-from dropcheck.judging import refused_case
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.refusals import crashed
+from dropcheck.judge.verdicts import refused_case
 
 
 @pytest.mark.parametrize(

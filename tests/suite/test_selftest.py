@@ -16,8 +16,8 @@ import msgspec
 import psutil
 import pytest
 
-from dropcheck.checks.base import Check, Limits
 from dropcheck.count.gathered import Gathered
+from dropcheck.judge.checks.base import Check, Limits
 from dropcheck.results import selftest as records
 from dropcheck.results.audit import Finding, ResultError
 from dropcheck.selftest import calibration, command, misses, power, report, simulated, tails, thresholds, work, zoo

@@ -10,13 +10,13 @@ import pytest
 from scipy.stats import beta as beta_law
 from scipy.stats import binom, hypergeom
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Limits
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count.counting import tally
 from dropcheck.count.gather import neighbouring_seeds
 from dropcheck.count.gathered import Gathered
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import Limits
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, dispersion, duplicates, evidence, goodness, homogeneity
 

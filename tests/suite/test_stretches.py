@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.checks import CHECKS
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count import compiled as native_counting
@@ -30,6 +29,7 @@ from dropcheck.count.repeated_stretches import (
 from dropcheck.count.repeated_words import Lookup, least_extent, sample_of
 from dropcheck.count.tallies import SAMPLE
 from dropcheck.count.units import Unit
+from dropcheck.judge.checks import CHECKS
 from dropcheck.results.audit import Finding
 
 CONTRACT = Contract(Pattern.parse("n c l -> n c"))

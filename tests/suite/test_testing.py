@@ -11,8 +11,8 @@ import pytest
 
 import dropcheck
 from dropcheck import Pattern
-from dropcheck.checks import names
 from dropcheck.contract.errors import UsageError
+from dropcheck.judge.checks import names
 from dropcheck.testing import Built, correct_layers, planted_defects, reference
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from dropcheck.auditing import run
-from dropcheck.checks.value_places import by_place
 from dropcheck.contract.cases import parse_case
 from dropcheck.count import compiled as native_counting
 from dropcheck.count.copies import CERTAIN
 from dropcheck.count.counting import tally
+from dropcheck.judge.checks.value_places import by_place
 from dropcheck.request import AuditRequest
 from dropcheck.selftest import simulated
 from dropcheck.selftest.simulated import pack

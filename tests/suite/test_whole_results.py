@@ -12,7 +12,8 @@ import pytest
 from stored import finding, rate, result, target
 
 import dropcheck
-from dropcheck import cli, recomputing
+from dropcheck import cli
+from dropcheck.judge import recomputing
 from dropcheck.results import audit as results
 from dropcheck.results.audit import ResultError
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from dropcheck.auditing import AuditRequest, run
-from dropcheck.checks import CHECKS
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count import repeated_words as words
@@ -22,6 +21,7 @@ from dropcheck.count.gather import Counted, gathered, neighbouring_seeds
 from dropcheck.count.repeated_words import Sample, least_extent, log10_escape, place_of, repeats, sample_of, word_rows
 from dropcheck.count.tallies import SAMPLE
 from dropcheck.count.units import Unit
+from dropcheck.judge.checks import CHECKS
 from dropcheck.results.audit import Finding
 
 DISTINCT = [c for c in CHECKS if c.name in ("mask.distinct-samples", "mask.distinct-calls", "seed.distinct")]

@@ -39,7 +39,7 @@ def compare(
     ] = None,
 ) -> None:
     """What changed between stored results, of audits or of benches: what got worse, better, appeared, disappeared."""
-    from dropcheck import recomputing
+    from dropcheck.judge import recomputing
     from dropcheck.results import reading as loading
     from dropcheck.results.audit import Result
     from dropcheck.results.bench import BenchResult

@@ -54,7 +54,7 @@ class Given:
 
 def gathered(files: Sequence[Path]) -> Given:
     """Read the files, and compute every verdict of the audits again. Raises ResultError and UsageError."""
-    from dropcheck import recomputing
+    from dropcheck.judge import recomputing
     from dropcheck.results import reading as loading
     from dropcheck.results.audit import Result
     from dropcheck.results.selftest import SelfTest

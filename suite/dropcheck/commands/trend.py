@@ -74,7 +74,7 @@ def trend(
 
 
 def _checks(words: tuple[str, ...]) -> tuple[str, ...]:
-    from dropcheck.checks import matching
+    from dropcheck.judge.checks import matching
 
     return tuple(one.name for one in matching(words)) if words else ()
 

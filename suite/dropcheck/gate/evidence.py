@@ -65,7 +65,7 @@ def _read(get: Callable[[], list[Stored]], name: str) -> list[Result | BenchResu
         if one.kind == "selftest":
             raise ResultError(f"{name} is a self-test; expected a result of dropcheck audit or dropcheck bench")
         if isinstance(one, Result):
-            from dropcheck import recomputing
+            from dropcheck.judge import recomputing
 
             agrees(one, name)
             recomputing.verified(one, name)

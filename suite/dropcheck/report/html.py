@@ -23,7 +23,7 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
 
     ``result`` None: a page of speeds alone, each beside the audit that its bench names.
     """
-    from dropcheck.checks import CHECKS
+    from dropcheck.judge.checks import CHECKS
 
     raw = embedded.embed([one for one in (result, *benches, selftest) if one is not None])
     audited = result is not None

@@ -162,7 +162,7 @@ def _codes(values: Sequence[str], most: int) -> str:
 
 
 def _groups(result: Result, verdict: str, title: str, rank: int) -> list[Section]:
-    from dropcheck.checks import CHECKS
+    from dropcheck.judge.checks import CHECKS
 
     claims = {c.name: c.claim for c in CHECKS}
     return [

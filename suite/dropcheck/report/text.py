@@ -130,7 +130,7 @@ def _causes(console: Console, result: Result, width: int) -> set[str]:
 
 
 def _failures(console: Console, result: Result, width: int, several: set[str]) -> None:
-    from dropcheck.checks import CHECKS
+    from dropcheck.judge.checks import CHECKS
 
     claims = {c.name: c.claim for c in CHECKS}
     for group in words.groups(result.targets, ("fail", "inconclusive", "error")):

@@ -278,7 +278,7 @@ def ledger(targets: Sequence[TargetResult]) -> list[str]:
 
 def worth(targets: Sequence[TargetResult]) -> list[str]:
     """What a pass is worth: for every claim with a resolution, the finest and the coarsest that was reached."""
-    from dropcheck.checks import CHECKS
+    from dropcheck.judge.checks import CHECKS
 
     lines = []
     for check in CHECKS:

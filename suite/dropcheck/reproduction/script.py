@@ -9,11 +9,11 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dropcheck.checks.looks import COINS
 from dropcheck.contract import requirements
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.modes import EAGER
 from dropcheck.contract.promise import Contract
+from dropcheck.judge.checks.looks import COINS
 from dropcheck.reproduction import daily_bodies, daily_frameworks
 from dropcheck.reproduction.bodies import BODIES, FRESH_PROCESS, RAISES
 from dropcheck.reproduction.daily_pieces import DAILY_PIECES

@@ -6,10 +6,10 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from dropcheck.checks.looks import sizes as long_enough
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.judge.checks.looks import sizes as long_enough
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Finding
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dropcheck.checks.questions import Values
+from dropcheck.judge.checks.exact_questions import Values
 from dropcheck.selftest.subject import Battery, NotApplicable, Part, Subject
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom, binomtest
 
-from dropcheck.checks.base import Check, Limits
 from dropcheck.contract.cases import Case, parse_case
+from dropcheck.judge.checks.base import Check, Limits
 from dropcheck.results.selftest import Calibration, Promise, Tail
 from dropcheck.selftest import simulated
 from dropcheck.selftest.simulated import failed, generator, named, record, sharpened, statistical

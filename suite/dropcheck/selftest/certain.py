@@ -14,14 +14,14 @@ import numpy as np
 from scipy import special
 from scipy.stats import binom
 
-from dropcheck.checks.base import Limits
-from dropcheck.checks.dependence import FULL_LAG
 from dropcheck.contract.cases import Case
 from dropcheck.count.coins import lag_firsts
 from dropcheck.count.copies import CERTAIN, odd_log10
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.repeated_words import least_extent
 from dropcheck.count.tallies import Association
+from dropcheck.judge.checks.base import Limits
+from dropcheck.judge.checks.mask_dependence import FULL_LAG
 from dropcheck.selftest import plants as plain
 from dropcheck.selftest import simulated
 from dropcheck.statistics import association

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.checks import FAMILIES, UnknownName, matching, names
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.promise import ContractError, Pattern
+from dropcheck.judge.checks import FAMILIES, UnknownName, matching, names
 from dropcheck.request import AuditRequest, prepare
 
 TABLES = ("EXPECTED", "expected")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom, hypergeom
 
-from dropcheck.checks.base import BETA
 from dropcheck.contract.cases import parse_case
+from dropcheck.judge.checks.base import BETA
 from dropcheck.selftest.plants import Draws
 from dropcheck.selftest.simulated import generator, named
 from dropcheck.statistics import association, binomial, homogeneity

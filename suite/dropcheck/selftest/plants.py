@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.checks.base import Limits
 from dropcheck.contract.cases import Case
 from dropcheck.count.coins import lag_firsts
+from dropcheck.judge.checks.base import Limits
 from dropcheck.selftest import simulated
 
 Draws = np.random.Generator

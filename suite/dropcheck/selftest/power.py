@@ -8,9 +8,9 @@ from typing import Any
 from scipy.stats import beta as beta_law
 from scipy.stats import binom
 
-from dropcheck.checks.base import BETA, Limits
 from dropcheck.contract.cases import parse_case
 from dropcheck.count.gathered import Gathered
+from dropcheck.judge.checks.base import BETA, Limits
 from dropcheck.results.selftest import Power, Promise
 from dropcheck.selftest import certain, plants, simulated
 from dropcheck.selftest.misses import exact

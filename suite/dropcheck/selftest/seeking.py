@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.checks import CHECKS, matching
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.planning import PROFILES, _fitted
 from dropcheck.plans import planned
 from dropcheck.request import AuditRequest, prepare

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import signatures
-from dropcheck.causes import match, ranked
+from dropcheck.judge import signatures
+from dropcheck.judge.causes import match, ranked
+from dropcheck.judge.signatures import FACTS, SCHEMA, Calibration, Facts, Library, Signature, added, facts, library
 from dropcheck.results.audit import write_atomically
-from dropcheck.signatures import FACTS, SCHEMA, Calibration, Facts, Library, Signature, added, facts, library
 
 STRICT = "only --strict calls it a defect"
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Check, Limits
 from dropcheck.contract.cases import Case, parse_case, seed_of
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count import gather
 from dropcheck.count.counting import tally
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.repeated_stretches import stretches_of
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import Check, Limits
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, binomial, dispersion, goodness, homogeneity
 

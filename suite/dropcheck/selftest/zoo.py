@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.checks import CHECKS
-from dropcheck.checks.base import Check
 from dropcheck.contract.errors import UsageError
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.base import Check
 from dropcheck.results.audit import Finding, Verdict, overall
 from dropcheck.results.plain_text import count as counted
 from dropcheck.results.selftest import Clock, Layer, Owner, Promise

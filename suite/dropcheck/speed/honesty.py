@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dropcheck import recomputing
-from dropcheck.checks import CHECKS
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Contract
+from dropcheck.judge import recomputing
+from dropcheck.judge.checks import CHECKS
 from dropcheck.planning import PROFILES, core
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, ResultError, TargetResult

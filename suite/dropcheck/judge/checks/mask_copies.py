@@ -1,0 +1,588 @@
+"""The mask family: which elements share a coin, and whether coins that should differ do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from dropcheck.contract.cases import Case
+from dropcheck.count.coins import Counts
+from dropcheck.count.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
+from dropcheck.count.gathered import Gathered
+from dropcheck.count.repeated_stretches import coin_at
+from dropcheck.count.repeated_words import MOST_WORD_ROWS, least_extent, place_of, searched
+from dropcheck.count.tallies import SAMPLE, Tally
+from dropcheck.judge.checks import ranks_alike
+from dropcheck.judge.checks.base import ALPHA, Check, Limits, draw_matrix, finding, in_turn, picture, settle, skipped
+from dropcheck.judge.checks.daily_sizes import CALLS, CHANNELS, SAMPLES, WHOLE, at_sizes
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
+from dropcheck.results.plain_text import count as counted
+from dropcheck.statistics import binomial, duplicates
+
+# --- which elements share a coin -------------------------------------------------------------------------------------
+
+
+def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    coins = got.tally.coins
+    case, proof = got.case, got.proof
+    if case.shared < 2 or not coins:
+        return None
+    if not 0 < got.tally.dropped < coins and not proof["violations"]:
+        return skipped(check, case, f"all {coins} coins fell alike, so nothing shows which elements share one")
+    resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
+    if not proof["violations"]:
+        return finding(
+            check,
+            case,
+            settle(False, resolution, limits.coarsest),
+            f"the {case.shared} elements of every one of {coins} coins were dropped or kept together",
+            estimate=0.0,
+            expected=0.0,
+            unit="share of coins whose elements disagree",
+            resolution=resolution,
+            coins=coins,
+            tallies={"disagreeing": 0, "coins": coins},
+        )
+    share = proof["violations"] / coins
+    shown = None
+    if proof.get("example"):
+        block = np.asarray(proof["example"]["block"])
+        rows = [
+            " ".join("".join("." if v else "#" for v in line)[i : i + 4] for i in range(0, len(line), 4))
+            for line in block.T
+        ]
+        shared = " ".join(got.contract.pattern.shared)
+        shown = picture(
+            f"one sample; across: channels, down: positions along {shared}. Each column should be all # or all .",
+            "channel",
+            rows,
+            [f"{shared} {i}" for i in range(len(rows))],
+        )
+    return finding(
+        check,
+        case,
+        "fail",
+        f"{share:.1%} of the coins have elements that were dropped and elements that were kept: the elements along "
+        f"{' '.join(got.contract.pattern.shared)} do not share a coin",
+        estimate=share,
+        expected=0.0,
+        unit="share of coins whose elements disagree",
+        # one disagreement fails, so the check has no alpha of its own: the interval is at that of the whole run
+        fail_interval=binomial.clopper_pearson(proof["violations"], coins, ALPHA),
+        log10_evidence=-math.inf,
+        coins=coins,
+        resolution=resolution,
+        tallies={"disagreeing": proof["violations"], "coins": coins},
+        picture=shown,
+    )
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+def copied_channels(tally: Tally, alpha: float) -> Counts:
+    """Pairs of channels whose coins were equal in every row counted, where chance cannot explain it: (pairs, 2).
+
+    Two channels that never drop are equal without being copies: each pair is held against its own rates.
+    """
+    found = [np.empty((0, 2), dtype=np.int64)]
+    pairs = tally.channels * (tally.channels - 1) / 2
+    for stride in range(1, tally.channels):
+        # many channels: pairs at the strides of all rows there, all others on thinned rows
+        near = stride in tally.pairs
+        if not near and not tally.far_rows:
+            continue
+        both = tally.pairs[stride] if near else tally.far_of(stride)
+        margin, rows = (tally.channel, tally.pair_rows) if near else (tally.far_channel, tally.far_rows)
+        first, second = margin[:-stride], margin[stride:]
+        c = np.flatnonzero((both == first) & (both == second))
+        c = c[duplicates.log10_chances_of_equal(pairs, first[c] / rows, rows) <= math.log10(alpha)]
+        if len(c):
+            found.append(np.stack([c, c + stride], axis=1))
+    return np.concatenate(found)
+
+
+def _groups(pairs: Counts) -> list[list[int]]:
+    """Connected groups of copied channels, each in order."""
+    from scipy.sparse import coo_array  # slow to import, and a layer without copies never comes here
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(pairs), dtype=bool), pairs.T), shape=(pairs.max() + 1,) * 2)
+    label = connected_components(graph, directed=False)[1]
+    groups: dict[int, list[int]] = {}
+    for c in np.unique(pairs).tolist():
+        groups.setdefault(int(label[c]), []).append(c)
+    return sorted(groups.values())
+
+
+def _name_groups(groups: list[list[int]]) -> str:
+    text = ", ".join("-".join(map(str, g[:8])) + ("-..." if len(g) > 8 else "") for g in groups[:3])
+    return text + (f", ... ({len(groups)} groups)" if len(groups) > 3 else "")
+
+
+def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally, case = got.live, got.case
+    if tally.channels < 2:
+        return skipped(check, case, "one channel has no other to differ from")
+    if not tally.pair_rows:
+        return None
+    pairs = float(tally.channels * (tally.channels - 1) / 2)
+    p = tally.dropped / max(1, tally.coins)
+    chance = duplicates.log10_chance_of_equal(pairs, p, tally.pair_rows)
+    copies = copied_channels(tally, limits.alpha)
+    enough = chance <= math.log10(limits.alpha)
+    numbers: dict[str, Any] = dict(
+        estimate=float(len(copies)),
+        expected=0.0,
+        unit="pairs of channels with equal coins",
+        coins=tally.pair_rows * tally.channels,
+        log10_evidence=chance if len(copies) else 0.0,
+        tallies={"copies": len(copies), "rows": tally.pair_rows, "rate": p, "log10_chance": chance},
+    )
+    if len(copies) and enough and not _rows_suffice(got, copies, p, limits.alpha):
+        return skipped(check, case, f"{NOT_INTERPRETABLE} while samples repeat each other: too few rows differ")
+    if len(copies) and enough:
+        groups = _groups(copies)
+        size = max(len(g) for g in groups)
+        shown = None
+        if got.sample is not None:
+            shown = picture(
+                "rows: samples, across: channels; # kept, . dropped",
+                "channel",
+                draw_matrix(got.sample, tally.channels),
+                [f"row {i}" for i in range(8)],
+            )
+        return finding(
+            check,
+            case,
+            "fail",
+            f"channels come in groups of {size} with identical coins in all {tally.pair_rows} rows: {_name_groups(groups)}",
+            picture=shown,
+            **numbers,
+        )
+    if not enough:
+        return finding(
+            check,
+            case,
+            "inconclusive",
+            f"{tally.pair_rows} rows at rate {p:.3g} are too few to tell copies from chance",
+            **numbers,
+        )
+    return finding(
+        check, case, "pass", f"no two of {tally.channels} channels are copies in {tally.pair_rows} rows", **numbers
+    )
+
+
+def _rows_suffice(got: Gathered, copies: Counts, p: float, alpha: float) -> bool:
+    """Whether equal channels are beyond chance counting each row that repeats another once.
+
+    The chance of equal channels assumes independent rows, that of equal rows independent channels. Rows that repeat no
+    oftener than the channels that differ allow are no evidence against rows; else only rows that differ count: a mask
+    shared by a batch makes few of them, and channels that agree in those few are no copies. Few channels that differ do
+    make rows repeat, but all rows only few words: see ``log10_few_words``.
+    """
+    repeated = repeated_words(got, alpha)
+    if got.sample is None or got.repeats is None or repeated is None or not (repeated[0] or repeated[1]):
+        return True
+    channels, words = got.tally.channels, float(got.repeats.words)
+    differing = channels - sum(len(group) - 1 for group in _groups(copies))
+    coins = got.repeats.length * differing // channels
+    seen = len(np.unique(got.sample, axis=0))
+    few = log10_few_words(seen, len(got.sample), p, differing)
+    if min(few, duplicates.log10_chance_of_equal(words * words / 2, p, coins)) > math.log10(alpha):
+        return True
+    rows = int(seen / len(got.sample) * got.tally.pair_rows)
+    return duplicates.log10_chance_of_equal(channels * (channels - 1) / 2, p, rows) <= math.log10(alpha)
+
+
+def repeated_words(got: Gathered, alpha: float) -> tuple[int, int, float] | None:
+    """Words that repeat within a call and across calls, and log10 of the chance of any; None where words are too short.
+
+    Both searches, of all words of the first coins and of a sample of all words, have half of alpha.
+    """
+    found, looked = got.repeats, got.lookup
+    within = across = 0
+    chances = []
+    if found is not None and got.word_log10 is not None and got.word_log10 <= math.log10(alpha / 2):
+        within, across = found.within_call, found.across_calls
+        chances.append(got.word_log10)
+    if looked is not None:
+        # both may have seen the same words: the larger count is told, never their sum
+        within, across = max(within, looked.within), max(across, looked.across)
+        chances.append(got.lookup_log10)
+    if not chances:
+        return None
+    top = max(chances)  # taken out of the sum: long words make chances below the smallest double
+    return within, across, top + math.log10(sum(10 ** (chance - top) for chance in chances))
+
+
+def first_repeat(got: Gathered, within: bool) -> tuple[int, int]:
+    """Rows of the case: of the first repeat within a call, or across calls, and of what it repeats."""
+    found = []
+    if got.repeats is not None:
+        middle = got.repeats.length // got.tally.channels // 2
+        found = [(place, middle) for place in got.repeats.places]
+    if got.lookup is not None:
+        found += [((p[0], p[1]), got.lookup.rows // 2) for p in got.lookup.places if p]
+    calls, _ = place_of(got.case, np.array([[row + middle for row in place] for place, middle in found]))
+    return found[int(np.argmax((calls[:, 0] == calls[:, 1]) == within))][0]
+
+
+def words_seen(got: Gathered, beta: float) -> tuple[str, float | None]:
+    """What was looked at, in words, and the rows of the shortest repeated run that escapes with probability below beta."""
+    found, looked = got.repeats, got.lookup
+    assert found is not None
+    first = f"{found.words} words of {found.length} coins"
+    if looked is None:
+        whole = found.words * got.tally.channels + found.length > got.tally.coins
+        return first, found.length / got.tally.channels if whole else None
+    extent = least_extent(looked.words, looked.kept, looked.rows, beta)
+    coins = looked.rows * got.tally.channels
+    if looked.kept == looked.words:
+        return f"{looked.words} words of {coins} coins", float(extent)
+    return (
+        f"{looked.kept} of all {looked.words} words of {coins} coins nor of the first {first}: a run of {extent} rows that "
+        f"repeats would have escaped with probability {beta:g}"
+    ), float(extent)
+
+
+def distinct_coins(got: Gathered, alpha: float, rows: bool = True, sure: bool = True) -> Gathered | None:
+    """The first coins with each coin once: without copied channels and, if asked, without copied rows; None: there are no copies.
+
+    Words are looked for anew, since copies make rows repeat by chance more often than rows of as many independent coins.
+    Not ``sure``: rows that are equal in all calls so far are left out, be it by chance.
+    """
+    from dropcheck.count.gather import look_for_repeats
+
+    if got.sample is None:
+        return None
+    alike = None
+    if rows and (alike := got.once(rows_alike)) is None and not sure:
+        alike = rows_alike(got, sure=False)
+    channels = None
+    copied = copied_channels(got.live, alpha) if got.tally.channels > 1 and got.live.pair_rows else ()
+    if len(copied) and _rows_suffice(got, np.asarray(copied), _rate(got), alpha):
+        gone = {c for group in _groups(np.asarray(copied)) for c in group[1:]}
+        channels = np.array([c for c in range(got.tally.channels) if c not in gone])
+    if alike is None and channels is None:
+        return None
+    once = distinct(got, channels, alike)
+    if searched(once.case):
+        look_for_repeats(once, alpha / 2)
+    return once
+
+
+def _rate(got: Gathered) -> float:
+    return got.live.dropped / max(1, got.live.coins)
+
+
+def dependent(got: Gathered, alpha: float, chance: float, within: bool = False) -> float | None:
+    """The spread of the agreement of words (see ``copies.spread``) where it alone makes the repeats likelier than alpha.
+
+    ``within``: of repeats within a call, which only dependence inside of a row explains.
+    """
+    if got.repeats is None or got.word_log10 is None:
+        return None
+    times = spread(got, 1 if within else got.repeats.length // got.tally.channels)
+    if times <= 1:
+        return None
+    words = float(max(got.repeats.words, got.lookup.words if got.lookup is not None else 0))
+    pairs = math.log10(max(1.0, words * words / 2))
+    return times if pairs + (chance - pairs) / times > math.log10(alpha) else None
+
+
+def _whole_calls(check: Check, got: Gathered) -> Finding:
+    """Copies of calls where coins are not what the pattern says: whole calls are equal or not under any pattern."""
+    case = got.case
+    alike = calls_alike(got)
+    if alike is None:
+        text = f"{NOT_INTERPRETABLE} while mask.whole-channels fails: no whole calls are equal too often"
+        return skipped(check, case, f"{text}, shorter copies cannot be told from chance")
+    return _equal_calls(check, got, *alike)
+
+
+def _equal_calls(check: Check, got: Gathered, lag: int, equal: int, pairs: int, log: float) -> Finding:
+    apart = "each other" if lag == 1 else f"the call {lag} calls before"
+    return finding(
+        check,
+        got.case,
+        "fail",
+        f"whole calls repeat {apart}: {equal} of {pairs} pairs of calls {lag} apart are equal (expected none)",
+        estimate=equal / pairs,
+        expected=0.0,
+        unit="share of pairs of calls that are equal",
+        coins=got.tally.coins,
+        log10_evidence=log,
+        tallies={"lag": lag, "equal": equal, "pairs": pairs},
+    )
+
+
+def _equal_rows(check: Check, got: Gathered, label: NDArray[np.int64]) -> Finding:
+    """Rows of a call that are equal in every call, whatever the words say."""
+    copied = np.flatnonzero(label != np.arange(len(label)))
+    one, two = int(label[copied[0]]), int(copied[0])
+    calls = len(got.sample) // got.case.rows if got.sample is not None else 0
+    shown = None
+    if got.sample is not None:
+        rows = [call * got.case.rows + row for call in (0, 1) for row in (one, two)]
+        shown = picture(
+            "rows of two calls, across: channels; # kept, . dropped",
+            "channel",
+            [draw_matrix(got.sample, got.tally.channels, 1, 48, row)[0] for row in rows],
+            [f"call {row // got.case.rows} row {row % got.case.rows}" for row in rows],
+        )
+    return finding(
+        check,
+        got.case,
+        "fail",
+        f"row {two} repeats the coins of row {one} in each of the first {calls} calls; {counted(len(copied), 'such row')} of "
+        f"{len(label)}",
+        estimate=float(len(copied)),
+        expected=0.0,
+        unit="rows of a call that repeat another row",
+        coins=got.tally.coins,
+        log10_evidence=-math.inf,
+        tallies={"copied_rows": len(copied), "rows": len(label), "calls": calls},
+        picture=shown,
+    )
+
+
+def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> Finding | None:
+    """Copies among samples of one call, or among calls, from repeated words of the stream."""
+    found, tally, case = got.repeats, got.tally, got.case
+    if found is None or got.word_log10 is None:
+        # coins that never change make no words
+        sure = calls_alike(got) if kind == "calls" and searched(case) else None
+        return None if sure is None else _equal_calls(check, got, *sure)
+    if kind == "calls" and got.proof.get("violations"):
+        return _whole_calls(check, got)
+    seen = repeated_words(got, limits.alpha)
+    if seen is None and kind == "calls" and (sure := calls_alike(got)) is not None:
+        return _equal_calls(check, got, *sure)
+    if seen is None:
+        return finding(
+            check,
+            case,
+            "inconclusive",
+            f"words of {found.length} coins are too short to tell copies from chance at rate {case.rate:g}",
+            coins=found.words * tally.channels,
+        )
+    within, across, chance = seen
+    count = within if kind == "samples" else across
+    if kind == "samples" and not count and (label := got.once(rows_alike)) is not None:
+        return _equal_rows(check, got, label)  # no call holds a word, or all of a word is one coin
+    if count and (once := distinct_coins(got, limits.alpha, kind == "calls", sure=not within)) is not None:
+        again = _repeat_finding(check, once, limits, kind)
+        if again is None or again.verdict != "fail":
+            basis = "mask.distinct-samples" if once.case.rows < case.rows else "mask.distinct-channels"
+            text = f"words that repeat hold few coins: {'no other word repeats' if again is None else again.message}"
+            return skipped(check, case, f"{NOT_INTERPRETABLE} while {basis} fails: {text}")
+        text = f"with copied rows and channels left out, {again.message}"
+        return msgspec.structs.replace(again, case=str(case), message=text, picture=None)
+    text, extent = words_seen(got, limits.beta)
+    words = max(found.words, got.lookup.kept if got.lookup is not None else 0)
+    numbers: dict[str, Any] = dict(
+        estimate=float(count),
+        expected=0.0,
+        unit="words of coins that occur twice",
+        coins=(got.lookup.words if got.lookup is not None else found.words) * tally.channels,
+        # the bound of any repeat at all; more of them are no independent evidence (one repeated call makes many)
+        log10_evidence=min(0.0, chance) if count else 0.0,
+        resolution=extent,
+        tallies={"repeats": count, "words": words, "word_coins": found.length, "log10_chance": chance},
+    )
+    if kind == "calls" and 0 < count < within:
+        # rows that repeat within a call make words that also look alike across calls
+        return skipped(check, case, f"{NOT_INTERPRETABLE} while samples of one call repeat each other")
+    if not count:
+        return offsets_judged(check, got, limits, kind == "samples", f"no word occurs twice among {text}", numbers)
+    if (times := dependent(got, limits.alpha, chance, kind == "samples")) is not None:
+        # words alone do not tell here: copies must be sure without them, else see ``judging``
+        if kind == "calls" and (alike := calls_alike(got, tally.channels / times)) is not None:
+            return _equal_calls(check, got, *alike)
+        if kind == "samples" and (label := got.once(rows_alike)) is not None:
+            return _equal_rows(check, got, label)
+        numbers["tallies"]["spread"] = round(times, 3)
+    pair = first_repeat(got, kind == "samples")
+    calls, rows = place_of(case, np.array(pair))
+    where = [f"row {row} of call {call}" for call, row in zip(calls, rows, strict=True)]
+    shown = None
+    if got.sample is not None and max(pair) < len(got.sample):
+        drawn = [row for start in pair for row in (start, start + 1) if row < len(got.sample)]
+        places = zip(*place_of(case, np.array(drawn)), strict=True)
+        shown = picture(
+            "rows of the stream of coins, across: channels; # kept, . dropped",
+            "channel",
+            [draw_matrix(got.sample, tally.channels, 1, 48, row)[0] for row in drawn],
+            [f"call {call} row {row}" for call, row in places],
+        )
+    return finding(
+        check,
+        case,
+        "fail",
+        f"{where[1]} repeats the coins of {where[0]}; {counted(count, 'such repeat')} in {words} words",
+        picture=shown,
+        **numbers,
+    )
+
+
+def repeats_anywhere(got: Gathered, within: bool, limits: Limits) -> tuple[int, dict[str, Any], str] | None:
+    """Words at any offset that repeat within a call, or across calls: their number, what is stored of it, and words for it.
+
+    None where they say nothing: where there are none, or where copies of channels or rows, which are told by themselves,
+    make coins stand twice.
+    """
+    found = got.anywhere
+    if found is None or got.proof.get("violations"):
+        return None
+    count = found.within if within else found.across
+    if count and distinct_coins(got, limits.alpha) is not None:
+        return None
+    extent = least_extent(found.words, found.kept, found.rows, limits.beta) if found.kept else None
+    kept: dict[str, Any] = {
+        "offsets": found.words,
+        "offset_words": found.kept,
+        "offset_coins": found.rows,
+        "offset_repeats": count,
+        "offset_log10_chance": got.anywhere_log10,
+        "offset_extent": extent,
+    }
+    text = f"at any offset, none of {found.kept} words of {found.rows} coins"
+    if extent is not None:
+        text += f" (a stretch of {extent} coins that repeats would have escaped with probability {limits.beta:g})"
+    if count:
+        (before, again) = found.places[0 if within else 1]
+        two, one = (coin_at(got.case, coin) for coin in (again, before))
+        text = f"the coins from {two} on repeat those from {one} on, {again - before} coins before; "
+        text += f"{counted(count, 'such repeat')} in {found.kept} words of {found.rows} coins at any offset"
+        # tied coins, which fail by themselves, agree more often: see ``judging``
+        aligned = (
+            again - before
+        ) % got.tally.channels == 0  # what ties rows or calls place by place shows at whole rows
+        times = spread(got, 1 if within else -(-found.rows // got.tally.channels))
+        pairs = math.log10(max(1.0, found.pairs))
+        if aligned or (times > 1 and pairs + (got.anywhere_log10 - pairs) / times > math.log10(limits.alpha)):
+            kept.update(spread=round(times, 3), offset_aligned=aligned)
+    return count, kept, text
+
+
+def offsets_judged(check: Check, got: Gathered, limits: Limits, within: bool, text: str, numbers: Any) -> Finding:
+    """What words at any offset say where no word of rows repeats: a failure, or the pass that ``text`` and ``numbers`` are."""
+    found = repeats_anywhere(got, within, limits)
+    if found is None or got.anywhere is None:
+        return finding(check, got.case, "pass", text, **numbers)
+    count, kept, words = found
+    numbers["tallies"].update(kept)
+    if not count:
+        return finding(check, got.case, "pass", f"{text}; {words}", **numbers)
+    if not within and count < got.anywhere.within:
+        return skipped(check, got.case, f"{NOT_INTERPRETABLE} while samples of one call repeat each other's coins")
+    numbers["tallies"].update(repeats=count, log10_chance=got.anywhere_log10)
+    numbers.update(estimate=float(count), log10_evidence=min(0.0, got.anywhere_log10), resolution=None)
+    return finding(check, got.case, "fail", words, **numbers)
+
+
+def _distinct_samples(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    if got.case.rows < 2 and not got.case.batches:
+        return None
+    return _repeat_finding(check, got, limits, "samples")
+
+
+def _distinct_calls(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    if got.case.calls < 2:
+        return None
+    return _repeat_finding(check, got, limits, "calls")
+
+
+def _channels_reach(case: Case, limits: Limits) -> float:
+    """Infinite where the planned rows are too few to tell copies from chance."""
+    if case.channels < 2:
+        return 0.0
+    pairs = case.channels * (case.channels - 1) / 2
+    rows = int(0.97 * case.row_count)
+    enough = duplicates.log10_chance_of_equal(pairs, case.rate, rows) <= math.log10(limits.alpha)
+    return 0.0 if enough else math.inf
+
+
+def words_reach(case: Case, limits: Limits) -> float:
+    """Infinite where the longest word that ``gather`` would take is too short."""
+    rows = min(case.row_count, SAMPLE // case.channels)
+    longest = int(0.97 * case.channels * max(1, min(MOST_WORD_ROWS, rows // 4)))
+    enough = duplicates.log10_chance_of_equal(rows * rows / 2, case.rate, longest) <= math.log10(limits.alpha / 2)
+    return 0.0 if enough else math.inf
+
+
+def _balanced(case: Case) -> bool:
+    return case.regime == "stream" and 0.3 <= case.rate <= 0.7
+
+
+CHECKS = (
+    Check(
+        name="mask.whole-channels",
+        claim="elements that share a coin are dropped or kept together, on the declared axis",
+        how="Every element of every call is compared with its coin. One disagreement is a failure: under the contract it "
+        "cannot happen. With n coins seen, a defect that splits a share eps of them escapes with probability (1 - eps)^n.",
+        remedy="Check which axis the layer takes for channels (channels first or last), whether batch and channel are "
+        "swapped, and whether the noise shape broadcasts over all shared axes. `dropcheck explain TARGET` draws the "
+        "declared pattern; --pattern declares another.",
+        resolution_words="a share of coins whose elements disagree",
+        share=0.0,
+        coarsest={"quick": 1e-2, "standard": 1e-3, "deep": 1e-4},
+        wants=lambda case: case.regime in ("stream", "values", "seeds") and case.shared > 1,
+        judge=_whole,
+        observe=at_sizes(WHOLE),
+    ),
+    Check(
+        name="mask.distinct-channels",
+        claim="no two channels that should differ are copies of each other",
+        how="Any two channels whose coins agree in every row are copies. The chance that some independent pair agrees so "
+        "long is bounded by pairs x (p^2 + q^2)^rows; the rows are chosen so that this lies below the check's share of "
+        "10^-6.",
+        remedy="Random numbers are reused across channels: look for vectorised kernels that broadcast one draw over a lane "
+        "group, noise shapes with too few entries, and modes that share masks.",
+        resolution_words="two channels that are copies",
+        share=0.03,
+        wants=_balanced,
+        judge=_distinct_channels,
+        observe=at_sizes(CHANNELS),
+        reach=_channels_reach,
+    ),
+    Check(
+        name="mask.distinct-samples",
+        claim="no two samples of a batch are copies of each other",
+        how="Words of successive rows, at every row offset, are looked up among all others of the same call, at every "
+        "distance: every word of the first 2^20 coins, and of each stream as a whole the 65536 words with the smallest keys, so "
+        "that both copies of a word are looked up or neither. Words are long enough that a chance repeat among all of them "
+        "has probability below the check's share of 10^-6. Longer words (64 to 140 coins) are looked up at every offset of the "
+        "flat stream of coins, not at rows alone: those that begin with six given coins, up to 65536 of a stream; chance "
+        "repeats lie below 10^-15. Two data-parallel ranks of PyTorch (@ranks) are seeded apart; a layer that runs "
+        "torch.distributed itself (DTensor) is also asked with one seed on both ranks, as such code is run.",
+        remedy="The mask is broadcast over the batch, or the generator restarts within it: the noise shape needs the batch "
+        "axis; counters must advance by sample.",
+        resolution_words="a run of rows that repeats others of its call",
+        share=0.03,
+        wants=lambda case: _balanced(case) and (case.rows > 1 or bool(case.batches)),
+        judge=_distinct_samples,
+        observe=in_turn(ranks_alike.alike, at_sizes(SAMPLES)),
+        reach=words_reach,
+    ),
+    Check(
+        name="mask.distinct-calls",
+        claim="no call repeats the coins of an earlier call",
+        how="As for samples, over words of different calls: a frozen mask, a short or long cycle and a counter that restarts, "
+        "wraps or overlaps all show as repeated words. A run of m rows that repeats in a stream of n, of which k words are "
+        "looked up, escapes with probability (1 - k/n)^m; so does a stretch of m + L - 1 coins that repeats at any offset, "
+        "with words of L coins.",
+        remedy="The mask or the seed is fixed when the layer is built, traced or first called: draw anew at every call.",
+        resolution_words="a run of rows that repeats an earlier call",
+        share=0.03,
+        wants=lambda case: _balanced(case) and case.calls > 1,
+        judge=_distinct_calls,
+        observe=at_sizes(CALLS),
+        reach=words_reach,
+    ),
+)

@@ -1,0 +1,205 @@
+"""The mode family: inference is what the contract says and spends no randomness, and training works again after it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dropcheck.judge.checks import switching
+from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, skipped
+from dropcheck.judge.checks.exact_questions import Layer, enough, probe
+from dropcheck.judge.checks.switching import Round, rate_of, rounds
+from dropcheck.judge.checks.values import of_all_values
+from dropcheck.judge.checks.visible import follows
+from dropcheck.results.audit import Finding
+from dropcheck.worker.client import Refused
+from dropcheck.worker.server import rounding
+
+_CALLER = "the function takes no `training`: inference is its caller's business"
+
+
+def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if not bench.info.get("inference", True):
+        return [skipped(check, "inference", _CALLER)]
+    found = []
+    repeated = _repeated(bench)
+    for where, some in _by_place(rounds(bench)).items():
+        bad = [(one, step) for one in some for step in one.wrong_inference]
+        if any(one.refused for one in some):
+            found.append(skipped(check, where, next(one.refused for one in some if one.refused)))
+        elif bad:
+            found.append(_failed(check, where, some, bad))
+        elif where in repeated:
+            found.append(finding(check, where, "fail", repeated[where], log10_evidence=-math.inf))
+        else:
+            calls = sum(len(one.inference) for one in some)
+            text = switching.right(bench)
+            text += (
+                f" in {calls} calls, {len(_shapes(some))} shapes, before and after training calls" if calls > 1 else ""
+            )
+            found.append(finding(check, where, "pass", text))
+    if bench.contract.inference == "active":
+        return [*found, skipped(check, "spends no randomness", "the contract says that inference draws coins")]
+    return found + _spends_nothing(check, bench, any(f.verdict == "fail" for f in found))
+
+
+def _by_place(every: list[Round]) -> dict[str, list[Round]]:
+    found: dict[str, list[Round]] = {}
+    for one in every:
+        found.setdefault(one.where, []).append(one)
+    return found
+
+
+def _shapes(some: list[Round]) -> set[tuple[int, ...]]:
+    return {step[0] for one in some for step in one.steps}
+
+
+def _failed(check: Check, where: str, some: list[Round], bad: list[tuple[Round, int]]) -> Finding:
+    """The plainest of the wrong calls, and how many there are."""
+    # what most of its elements tell; a call before any training call first, as nothing else can have caused it
+    one, step = max(bad, key=lambda b: (b[0].share(b[1]), not b[0].trained(b[1])))
+    calls = sum(len(r.inference) for r in some)
+    text = one.words(step)
+    if len(_shapes(some)) > 1 or calls > 1:
+        text += (
+            f"; wrong are {len(bad)} of {calls} inference calls, first on an input of {bad[0][0].steps[bad[0][1]][0]}"
+        )
+    answer = one.answers[step]
+    numbers = {k: answer[k] for k in ("size", "wrong", "zero", "nonfinite", "factor") if answer.get(k) is not None}
+    share = answer["zero"] / answer["size"] if answer.get("zero") else None
+    more = {"estimate": share, "expected": 0.0, "unit": "share of elements dropped in inference"} if share else {}
+    return finding(check, where, "fail", text, log10_evidence=-math.inf, tallies=numbers, **more)
+
+
+def _repeated(bench: Bench) -> dict[str, str]:
+    """Three inference calls on one input, by place: what is wrong with them; whether they return the input is a trait."""
+    found = {}
+    for dtype in bench.dtypes:
+        for record in (False, True) if bench.info["gradients"] else (False,):
+            try:
+                x = probe(bench.contract.pattern, dtype, *enough(bench.contract.pattern, 9, 13, 2))
+                answer = Layer(bench, rate_of(bench), dtype).call(x, training=False, record=record, times=3)
+            except Refused:
+                continue
+            bench.traits.setdefault("inference returns the input itself", {})[dtype] = answer.same_object
+            if bench.contract.inference != "identity" or answer.dtype != dtype or answer.shape != x.shape:
+                continue
+            right = rounding.to_dtype(x, dtype)
+            wrong = [number for number, raw in enumerate(answer.raw, 1) if not rounding.same_bits(raw, right, dtype)]
+            if wrong:
+                where = f"{dtype} rate={rate_of(bench):g}" + (" grad" if record else "")
+                found[where] = (
+                    f"of three inference calls on one input, call {wrong[0]} returns other values than its input"
+                )
+    return found
+
+
+def _spends_nothing(check: Check, bench: Bench, failed: bool) -> list[Finding]:
+    """Inference calls between training calls must not change the coins that follow."""
+    where = "spends no randomness"
+    if not bench.contract.seeds:
+        return [skipped(check, where, "the contract promises no reproducible seeds to see it by")]
+    if failed:
+        return [skipped(check, where, "not asked where inference is wrong already: what drops draws coins, too")]
+    rate = rate_of(bench)
+    pattern = bench.contract.pattern
+    x = probe(pattern, bench.first, *enough(pattern, 33, 65, 3))
+    try:
+        plain, mixed = Layer(bench, rate), None
+        first = [plain.call(x).values() for _ in range(3)]
+        mixed = Layer(bench, rate)
+        second = []
+        for _ in range(3):
+            second.append(mixed.call(x).values())
+            mixed.call(x, training=False)
+        repeat = Layer(bench, rate)
+        again = [repeat.call(x).values() for _ in range(3)]
+    except Refused as refused:
+        return [skipped(check, where, f"the layer refuses: {refused}")]
+    if not all(np.array_equal(a, b) for a, b in zip(first, again, strict=True)):
+        return [skipped(check, where, "the same seed gives other masks: see seed.reproducible")]
+    if all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
+        return [finding(check, where, "pass", "inference between training calls changes no coin")]
+    text = "inference returns what it should, but the coins of the training call after it are others than without it"
+    return [finding(check, where, "fail", text, log10_evidence=-math.inf)]
+
+
+def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    if not bench.info.get("inference", True):
+        return [skipped(check, "inference", "the function takes no `training`: it cannot be switched")]
+    every = rounds(bench)
+    alone = {(r.dtype, r.layout, r.steps[0][0]) for r in every if r.drops_alone}
+    found = []
+    for where, some in _by_place(every).items():
+        if any(one.refused for one in some):
+            found.append(skipped(check, where, next(one.refused for one in some if one.refused)))
+            continue
+        asked = [
+            (one, step)
+            for one in some
+            for step in one.training_after_inference
+            if (one.dtype, one.layout, one.steps[step][0]) in alone
+        ]
+        if not asked and not any(one.keeps_alone for one in some) and switching.sure_together(some):
+            # few coins a call: they cannot all have kept by chance
+            asked = [(one, step) for one in some for step in one.after_inference]
+            if any(one.answers[step]["gone"] for one, step in asked):
+                asked = [(one, step) for one, step in asked if one.answers[step]["gone"]]
+        failed = next((one for one in some if one.raised and one.raised_in_training), None)
+        raised = failed.raised if failed is not None else ""
+        stuck = [(one, step) for one, step in asked if one.answers[step]["gone"] == 0]
+        if failed is not None and (overwrites := switching.refused_alone(failed)) is not None:
+            text = f"a single training call, recorded for a gradient, raises {raised}"
+            text = follows("form.input-untouched", text) if overwrites else f"{text} already: nothing was switched"
+            found.append(skipped(check, where, text))
+        elif raised:
+            text = f"switching between training and inference raises {raised}"
+            found.append(finding(check, where, "fail", text))
+        elif not asked:
+            if any(one.training_after_inference for one in some):
+                found.append(skipped(check, where, "nothing was dropped before inference either: see rate.marginal"))
+        elif stuck:
+            one, step = stuck[0]
+            text = f"after inference, training drops nothing any more ({len(stuck)} of {len(asked)} training calls, "
+            text += (
+                f"first on an input of {one.steps[step][0]}{one.how(step)}; {one.rate:.0%} of the elements should drop)"
+            )
+            numbers = {"stuck": len(stuck), "calls": len(asked)}
+            more = {"estimate": 0.0, "expected": one.rate, "unit": "share of elements dropped", "tallies": numbers}
+            found.append(finding(check, where, "fail", text, log10_evidence=-math.inf, **more))
+        else:
+            rate = asked[0][0].rate
+            shares = [one.answers[step]["gone"] / one.answers[step]["size"] for one, step in asked if one.rate == rate]
+            text = f"training drops again after inference, in {len(asked)} calls"
+            more = {"estimate": float(np.mean(shares)), "expected": rate, "unit": "share of elements dropped"}
+            found.append(finding(check, where, "pass", text, coins=sum(r.coins(s) for r, s in asked), **more))
+    return found
+
+
+CHECKS = (
+    Check(
+        name="mode.inference",
+        claim="inference returns the input bit for bit and spends no randomness",
+        how="Training and inference calls alternate, with other values in every call, and every output of inference is "
+        "compared bit for bit with its input: before any training call, after one and after many, on one shape and over "
+        "the shapes and dtypes of the plan, with gradient recording on and off, switched in each way that the framework "
+        "has: eval(), a parent, an attribute, inference_mode, a flag of the constructor or of the call, the learning phase. "
+        "Where the contract says inference='keep', it must be the input times 1 - rate to the rounding of the dtype; "
+        "where it says 'active', inference must drop by the contract's pattern, scale and rate (probability of accusing a "
+        "right one below 10^-9 a question). The coins of training calls under one seed must not change when inference calls "
+        "come between them."
+        " So are inputs with signed zeros, Inf, NaN, tiny and huge values, at rates 0, .9 and 1.",
+        remedy="Return the input when not training, before any random number is drawn, and scale in training only. What is "
+        "kept between calls, such as a mask or a branch by shape, belongs to one mode.",
+        observe=in_turn(_inference, of_all_values),
+    ),
+    Check(
+        name="mode.toggle",
+        claim="training works again after inference",
+        how="Training and inference calls alternate on one shape and over the shapes of the plan, also on shapes that "
+        "inference saw first; every training call must drop, where not dropping has a chance below 10^-12.",
+        remedy="Inference must not change the layer's state, such as a stored mask, branch, rate or flag.",
+        observe=_toggle,
+    ),
+)

@@ -1,0 +1,336 @@
+"""The rate family, counted part: a coin drops with the rate that was asked for, at every position and in every shape."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from dropcheck.contract.cases import Case
+from dropcheck.count.coins import WORD
+from dropcheck.count.copies import CERTAIN, odd_calls
+from dropcheck.count.gathered import Gathered
+from dropcheck.judge.checks.base import Check, Limits, finding, points, settle, skipped
+from dropcheck.judge.checks.daily_sizes import CHANNEL, RATE, SAMPLE, at_sizes
+from dropcheck.results.audit import Finding
+from dropcheck.statistics import association, binomial, homogeneity
+
+# Cases have planned coins for their own rate, far finer than this; what fewer coins cannot tell is no pass.
+_COARSEST_SHAPE = 0.25
+
+
+def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally, case = got.tally, got.case
+    n = tally.coins
+    if not n:
+        return None
+    k, p = tally.dropped, case.rate
+    tolerated = got.contract.rate_tolerance(p)
+    log = binomial.log10_outside(k, n, p, tolerated)
+    failed = log <= math.log10(limits.alpha)
+    resolution = binomial.resolution(n, p, limits.alpha, limits.beta, tolerated)
+    numbers: dict[str, Any] = dict(
+        estimate=k / n,
+        expected=p,
+        unit="probability of a drop",
+        fail_interval=binomial.clopper_pearson(k, n, limits.alpha),
+        pass_interval=binomial.one_sided(k, n, limits.beta),
+        coins=n,
+        resolution=resolution,
+        log10_evidence=log,
+        tallies={"dropped": k, "coins": n, "tolerated": tolerated},
+    )
+    if (odd := got.once(odd_calls)) is not None:
+        # the cause stands first: a few calls with a rate of their own, which the rate over all calls hides
+        numbers = {
+            **numbers,
+            "estimate": odd.rate,
+            "unit": "probability of a drop in some calls",
+            "fail_interval": None,
+            "pass_interval": None,
+            "log10_evidence": odd.log10_p,
+            "tallies": {
+                "odd_calls": len(odd.calls),
+                "first_odd_call": int(odd.calls[0]),
+                "calls": odd.seen,
+                "worst": odd.worst,
+                "coins_per_call": odd.coins,
+                "usual_rate": odd.usual,
+            },
+        }
+        return finding(check, case, "fail", odd.words, **numbers)
+    off = k / n - p
+    if failed:
+        return finding(
+            check,
+            case,
+            "fail",
+            f"coins drop with probability {k / n:.5g} instead of {p:g}: {points(off)} {'more' if off > 0 else 'less'}",
+            **numbers,
+        )
+    return finding(
+        check,
+        case,
+        settle(False, resolution - tolerated, limits.coarsest),
+        f"coins drop with probability {k / n:.5g}, asked for {p:g}",
+        **numbers,
+    )
+
+
+def _positions(check: Check, got: Gathered, limits: Limits, k: Any, size: int, word: str) -> Finding:
+    """Every position against all others: exact given the totals, so that a wrong overall rate is not accused twice."""
+    case = got.case
+    sizes = np.full(len(k), size, np.int64)
+    total, n = int(k.sum()), int(sizes.sum())
+    if not 0 < total < n:
+        return skipped(check, case, f"every coin fell alike: no {word} can differ")
+    logs = homogeneity.position_log10(k, sizes)
+    worst = int(np.argmin(logs))
+    single = min(0.0, float(logs[worst]) + math.log10(len(k)))
+    g, degrees, spread = homogeneity.spread(k, sizes)
+    # two tests share the case's alpha: the most extreme position, and all of them slightly off
+    log = min(0.0, min(single, float(spread)) + math.log10(2))
+    failed = log <= math.log10(limits.alpha)
+    p = total / n
+    resolution = homogeneity.position_resolution(size, len(k), p, limits.alpha / 2, limits.beta)
+    rest = (total - int(k[worst])) / max(1, n - size)
+    estimate = float(k[worst]) / size
+    numbers: dict[str, Any] = dict(
+        estimate=estimate,
+        expected=rest,
+        unit=f"probability of a drop at one {word}",
+        coins=n,
+        resolution=resolution,
+        log10_evidence=log,
+        fail_interval=binomial.clopper_pearson(int(k[worst]), size, limits.alpha / 2 / len(k)),
+        tallies={
+            "position": worst,
+            "positions": len(k),
+            "size": size,
+            "spread_G": g,
+            "degrees": degrees,
+            "dropped": k[:1024],
+        },
+    )
+    if failed:
+        text = (
+            f"{word} {worst} drops with probability {estimate:.4g}, all others together with {rest:.4g}"
+            if single <= spread
+            else f"the rates of {len(k)} {word}s differ more than chance allows (G = {g:.4g}, {degrees} degrees of freedom)"
+        )
+        off = np.flatnonzero(logs + math.log10(2 * len(k)) <= math.log10(limits.alpha))
+        if len(off) > 1:
+            text += f"; {len(off)} {word}s stand out: {', '.join(map(str, off[:8]))}{', ...' if len(off) > 8 else ''}"
+        return finding(check, case, "fail", text, **numbers)
+    return finding(
+        check,
+        case,
+        settle(False, resolution, limits.coarsest),
+        f"all {len(k)} {word}s drop alike; the farthest is {points(estimate - rest)} off",
+        **numbers,
+    )
+
+
+def _marginal_reach(case: Case, limits: Limits) -> float:
+    return binomial.resolution(case.coins, case.rate, limits.alpha, limits.beta)
+
+
+def _channel_reach(case: Case, limits: Limits) -> float:
+    return homogeneity.position_resolution(case.row_count, case.channels, case.rate, limits.alpha / 2, limits.beta)
+
+
+def _sample_reach(case: Case, limits: Limits) -> float:
+    size = case.calls // WORD * WORD * case.channels
+    return homogeneity.position_resolution(size, case.rows, case.rate, limits.alpha / 2, limits.beta)
+
+
+def _channel(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    if got.tally.channels < 2:
+        return skipped(check, got.case, "one channel has no other to differ from")
+    if not got.tally.rows:
+        return None
+    return _positions(check, got, limits, got.tally.channel, got.tally.rows, "channel")
+
+
+def _sample(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    tally = got.tally
+    if got.case.rows < 2:
+        return skipped(check, got.case, "one row has no other to differ from")
+    if not tally.position_calls:
+        return None
+    found = _positions(check, got, limits, tally.position.sum(axis=1), tally.position_calls * tally.channels, "row")
+    return found if found.verdict == "fail" else _single_places(found, got)
+
+
+def _single_places(found: Finding, got: Gathered) -> Finding:
+    """A failure where places (row, channel) have rates of their own that are even over rows and over channels.
+
+    The even calls say which places of a channel drop above its average; whether these do so in the odd calls as well, which
+    are independent of them, is an exact conditional test with channels as strata. It fails only below a chance of 10^-15,
+    and takes nothing from the check's share.
+    """
+    tally = got.live
+    if 1 not in tally.call_places or tally.without.any():
+        return found
+    t = tally.call_places[1]
+    shape = (-1, tally.channels)
+    first, second, n = t.first.reshape(shape), t.second.reshape(shape), int(t.pairs[0])
+    above = first > first.mean(axis=0)
+    pairs, chosen = np.full(tally.channels, n * len(first)), n * above.sum(axis=0)
+    table = pairs, chosen, second.sum(axis=0), np.where(above, second, 0).sum(axis=0)
+    log = min(0.0, min(association.log10_association(*table)) + math.log10(2))
+    if log > CERTAIN:
+        return found
+    one = float(table[3].sum() / max(1, chosen.sum()))
+    other = float((second.sum() - table[3].sum()) / max(1, (pairs - chosen).sum()))
+    text = (
+        f"single places (row, channel) have rates of their own: those that drop above the average of their channel in even "
+        f"calls drop with probability {one:.4g} in odd calls, all others with {other:.4g}"
+    )
+    tallies = {"single_places": one, "other_places": other, "calls": n}
+    return msgspec.structs.replace(
+        found,
+        verdict="fail",
+        message=text,
+        estimate=one,
+        expected=other,
+        log10_evidence=max(-99999.0, log),
+        tallies=tallies,
+    )
+
+
+def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> list[Finding]:
+    """Cases of one dtype and rate that differ in shape, layout or gradient recording, each against all others."""
+    groups: dict[tuple[str, float], list[Gathered]] = defaultdict(list)
+    for got in everything:
+        # drops that NaN or wrong values hide cannot be told from what is kept
+        readable = not (got.mostly_nonfinite or got.unrecognisable)
+        if got.case.regime in ("stream", "seeds") and 0 < got.case.rate < 1 and got.tally.rows and readable:
+            groups[(got.case.dtype, got.case.rate)].append(got)
+    findings = []
+    for (dtype, rate), members in sorted(groups.items()):
+        name = f"{dtype} rate={rate:g} over {len(members)} shapes"
+        if len(members) < 2:
+            continue
+        sizes = np.array([m.tally.coins for m in members], np.int64)
+        k = np.array([m.tally.dropped for m in members], np.int64)
+        total, n = int(k.sum()), int(sizes.sum())
+        if not 0 < total < n:
+            findings.append(skipped(check, name, "every coin fell alike: no shape can differ"))
+            continue
+        logs = homogeneity.position_log10(k, sizes)
+        worst = int(np.argmin(logs))
+        log = min(0.0, float(logs[worst]) + math.log10(len(k)))
+        failed = log <= math.log10(limits.alpha)
+        resolution = max(
+            homogeneity.position_resolution(int(s), len(k), total / n, limits.alpha, limits.beta) for s in sizes
+        )
+        rest = (total - int(k[worst])) / max(1, n - int(sizes[worst]))
+        numbers: dict[str, Any] = dict(
+            estimate=float(k[worst] / sizes[worst]),
+            expected=rest,
+            unit="probability of a drop in one case",
+            coins=n,
+            resolution=resolution,
+            log10_evidence=log,
+            tallies={"cases": [str(m.case) for m in members], "dropped": k, "coins": sizes},
+        )
+        if failed:
+            findings.append(
+                finding(
+                    check,
+                    name,
+                    "fail",
+                    f"in case '{members[worst].case}' coins drop with probability {k[worst] / sizes[worst]:.4g}, in all "
+                    f"other cases of this dtype and rate with {rest:.4g}",
+                    **numbers,
+                )
+            )
+        else:
+            findings.append(
+                finding(
+                    check,
+                    name,
+                    settle(False, resolution, _COARSEST_SHAPE),
+                    f"{len(k)} shapes, layouts and modes drop alike",
+                    **numbers,
+                )
+            )
+    return findings
+
+
+CHECKS = (
+    Check(
+        name="rate.marginal",
+        claim="a coin drops with probability rate, over a ladder of rates, most of them off the dyadic grid",
+        how="All drops of a case are counted and compared with the rate that was asked for by the exact binomial law, both "
+        "tails doubled; a grid that the layer declares is tolerated to half its step. The printed resolution is the "
+        "smallest deviation that would have been missed less than once in a million.",
+        remedy="Draw the uniform number in at least single precision whatever the dtype of the input, compare with the rate "
+        "in that precision, and check that the constructor's argument is the drop probability, not the keep probability.",
+        resolution_words="a rate error",
+        share=0.12,
+        coarsest={"quick": 0.0045, "standard": 0.0023, "deep": 0.0005},
+        most=0.25,
+        wants=lambda case: case.regime in ("stream", "seeds") and 0 < case.rate < 1,
+        judge=_marginal,
+        observe=at_sizes(RATE),
+        reach=_marginal_reach,
+    ),
+    Check(
+        name="rate.per-channel",
+        claim="no channel, tail lane or odd size has a rate of its own",
+        how="Every channel's drops are compared with those of all others: exact hypergeometric given the totals, "
+        "Bonferroni over channels, beside a homogeneity test over all of them.",
+        remedy="Look at the vector tail: the last channels of sizes that are no multiple of the vector width are often "
+        "handled by other code.",
+        resolution_words="one channel with a rate of its own",
+        share=0.08,
+        coarsest={"quick": 0.12, "standard": 0.05, "deep": 0.01},
+        most=0.25,
+        wants=lambda case: case.regime == "stream" and 0.01 <= case.rate < 1,
+        judge=_channel,
+        observe=at_sizes(CHANNEL),
+        reach=_channel_reach,
+    ),
+    Check(
+        name="rate.per-sample",
+        claim="no position in the batch has a rate of its own",
+        how="As for channels, over the rows of calls of equal size, counted at every position over the calls.",
+        remedy="Look at batch sizes above the first one seen and at the first and last sample.",
+        resolution_words="one batch position with a rate of its own",
+        share=0.06,
+        coarsest={"quick": 0.15, "standard": 0.06, "deep": 0.015},
+        most=0.25,
+        wants=lambda case: (
+            case.regime == "stream"
+            and 0.01 <= case.rate < 1
+            and case.rows > 1
+            and not case.batches
+            and case.calls >= WORD
+        ),
+        judge=_sample,
+        observe=at_sizes(SAMPLE),
+        reach=_sample_reach,
+    ),
+    Check(
+        name="rate.per-shape",
+        claim="no shape, layout or mode has a rate of its own",
+        how="All cases of one dtype and rate are compared, each with all others: exact hypergeometric given the totals.",
+        remedy="Look at sizes that are no multiple of a vector width, at batches larger than the first one, at strided "
+        "inputs and at inputs that require a gradient.",
+        resolution_words="one case with a rate of its own",
+        share=0.06,
+        wants=lambda case: case.regime in ("stream", "seeds") and 0 < case.rate < 1,
+        compare=_shapes,
+    ),
+)
+
+
+def is_ladder(case: Case) -> bool:
+    """Whether the case bears on the ladder of rates."""
+    return case.regime == "stream" and 0 < case.rate < 1

@@ -1,0 +1,342 @@
+"""The scale family: every kept value is x times the scale, and what all kept values share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dropcheck.contract.adapter import Unsupported
+from dropcheck.count.gathered import Gathered
+from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, settle, skipped
+from dropcheck.judge.checks.daily_inputs import on_inputs
+from dropcheck.judge.checks.daily_sizes import VALUES, at_sizes
+from dropcheck.judge.checks.exact_questions import Layer, dropped, familiar, kept_bounds, ladder, probe
+from dropcheck.judge.checks.scale_affine import affine_mean
+from dropcheck.judge.checks.visible import columns, large_values, repeats, right_values, small_values
+from dropcheck.results.audit import Finding
+from dropcheck.statistics import binomial
+from dropcheck.worker.client import Refused, ask
+from dropcheck.worker.server import rounding
+from dropcheck.worker.server.probe import clear_pool
+
+
+def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
+    case, proof = got.case, got.proof
+    coins = got.tally.coins
+    kept = coins - got.tally.dropped
+    if case.rate >= 1:
+        return None
+    if not kept:
+        return skipped(check, case, f"no coin of {coins} was kept, so no kept value was seen")
+    resolution = binomial.zero_tolerance_resolution(kept, limits.beta)
+    wrong = proof["wrong_values"]
+    scale, right_words = got.contract.scale_at(case.rate), got.contract.kept_words(case.rate)
+    if not wrong:
+        return finding(
+            check,
+            case,
+            settle(False, resolution, limits.coarsest),
+            f"every value of {kept} kept coins is {right_words}, to the rounding of {case.dtype}",
+            estimate=0.0,
+            expected=0.0,
+            unit="share of kept coins with a wrong value",
+            coins=kept,
+            resolution=resolution,
+            tallies={"wrong": 0, "kept": kept},
+        )
+    seen = proof["wrong_example"]
+    ratio = (seen["output"] - got.contract.offset_at(case.rate)) / seen["input"] if seen["input"] else math.nan
+    what = _example(seen["input"], seen["output"], seen["low"], seen["high"], ratio)
+    if proof["nonfinite"]:
+        what = f"{_nonfinite(proof)} for finite inputs; first: {what}"
+    return finding(
+        check,
+        case,
+        "fail",
+        f"{wrong} elements are neither the dropped value nor {right_words}: {what}",
+        estimate=ratio,
+        expected=scale,
+        unit="factor of a kept value",
+        coins=kept,
+        resolution=resolution,
+        log10_evidence=-math.inf,
+        tallies={"wrong": wrong, "nonfinite": proof["nonfinite"], "example": seen, "kept": kept},
+    )
+
+
+def _example(given: float, output: float, low: float, high: float, ratio: float) -> str:
+    """One wrong value beside what is right, with as many digits as tell them apart, and its relative error."""
+    right = (low + high) / 2
+    digits = next((d for d in (9, 12, 17) if len({f"{v:.{d}g}" for v in (output, low, high)}) == 3 or low == high), 17)
+    shown = f"{low:.{digits}g} to {high:.{digits}g}" if low != high else f"{low:.{digits}g}"
+    text = f"input {given:.{digits}g} became {output:.{digits}g} (factor {ratio:.6g}"
+    if right and math.isfinite(output):
+        text += f", relative error {(output - right) / abs(right):+.3g}"
+    return f"{text}); right is {shown}"
+
+
+def _nonfinite(proof: dict[str, Any]) -> str:
+    """How many outputs were NaN and how many Inf; results from before they were told apart have their sum only."""
+    total, nan = int(proof["nonfinite"]), proof.get("nan")
+    if nan is None:
+        return f"{total} outputs are not finite"
+    return " and ".join(f"{n} outputs are {name}" for n, name in ((nan, "NaN"), (total - nan, "Inf")) if n)
+
+
+def _sizes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    """Small and large inputs: what a layer flushes to 0, clips or overflows is not the product."""
+    rate = ladder(bench, (0.3,))[0]
+    if bench.contract.affine or bench.contract.dropped != 0 or not 0 < rate < 1:
+        return []
+    found = []
+    for dtype in bench.dtypes:
+        where = f"{dtype} rate={rate:g} magnitudes"
+        try:
+            found.append(_of_all_sizes(check, bench, where, rate, dtype))
+        except Refused as refused:
+            found.append(skipped(check, where, f"the layer refuses: {refused}"))
+    return found
+
+
+def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: str) -> Finding:
+    """Values of every size that a normal number and its product with the scale can have, one coin with several of them.
+
+    An element of 0 is a kept one that was flushed if another element of its coin was kept, or if a layer with the same seed
+    keeps it in an input of ordinary size. Where coins have one element and no seed repeats them: if the zeros of one size of
+    values, some 500 of them, are more than the rate makes with probability above 10^-12 (Hoeffding's bound).
+    """
+    pattern, contract = bench.contract.pattern, bench.contract
+    plain = probe(pattern, dtype, 33, 65, 3)
+    factor = abs(contract.scale_at(rate)) or 1.0
+    sizes = np.concatenate([small_values(dtype), large_values(dtype)])
+    sizes = sizes[(sizes * factor >= sizes.min()) & (sizes * factor <= large_values(dtype).max())]
+    x, places = plain.copy(), columns(pattern, plain)
+    turned = places[:, 1:] if places.shape[1] > 1 else places
+    kind = np.full(x.shape, -1)
+    kind.ravel()[turned] = (np.arange(turned.size) % len(sizes)).reshape(turned.shape)
+    odd = kind >= 0
+    x[odd] = sizes[kind[odd]] * np.sign(plain[odd])
+    answer = Layer(bench, rate, dtype).call(x)
+    if answer.shape != x.shape or answer.dtype != dtype:
+        return skipped(check, where, "the output has another shape or dtype: see form.shape-dtype")
+    y = answer.values()
+    gone = dropped(y, bench, rate, dtype)
+    wrong = odd & ~gone & ~right_values(bench, x, y, rate, dtype)
+    if not wrong.any():
+        wrong = odd & gone & ~_fallen(bench, rate, dtype, plain, gone, odd, places)
+    if not wrong.any() and places.shape[1] == 1 and not pattern.blocks:  # whose elements do not fall one by one
+        for number in range(len(sizes)):
+            some = kind == number
+            room = math.sqrt(12 * math.log(10) / (2 * int(some.sum())))
+            if gone[some].mean() > rate + contract.rate_tolerance(rate) + room:
+                wrong = wrong | (some & gone)
+    kept = int((odd & ~gone).sum())
+    if not wrong.any():
+        text = (
+            f"values of magnitudes from {sizes.min():.3g} to {sizes.max():.3g} are {contract.kept_words(rate)} as well"
+        )
+        return finding(check, where, "pass", text, coins=kept, tallies={"wrong": 0, "kept": kept})
+    if not right_values(bench, x, y, rate, dtype)[~odd & ~gone].all():
+        return skipped(check, where, "values of ordinary size are wrong as well: see the cases with coins")
+    first = tuple(np.argwhere(wrong)[0])
+    low, high = (float(v[first]) for v in kept_bounds(contract, x, rate, dtype, of=y))
+    ratio = float(y[first] / x[first])
+    some = np.abs(x[wrong])
+    text = f"{int(wrong.sum())} elements with magnitudes from {some.min():.3g} to {some.max():.3g} are not "
+    text += f"{contract.kept_words(rate)}, though kept: {_example(float(x[first]), float(y[first]), low, high, ratio)}"
+    return finding(
+        check,
+        where,
+        "fail",
+        text,
+        estimate=ratio,
+        expected=contract.scale_at(rate),
+        unit="factor of a kept value",
+        log10_evidence=-math.inf,
+        coins=kept,
+        tallies={"wrong": int(wrong.sum()), "kept": max(kept, int(wrong.sum()))},
+    )
+
+
+def _fallen(bench: Bench, rate: float, dtype: str, plain: Any, gone: Any, odd: Any, places: Any) -> Any:
+    """Which elements of 0 were dropped rightly: as far as it can be told, else all."""
+    if places.shape[1] > 1:
+        # of every coin one element has an ordinary size; where that was kept all must have been, unless a coin is torn anyway
+        lead = gone.ravel()[places[:, 0]]
+        twin = dropped(Layer(bench, rate, dtype).call(plain).values(), bench, rate, dtype) if (~lead).any() else gone
+        whole = twin.ravel()[places]
+        if not (whole.all(axis=1) == whole.any(axis=1)).all():
+            return np.ones(gone.shape, bool)
+        fell = np.empty(gone.size, bool)
+        fell[places] = lead[:, None]
+        return fell.reshape(gone.shape)
+    if not bench.contract.seeds:
+        return np.ones(gone.shape, bool)
+    one, two = (dropped(Layer(bench, rate, dtype).call(plain).values(), bench, rate, dtype) for _ in range(2))
+    # a flushed element is one that a seed that repeats its coins keeps; what was kept must agree everywhere
+    if repeats(one, two, np.ones(gone.shape, bool)) and not (one & ~gone).any():
+        return one
+    return np.ones(gone.shape, bool)
+
+
+def _mean(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    return [
+        _mean_at(check, bench, limits, dtype, rate) for dtype in bench.dtypes for rate in bench.rates if 0 < rate < 1
+    ]
+
+
+def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float) -> Finding:
+    """Relative error of what all kept values share, from exact fractions."""
+    where = f"{dtype} rate={rate:g}"
+    pattern = bench.contract.pattern
+    way = bench.contract.seeds[0] if bench.contract.seeds else "global"
+    sizes = (64, 64, 3)
+    shape = pattern.shape(*(sizes if dtype == bench.first else familiar(bench, sizes, (33, 65, 3))))
+    try:
+        x = clear_pool(dtype, int(np.prod(shape)), 23, rate, bench.contract).reshape(shape)
+        layer = ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed, way=way)["id"]
+        answer = ask(
+            bench.session, "apply", id=layer, x=x, dtype=dtype, layout="contiguous", training=True, record=False
+        )
+    except Refused as refused:
+        return skipped(check, where, f"the layer refuses: {refused}")
+    except Unsupported as reason:
+        return skipped(check, where, str(reason))
+    if answer["dtype"] != dtype or tuple(answer["shape"]) != shape:
+        return skipped(check, where, f"the output is {answer['dtype']} {tuple(answer['shape'])}: see form.shape-dtype")
+    y = rounding.to_float64(answer["ys"][0], dtype)
+    kept = np.flatnonzero((~dropped(y, bench, rate, dtype) & np.isfinite(y)).ravel())
+    if len(kept) < 64:
+        return skipped(check, where, f"{len(kept)} values were kept: too few for a mean")
+    # distinct inputs only: copies of one value round alike and add nothing
+    _, first = np.unique(x.ravel()[kept], return_index=True)
+    chosen = kept[first][: 1024 if bench.profile == "quick" else 4096]
+    values, outputs = x.ravel()[chosen], y.ravel()[chosen]
+    if bench.contract.affine:
+        return affine_mean(check, bench, limits, dtype, rate, values, outputs)
+    promised = _promised(bench, y)
+    errors = rounding.relative_errors(values, outputs, rate, promised, dtype)
+    u = rounding.unit_roundoff(dtype)
+    bound = float(rounding.relative_bound(rate, promised, dtype))
+    if bench.contract.scale == "realised":  # as in rounding.realised_bounds
+        bound = rounding.realised_bound(int(np.count_nonzero(y)), dtype)
+    mean = float(np.mean(errors))
+    m = len(errors)
+    if float(np.ptp(errors)) > 2 * bound * (1 + abs(mean)):  # further apart than roundings of one factor can be
+        ratios = outputs / values
+        return skipped(
+            check,
+            where,
+            f"kept values share no factor, they are {ratios.min():.6g} to {ratios.max():.6g} times the input: see "
+            "scale.kept-values, which judges them one by one",
+        )
+    # each product's own rounding lies within +-u of the shared factor: Hoeffding's bound for their mean
+    margin = 2 * u * math.sqrt(math.log(2 / limits.alpha) / (2 * m))
+    sure = 2 * u * math.sqrt(math.log(1 / limits.beta) / (2 * m))
+    accepted = u / 4 if limits.strict else bound
+    failed = abs(mean) - margin > accepted
+    kind = _rounding_class(values, outputs, rate, promised, dtype)
+    factor = float(rounding.exact_scale(rate, promised))
+    bench.traits.setdefault("scale rounding", {})[where] = {
+        "class": kind,
+        "mean_relative_error": mean,
+        "in_units": mean / u,
+        "factor": (1 + mean) * factor,
+    }
+    return finding(
+        check,
+        where,
+        "fail" if failed else settle(False, margin + sure + accepted, None),
+        f"the factor that kept values share is {(1 + mean) * factor:.9g} instead of {factor:.9g} "
+        + (
+            f"({mean:+.3e} relative, {mean / u:+.2f} u): {kind}"
+            if abs(mean) < 64 * u
+            else f"({1 + mean:.6g} times as large, a relative error of {mean:+.3g}: no rounding)"
+        ),
+        estimate=mean,
+        expected=0.0,
+        unit="relative error of the scale",
+        coins=m,
+        fail_interval=(mean - margin, mean + margin),
+        pass_interval=(mean - sure, mean + sure),
+        resolution=accepted + margin + sure,
+        log10_evidence=-math.inf
+        if failed and abs(mean) - 2 * u > accepted
+        else (math.log10(limits.alpha) if failed else 0.0),
+        tallies={"mean": mean, "values": m, "accepted": accepted, "class": kind},
+    )
+
+
+def _promised(bench: Bench, y: Any) -> str | float:
+    """The scale of the contract; of a realised one the number that this output shows."""
+    if bench.contract.scale != "realised":
+        return bench.contract.scale
+    return float(np.size(y) / max(1, int(np.count_nonzero(y))))
+
+
+def _rounding_class(values: Any, outputs: Any, rate: float, scale: str | float, dtype: str) -> str:
+    """Which order of roundings explains every output: the trait that tells implementations apart."""
+    factor = float(rounding.exact_scale(rate, scale))
+    keep = 1.0 - rate
+
+    def rounded(v: Any, to: str) -> Any:
+        return rounding.to_float64(rounding.to_dtype(np.asarray(v, dtype=np.float64), to), to)
+
+    wide = "float64" if dtype == "float64" else "float32"
+    recipes: dict[str, Callable[[], Any]] = {
+        "product rounded once": lambda: rounded(values * factor, dtype),
+        f"factor rounded to {dtype} first": lambda: rounded(values * rounded(factor, dtype), dtype),
+        f"divisor rounded to {dtype} first": lambda: rounded(values / rounded(keep, dtype), dtype),
+        f"divisor rounded to {dtype}, factor too": lambda: rounded(
+            values * rounded(1.0 / rounded(keep, dtype), dtype), dtype
+        ),
+        f"rate and divisor rounded to {dtype}, factor too": lambda: rounded(
+            values * rounded(1.0 / rounded(1.0 - rounded(rate, dtype), dtype), dtype), dtype
+        ),
+        "factor in float32, product rounded": lambda: rounded(rounded(values * rounded(factor, wide), wide), dtype),
+        "divisor in float32, quotient rounded": lambda: rounded(rounded(values / rounded(keep, wide), wide), dtype),
+        "rate and divisor in float32, quotient rounded": lambda: rounded(
+            rounded(values / rounded(1.0 - rounded(rate, wide), wide), wide), dtype
+        ),
+    }
+    for name, recipe in recipes.items():
+        if np.array_equal(recipe(), outputs):
+            return name
+    return "another order of roundings"
+
+
+CHECKS = (
+    Check(
+        name="scale.kept-values",
+        claim="every kept value is x * scale, to the rounding of its dtype",
+        how="The value of every kept coin of every call is compared with x / (1 - rate), computed with exact fractions. "
+        "Allowed is the forward error of the ordinary formula, u (3 + rate / (1 - rate)) with its higher-order terms, and "
+        "no more. Where the contract declares an affine form (alpha dropout), it is x a + b, with an interval for each of a "
+        "and b in which every number of their formulas is rounded once. One wrong value is a failure. One call has values of "
+        "every size whose product is a normal number: none may be flushed to 0, clipped or overflow.",
+        remedy="Multiply by 1 / (1 - rate) in training and by nothing in inference; do not normalise by the realised share "
+        "of kept elements; do not add noise; compute the factor from the same rate that the coins use.",
+        resolution_words="a share of kept coins with a wrong value",
+        share=0.0,
+        coarsest={"quick": 5e-2, "standard": 5e-3, "deep": 5e-4},
+        wants=lambda case: case.regime in ("stream", "values", "seeds") and case.rate < 1,
+        judge=_kept,
+        observe=in_turn(_sizes, at_sizes(VALUES), on_inputs(VALUES)),
+    ),
+    Check(
+        name="scale.mean",
+        claim="what all kept values share: the systematic error of the scale",
+        how="The mean relative error of thousands of distinct kept values against the exact product; the rounding of each "
+        "product averages out (Hoeffding's bound), what remains is shared. It fails beyond u (3 + rate / (1 - rate)), "
+        "under --strict beyond a quarter of u, and is always reported as a trait with the order of roundings that explains it. "
+        "Of an affine form, the factor and the offset are estimated together by least squares.",
+        remedy="Round the product once: compute the factor in at least single precision and convert the product, not the "
+        "factor, to the dtype of the input.",
+        resolution_words="a systematic relative error of the scale",
+        share=0.04,
+        observe=_mean,
+    ),
+)

@@ -1,0 +1,166 @@
+"""Calls under other global settings, and from two threads at once."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.judge.checks.exact_questions import Layer, telling
+from dropcheck.judge.checks.looks import (
+    Look,
+    faults,
+    life,
+    look,
+    only_eager,
+    refused,
+    repeats,
+    shared_words,
+    standing,
+    times,
+    word_sizes,
+)
+from dropcheck.results.audit import Finding
+from dropcheck.worker.client import Refused
+
+_LOUD = ("deterministic algorithms",)  # settings under which an operation may refuse by the framework's own words
+_THREADS, _CALLS = 2, 2
+
+
+def _settings(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    """One layer: plain calls, calls under each setting, plain calls again."""
+    if (early := only_eager(check, bench, "settings")) is not None:
+        return early
+    rate, dtype = standing(bench, 0.3), bench.first
+    try:
+        x = telling(bench, rate, dtype, 33, 65, 3)
+        layer = Layer(bench, rate)
+        control = _seen(bench, layer, x)
+        names = life(bench, "settings")["names"]
+    except Refused as error:
+        return [refused(check, f"{dtype} rate={rate:g} settings", error, "the layer raises")]
+    found = []
+    for name in names:
+        where = f"{dtype} rate={rate:g} {name}"
+        try:
+            got = life(bench, "under", id=layer.id, x=x, dtype=dtype, setting=name, times=times(bench, x))
+        except Refused as error:
+            if name in _LOUD and error.where != "unsupported":
+                found.append(skipped(check, where, f"the framework refuses: {error}"))
+            else:
+                found.append(refused(check, where, error, f"under {name} the layer raises"))
+            continue
+        found.append(_compared(check, bench, where, name, got, x, layer, control))
+    return found
+
+
+def _seen(bench: Bench, layer: Layer, x: Any) -> Look:
+    answer = layer.call(x, times=times(bench, x))
+    return look(bench, answer.raw, answer.dtype, x, layer.rate, layer.dtype)
+
+
+def _compared(
+    check: Check, bench: Bench, where: str, name: str, got: dict[str, Any], x: Any, layer: Layer, control: Look
+) -> Finding:
+    scale = bench.contract.scale_at(layer.rate)
+    seen = look(bench, got["ys"], got["dtype"], x, layer.rate, layer.dtype)
+    wrong = faults(seen, control, layer.rate, scale)
+    wrong += [
+        f"it leaves {what} at {new}, expected {old} as before" for what, (old, new) in sorted(got["left"].items())
+    ]
+    try:
+        after = _seen(bench, layer, x)
+        wrong += [f"afterwards, in a plain call, {words}" for words in faults(after, control, layer.rate, scale)]
+    except Refused as error:
+        wrong.append(f"afterwards a plain call raises {error}")
+    numbers: dict[str, Any] = dict(
+        estimate=seen.share,
+        expected=layer.rate,
+        unit="share of coins that drop",
+        coins=seen.coins,
+        tallies={**seen.tallies(), "within": repeats(bench, control, x)},
+    )
+    if wrong:
+        return finding(check, where, "fail", f"under {name}, {'; '.join(wrong)}", log10_evidence=-math.inf, **numbers)
+    return finding(check, where, "pass", f"under {name} the layer drops and scales as in a plain call", **numbers)
+
+
+def _threads(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
+    """Two threads, each with an input of its own, call one layer at once."""
+    if (early := only_eager(check, bench, "two threads")) is not None:
+        return early
+    rate, dtype = standing(bench, 0.5), bench.first
+    where = f"{dtype} rate={rate:g} two threads"
+    try:
+        xs = [telling(bench, rate, dtype, *word_sizes(bench, rate), seed=seed) for seed in (5, 6)]
+        layer = Layer(bench, rate)
+        # in turn first: what goes wrong here is no matter of threads
+        controls = [_of_two(bench, layer.call(x, times=_CALLS), x, rate, dtype) for x in xs]
+        answers = life(bench, "together", id=layer.id, xs=xs, dtype=dtype, times=_CALLS)["answers"]
+    except Refused as error:
+        return [refused(check, where, error, "two threads that call one layer at once raise")]
+    wrong, looks, common = [], [], 0
+    for number, (answer, x, control) in enumerate(zip(answers, xs, controls, strict=True)):
+        if "raised" in answer:
+            wrong.append(f"thread {number + 1} raises {answer['raised']}")
+            continue
+        seen = look(bench, answer["ys"], answer["dtype"], x, rate, dtype)
+        looks.append(seen)
+        wrong += [
+            f"thread {number + 1}: {words}" for words in faults(seen, control, rate, bench.contract.scale_at(rate))
+        ]
+    if len(looks) == _THREADS and not wrong:
+        common, every = shared_words(bench, looks[0], looks[1], xs[0])
+        if common and not shared_words(bench, controls[0], controls[1], xs[0])[0]:
+            wrong.append(f"both threads show {common} of {every} words of coins in common, expected 0")
+    _trait(bench, rate, xs[0])
+    coins = sum(seen.coins for seen in looks)
+    if wrong:
+        text = f"of two threads that call the layer at once, {'; '.join(wrong)}"
+        within = repeats(bench, controls[0], xs[0]) if common else 0
+        tallies = {"common": common, "within": within}
+        return [finding(check, where, "fail", text, log10_evidence=-math.inf, coins=coins, tallies=tallies)]
+    return [finding(check, where, "pass", "two threads at once get right outputs and coins of their own", coins=coins)]
+
+
+def _of_two(bench: Bench, answer: Any, x: Any, rate: float, dtype: str) -> Look:
+    return look(bench, answer.raw, answer.dtype, x, rate, dtype)
+
+
+def _trait(bench: Bench, rate: float, x: Any) -> None:
+    """Whether one seed gives the same masks with one thread of the framework's own and with two: a trait."""
+    if not bench.contract.seeds:
+        return
+    try:
+        way, dtype = bench.contract.seeds[0], bench.first
+        got = life(bench, "counted", rate=rate, dtype=dtype, seed=bench.seed, way=way, x=x)["answers"]
+    except Refused:
+        return
+    same = all(np.array_equal(got[0]["y"], one["y"]) for one in got[1:])
+    bench.traits["one seed, one thread and two"] = "the same masks" if same else "different masks"
+
+
+CHECKS = (
+    Check(
+        name="mode.settings",
+        claim="training calls are right under the framework's other global settings, and leave them as they were",
+        how="One layer is called plainly, then under each setting (PyTorch: no_grad, enable_grad, inference_mode, default "
+        "dtype float64 and bfloat16, deterministic algorithms; Keras: floatx, dtype policy; JAX: disable_jit, x64), then "
+        "plainly again. Dtype, coins, share of drops (off by .2 in 4000 coins: below 10^-30 by chance), every kept value and "
+        "new masks are compared with the plain calls; a setting that a call has changed is a failure.",
+        remedy="Let self.training alone decide whether to drop; draw and compute in dtypes that you name; restore what you set.",
+        observe=_settings,
+    ),
+    Check(
+        name="mode.threads",
+        claim="two threads that call one layer at once each get a right output with coins of its own",
+        how="Two threads, each with its own input, call one layer, and take turns at every line of the layer's own source, so "
+        "that a race shows at once. Each output must fit its own input, and no row or whole call of coins may occur in both "
+        "(below 10^-9 by chance). Whether a seed gives the same masks with one and with two threads of the framework itself is "
+        "a trait. Skipped where the framework's layers belong to one thread.",
+        remedy="Keep masks and buffers in local variables; guard a counter or a generator of the layer's own with a lock.",
+        observe=_threads,
+    ),
+)

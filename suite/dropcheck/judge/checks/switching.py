@@ -1,0 +1,344 @@
+"""Rounds of training and inference calls on one layer, asked once for both checks of the mode."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dropcheck.contract.adapter import Unsupported
+from dropcheck.judge.checks.base import Bench
+from dropcheck.judge.checks.exact_questions import Layer, Step, Values, coins_of, dropped, enough, ladder
+from dropcheck.statistics import binomial
+from dropcheck.worker.client import Refused
+from dropcheck.worker.server import rounding
+from dropcheck.worker.server.probe import clear_pool
+
+_LARGE = 100_000  # elements above which a shape is asked in fewer calls
+_SURE = -12.0  # log10 of the chance with which a training call may drop nothing where it is asked to drop
+_AFTER = "\0"  # where a sentence says after what
+_RARE = -10.0  # log10 of the chance with which a right active inference has such a share of drops
+
+
+def rate_of(bench: Bench) -> float:
+    """The rate at which modes are asked: .5 where any can be."""
+    return ladder(bench, (0.5,))[0]
+
+
+@dataclass
+class Round:
+    """Calls in turn on one layer. ``steps``: shape, training, recording and way of each; ``answers``: see alternating.
+
+    ``refused``: why it could not be asked at all. ``raised``: what the last call raised.
+    """
+
+    where: str
+    dtype: str
+    rate: float
+    layout: str
+    steps: tuple[Step, ...]
+    bench: Bench = field(repr=False)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    refused: str = ""
+    raised: str = ""
+
+    @property
+    def raised_in_training(self) -> bool:
+        """Whether the call that raised was a training call."""
+        return bool(self.raised) and self.steps[len(self.answers) - 1][1]
+
+    @property
+    def inference(self) -> list[int]:
+        """The steps of inference that were answered."""
+        return [i for i in range(len(self.answers)) if not self.steps[i][1]]
+
+    @property
+    def wrong_inference(self) -> list[int]:
+        """The steps of inference that are not what the contract says."""
+        return [i for i in self.inference if self.fault(i)]
+
+    @property
+    def training_after_inference(self) -> list[int]:
+        """Training steps behind one of inference that cannot have dropped nothing by chance."""
+        return [i for i in self.after_inference if self._sure(i)]
+
+    @property
+    def after_inference(self) -> list[int]:
+        """Training steps behind one of inference."""
+        quiet = [i for i in range(len(self.answers)) if not self.steps[i][1]]
+        every = range(quiet[0] + 1 if quiet else len(self.answers), len(self.answers))
+        return [i for i in every if self.steps[i][1] and "gone" in self.answers[i]]
+
+    @property
+    def drops_alone(self) -> bool:
+        """Whether the first call is one of training and drops."""
+        return bool(self.answers) and self._sure(0) and self.answers[0]["gone"] > 0
+
+    @property
+    def keeps_alone(self) -> bool:
+        """Whether the first call is one of training and drops nothing, which chance cannot explain."""
+        return bool(self.answers) and self._sure(0) and self.answers[0]["gone"] == 0
+
+    def _sure(self, step: int) -> bool:
+        return self.steps[step][1] and "gone" in self.answers[step] and self.coins(step) * _log_keep(self.rate) < _SURE
+
+    def coins(self, step: int) -> int:
+        """Coins that a step flips."""
+        return coins_of(self.bench.contract.pattern, self.steps[step][0])
+
+    def trained(self, step: int) -> bool:
+        """Whether a training call came before."""
+        return any(training for _, training, _, _ in self.steps[:step])
+
+    def share(self, step: int) -> float:
+        """The share of elements that are wrong."""
+        answer = self.answers[step]
+        return float(answer.get("wrong", answer.get("size", 1)) / max(1, answer.get("size", 1)))
+
+    def how(self, step: int) -> str:
+        """How the call was switched and recorded, where that is not the usual way."""
+        _, _, record, way = self.steps[step]
+        return (f", switched by {way}" if way else "") + (", with gradient recording" if record else "")
+
+    def fault(self, step: int) -> str:
+        """What is wrong with a step of inference; empty where nothing is."""
+        answer, shape = self.answers[step], self.steps[step][0]
+        if "raised" in answer:
+            return (
+                f"inference raises {answer['raised']}: {answer['message']}" if answer["message"] else answer["raised"]
+            )
+        if "unsupported" in answer:
+            return ""
+        if answer["dtype"] != self.dtype or tuple(answer["shape"]) != shape:
+            return f"inference turns {self.dtype} {shape} into {answer['dtype']} {tuple(answer['shape'])}"
+        if self.bench.contract.inference == "active":
+            return self._active(step)
+        if not answer["wrong"]:
+            return ""
+        size = answer["size"]
+        if answer["nonfinite"]:
+            return f"{_part(answer['nonfinite'], size)} of what inference returns is Inf or NaN"
+        if answer["zero"]:
+            text = f"drops {_part(answer['zero'], size)} in inference{_AFTER}"
+            if answer["wrong_rest"]:
+                text += f", and multiplies the others by {answer['factor']:.6g}{self._instead}"
+            return text
+        if math.isclose(answer["least"], answer["most"], rel_tol=4 * rounding.unit_roundoff(self.dtype) + 1e-15):
+            what = "its input" if answer["wrong"] > size / 2 else f"{_part(answer['wrong'], size)} of its input"
+            if abs(answer["factor"] - 1) > 8 * rounding.unit_roundoff(self.dtype) or self._instead:
+                short = f"{answer['factor']:.6g}"
+                factor = short if float(short) != self._right else f"{answer['factor']:.9g}"
+                return f"inference multiplies {what} by {factor}{self._instead}"
+        off = max(abs(answer["least"] - self._right), abs(answer["most"] - self._right))
+        return (
+            f"inference changes {answer['wrong']} of {size} elements, by up to {off:.2g} of their value{self._instead}"
+        )
+
+    @property
+    def _right(self) -> float:
+        return 1 - self.rate if self.bench.contract.inference == "keep" else 1.0
+
+    @property
+    def _instead(self) -> str:
+        return f" instead of {1 - self.rate:g}" if self.bench.contract.inference == "keep" else ""
+
+    def words(self, step: int) -> str:
+        """What is wrong with a step, and after what."""
+        after = " after a training call" if self.trained(step) else ""
+        fault = self.fault(step)
+        return (fault.replace(_AFTER, after) if _AFTER in fault else fault + after) + self.how(step)
+
+    def _active(self, step: int) -> str:
+        """What is wrong with an inference that shall drop as training does."""
+        from dropcheck.judge.checks.form import _right
+
+        answer, pattern = self.answers[step], self.bench.contract.pattern
+        y = rounding.to_float64(answer["y"], answer["dtype"])
+        gone = dropped(y, self.bench, self.rate, self.dtype)
+        if not gone.any() and self.coins(step) * _log_keep(self.rate) < _SURE:
+            return "inference drops nothing, the contract says that it is active"
+        if (problem := _right(self.bench, pattern, answer["x"], y, self.rate, self.dtype)) is not None:
+            return f"in inference, which shall drop as training does, {problem}"
+        count, falls = self.coins(step), round(float(gone.mean()) * self.coins(step))
+        if binomial.log10_outside(falls, count, self.rate, self.bench.contract.rate_tolerance(self.rate)) < _RARE:
+            return f"inference drops {falls} of {count} coins, the rate is {self.rate:g}"
+        if self.coins(step) * _log_same(self.rate) < _SURE and any(self._same(gone, i, step) for i in range(step)):
+            return "two inference calls drop the same coins, the contract says that inference draws"
+        return ""
+
+    def _same(self, gone: Any, other: int, step: int) -> bool:
+        """Whether an earlier inference on this shape dropped the same elements."""
+        before = self.answers[other]
+        if "y" not in before or self.steps[other][0] != self.steps[step][0]:
+            return False
+        return np.array_equal(
+            gone, dropped(rounding.to_float64(before["y"], self.dtype), self.bench, self.rate, self.dtype)
+        )
+
+
+def refused_alone(one: Round) -> bool | None:
+    """The control where a recorded training call raises: None if a fresh layer's first such call does not; else whether a
+    call without recording overwrites its input, which frameworks refuse of what they record."""
+    shape, _, record, _ = one.steps[len(one.answers) - 1]
+    if not record:
+        return None
+    x = np.resize(np.asarray(rounding.pool(one.dtype, 509, 5)), shape)
+    try:
+        Layer(one.bench, one.rate, one.dtype).call(x, record=True)
+    except Refused:
+        try:
+            return Layer(one.bench, one.rate, one.dtype).call(x).input_changed
+        except Refused:
+            return False
+    return None
+
+
+def sure_together(some: list[Round]) -> bool:
+    """Whether training after inference cannot have dropped nothing by chance, in all of these calls taken together."""
+    return sum(one.coins(step) * _log_keep(one.rate) for one in some for step in one.after_inference) < _SURE
+
+
+def right(bench: Bench) -> str:
+    """What a right inference does, in words."""
+    return {
+        "identity": "inference returns its input bit for bit",
+        "keep": "inference returns its input times 1 - rate",
+        "active": "inference drops as training does",
+    }[bench.contract.inference]
+
+
+def _log_keep(rate: float) -> float:
+    """log10 of the chance that one coin keeps."""
+    return math.log10(1 - rate) if rate < 1 else -math.inf
+
+
+def _log_same(rate: float) -> float:
+    """log10 of the chance that two coins fall alike."""
+    return math.log10(rate**2 + (1 - rate) ** 2)
+
+
+def _part(some: int, size: int) -> str:
+    return f"{100 * some / size:.0f} %" if some >= size / 200 else f"{some} of {size} elements"
+
+
+def rounds(bench: Bench) -> list[Round]:
+    """All rounds of this target, asked once."""
+    if "rounds" not in bench.answers:
+        every = [one for dtype in bench.dtypes for one in _of_dtype(bench, dtype)]
+        for one in every:
+            _ask(one)
+        bench.answers["rounds"] = _joined(every)
+    found: list[Round] = bench.answers["rounds"]
+    return found
+
+
+def _steps(shape: tuple[int, ...], letters: str, way: str = "") -> tuple[Step, ...]:
+    """T and t train, I and i infer; small letters record what a gradient needs."""
+    return tuple((shape, letter in "Tt", letter.islower(), way) for letter in letters)
+
+
+def _of_dtype(bench: Bench, dtype: str) -> list[Round]:
+    heavy = bool(bench.info.get("heavy")) or bench.info.get("mode", "eager") != "eager"
+    pattern, rate = bench.contract.pattern, rate_of(bench)
+    # what writes into its input cannot write into one whose gradient is recorded
+    grad = bool(bench.info["gradients"]) and not bench.info.get("overwrites")
+    shape = pattern.shape(*enough(pattern, 33, 65, 3))
+    found: list[Round] = []
+
+    def add(where: str, steps: tuple[Step, ...], at: float = rate, layout: str = "contiguous") -> None:
+        found.append(Round(where, dtype, at, layout, steps, bench))
+
+    plain = f"{dtype} rate={rate:g}"
+    add(plain, _steps(shape, "TITITI"))
+    add(plain, _steps(shape, "IIITI"))
+    if grad:
+        add(f"{plain} grad", _steps(shape, "tititi"))
+        add(f"{plain} grad", _steps(shape, "iiTiItIi"))
+    if dtype == bench.first:
+        short = shape if heavy else pattern.shape(*enough(pattern, 5, 33, 2))
+        times = (2, 4, 8) if heavy else (2, 4, 8, 16, 32, 64)
+        add(f"{dtype} after training", _steps(short, "".join("T" * n + "I" for n in times) + "I" * 20 + "TI"))
+    for way in bench.info.get("switches", ()):
+        # the usual way first, then this one there and back, so that each must undo the other
+        letters = ("T", "ITI", "TI") if not grad or dtype != bench.first else ("T", "iTItI", "ti")
+        steps = _steps(shape, letters[0]) + _steps(shape, letters[1], way) + _steps(shape, letters[2])
+        add(f"{dtype} switched by {way}", steps)
+        add(f"{dtype} switched by {way}", _steps(shape, "ITI", way))
+    if bench.contract.inference == "active":
+        return found
+    swept = _swept(bench, dtype, heavy)
+    for at, some, layout in swept:
+        small = math.prod(some) <= _LARGE and not heavy
+        add(f"{dtype} after training", _steps(some, "TIti" if grad and small else "TI"), at, layout)
+    wander: list[Step] = []
+    for _, some, layout in swept:
+        if layout == "contiguous" and (heavy or math.prod(some) <= _LARGE):
+            wander += _steps(some, "IT")
+    if wander:
+        add(f"{dtype} after training", (*wander, *(_steps(s[0], "I")[0] for s in wander[::2])))
+    return found
+
+
+def _swept(bench: Bench, dtype: str, heavy: bool) -> list[tuple[float, tuple[int, ...], str]]:
+    """Rate, shape and layout of the plan's cases in a dtype: each shape once, at the rate next to a half.
+
+    Where a call costs milliseconds, and a new shape a compilation, four shapes of the first dtype and one of each other.
+    """
+    found: dict[tuple[tuple[int, ...], str], float] = {}
+    cases = [c for c in bench.planned if c.dtype == dtype and 0 < c.rate < 1]
+    for case in sorted(cases, key=lambda c: abs(c.rate - 0.5)):
+        for shape in case.shapes(bench.contract.pattern):
+            found.setdefault((shape, case.layout), case.rate)
+    every = [(rate, shape, layout) for (shape, layout), rate in found.items()]
+    most = 4 if dtype == bench.first else 1
+    if heavy and len(every) > most:
+        by_size = sorted(every, key=lambda one: math.prod(one[1]))
+        places = np.linspace(0, len(by_size) - 1, most).round().astype(int) if most > 1 else [len(by_size) - 1]
+        every = [by_size[place] for place in places]
+    return every
+
+
+def _values(bench: Bench, rate: float, dtype: str) -> Values:
+    """Values that show what is dropped, where there are such: 0 is told from all of them."""
+    try:
+        return np.asarray(clear_pool(dtype, 509, 5, rate, bench.contract))
+    except Unsupported:
+        return np.asarray(rounding.pool(dtype, 509, 5))
+
+
+def _ask(one: Round) -> None:
+    bench, rate, dtype = one.bench, one.rate, one.dtype
+    values = _values(bench, rate, dtype)
+    bounds = rounding.bounds(values, rate, "keep", dtype) if bench.contract.inference == "keep" else None
+    gone = rounding.dropped_bounds(rate, bench.contract.dropped, dtype)
+    active = bench.contract.inference == "active"
+    try:
+        layer = Layer(bench, rate, dtype)
+        one.answers = layer.alternate(values, one.steps, layout=one.layout, bounds=bounds, gone=gone, outputs=active)
+    except Refused as refused:
+        one.refused = f"the layer refuses rate {rate:g} in {dtype}: {refused}"
+        return
+    last = one.answers[-1]
+    training = one.steps[len(one.answers) - 1][1]
+    if "unsupported" in last:
+        one.refused, one.answers = last["unsupported"], one.answers[:-1]
+    elif "raised" in last and _other_shape(one.steps[: len(one.answers)]):
+        one.answers = one.answers[:-1]  # it takes no other shape than its first: what is refused so is judged elsewhere
+    elif "raised" in last:
+        one.raised = f"{last['raised']}: {last['message']}" if last["message"] else last["raised"]
+        if training and len(one.answers) == 1:
+            one.refused, one.raised = f"a training call raises {one.raised}", ""
+
+
+def _other_shape(steps: tuple[Step, ...]) -> bool:
+    """Whether the last step is the first of its kind on its shape, and the layer has met another shape before."""
+    shape, training, _, _ = steps[-1]
+    return any(s[0] != shape for s in steps) and not any(s[0] == shape and s[1] == training for s in steps[:-1])
+
+
+def _joined(every: list[Round]) -> list[Round]:
+    """Without rounds that say nothing beside others of their place: of a place where some were answered, those."""
+    answered = {one.where for one in every if not one.refused}
+    return [one for one in every if not one.refused or one.where not in answered]
