@@ -7,14 +7,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 
-from dropcheck import crew, journal, models, targets
+from dropcheck import crew, journal
 from dropcheck.contract.errors import UsageError
 from dropcheck.environment import describe, processors
 from dropcheck.examination import audit_target
 from dropcheck.judge.checks.base import ALPHA, BETA
 from dropcheck.ledger import Ledger
-from dropcheck.plans import PlannedCase, TargetPlan, plan_target
-from dropcheck.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare
+from dropcheck.plan import models, targets
+from dropcheck.plan.plan import PlannedCase, TargetPlan, plan_target
+from dropcheck.plan.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Result, TargetResult
 from dropcheck.state import Run
@@ -114,7 +115,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
 
 def _built(chosen: list[targets.Target], request: AuditRequest, progress: Progress | None) -> list[targets.Target]:
     """The targets with the interpreters of their environments, built where needed. Raises environments.BuildError."""
-    from dropcheck import environments
+    from dropcheck.plan import release_environments as environments
 
     def tell(target: str, message: str) -> None:
         if progress is not None:

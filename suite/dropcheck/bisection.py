@@ -17,7 +17,7 @@ import msgspec
 from packaging.version import InvalidVersion, Version
 
 from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.environments import BuildError
+from dropcheck.plan.release_environments import BuildError
 from dropcheck.results import audit as results
 
 Outcome = Literal["pass", "fail", "inconclusive", "error", "skipped", "waived", "not installable"]

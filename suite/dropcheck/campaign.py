@@ -14,7 +14,7 @@ from dropcheck.count.gathered import Gathered
 from dropcheck.count.units import Unit, split
 from dropcheck.judge.checks.base import Check, finding
 from dropcheck.judge.verdicts import ASIDE, beneath, judge, refused_case
-from dropcheck.plans import Asked
+from dropcheck.plan.plan import Asked
 from dropcheck.remaining import Remaining
 from dropcheck.results.audit import Finding
 from dropcheck.state import Run

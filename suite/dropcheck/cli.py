@@ -100,7 +100,7 @@ def list_command(
         for check in CHECKS:
             _out(f"{check.name:<28} {check.claim}")
         return
-    from dropcheck import targets
+    from dropcheck.plan import targets
     from dropcheck.results.plain_text import line
 
     rows = targets.available(zoo)

@@ -19,7 +19,7 @@ from dropcheck.count.gather import Counted
 from dropcheck.count.tallies import Tally
 from dropcheck.count.units import Unit
 from dropcheck.judge.checks.base import Check, settle
-from dropcheck.request import AuditRequest
+from dropcheck.plan.request import AuditRequest
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import sequential
 

@@ -22,8 +22,8 @@ from dropcheck.contract.promise import Contract
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check, finding
 from dropcheck.ledger import Entry, Ledger, Standing
+from dropcheck.plan.request import DEFAULT_SEED, AuditRequest
 from dropcheck.replay import replayable
-from dropcheck.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results.audit import Finding, LedgerRun, OverRuns, Verdict
 from dropcheck.statistics import evalues
 

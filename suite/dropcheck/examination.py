@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import crew, early, evidence_over_runs, other_ranks
+from dropcheck import crew, early, evidence_over_runs
 from dropcheck.campaign import count_all
 from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
@@ -25,7 +25,8 @@ from dropcheck.judge.checks.exact_questions import Layer, probe
 from dropcheck.judge.checks.seed import first_masks, unseeded_digest
 from dropcheck.judge.checks.visible import follows
 from dropcheck.judge.verdicts import SHAPE, interpret
-from dropcheck.plans import asked_cases, planned
+from dropcheck.plan import other_ranks
+from dropcheck.plan.plan import asked_cases, planned
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Finding, TargetResult, Timing
 from dropcheck.state import Run

@@ -32,8 +32,8 @@ def explain(
         return "\n".join(
             [*lines, "", f"More: dropcheck explain {next(c.name for c in CHECKS if c.family == word)}", ""]
         )
-    from dropcheck import targets
     from dropcheck.contract.register import register
+    from dropcheck.plan import targets
 
     try:
         target = targets.parse(word)

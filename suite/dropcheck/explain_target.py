@@ -5,13 +5,13 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from dropcheck import models, other_ranks
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.judge.pattern_inference import Inferred, unfitting
-from dropcheck.observation import Observed, batch_axis, channel_axis, observe
-from dropcheck.targets import Target
+from dropcheck.plan import models, other_ranks
+from dropcheck.plan.observed_masks import Observed, batch_axis, channel_axis, observe
+from dropcheck.plan.targets import Target
 from dropcheck.worker.client import Refused, TargetError
 
 _GAP = 4

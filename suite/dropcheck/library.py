@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas
 
     from dropcheck.auditing import AuditRequest
+    from dropcheck.plan.targets import Target
     from dropcheck.results.bench import BenchResult
-    from dropcheck.targets import Target
 
 # options that are lists; one value may be given by itself
 _LISTED = ("select", "ignore", "rates", "dtypes", "modes", "cases", "releases")
@@ -53,7 +53,7 @@ def audit(*targets: Any, **options: Any) -> Result:
 
 def _audited(targets: tuple[Any, ...], options: Mapping[str, Any]) -> Result:
     from dropcheck.auditing import run
-    from dropcheck.handed import OBJECTS, importable, target_of, told_in_python, typed
+    from dropcheck.plan.python_objects import OBJECTS, importable, target_of, told_in_python, typed
 
     chosen = [target_of(one) for one in targets]
     objects = [one for one in chosen if one.locator in OBJECTS]
@@ -82,7 +82,7 @@ def bench(*targets: str, **options: Any) -> BenchResult:
     ``dropcheck.results.bench`` saves, loads and tabulates the result, ``dropcheck.speed.text.render`` prints it. Raises
     UsageError for what cannot be asked.
     """
-    from dropcheck.handed import label
+    from dropcheck.plan.python_objects import label
     from dropcheck.speed.run import BenchRequest, run
 
     for one in targets:
@@ -117,7 +117,7 @@ def check(target: Any, **options: Any) -> Result:
 
 def examined(target: Any, options: Mapping[str, Any]) -> tuple[Result, AssertionError | None]:
     """The audit of one target, in this process if it fits there, and what an assertion says of it. Raises as ``check``."""
-    from dropcheck.handed import target_of
+    from dropcheck.plan.python_objects import target_of
 
     result = audit(target, **{"in_process": fits(target_of(target), options), **options})
     if result.interrupted:

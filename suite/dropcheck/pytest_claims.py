@@ -88,17 +88,17 @@ def parametrize_with_checks(
 
 def asked(names: Sequence[str], options: Mapping[str, Any]) -> list[str]:
     """The checks that the options select; everything that cannot be asked is refused. Raises UsageError."""
-    from dropcheck.handed import SOURCE
     from dropcheck.library import request_of
-    from dropcheck.request import prepare
-    from dropcheck.targets import Target, parse
+    from dropcheck.plan.python_objects import SOURCE
+    from dropcheck.plan.request import prepare
+    from dropcheck.plan.targets import Target, parse
 
     chosen = tuple(parse(name) for name in names) or (Target("an object", "an object", SOURCE),)
     return [check.name for check in prepare(request_of(chosen, options))[1]]
 
 
 def _label(target: Any) -> str:
-    from dropcheck.handed import label
+    from dropcheck.plan.python_objects import label
 
     return label(target)
 

@@ -24,7 +24,7 @@ import pytest
 
 if TYPE_CHECKING:
     from dropcheck.contract.cells import Cell
-    from dropcheck.targets import Target
+    from dropcheck.plan.targets import Target
 
 Timed = Callable[..., dict[str, Any]]
 BLOCKS = 5  # for device time and the limit, which pytest-benchmark has no numbers for
@@ -62,9 +62,9 @@ class _Timer:
         the target in this cell, and, where it passed, limit_s and fraction_of_limit. The device is waited for inside the
         target. Generators, modes and numbers of threads are as before at the end. Raises what the layer raises.
         """
-        from dropcheck import targets
         from dropcheck.contract.cells import parse_cell
         from dropcheck.contract.devices import allocation
+        from dropcheck.plan import targets
         from dropcheck.worker.caller_state import untouched
         from dropcheck.worker.client import LocalSession
 

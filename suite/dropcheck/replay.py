@@ -8,7 +8,7 @@ import msgspec
 
 from dropcheck.contract.cases import Case
 from dropcheck.contract.requirements import JOIN
-from dropcheck.request import DEFAULT_SEED, AuditRequest
+from dropcheck.plan.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results.audit import Finding
 
 

@@ -100,7 +100,7 @@ class SharedAudit:
 
     def _key(self, select: tuple[str, ...]) -> str:
         """The same in all processes of a run for the same target and options, and for nothing else."""
-        from dropcheck.handed import typed
+        from dropcheck.plan.python_objects import typed
 
         name = self.thing if isinstance(self.thing, str) else typed(self.thing)
         if name is None:  # an object without a name of its own is the one that this test function was given

@@ -19,8 +19,8 @@ from dropcheck.count.gathered import Gathered
 from dropcheck.count.units import split
 from dropcheck.evidence_over_runs import alone
 from dropcheck.judge.checks.base import Check, picture
+from dropcheck.plan.request import AuditRequest
 from dropcheck.replay import command
-from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Finding, Picture
 from dropcheck.worker.client import Session, TargetError
 from dropcheck.worker.sessions import SessionSpec

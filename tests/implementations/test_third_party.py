@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import dropcheck
-from dropcheck import targets
 from dropcheck.contract.adapter import Implementation
+from dropcheck.plan import targets
 from spatial_dropouts import alpha, names, third_party
 from spatial_dropouts.adapters import lone_files
 from spatial_dropouts.adapters.loading import TargetNotFound

@@ -27,9 +27,9 @@ import torch
 from scipy import stats
 from torch.utils.benchmark import Timer
 
-from dropcheck import targets
 from dropcheck.contract.cells import parse_cell
 from dropcheck.contract.promise import Pattern
+from dropcheck.plan import targets
 from dropcheck.worker.client import LocalSession, ask
 
 CELLS = ("4,16,16", "4,64,64", "16,256,64", "16,256,1024", "64,256,1024")  # 4 KiB to 64 MiB

@@ -27,8 +27,8 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parent))
 import bench_report
 
-from dropcheck import targets
 from dropcheck.contract.cells import Cell, parse_cell
+from dropcheck.plan import targets
 from dropcheck.results import audit as results
 from dropcheck.results import bench as records
 from dropcheck.results.audit import Finding, Result, TargetResult, Waiver

@@ -23,12 +23,12 @@ from concurrent.futures import ProcessPoolExecutor
 
 import psutil
 
-from dropcheck import targets
 from dropcheck.auditing import AuditRequest, run
 from dropcheck.auditing import plan as planned
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Pattern
 from dropcheck.judge.checks import CHECKS
+from dropcheck.plan import targets
 from dropcheck.worker.client import ProcessSession, ask
 
 RATE, ROWS, CHANNELS, SHARED = 0.3, 1025, 64, 4

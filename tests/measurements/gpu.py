@@ -16,8 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dropcheck import targets
 from dropcheck.field import command
+from dropcheck.plan import targets
 
 ON_A_GPU = ("torch", "jax", "keras", "tensorflow", "tf_keras")
 TIMED = ("", "compiled", "jit")

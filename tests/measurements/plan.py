@@ -30,8 +30,8 @@ from dropcheck.contract.promise import Pattern
 from dropcheck.examination import audit_target
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import Check
-from dropcheck.planning import PROFILES, _fitted, core
-from dropcheck.request import AuditRequest, prepare
+from dropcheck.plan.profiles import PROFILES, _fitted, core
+from dropcheck.plan.request import AuditRequest, prepare
 from dropcheck.results.audit import Finding, write_atomically
 from dropcheck.selftest import zoo
 from dropcheck.state import Run

@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dropcheck import examination, targets
+from dropcheck import examination
 from dropcheck.auditing import run
 from dropcheck.contract.cases import Case
 from dropcheck.judge.checks.base import Check
-from dropcheck.request import AuditRequest
+from dropcheck.plan import targets
+from dropcheck.plan.request import AuditRequest
 from dropcheck.statistics import binomial
 
 FRAMEWORKS = ("numpy", "torch", "torch-function")

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from stored import finding, target
 
-from dropcheck import auditing, cli, journal, progress, request
+from dropcheck import auditing, cli, journal, progress
 from dropcheck.contract import memory
 from dropcheck.contract.errors import UsageError
 from dropcheck.ledger import Ledger
-from dropcheck.request import Event
+from dropcheck.plan import request
+from dropcheck.plan.request import Event
 from dropcheck.results import audit as results
 
 DEEP = 200_000

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dropcheck import targets
 from dropcheck.contract.cells import parse_cell
 from dropcheck.contract.devices import allocation
 from dropcheck.contract.promise import Pattern
+from dropcheck.plan import targets
 from dropcheck.worker.client import LocalSession, Refused, ask
 
 

@@ -148,8 +148,8 @@ def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
 
     from dropcheck import explain_target
     from dropcheck.cli import app
+    from dropcheck.plan.targets import parse
     from dropcheck.results.audit import save
-    from dropcheck.targets import parse
 
     text = " ".join(explain_target.text(parse("unusual.blocks"), 100).split())
     assert "Blocks of 3 x 3 that overlap along h and w, as declared." in text

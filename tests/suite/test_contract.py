@@ -178,7 +178,7 @@ def test_an_axis_may_have_one_size_only() -> None:
 @pytest.mark.parametrize("text", ["n c=3 l -> n c", "n=32 c l -> n c", "n c l=10 -> n c", "n c=3 l -> n", "n c l -> 1"])
 def test_the_cases_of_a_plan_have_the_sizes_that_the_pattern_allows(text: str) -> None:
     from dropcheck.judge.checks import CHECKS
-    from dropcheck.planning import PROFILES, Wanted, plan_cases
+    from dropcheck.plan.profiles import PROFILES, Wanted, plan_cases
 
     pattern = Pattern.parse(text)
     info = {"dtypes": ["float32", "float64"], "layouts": ["contiguous", "strided"], "gradients": True}

@@ -15,7 +15,7 @@ from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count.units import split
 from dropcheck.judge.checks import CHECKS, daily_inputs, daily_sizes
 from dropcheck.judge.checks.base import Bench
-from dropcheck.planning import PROFILES, Wanted, plan_cases
+from dropcheck.plan.profiles import PROFILES, Wanted, plan_cases
 from dropcheck.results.audit import TargetResult
 from dropcheck.worker.server.coinwise import pack
 from spatial_dropouts.broken import sizes_daily
@@ -159,7 +159,7 @@ SWEPT = (*daily_sizes.ORDER, daily_sizes.VALUES, daily_inputs.IGNORES)
 
 def exact(monkeypatch: pytest.MonkeyPatch, make: Any) -> TargetResult:
     """The exact questions of these checks alone."""
-    monkeypatch.setattr("dropcheck.plans.plan_cases", lambda *a, **k: [])
+    monkeypatch.setattr("dropcheck.plan.plan.plan_cases", lambda *a, **k: [])
     (found,) = dropcheck.audit(
         Implementation(make=make, framework="numpy"), select=SWEPT, in_process=True, jobs=1, causes=False
     ).targets

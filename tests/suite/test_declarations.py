@@ -14,7 +14,7 @@ import pytest
 import dropcheck
 from dropcheck import Implementation, explain_target
 from dropcheck.contract.errors import UsageError
-from dropcheck.targets import parse
+from dropcheck.plan.targets import parse
 from spatial_dropouts.adapters import adapter_for, load
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import scalar

@@ -22,8 +22,8 @@ from dropcheck.count.tallies import Tally
 from dropcheck.count.units import Unit
 from dropcheck.early import LEAST_CALLS, Early, plans
 from dropcheck.judge.checks import CHECKS, matching
+from dropcheck.plan.request import AuditRequest
 from dropcheck.report import text
-from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Result
 from dropcheck.statistics import binomial
 

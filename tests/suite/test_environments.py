@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from dropcheck import environments, targets
 from dropcheck.contract import requirements
 from dropcheck.contract.errors import UsageError
-from dropcheck.request import AuditRequest, prepare
+from dropcheck.plan import release_environments as environments
+from dropcheck.plan import targets
+from dropcheck.plan.request import AuditRequest, prepare
 
 sys.path.insert(0, str(Path(__file__).parent))
 import releases

@@ -22,8 +22,8 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.evidence_over_runs import DRAWN, SLACK, log10_e
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import ALPHA, Limits, finding
+from dropcheck.plan.request import AuditRequest
 from dropcheck.report import html, text
-from dropcheck.request import AuditRequest
 from dropcheck.results.audit import Finding, Result, decode, encode
 from dropcheck.selftest import simulated
 from dropcheck.statistics import association, evalues, homogeneity
@@ -168,8 +168,8 @@ def test_a_check_on_fixed_inputs_spends_its_alpha_over_the_runs() -> None:
 
 def test_units_on_disk_of_one_run_are_never_taken_for_another(mine: Path) -> None:
     """Else a run with a new seed would count the coins of an old one, read from the disk, a second time."""
-    from dropcheck import targets
     from dropcheck.ledger import Entry, Ledger, Registered
+    from dropcheck.plan import targets
     from dropcheck.state import Run
 
     names = []

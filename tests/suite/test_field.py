@@ -443,9 +443,9 @@ def test_everything_registered_is_planned_in_every_mode_of_its_framework() -> No
 def test_known_deviations_name_registered_implementations_and_checks_that_exist() -> None:
     from fnmatch import fnmatchcase
 
-    from dropcheck import targets
     from dropcheck.field.deviations import known
     from dropcheck.judge.checks import CHECKS
+    from dropcheck.plan import targets
 
     names = [one.name for one in targets.available()]
     for one in known():

@@ -12,7 +12,7 @@ import pytest
 from gate_kit import TARGET, audit, failing, finding, gate, lines
 
 from dropcheck.gate.evidence import decode, device_of, load, of_target
-from dropcheck.request import AuditRequest, asked
+from dropcheck.plan.request import AuditRequest, asked
 from dropcheck.results import audit as results
 from dropcheck.results.audit import ResultError
 

@@ -208,7 +208,7 @@ def test_a_reference_release_is_timed_under_the_interpreter_of_its_own_environme
 ) -> None:
     from types import SimpleNamespace
 
-    from dropcheck import environments
+    from dropcheck.plan import release_environments as environments
     from dropcheck.speed import runner
     from dropcheck.speed.run import BenchRequest, in_environments, prepare
 

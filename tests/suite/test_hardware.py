@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck import targets
 from dropcheck.contract.devices import Device
 from dropcheck.contract.errors import UsageError
 from dropcheck.field import command
+from dropcheck.plan import targets
 from dropcheck.results.audit import Result
 from dropcheck.worker import visible_devices as hardware
 from dropcheck.worker.client import LocalSession, ask
@@ -59,7 +59,7 @@ def test_a_worker_on_a_gpu_or_that_brings_its_gpu_sees_it() -> None:
 def test_a_model_is_looked_at_on_the_device_that_it_is_audited_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dropcheck import models
+    from dropcheck.plan import models
 
     place = tmp_path / "net.py"
     place.write_text("import torch\nnet = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.3))\n")

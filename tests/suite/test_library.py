@@ -18,9 +18,9 @@ import pytest
 from layers_of_a_user import CLAIM, FEW
 
 import dropcheck
-from dropcheck import handed
 from dropcheck.contract.errors import UsageError
 from dropcheck.library import Broken, Unproven
+from dropcheck.plan import python_objects as handed
 
 HERE = Path(__file__).parent
 
@@ -121,8 +121,8 @@ def test_bad_input_is_one_sentence(target: Any, options: dict[str, Any], sentenc
 
 
 def test_a_target_of_another_keras_backend_runs_in_a_process_of_its_own() -> None:
-    from dropcheck import targets
     from dropcheck.library import fits
+    from dropcheck.plan import targets
 
     here = sys.modules.get("keras")
     other = "jax" if here is None or here.config.backend() != "jax" else "torch"
@@ -132,7 +132,7 @@ def test_a_target_of_another_keras_backend_runs_in_a_process_of_its_own() -> Non
 
 def test_a_registered_class_brings_its_registered_contract() -> None:
     torch = pytest.importorskip("torch")
-    from dropcheck.handed import target_of
+    from dropcheck.plan.python_objects import target_of
 
     assert target_of(torch.nn.Dropout2d).name == "torch.Dropout2d"
 

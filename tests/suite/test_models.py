@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dropcheck import models
 from dropcheck.contract.errors import UsageError
-from dropcheck.targets import parse
+from dropcheck.plan import models
+from dropcheck.plan.targets import parse
 
 TEXT = '''
 """A text classifier in four versions, and what else people write."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dropcheck import targets
 from dropcheck.auditing import AuditRequest, run
 from dropcheck.contract import modes
 from dropcheck.contract.errors import UsageError
-from dropcheck.request import prepare
+from dropcheck.plan import targets
+from dropcheck.plan.request import prepare
 
 
 def names(*given: str, mode: tuple[str, ...] = ()) -> list[str]:

@@ -13,7 +13,7 @@ from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.count.gather import neighbouring_seeds
 from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES
-from dropcheck.planning import PROFILES, Wanted, plan_cases
+from dropcheck.plan.profiles import PROFILES, Wanted, plan_cases
 
 DTYPES = ["float32", "float64", "float16", "bfloat16"]
 PATTERNS = ["n c l -> n c", "n l c -> n c", "n c d h w -> n c", "n c l -> n", "n c l -> c", "n c l -> n c l"]

@@ -6,8 +6,8 @@ import pytest
 
 from dropcheck.auditing import run
 from dropcheck.contract.cases import parse_case
+from dropcheck.plan.request import AuditRequest, Event
 from dropcheck.remaining import Remaining, features
-from dropcheck.request import AuditRequest, Event
 
 BULK = parse_case("float32 rate=0.3 1025,64,4 calls=512")
 SHORT = parse_case("float32 rate=0.3 4,3,5 calls=20000")

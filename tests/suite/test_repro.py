@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from dropcheck import targets
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.plan import targets
 from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, together, write
 from dropcheck.reproduction import layer as layers
 from dropcheck.reproduction import told as run_script

@@ -13,7 +13,7 @@ from dropcheck.count import compiled as native_counting
 from dropcheck.count.copies import CERTAIN
 from dropcheck.count.counting import tally
 from dropcheck.judge.checks.value_places import by_place
-from dropcheck.request import AuditRequest
+from dropcheck.plan.request import AuditRequest
 from dropcheck.selftest import simulated
 from dropcheck.selftest.simulated import pack
 

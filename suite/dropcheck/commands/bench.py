@@ -98,7 +98,7 @@ def bench(
     ] = False,
 ) -> None:
     """Measure speed, side by side. No target: every implementation that can run here."""
-    from dropcheck.request import DEFAULT_SEED
+    from dropcheck.plan.request import DEFAULT_SEED
     from dropcheck.results import bench as records
     from dropcheck.results.audit import write_atomically
     from dropcheck.speed import pytest_json as exported

@@ -176,8 +176,8 @@ def _decided(
         from dropcheck.commands.bench import _Teller as Teller
         from dropcheck.gate.running import Run
         from dropcheck.gate.running import evidence as made
+        from dropcheck.plan.request import DEFAULT_SEED
         from dropcheck.progress import reporter
-        from dropcheck.request import DEFAULT_SEED
 
         if jobs < 0:
             raise UsageError(f"--jobs takes a number of at least 0, not {jobs}")
@@ -214,7 +214,7 @@ def _here(sourced: Sourced, loaded: Evidence | None) -> Here:
         names = dict.fromkeys(model_of(one.target) for _, result in loaded.audits for one in result.targets)
     for name in names:
         if ":" in name:
-            from dropcheck import targets
+            from dropcheck.plan import targets
 
             try:
                 sources[name] = targets.parse(name).digest()

@@ -60,7 +60,7 @@ def environments_command(
     ] = None,
 ) -> None:
     """The environments that --with and bisect built, with their size; they may be removed at any time."""
-    from dropcheck import environments
+    from dropcheck.plan import release_environments as environments
 
     for key in remove or ():
         for one in environments.remove(key):

@@ -56,7 +56,7 @@ def interpreter(target: TargetResult, python: str | None = None) -> str:
     """The interpreter that has the target's release: of its environment, else ``python``, else this one."""
     releases = target.target.partition(requirements.JOIN)[2]
     if releases:
-        from dropcheck import environments
+        from dropcheck.plan import release_environments as environments
 
         return environments.provide(requirements.read(releases), python).python
     return python or sys.executable

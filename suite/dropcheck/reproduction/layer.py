@@ -7,13 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropcheck import targets
 from dropcheck.contract import requirements
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.register import register
+from dropcheck.plan import targets
+from dropcheck.plan.targets import Target
 from dropcheck.reproduction.frameworks import FRAMEWORKS
-from dropcheck.targets import Target
 
 # what the pieces of the frameworks import, and under which other name
 _WHOLE = dict.fromkeys(

@@ -137,7 +137,7 @@ def execute(
 ) -> tuple[SelfTest, int]:
     """Run what the command line asked for; the result and its exit code. Raises UsageError for what cannot be run."""
     from dropcheck.environment import processors
-    from dropcheck.request import DEFAULT_SEED
+    from dropcheck.plan.request import DEFAULT_SEED
 
     parts = _chosen(part, PARTS, "part") or (list(PARTS) if from_file is None else ["zoo"])
     if from_file is not None and parts != ["zoo"]:

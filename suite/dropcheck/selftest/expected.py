@@ -14,7 +14,7 @@ from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.promise import ContractError, Pattern
 from dropcheck.judge.checks import FAMILIES, UnknownName, matching, names
-from dropcheck.request import AuditRequest, prepare
+from dropcheck.plan.request import AuditRequest, prepare
 
 TABLES = ("EXPECTED", "expected")
 PASSES = ("passes", "pass")

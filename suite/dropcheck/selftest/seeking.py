@@ -14,9 +14,9 @@ from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks import CHECKS, matching
-from dropcheck.planning import PROFILES, _fitted
-from dropcheck.plans import planned
-from dropcheck.request import AuditRequest, prepare
+from dropcheck.plan.plan import planned
+from dropcheck.plan.profiles import PROFILES, _fitted
+from dropcheck.plan.request import AuditRequest, prepare
 from dropcheck.results.audit import Finding
 from dropcheck.results.selftest import Sought
 from dropcheck.selftest import expected

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck import targets
 from dropcheck.contract.promise import Contract
 from dropcheck.judge.checks.exact_questions import Values, by_coin
+from dropcheck.plan import targets
 from dropcheck.worker import visible_devices as hardware
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, ask
 from dropcheck.worker.server import rounding

@@ -24,7 +24,7 @@ IN_PROCESS = ("numpy", "torch", "torch-function")
 
 def names() -> dict[str, str | None]:
     """Layers that can run here, with the check that the defect names (None: a correct layer)."""
-    from dropcheck import targets
+    from dropcheck.plan import targets
 
     try:
         from spatial_dropouts import broken
@@ -79,7 +79,7 @@ def items(seed: int, scale: float, profiles: Sequence[str]) -> list[Item]:
 def audited(layer: str, profile: str, seed: int) -> dict[str, Any]:
     """Audit one layer with all checks; each check's decision is timed where it is made."""
     from dropcheck.examination import audit_target
-    from dropcheck.request import AuditRequest, prepare
+    from dropcheck.plan.request import AuditRequest, prepare
     from dropcheck.state import Run
 
     names_check = names().get(layer)
@@ -137,7 +137,7 @@ def audited(layer: str, profile: str, seed: int) -> dict[str, Any]:
 
 
 def framework(layer: str) -> str:
-    from dropcheck import targets
+    from dropcheck.plan import targets
 
     return next((r.framework for r in targets.available(zoo=True) if r.name == layer), "")
 

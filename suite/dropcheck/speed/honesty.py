@@ -11,7 +11,7 @@ from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Contract
 from dropcheck.judge import recomputing
 from dropcheck.judge.checks import CHECKS
-from dropcheck.planning import PROFILES, core
+from dropcheck.plan.profiles import PROFILES, core
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, ResultError, TargetResult
 from dropcheck.results.bench import Audit

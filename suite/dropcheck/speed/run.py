@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropcheck import targets
 from dropcheck.contract import memory
 from dropcheck.contract.adapter import DIRECTIONS, DTYPES
 from dropcheck.contract.cells import Cell, parse_cell
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.environment import describe, processors
-from dropcheck.request import DEFAULT_SEED, AuditRequest
+from dropcheck.plan import targets
+from dropcheck.plan.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results.audit import Result, Verdict
 from dropcheck.results.bench import BenchResult, BenchTarget, Speed
 from dropcheck.speed import compiling, honesty, summary
@@ -134,7 +134,7 @@ def in_environments(plan: Plan) -> Plan:
 
     Raises environments.BuildError.
     """
-    from dropcheck import environments
+    from dropcheck.plan import release_environments as environments
 
     def built(lane: Lane) -> Lane:
         if not lane.target.releases:

@@ -11,10 +11,10 @@ from typing import Any
 from dropcheck.contract.cases import seed_of
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Pattern
+from dropcheck.plan.targets import Target
 from dropcheck.results.bench import Host, Sample, Setup
 from dropcheck.speed.blocks import Slot, cell_order, orders
 from dropcheck.speed.raw import Problem, Raw
-from dropcheck.targets import Target
 from dropcheck.worker import visible_devices as hardware
 from dropcheck.worker.client import ProcessSession, Refused, Session, TargetError, ask
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import targets
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.register import register
+from dropcheck.plan import targets
+from dropcheck.plan.targets import Target
 from dropcheck.results.audit import Finding, Result
-from dropcheck.targets import Target
 
-SOURCE = "dropcheck.handed:OBJECTS"
+SOURCE = "dropcheck.plan.python_objects:OBJECTS"
 
 # what was handed over, by locator: the register that a worker in this process reads. Kept for the life of the process, as
 # the objects are: a test file has a handful of layers

@@ -11,10 +11,10 @@ from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, ContractError
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import BETA, Check
-from dropcheck.opening import of_request
-from dropcheck.planning import PROFILES, Wanted, plan_cases
-from dropcheck.request import AuditRequest
-from dropcheck.targets import Target
+from dropcheck.plan.opening import of_request
+from dropcheck.plan.profiles import PROFILES, Wanted, plan_cases
+from dropcheck.plan.request import AuditRequest
+from dropcheck.plan.targets import Target
 from dropcheck.worker.client import Refused, Session, TargetError, ask
 
 Asked = dict[Case, tuple[Check, ...]]

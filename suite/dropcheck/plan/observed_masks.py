@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck import other_ranks
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
-from dropcheck.opening import LIMIT_S, spec_of
-from dropcheck.targets import Target
+from dropcheck.plan import other_ranks
+from dropcheck.plan.opening import LIMIT_S, spec_of
+from dropcheck.plan.targets import Target
 from dropcheck.worker.client import ProcessSession, Refused, Session, ask
 
 RATE = 0.4  # away from .5, where swapped keep and drop look the same

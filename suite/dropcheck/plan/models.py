@@ -15,9 +15,9 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Pattern
 from dropcheck.contract.requirements import JOIN
 from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
-from dropcheck.observation import limited
-from dropcheck.opening import spec_of
-from dropcheck.targets import Target
+from dropcheck.plan.observed_masks import limited
+from dropcheck.plan.opening import spec_of
+from dropcheck.plan.targets import Target
 from dropcheck.worker.client import Refused, TargetError, ask
 
 

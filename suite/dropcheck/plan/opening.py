@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from dropcheck.request import AuditRequest
-from dropcheck.targets import Target
+from dropcheck.plan.request import AuditRequest
+from dropcheck.plan.targets import Target
 from dropcheck.worker.sessions import SessionSpec
 
 LIMIT_S = 180.0  # for loading a framework and some hundred small calls

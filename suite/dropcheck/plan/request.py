@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropcheck import targets
 from dropcheck.contract import memory, modes, requirements
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.cases import parse_case
@@ -18,7 +17,8 @@ from dropcheck.contract.modes import ALL, EAGER, MODES
 from dropcheck.contract.promise import INFERENCE, ContractError, Pattern, check_rate
 from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.judge.checks.base import Check
-from dropcheck.planning import PROFILES
+from dropcheck.plan import targets
+from dropcheck.plan.profiles import PROFILES
 
 DEFAULT_SEED = 20141110
 DEVICES = ("cpu", "cuda")
