@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from dropcheck._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from dropcheck.auditing import AuditRequest
     from dropcheck.contract.adapter import Implementation
     from dropcheck.contract.promise import Contract, Pattern
     from dropcheck.library import audit, bench, check, frame
+    from dropcheck.plan.request import AuditRequest
     from dropcheck.pytest_claims import parametrize_with_checks
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "AuditRequest": "dropcheck.auditing",
+    "AuditRequest": "dropcheck.plan.request",
     "Contract": "dropcheck.contract",
     "Implementation": "dropcheck.adapter",
     "Pattern": "dropcheck.contract",

@@ -205,8 +205,8 @@ def audit_command(
     ] = False,
 ) -> None:
     """Verify layers. No target: every implementation that can run here."""
-    from dropcheck import auditing
-    from dropcheck import journal as journals
+    from dropcheck.auditing import journal as journals
+    from dropcheck.auditing import run as auditing
     from dropcheck.results import audit as results
 
     limit = options.duration(timeout, "--timeout")

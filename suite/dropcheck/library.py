@@ -14,7 +14,7 @@ from dropcheck.results.audit import Result
 if TYPE_CHECKING:
     import pandas
 
-    from dropcheck.auditing import AuditRequest
+    from dropcheck.auditing.run import AuditRequest
     from dropcheck.plan.targets import Target
     from dropcheck.results.bench import BenchResult
 
@@ -52,7 +52,7 @@ def audit(*targets: Any, **options: Any) -> Result:
 
 
 def _audited(targets: tuple[Any, ...], options: Mapping[str, Any]) -> Result:
-    from dropcheck.auditing import run
+    from dropcheck.auditing.run import run
     from dropcheck.plan.python_objects import OBJECTS, importable, target_of, told_in_python, typed
 
     chosen = [target_of(one) for one in targets]
@@ -150,7 +150,7 @@ def fits(target: Target, options: Mapping[str, Any]) -> bool:
 
 def request_of(chosen: tuple[Target, ...], options: Mapping[str, Any]) -> AuditRequest:
     """The request. Raises UsageError for an option that there is not, with the nearest one."""
-    from dropcheck.auditing import AuditRequest
+    from dropcheck.auditing.run import AuditRequest
 
     values = _known(AuditRequest, options, _LISTED)
     if "shapes" in values:

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from dropcheck.auditing import Event
+from dropcheck.auditing.run import Event
 from dropcheck.results.plain_text import line
 
 _EVERY_S = 10.0

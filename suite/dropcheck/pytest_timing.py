@@ -87,8 +87,8 @@ class _Timer:
         how: tuple[int, float, int],
         audit: str | os.PathLike[str] | None,
     ) -> dict[str, Any]:
+        from dropcheck.auditing.machine import processors
         from dropcheck.contract.promise import Pattern
-        from dropcheck.environment import processors
         from dropcheck.speed import limit
         from dropcheck.worker.caller_state import untouched
         from dropcheck.worker.client import Refused, ask

@@ -183,7 +183,7 @@ def _beside(path: Path, audit: Result | None, names: Sequence[str], device: str,
     if path.exists():
         return
     if audit is None:
-        from dropcheck import auditing
+        from dropcheck.auditing import run as auditing
 
         audit = auditing.run(auditing.AuditRequest(targets=tuple(names), device=device, causes=False))
     some = [t for t in audit.targets if t.target in names]

@@ -23,8 +23,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import psutil
 
-from dropcheck.auditing import AuditRequest, run
-from dropcheck.auditing import plan as planned
+from dropcheck.auditing.run import AuditRequest, run
+from dropcheck.auditing.run import plan as planned
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Pattern
 from dropcheck.judge.checks import CHECKS

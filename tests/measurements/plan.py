@@ -24,17 +24,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dropcheck import campaign, examination
+from dropcheck.auditing import dispatch as campaign
+from dropcheck.auditing import target as examination
+from dropcheck.auditing.state import Run
+from dropcheck.auditing.target import audit_target
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.promise import Pattern
-from dropcheck.examination import audit_target
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import Check
 from dropcheck.plan.profiles import PROFILES, _fitted, core
 from dropcheck.plan.request import AuditRequest, prepare
 from dropcheck.results.audit import Finding, write_atomically
 from dropcheck.selftest import zoo
-from dropcheck.state import Run
 
 MARGINAL = next(c for c in CHECKS if c.name == "rate.marginal")
 EXACT = {c.name for c in CHECKS if c.observe is not None}

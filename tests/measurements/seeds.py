@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dropcheck import examination
-from dropcheck.auditing import run
+from dropcheck.auditing import target as examination
+from dropcheck.auditing.run import run
 from dropcheck.contract.cases import Case
 from dropcheck.judge.checks.base import Check
 from dropcheck.plan import targets

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from stored import finding, target
 
-from dropcheck import auditing, cli, journal, progress
+from dropcheck import cli, progress
+from dropcheck.auditing import journal
+from dropcheck.auditing import run as auditing
+from dropcheck.auditing.ledger import Ledger
 from dropcheck.contract import memory
 from dropcheck.contract.errors import UsageError
-from dropcheck.ledger import Ledger
 from dropcheck.plan import request
 from dropcheck.plan.request import Event
 from dropcheck.results import audit as results

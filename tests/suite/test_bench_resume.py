@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from bench_kit import Workshop, audit_file, bench, died
 
+from dropcheck.auditing.machine import describe
 from dropcheck.contract.errors import UsageError
-from dropcheck.environment import describe
 from dropcheck.results import bench as records
 
 ONE, TWO = "custom.reference", "torch.Dropout1d"

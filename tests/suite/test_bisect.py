@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from dropcheck import bisection
-from dropcheck.bisection import Question, Trial
+from dropcheck.auditing import bisection
+from dropcheck.auditing.bisection import Question, Trial
 from dropcheck.contract.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dropcheck.auditing import AuditRequest, run
+from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.worker import caches
 
 

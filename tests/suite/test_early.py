@@ -14,13 +14,13 @@ import pytest
 from scipy.stats import binom
 
 import dropcheck
+from dropcheck.auditing.sequential import LEAST_CALLS, Early, plans
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count.gather import Counted, Refusal
 from dropcheck.count.tallies import Tally
 from dropcheck.count.units import Unit
-from dropcheck.early import LEAST_CALLS, Early, plans
 from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.plan.request import AuditRequest
 from dropcheck.report import text

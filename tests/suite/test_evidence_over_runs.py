@@ -18,8 +18,8 @@ import pytest
 from scipy.stats import hypergeom
 
 import dropcheck
+from dropcheck.auditing.over_runs import DRAWN, SLACK, log10_e
 from dropcheck.contract.errors import UsageError
-from dropcheck.evidence_over_runs import DRAWN, SLACK, log10_e
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import ALPHA, Limits, finding
 from dropcheck.plan.request import AuditRequest
@@ -144,7 +144,7 @@ def test_exact_promises_fail_in_the_first_run(write: Write, tmp_path: Path) -> N
 
 def test_a_check_on_fixed_inputs_spends_its_alpha_over_the_runs() -> None:
     """scale.mean asks the same inputs in every run: run r has alpha/(r (r + 1)), and these parts add up to alpha."""
-    from dropcheck.evidence_over_runs import _spent
+    from dropcheck.auditing.over_runs import _spent
 
     scale = next(c for c in CHECKS if c.name == "scale.mean")
     alpha, values, u = scale.limits("quick").alpha, 1000, 1e-7
@@ -168,9 +168,9 @@ def test_a_check_on_fixed_inputs_spends_its_alpha_over_the_runs() -> None:
 
 def test_units_on_disk_of_one_run_are_never_taken_for_another(mine: Path) -> None:
     """Else a run with a new seed would count the coins of an old one, read from the disk, a second time."""
-    from dropcheck.ledger import Entry, Ledger, Registered
+    from dropcheck.auditing.ledger import Entry, Ledger, Registered
+    from dropcheck.auditing.state import Run
     from dropcheck.plan import targets
-    from dropcheck.state import Run
 
     names = []
     for seed in (1, 2):
@@ -237,7 +237,7 @@ def test_a_run_that_was_stopped_must_be_repeated(run: Any, mine: Path, how: sign
 
 
 def test_an_unfinished_run_is_repeated_with_its_own_seed(mine: Path) -> None:
-    from dropcheck.ledger import Ledger
+    from dropcheck.auditing.ledger import Ledger
 
     audit(mine, "right", seed=8)
     lines = (mine.parent / "runs.jsonl").read_bytes().splitlines(keepends=True)
@@ -265,7 +265,7 @@ def test_what_was_found_before_the_suite_failed_is_no_verdict_of_the_ledger(
     mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Findings of single runs would accuse at alpha once more in every run."""
-    from dropcheck import examination
+    from dropcheck.auditing import target as examination
 
     def fails(*_: Any) -> None:
         raise RuntimeError("a fault of the suite")

@@ -13,8 +13,8 @@ import pytest
 from scipy import special
 from scipy.stats import binom
 
+from dropcheck.auditing.ledger import Ledger
 from dropcheck.contract.errors import UsageError
-from dropcheck.ledger import Ledger
 from dropcheck.statistics import evalues
 
 SAME = {"version": "1.0", "contract": "n c l -> n c", "profile": "quick"}

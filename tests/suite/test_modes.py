@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dropcheck.auditing import AuditRequest, run
+from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.contract import modes
 from dropcheck.contract.errors import UsageError
 from dropcheck.plan import targets

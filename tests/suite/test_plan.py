@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dropcheck.auditing import AuditRequest
+from dropcheck.auditing.run import AuditRequest
 from dropcheck.contract.cases import LADDER, Case, seed_of
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.count.gather import neighbouring_seeds

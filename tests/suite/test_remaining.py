@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dropcheck.auditing import run
+from dropcheck.auditing.run import run
+from dropcheck.auditing.time_left import Remaining, features
 from dropcheck.contract.cases import parse_case
 from dropcheck.plan.request import AuditRequest, Event
-from dropcheck.remaining import Remaining, features
 
 BULK = parse_case("float32 rate=0.3 1025,64,4 calls=512")
 SHORT = parse_case("float32 rate=0.3 4,3,5 calls=20000")

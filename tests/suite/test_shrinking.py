@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from dropcheck.auditing import AuditRequest, run
+from dropcheck.auditing.run import AuditRequest, run
+from dropcheck.auditing.shrinking import BUDGETS, Budget, Shrunk, Trial, shrink
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks import CHECKS
 from dropcheck.plan import targets
 from dropcheck.results import audit as results
-from dropcheck.shrinking import BUDGETS, Budget, Shrunk, Trial, shrink
 from dropcheck.worker.client import LocalSession, ask
 from dropcheck.worker.sessions import SessionSpec
 

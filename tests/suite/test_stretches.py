@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck.auditing import AuditRequest, run
+from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count import compiled as native_counting

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck.auditing import AuditRequest, run
+from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.count import compiled as native_counting
 from dropcheck.count.counting import tally
 from dropcheck.results.audit import Finding

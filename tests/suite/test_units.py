@@ -21,7 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropcheck.auditing import AuditRequest, run
+from dropcheck.auditing.finished_units import Store, plain
+from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.count import gather
@@ -30,7 +31,6 @@ from dropcheck.count.gather import Counted, Work, count
 from dropcheck.count.units import UNIT_COINS, Unit, split
 from dropcheck.report.words import case_words
 from dropcheck.results.audit import Finding, Result
-from dropcheck.store import Store, plain
 from dropcheck.worker.server import wire
 from dropcheck.worker.sessions import SessionSpec
 
@@ -216,7 +216,7 @@ def test_units_that_a_new_run_discards_are_told(tmp_path: Path, capfd: pytest.Ca
 
 
 def test_units_stay_where_the_suite_itself_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dropcheck import campaign
+    from dropcheck.auditing import dispatch as campaign
 
     def fails(*_: Any) -> Any:
         raise RuntimeError("a fault of the suite")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropcheck.auditing import run
+from dropcheck.auditing.run import run
 from dropcheck.contract.cases import parse_case
 from dropcheck.count import compiled as native_counting
 from dropcheck.count.copies import CERTAIN

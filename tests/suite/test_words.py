@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from dropcheck.auditing import AuditRequest, run
+from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count import repeated_words as words

@@ -35,7 +35,7 @@ def field_command(
     ] = False,
 ) -> None:
     """The state of the field: implementation x mode x dtype, failing cells confirmed by scripts of their own."""
-    from dropcheck.environment import processors
+    from dropcheck.auditing.machine import processors
     from dropcheck.field import command, confirming, report
     from dropcheck.field.deviations import known
 
@@ -92,7 +92,8 @@ def _say(text: str) -> None:
 def _audited(
     chosen: list[str], out: Path, profile: str, seed: str | None, device: str, jobs: int, limit: float, resume: bool
 ) -> Any:
-    from dropcheck import auditing, journal
+    from dropcheck.auditing import journal
+    from dropcheck.auditing import run as auditing
     from dropcheck.progress import reporter
 
     root, drawn = options.seed(seed, auditing.DEFAULT_SEED)

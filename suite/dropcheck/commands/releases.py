@@ -28,7 +28,7 @@ def bisect_command(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
 ) -> None:
     """The first release of a package in which a check fails: each release in an environment of its own."""
-    from dropcheck import bisection
+    from dropcheck.auditing import bisection
     from dropcheck.contract import requirements
     from dropcheck.results.audit import write_atomically
 

@@ -52,7 +52,7 @@ def evidence(sourced: Sourced, run: Run, accept: Accept, tell: Tell | None = Non
 
 def _audits(sourced: Sourced, run: Run, device: str) -> list[tuple[str, Result]]:
     """An audit a pattern, since an audit has one."""
-    from dropcheck import auditing
+    from dropcheck.auditing import run as auditing
 
     policy = sourced.policy
     made: list[tuple[str, Result]] = []
@@ -95,7 +95,7 @@ def _bench(
     policy: Policy, wanted: Speed, run: Run, device: str, audited: Result, tell: Tell | None
 ) -> tuple[str, BenchResult]:
     """The bench of one device, beside the audit that was just made; only a reference that it lacks is audited now."""
-    from dropcheck import auditing
+    from dropcheck.auditing import run as auditing
     from dropcheck.results.audit import merged
     from dropcheck.speed.run import BenchRequest
     from dropcheck.speed.run import run as bench

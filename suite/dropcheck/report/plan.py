@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dropcheck.auditing import PlannedCase, TargetPlan
+from dropcheck.auditing.run import PlannedCase, TargetPlan
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError
 from dropcheck.count.units import split

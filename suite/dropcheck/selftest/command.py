@@ -56,7 +56,7 @@ def conclude(
     argv: Sequence[str],
 ) -> SelfTest:
     """One result from the values of all items: a pure function of them."""
-    from dropcheck.environment import describe
+    from dropcheck.auditing.machine import describe
     from dropcheck.selftest import calibration, power, practice_work, thresholds, zoo
 
     by_part: dict[str, dict[str, Any]] = {p: {} for p in PARTS}
@@ -136,7 +136,7 @@ def execute(
     argv: Sequence[str] = (),
 ) -> tuple[SelfTest, int]:
     """Run what the command line asked for; the result and its exit code. Raises UsageError for what cannot be run."""
-    from dropcheck.environment import processors
+    from dropcheck.auditing.machine import processors
     from dropcheck.plan.request import DEFAULT_SEED
 
     parts = _chosen(part, PARTS, "part") or (list(PARTS) if from_file is None else ["zoo"])

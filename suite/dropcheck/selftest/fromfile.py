@@ -39,7 +39,7 @@ def items(path: Path, rows: Sequence[Expected], profiles: Sequence[str], seed: i
 
 def audited(path: str, row: dict[str, Any], profile: str, seed: int, digest: str) -> dict[str, Any]:
     """Audit one layer of the file in a process of its own, as ``dropcheck audit`` does."""
-    from dropcheck.auditing import run
+    from dropcheck.auditing.run import run
 
     one = msgspec.convert(row, Expected)
     try:
@@ -208,7 +208,7 @@ def _judged(values: dict[str, Any]) -> list[Judged]:
 
 def conclude(told: FromFile, profiles: Sequence[str], seed: int, seconds: float, argv: Sequence[str]) -> SelfTest:
     """One result: a promise a profile, that every layer comes to what the table expects."""
-    from dropcheck.environment import describe
+    from dropcheck.auditing.machine import describe
 
     promises = []
     for profile in profiles:

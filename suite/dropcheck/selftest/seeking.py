@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from dropcheck.auditing.state import Run
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
@@ -22,7 +23,6 @@ from dropcheck.results.selftest import Sought
 from dropcheck.selftest import expected
 from dropcheck.selftest.expected import Expected
 from dropcheck.selftest.fromfile import coins_of, command
-from dropcheck.state import Run
 from dropcheck.worker.client import Refused, TargetError
 
 MOST_ELEMENTS = 1 << 27  # of a case that is tried: about a second
@@ -161,7 +161,7 @@ def _split(one: Expected) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _failing(request: AuditRequest, select: Sequence[str], until: float) -> list[Finding]:
     """What fails in one audit that asks these checks only. Raises KeyboardInterrupt where it was interrupted."""
-    from dropcheck.auditing import run
+    from dropcheck.auditing.run import run
 
     left = max(5.0, until - time.monotonic() + 5.0)
     result = run(replace(request, select=tuple(select), ignore=(), timeout_s=left))

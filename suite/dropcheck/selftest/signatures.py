@@ -120,7 +120,7 @@ def _key(defect: Any, seed: int) -> str:
 
 
 def _audited(defect: Any, seed: int) -> dict[str, Any]:
-    from dropcheck.auditing import AuditRequest, run
+    from dropcheck.auditing.run import AuditRequest, run
 
     try:
         request = AuditRequest(targets=(f"broken.{defect.name}",), seed=seed, in_process=True, jobs=1, causes=False)

@@ -78,9 +78,9 @@ def items(seed: int, scale: float, profiles: Sequence[str]) -> list[Item]:
 
 def audited(layer: str, profile: str, seed: int) -> dict[str, Any]:
     """Audit one layer with all checks; each check's decision is timed where it is made."""
-    from dropcheck.examination import audit_target
+    from dropcheck.auditing.state import Run
+    from dropcheck.auditing.target import audit_target
     from dropcheck.plan.request import AuditRequest, prepare
-    from dropcheck.state import Run
 
     names_check = names().get(layer)
     request = AuditRequest(

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dropcheck.auditing.machine import describe, processors
 from dropcheck.contract import memory
 from dropcheck.contract.adapter import DIRECTIONS, DTYPES
 from dropcheck.contract.cells import Cell, parse_cell
 from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.environment import describe, processors
 from dropcheck.plan import targets
 from dropcheck.plan.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results.audit import Result, Verdict
@@ -149,7 +149,7 @@ def quick_audit(request: BenchRequest) -> Callable[[Sequence[str]], Result]:
     """How targets without an audit are audited before they are timed."""
 
     def run(names: Sequence[str]) -> Result:
-        from dropcheck import auditing
+        from dropcheck.auditing import run as auditing
 
         return auditing.run(
             AuditRequest(

@@ -6,18 +6,18 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from dropcheck import early
+from dropcheck.auditing import sequential as early
+from dropcheck.auditing.finished_units import Store
+from dropcheck.auditing.ledger import Entry
+from dropcheck.auditing.replay import replayable
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.gather import Clock
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import Check
-from dropcheck.ledger import Entry
 from dropcheck.plan import opening, targets
 from dropcheck.plan.request import AuditRequest, Event, Progress
-from dropcheck.replay import replayable
 from dropcheck.results.audit import Finding
-from dropcheck.store import Store
 from dropcheck.worker.sessions import SessionSpec
 
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import msgspec
 
-from dropcheck import crew, early, evidence_over_runs
-from dropcheck.campaign import count_all
+from dropcheck.auditing import executors as crew
+from dropcheck.auditing import over_runs as evidence_over_runs
+from dropcheck.auditing import sequential as early
+from dropcheck.auditing.dispatch import count_all
+from dropcheck.auditing.state import Run
 from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
@@ -29,7 +32,6 @@ from dropcheck.plan import other_ranks
 from dropcheck.plan.plan import asked_cases, planned
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Finding, TargetResult, Timing
-from dropcheck.state import Run
 from dropcheck.worker.client import Refused, Session, TargetError, ask
 from dropcheck.worker.sessions import SessionPool, opened_pool
 
@@ -171,7 +173,7 @@ def _in_the_model(one: Finding, note: str) -> Finding:
 
 def _explain(run: Run, pool: SessionPool) -> None:
     """For what fails: the likely cause, and the smallest case that still fails. A correct layer costs nothing here."""
-    from dropcheck import shrinking
+    from dropcheck.auditing import shrinking
     from dropcheck.judge import causes
 
     assert run.contract is not None

@@ -7,19 +7,20 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 
-from dropcheck import crew, journal
+from dropcheck.auditing import executors as crew
+from dropcheck.auditing import journal
+from dropcheck.auditing.finished_units import Store, held
+from dropcheck.auditing.ledger import Ledger
+from dropcheck.auditing.machine import describe, processors
+from dropcheck.auditing.state import Run
+from dropcheck.auditing.target import audit_target
 from dropcheck.contract.errors import UsageError
-from dropcheck.environment import describe, processors
-from dropcheck.examination import audit_target
 from dropcheck.judge.checks.base import ALPHA, BETA
-from dropcheck.ledger import Ledger
 from dropcheck.plan import models, targets
 from dropcheck.plan.plan import PlannedCase, TargetPlan, plan_target
 from dropcheck.plan.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Result, TargetResult
-from dropcheck.state import Run
-from dropcheck.store import Store, held
 from dropcheck.worker import sessions
 
 MANY = 8  # targets that are looked at one by one before the first starts, so that a line says so at once

@@ -117,7 +117,7 @@ def between(releases: Sequence[Version], first: str, last: str) -> list[Version]
 
 def trial_of(question: Question, release: Version) -> Trial:
     """Audit the target with that release, this check alone."""
-    from dropcheck import auditing
+    from dropcheck.auditing import run as auditing
 
     started = time.monotonic()
     wanted = " ".join([f"{question.package}=={release}", *question.beside])

@@ -7,7 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
 import msgspec
 
-from dropcheck import crew, early
+from dropcheck.auditing import executors as crew
+from dropcheck.auditing import sequential as early
+from dropcheck.auditing.state import Run
+from dropcheck.auditing.time_left import Remaining
 from dropcheck.contract.cases import Case
 from dropcheck.count.gather import Counted, Joined, Work, gathered
 from dropcheck.count.gathered import Gathered
@@ -15,9 +18,7 @@ from dropcheck.count.units import Unit, split
 from dropcheck.judge.checks.base import Check, finding
 from dropcheck.judge.verdicts import ASIDE, beneath, judge, refused_case
 from dropcheck.plan.plan import Asked
-from dropcheck.remaining import Remaining
 from dropcheck.results.audit import Finding
-from dropcheck.state import Run
 from dropcheck.worker.client import TargetError, timed_out
 from dropcheck.worker.sessions import SessionPool
 

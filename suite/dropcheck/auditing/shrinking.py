@@ -11,16 +11,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from dropcheck.auditing.over_runs import alone
+from dropcheck.auditing.replay import command
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.coins import unpack
 from dropcheck.count.gather import Work, count, gathered
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.units import split
-from dropcheck.evidence_over_runs import alone
 from dropcheck.judge.checks.base import Check, picture
 from dropcheck.plan.request import AuditRequest
-from dropcheck.replay import command
 from dropcheck.results.audit import Finding, Picture
 from dropcheck.worker.client import Session, TargetError
 from dropcheck.worker.sessions import SessionSpec

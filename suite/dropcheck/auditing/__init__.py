@@ -1,0 +1,1 @@
+"""The conductor of an audit: targets one after the other or side by side, from the plan to the result."""
