@@ -120,7 +120,7 @@ def explain_command(
     python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
 ) -> None:
     """A check in plain words; or a target: which elements share a coin in fact, drawn beside plain Dropout."""
-    from dropcheck.explain import explain
+    from dropcheck.report.explain_check import explain
 
     sizes = options.shape(given, "--input") if given is not None else None
     _out(explain(name, _width(), pattern=pattern, python=python, shape=sizes))
@@ -263,7 +263,7 @@ def audit_command(
     if drawn:
         print(f"root seed {root}", file=sys.stderr)
     if plan:
-        from dropcheck.report.plan import render as render_plan
+        from dropcheck.report.plan_text import render as render_plan
 
         planned = auditing.plan(request)
         _out(render_plan(planned, _width()))
@@ -334,7 +334,8 @@ def selftest_command(
     ] = None,
 ) -> None:
     """Measure the suite's own promises: calibration, power, thresholds, the zoo, and today's practice beside it."""
-    from dropcheck.selftest import command, report
+    from dropcheck.report import selftest as report
+    from dropcheck.selftest import command
 
     result, code = command.execute(
         profile=profile or (),

@@ -79,7 +79,7 @@ def bench(*targets: str, **options: Any) -> BenchResult:
     """Measure targets side by side, the first as the reference; options are the fields of ``BenchRequest``.
 
     Each runs in fresh processes of its own: names and files, as on the command line, no objects of this process.
-    ``dropcheck.results.bench`` saves, loads and tabulates the result, ``dropcheck.speed.text.render`` prints it. Raises
+    ``dropcheck.results.bench`` saves, loads and tabulates the result, ``dropcheck.report.bench.render`` prints it. Raises
     UsageError for what cannot be asked.
     """
     from dropcheck.plan.python_objects import label

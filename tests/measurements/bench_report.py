@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from dropcheck.contract.cells import Cell, parse_cell
+from dropcheck.report import bench as text
 from dropcheck.results.audit import write_atomically
 from dropcheck.results.bench import BenchResult, BenchTarget, Compile, Speed
 from dropcheck.results.plain_text import line
-from dropcheck.speed import text
 
 FAMILIES = ("custom", "torch", "keras", "tensorflow", "tf_keras", "flax", "haiku", "equinox", "mlx", "onnxruntime")
 ONE = Cell(samples=1)  # 1 MiB in float32: what layouts, dtypes and rates are compared at

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 
 import dropcheck
-from dropcheck.comparison import audits, records
+from dropcheck.report.compare import audits, records
 from dropcheck.results.audit import Result
 
 

@@ -16,8 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dropcheck.field import command
 from dropcheck.plan import targets
+from dropcheck.report.field import command
 
 ON_A_GPU = ("torch", "jax", "keras", "tensorflow", "tf_keras")
 TIMED = ("", "compiled", "jit")

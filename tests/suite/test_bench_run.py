@@ -17,10 +17,12 @@ from dropcheck.commands import compare as comparing
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
+from dropcheck.report import bench as text
+from dropcheck.report.compare import benches as compare
 from dropcheck.results import audit as results
 from dropcheck.results import bench as records
 from dropcheck.results.audit import ResultError
-from dropcheck.speed import compare, honesty, pytest_json, text
+from dropcheck.speed import honesty, pytest_json
 from dropcheck.speed.blocks import cell_order, orders
 from dropcheck.speed.cells import plan
 from dropcheck.speed.run import BenchRequest, chosen_cells, prepare, run

@@ -146,9 +146,9 @@ def test_a_case_of_blocks_cannot_be_named() -> None:
 def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
     from typer.testing import CliRunner
 
-    from dropcheck import explain_target
     from dropcheck.cli import app
     from dropcheck.plan.targets import parse
+    from dropcheck.report import explain_target
     from dropcheck.results.audit import save
 
     text = " ".join(explain_target.text(parse("unusual.blocks"), 100).split())

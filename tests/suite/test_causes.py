@@ -12,7 +12,8 @@ import pytest
 import dropcheck
 from dropcheck.judge.causes import MOST_NAMES, Cause, causes, contradicted, match, named
 from dropcheck.judge.signatures import Facts, Signature, added, classes, facts, library, likeness
-from dropcheck.report import text, words
+from dropcheck.report import sentences as words
+from dropcheck.report import text
 from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.selftest.signatures import rebuild
 from spatial_dropouts import broken

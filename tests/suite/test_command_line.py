@@ -218,7 +218,7 @@ def test_list_and_explain(run: Any) -> None:
 
 
 def test_every_check_is_explained() -> None:
-    from dropcheck.explain import explain
+    from dropcheck.report.explain_check import explain
 
     for check in CHECKS:
         text = explain(check.name)

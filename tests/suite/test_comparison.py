@@ -15,7 +15,7 @@ from scipy.stats import binom
 from stored import CASE, finding, rate, result, target
 
 from dropcheck.cli import main
-from dropcheck.comparison import audits, decision, markdown, page, records, text
+from dropcheck.report.compare import audits, decision, markdown, page, records, text
 from dropcheck.results.audit import Finding, Result, encode
 from dropcheck.statistics import binomial
 

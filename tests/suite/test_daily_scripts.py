@@ -10,8 +10,8 @@ from script_kit import run_here
 
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, write
-from dropcheck.reproduction.daily_bodies import DAILY
+from dropcheck.report.reproduction import Confirmed, NotConfirmed, confirm, write
+from dropcheck.report.reproduction.daily_bodies import DAILY
 from dropcheck.results.audit import Finding, TargetResult, Timing
 
 PLAIN = [

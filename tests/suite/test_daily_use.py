@@ -13,7 +13,7 @@ import dropcheck
 from dropcheck.judge.checks.base import finding
 from dropcheck.judge.checks.instances import CHECKS as INSTANCES
 from dropcheck.judge.verdicts import interpret
-from dropcheck.reproduction import write
+from dropcheck.report.reproduction import write
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, TargetResult
 from dropcheck.worker.server import threads
 from spatial_dropouts.broken import records_life

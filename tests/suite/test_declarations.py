@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck import Implementation, explain_target
+from dropcheck import Implementation
 from dropcheck.contract.errors import UsageError
 from dropcheck.plan.targets import parse
+from dropcheck.report import explain_target
 from spatial_dropouts.adapters import adapter_for, load
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import scalar

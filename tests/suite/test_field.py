@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from dropcheck import reproduction
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.field import command, confirming, report
-from dropcheck.field.cells import Failure, by_evidence, failures, row, rows
-from dropcheck.field.deviations import Deviation, explained
-from dropcheck.field.report import Confirmation
-from dropcheck.reproduction import Confirmed
+from dropcheck.report import reproduction
+from dropcheck.report.field import command, confirming, report
+from dropcheck.report.field.cells import Failure, by_evidence, failures, row, rows
+from dropcheck.report.field.deviations import Deviation, explained
+from dropcheck.report.field.report import Confirmation
+from dropcheck.report.reproduction import Confirmed
 from dropcheck.results.audit import Finding, Result, ResultError, TargetResult, Timing
 from dropcheck.results.naming import dtype_of, split_name
 
@@ -443,9 +443,9 @@ def test_everything_registered_is_planned_in_every_mode_of_its_framework() -> No
 def test_known_deviations_name_registered_implementations_and_checks_that_exist() -> None:
     from fnmatch import fnmatchcase
 
-    from dropcheck.field.deviations import known
     from dropcheck.judge.checks import CHECKS
     from dropcheck.plan import targets
+    from dropcheck.report.field.deviations import known
 
     names = [one.name for one in targets.available()]
     for one in known():

@@ -12,8 +12,8 @@ import pytest
 import dropcheck
 from dropcheck.contract.devices import Device
 from dropcheck.contract.errors import UsageError
-from dropcheck.field import command
 from dropcheck.plan import targets
+from dropcheck.report.field import command
 from dropcheck.results.audit import Result
 from dropcheck.worker import visible_devices as hardware
 from dropcheck.worker.client import LocalSession, ask

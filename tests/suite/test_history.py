@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import stored
 
-from dropcheck.comparison import audits
 from dropcheck.contract.errors import UsageError
+from dropcheck.report.compare import audits
 from dropcheck.results.audit import Result, ResultError
 from dropcheck.results.history import entries
 from dropcheck.results.history import stores as places

@@ -15,10 +15,10 @@ import pytest
 from markdown_it import MarkdownIt
 from stored import drawn, finding, rate, result, target
 
-from dropcheck.comparison import audits, page, records
-from dropcheck.comparison import markdown as compared_markdown
-from dropcheck.comparison import text as compared_text
 from dropcheck.report import html, markdown, tables, text
+from dropcheck.report.compare import audits, page, records
+from dropcheck.report.compare import markdown as compared_markdown
+from dropcheck.report.compare import text as compared_text
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, ResultError, Waiver, encode
 

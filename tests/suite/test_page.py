@@ -12,7 +12,8 @@ import pytest
 from bench_kit import Workshop, audit_of, bench
 from page_kit import HOSTILE, drawn, everything, finding, hostile, many, result, target
 
-from dropcheck.report import html, markdown, speeds, view, words
+from dropcheck.report import html, markdown, speeds, view
+from dropcheck.report import sentences as words
 from dropcheck.report.figures import coins, counts, ladder, pace, pairs, positions, strength
 from dropcheck.results import bench as records
 from dropcheck.results import embedded, plain_text

@@ -238,9 +238,9 @@ def test_the_pages_of_the_self_test_and_of_the_field_share_style_and_care(browse
     import msgspec
     from axe_playwright_python.sync_playwright import Axe
 
-    from dropcheck.field import report as field
+    from dropcheck.report import selftest as report
+    from dropcheck.report.field import report as field
     from dropcheck.results import selftest as records
-    from dropcheck.selftest import report
 
     reports = Path(__file__).parents[2] / "reports"
     kept = msgspec.json.decode(

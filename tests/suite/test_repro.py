@@ -14,10 +14,10 @@ from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.plan import targets
-from dropcheck.reproduction import Confirmed, NotConfirmed, confirm, together, write
-from dropcheck.reproduction import layer as layers
-from dropcheck.reproduction import told as run_script
-from dropcheck.reproduction.bodies import BODIES
+from dropcheck.report.reproduction import Confirmed, NotConfirmed, confirm, together, write
+from dropcheck.report.reproduction import layer as layers
+from dropcheck.report.reproduction import told as run_script
+from dropcheck.report.reproduction.bodies import BODIES
 from dropcheck.results.audit import Finding, TargetResult, Timing
 
 STREAM = "float32 rate=0.3 257,64,4 calls=64"

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from dropcheck.contract.errors import UsageError
+from dropcheck.report import selftest as report
 from dropcheck.results import selftest as records
 from dropcheck.results.audit import Finding
-from dropcheck.selftest import command, expected, fromfile, report
+from dropcheck.selftest import command, expected, fromfile
 
 LAYERS = """
     def good(x, rate, *, training, rng):

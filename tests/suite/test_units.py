@@ -29,7 +29,7 @@ from dropcheck.count import gather
 from dropcheck.count.coins import WORD
 from dropcheck.count.gather import Counted, Work, count
 from dropcheck.count.units import UNIT_COINS, Unit, split
-from dropcheck.report.words import case_words
+from dropcheck.report.sentences import case_words
 from dropcheck.results.audit import Finding, Result
 from dropcheck.worker.server import wire
 from dropcheck.worker.sessions import SessionSpec

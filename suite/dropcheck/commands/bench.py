@@ -99,10 +99,11 @@ def bench(
 ) -> None:
     """Measure speed, side by side. No target: every implementation that can run here."""
     from dropcheck.plan.request import DEFAULT_SEED
+    from dropcheck.report import bench as text
     from dropcheck.results import bench as records
     from dropcheck.results.audit import write_atomically
     from dropcheck.speed import pytest_json as exported
-    from dropcheck.speed import ratio, text
+    from dropcheck.speed import ratio
     from dropcheck.speed.run import BenchRequest, prepare, run
 
     root, drawn = options.seed(seed, DEFAULT_SEED)

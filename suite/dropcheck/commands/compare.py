@@ -73,7 +73,7 @@ def _audits(
 ) -> None:
     import msgspec
 
-    from dropcheck.comparison import audits, markdown, page, records, text
+    from dropcheck.report.compare import audits, markdown, page, records, text
     from dropcheck.results.audit import write_atomically
 
     found = audits.compare(loaded, [str(path) for path in paths])
@@ -102,9 +102,10 @@ def _benches(
     """Ends the command with the gravest exit code over all pairs with the first."""
     import msgspec
 
+    from dropcheck.report import bench as text
+    from dropcheck.report.compare import benches as comparing
     from dropcheck.results.audit import write_atomically
-    from dropcheck.speed import compare as comparing
-    from dropcheck.speed import ratio, text
+    from dropcheck.speed import ratio
 
     allowed, alarms = ratio.MARGIN if margin is None else margin, ratio.LEVEL if level is None else level
     ratio.accepted(allowed, alarms)

@@ -36,8 +36,8 @@ def field_command(
 ) -> None:
     """The state of the field: implementation x mode x dtype, failing cells confirmed by scripts of their own."""
     from dropcheck.auditing.machine import processors
-    from dropcheck.field import command, confirming, report
-    from dropcheck.field.deviations import known
+    from dropcheck.report.field import command, confirming, report
+    from dropcheck.report.field.deviations import known
 
     if out is None:
         raise UsageError("dropcheck field writes a report: give the folder, such as --out reports/field")

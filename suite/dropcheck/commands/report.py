@@ -146,11 +146,11 @@ def written(given: Given, out: Path, formats: Sequence[str], most: int | None) -
 
 
 def _page(given: Given, out: Path) -> Path:
+    from dropcheck.report import bench as text
     from dropcheck.report import html
+    from dropcheck.report import selftest as selftest
     from dropcheck.results import bench as records
     from dropcheck.results.audit import write_atomically
-    from dropcheck.selftest import report as selftest
-    from dropcheck.speed import text
 
     for place, bench in enumerate(given.benches):
         name = "bench" if len(given.benches) == 1 else f"bench-{place + 1}"
@@ -168,7 +168,7 @@ def _page(given: Given, out: Path) -> Path:
 
 def _markdown(given: Given, most: int | None) -> str:
     from dropcheck.report import markdown
-    from dropcheck.selftest import report as selftest
+    from dropcheck.report import selftest as selftest
 
     if given.audit is None and not given.benches and given.selftest is not None and most is None:
         return selftest.markdown(given.selftest)
@@ -176,9 +176,9 @@ def _markdown(given: Given, most: int | None) -> str:
 
 
 def _text(given: Given) -> str:
+    from dropcheck.report import bench as text
+    from dropcheck.report import selftest as selftest
     from dropcheck.report.text import render
-    from dropcheck.selftest import report as selftest
-    from dropcheck.speed import text
 
     parts = []
     if given.audit is not None:

@@ -13,7 +13,7 @@ from dropcheck.contract.errors import UsageError, nearest
 
 def _chosen(place: str, words: list[str]) -> tuple[list[tuple[int, Any, Any]], bool]:
     """(number, target, finding) of what was named, and whether exactly one was named. Raises UsageError."""
-    from dropcheck.reproduction import failing
+    from dropcheck.report.reproduction import failing
     from dropcheck.results import audit as results
 
     file, mark, number = place.rpartition("#")
@@ -56,7 +56,7 @@ def repro_command(
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one script.")] = "5m",
 ) -> None:
     """A failing finding as a script of a few lines: the framework and NumPy only, ready for an upstream issue."""
-    from dropcheck import reproduction
+    from dropcheck.report import reproduction
 
     limit = options.duration(timeout, "--timeout")
     chosen, alone = _chosen(place, words or [])

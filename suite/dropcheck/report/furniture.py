@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dropcheck.report import words
+from dropcheck.report import sentences as words
 from dropcheck.report.templates import environment
 
 

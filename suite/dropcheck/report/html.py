@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropcheck.report import speeds, text, view, words
+from dropcheck.report import sentences as words
+from dropcheck.report import speeds, text, view
 from dropcheck.report.figures import strength
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment, source
@@ -103,7 +104,8 @@ def _selftest(result: SelfTest | None, sheet: view.Sheet) -> dict[str, Any] | No
     """The self-test in short; its own page has the rest."""
     if result is None:
         return None
-    from dropcheck.selftest import charts, report
+    from dropcheck.report import selftest as report
+    from dropcheck.report.figures import selftest as charts
 
     return {
         "headline": report.headline(result),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.report import words
+from dropcheck.report import sentences as words
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
-from dropcheck.report.words import Group
+from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, TargetResult
@@ -317,8 +317,8 @@ def _how() -> list[str]:
 
 def _speed(benches: Sequence[BenchResult], result: Result | None) -> list[Section]:
     """What the page says of benches: no speed beside an audit that bars it."""
+    from dropcheck.report import bench as text
     from dropcheck.report import speeds
-    from dropcheck.speed import text
 
     found = []
     for bench in benches:

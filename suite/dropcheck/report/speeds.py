@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dropcheck.report import bench as text
 from dropcheck.report.figures import pace
 from dropcheck.report.view import Drawn, Sheet
 from dropcheck.results import plain_text
 from dropcheck.results.audit import Result, TargetResult
 from dropcheck.results.bench import BenchResult, BenchTarget
 from dropcheck.results.naming import ANY
-from dropcheck.speed import honesty, text
+from dropcheck.speed import honesty
 
 
 @dataclass(frozen=True)

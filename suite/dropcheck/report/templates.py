@@ -7,7 +7,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dropcheck.report import github_text, words
+from dropcheck.report import github_text
+from dropcheck.report import sentences as words
 from dropcheck.results import plain_text
 
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dropcheck.report import words
-from dropcheck.report.words import Group
+from dropcheck.report import sentences as words
+from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
 from dropcheck.results.audit import Result, TargetResult
 

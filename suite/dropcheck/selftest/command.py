@@ -207,6 +207,6 @@ def exit_code(result: SelfTest) -> int:
 
 
 def _pages(result: SelfTest, out: Path) -> None:
-    from dropcheck.selftest.report import write
+    from dropcheck.report.selftest import write
 
     write(result, out)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dropcheck.comparison import audits, presenting
-from dropcheck.comparison.records import GLYPHS, WORDS, Word
+from dropcheck.report.compare import audits, presenting
+from dropcheck.report.compare import benches as compare
+from dropcheck.report.compare.records import GLYPHS, WORDS, Word
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, overall
 from dropcheck.results.bench import BenchResult
 from dropcheck.results.history.entries import base
 from dropcheck.results.history.stores import History
-from dropcheck.speed import compare
 
 TOLD: tuple[Word, ...] = ("worse", "better", "moved", "unproven", "lost", "gained")
 _GLYPHS: dict[str, str] = {**{str(k): v for k, v in GLYPHS.items()}, "slower": "✗", "faster": "✓"}

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from dropcheck.report.compare.changes import BETTER, WORSE, Change
 from dropcheck.report.compare.trend import Row, Trend, Trends
-from dropcheck.report.words import FAMILIES, GLYPHS, WORDS
+from dropcheck.report.sentences import FAMILIES, GLYPHS, WORDS
 from dropcheck.results.plain_text import count, line, number
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from dropcheck.contract.cells import Cell, parse_cell
+from dropcheck.report.bench import size as size_words
 from dropcheck.report.figures.svg import (
     SERIES,
     WIDTH,
@@ -27,7 +28,6 @@ from dropcheck.results.bench import BenchResult, Speed
 from dropcheck.results.plain_text import line as one_line
 from dropcheck.results.plain_text import number
 from dropcheck.speed.cells import CENTRE
-from dropcheck.speed.text import size as size_words
 
 _MOST = 8  # implementations in one drawing: more lines cannot be told apart; the table has all
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from dropcheck.report.figures.svg import WIDTH, Axis, Figure, box, joined, line, mark, text, x_axis
-from dropcheck.report.words import evidence
+from dropcheck.report.sentences import evidence
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import line as one_line
 from dropcheck.results.plain_text import number, strongest

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dropcheck.comparison import presenting
-from dropcheck.comparison.records import GLYPHS, Comparison
+from dropcheck.report.compare import presenting
+from dropcheck.report.compare.records import GLYPHS, Comparison
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
 from dropcheck.results import plain_text

@@ -15,11 +15,11 @@ import msgspec
 
 from dropcheck.contract import modes, requirements
 from dropcheck.contract.errors import UsageError
-from dropcheck.field import report
-from dropcheck.field.cells import Failure, Key, failures, row, rows
-from dropcheck.field.deviations import Deviation
-from dropcheck.field.report import Confirmation
 from dropcheck.plan import targets
+from dropcheck.report.field import report
+from dropcheck.report.field.cells import Failure, Key, failures, row, rows
+from dropcheck.report.field.deviations import Deviation
+from dropcheck.report.field.report import Confirmation
 from dropcheck.results import audit as results
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, TargetResult, Timing, write_atomically

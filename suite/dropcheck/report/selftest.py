@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dropcheck.report.figures.selftest import calibration_figure, seconds_figure
 from dropcheck.report.figures.svg import Figure
 from dropcheck.results.audit import write_atomically
 from dropcheck.results.plain_text import count as counted
 from dropcheck.results.selftest import FromFile, SelfTest, Sought, encode
-from dropcheck.selftest.charts import calibration_figure, seconds_figure
 
 _READ = {
     "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dropcheck.reproduction.script import Parts, assembled, docstring, parts
+from dropcheck.report.reproduction.script import Parts, assembled, docstring, parts
 from dropcheck.results.audit import Finding, TargetResult
 
 

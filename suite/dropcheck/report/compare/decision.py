@@ -20,10 +20,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dropcheck.comparison.records import Change, Word
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError
 from dropcheck.judge.checks.base import ALPHA, BETA
+from dropcheck.report.compare.records import Change, Word
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import number
 

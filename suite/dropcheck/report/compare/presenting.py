@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropcheck.comparison.records import Cell, Comparison, Row, Word
-from dropcheck.report import words
+from dropcheck.report import sentences as words
+from dropcheck.report.compare.records import Cell, Comparison, Row, Word
 from dropcheck.results import plain_text
 from dropcheck.results.audit import Verdict
 from dropcheck.results.plain_text import line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropcheck.reproduction.snippet import Snippet
+from dropcheck.report.reproduction.snippet import Snippet
 
 _JAX_TENSOR = """
 def tensor(values):

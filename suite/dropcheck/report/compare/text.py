@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
-from dropcheck.comparison import presenting
-from dropcheck.comparison.presenting import Group
-from dropcheck.comparison.records import GLYPHS, Comparison
-from dropcheck.report import words
+from dropcheck.report import sentences as words
+from dropcheck.report.compare import presenting
+from dropcheck.report.compare.presenting import Group
+from dropcheck.report.compare.records import GLYPHS, Comparison
 from dropcheck.results import plain_text
 from dropcheck.results.plain_text import line
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from dropcheck.comparison import decision
-from dropcheck.comparison.pairing import Key, answers, labels, owners
-from dropcheck.comparison.records import Cell, Change, Comparison, Owner, Row, Side, Word
+from dropcheck.report.compare import decision
+from dropcheck.report.compare.pairing import Key, answers, labels, owners
+from dropcheck.report.compare.records import Cell, Change, Comparison, Owner, Row, Side, Word
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Finding, Result, TargetResult
 

@@ -14,15 +14,15 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.modes import EAGER
 from dropcheck.contract.promise import Contract
 from dropcheck.judge.checks.looks import COINS
-from dropcheck.reproduction import daily_bodies, daily_frameworks
-from dropcheck.reproduction.bodies import BODIES, FRESH_PROCESS, RAISES
-from dropcheck.reproduction.daily_pieces import DAILY_PIECES
-from dropcheck.reproduction.frameworks import FRAMEWORKS, TORCH_RECOMPUTE_COMPILED
-from dropcheck.reproduction.layer import Layer, layer_of
-from dropcheck.reproduction.pieces import PIECES
-from dropcheck.reproduction.references import reference
-from dropcheck.reproduction.situation import Situation, situation
-from dropcheck.reproduction.snippet import Snippet
+from dropcheck.report.reproduction import daily_bodies, daily_frameworks
+from dropcheck.report.reproduction.bodies import BODIES, FRESH_PROCESS, RAISES
+from dropcheck.report.reproduction.daily_pieces import DAILY_PIECES
+from dropcheck.report.reproduction.frameworks import FRAMEWORKS, TORCH_RECOMPUTE_COMPILED
+from dropcheck.report.reproduction.layer import Layer, layer_of
+from dropcheck.report.reproduction.pieces import PIECES
+from dropcheck.report.reproduction.references import reference
+from dropcheck.report.reproduction.situation import Situation, situation
+from dropcheck.report.reproduction.snippet import Snippet
 from dropcheck.results.audit import Finding, TargetResult
 
 _UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}

@@ -7,9 +7,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from dropcheck.report.compare.benches import Change
 from dropcheck.results.bench import BenchResult, Comparison, Speed
 from dropcheck.results.plain_text import line
-from dropcheck.speed.compare import Change
 
 
 def seconds(value: float | None) -> str:

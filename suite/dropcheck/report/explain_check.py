@@ -42,7 +42,7 @@ def explain(
         if "." in word and word.split(".", 1)[0] in FAMILIES:
             known = [c.name for c in CHECKS]
         raise UsageError(f"{word!r} is neither a check nor a target{nearest(word, known)}") from error
-    from dropcheck import explain_target
+    from dropcheck.report import explain_target
 
     return explain_target.text(target, width, pattern=pattern, python=python, shape=shape)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropcheck.contract.adapter import DTYPES
-from dropcheck.field.cells import Failure, Key, Row, failures, rows
-from dropcheck.field.deviations import Deviation, explained
-from dropcheck.report import words
+from dropcheck.report import sentences as words
+from dropcheck.report.field.cells import Failure, Key, Row, failures, rows
+from dropcheck.report.field.deviations import Deviation, explained
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
 from dropcheck.results import plain_text

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.reproduction.layer import Layer
-from dropcheck.reproduction.situation import Situation
+from dropcheck.report.reproduction.layer import Layer
+from dropcheck.report.reproduction.situation import Situation
 from dropcheck.results.audit import Finding
 
 _TORCH_PASSES = """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dropcheck.comparison import presenting
-from dropcheck.comparison.presenting import Group
-from dropcheck.comparison.records import GLYPHS, Comparison
-from dropcheck.report import words
+from dropcheck.report import sentences as words
+from dropcheck.report.compare import presenting
+from dropcheck.report.compare.presenting import Group
+from dropcheck.report.compare.records import GLYPHS, Comparison
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
 from dropcheck.report.markdown import Section, fitted
 from dropcheck.results import plain_text

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import msgspec
 
-from dropcheck.field.cells import Failure
+from dropcheck.report.field.cells import Failure
 from dropcheck.results.naming import split_name
 
 

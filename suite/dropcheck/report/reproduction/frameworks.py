@@ -8,9 +8,9 @@ is another entry; another mode is another piece, and what that defines (``call``
 
 from __future__ import annotations
 
-from dropcheck.reproduction.array_frameworks import ARRAY_FRAMEWORKS, TF_RECOMPUTE, tf_modes
-from dropcheck.reproduction.jax_frameworks import JAX_FRAMEWORKS
-from dropcheck.reproduction.snippet import Snippet
+from dropcheck.report.reproduction.array_frameworks import ARRAY_FRAMEWORKS, TF_RECOMPUTE, tf_modes
+from dropcheck.report.reproduction.jax_frameworks import JAX_FRAMEWORKS
+from dropcheck.report.reproduction.snippet import Snippet
 
 _TORCH_TENSOR = """
 def tensor(values):

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dropcheck import reproduction
 from dropcheck.contract.errors import UsageError
-from dropcheck.field.cells import Failure, Key
-from dropcheck.field.command import Confirm, plain_name
-from dropcheck.field.report import Confirmation
-from dropcheck.reproduction import Confirmed, NotConfirmed, Script
-from dropcheck.reproduction.situation import device_of
+from dropcheck.report import reproduction
+from dropcheck.report.field.cells import Failure, Key
+from dropcheck.report.field.command import Confirm, plain_name
+from dropcheck.report.field.report import Confirmation
+from dropcheck.report.reproduction import Confirmed, NotConfirmed, Script
+from dropcheck.report.reproduction.situation import device_of
 from dropcheck.results.audit import Finding, Result, TargetResult, write_atomically
 
 TRIED = 3  # findings of a cell, the one with the most evidence first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropcheck.reproduction.situation import Situation
+from dropcheck.report.reproduction.situation import Situation
 from dropcheck.results.audit import Finding
 
 _WORDS_IN_COMMON = """

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropcheck.contract import requirements
-from dropcheck.reproduction.script import SAME, write
-from dropcheck.reproduction.situation import device_of
+from dropcheck.report.reproduction.script import SAME, write
+from dropcheck.report.reproduction.situation import device_of
 from dropcheck.results.audit import Finding, Result, TargetResult
 from dropcheck.results.naming import split_name
 from dropcheck.worker import visible_devices as hardware

@@ -13,7 +13,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.register import register
 from dropcheck.plan import targets
 from dropcheck.plan.targets import Target
-from dropcheck.reproduction.frameworks import FRAMEWORKS
+from dropcheck.report.reproduction.frameworks import FRAMEWORKS
 
 # what the pieces of the frameworks import, and under which other name
 _WHOLE = dict.fromkeys(
@@ -58,7 +58,7 @@ def layer_of(name: str, framework: str, way: str, instance: bool) -> Layer:
         chosen = "torch-function"
     if chosen not in FRAMEWORKS:
         raise UsageError(
-            f"there is no script for {name}: {chosen or 'its framework'!r} has no entry in dropcheck.reproduction.frameworks; "
+            f"there is no script for {name}: {chosen or 'its framework'!r} has no entry in dropcheck.report.reproduction.frameworks; "
             f"expected one of {', '.join(FRAMEWORKS)}"
         )
     if chosen == "onnxruntime":  # the model of one node is written down in the script

@@ -1,1 +1,0 @@
-"""Two or more audits side by side: what got worse, better, appeared and disappeared, and what is only noise."""
