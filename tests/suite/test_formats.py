@@ -20,8 +20,8 @@ from lxml import etree
 from dropcheck.gate import decision as decisions
 from dropcheck.gate.claims import RULES
 from dropcheck.gate.decision import Decision
-from dropcheck.gate.formats import FORMATS, render
-from dropcheck.report import github, junit, sarif
+from dropcheck.gate.formats import github, junit, sarif
+from dropcheck.gate.formats.register import FORMATS, render
 
 EVIL = "x.py:<script>&\"']]>\x1b[31m\x00\ud800\u202e`|*_\n::error::%0A"
 WAIVED = f"[[waiver]]\ncheck = 'rate.marginal'\ntarget = '{TARGET}'\nreason = 'known <b>'\nexpires = 2027-06-30\n"

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from dropcheck import cli
 from dropcheck.gate import decision as decisions
 from dropcheck.gate import ratchet
-from dropcheck.gate.formats import FORMATS
+from dropcheck.gate.formats.register import FORMATS
 from dropcheck.results import audit as results
 from dropcheck.results import bench as records
 

@@ -9,8 +9,8 @@ import pytest
 from gate_kit import ROOT, policy
 
 from dropcheck.gate import claims, decoding
-from dropcheck.gate.places import line_of, lines
 from dropcheck.gate.policy import PolicyError
+from dropcheck.gate.toml_lines import line_of, lines
 from dropcheck.gate.writing import dumped
 from dropcheck.judge.checks import CHECKS
 

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dropcheck import cli
-from dropcheck.gate import formats, writing
+from dropcheck.gate import writing
 from dropcheck.gate.accepting import SLACK
+from dropcheck.gate.formats import register as formats
 from dropcheck.gate.policy import NOT_JUDGED
 from dropcheck.gate.waivers import WITH_INTERVAL, deviation
 from dropcheck.judge.verdicts import interpret

@@ -7,7 +7,8 @@ import datetime
 import pytest
 from gate_kit import TARGET, audit, failing, finding, gate, lines
 
-from dropcheck.gate import formats, writing
+from dropcheck.gate import writing
+from dropcheck.gate.formats import register as formats
 from dropcheck.gate.policy import PolicyError
 from dropcheck.results.audit import NOT_INTERPRETABLE, Result
 

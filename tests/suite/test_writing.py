@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dropcheck.gate.decision import failed
-from dropcheck.report import github
+from dropcheck.gate.formats import github
 from dropcheck.results.audit import write_atomically
 
 

@@ -76,7 +76,7 @@ def gate(
 ) -> None:
     """May this ship? Audit, bench and policy become one answer."""
     from dropcheck.gate import decision as deciding
-    from dropcheck.gate.formats import FORMATS
+    from dropcheck.gate.formats.register import FORMATS
     from dropcheck.results.audit import ResultError
 
     if fmt not in FORMATS:
@@ -235,7 +235,7 @@ def _in_ci() -> bool:
 
 def _tell(made: Decision, found: Evidence | None, fmt: str, files: dict[str, Path | None], out: Path | None) -> None:
     """The decision on standard output and in every file that was asked for."""
-    from dropcheck.gate.formats import render
+    from dropcheck.gate.formats.register import render
     from dropcheck.results.audit import write_atomically
 
     width = max(60, min(140, shutil.get_terminal_size((100, 24)).columns))
@@ -254,7 +254,7 @@ def _tell(made: Decision, found: Evidence | None, fmt: str, files: dict[str, Pat
             write_atomically(out / file, render(made, name, width).encode())
         _keep(found, out)
     if fmt == "github":
-        from dropcheck.report import github
+        from dropcheck.gate.formats import github
 
         github.write_summary(made)
     if fmt == "text" and made.error:

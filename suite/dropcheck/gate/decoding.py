@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dropcheck.contract.errors import nearest
-from dropcheck.gate import places
+from dropcheck.gate import toml_lines as places
 from dropcheck.gate.policy import PRESET, PRESETS, Policy, PolicyError, Sourced, Speed, Waiver, When
 from dropcheck.gate.values import checked
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dropcheck.gate.decision import Decision, Line
-from dropcheck.gate.text import grouped
+from dropcheck.gate.formats.sarif import location
+from dropcheck.gate.formats.text import grouped
 from dropcheck.report.github_text import code, prose, table
-from dropcheck.report.sarif import location
 from dropcheck.results.plain_text import clean, count
 
 MOST = 10  # what GitHub shows of one step; more would be dropped without a word

@@ -14,19 +14,19 @@ def render(decision: Decision, name: str, width: int = 100) -> str:
     if name == "json":
         return encode(decision).decode()
     if name == "junit":
-        from dropcheck.report import junit
+        from dropcheck.gate.formats import junit
 
         return junit.render(decision)
     if name == "sarif":
-        from dropcheck.report import sarif
+        from dropcheck.gate.formats import sarif
 
         return sarif.render(decision)
-    from dropcheck.gate import text
+    from dropcheck.gate.formats import text
 
     plain: Callable[[], str] = lambda: text.render(decision, width)  # noqa: E731
     if name == "text":
         return plain()
-    from dropcheck.report import github
+    from dropcheck.gate.formats import github
 
     # GitHub reads the commands out of the log, and people the rest
     return github.summary(decision) if name == "markdown" else github.annotated(decision) + plain()

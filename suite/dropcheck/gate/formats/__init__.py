@@ -1,0 +1,1 @@
+"""A decision as others read it: for a terminal, JUnit, SARIF, GitHub."""
