@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dropcheck import options
 from dropcheck._version import __version__
 from dropcheck.commands import bench as bench_commands
 from dropcheck.commands import compare as compare_commands
 from dropcheck.commands import field as field_commands
 from dropcheck.commands import gate as gate_commands
+from dropcheck.commands import options
 from dropcheck.commands import releases as releases_commands
 from dropcheck.commands import report as report_commands
 from dropcheck.commands import repro as repro_commands
@@ -270,7 +270,7 @@ def audit_command(
         if any(one.error for one in planned):
             raise typer.Exit(3)  # what cannot be planned cannot be audited
         return
-    from dropcheck.progress import reporter
+    from dropcheck.commands.progress import reporter
 
     with journals.alone(journal):
         with reporter() as progress:
@@ -334,8 +334,8 @@ def selftest_command(
     ] = None,
 ) -> None:
     """Measure the suite's own promises: calibration, power, thresholds, the zoo, and today's practice beside it."""
+    from dropcheck.commands import selftest as command
     from dropcheck.report import selftest as report
-    from dropcheck.selftest import command
 
     result, code = command.execute(
         profile=profile or (),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from dropcheck import options as words
+from dropcheck.commands import options as words
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.results.audit import Result
 

@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _options(config: pytest.Config) -> dict[str, Any]:
     """The options of an audit, as far as they were given. Raises UsageError."""
-    from dropcheck import options
+    from dropcheck.commands import options
     from dropcheck.plan.request import DEFAULT_SEED
 
     given = {name: config.getoption(f"dropcheck_{name}") for name in ("profile", "pattern")}

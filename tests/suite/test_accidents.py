@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from stored import finding, target
 
-from dropcheck import cli, progress
+from dropcheck import cli
 from dropcheck.auditing import journal
 from dropcheck.auditing import run as auditing
 from dropcheck.auditing.ledger import Ledger
+from dropcheck.commands import progress
 from dropcheck.contract import memory
 from dropcheck.contract.errors import UsageError
 from dropcheck.plan import request

@@ -16,12 +16,13 @@ import msgspec
 import psutil
 import pytest
 
+from dropcheck.commands import selftest as command
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge.checks.base import Check, Limits
 from dropcheck.report import selftest as report
 from dropcheck.results import selftest as records
 from dropcheck.results.audit import Finding, ResultError
-from dropcheck.selftest import calibration, command, misses, power, simulated, tails, thresholds, work, zoo
+from dropcheck.selftest import calibration, misses, power, simulated, tails, thresholds, work, zoo
 from dropcheck.statistics import binomial
 
 SMALL = "float32 rate=0.3 2,3,3 calls=64"

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from dropcheck.commands import selftest as command
 from dropcheck.contract.errors import UsageError
 from dropcheck.report import selftest as report
 from dropcheck.results import selftest as records
 from dropcheck.results.audit import Finding
-from dropcheck.selftest import command, expected, fromfile
+from dropcheck.selftest import expected, fromfile
 
 LAYERS = """
     def good(x, rate, *, training, rng):

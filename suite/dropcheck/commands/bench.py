@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dropcheck import options
+from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError
 
 Texts = list[str] | None

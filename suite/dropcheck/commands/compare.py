@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropcheck import options
+from dropcheck.commands import options
 from dropcheck.commands.report import out_text, width
 from dropcheck.contract.errors import UsageError
 

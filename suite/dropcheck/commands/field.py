@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dropcheck import options
+from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError
 
 
@@ -94,7 +94,7 @@ def _audited(
 ) -> Any:
     from dropcheck.auditing import journal
     from dropcheck.auditing import run as auditing
-    from dropcheck.progress import reporter
+    from dropcheck.commands.progress import reporter
 
     root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
     if drawn:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dropcheck import options
+from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -174,10 +174,10 @@ def _decided(
         evidence = loaded
     else:
         from dropcheck.commands.bench import _Teller as Teller
+        from dropcheck.commands.progress import reporter
         from dropcheck.gate.running import Run
         from dropcheck.gate.running import evidence as made
         from dropcheck.plan.request import DEFAULT_SEED
-        from dropcheck.progress import reporter
 
         if jobs < 0:
             raise UsageError(f"--jobs takes a number of at least 0, not {jobs}")

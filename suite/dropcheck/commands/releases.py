@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dropcheck import options
+from dropcheck.commands import options
 
 
 def bisect_command(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropcheck import options
+from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -191,9 +191,9 @@ def _text(given: Given) -> str:
 
 def _exit_code(given: Given) -> int:
     """The gravest of all: a failure outranks what could not be measured, which outranks missing evidence."""
+    from dropcheck.commands import selftest as selftest
     from dropcheck.results import audit as results
     from dropcheck.results import bench as records
-    from dropcheck.selftest import command as selftest
 
     codes = [records.exit_code(bench) for bench in given.benches]
     if given.audit is not None:

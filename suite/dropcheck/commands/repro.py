@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dropcheck import options
+from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropcheck import options
+from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
 
 if TYPE_CHECKING:

@@ -58,7 +58,8 @@ def layer_of(name: str, framework: str, way: str, instance: bool) -> Layer:
         chosen = "torch-function"
     if chosen not in FRAMEWORKS:
         raise UsageError(
-            f"there is no script for {name}: {chosen or 'its framework'!r} has no entry in dropcheck.report.reproduction.frameworks; "
+            f"there is no script for {name}: {chosen or 'its framework'!r} has no entry in "
+            "dropcheck.report.reproduction.frameworks; "
             f"expected one of {', '.join(FRAMEWORKS)}"
         )
     if chosen == "onnxruntime":  # the model of one node is written down in the script

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dropcheck import options
+from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.results.audit import write_atomically
 from dropcheck.results.selftest import PARTS, Promise, SelfTest, encode
@@ -109,7 +109,7 @@ class Teller:
 
     def __call__(self, key: str, done: int, whole: int, elapsed: float, left: float | None) -> None:
         """One finished item."""
-        from dropcheck.progress import seconds
+        from dropcheck.commands.progress import seconds
 
         now = time.monotonic()
         if done < whole and now - self.last < self.every_s:
