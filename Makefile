@@ -17,6 +17,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check suite implementations tests
 	$(BIN)/ruff format --check suite implementations tests
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache # folders by stage, no circles (pyproject.toml)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q # several processes with threads each would take each other's cores
 
 # everything that is registered, in every mode: an hour or more

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dropcheck._version import __version__ as __version__
+from dropcheck.contract.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dropcheck.contract.adapter import Implementation

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from dropcheck._version import __version__
 from dropcheck.commands import bench as bench_commands
 from dropcheck.commands import compare as compare_commands
 from dropcheck.commands import field as field_commands
@@ -24,6 +23,8 @@ from dropcheck.commands import repro as repro_commands
 from dropcheck.commands import trend as trend_commands
 from dropcheck.commands import waive as waive_commands
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.contract.version import __version__
+from dropcheck.plan import option_values
 
 app = typer.Typer(
     name="dropcheck",
@@ -122,7 +123,7 @@ def explain_command(
     """A check in plain words; or a target: which elements share a coin in fact, drawn beside plain Dropout."""
     from dropcheck.report.explain_check import explain
 
-    sizes = options.shape(given, "--input") if given is not None else None
+    sizes = option_values.shape(given, "--input") if given is not None else None
     _out(explain(name, _width(), pattern=pattern, python=python, shape=sizes))
 
 
@@ -209,8 +210,8 @@ def audit_command(
     from dropcheck.auditing import run as auditing
     from dropcheck.results import audit as results
 
-    limit = options.duration(timeout, "--timeout")
-    root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
+    limit = option_values.duration(timeout, "--timeout")
+    root, drawn = option_values.seed(seed, auditing.DEFAULT_SEED)
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
     options.history(history)
@@ -232,16 +233,16 @@ def audit_command(
     request = auditing.AuditRequest(
         targets=tuple(names or ()),
         profile=profile,
-        select=options.listed(select or ()),
-        ignore=options.listed(ignore or ()),
-        rates=options.rates(rate or ()),
-        dtypes=options.listed(dtype or ()),
-        shapes=tuple(options.shape(s) for s in shape or ()),
-        input=options.shape(given, "--input") if given is not None else None,
+        select=option_values.listed(select or ()),
+        ignore=option_values.listed(ignore or ()),
+        rates=option_values.rates(rate or ()),
+        dtypes=option_values.listed(dtype or ()),
+        shapes=tuple(option_values.shape(s) for s in shape or ()),
+        input=option_values.shape(given, "--input") if given is not None else None,
         pattern=pattern,
         inference=inference,
         device=device,
-        modes=options.listed(mode or ()),
+        modes=option_values.listed(mode or ()),
         cases=tuple(case or ()),
         seed=root,
         jobs=jobs,
@@ -253,7 +254,7 @@ def audit_command(
         ledger=ledger,
         sequential=sequential,
         seed_given=seed is not None,
-        budget_s=options.duration(budget, "--budget") if budget is not None else None,
+        budget_s=option_values.duration(budget, "--budget") if budget is not None else None,
         resolution=resolution,
         strict=strict,
         journal=journal,

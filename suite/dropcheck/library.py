@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from dropcheck.commands import options as words
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.plan import option_values
 from dropcheck.results.audit import Result
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def request_of(chosen: tuple[Target, ...], options: Mapping[str, Any]) -> AuditR
         some = tuple(values["shapes"])
         values["shapes"] = (some,) if some and all(isinstance(size, int) for size in some) else tuple(map(tuple, some))
     if values.get("seed") == "fresh":
-        values["seed"], _ = words.seed("fresh", 0)
+        values["seed"], _ = option_values.seed("fresh", 0)
     for name in ("seed", "jobs"):
         if name in values and not (isinstance(values[name], int) and values[name] >= 0):
             raise UsageError(f"{name} takes a whole number of at least 0, not {values[name]!r}")
@@ -177,7 +177,7 @@ def _known(request: type[Any], options: Mapping[str, Any], listed: Iterable[str]
 
 def _listed(value: Any, in_commas: bool) -> tuple[Any, ...]:
     if isinstance(value, str):
-        return words.listed((value,)) if in_commas else (value,)
+        return option_values.listed((value,)) if in_commas else (value,)
     return tuple(value) if isinstance(value, Iterable) else (value,)
 
 

@@ -80,18 +80,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _options(config: pytest.Config) -> dict[str, Any]:
     """The options of an audit, as far as they were given. Raises UsageError."""
-    from dropcheck.commands import options
+    from dropcheck.plan import option_values
     from dropcheck.plan.request import DEFAULT_SEED
 
     given = {name: config.getoption(f"dropcheck_{name}") for name in ("profile", "pattern")}
     found = {name: value for name, value in given.items() if value is not None}
     if (seed := config.getoption("dropcheck_seed")) is not None:
-        found["seed"], drawn = options.seed(seed, DEFAULT_SEED)
+        found["seed"], drawn = option_values.seed(seed, DEFAULT_SEED)
         if drawn:
             raise UsageError(
                 "--dropcheck-seed takes a number: with 'fresh', workers and reruns would tell different things"
             )
-    found.update({n: options.listed(config.getoption(f"dropcheck_{n}")) for n in ("select", "ignore")})
+    found.update({n: option_values.listed(config.getoption(f"dropcheck_{n}")) for n in ("select", "ignore")})
     return {name: value for name, value in found.items() if value != ()}
 
 

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from stored import drawn, finding, rate, result, target
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.report import markdown
+from dropcheck.report import fitting, markdown
 from dropcheck.report.github_text import code, prose
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -85,13 +85,13 @@ def test_what_does_not_fit_is_left_out_by_whole_sections_and_named() -> None:
 
 @pytest.mark.parametrize(("text", "size"), [("64KiB", 65_536), ("1MiB", 1 << 20), ("65536", 65_536), ("70 kb", 70_000)])
 def test_a_limit_is_read(text: str, size: int) -> None:
-    assert markdown.limit(text) == size
+    assert fitting.limit(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "many", "64 parsecs", "12", "-5KiB"])
 def test_a_limit_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--limit takes a size"):
-        markdown.limit(text)
+        fitting.limit(text)
 
 
 @pytest.mark.parametrize(

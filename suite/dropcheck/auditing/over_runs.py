@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from dropcheck._version import __version__
 from dropcheck.auditing.ledger import Entry, Ledger, Standing
 from dropcheck.auditing.replay import replayable
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
+from dropcheck.contract.version import __version__
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check, finding
 from dropcheck.plan.request import DEFAULT_SEED, AuditRequest

@@ -12,6 +12,7 @@ import typer
 
 from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError
+from dropcheck.plan import option_values
 
 Texts = list[str] | None
 
@@ -106,7 +107,7 @@ def bench(
     from dropcheck.speed import ratio
     from dropcheck.speed.run import BenchRequest, prepare, run
 
-    root, drawn = options.seed(seed, DEFAULT_SEED)
+    root, drawn = option_values.seed(seed, DEFAULT_SEED)
     for path, option in ((json_file, "--json"), (pytest_json, "--pytest-json")):
         options.writable_file(path, option)
     options.writable_folder(out, "--out")
@@ -120,13 +121,13 @@ def bench(
         targets=tuple(names or ()),
         profile=profile,
         cells=tuple(cell or ()),
-        directions=options.listed(direction or ()),
-        dtypes=options.listed(dtype or ()),
-        rates=options.rates(rate or ()),
+        directions=option_values.listed(direction or ()),
+        dtypes=option_values.listed(dtype or ()),
+        rates=option_values.rates(rate or ()),
         reference=reference,
         processes=processes,
         blocks=blocks,
-        slot_ms=options.duration(slot, "--slot") * 1e3 if slot is not None else None,
+        slot_ms=option_values.duration(slot, "--slot") * 1e3 if slot is not None else None,
         threads=threads,
         device=device,
         pattern=pattern,
@@ -135,7 +136,7 @@ def bench(
         level=ratio.LEVEL if level is None else level,
         resolution=resolution,
         audit=audit,
-        timeout_s=options.duration(timeout, "--timeout"),
+        timeout_s=option_values.duration(timeout, "--timeout"),
         memory_mb=memory,
         python=python,
         journal=place.with_name(place.name + ".journal") if place is not None else None,

@@ -11,6 +11,7 @@ import typer
 
 from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError
+from dropcheck.plan import option_values
 
 
 def field_command(
@@ -42,7 +43,7 @@ def field_command(
     if out is None:
         raise UsageError("dropcheck field writes a report: give the folder, such as --out reports/field")
     options.writable_folder(out, "--out")
-    limit = options.duration(timeout, "--timeout")
+    limit = option_values.duration(timeout, "--timeout")
     if stored and (names or resume):
         raise UsageError("--from makes the report of stored results and audits nothing: leave out targets and --resume")
     if stored:
@@ -96,7 +97,7 @@ def _audited(
     from dropcheck.auditing import run as auditing
     from dropcheck.commands.progress import reporter
 
-    root, drawn = options.seed(seed, auditing.DEFAULT_SEED)
+    root, drawn = option_values.seed(seed, auditing.DEFAULT_SEED)
     if drawn:
         _say(f"root seed {root}")
     request = auditing.AuditRequest(

@@ -13,6 +13,7 @@ import typer
 
 from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.plan import option_values
 
 if TYPE_CHECKING:
     from dropcheck.gate.decision import Decision
@@ -131,12 +132,12 @@ def _given(
         except (ValueError, RecursionError, KeyError):
             value = text
         found.append((f"--set {key.strip()}", key.strip(), value))
-    lists = (("TARGET", "targets", names), ("--select", "checks", options.listed(select or ())))
-    for option, key, some in (*lists, ("--ignore", "ignore", options.listed(ignore or ()))):
+    lists = (("TARGET", "targets", names), ("--select", "checks", option_values.listed(select or ())))
+    for option, key, some in (*lists, ("--ignore", "ignore", option_values.listed(ignore or ()))):
         if some:
             found.append((option, key, list(some)))
     if device:
-        found.append(("--device", "devices", list(options.listed(device))))
+        found.append(("--device", "devices", list(option_values.listed(device))))
     words = (
         ("--preset", "preset", preset),
         ("--profile", "profile", profile),
@@ -181,10 +182,10 @@ def _decided(
 
         if jobs < 0:
             raise UsageError(f"--jobs takes a number of at least 0, not {jobs}")
-        root, drawn = options.seed(seed, DEFAULT_SEED)
+        root, drawn = option_values.seed(seed, DEFAULT_SEED)
         if drawn:
             print(f"root seed {root}", file=sys.stderr)
-        run = Run(root, jobs, options.duration(timeout, "--timeout"), reporter)
+        run = Run(root, jobs, option_values.duration(timeout, "--timeout"), reporter)
         evidence = made(
             sourced, run, lambda one: accepted(one, decide(sourced, [("", one)], [], waived, today, here)), Teller()
         )

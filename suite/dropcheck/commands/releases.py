@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dropcheck.commands import options
+from dropcheck.plan import option_values
 
 
 def bisect_command(
@@ -40,7 +41,7 @@ def bisect_command(
         beside=tuple(word for text in beside or () for word in requirements.read(text)),
         profile=profile,
         python=python,
-        timeout_s=options.duration(timeout, "--timeout"),
+        timeout_s=option_values.duration(timeout, "--timeout"),
         argv=tuple(sys.argv[1:]),
     )
 

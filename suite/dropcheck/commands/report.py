@@ -14,6 +14,7 @@ import typer
 
 from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.plan import option_values
 
 if TYPE_CHECKING:
     from dropcheck.results.audit import Result
@@ -98,11 +99,11 @@ def report(
     ] = False,
 ) -> None:
     """One report from stored results, of audits, benches and a self-test."""
-    from dropcheck.report import markdown
+    from dropcheck.report import fitting
 
     options.writable_folder(out, "--out")
     wanted = _formats(formats)
-    most = markdown.limit(limit) if limit is not None else None
+    most = fitting.limit(limit) if limit is not None else None
     if out is None and (beyond := [f for f in wanted if f != "markdown"]):
         raise UsageError(f"--format {beyond[0]} writes files: give the folder with --out DIR")
     if most is not None and out is None and wanted != ("markdown",):
@@ -123,7 +124,7 @@ def report(
 
 
 def _formats(given: Texts) -> tuple[str, ...]:
-    wanted = tuple(dict.fromkeys(options.listed(given or ())))
+    wanted = tuple(dict.fromkeys(option_values.listed(given or ())))
     for one in wanted:
         if one not in FORMATS:
             raise UsageError(f"there is no format {one!r}; expected {', '.join(FORMATS)}{nearest(one, FORMATS)}")

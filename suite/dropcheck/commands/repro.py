@@ -9,6 +9,7 @@ import typer
 
 from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.plan import option_values
 
 
 def _chosen(place: str, words: list[str]) -> tuple[list[tuple[int, Any, Any]], bool]:
@@ -58,7 +59,7 @@ def repro_command(
     """A failing finding as a script of a few lines: the framework and NumPy only, ready for an upstream issue."""
     from dropcheck.report import reproduction
 
-    limit = options.duration(timeout, "--timeout")
+    limit = option_values.duration(timeout, "--timeout")
     chosen, alone = _chosen(place, words or [])
     path = place.partition("#")[0]
     if not alone and not every:

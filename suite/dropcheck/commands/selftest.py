@@ -10,6 +10,7 @@ from typing import Any
 
 from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.plan import option_values
 from dropcheck.results.audit import write_atomically
 from dropcheck.results.selftest import PARTS, Promise, SelfTest, encode
 from dropcheck.selftest import work
@@ -19,7 +20,7 @@ SEARCH_S = 60.0  # for one layer that is missed
 
 
 def _chosen(words: Iterable[str], valid: Sequence[str], what: str) -> list[str]:
-    given = options.listed(words)
+    given = option_values.listed(words)
     for word in given:
         if word not in valid:
             raise UsageError(f"there is no {what} {word!r}; expected {', '.join(valid)}{nearest(word, valid)}")
@@ -149,9 +150,9 @@ def execute(
         raise UsageError(
             "--search bounds the search for what would have caught a layer of a file: it goes with --from FILE"
         )
-    limit_s = options.duration(search, "--search") if search is not None else SEARCH_S
+    limit_s = option_values.duration(search, "--search") if search is not None else SEARCH_S
     profiles = _chosen(profile, PROFILES, "profile of the self-test") or ["quick"]
-    root, drawn = options.seed(seed, DEFAULT_SEED)
+    root, drawn = option_values.seed(seed, DEFAULT_SEED)
     if drawn:
         print(f"root seed {root}", file=sys.stderr)
     if not 0 < scale <= 100:

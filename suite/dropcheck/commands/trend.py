@@ -11,6 +11,7 @@ import typer
 from dropcheck.commands import options
 from dropcheck.commands.report import out_text, width
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.plan import option_values
 
 if TYPE_CHECKING:
     from dropcheck.results.history.stores import History
@@ -49,7 +50,7 @@ def trend(
     begun = moment(since, "--since") if since is not None else ""
     if last < 0:
         raise UsageError(f"--last takes a number of at least 0, not {last}")
-    checks = _checks(options.listed(check or ()))
+    checks = _checks(option_values.listed(check or ()))
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
     kept = places.at(place)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.plan import option_values
 
 if TYPE_CHECKING:
     from dropcheck.gate.policy import Waiver
@@ -70,9 +70,9 @@ def waive(
             print(f"Nothing fails in {', '.join(map(str, stored))}: there is nothing to waive.")
             return
     else:
-        dtypes = options.listed(dtype or ())
+        dtypes = option_values.listed(dtype or ())
         made = _named(check, target, reason, day, link, dtypes, mode, device, ceiling, unmeasured, of)
-        made += _hidden(made[0], options.listed(hides or ()))
+        made += _hidden(made[0], option_values.listed(hides or ()))
     new = writing.write(path, made)
     for one in new:
         what = "is waived" if one.of == "failure" else "is accepted as not judged"
@@ -130,7 +130,7 @@ def _named(
 
     if check is None or target is None:
         raise UsageError("waive takes a check and a target, such as rate.marginal mine.py:Layer; or --from RESULT")
-    names = _checks(options.listed([check]))
+    names = _checks(option_values.listed([check]))
     kinds = {FAILURE: FAILURE, NOT_JUDGED: NOT_JUDGED, NOT_JUDGED.replace(" ", "-"): NOT_JUDGED}
     if of not in kinds:
         raise UsageError(f"--of takes 'failure' or 'not judged', not {of!r}{nearest(of, kinds)}")

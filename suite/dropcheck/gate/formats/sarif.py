@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from dropcheck._version import __version__
+from dropcheck.contract.version import __version__
 from dropcheck.gate.claims import RULES
 from dropcheck.gate.decision import Decision, Line
 

@@ -6,8 +6,8 @@ from dropcheck.report import sentences as words
 from dropcheck.report.compare import presenting
 from dropcheck.report.compare.presenting import Group
 from dropcheck.report.compare.records import GLYPHS, Comparison
+from dropcheck.report.fitting import Section, fitted
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
-from dropcheck.report.markdown import Section, fitted
 from dropcheck.results import plain_text
 
 _RANK = {"worse": 1, "unproven": 2, "lost": 2, "disappeared": 3, "better": 3, "moved": 4, "gained": 5, "appeared": 5}
