@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kits.forked import Parents
 
 # a shell that starts the tests in the background has them ignore Ctrl-C, and with them every process that they interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -61,6 +62,14 @@ def run(tmp_path: Path) -> Run:
         return Ran(done.returncode, done.stdout, done.stderr, tmp_path)
 
     return go
+
+
+@pytest.fixture(scope="session")
+def parents() -> Iterator[Parents]:
+    """Processes that have imported a framework and fork once for each program."""
+    made = Parents()
+    yield made
+    made.close()
 
 
 @pytest.fixture

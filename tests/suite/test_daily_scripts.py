@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from kits.forked import Parents
 from script_kit import run_here
 
 from dropcheck.contract.errors import UsageError
@@ -105,11 +106,19 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("target, framework, contract, check, case, shown", ELSEWHERE)
 def test_scripts_of_daily_use_in_other_frameworks(
-    target: str, framework: str, contract: Contract, check: str, case: str, shown: bool
+    target: str,
+    framework: str,
+    contract: Contract,
+    check: str,
+    case: str,
+    shown: bool,
+    parents: Parents,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module in ("jax", "keras") if "jax" in target else ("tensorflow", "keras"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
+    parents.scripts_of(monkeypatch, confirm)
     got = confirm(*of(target, check, case, framework, contract))
     assert isinstance(got, Confirmed) if shown else isinstance(got, NotConfirmed) and got.ran and not got.control, got
 

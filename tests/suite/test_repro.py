@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from kits.forked import Parents
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
@@ -66,6 +67,12 @@ TORCH = [
     ("gradient.mask", "backward-other-coins", "float32 rate=0.3 grad plain"),
     ("gradient.scale", "backward-no-scale", "float32 rate=0.3 grad plain"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def in_forks(parents: Parents, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each script runs in a fork of a process that has imported its framework; the command line starts them as ever."""
+    parents.scripts_of(monkeypatch, confirm)
 
 
 def told(target: str, check: str, case: str, framework: str = "numpy", contract: Contract | None = None) -> Any:
