@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -9,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,48 @@ def parents() -> Iterator[Parents]:
     made = Parents()
     yield made
     made.close()
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``call("audit", "x.py:Layer")``: the command as ``run`` has it, in this process, which has imported everything once.
+
+    Layers run in worker processes, as they do for users; with ``inside=True`` they run in this process, too. What the
+    process itself is asked for (signals, what is imported, two commands at once) goes by ``run``.
+    """
+    from dropcheck import auditing, cli
+    from dropcheck.surroundings import untouched
+
+    audit, plan = auditing.run, auditing.plan
+
+    def go(*words: str, inside: bool = False, **variables: str) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        loaded = set(sys.modules)
+        with monkeypatch.context() as here, contextlib.ExitStack() as stack:
+            for name, value in {"NO_COLOR": "1", "COLUMNS": "100", **variables}.items():
+                here.setenv(name, value)
+            here.setattr(sys, "argv", ["dropcheck", *words])
+            here.chdir(tmp_path)
+            if inside:
+                stack.enter_context(untouched())
+                here.setattr(auditing, "run", lambda asked, told=None: audit(_inside(asked), told))
+                here.setattr(auditing, "plan", lambda asked: plan(_inside(asked)))
+            stack.enter_context(contextlib.redirect_stdout(out))
+            stack.enter_context(contextlib.redirect_stderr(err))
+            code = cli.main(list(words))
+        for name in set(sys.modules) - loaded:  # files of this folder; the next has others of the same names
+            if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+                del sys.modules[name]
+        said = err.getvalue()
+        assert "Traceback (most recent call last)" not in said.replace("    Traceback", ""), said
+        return Ran(code, out.getvalue(), said, tmp_path)
+
+    return go
+
+
+def _inside(asked: Any) -> Any:
+    """The request of an audit, for this process."""
+    return replace(asked, in_process=True, jobs=1)
 
 
 @pytest.fixture

@@ -85,10 +85,10 @@ def drop(x, rate):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_is_given_what_it_takes_and_inference_is_its_callers_business(
-    run: Any, write: Write, name: str
+    call: Any, write: Write, name: str
 ) -> None:
     write(name, FUNCTIONS[name])
-    done = run("audit", f"{name}:drop", "--json", "r.json")
+    done = call("audit", f"{name}:drop", "--json", "r.json")
     assert done.code == 0, done.out
     found = done.result()["targets"][0]["findings"]
     assert {f["verdict"] for f in found if f["check"] in ("mode.inference", "mode.toggle")} == {"skipped"}
@@ -100,12 +100,12 @@ def mine(write: Write) -> Path:
     return write("mine.py", MINE)
 
 
-def test_a_layer_written_in_a_minute_is_audited_without_an_adapter(run: Any, mine: Path) -> None:
-    done = run("audit", "mine.py:MyDropout", "--json", "r.json")
+def test_a_layer_written_in_a_minute_is_audited_without_an_adapter(call: Any, mine: Path) -> None:
+    done = call("audit", "mine.py:MyDropout", "--json", "r.json")
     assert done.code == 0, done.out
     assert "mine.py:MyDropout keeps all" in done.out
     result = done.result()
-    jsonschema.validate(result, json.loads(run("list", "--schema").out))
+    jsonschema.validate(result, json.loads(call("list", "--schema").out))
     (target,) = result["targets"]
     assert target["framework"] == "torch" and target["contract"]["pattern"] == "n c l -> n c"
     judged = {f["check"] for f in target["findings"] if f["verdict"] == "pass"}
@@ -114,8 +114,8 @@ def test_a_layer_written_in_a_minute_is_audited_without_an_adapter(run: Any, min
     assert target["timing"]["bare_s"] > 0
 
 
-def test_a_bug_is_named_with_estimate_coins_picture_and_replay(run: Any, mine: Path) -> None:
-    done = run("audit", "mine.py:Shared", "--dtype", "float32", "--json", "r.json")
+def test_a_bug_is_named_with_estimate_coins_picture_and_replay(call: Any, mine: Path) -> None:
+    done = call("audit", "mine.py:Shared", "--dtype", "float32", "--json", "r.json")
     assert done.code == 1
     assert done.out.splitlines()[1].startswith("mine.py:Shared breaks ")
     assert "✗ FAIL" in done.out and "✗ mask.distinct-samples" in done.out
@@ -125,7 +125,7 @@ def test_a_bug_is_named_with_estimate_coins_picture_and_replay(run: Any, mine: P
     one = failed[0]
     assert one["coins"] > 0 and one["log10_evidence"] < -6 and one["picture"]["rows"]
     words = subprocess.run(["bash", "-c", f'printf "%s\\n" {one["replay"]}'], capture_output=True, text=True).stdout
-    again = run(*words.splitlines()[1:], "--json", "again.json")
+    again = call(*words.splitlines()[1:], "--json", "again.json")
     assert again.code == 1
     (same,) = [f for f in again.result("again.json")["targets"][0]["findings"] if f["case"] == one["case"]]
     for key in ("message", "estimate", "coins", "log10_evidence", "tallies"):
@@ -134,20 +134,20 @@ def test_a_bug_is_named_with_estimate_coins_picture_and_replay(run: Any, mine: P
     assert all(f["verdict"] == "skipped" for f in findings if f["check"] == "rate.marginal" and f["coins"])
 
 
-def test_a_function_and_another_pattern(run: Any, mine: Path) -> None:
+def test_a_function_and_another_pattern(call: Any, mine: Path) -> None:
     words = ("audit", "mine.py:plain", "--select", "mask.whole-channels", "--dtype", "float32", "--rate", ".3")
-    assert run(*words).code == 0
-    wrong = run(*words, "--pattern", "n l c -> n c")
+    assert call(*words).code == 0
+    wrong = call(*words, "--pattern", "n l c -> n c")
     assert wrong.code == 1
     assert "do not share a coin" in wrong.out
 
 
-def test_a_rerun_tells_the_same_and_another_seed_tells_other_coins(run: Any, mine: Path) -> None:
+def test_a_rerun_tells_the_same_and_another_seed_tells_other_coins(call: Any, mine: Path) -> None:
     cases = ("--case", "float32 rate=.3 257,66,6 calls=81", "--case", "float32 rate=.3 33,17,4 calls=640 grad")
     words = ("audit", "mine.py:plain", "--select", "rate.marginal", *cases)
 
     def estimates(name: str, *more: str) -> list[float]:
-        assert run(*words, *more, "--json", name).code == 0
+        assert call(*words, *more, "--json", name).code == 0
         findings = json.loads((mine.parent / name).read_text())["targets"][0]["findings"]
         return [f["estimate"] for f in findings if f["coins"]]
 
@@ -155,19 +155,19 @@ def test_a_rerun_tells_the_same_and_another_seed_tells_other_coins(run: Any, min
     assert estimates("b.json") == first
     assert estimates("c.json", "--seed", "5") != first
     assert estimates("d.json", "--jobs", "3") == first
-    some = run(*words, "--seed", "fresh")
+    some = call(*words, "--seed", "fresh")
     assert "root seed " in some.err
 
 
-def test_a_plan_runs_nothing_and_says_what_would_run(run: Any, mine: Path) -> None:
-    done = run("audit", "mine.py:MyDropout", "--plan", "--profile", "standard", "--json", "r.json")
+def test_a_plan_runs_nothing_and_says_what_would_run(call: Any, mine: Path) -> None:
+    done = call("audit", "mine.py:MyDropout", "--plan", "--profile", "standard", "--json", "r.json")
     assert done.code == 0
     assert not (mine.parent / "r.json").exists()
     assert "coins" in done.out and "points" in done.out and "rate=0.15" in done.out
 
 
-def test_a_budget_is_kept_and_costs_resolution_not_truth(run: Any, mine: Path) -> None:
-    done = run("audit", "mine.py:MyDropout", "--profile", "standard", "--budget", "3s", "--json", "r.json")
+def test_a_budget_is_kept_and_costs_resolution_not_truth(call: Any, mine: Path) -> None:
+    done = call("audit", "mine.py:MyDropout", "--profile", "standard", "--budget", "3s", "--json", "r.json")
     result = done.result()["targets"][0]
     assert done.code in (0, 3)
     assert result["coins"] < 200_000_000  # the whole plan has above 400 million
@@ -177,13 +177,13 @@ def test_a_budget_is_kept_and_costs_resolution_not_truth(run: Any, mine: Path) -
         assert "inconclusive" in verdicts
 
 
-def test_shapes_cases_and_dtypes_narrow_the_plan(run: Any, mine: Path) -> None:
-    done = run("audit", "mine.py:plain", "--shape", "12,7,5", "--rate", ".3", "--dtype", "float64", "--select", "rate.marginal",
+def test_shapes_cases_and_dtypes_narrow_the_plan(call: Any, mine: Path) -> None:
+    done = call("audit", "mine.py:plain", "--shape", "12,7,5", "--rate", ".3", "--dtype", "float64", "--select", "rate.marginal",
                "--json", "r.json")  # fmt: skip
     cases = {f["case"] for f in done.result()["targets"][0]["findings"]}
     assert cases and all(c.startswith("float64 rate=0.3 12,7,5 ") for c in cases)
     text = "float32 rate=0.3 33,17,4 calls=70 grad"
-    done = run("audit", "mine.py:plain", "--case", text, "--select", "rate.marginal", "--json", "r.json")
+    done = call("audit", "mine.py:plain", "--case", text, "--select", "rate.marginal", "--json", "r.json")
     assert {f["case"] for f in done.result()["targets"][0]["findings"]} == {text}
 
 
@@ -200,21 +200,21 @@ def test_a_case_is_one_text_that_holds_all_of_it(case: Case) -> None:
     assert parse_case(str(case)) == case
 
 
-def test_list_and_explain(run: Any) -> None:
-    listed = run("list")
+def test_list_and_explain(call: Any) -> None:
+    listed = call("list")
     for name in ("custom.reference", "torch.Dropout2d", "keras.SpatialDropout3D@jax"):
         assert name in listed.out
-    assert len(run("list", "--zoo").out.splitlines()) > 100
-    assert run("list", "--checks").out.count("\n") == len(CHECKS)
-    text = run("explain", "mask.patterns").out
+    assert len(call("list", "--zoo").out.splitlines()) > 100
+    assert call("list", "--checks").out.count("\n") == len(CHECKS)
+    text = call("explain", "mask.patterns").out
     for word in ("How it decides", "Planted defects", "When it fails", f"{ALPHA:g}"):
         assert word in text
-    picture = run("explain", "keras.SpatialDropout1D").out
+    picture = call("explain", "keras.SpatialDropout1D").out
     assert "n l c -> n c" in picture and "(n, 1, c)" in picture
     for check in CHECKS:
-        assert run("explain", check.name).code == 0 if check.name in ("rate.zero", "form.strides") else True
-    assert run("--help").code == 0
-    assert run("--version").out.startswith("dropcheck ")
+        assert call("explain", check.name).code == 0 if check.name in ("rate.zero", "form.strides") else True
+    assert call("--help").code == 0
+    assert call("--version").out.startswith("dropcheck ")
 
 
 def test_every_check_is_explained() -> None:
@@ -259,9 +259,9 @@ def read(path: Path) -> Reader:
     return reader
 
 
-def test_the_page_is_whole_and_stands_alone(run: Any, mine: Path) -> None:
+def test_the_page_is_whole_and_stands_alone(call: Any, mine: Path) -> None:
     some = ("--dtype", "float32", "--rate", ".3", "--select", "mask,scale,form")
-    done = run("audit", "mine.py:Shared", "mine.py:plain", *some, "--out", "page")
+    done = call("audit", "mine.py:Shared", "mine.py:plain", *some, "--out", "page")
     assert done.code == 1
     folder = mine.parent / "page"
     assert sorted(p.name for p in folder.iterdir()) == ["index.html", "report.txt", "result.json"]
@@ -272,9 +272,9 @@ def test_the_page_is_whole_and_stands_alone(run: Any, mine: Path) -> None:
         assert link.startswith("#") and link[1:] in page.ids, link
     assert set(page.scripts) <= OURS and "img" not in page.tags
     # the same page again from the stored result
-    assert run("report", "page/result.json", "--out", "again").code == 1
+    assert call("report", "page/result.json", "--out", "again").code == 1
     assert (mine.parent / "again" / "index.html").read_text() == (folder / "index.html").read_text()
-    assert (folder / "report.txt").read_text().splitlines()[0] in run("report", "page/result.json").out
+    assert (folder / "report.txt").read_text().splitlines()[0] in call("report", "page/result.json").out
 
 
 NASTY = """
@@ -286,11 +286,11 @@ def layer(x, rate, *, training, rng):
 """
 
 
-def test_names_with_markup_and_terminal_codes_are_escaped_everywhere(run: Any, write: Write, tmp_path: Path) -> None:
+def test_names_with_markup_and_terminal_codes_are_escaped_everywhere(call: Any, write: Write, tmp_path: Path) -> None:
     folder = tmp_path / "<b>x[red]{{1}}"
     folder.mkdir()
     (folder / "n.py").write_text(NASTY)
-    done = run("audit", "<b>x[red]{{1}}/n.py:layer", "--out", "page")
+    done = call("audit", "<b>x[red]{{1}}/n.py:layer", "--out", "page")
     assert done.code == 3
     for text in (done.out, done.err, (tmp_path / "page" / "report.txt").read_text()):
         assert "\x1b" not in text

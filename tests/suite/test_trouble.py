@@ -130,7 +130,8 @@ def layers(write: Write) -> Path:
     return write("bad.py", LAYERS)
 
 
-QUICK = ("--select", "mask.whole-channels,form.shape-dtype", "--rate", ".3", "--dtype", "float32")
+FEW = ("--case", "float32 rate=0.3 33,17,4 calls=128")  # more calls than the 60 after which a layer here changes
+QUICK = ("--select", "mask.whole-channels,form.shape-dtype", *FEW)
 
 
 @pytest.mark.parametrize(
@@ -173,9 +174,9 @@ QUICK = ("--select", "mask.whole-channels,form.shape-dtype", "--rate", ".3", "--
     ],
 )
 def test_usage_gets_one_sentence_with_the_nearest_valid_thing(
-    run: Any, layers: Path, words: list[str], given: str, nearest: str
+    call: Any, layers: Path, words: list[str], given: str, nearest: str
 ) -> None:
-    done = run(*words)
+    done = call(*words)
     assert done.code == 2, done
     assert done.out == ""
     said = done.err[done.err.index("dropcheck: ") :].strip()
@@ -201,11 +202,11 @@ def test_usage_gets_one_sentence_with_the_nearest_valid_thing(
         ("prints", 0, ["2 of 2 implementations keep every promise"]),
     ],
 )
-def test_a_bad_layer_costs_itself_only(run: Any, layers: Path, name: str, code: int, words: list[str]) -> None:
+def test_a_bad_layer_costs_itself_only(call: Any, layers: Path, name: str, code: int, words: list[str]) -> None:
     """Beside it a good layer finishes, its result is whole, and nothing that a layer prints gets into ours."""
-    select = QUICK if name != "nan" else ("--select", "scale.kept-values", "--rate", ".3", "--dtype", "float32")
+    select = QUICK if name != "nan" else ("--select", "scale.kept-values", *FEW)
     limit = "4s" if name == "hangs" else "5m"
-    done = run("audit", f"bad.py:{name}", "bad.py:good", *select, "--timeout", limit, "--json", "r.json")
+    done = call("audit", f"bad.py:{name}", "bad.py:good", *select, "--timeout", limit, "--json", "r.json")
     assert done.code == code, done
     for word in words:
         assert word in done.out, done.out
@@ -220,28 +221,28 @@ def test_a_bad_layer_costs_itself_only(run: Any, layers: Path, name: str, code: 
 
 @pytest.mark.parametrize(("name", "words"), [("later", "a call returns float32 ("), ("flat", "comes out as (33, 65)")])
 def test_another_shape_after_some_calls_or_at_rate_one_is_a_failure(
-    run: Any, layers: Path, name: str, words: str
+    call: Any, layers: Path, name: str, words: str
 ) -> None:
-    done = run("audit", f"bad.py:{name}", *QUICK, "--json", "r.json")
+    done = call("audit", f"bad.py:{name}", *QUICK, "--json", "r.json")
     assert done.code == 1, done
     (target,) = done.result()["targets"]
     (broken,) = {f["check"] for f in target["findings"] if f["verdict"] == "fail"}
     assert broken == "form.shape-dtype"
     lead = next(f for f in target["findings"] if f["verdict"] == "fail")
     assert words in lead["message"]
-    again = run(*shlex.split(lead["replay"])[1:])
+    again = call(*shlex.split(lead["replay"])[1:])
     assert again.code == 1, "the command of the finding shows it"
 
 
-def test_outputs_of_another_shape_are_no_pass_of_the_checks_that_were_selected(run: Any, layers: Path) -> None:
-    done = run("audit", "bad.py:later", "--select", "mask.whole-channels", "--rate", ".3", "--dtype", "float32")
+def test_outputs_of_another_shape_are_no_pass_of_the_checks_that_were_selected(call: Any, layers: Path) -> None:
+    done = call("audit", "bad.py:later", "--select", "mask.whole-channels", *FEW)
     assert done.code == 3, done
     assert "bad.py:later is neither cleared nor accused: 1 claim could not be judged." in done.out
     assert "see form.shape-dtype" in done.out
 
 
-def test_edges_of_the_rate_that_could_not_be_read_are_no_clean_pass(run: Any, layers: Path) -> None:
-    done = run("audit", "bad.py:flat", "--select", "rate", "--rate", ".3", "--dtype", "float32", "--json", "r.json")
+def test_edges_of_the_rate_that_could_not_be_read_are_no_clean_pass(call: Any, layers: Path) -> None:
+    done = call("audit", "bad.py:flat", "--select", "rate", *FEW, "--json", "r.json")
     (target,) = done.result()["targets"]
     one = next(f for f in target["findings"] if f["check"] == "rate.one")
     assert one["verdict"] == "inconclusive" and "see form.shape-dtype" in one["message"]
@@ -258,12 +259,12 @@ def test_edges_of_the_rate_that_could_not_be_read_are_no_clean_pass(run: Any, la
     ],
 )
 def test_what_was_found_before_a_target_ended_stands(
-    run: Any, layers: Path, name: str, options: tuple[str, ...], words: str
+    call: Any, layers: Path, name: str, options: tuple[str, ...], words: str
 ) -> None:
     """A failure outranks the missing rest; what passed so far is no pass of its family."""
     names = "mask.distinct-samples,mask.whole-channels,form.empty,seed.reproducible"
-    select = ("--select", names, "--rate", ".3", "--dtype", "float32")
-    done = run("audit", f"bad.py:{name}", *select, *options, "--json", "r.json", timeout=100.0)
+    select = ("--select", names, *FEW)
+    done = call("audit", f"bad.py:{name}", *select, *options, "--json", "r.json")
     assert done.code == 1, done
     (target,) = done.result()["targets"]
     assert target["verdict"] == "fail" and words in target["error"]
@@ -271,41 +272,41 @@ def test_what_was_found_before_a_target_ended_stands(
     assert "The audit did not reach its end" in done.out and words in " ".join(done.out.split())
 
 
-def test_memory_is_limited_by_resident_size(run: Any, layers: Path) -> None:
-    done = run("audit", "bad.py:eats", *QUICK, "--memory", "900", "--timeout", "60s")
+def test_memory_is_limited_by_resident_size(call: Any, layers: Path) -> None:
+    done = call("audit", "bad.py:eats", *QUICK, "--memory", "900", "--timeout", "60s")
     assert done.code == 3
     assert "resident memory" in done.out and "900 MB" in done.out
 
 
-def test_a_module_that_does_not_import_is_shown_with_its_own_traceback(run: Any, write: Write) -> None:
+def test_a_module_that_does_not_import_is_shown_with_its_own_traceback(call: Any, write: Write) -> None:
     write("typo.py", "import numpy as np\n\ndef layer(x, rate, *, training, rng)\n    return x\n")
-    done = run("audit", "typo.py:layer")
+    done = call("audit", "typo.py:layer")
     assert done.code == 2
     assert "SyntaxError" in done.err and "typo.py" in done.err
     assert all(line.startswith((" ", "\t")) or "File" not in line for line in done.err.splitlines())
-    missing = run("audit", "no_such_package.layers:Drop")
+    missing = call("audit", "no_such_package.layers:Drop")
     assert missing.code == 2 and "Traceback" not in missing.err
     assert "no module 'no_such_package'" in missing.err
 
 
-def test_an_interpreter_that_does_not_exist(run: Any, layers: Path) -> None:
-    done = run("audit", "bad.py:good", *QUICK, "--python", "/nowhere/python")
+def test_an_interpreter_that_does_not_exist(call: Any, layers: Path) -> None:
+    done = call("audit", "bad.py:good", *QUICK, "--python", "/nowhere/python")
     assert done.code == 2
     assert "'/nowhere/python' does not start" in done.err
 
 
-def test_places_that_cannot_be_written(run: Any, layers: Path, tmp_path: Path) -> None:
+def test_places_that_cannot_be_written(call: Any, layers: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for option in ("--out", "--json"):
-        done = run("audit", "bad.py:good", *QUICK, option, "file/below/r.json")
+        done = call("audit", "bad.py:good", *QUICK, option, "file/below/r.json")
         assert done.code == 2
         assert "cannot be written" in done.err and option in done.err
-    assert run("audit", "bad.py:good", *QUICK, "--json", ".").code == 2
+    assert call("audit", "bad.py:good", *QUICK, "--json", ".").code == 2
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_damaged_results_are_refused_with_the_place(run: Any, layers: Path, tmp_path: Path) -> None:
-    done = run("audit", "bad.py:good", *QUICK, "--json", "r.json")
+def test_damaged_results_are_refused_with_the_place(call: Any, layers: Path, tmp_path: Path) -> None:
+    done = call("audit", "bad.py:good", *QUICK, "--json", "r.json")
     assert done.code == 0
     whole = (tmp_path / "r.json").read_text()
     (tmp_path / "cut.json").write_text(whole[: len(whole) // 2])
@@ -320,11 +321,11 @@ def test_damaged_results_are_refused_with_the_place(run: Any, layers: Path, tmp_
         ("wrong.json", "$.targets[0].findings[2].coins"),
         ("bytes.json", "bytes.json"),
     ]:
-        bad = run("report", name, "--out", "page")
+        bad = call("report", name, "--out", "page")
         assert bad.code == 2
         assert name in bad.err and place in bad.err
         assert not (tmp_path / "page" / "index.html").exists()
-    assert run("report", "r.json", "--out", "page").code == 0
+    assert call("report", "r.json", "--out", "page").code == 0
     assert (tmp_path / "page" / "index.html").exists()
 
 
@@ -380,55 +381,57 @@ def comparable(result: Any) -> Any:
 
 
 def test_kill_minus_nine_and_resume_give_the_unbroken_result(
-    run: Any, layers: Path, write: Write, tmp_path: Path
+    call: Any, layers: Path, write: Write, tmp_path: Path
 ) -> None:
     write("slow.py", SLOW)
     process = interrupted(tmp_path, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "r.json").exists()
-    again = run("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume")
+    again = call("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume")
     assert again.code == 0
     assert "bad.py:good: starting" not in again.err, "what was finished is not run again"
     resumed = comparable(again.result())
-    whole = run("audit", "bad.py:good", "slow.py:slow", *RESUMED)
+    whole = call("audit", "bad.py:good", "slow.py:slow", *RESUMED)
     assert comparable(whole.result()) == resumed
     assert not (tmp_path / "r.json.journal").exists()
 
 
-def test_a_file_that_was_edited_meanwhile_is_audited_anew(run: Any, layers: Path, write: Write, tmp_path: Path) -> None:
+def test_a_file_that_was_edited_meanwhile_is_audited_anew(
+    call: Any, layers: Path, write: Write, tmp_path: Path
+) -> None:
     write("slow.py", SLOW)
     interrupted(tmp_path, signal.SIGKILL).wait()
     write(
         "bad.py", LAYERS.replace("mask = rng.random(x.shape[:2]) < rate", "mask = rng.random(x.shape[:2]) < .7 * rate")
     )
-    again = run("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume")
+    again = call("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume")
     assert again.code == 1, again
     assert "bad.py:good: starting" in again.err
     assert again.result()["targets"][0]["verdict"] == "fail"
 
 
 def test_a_journal_of_other_options_or_a_damaged_one_is_refused(
-    run: Any, layers: Path, write: Write, tmp_path: Path
+    call: Any, layers: Path, write: Write, tmp_path: Path
 ) -> None:
     write("slow.py", SLOW)
     process = interrupted(tmp_path, signal.SIGKILL)
     process.wait()
     journal = tmp_path / "r.json.journal"
     saved = journal.read_bytes()
-    other = run("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume", "--seed", "4")
+    other = call("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume", "--seed", "4")
     assert other.code == 2 and "other options" in other.err
     assert journal.read_bytes() == saved, "nothing finished is lost by a refusal"
     journal.write_bytes(b"nonsense\n")
-    damaged = run("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume")
+    damaged = call("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume")
     assert damaged.code == 2 and "no journal" in damaged.err
     assert journal.read_bytes() == b"nonsense\n"
     # a last line that the kill cut short is only left out
     journal.write_bytes(saved + b'{"target": "slow.py:sl')
-    assert run("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume").code == 0
+    assert call("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume").code == 0
 
 
 def test_control_c_keeps_what_is_finished_and_stops_the_workers(
-    run: Any, layers: Path, write: Write, tmp_path: Path
+    call: Any, layers: Path, write: Write, tmp_path: Path
 ) -> None:
     write("slow.py", SLOW)
     process = interrupted(tmp_path, signal.SIGINT)
@@ -438,4 +441,4 @@ def test_control_c_keeps_what_is_finished_and_stops_the_workers(
     kept = json.loads((tmp_path / "r.json").read_text())
     assert kept["interrupted"] is True
     assert [t["target"] for t in kept["targets"]] == ["bad.py:good"]
-    assert run("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume").code == 0
+    assert call("audit", "bad.py:good", "slow.py:slow", *RESUMED, "--resume").code == 0
