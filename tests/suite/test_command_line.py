@@ -88,11 +88,14 @@ def test_a_function_is_given_what_it_takes_and_inference_is_its_callers_business
     call: Any, write: Write, name: str
 ) -> None:
     write(name, FUNCTIONS[name])
-    done = call("audit", f"{name}:drop", "--json", "r.json")
+    done = call("audit", f"{name}:drop", "--dtype", "float32", "--rate", ".3", "--json", "r.json", inside=True)
     assert done.code == 0, done.out
     found = done.result()["targets"][0]["findings"]
     assert {f["verdict"] for f in found if f["check"] in ("mode.inference", "mode.toggle")} == {"skipped"}
     assert any(f["check"] == "seed.reproducible" and f["verdict"] == "pass" for f in found)
+
+
+FEW = {"select": "mask.whole-channels", "cases": "float32 rate=0.3 33,17,4 calls=128", "dtypes": "float32"}
 
 
 @pytest.fixture
@@ -101,7 +104,7 @@ def mine(write: Write) -> Path:
 
 
 def test_a_layer_written_in_a_minute_is_audited_without_an_adapter(call: Any, mine: Path) -> None:
-    done = call("audit", "mine.py:MyDropout", "--json", "r.json")
+    done = call("audit", "mine.py:MyDropout", "--dtype", "float32", "--rate", ".3", "--json", "r.json", inside=True)
     assert done.code == 0, done.out
     assert "mine.py:MyDropout keeps all" in done.out
     result = done.result()
@@ -115,7 +118,7 @@ def test_a_layer_written_in_a_minute_is_audited_without_an_adapter(call: Any, mi
 
 
 def test_a_bug_is_named_with_estimate_coins_picture_and_replay(call: Any, mine: Path) -> None:
-    done = call("audit", "mine.py:Shared", "--dtype", "float32", "--json", "r.json")
+    done = call("audit", "mine.py:Shared", "--dtype", "float32", "--json", "r.json", inside=True)
     assert done.code == 1
     assert done.out.splitlines()[1].startswith("mine.py:Shared breaks ")
     assert "✗ FAIL" in done.out and "✗ mask.distinct-samples" in done.out
@@ -125,7 +128,7 @@ def test_a_bug_is_named_with_estimate_coins_picture_and_replay(call: Any, mine: 
     one = failed[0]
     assert one["coins"] > 0 and one["log10_evidence"] < -6 and one["picture"]["rows"]
     words = subprocess.run(["bash", "-c", f'printf "%s\\n" {one["replay"]}'], capture_output=True, text=True).stdout
-    again = call(*words.splitlines()[1:], "--json", "again.json")
+    again = call(*words.splitlines()[1:], "--json", "again.json", inside=True)
     assert again.code == 1
     (same,) = [f for f in again.result("again.json")["targets"][0]["findings"] if f["case"] == one["case"]]
     for key in ("message", "estimate", "coins", "log10_evidence", "tallies"):
@@ -135,9 +138,9 @@ def test_a_bug_is_named_with_estimate_coins_picture_and_replay(call: Any, mine: 
 
 
 def test_a_function_and_another_pattern(call: Any, mine: Path) -> None:
-    words = ("audit", "mine.py:plain", "--select", "mask.whole-channels", "--dtype", "float32", "--rate", ".3")
-    assert call(*words).code == 0
-    wrong = call(*words, "--pattern", "n l c -> n c")
+    words = ("audit", "mine.py:plain", "--select", "mask.whole-channels", "--case", FEW["cases"])
+    assert call(*words, inside=True).code == 0
+    wrong = call(*words, "--pattern", "n l c -> n c", inside=True)
     assert wrong.code == 1
     assert "do not share a coin" in wrong.out
 
@@ -146,28 +149,30 @@ def test_a_rerun_tells_the_same_and_another_seed_tells_other_coins(call: Any, mi
     cases = ("--case", "float32 rate=.3 257,66,6 calls=81", "--case", "float32 rate=.3 33,17,4 calls=640 grad")
     words = ("audit", "mine.py:plain", "--select", "rate.marginal", *cases)
 
-    def estimates(name: str, *more: str) -> list[float]:
-        assert call(*words, *more, "--json", name).code == 0
+    def estimates(name: str, *more: str, inside: bool = True) -> list[float]:
+        assert call(*words, *more, "--json", name, inside=inside).code == 0
         findings = json.loads((mine.parent / name).read_text())["targets"][0]["findings"]
         return [f["estimate"] for f in findings if f["coins"]]
 
     first = estimates("a.json")
     assert estimates("b.json") == first
     assert estimates("c.json", "--seed", "5") != first
-    assert estimates("d.json", "--jobs", "3") == first
-    some = call(*words, "--seed", "fresh")
+    assert estimates("d.json", "--jobs", "3", inside=False) == first
+    some = call(*words, "--seed", "fresh", inside=True)
     assert "root seed " in some.err
 
 
 def test_a_plan_runs_nothing_and_says_what_would_run(call: Any, mine: Path) -> None:
-    done = call("audit", "mine.py:MyDropout", "--plan", "--profile", "standard", "--json", "r.json")
+    done = call("audit", "mine.py:MyDropout", "--plan", "--profile", "standard", "--json", "r.json", inside=True)
     assert done.code == 0
     assert not (mine.parent / "r.json").exists()
     assert "coins" in done.out and "points" in done.out and "rate=0.15" in done.out
 
 
 def test_a_budget_is_kept_and_costs_resolution_not_truth(call: Any, mine: Path) -> None:
-    done = call("audit", "mine.py:MyDropout", "--profile", "standard", "--budget", "3s", "--json", "r.json")
+    done = call(
+        "audit", "mine.py:MyDropout", "--profile", "standard", "--budget", "1s", "--json", "r.json", inside=True
+    )
     result = done.result()["targets"][0]
     assert done.code in (0, 3)
     assert result["coins"] < 200_000_000  # the whole plan has above 400 million
@@ -179,11 +184,11 @@ def test_a_budget_is_kept_and_costs_resolution_not_truth(call: Any, mine: Path) 
 
 def test_shapes_cases_and_dtypes_narrow_the_plan(call: Any, mine: Path) -> None:
     done = call("audit", "mine.py:plain", "--shape", "12,7,5", "--rate", ".3", "--dtype", "float64", "--select", "rate.marginal",
-               "--json", "r.json")  # fmt: skip
+               "--json", "r.json", inside=True)  # fmt: skip
     cases = {f["case"] for f in done.result()["targets"][0]["findings"]}
     assert cases and all(c.startswith("float64 rate=0.3 12,7,5 ") for c in cases)
     text = "float32 rate=0.3 33,17,4 calls=70 grad"
-    done = call("audit", "mine.py:plain", "--case", text, "--select", "rate.marginal", "--json", "r.json")
+    done = call("audit", "mine.py:plain", "--case", text, "--select", "rate.marginal", "--json", "r.json", inside=True)
     assert {f["case"] for f in done.result()["targets"][0]["findings"]} == {text}
 
 
@@ -260,8 +265,8 @@ def read(path: Path) -> Reader:
 
 
 def test_the_page_is_whole_and_stands_alone(call: Any, mine: Path) -> None:
-    some = ("--dtype", "float32", "--rate", ".3", "--select", "mask,scale,form")
-    done = call("audit", "mine.py:Shared", "mine.py:plain", *some, "--out", "page")
+    some = ("--case", "float32 rate=0.3 33,17,4 calls=640", "--select", "mask,scale,form")
+    done = call("audit", "mine.py:Shared", "mine.py:plain", *some, "--out", "page", inside=True)
     assert done.code == 1
     folder = mine.parent / "page"
     assert sorted(p.name for p in folder.iterdir()) == ["index.html", "report.txt", "result.json"]
@@ -290,7 +295,7 @@ def test_names_with_markup_and_terminal_codes_are_escaped_everywhere(call: Any, 
     folder = tmp_path / "<b>x[red]{{1}}"
     folder.mkdir()
     (folder / "n.py").write_text(NASTY)
-    done = call("audit", "<b>x[red]{{1}}/n.py:layer", "--out", "page")
+    done = call("audit", "<b>x[red]{{1}}/n.py:layer", "--out", "page", inside=True)
     assert done.code == 3
     for text in (done.out, done.err, (tmp_path / "page" / "report.txt").read_text()):
         assert "\x1b" not in text
@@ -325,7 +330,11 @@ def test_the_library_audits_in_this_process_and_leaves_no_trace() -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state().clone()
     result = dropcheck.audit(
-        "torch.Dropout1d", select=("mask.whole-channels", "rate.marginal"), dtypes=("float32",), in_process=True
+        "torch.Dropout1d",
+        select=("mask.whole-channels", "rate.marginal"),
+        dtypes=("float32",),
+        rates=(0.3,),
+        in_process=True,
     )
     assert result.verdict == "pass"
     assert torch.equal(torch.get_rng_state(), before)
@@ -333,13 +342,15 @@ def test_the_library_audits_in_this_process_and_leaves_no_trace() -> None:
 
 
 def test_check_is_an_assertion_for_other_peoples_tests() -> None:
-    dropcheck.check("torch.Dropout1d", select=("mask.whole-channels",), dtypes=("float32",))
+    dropcheck.check("torch.Dropout1d", **FEW)
     with pytest.raises(AssertionError, match=r"mask\.whole-channels"):
-        dropcheck.check("broken.drops-elements", select=("mask.whole-channels",), dtypes=("float32",))
+        dropcheck.check("broken.drops-elements", **FEW)
 
 
 def test_a_result_becomes_a_table() -> None:
-    result = dropcheck.audit("custom.reference", select=("rate.marginal",), dtypes=("float32",), in_process=True)
+    result = dropcheck.audit(
+        "custom.reference", select="rate.marginal", cases="float32 rate=0.3 33,17,4 calls=640", in_process=True
+    )
     table = dropcheck.frame(result)
     assert list(table.columns[:4]) == ["target", "check", "case", "verdict"]
     assert len(table) == len(result.targets[0].findings)
