@@ -81,8 +81,9 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     Layers run in worker processes, as they do for users; with ``inside=True`` they run in this process, too. What the
     process itself is asked for (signals, what is imported, two commands at once) goes by ``run``.
     """
-    from dropcheck import auditing, cli
-    from dropcheck.surroundings import untouched
+    from dropcheck import cli
+    from dropcheck.auditing import run as auditing
+    from dropcheck.worker.caller_state import untouched
 
     audit, plan = auditing.run, auditing.plan
 
