@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.plan import option_values
+from dropcheck.results import frames
 from dropcheck.results.audit import Result
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ def frame(result: Result) -> pandas.DataFrame:
 
     Columns: target, check, case, verdict, estimate, expected, unit, resolution, log10_evidence, alpha, coins, message, replay.
     """
+    frames.need_pandas()
     import pandas
 
     columns = ["check", "case", "verdict", "estimate", "expected", "unit", "resolution", "log10_evidence"]

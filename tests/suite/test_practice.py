@@ -247,7 +247,7 @@ def test_table_and_chart_show_every_battery(layer) -> None:
     assert svg == practice.figure(found, ours=ours)
 
 
-def test_matplotlib_is_loaded_for_the_chart_only() -> None:
-    code = "import sys, dropcheck.selftest.practice; print('matplotlib' in sys.modules, 'torch' in sys.modules)"
+def test_the_comparison_loads_no_framework_before_it_asks_one() -> None:
+    code = "import sys, dropcheck.selftest.practice; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -65,3 +65,12 @@ def test_an_empty_result_makes_empty_tables(tmp_path: Path) -> None:
     assert sorted(p.name for p in made) == ["findings.csv", "findings.parquet", "timings.csv", "timings.parquet"]
     read: Any = pandas.read_parquet(tmp_path / "findings.parquet")
     assert len(read) == 0 and str(read["estimate"].dtype) == "float64"
+
+
+def test_without_pandas_one_sentence_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dropcheck
+    from dropcheck.results import frames
+
+    monkeypatch.setattr(frames, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"^tables need pandas: pip install 'dropcheck\[pandas\]'$"):
+        dropcheck.frame(result(target("a", [finding("rate.zero", "pass")])))

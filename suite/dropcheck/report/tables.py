@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.errors import UsageError
-from dropcheck.results import plain_text
+from dropcheck.results import frames, plain_text
 from dropcheck.results.audit import Finding, Result, TargetResult, write_atomically
 from dropcheck.results.bench import BenchResult
 
@@ -113,6 +113,7 @@ def speeds(benches: Sequence[BenchResult]) -> pandas.DataFrame:
 
 
 def _frame(columns: dict[str, list[Any]], floats: Iterable[str], integers: Iterable[str]) -> pandas.DataFrame:
+    frames.need_pandas()
     import pandas
 
     types = {**dict.fromkeys(floats, "float64"), **dict.fromkeys(integers, "int64")}
@@ -139,6 +140,7 @@ def cell(text: str) -> str:
 
 def csv(table: pandas.DataFrame) -> bytes:
     """The table as CSV (RFC 4180, UTF-8). Numbers have all their digits: read them with ``float_precision="round_trip"``."""
+    frames.need_pandas()
     import pandas
 
     safe = table.copy()

@@ -9,6 +9,7 @@ import msgspec
 
 from dropcheck.contract.errors import UsageError
 from dropcheck.results import audit as results
+from dropcheck.results import frames
 from dropcheck.results.audit import ResultError, Verdict, write_atomically
 
 if TYPE_CHECKING:
@@ -292,6 +293,7 @@ def frame(result: BenchResult) -> pandas.DataFrame:
     """Every raw sample as a pandas table, with the words of its cell as columns; one row a block of one thing."""
     import dataclasses
 
+    frames.need_pandas()
     import pandas
 
     from dropcheck.contract.cells import parse_cell
