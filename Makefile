@@ -1,4 +1,4 @@
-# `make audit`, `make test` and `make field`: each creates .venv and installs what it needs.
+# `make audit`, `make test`, `make test-long` and `make field`: each creates .venv and installs what it needs.
 PYTHON ?= python3
 PROFILE ?= standard
 VENV := .venv
@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/count/*.c suite/dropcheck/worker/server/*.[ch])
 # Keras 2 asks for `tensorflow`, which would be installed over `tensorflow-cpu`; an extra cannot say --no-deps
 KERAS2 = $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps tf_keras
+# several processes with threads each would take each other's cores
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: audit test field clean
+.PHONY: audit test test-long field clean
 audit: $(VENV)/.audit
 	$(BIN)/dropcheck audit --profile $(PROFILE) --out reports/latest --complete-is-success
 
@@ -18,7 +20,11 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check suite implementations tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache # folders by stage, no circles (pyproject.toml)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q # several processes with threads each would take each other's cores
+	$(PYTEST) -m "not long"
+
+# every test, also those that take minutes; of each of these a shorter one asks the same in `make test`
+test-long: $(VENV)/.test
+	$(PYTEST)
 
 # everything that is registered, in every mode: an hour or more
 field: $(VENV)/.field
