@@ -186,13 +186,7 @@ def write(
 
 def stored(path: Path) -> Result:
     """A stored result, packed by xz (as a report keeps it) or plain. Raises ResultError where it is damaged."""
-    if path.suffix != ".xz":
-        return results.load(path)
-    try:
-        data = lzma.decompress(path.read_bytes())
-    except (OSError, lzma.LZMAError) as error:
-        raise results.ResultError(f"cannot read the result {path}: {error}") from error
-    return results.decode(data, str(path))
+    return results.decode(loading.unpacked(results.read(path), str(path)), str(path))
 
 
 def read(out: Path) -> tuple[Result, dict[Key, Confirmation]]:
