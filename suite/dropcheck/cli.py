@@ -96,10 +96,10 @@ def list_command(
         _out(json.dumps(result_schema(), indent=1))
         return
     if checks:
-        from dropcheck.judge.checks import CHECKS
+        from dropcheck.judge.claims import CLAIMS
 
-        for check in CHECKS:
-            _out(f"{check.name:<28} {check.claim}")
+        for name, claim in CLAIMS.items():
+            _out(f"{name:<28} {claim}")
         return
     from dropcheck.plan import targets
     from dropcheck.results.plain_text import line

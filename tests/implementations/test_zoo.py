@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 
 import dropcheck
-from dropcheck.judge.checks import CHECKS, FAMILIES
+from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.claims import FAMILIES
 from spatial_dropouts import broken, unusual, zoo_names
 from spatial_dropouts.broken import records_alone
 

@@ -30,10 +30,10 @@ def everything() -> list[str]:
 
 
 def _computes(name: str) -> bool:
-    from dropcheck.contract.modes import FAMILIES
+    from dropcheck.contract.modes import FRAMEWORK_OF
 
     framework = targets.parse(name).framework
-    return FAMILIES.get(framework, framework).partition("@")[0] in ON_A_GPU
+    return FRAMEWORK_OF.get(framework, framework).partition("@")[0] in ON_A_GPU
 
 
 def mode_of(name: str) -> str:

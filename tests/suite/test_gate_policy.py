@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from gate_kit import ROOT, policy
 
-from dropcheck.gate import claims, decoding
+from dropcheck.gate import decoding
 from dropcheck.gate.policy import PolicyError
 from dropcheck.gate.toml_lines import line_of, lines
 from dropcheck.gate.writing import dumped
-from dropcheck.judge.checks import CHECKS
 
 WAIVER = "[[waiver]]\ncheck = 'rate.one'\ntarget = 'a'\nreason = 'r'\nexpires = 2027-01-01\n"
 WRONG = {
@@ -132,26 +131,6 @@ def test_lines_are_found_through_comments_arrays_and_strings_of_many_lines() -> 
     assert line_of(("waiver", 0, "when", "dtype"), found) == 14
     assert line_of(("checks", 0), found) == 3
     assert line_of(("nowhere",), found) is None
-
-
-def test_the_gate_knows_every_check_with_its_claim_without_loading_the_statistics() -> None:
-    assert {c.name: c.claim for c in CHECKS} == claims.CHECKS
-    assert tuple(claims.CHECKS) == tuple(c.name for c in CHECKS)
-
-
-@pytest.mark.parametrize("prefix", ["mask", "rate.per*", "scale.mean", "mask.", "form.s*"])
-def test_prefixes_name_the_same_checks_here_as_on_the_command_line(prefix: str) -> None:
-    from dropcheck.judge.checks import matching
-
-    try:
-        there = tuple(c.name for c in matching([prefix]))
-    except ValueError:
-        there = ()
-    try:
-        here = claims.matching(prefix)
-    except ValueError:
-        here = ()
-    assert here == there
 
 
 def test_the_policy_of_the_documentation_is_one_and_says_what_every_key_is() -> None:

@@ -40,8 +40,8 @@ def broken(promises: list[records.Promise]) -> str:
 
 def planted_fault(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any) -> None:
     """The register with one check replaced."""
-    changed = tuple(replace(c, **changes) if c.name == name else c for c in simulated.CHECKS)
-    monkeypatch.setattr(simulated, "CHECKS", changed)
+    changed = replace(simulated.CHECK[name], **changes)
+    monkeypatch.setattr(simulated, "CHECK", {**simulated.CHECK, name: changed})
 
 
 # --- calibration ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 import dropcheck
 from dropcheck import Pattern
 from dropcheck.contract.errors import UsageError
-from dropcheck.judge.checks import names
+from dropcheck.judge.claims import CLAIMS
 from dropcheck.testing import Built, correct_layers, planted_defects, reference
 
 
@@ -63,7 +63,7 @@ def test_the_reference_follows_any_pattern_and_its_seed() -> None:
 
 def test_every_entry_says_what_a_stranger_needs() -> None:
     for one in planted_defects(framework=None):
-        assert one.check in names() and one.size and one.regime and one.summary and one.target.startswith("broken.")
+        assert one.check in CLAIMS and one.size and one.regime and one.summary and one.target.startswith("broken.")
     assert {one.check for one in correct_layers(framework=None)} == {None}
     assert {one.framework for one in planted_defects(framework=None)} > {"numpy", "torch"}
 

@@ -238,11 +238,10 @@ def _sentence(question: Question, good: str, candidates: list[str], tried: int, 
 
 def bisect(question: Question, first: str, last: str, pre: bool = False, say: Say | None = None) -> Bisection:
     """List the releases, search, and say in one sentence where the check fails for the first time. Raises UsageError."""
-    from dropcheck.judge.checks import CHECKS
+    from dropcheck.judge.claims import CLAIMS
 
-    names = [c.name for c in CHECKS]
-    if question.check not in names:
-        raise UsageError(f"there is no check {question.check!r}{nearest(question.check, names)}")
+    if question.check not in CLAIMS:
+        raise UsageError(f"there is no check {question.check!r}{nearest(question.check, CLAIMS)}")
     releases = between(available(question.package, question.python, pre), first, last)
     return search(question, releases, lambda release: trial_of(question, release), say)
 

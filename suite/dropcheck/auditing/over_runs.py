@@ -21,7 +21,7 @@ from dropcheck.auditing.replay import replayable
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.contract.version import __version__
-from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check, finding
 from dropcheck.plan.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results.audit import Finding, LedgerRun, OverRuns, Verdict
@@ -29,7 +29,6 @@ from dropcheck.statistics import evalues
 
 Asked = Mapping[Case, Sequence[Check]]
 DRAWN = "drawn cases"
-_CHECKS = {c.name: c for c in CHECKS}
 # Tests that take a normal value near the middle of a hypergeometric law (homogeneity.NEAR_SCORE, association.PLAIN_SCORE).
 # At 3.5 standard deviations that value is up to 5.8 times too small where 20 drops are expected, 1.9 times at 100. What must
 # hold is that the mean of the e-value is at most 1; summed over the exact law, with the union bound over 1 to 2000 positions,
@@ -115,7 +114,7 @@ def untold(findings: Sequence[Finding]) -> list[Finding]:
     text = "not judged over the runs of the ledger, since the audit ended before: this run alone says: "
     return [
         msgspec.structs.replace(one, verdict="inconclusive", message=text + one.message)
-        if _at_level(_CHECKS[one.check], one) and one.verdict in ("pass", "fail")
+        if _at_level(CHECK[one.check], one) and one.verdict in ("pass", "fail")
         else one
         for one in findings
     ]
@@ -185,7 +184,7 @@ def _evidence(findings: Sequence[Finding], pool: _Pool, asked: Asked) -> dict[st
     found: dict[str, dict[str, float]] = {}
     drawn: dict[str, list[float]] = {}
     for one in findings:
-        check = _CHECKS[one.check]
+        check = CHECK[one.check]
         if not _counted(check, one):
             continue
         key = pool.key(check, one.case)
@@ -194,7 +193,7 @@ def _evidence(findings: Sequence[Finding], pool: _Pool, asked: Asked) -> dict[st
         else:
             found.setdefault(one.check, {})[key] = log10_e(one)
     for name, values in drawn.items():
-        planned = sum(c.drawn and str(c) in pool.cases and _CHECKS[name] in some for c, some in asked.items())
+        planned = sum(c.drawn and str(c) in pool.cases and CHECK[name] in some for c, some in asked.items())
         missing = [0.0] * max(0, planned - len(values))  # a finding that was not made is no evidence: 1
         found.setdefault(name, {})[DRAWN] = evalues.mean(values + missing)
     return found
@@ -205,7 +204,7 @@ def _evidence(findings: Sequence[Finding], pool: _Pool, asked: Asked) -> dict[st
 
 def _over_runs(one: Finding, standing: dict[str, Standing], pool: _Pool, profile: str, run: int) -> Finding:
     """A finding with the verdict of all runs; exact promises keep that of this run."""
-    check = _CHECKS[one.check]
+    check = CHECK[one.check]
     if not _at_level(check, one) or one.verdict not in ("pass", "fail", "inconclusive"):
         return one
     if not accumulates(check):
@@ -248,18 +247,18 @@ def _unseen(
     request: AuditRequest, target: str, found: Sequence[Finding], standing: dict[str, Standing], pool: _Pool
 ) -> list[Finding]:
     """Failures for what the runs have decided and no finding of this run shows: drawn cases, and cases not judged now."""
-    shown = {(f.check, pool.key(_CHECKS[f.check], f.case)) for f in found if f.verdict == "fail"}
+    shown = {(f.check, pool.key(CHECK[f.check], f.case)) for f in found if f.verdict == "fail"}
     more = []
     for name, one in standing.items():
         for key in one.cases:
-            record = _record(_CHECKS[name], one, key)
+            record = _record(CHECK[name], one, key)
             if record is None or record.log10_e < record.log10_needed or (name, key) in shown:
                 continue
             text = (
                 f"none fails by itself in this run, but the evidence of {_runs(record.runs)} is an e-value of "
                 f"{evalues.words(record.log10_e)}; {evalues.words(record.log10_needed)} is what it takes"
             )
-            made = msgspec.structs.replace(finding(_CHECKS[name], key, "fail", text), ledger=record)
+            made = msgspec.structs.replace(finding(CHECK[name], key, "fail", text), ledger=record)
             more.append(replayable(request, target, made, None))
     return more
 

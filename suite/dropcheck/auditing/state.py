@@ -13,7 +13,7 @@ from dropcheck.auditing.replay import replayable
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.gather import Clock
-from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import Check
 from dropcheck.plan import opening, targets
 from dropcheck.plan.request import AuditRequest, Event, Progress
@@ -88,4 +88,4 @@ class Run:
     @property
     def alpha_of_words(self) -> float:
         """The error probability at which repeated words are looked for."""
-        return next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(self.request.profile).alpha
+        return CHECK["mask.distinct-calls"].limits(self.request.profile).alpha

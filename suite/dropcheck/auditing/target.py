@@ -22,7 +22,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge import following
-from dropcheck.judge.checks import CHECKS, blocks
+from dropcheck.judge.checks import CHECK, blocks
 from dropcheck.judge.checks.base import Bench, finding, plain
 from dropcheck.judge.checks.exact_questions import Layer, probe
 from dropcheck.judge.checks.seed import first_masks, unseeded_digest
@@ -270,7 +270,7 @@ def _questions(run: Run, bench: Bench) -> list[Finding]:
 
 def _seeds_beside(run: Run, bench: Bench) -> None:
     """Whether seeds reach the layer, where nobody selected that: what many seeds show depends on it."""
-    check = next(c for c in CHECKS if c.name == "seed.reproducible")
+    check = CHECK["seed.reproducible"]
     if run.has(check.name):
         return
     assert check.observe is not None

@@ -167,9 +167,10 @@ def _hidden(lead: Waiver, names: Sequence[str]) -> list[Waiver]:
 
 
 def _checks(names: Sequence[str]) -> Sequence[str]:
-    from dropcheck.gate import claims
+    from dropcheck.gate.claims import SPEED
+    from dropcheck.judge.claims import CLAIMS
 
-    known = [*claims.CHECKS, *claims.SPEED]
+    known = [*CLAIMS, *SPEED]
     for name in names:
         if name not in known:
             raise UsageError(f"there is no check {name!r}{nearest(name, known)}")

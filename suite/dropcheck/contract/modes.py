@@ -51,7 +51,7 @@ MODES: dict[str, Mode] = {
 
 
 # adapters that drive a library built on another framework name themselves; their modes are that framework's
-FAMILIES: dict[str, str] = {
+FRAMEWORK_OF: dict[str, str] = {
     name: "jax"
     for name in ("flax-linen", "flax-nnx", "equinox", "equinox-batch", "haiku", "haliax", "penzai", "brainstate")
 }
@@ -59,6 +59,6 @@ FAMILIES: dict[str, str] = {
 
 def of(framework: str) -> tuple[str, ...]:
     """The modes beside eager that a framework (``torch``, ``keras@jax``, ...) has."""
-    framework = FAMILIES.get(framework, framework)
+    framework = FRAMEWORK_OF.get(framework, framework)
     base = framework.partition("@")[0]
     return tuple(m.word for m in MODES.values() if framework in m.frameworks or base in m.frameworks)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropcheck.contract.requirements import JOIN
-from dropcheck.gate import claims
 from dropcheck.gate.policy import PROFILES, Sourced, age
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import other_release
+from dropcheck.judge.claims import CLAIMS
 from dropcheck.results.audit import Finding, Result, ResultError, TargetResult, overall, verdict_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def agrees(result: Result, name: str) -> None:
 
 def _contradiction(one: Finding) -> str:
     """Why a finding cannot be what it says; an empty text where it can."""
-    if one.check not in claims.CHECKS:
+    if one.check not in CLAIMS:
         return f"there is no check {one.check!r}"
     if one.verdict == "waived" and one.waiver is None:
         return "it is waived by nothing"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.gate import claims
+from dropcheck.judge.claims import selected
 
 PROFILES = ("quick", "standard", "deep")  # from coarse to fine
 DEVICES = ("cpu", "cuda")
@@ -164,8 +164,8 @@ class Sourced:
     @property
     def checks(self) -> tuple[str, ...]:
         """The checks that are required."""
-        left_out = set(claims.selected(self.policy.ignore)) if self.policy.ignore else set()
-        return tuple(name for name in claims.selected(self.policy.checks) if name not in left_out)
+        left_out = set(selected(self.policy.ignore)) if self.policy.ignore else set()
+        return tuple(name for name in selected(self.policy.checks) if name not in left_out)
 
 
 def _shown(value: Any) -> str:

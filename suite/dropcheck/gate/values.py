@@ -11,9 +11,10 @@ import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.gate import claims
+from dropcheck.gate.claims import SPEED
 from dropcheck.gate.policy import NOT_JUDGED, Policy, PolicyError, Sourced, Speed, Waiver, When, age
 from dropcheck.gate.waivers import id_of
+from dropcheck.judge.claims import CLAIMS, matching
 
 Where = Callable[[tuple[str | int, ...]], str]  # from a key to its file and line
 
@@ -27,7 +28,7 @@ def checked(where: Where, policy: Policy) -> Policy:
     for name in ("checks", "ignore"):
         for place, prefix in enumerate(getattr(policy, name)):
             try:
-                claims.matching(prefix)
+                matching(prefix)
             except UsageError as error:
                 raise _refuse(where, (name, place), str(error)) from error
     if not Sourced(policy).checks:
@@ -65,10 +66,8 @@ def checked(where: Where, policy: Policy) -> Policy:
         except ContractError as error:
             raise _refuse(where, ("patterns", target), str(error).partition("\n")[0]) from error
     for name, value in policy.tolerances.items():
-        if name not in claims.CHECKS:
-            raise _refuse(
-                where, ("tolerances", name), f"there is no check {name!r}{nearest(name, list(claims.CHECKS))}"
-            )
+        if name not in CLAIMS:
+            raise _refuse(where, ("tolerances", name), f"there is no check {name!r}{nearest(name, list(CLAIMS))}")
         _number(where, value, ("tolerances", name), 0, math.inf, "a deviation above 0, in the unit of the finding")
     if policy.on_missing == "skip" and not policy.missing_reason.strip():
         raise _refuse(where, ("on_missing",), 'evidence is skipped only for a reason: add missing_reason = "..."')
@@ -118,7 +117,7 @@ def _speed(where: Where, speed: Speed) -> None:
 
 
 def _waivers(where: Where, policy: Policy) -> Policy:
-    known = [*claims.CHECKS, *claims.SPEED]
+    known = [*CLAIMS, *SPEED]
     made: list[Waiver] = []
     seen: dict[str, int] = {}
     for place, one in enumerate(policy.waiver):

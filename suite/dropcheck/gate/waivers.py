@@ -11,12 +11,13 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Of, Waiver
+from dropcheck.judge.claims import INTERVALS
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.results.audit import Waiver as Accepted
 from dropcheck.results.naming import dtype_of, split_name
 
 # Checks that state an interval with every failure that they measure: without one nobody knows how far it is off.
-WITH_INTERVAL = ("rate.marginal", "scale.mean", "speed.ratio", "speed.limit")
+WITH_INTERVAL = (*INTERVALS, "speed.ratio", "speed.limit")
 
 
 def id_of(one: Waiver) -> str:

@@ -15,7 +15,7 @@ from dropcheck.contract.register import Registered, register
 from dropcheck.contract.requirements import JOIN
 from dropcheck.count.copies import CERTAIN, odd_log10
 from dropcheck.judge import possible
-from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check
 from dropcheck.judge.verdicts import interpret
 from dropcheck.results.audit import (
@@ -31,7 +31,6 @@ from dropcheck.results.audit import (
 from dropcheck.results.embedded import LEFT_OUT
 from dropcheck.statistics import binomial
 
-_CHECKS = {check.name: check for check in CHECKS}
 SLACK = 1e-5  # relative: another release of SciPy may round otherwise, and a page may keep six digits of what passes
 FAR = -250.0  # log10; beyond, a bound stands for the exact tail
 
@@ -180,14 +179,14 @@ def _plan(target: TargetResult, profiles: Sequence[str]) -> Iterator[str]:
     if extra is not None:
         yield f"{extra[0]}, {extra[1][:200]} is not in the plan of {target.target[:200]}"
     for check in target.planned:
-        if check not in _CHECKS:
+        if check not in CHECK:
             yield f"the plan of {target.target[:200]} names {check[:80]!r}, which is no check"
     cases = {text: _case(text) for some in target.planned.values() for text in some}
     most = sum(case.coins for case in cases.values() if case is not None)
     if target.coins > possible.LONGER * most:
         yield f"{target.target[:200]} counts {target.coins:.6g} coins, but the cases of its plan have {most:.6g}"
     for check, some in target.planned.items():
-        if profiles and len(set(some)) > max(MOST_CASES[p] for p in profiles) and _CHECKS[check].judge is not None:
+        if profiles and len(set(some)) > max(MOST_CASES[p] for p in profiles) and CHECK[check].judge is not None:
             yield f"the plan of {target.target[:200]} has {len(set(some))} cases of {check}, more than its profile has"
 
 
@@ -201,7 +200,7 @@ def _finding(
     light: bool = False,
 ) -> Iterator[str]:
     """What does not agree in one finding; counts how it was computed again."""
-    check = _CHECKS.get(one.check)
+    check = CHECK.get(one.check)
     if check is not None:
         try:
             said = list(possible.impossible(one, check, _case(one.case), target, profiles, strict))

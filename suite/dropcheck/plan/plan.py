@@ -9,7 +9,7 @@ from typing import Any
 
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, ContractError
-from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import BETA, Check
 from dropcheck.plan.opening import of_request
 from dropcheck.plan.profiles import PROFILES, Wanted, plan_cases
@@ -45,7 +45,7 @@ class TargetPlan:
 
 def planned(request: AuditRequest, target: str, contract: Contract, info: dict[str, Any]) -> list[Case]:
     """All cases of one opened target, whatever checks are selected."""
-    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
+    marginal = CHECK["rate.marginal"]
     wanted = Wanted(request.rates, request.dtypes, request.shapes, request.cases, request.resolution)
     return plan_cases(contract, info, PROFILES[request.profile], marginal, request.seed, target, wanted)
 
@@ -126,7 +126,7 @@ def plan_target(target: Target, request: AuditRequest, some: Sequence[Check]) ->
 def _resolution_words(case: Case, request: AuditRequest) -> str:
     from dropcheck.statistics import association, binomial
 
-    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
+    marginal = CHECK["rate.marginal"]
     alpha = marginal.limits(request.profile).alpha
     if not 0 < case.rate < 1 or not case.coins:
         return ""

@@ -6,8 +6,9 @@ import textwrap
 from typing import Any
 
 from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.judge.checks import CHECKS, FAMILIES
+from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.judge.checks.base import ALPHA, BETA, Check
+from dropcheck.judge.claims import FAMILIES
 
 
 def explain(
@@ -23,9 +24,8 @@ def explain(
     ``pattern``: what the target is declared to follow; ``python``: the interpreter that runs it;
     ``shape``: of an input for a model.
     """
-    for check in CHECKS:
-        if check.name == word:
-            return _check(check, width)
+    if word in CHECK:
+        return _check(CHECK[word], width)
     if word in FAMILIES:
         lines = [f"{word}: {sum(c.family == word for c in CHECKS)} checks", ""]
         lines += [f"  {c.name:<28} {c.claim}" for c in CHECKS if c.family == word]
@@ -38,9 +38,9 @@ def explain(
     try:
         target = targets.parse(word)
     except targets.UnknownTarget as error:
-        known = [*(c.name for c in CHECKS), *FAMILIES, *register()]
+        known = [*CHECK, *FAMILIES, *register()]
         if "." in word and word.split(".", 1)[0] in FAMILIES:
-            known = [c.name for c in CHECKS]
+            known = [*CHECK]
         raise UsageError(f"{word!r} is neither a check nor a target{nearest(word, known)}") from error
     from dropcheck.report import explain_target
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dropcheck.judge.claims import CLAIMS, FAMILIES
 from dropcheck.report import sentences as words
 from dropcheck.report import speeds, text, view
 from dropcheck.report.figures import strength
@@ -42,14 +43,14 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
         result=result,
         headline=headline,
         audited=audited,
-        families=words.FAMILIES,
+        families=FAMILIES,
         groups=words.groups(result.targets, view.NOT_A_PASS),
         causes=words.causes(result.targets),
         some=plain_text.some,
         blocks=blocks,
         ids={b.target.target: b.id for b in blocks},
         whole=sum(len(b.target.findings) for b in blocks) <= view.WHOLE,
-        claims={c.name: c.claim for c in CHECKS},
+        claims=CLAIMS,
         remedies={c.name: c.remedy for c in CHECKS},
         worth=words.worth(result.targets),
         ledger=words.ledger(result.targets),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dropcheck.judge.claims import CLAIMS, FAMILIES
 from dropcheck.report import sentences as words
 from dropcheck.report.fitting import Section, fitted
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
@@ -77,12 +78,12 @@ def _matrix(targets: Sequence[TargetResult]) -> list[str]:
     rows = []
     for target in targets:
         row = [code(target.target, 120), prose(f"{target.framework} {target.version}".strip(), 60)]
-        for name in words.FAMILIES:
+        for name in FAMILIES:
             verdict = words.cell(target, name) or ("error" if target.error is not None else "")
             shown = f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}".strip()
             row.append(f"**{shown}**" if verdict == "fail" else shown)
         rows.append(row)
-    return table(["implementation", "release", *words.FAMILIES], rows)
+    return table(["implementation", "release", *FAMILIES], rows)
 
 
 def _causes(result: Result) -> list[Section]:
@@ -101,11 +102,8 @@ def _codes(values: Sequence[str], most: int) -> str:
 
 
 def _groups(result: Result, verdict: str, title: str, rank: int) -> list[Section]:
-    from dropcheck.judge.checks import CHECKS
-
-    claims = {c.name: c.claim for c in CHECKS}
     return [
-        Section(title, rank, _group(one, claims.get(one.check, "")), parent=title, head=[f"### {title}"])
+        Section(title, rank, _group(one, CLAIMS.get(one.check, "")), parent=title, head=[f"### {title}"])
         for one in words.groups(result.targets, (verdict,))
     ]
 

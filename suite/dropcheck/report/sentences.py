@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropcheck.contract.adapter import DTYPES
+from dropcheck.judge.claims import FAMILIES
 from dropcheck.results.audit import (
     NOT_INTERPRETABLE,
     Finding,
@@ -20,7 +21,6 @@ from dropcheck.results.audit import (
 from dropcheck.results.plain_text import count, family, line, number, strongest
 from dropcheck.statistics import evalues
 
-FAMILIES = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
 WORDS: dict[str, str] = {
     "pass": "pass",
     "fail": "FAIL",

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dropcheck.judge.claims import CLAIMS, FAMILIES
 from dropcheck.report import sentences as words
 from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
@@ -92,11 +93,11 @@ def _heading(console: Console, target: TargetResult) -> None:
 def _matrix(result: Result) -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("")
-    for name in words.FAMILIES:
+    for name in FAMILIES:
         table.add_column(name, no_wrap=True)
     for target in result.targets:
         cells = []
-        for name in words.FAMILIES:
+        for name in FAMILIES:
             verdict = words.cell(target, name)
             if not verdict and target.error is not None:
                 verdict = "error"
@@ -130,11 +131,8 @@ def _causes(console: Console, result: Result, width: int) -> set[str]:
 
 
 def _failures(console: Console, result: Result, width: int, several: set[str]) -> None:
-    from dropcheck.judge.checks import CHECKS
-
-    claims = {c.name: c.claim for c in CHECKS}
     for group in words.groups(result.targets, ("fail", "inconclusive", "error")):
-        _group(console, group, claims.get(group.check, ""), len(result.targets) > 1, width, several)
+        _group(console, group, CLAIMS.get(group.check, ""), len(result.targets) > 1, width, several)
 
 
 def _group(console: Console, group: Group, claim: str, many: bool, width: int, several: set[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dropcheck.judge.claims import FAMILIES
 from dropcheck.report import sentences as words
 from dropcheck.report.figures import coins, counts, ladder, pairs, positions
 from dropcheck.report.figures.svg import Figure
@@ -113,7 +114,7 @@ def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool
     by_family: dict[str, list[Finding]] = {}
     for one in target.findings:
         by_family.setdefault(plain_text.family(one.check), []).append(one)
-    order = [f for f in words.FAMILIES if f in by_family] + [f for f in by_family if f not in words.FAMILIES]
+    order = [f for f in FAMILIES if f in by_family] + [f for f in by_family if f not in FAMILIES]
     groups = [Shown(g, _figures(g, target, sheet)) for g in words.groups([target], NOT_A_PASS)]
     places: dict[str, list[tuple[str, str]]] = {}
     for i, shown in enumerate(groups, 1):

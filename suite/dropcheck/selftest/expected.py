@@ -13,7 +13,8 @@ import msgspec
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.promise import ContractError, Pattern
-from dropcheck.judge.checks import FAMILIES, UnknownName, matching, names
+from dropcheck.judge.checks import matching
+from dropcheck.judge.claims import CLAIMS, FAMILIES, UnknownName
 from dropcheck.plan.request import AuditRequest, prepare
 
 TABLES = ("EXPECTED", "expected")
@@ -170,9 +171,9 @@ def _checks(place: str, value: Any) -> list[str]:
             f"{place} is {_kind(value)}; expected a check such as 'mask.distinct-calls', a family such as 'mask', a list of "
             "them, 'fail' (any check), or None (correct)"
         )
-    valid = [*names(), *FAMILIES, ANY, *PASSES]
+    valid = [*CLAIMS, *FAMILIES, ANY, *PASSES]
     for word in words:
-        if word != ANY and word not in names() and word not in FAMILIES:
+        if word != ANY and word not in CLAIMS and word not in FAMILIES:
             raise UsageError(
                 f"{place} names {word!r}, which is no check; expected one of `dropcheck list --checks`, a family, 'fail' or "
                 f"None{nearest(word, valid)}"

@@ -15,7 +15,7 @@ from dropcheck.count import gather
 from dropcheck.count.counting import tally
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.repeated_stretches import stretches_of
-from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import Check, Limits
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import association, binomial, dispersion, goodness, homogeneity
@@ -27,12 +27,12 @@ LOWEST_SCORE = 1.95
 
 def statistical() -> list[Check]:
     """Checks that own a share of alpha and judge coins."""
-    return [c for c in CHECKS if c.share > 0 and c.counts]
+    return [c for c in CHECK.values() if c.share > 0 and c.counts]
 
 
 def named(name: str) -> Check:
     """The check of that name."""
-    return next(c for c in CHECKS if c.name == name)
+    return CHECK[name]
 
 
 def generator(seed: int, *place: object) -> np.random.Generator:

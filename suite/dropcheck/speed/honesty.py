@@ -10,7 +10,7 @@ from typing import Any
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Contract
 from dropcheck.judge import recomputing
-from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.plan.profiles import PROFILES, core
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, ResultError, TargetResult
@@ -72,7 +72,7 @@ def due(contract: Mapping[str, Any], profile: str) -> list[str]:
 
     Where every element has a coin of its own there are no whole channels, and where a coin drops a sample no channels.
     """
-    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
+    marginal = CHECK["rate.marginal"]
     try:
         promise = Contract.from_dict(contract)
     except (KeyError, TypeError, ValueError):  # none, or one that says too little to leave a check out

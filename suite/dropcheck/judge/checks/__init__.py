@@ -1,59 +1,64 @@
-"""The register of checks, in the order in which they are judged, and the selection of some by name."""
+"""The checks by name, in the order in which they are judged (that of judge/claims.py), and the selection of some by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
-from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.judge.checks import form, gradient, graphs, instances, later, mode, rate, scale, seed, settings
-from dropcheck.judge.checks import mask_copies as mask
-from dropcheck.judge.checks import mask_dependence as dependence
-from dropcheck.judge.checks import rate_edges as edges
+from dropcheck.judge import claims
+from dropcheck.judge.checks import (
+    form,
+    gradient,
+    graphs,
+    instances,
+    later,
+    mask_copies,
+    mask_dependence,
+    mode,
+    rate,
+    rate_edges,
+    scale,
+    seed,
+    settings,
+)
 from dropcheck.judge.checks.base import Check
 
-# form and mode, then structure, then duplicates, then dependence, then rates
-CHECKS: tuple[Check, ...] = (
-    *form.CHECKS,
-    *mode.CHECKS,
-    *mask.CHECKS,
-    *dependence.CHECKS,
-    *rate.CHECKS,
-    *edges.CHECKS,
-    *scale.CHECKS,
-    *seed.CHECKS,
-    *gradient.CHECKS,
-    # a layer in daily use: what depends on all of the above
-    *settings.CHECKS,
-    *instances.CHECKS,
-    *later.CHECKS,
-    *graphs.CHECKS,
+_MODULES: tuple[tuple[Check, ...], ...] = (
+    form.CHECKS,
+    mode.CHECKS,
+    mask_copies.CHECKS,
+    mask_dependence.CHECKS,
+    rate.CHECKS,
+    rate_edges.CHECKS,
+    scale.CHECKS,
+    seed.CHECKS,
+    gradient.CHECKS,
+    settings.CHECKS,
+    instances.CHECKS,
+    later.CHECKS,
+    graphs.CHECKS,
 )
 
-FAMILIES: tuple[str, ...] = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
+
+def in_order(checks: Iterable[Check]) -> dict[str, Check]:
+    """Checks by name, in the order of the register. Raises LookupError for a name that one of the two lacks or has twice."""
+    made = list(checks)
+    named = {check.name: check for check in made}
+    if len(named) < len(made):
+        twice = sorted(check.name for check in made if named[check.name] is not check)
+        raise LookupError(f"defined twice in judge/checks: {', '.join(twice)}")
+    if alone := sorted(named.keys() ^ claims.CLAIMS.keys()):
+        raise LookupError(
+            f"either in judge/claims.py or in a module of judge/checks, but not in both: {', '.join(alone)}"
+        )
+    return {name: named[name] for name in claims.CLAIMS}
 
 
-class UnknownName(UsageError):
-    """A check or a prefix that does not exist."""
-
-
-def names() -> list[str]:
-    """Names of all checks."""
-    return [check.name for check in CHECKS]
+CHECK: Mapping[str, Check] = in_order(chain.from_iterable(_MODULES))
+CHECKS: tuple[Check, ...] = tuple(CHECK.values())
 
 
 def matching(prefixes: Iterable[str]) -> list[Check]:
-    """Checks whose name is one of these, or whose family is. Raises UnknownName with the nearest valid name."""
-    found: list[Check] = []
-    for prefix in prefixes:
-        some = [
-            c for c in CHECKS if c.name == prefix or c.family == prefix or c.name.startswith(prefix.rstrip("*") + ".")
-        ]
-        if not some and prefix.endswith("*"):
-            some = [c for c in CHECKS if c.name.startswith(prefix.rstrip("*"))]
-        if not some:
-            raise UnknownName(
-                f"there is no check {prefix!r}; a check is family.claim (`dropcheck list --checks` shows them)"
-                f"{nearest(prefix, [*names(), *FAMILIES])}"
-            )
-        found.extend(c for c in some if c not in found)
-    return [c for c in CHECKS if c in found]
+    """Checks whose name is one of these, or whose family is; of none, none. Raises UnknownName with the nearest valid name."""
+    words = list(prefixes)
+    return [CHECK[name] for name in claims.selected(words)] if words else []

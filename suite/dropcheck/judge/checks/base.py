@@ -11,6 +11,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.coins import Bytes, unpack
 from dropcheck.count.gathered import Gathered
+from dropcheck.judge.claims import CLAIMS
 from dropcheck.results.audit import Finding, Picture, Statistic, Verdict
 from dropcheck.worker.client import Session
 
@@ -73,7 +74,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Check:
-    """One named claim: its words, the cases that it wants, and its decision.
+    """One named claim: its words, the cases that it wants, and its decision. Its sentence is its line in judge/claims.py.
 
     ``share``     its part of ALPHA; the shares of all checks add up to at most 1 (a test adds them).
     ``coarsest``  profile -> coarsest resolution that counts as a pass; ``most`` caps what ``allowance`` makes of it, since a
@@ -86,7 +87,6 @@ class Check:
     """
 
     name: str
-    claim: str
     how: str
     remedy: str
     resolution_words: str = ""
@@ -98,6 +98,11 @@ class Check:
     reach: Callable[[Case, Limits], float] | None = None
     observe: Callable[[Check, Bench, Limits], list[Finding]] | None = None
     compare: Callable[[Check, Sequence[Gathered], Limits], list[Finding]] | None = None
+
+    @property
+    def claim(self) -> str:
+        """The sentence that it stands for."""
+        return CLAIMS[self.name]
 
     @property
     def family(self) -> str:

@@ -527,7 +527,6 @@ def _leaks(bench: Bench, rate: float, dtype: str) -> tuple[dict[str, int], dict[
 CHECKS = (
     Check(
         name="form.shape-dtype",
-        claim="shape and dtype survive",
         how="The output of training and inference calls must have the input's shape and dtype, in every dtype, at rates 0 and 1 "
         "too, and so must the output of every call whose coins are counted."
         " So must those of inputs whose gradient is recorded, in training and in inference, at rates 0 and 1 as "
@@ -537,7 +536,6 @@ CHECKS = (
     ),
     Check(
         name="form.strides",
-        claim="strided, sliced and transposed inputs work or are refused",
         how="Inputs with a stride of two and inputs stored in another axis order must give the same promise as contiguous ones. "
         "Where something is wrong, a layer with the same seed is called with the same values, contiguous: what is wrong there "
         "too is another check's failure.",
@@ -546,7 +544,6 @@ CHECKS = (
     ),
     Check(
         name="form.batch-change",
-        claim="one layer accepts batches of changing size",
         how="One layer is called with batches that grow and shrink; each output must have its coins and values right. What is "
         "wrong as well when a fresh layer is given the same batch alone is another check's failure."
         " Then its width and length change: shape, values and coins of each output must be right, too; a layer "
@@ -556,7 +553,6 @@ CHECKS = (
     ),
     Check(
         name="form.empty",
-        claim="empty inputs work or are refused",
         how="Inputs with no rows or no elements must come out with their shape, or raise."
         " Inputs without channels are asked, and every dtype. An exception that is a fault of the code, as an "
         "index out of range is, counts as a failure.",
@@ -565,7 +561,6 @@ CHECKS = (
     ),
     Check(
         name="form.ranks",
-        claim="declared ranks follow their declared patterns; what other ranks do is a trait",
         how="For every further pattern of the contract, coins, values and shape are checked; what the contract's own rank shows "
         "too is another check's failure. Undeclared ranks are only reported."
         " The share of drops must be the rate (chance of a false failure below 10^-12 a rank), two calls must "
@@ -575,7 +570,6 @@ CHECKS = (
     ),
     Check(
         name="form.input-untouched",
-        claim="the input is not modified, and a later call changes no earlier result",
         how="Inputs are compared bit for bit before and after; the first of two results must survive the second call."
         " Rate 1 and inputs whose gradient is recorded are asked too, and an inference call may not change the "
         "result of a training call.",
@@ -584,7 +578,6 @@ CHECKS = (
     ),
     Check(
         name="form.nonfinite",
-        claim="Inf and NaN in a dropped channel do not leak",
         how="The coins of Inf and NaN are those that a layer with the same seed shows on a finite input, if all finite elements "
         "agree that it repeats them; else those of the elements that share their coin. Reported as a trait; a failure only "
         "where the contract promises it, or under --strict.",

@@ -506,7 +506,6 @@ def _of_the_framework(bench: Bench, dtype: str, rate: float) -> dict[str, str]:
 CHECKS = (
     Check(
         name="gradient.mask",
-        claim="the backward pass uses the forward pass's coins, also where the input is 0 or negative",
         how="The gradient of sum(output * cotangent) must be 0 exactly where the forward pass dropped. The coin of an element "
         "that is 0 is known from other elements that share it, or from the same call on an input without zeros by a layer with "
         "the same seed. Elements are compared one by one: that they share their coin is another claim. Second passes are "
@@ -517,7 +516,6 @@ CHECKS = (
     ),
     Check(
         name="gradient.scale",
-        claim="the backward pass uses the forward pass's scale",
         how="Every gradient of a kept coin must be its cotangent times the scale, 1 / (1 - rate) or what the contract "
         "declares (a for alpha dropout, whose constant offsets have no gradient), to the same bound as kept values. Where the "
         "forward pass of the same call has another scale, that is what the gradient must have.",
@@ -526,8 +524,6 @@ CHECKS = (
     ),
     Check(
         name="gradient.recompute",
-        claim="the backward pass uses the forward pass's coins also when the forward pass is recomputed (activation "
-        "checkpointing)",
         how="Training calls run under the framework's own checkpointing (PyTorch: both ways, generator state preserved; "
         "JAX: jax.checkpoint), and the gradient must be 0 exactly where the output of the first pass was dropped: "
         "with 2145 coins a call, two independent masks at rate .15 agree by chance with probability below 10^-270. "
@@ -541,7 +537,6 @@ CHECKS = (
     ),
     Check(
         name="gradient.edges",
-        claim="gradients are finite and right at rate 0 and rate 1",
         how="At rate 0 the gradient must be the cotangent bit for bit, at rate 1 zero; one NaN is a failure, and so is a "
         "backward pass that raises where the forward pass works. It is judged where the forward pass of the same call is right.",
         remedy="Avoid 0 * inf: at rate 1 the factor is infinite and the mask 0.",

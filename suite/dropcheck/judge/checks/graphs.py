@@ -180,7 +180,6 @@ def _second(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 CHECKS = (
     Check(
         name="gradient.two-passes",
-        claim="each backward pass uses the coins of its own forward pass, however many forward passes come before it",
         how="Two forward passes on different inputs, then the backward pass of the first, then that of the second, then the "
         "first one's once more (retain_graph): every gradient must be 0 exactly where its own output was dropped, and the "
         "cotangent times the scale elsewhere. What one forward and one backward pass show wrong already is told by "
@@ -190,7 +189,6 @@ CHECKS = (
     ),
     Check(
         name="gradient.cotangents",
-        claim="the backward pass takes cotangents of any memory: expanded, transposed, strided",
         how="The cotangent is one element expanded to the shape of the output, as y.sum().backward() makes it, transposed in "
         "memory, or every second element of a larger tensor: the gradient must be the same as for a contiguous one.",
         remedy="Read the cotangent by its strides, or make it contiguous first; never write into it.",
@@ -198,7 +196,6 @@ CHECKS = (
     ),
     Check(
         name="gradient.second-derivative",
-        claim="the gradient can be differentiated once more, with the same coins",
         how="Dropout is linear in its input, so the gradient, differentiated by the cotangent in a direction, must be that "
         "direction times the scale where the forward pass kept, and 0 elsewhere. A backward pass that says that it cannot be "
         "differentiated (once_differentiable) is skipped.",

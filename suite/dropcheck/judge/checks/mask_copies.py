@@ -523,7 +523,6 @@ def _balanced(case: Case) -> bool:
 CHECKS = (
     Check(
         name="mask.whole-channels",
-        claim="elements that share a coin are dropped or kept together, on the declared axis",
         how="Every element of every call is compared with its coin. One disagreement is a failure: under the contract it "
         "cannot happen. With n coins seen, a defect that splits a share eps of them escapes with probability (1 - eps)^n.",
         remedy="Check which axis the layer takes for channels (channels first or last), whether batch and channel are "
@@ -538,7 +537,6 @@ CHECKS = (
     ),
     Check(
         name="mask.distinct-channels",
-        claim="no two channels that should differ are copies of each other",
         how="Any two channels whose coins agree in every row are copies. The chance that some independent pair agrees so "
         "long is bounded by pairs x (p^2 + q^2)^rows; the rows are chosen so that this lies below the check's share of "
         "10^-6.",
@@ -553,7 +551,6 @@ CHECKS = (
     ),
     Check(
         name="mask.distinct-samples",
-        claim="no two samples of a batch are copies of each other",
         how="Words of successive rows, at every row offset, are looked up among all others of the same call, at every "
         "distance: every word of the first 2^20 coins, and of each stream as a whole the 65536 words with the smallest keys, so "
         "that both copies of a word are looked up or neither. Words are long enough that a chance repeat among all of them "
@@ -572,7 +569,6 @@ CHECKS = (
     ),
     Check(
         name="mask.distinct-calls",
-        claim="no call repeats the coins of an earlier call",
         how="As for samples, over words of different calls: a frozen mask, a short or long cycle and a counter that restarts, "
         "wraps or overlaps all show as repeated words. A run of m rows that repeats in a stream of n, of which k words are "
         "looked up, escapes with probability (1 - k/n)^m; so does a stretch of m + L - 1 coins that repeats at any offset, "

@@ -180,7 +180,6 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 CHECKS = (
     Check(
         name="mode.inference",
-        claim="inference returns the input bit for bit and spends no randomness",
         how="Training and inference calls alternate, with other values in every call, and every output of inference is "
         "compared bit for bit with its input: before any training call, after one and after many, on one shape and over "
         "the shapes and dtypes of the plan, with gradient recording on and off, switched in each way that the framework "
@@ -196,7 +195,6 @@ CHECKS = (
     ),
     Check(
         name="mode.toggle",
-        claim="training works again after inference",
         how="Training and inference calls alternate on one shape and over the shapes of the plan, also on shapes that "
         "inference saw first; every training call must drop, where not dropping has a chance below 10^-12.",
         remedy="Inference must not change the layer's state, such as a stored mask, branch, rate or flag.",

@@ -339,7 +339,6 @@ def _did(x: Any, answer: Answer, bench: Bench) -> tuple[float, str]:
 CHECKS = (
     Check(
         name="rate.zero",
-        claim="rate 0 changes nothing",
         how="At rate 0 every output must be its input bit for bit, in every dtype; where the contract's scale is a number, the "
         "input times that number, to the rounding of the dtype. One dropped coin is a failure. With --resolution, and in "
         "profile deep, calls of a million coins follow until that resolution is reached, at most 2^28 coins a dtype.",
@@ -351,7 +350,6 @@ CHECKS = (
     ),
     Check(
         name="rate.one",
-        claim="rate 1 drops everything and stays finite",
         how="At rate 1 every output must be the dropped value; one kept or non-finite element is a failure. A layer that "
         "refuses rate 1 does not fail (with --strict it does): a refusal names the rate or shows the number that was given, or "
         "is a ValueError, TypeError or AssertionError without words. Any other exception, such as a division by zero, is a "
@@ -363,7 +361,6 @@ CHECKS = (
     ),
     Check(
         name="rate.rejects-invalid",
-        claim="a rate that is no probability is refused",
         how="Rates -0.1, 1.5 and NaN must raise at construction or at the first call, by an exception that names the rate or "
         "shows the number; a crash, such as a math domain error, is no refusal (see rate.one).",
         remedy="Validate with `if not 0 <= rate <= 1: raise ValueError`; written so, NaN is refused too.",

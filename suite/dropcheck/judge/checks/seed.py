@@ -421,7 +421,6 @@ def _neighbours_reach(case: Case, limits: Limits) -> float:
 CHECKS = (
     Check(
         name="seed.reproducible",
-        claim="the same seed gives the same masks",
         how="Two fresh layers with one seed must give equal outputs over three calls, small and large (threads), in every "
         "dtype and by every way that a seed reaches the layer; also in a fresh process. There another seed, asked at the same "
         "place of the process, must give other masks in every call. In mode ranks, replicas (`replicas=True` of a contract) "
@@ -431,7 +430,6 @@ CHECKS = (
     ),
     Check(
         name="seed.reset",
-        claim="reseeding gives the same masks again, also after other calls",
         how="After calls of other shapes and inference calls, reseeding must repeat the first three calls; another seed must not. "
         "Where a constructor draws from the same source (weights do), a new layer that is reseeded must show the same. Every "
         "dtype is asked.",
@@ -440,7 +438,6 @@ CHECKS = (
     ),
     Check(
         name="seed.distinct",
-        claim="different seeds give unrelated streams",
         how="The coins of many seeds are searched for words that occur under two of them, at every row offset; chance repeats "
         "have probability below the check's share of 10^-6. Longer words are looked up at every offset of the flat stream, not at "
         "rows alone, with chance repeats below 10^-15.",
@@ -453,7 +450,6 @@ CHECKS = (
     ),
     Check(
         name="seed.neighbours",
-        claim="neighbouring seeds, seeds one bit apart and shifted calls are unrelated",
         how="The same position under seeds s and s + 1, and under seeds one bit apart (in all, and bit by bit), and call 2 "
         "of one seed with call 1 of its neighbour, are compared over disjoint pairs of seeds, channels as strata, in an exact "
         "conditional test; and every place by itself, since ties of both signs cancel where places are pooled.",

@@ -145,7 +145,6 @@ def _trait(bench: Bench, rate: float, x: Any) -> None:
 CHECKS = (
     Check(
         name="mode.settings",
-        claim="training calls are right under the framework's other global settings, and leave them as they were",
         how="One layer is called plainly, then under each setting (PyTorch: no_grad, enable_grad, inference_mode, default "
         "dtype float64 and bfloat16, deterministic algorithms; Keras: floatx, dtype policy; JAX: disable_jit, x64), then "
         "plainly again. Dtype, coins, share of drops (off by .2 in 4000 coins: below 10^-30 by chance), every kept value and "
@@ -155,7 +154,6 @@ CHECKS = (
     ),
     Check(
         name="mode.threads",
-        claim="two threads that call one layer at once each get a right output with coins of its own",
         how="Two threads, each with its own input, call one layer, and take turns at every line of the layer's own source, so "
         "that a race shows at once. Each output must fit its own input, and no row or whole call of coins may occur in both "
         "(below 10^-9 by chance). Whether a seed gives the same masks with one and with two threads of the framework itself is "

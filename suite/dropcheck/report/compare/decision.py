@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError
 from dropcheck.judge.checks.base import ALPHA, BETA
+from dropcheck.judge.claims import INTERVALS
 from dropcheck.report.compare.records import Change, Word
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import number
@@ -30,7 +31,6 @@ from dropcheck.results.plain_text import number
 LEVEL = 1e-8  # of Fisher's test of one pair of counts
 REACH = 1.25  # resolutions; above 1, since the law of an estimate is only nearly symmetric
 
-INTERVALS = ("rate.marginal", "scale.mean")
 _COUNTS = {
     "mask.whole-channels": ("disagreeing", "coins"),
     "scale.kept-values": ("wrong", "kept"),

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from dropcheck.judge.claims import FAMILIES
 from dropcheck.report.compare.changes import Change, between
-from dropcheck.report.sentences import FAMILIES
 from dropcheck.results.audit import Verdict, overall
 from dropcheck.results.history.entries import Claim, Entry, Kept, Ratio
 from dropcheck.results.history.stores import History

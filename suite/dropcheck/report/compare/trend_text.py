@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
+from dropcheck.judge.claims import FAMILIES
 from dropcheck.report.compare.changes import BETTER, WORSE, Change
 from dropcheck.report.compare.trend import Row, Trend, Trends
-from dropcheck.report.sentences import FAMILIES, GLYPHS, WORDS
+from dropcheck.report.sentences import GLYPHS, WORDS
 from dropcheck.results.plain_text import count, line, number
 
 
