@@ -404,9 +404,14 @@ def test_what_was_confirmed_before_outlives_a_run_that_is_cut_off(tmp_path: Path
 def test_a_stored_result_is_read_as_a_report_keeps_it(tmp_path: Path) -> None:
     written(tmp_path)
     assert command.stored(tmp_path / "result.json.xz").targets == field().targets
-    (tmp_path / "bad.json.xz").write_bytes(json.dumps({}).encode())
-    with pytest.raises(ResultError, match=r"cannot read the result .*bad\.json\.xz"):
-        command.stored(tmp_path / "bad.json.xz")
+    bad = tmp_path / "bad.json.xz"
+    for data, said in (
+        (json.dumps({}).encode(), r"bad\.json\.xz has schema None"),
+        ((tmp_path / "result.json.xz").read_bytes()[:-9], r"bad\.json\.xz is damaged: its xz data"),
+    ):
+        bad.write_bytes(data)
+        with pytest.raises(ResultError, match=said):
+            command.stored(bad)
 
 
 def test_results_made_elsewhere_take_the_place_of_what_cannot_run_here() -> None:
