@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dropcheck
-from spatial_dropouts.broken import records_jax_modes
+from spatial_dropouts.broken.records import jax_modes as records_jax_modes
 
 jax = pytest.importorskip("jax")
 

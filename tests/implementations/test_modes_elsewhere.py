@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 import dropcheck
-from spatial_dropouts.broken.records_modes_elsewhere import DEFECTS, ModeDefect
+from spatial_dropouts.broken.records.modes_elsewhere import DEFECTS, ModeDefect
 
 # large enough for every check named there, and few calls, each of which may be a trace
 CASES = {

@@ -19,7 +19,7 @@ from dropcheck.results.audit import TargetResult
 from dropcheck.worker.server.answers import Worker
 from spatial_dropouts.adapters import torch_modes
 from spatial_dropouts.adapters.torch_layers import TorchFunctions, TorchLayers
-from spatial_dropouts.broken.records_torch_modes import DEFECTS, TorchModeDefect
+from spatial_dropouts.broken.records.torch_modes import DEFECTS, TorchModeDefect
 
 # large enough for the check, and few different calls, since each may be a compilation
 CASES = {

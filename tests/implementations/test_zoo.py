@@ -12,7 +12,7 @@ import dropcheck
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.claims import FAMILIES
 from spatial_dropouts import broken, unusual, zoo_names
-from spatial_dropouts.broken import records_alone
+from spatial_dropouts.broken.records import alone as records_alone
 
 
 @pytest.mark.parametrize("defect", broken.DEFECTS, ids=lambda d: d.name)

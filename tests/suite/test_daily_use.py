@@ -16,8 +16,8 @@ from dropcheck.judge.verdicts import interpret
 from dropcheck.report.reproduction import write
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, TargetResult
 from dropcheck.worker.server import threads
-from spatial_dropouts.broken import records_life
-from spatial_dropouts.broken.record import Defect
+from spatial_dropouts.broken.records import life as records_life
+from spatial_dropouts.broken.records.record import Defect
 
 DAILY = (
     *("seed.instances", "form.copies", "rate.set-later", "mode.settings", "mode.threads"),

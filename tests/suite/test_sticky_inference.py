@@ -11,8 +11,8 @@ import pytest
 import dropcheck
 from dropcheck.results.audit import Finding
 from spatial_dropouts import broken
-from spatial_dropouts.broken import records_inference
-from spatial_dropouts.broken.record import Defect
+from spatial_dropouts.broken.records import inference as records_inference
+from spatial_dropouts.broken.records.record import Defect
 
 BRANCHES = "spatial_dropouts.broken.inference_elsewhere:"
 

@@ -8,8 +8,8 @@ import pytest
 
 import dropcheck
 from dropcheck.results.audit import Finding
-from spatial_dropouts.broken import records_switching
-from spatial_dropouts.broken.record import Defect
+from spatial_dropouts.broken.records import switching as records_switching
+from spatial_dropouts.broken.records.record import Defect
 
 PLACE = "spatial_dropouts.broken.switching_"
 SEEN = {  # what the sentence or the case must name

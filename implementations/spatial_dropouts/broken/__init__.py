@@ -5,29 +5,27 @@ from __future__ import annotations
 from typing import Dict, Mapping, Tuple
 
 from dropcheck.contract.adapter import Implementation
-from spatial_dropouts.broken import (
-    consequences,
-    records_alone,
-    records_alpha,
-    records_blocks,
-    records_controls,
-    records_corners,
-    records_declared,
-    records_follows_places,
-    records_inference,
-    records_jax_modes,
-    records_leaves,
-    records_life,
-    records_passes,
-    records_rates,
-    records_sizes_daily,
-    records_streams,
-    records_stretches,
-    records_structure,
-    records_switching,
-    records_ties,
-)
-from spatial_dropouts.broken.record import Defect
+from spatial_dropouts.broken import consequences
+from spatial_dropouts.broken.records import alone as records_alone
+from spatial_dropouts.broken.records import alpha as records_alpha
+from spatial_dropouts.broken.records import blocks as records_blocks
+from spatial_dropouts.broken.records import controls as records_controls
+from spatial_dropouts.broken.records import corners as records_corners
+from spatial_dropouts.broken.records import declared as records_declared
+from spatial_dropouts.broken.records import follows_places as records_follows_places
+from spatial_dropouts.broken.records import inference as records_inference
+from spatial_dropouts.broken.records import jax_modes as records_jax_modes
+from spatial_dropouts.broken.records import leaves as records_leaves
+from spatial_dropouts.broken.records import life as records_life
+from spatial_dropouts.broken.records import passes as records_passes
+from spatial_dropouts.broken.records import rates as records_rates
+from spatial_dropouts.broken.records import sizes_daily as records_sizes_daily
+from spatial_dropouts.broken.records import streams as records_streams
+from spatial_dropouts.broken.records import stretches as records_stretches
+from spatial_dropouts.broken.records import structure as records_structure
+from spatial_dropouts.broken.records import switching as records_switching
+from spatial_dropouts.broken.records import ties as records_ties
+from spatial_dropouts.broken.records.record import Defect
 
 __all__ = ["DEFECTS", "IN_MODES", "REGISTER", "Defect", "caught_by"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Dict, Iterable, Mapping, Tuple
 
-from spatial_dropouts.broken.record import Defect
+from spatial_dropouts.broken.records.record import Defect
 
 _NARROW = ("rate.marginal", "rate.per-shape")
 _OF_ONE_DEPENDENCE = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")

@@ -1,4 +1,4 @@
-"""Where a layer runs, as far as a clock must know: the host, in NumPy; frameworks add theirs in spatial_dropouts.adapters.speed."""
+"""Where a layer runs, as far as a clock must know: the host, in NumPy; frameworks add theirs in adapters/devices.py."""
 
 from __future__ import annotations
 

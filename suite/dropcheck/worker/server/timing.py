@@ -460,7 +460,7 @@ def _permuted(x: Any, axes: List[int], adapter: Adapter) -> Any:
 
 
 def _speed() -> Any:
-    from spatial_dropouts.adapters import speed
+    from spatial_dropouts.adapters import devices as speed
 
     return speed
 

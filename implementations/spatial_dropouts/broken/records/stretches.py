@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from spatial_dropouts.broken.record import Defect, numpy_form
+from spatial_dropouts.broken.records.record import Defect, numpy_form
 
 # one row: name, place, check, summary, smallest size, regime, source
 DEFECTS: Tuple[Defect, ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from dropcheck.contract.promise import Contract
-from spatial_dropouts.broken.record import Defect
+from spatial_dropouts.broken.records.record import Defect
 
 _NUMPY = Contract.alpha("n c l -> n c", seeds=("generator",))
 _TORCH = Contract.alpha("n c l -> n c")

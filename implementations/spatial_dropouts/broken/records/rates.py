@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from spatial_dropouts.broken.record import Defect, keras_form, numpy_form, promise, torch_form
+from spatial_dropouts.broken.records.record import Defect, keras_form, numpy_form, promise, torch_form
 
 # one row: name, place, check, summary, smallest size, regime, source
 DEFECTS: Tuple[Defect, ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from spatial_dropouts.broken.record import Defect, numpy_form, promise
+from spatial_dropouts.broken.records.record import Defect, numpy_form, promise
 
 _WHOLE = promise("n c l -> 1")
 

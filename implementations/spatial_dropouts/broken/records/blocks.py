@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from spatial_dropouts.broken.record import Defect, numpy_form, promise
+from spatial_dropouts.broken.records.record import Defect, numpy_form, promise
 
 _BLOCKS = promise("n c h w -> n c h/3 w/3", scale="realised")
 

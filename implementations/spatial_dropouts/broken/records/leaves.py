@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from spatial_dropouts.broken.record import Defect, torch_form
+from spatial_dropouts.broken.records.record import Defect, torch_form
 
 DEFECTS: Tuple[Defect, ...] = (
     torch_form(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from dropcheck.contract.promise import Contract, Pattern
-from spatial_dropouts.broken.record import Defect, numpy_form, promise
+from spatial_dropouts.broken.records.record import Defect, numpy_form, promise
 
 DEFECTS: Tuple[Defect, ...] = (
     numpy_form(

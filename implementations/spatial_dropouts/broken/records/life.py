@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from dropcheck.contract.promise import Contract, Pattern
-from spatial_dropouts.broken.record import Defect, keras_form, numpy_form, torch_form
+from spatial_dropouts.broken.records.record import Defect, keras_form, numpy_form, torch_form
 
 _UNSEEDED = Contract(pattern=Pattern.parse("n c l -> n c"), seeds=())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from dropcheck.contract.promise import Contract, Pattern
-from spatial_dropouts.broken.record import Defect, torch_form
+from spatial_dropouts.broken.records.record import Defect, torch_form
 
 _ELEMENTS = Contract(pattern=Pattern.parse("n c l -> n c l"))
 _PROMISED = Contract(pattern=Pattern.parse("n c l -> n c l"), promises=("nonfinite",))

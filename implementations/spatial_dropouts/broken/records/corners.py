@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from dropcheck.contract.promise import Contract, Pattern, patterns
-from spatial_dropouts.broken.record import Defect, numpy_form, promise, torch_form
+from spatial_dropouts.broken.records.record import Defect, numpy_form, promise, torch_form
 
 
 def _images(name: str, attr: str, summary: str, size: str) -> Defect:

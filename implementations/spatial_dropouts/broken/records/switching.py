@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from spatial_dropouts.broken.record import Defect
+from spatial_dropouts.broken.records.record import Defect
 
 _PLACE = "spatial_dropouts.broken.switching_"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional, Tuple
 
 from dropcheck.contract.promise import Contract, Pattern
-from spatial_dropouts.broken.record import Defect
+from spatial_dropouts.broken.records.record import Defect
 
 
 def _form(

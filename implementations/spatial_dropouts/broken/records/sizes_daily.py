@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from spatial_dropouts.broken.record import Defect, numpy_form
+from spatial_dropouts.broken.records.record import Defect, numpy_form
 
 _HOME = "home-made layers"
 _SIZES = "sizes of daily use"
