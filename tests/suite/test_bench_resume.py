@@ -162,6 +162,6 @@ def test_kill_9_loses_at_most_the_round_that_it_hits(write: Any, tmp_path: Path)
     assert (tmp_path / "r.json.journal").exists()
 
 
-def test_resume_needs_the_place_of_the_result(run: Any) -> None:
-    ran = run("bench", "custom.reference", "--resume")
+def test_resume_needs_the_place_of_the_result(call: Any) -> None:
+    ran = call("bench", "custom.reference", "--resume")
     assert ran.code == 2 and "give the --out DIR or --json FILE of the interrupted run" in ran.err

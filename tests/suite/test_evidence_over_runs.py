@@ -212,7 +212,7 @@ def test_shapes_that_are_asked_with_drawn_rates_are_pooled(mine: Path) -> None:
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_a_run_that_was_stopped_must_be_repeated(run: Any, mine: Path, how: signal.Signals, code: int) -> None:
+def test_a_run_that_was_stopped_must_be_repeated(call: Any, mine: Path, how: signal.Signals, code: int) -> None:
     book = mine.parent / "runs.jsonl"
     words = ["audit", "mine.py:slow", "--ledger", "runs.jsonl", "--select", "rate.marginal", "--jobs", "1"]
     words += ["--case", "float32 rate=0.3 64,64,2 calls=128"]
@@ -228,9 +228,9 @@ def test_a_run_that_was_stopped_must_be_repeated(run: Any, mine: Path, how: sign
     killed.communicate(timeout=60)
     assert killed.returncode == code
     (begun,) = map(json.loads, book.read_text().splitlines())
-    refused = run(*long, "--seed", "5")
+    refused = call(*long, "--seed", "5")
     assert refused.code == 2 and f"--seed {begun['seed']}" in sentence(refused)
-    other = run(*words)
+    other = call(*words)
     assert other.code == 2 and "cases" in sentence(other), "another plan is another ledger"
     # the same run again, by a layer that is as quick as the test needs it: the plan is what counts
     assert begun["run"] == 1
@@ -286,27 +286,27 @@ def test_another_layer_under_the_same_name_is_refused(write: Write, mine: Path) 
         audit(mine, "right")
 
 
-def test_help_names_both_options(run: Any) -> None:
-    words = " ".join(run("audit", "--help").out.split())
+def test_help_names_both_options(call: Any) -> None:
+    words = " ".join(call("audit", "--help").out.split())
     assert "--ledger FILE Make this audit a run of FILE" in words and "--sequential" in words
 
 
-def test_bad_ledgers_are_refused_in_one_sentence(run: Any, mine: Path) -> None:
+def test_bad_ledgers_are_refused_in_one_sentence(call: Any, mine: Path) -> None:
     words = ["audit", "mine.py:right", "--select", "rate.marginal", "--case", CASE, "--ledger"]
-    done = run(*words, "runs.jsonl", "--budget", "5s")
+    done = call(*words, "runs.jsonl", "--budget", "5s")
     assert done.code == 2 and "--budget" in sentence(done)
     assert not (mine.parent / "runs.jsonl").exists()
-    done = run(*words, "no/such/folder/runs.jsonl")
+    done = call(*words, "no/such/folder/runs.jsonl")
     assert done.code == 2 and "cannot be written" in sentence(done)
     (mine.parent / "folder").mkdir()
-    done = run(*words, "folder")
+    done = call(*words, "folder")
     assert done.code == 2 and "cannot be read" in sentence(done)
-    assert run(*words, "runs.jsonl", "--json", "r.json").code == 0
-    done = run(*words, "runs.jsonl", "--profile", "standard")
+    assert call(*words, "runs.jsonl", "--json", "r.json").code == 0
+    done = call(*words, "runs.jsonl", "--profile", "standard")
     assert done.code == 2 and "profile 'quick', not 'standard'" in sentence(done)
     book = mine.parent / "runs.jsonl"
     book.write_bytes(book.read_bytes().replace(b'"run": 1', b'"run": 2', 1))
-    done = run(*words, "runs.jsonl")
+    done = call(*words, "runs.jsonl")
     assert done.code == 2 and "was changed at" in sentence(done)
 
 

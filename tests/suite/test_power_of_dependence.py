@@ -20,7 +20,7 @@ from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import Limits
 from dropcheck.results.audit import Finding
 
-ALPHA, BETA, TRIES, AUDITS = 1e-6, 0.05, 200, 240
+ALPHA, BETA, TRIES, AUDITS = 1e-6, 0.05, 80, 100
 Coins = Any
 Plant = Callable[[Any, Coins, float], None]  # generator, (calls, rows, channels) coins, size of the defect; in place
 

@@ -48,7 +48,8 @@ def test_units_that_took_no_time_that_a_clock_can_see_are_weighed_by_coins() -> 
 
 def test_a_bar_never_goes_back_and_ends_at_one() -> None:
     told: list[Event] = []
-    run(AuditRequest(targets=("custom.reference",), select=("mask", "rate"), profile="quick"), progress=told.append)
+    cases = tuple(f"float32 rate=0.3 {rows},17,3 calls=640" for rows in (33, 65, 129, 257, 31, 63, 127, 255))
+    run(AuditRequest(targets=("custom.reference",), select=("mask", "rate"), cases=cases), progress=told.append)
     shares = [e.done for e in told]
     assert shares == sorted(shares) and shares[-1] == 1.0
     assert len({*shares}) > 5

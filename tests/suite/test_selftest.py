@@ -264,14 +264,14 @@ def test_a_journal_of_other_options_is_refused(tmp_path: Path) -> None:
         work.run([*items, work.Item("thresholds/events", "thresholds:events")], jobs=1, journal=journal, resume=True)
 
 
-def test_bad_options_get_one_sentence(run: Callable[..., Any]) -> None:
+def test_bad_options_get_one_sentence(call: Callable[..., Any]) -> None:
     for words, expected in (
         (("--part", "calibrate"), "the nearest is 'calibration'"),
         (("--profile", "slow"), "expected quick, standard"),
         (("--scale", "0"), "--scale takes a number above 0"),
         (("--resume",), "--resume continues the run of a result"),
     ):
-        ran = run("selftest", *words)
+        ran = call("selftest", *words)
         assert ran.code == 2 and expected in ran.err and ran.err.count("\n") == 1, ran.err
 
 

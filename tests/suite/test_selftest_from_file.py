@@ -27,15 +27,15 @@ LAYERS = """
         kept = rng.random((1, x.shape[1])) >= rate
         return (x * kept[:, :, None] * x.dtype.type(1 / (1 - rate))).astype(x.dtype)
 
-    def halved_at_3001(x, rate, *, training, rng):
-        return good(x, rate / 2 if len(x) == 3001 else rate, training=training, rng=rng)
+    def halved_at_4096(x, rate, *, training, rng):
+        return good(x, rate / 2 if len(x) == 4096 else rate, training=training, rng=rng)
 """
 FEW = '"select": ["mask.whole-channels", "mask.distinct-samples", "rate.marginal"], "dtype": "float32", "rate": 0.5'
 TABLE = f"""
     EXPECTED = {{
         "good": {{"check": None, {FEW}}},
         "shared": {{"check": ["rate", "mask.distinct-samples"], {FEW}}},
-        "halved_at_3001": {{"check": "rate.marginal", {FEW}}},
+        "halved_at_4096": {{"check": "rate.marginal", {FEW}}},
     }}
 """
 Write = Callable[[str, str], Path]
@@ -53,30 +53,30 @@ def executed(path: Path, **more: Any) -> tuple[records.SelfTest, int]:
     return command.execute(from_file=path, jobs=1, **{"part": ("zoo",), **more})
 
 
-def test_caught_passed_and_missed_with_the_case_that_catches(run: Callable[..., Any], write: Write) -> None:
+def test_caught_passed_and_missed_with_the_case_that_catches(call: Callable[..., Any], write: Write) -> None:
     write("layers.py", LAYERS + TABLE)
-    ran = run("selftest", "--part", "zoo", "--from", "layers.py", "--jobs", "1", "--json", "s.json", "--out", "told")
+    ran = call("selftest", "--part", "zoo", "--from", "layers.py", "--jobs", "1", "--json", "s.json", "--out", "told")
     assert ran.code == 1, ran.err
     assert ran.out.startswith("2 of 3 audits of the layers of layers.py come to what its table expects.")
-    assert "1 of 2 wrong layers caught; missed: halved_at_3001; 1 of 1 correct layer passed" in ran.out
-    assert "would have caught it: float32 rate=0.2 3001,8,2 calls=4 (96,032 coins) fails rate.marginal" in ran.out
+    assert "1 of 2 wrong layers caught; missed: halved_at_4096; 1 of 1 correct layer passed" in ran.out
+    assert "would have caught it: float32 rate=0.2 4096,4,2 calls=4 (65,536 coins) fails rate.marginal" in ran.out
     result = records.load(ran.folder / "s.json")
     assert result.from_file is not None and result.verdict == "fail"
     assert [(one.layer, one.outcome) for one in result.from_file.judged] == [
         ("good", "passes"),
         ("shared", "caught"),
-        ("halved_at_3001", "missed"),
+        ("halved_at_4096", "missed"),
     ]
     (sought,) = result.from_file.sought
-    again = run(
+    again = call(
         *sought.command.split(maxsplit=1)[1].replace("'", "").split(" --case ")[0].split(), "--case", sought.case
     )
     assert again.code == 1 and "rate.marginal" in again.out
     text = (ran.folder / "told" / "report.md").read_text()
-    assert "| halved_at_3001 | quick | rate.marginal | MISSED |" in text
+    assert "| halved_at_4096 | quick | rate.marginal | MISSED |" in text
     assert "What would have caught the misses" in (ran.folder / "told" / "index.html").read_text()
     assert not list(ran.folder.glob("*.journal*"))
-    assert run("report", "s.json").code == 1
+    assert call("report", "s.json").code == 1
 
 
 def test_forms_of_a_table(write: Write) -> None:
@@ -142,7 +142,7 @@ def test_a_table_that_cannot_be_used_gets_one_sentence(write: Write, table: str,
     assert "\n" not in str(refused.value) and "layers.py" in str(refused.value)
 
 
-def test_options_that_do_not_go_together_get_one_sentence(run: Callable[..., Any], write: Write) -> None:
+def test_options_that_do_not_go_together_get_one_sentence(call: Callable[..., Any], write: Write) -> None:
     write("layers.py", LAYERS + TABLE)
     for words, sentence in (
         (("--from", "layer.py"), "there is no file layer.py; the nearest is 'layers.py'"),
@@ -152,7 +152,7 @@ def test_options_that_do_not_go_together_get_one_sentence(run: Callable[..., Any
         (("--search", "9s"), "it goes with --from FILE"),
         (("--from", "layers.py", "--search", "soon"), "--search takes a time such as"),
     ):
-        ran = run("selftest", *words)
+        ran = call("selftest", *words)
         assert ran.code == 2 and sentence in ran.err and ran.err.count("\n") == 1, ran.err
 
 
@@ -195,7 +195,7 @@ def test_what_a_larger_profile_shows_is_not_searched_for() -> None:
 def test_an_interrupted_run_tells_what_is_finished_and_is_resumed(
     monkeypatch: pytest.MonkeyPatch, write: Write, tmp_path: Path
 ) -> None:
-    path = write("layers.py", LAYERS + "\n    EXPECTED = {'good': None, 'shared': 'mask', 'halved_at_3001': 'fail'}")
+    path = write("layers.py", LAYERS + "\n    EXPECTED = {'good': None, 'shared': 'mask', 'halved_at_4096': 'fail'}")
     asked: list[str] = []
 
     def audited(path: str, row: dict[str, Any], profile: str, seed: int, digest: str) -> Any:
@@ -211,7 +211,7 @@ def test_an_interrupted_run_tells_what_is_finished_and_is_resumed(
     assert code == 130 and report.summary(result).startswith("Interrupted: all 1 audits")
     assert records.load(tmp_path / "s.json").from_file.judged[0].layer == "good"  # type: ignore[union-attr]
     result, code = executed(path, json_file=tmp_path / "s.json", resume=True)
-    assert code == 0 and asked == ["good", "shared", "shared", "halved_at_3001"]
+    assert code == 0 and asked == ["good", "shared", "shared", "halved_at_4096"]
     assert not list(tmp_path.glob("*.journal*"))
     # an edited file is another one
     asked.clear()

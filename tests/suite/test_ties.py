@@ -94,6 +94,6 @@ def test_planted_ties_of_both_signs_fail_their_check_and_turned_uniforms_pass() 
         "rate.per-channel",
     )
     cases = ("float32 rate=0.5 6,130,3 calls=512", "float32 rate=0.5 257,64,3 calls=64")
-    found = run(AuditRequest(targets=tuple(targets), cases=cases, select=select, jobs=1)).targets
+    found = run(AuditRequest(targets=tuple(targets), cases=cases, select=select, jobs=1, in_process=True)).targets
     for one, check in zip(found, targets.values(), strict=True):
         assert {f.check for f in one.findings if f.verdict == "fail"} == ({check} if check else set()), one.target

@@ -25,7 +25,7 @@ from dropcheck.auditing.finished_units import Store, plain
 from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
-from dropcheck.count import gather
+from dropcheck.count import gather, units
 from dropcheck.count.coins import WORD
 from dropcheck.count.gather import Counted, Work, count
 from dropcheck.count.units import UNIT_COINS, Unit, split
@@ -35,7 +35,7 @@ from dropcheck.worker.server import wire
 from dropcheck.worker.sessions import SessionSpec
 
 # a case of four units and a smaller one of one unit, counted by every kind of statistic
-CASES = ("float32 rate=0.5 1025,64,1 calls=1600", "float32 rate=0.3 33,17,3 calls=640")
+CASES = ("float32 rate=0.5 1025,64,1 calls=256", "float32 rate=0.3 33,17,3 calls=640")
 NAMES = ("mask", "rate.marginal", "rate.per-channel", "rate.per-sample", "scale.kept-values")
 
 
@@ -50,9 +50,24 @@ def facts(result: Result) -> Any:
     return msgspec.to_builtins(target.findings), target.verdict, target.coins
 
 
+@contextlib.contextmanager
+def smaller() -> Iterator[None]:
+    """Units of a quarter of their size: as many from a quarter of the coins."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(units, "UNIT_COINS", UNIT_COINS // 4)
+        yield
+
+
 @pytest.fixture(scope="module")
 def alone() -> Any:
-    return facts(run(request(jobs=1)))
+    with smaller():
+        return facts(run(request(jobs=1)))
+
+
+@pytest.fixture
+def small() -> Iterator[None]:
+    with smaller():
+        yield
 
 
 @given(
@@ -82,13 +97,13 @@ def test_the_first_unit_has_the_seed_of_its_case_and_no_two_units_share_one() ->
     assert seeds[0] != small.seed(7, "t"), "cases differ"
 
 
-def test_neither_two_sessions_nor_four_change_a_finding(alone: Any) -> None:
-    assert len(split(Case("float32", 0.5, 1025, 64, 1, 1600))) == 4
+def test_neither_two_sessions_nor_four_change_a_finding(small: None, alone: Any) -> None:
+    assert len(split(Case("float32", 0.5, 1025, 64, 1, 256))) == 4
     assert facts(run(request(jobs=2))) == alone
     assert facts(run(request(jobs=4))) == alone
 
 
-def test_in_process_counts_the_same(alone: Any) -> None:
+def test_in_process_counts_the_same(small: None, alone: Any) -> None:
     assert facts(run(request(in_process=True, jobs=1))) == alone
 
 
@@ -100,7 +115,7 @@ def workers() -> list[psutil.Process]:
     ]
 
 
-def test_a_killed_worker_costs_nothing_but_its_unit(alone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_worker_costs_nothing_but_its_unit(small: None, alone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """kill -9 of a worker in the middle of a unit: the unit is counted again elsewhere, and nothing else changes."""
     killed: list[int] = []
     take, guard = gather._take, threading.Lock()
@@ -143,7 +158,7 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def test_a_dask_cluster_gives_the_identical_result(scheduler: str, alone: Any) -> None:
+def test_a_dask_cluster_gives_the_identical_result(small: None, scheduler: str, alone: Any) -> None:
     assert facts(run(request(dask=scheduler))) == alone
 
 
@@ -252,7 +267,7 @@ def test_a_run_killed_in_the_middle_of_a_target_goes_on_from_its_units(tmp_path:
     log = tmp_path / "calls"
     (tmp_path / "mine.py").write_text(SLOW.format(log=str(log)))
     words = [sys.executable, "-m", "dropcheck", "audit", "mine.py:drop", "--select", "mask", "--jobs", "1"]
-    words += ["--case", CASES[0], "--ignore", "mask.whole-channels"]
+    words += ["--case", "float32 rate=0.5 1025,64,1 calls=1600", "--ignore", "mask.whole-channels"]
 
     def start(name: str, *more: str) -> subprocess.Popen[bytes]:
         quiet = subprocess.DEVNULL

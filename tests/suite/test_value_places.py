@@ -83,6 +83,6 @@ def test_planted_defects_fail_their_check_alone_and_right_layers_pass() -> None:
     targets = {"broken.follows-by-row": {"mask.ignores-values"}, "broken.follows-by-place": {"mask.ignores-values"}}
     right: dict[str, set[str]] = {"custom.reference": set(), "unusual.turned-uniforms": set()}
     cases = ("float32 rate=0.5 129,65,3 calls=64 values", "float32 rate=0.5 257,64,3 calls=64")
-    found = run(AuditRequest(targets=(*targets, *right), cases=cases, jobs=1)).targets
+    found = run(AuditRequest(targets=(*targets, *right), cases=cases, jobs=1, in_process=True)).targets
     for one, checks in zip(found, (targets | right).values(), strict=True):
         assert {f.check for f in one.findings if f.verdict == "fail"} == checks, one.target

@@ -52,6 +52,6 @@ def test_a_summary_that_cannot_be_written_leaves_the_decision(
     assert "the job summary" in capsys.readouterr().err
 
 
-def test_a_file_and_a_folder_of_one_name_are_refused_in_a_sentence(run: Any) -> None:
-    done = run("audit", "custom.reference", "--select", "rate.zero", "--json", "x.json", "--out", "x.json")
+def test_a_file_and_a_folder_of_one_name_are_refused_in_a_sentence(call: Any) -> None:
+    done = call("audit", "custom.reference", "--select", "rate.zero", "--json", "x.json", "--out", "x.json")
     assert done.code == 2 and "x.json" in done.err
