@@ -20,7 +20,7 @@ from lxml import etree
 from dropcheck.gate import decision as decisions
 from dropcheck.gate.claims import RULES
 from dropcheck.gate.decision import Decision
-from dropcheck.gate.formats import github, junit, sarif
+from dropcheck.gate.formats import github, junit, markdown, sarif
 from dropcheck.gate.formats.register import FORMATS, render
 
 EVIL = "x.py:<script>&\"']]>\x1b[31m\x00\ud800\u202e`|*_\n::error::%0A"
@@ -128,7 +128,7 @@ def test_github_gets_at_most_ten_annotations_and_each_is_one_command(kind: str) 
 
 def test_the_summary_of_a_job_stays_below_what_github_keeps() -> None:
     huge = gate(*(failing(target=f"t{n}" + "x" * 240) for n in range(400)), toml=ONE)
-    text = github.summary(huge)
+    text = markdown.render(huge)
     assert len(text.encode()) < 1 << 20 and "400 targets" in text.splitlines()[0]
     assert "200 more are in the log" in text
 
@@ -142,7 +142,7 @@ def test_no_format_passes_a_control_character_on(kind: str, name: str) -> None:
 
 
 def test_markdown_shows_hostile_names_as_they_are() -> None:
-    text = github.summary(ALL["evil"])
+    text = markdown.render(ALL["evil"])
     outside = re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "", text)
     assert "<script" not in outside.replace("\\<", "")
 

@@ -13,7 +13,7 @@ from dropcheck.results.plain_text import clean
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render(decision: Decision) -> str:
+def render(decision: Decision, width: int = 0) -> str:
     """The decision as one XML document. A gate that failed has a failure or an error in it, whatever made it fail."""
     suites: dict[str, list[Line]] = {}
     for one in decision.lines:

@@ -1,32 +1,22 @@
-"""The formats of a decision by name, each a text; none of them changes what was decided."""
+"""The formats of a decision: every other module of this folder is one, and has ``render(decision, width) -> str``.
+
+A format is found by the name of its file; none of them changes what was decided. Only the module that is asked for is loaded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pkgutil
+from importlib import import_module
+from pathlib import Path
 
-from dropcheck.gate.decision import Decision, encode
+from dropcheck.gate.decision import Decision
 
-FORMATS = ("text", "json", "junit", "sarif", "github", "markdown")
+_ORDER = ("text", "json", "junit", "sarif", "github", "markdown")  # of those that are told first
+_FOUND = {one.name for one in pkgutil.iter_modules([str(Path(__file__).parent)])} - {"register"}
+FORMATS = (*_ORDER, *sorted(_FOUND.difference(_ORDER)))
 
 
 def render(decision: Decision, name: str, width: int = 100) -> str:
-    """The decision in one format; modules of the others are not loaded."""
-    if name == "json":
-        return encode(decision).decode()
-    if name == "junit":
-        from dropcheck.gate.formats import junit
-
-        return junit.render(decision)
-    if name == "sarif":
-        from dropcheck.gate.formats import sarif
-
-        return sarif.render(decision)
-    from dropcheck.gate.formats import text
-
-    plain: Callable[[], str] = lambda: text.render(decision, width)  # noqa: E731
-    if name == "text":
-        return plain()
-    from dropcheck.gate.formats import github
-
-    # GitHub reads the commands out of the log, and people the rest
-    return github.summary(decision) if name == "markdown" else github.annotated(decision) + plain()
+    """The decision in one format. ``width``: of a terminal, in characters."""
+    rendered: str = import_module(f"dropcheck.gate.formats.{name}").render(decision, width)
+    return rendered

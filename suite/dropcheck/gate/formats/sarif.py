@@ -17,7 +17,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 LEVELS = {"fail": "error", "missing": "warning", "waived": "error"}
 
 
-def render(decision: Decision) -> str:
+def render(decision: Decision, width: int = 0) -> str:
     """The decision as one SARIF document: what fails, what is missing, and what is waived. A pass needs no result."""
     names = list(RULES)
     run: dict[str, Any] = {
