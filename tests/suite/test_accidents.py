@@ -24,6 +24,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.plan import request
 from dropcheck.plan.request import Event
 from dropcheck.results import audit as results
+from dropcheck.results import journal as journals
 
 DEEP = 200_000
 NESTED = "[" * DEEP + "]" * DEEP
@@ -94,7 +95,7 @@ def test_ledgers_and_journals_that_are_nested_without_end_are_refused(folder: Pa
 
 # --- two audits at once -------------------------------------------------------------------------------------------------
 
-HOLD = "import sys\nfrom pathlib import Path\nfrom dropcheck import journal\n" + (
+HOLD = "import sys\nfrom pathlib import Path\nfrom dropcheck.auditing import journal\n" + (
     "with journal.alone(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
 )
 
@@ -171,7 +172,7 @@ def test_an_audit_whose_result_finds_no_room_keeps_its_journal(
     with monkeypatch.context() as full:
         full.setattr(results, "save", lambda *_: results.write_atomically(Path("r.json"), b"x" * 9))
         full.setattr(results, "_replaced", no_room)
-        full.setattr(journal, "write_atomically", lambda path, data: path.write_bytes(data))
+        full.setattr(journals, "write_atomically", lambda path, data: path.write_bytes(data))
         assert cli.main(words) == 2
     said = capsys.readouterr().err
     assert "r.json cannot be written: the disk is full" in said and "fault of dropcheck" not in said

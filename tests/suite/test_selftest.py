@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from dropcheck.commands import selftest as command
+from dropcheck.contract.errors import UsageError
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge.checks.base import Check, Limits
 from dropcheck.report import selftest as report
@@ -260,7 +261,7 @@ def test_a_journal_of_other_options_is_refused(tmp_path: Path) -> None:
     work.run(items, jobs=1, journal=journal)
     again, _ = work.run(items, jobs=1, journal=journal, resume=True)
     assert again["thresholds/words"][0]["wrong"] == 0
-    with pytest.raises(work.UsageError, match="other options"):
+    with pytest.raises(UsageError, match="other options"):
         work.run([*items, work.Item("thresholds/events", "thresholds:events")], jobs=1, journal=journal, resume=True)
 
 

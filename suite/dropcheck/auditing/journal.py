@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.results.audit import DiskFull, TargetResult, full, write_atomically
+from dropcheck.results.audit import TargetResult
+from dropcheck.results.journal import Head, Journal
 from dropcheck.worker import caches
 
 
@@ -24,42 +22,19 @@ class _Line(msgspec.Struct, frozen=True):
     finished: TargetResult
 
 
-def _line(target: TargetResult, source: str) -> bytes:
-    return msgspec.json.encode(_Line(source, target)) + b"\n"
-
-
-def _head(fingerprint: str) -> bytes:
-    return json.dumps({"journal": "dropcheck.journal/2", "request": fingerprint}).encode() + b"\n"
+def _journal(path: Path, fingerprint: str) -> Journal[Head, _Line]:
+    other = "an audit with other options: repeat those options"
+    return Journal(path, Head("dropcheck.journal/2", fingerprint), _Line, "dropcheck", other)
 
 
 def begin(path: Path, fingerprint: str, finished: Iterable[TargetResult], sources: Mapping[str, str]) -> None:
     """Start a journal with what is finished already. Raises UsageError when it cannot be written."""
-    data = _head(fingerprint) + b"".join(_line(t, sources.get(t.target, "")) for t in finished)
-    try:
-        write_atomically(path, data)
-    except DiskFull as error:
-        raise UsageError(f"the journal {path} cannot be written: the disk is full") from error
-    except OSError as error:
-        raise UsageError(f"the journal {path} cannot be written: {error.strerror or error}") from error
+    _journal(path, fingerprint).begin(_Line(sources.get(t.target, ""), t) for t in finished)
 
 
 def append(path: Path, target: TargetResult, source: str) -> None:
     """Add one finished target; it is on the disk when this returns. Raises UsageError; the journal then ends before it."""
-    before = path.stat().st_size
-    try:
-        with open(path, "ab", buffering=0) as stream:
-            data = memoryview(_line(target, source))
-            while data:
-                data = data[stream.write(data) :]
-            os.fsync(stream.fileno())
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.truncate(path, before)  # half a line would damage what is written behind it
-        why = "the disk is full" if full(error) else error.strerror or error
-        raise UsageError(
-            f"the journal {path} cannot be written: {why}. It keeps the targets that finished before {target.target}: make room "
-            "and repeat the command with --resume"
-        ) from error
+    _journal(path, "").append(_Line(source, target), f"the targets that finished before {target.target}")
 
 
 @contextmanager
@@ -90,37 +65,14 @@ def alone(path: Path | None) -> Iterator[None]:
 
 
 def read(path: Path, fingerprint: str, sources: Mapping[str, str]) -> dict[str, TargetResult]:
-    """Finished targets by name. ``sources``: the digests of their files; what was edited since is to be audited again.
+    """Finished targets by name; what crashed or timed out is audited again. Raises UsageError, see ``Journal.read``.
 
-    A last line that a kill cut short is left out; another request's journal is refused.
+    ``sources``: the digests of their files; what was edited since is audited again, too.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise UsageError(f"the journal {path} cannot be read: {error.strerror or error}") from error
-    try:
-        head = json.loads(lines[0])
-        request = head["request"] if head["journal"] == "dropcheck.journal/2" else None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise UsageError(f"{path} is no journal of dropcheck: nothing to resume; run without --resume") from None
-    if request != fingerprint:
-        raise UsageError(
-            f"the journal {path} belongs to an audit with other options: repeat those options, or run without --resume"
-        )
+    kept = _journal(path, fingerprint).read()
     found: dict[str, TargetResult] = {}
-    for number, line in enumerate(lines[1:], 2):
-        if not line:
-            continue
-        try:
-            kept = msgspec.json.decode(line, type=_Line)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            if number >= len(lines):  # no newline behind it: the kill cut it short
-                continue
-            raise UsageError(f"the journal {path} is damaged at line {number}: {error}") from error
-        one = kept.finished
-        # what crashed or timed out is tried again
-        if one.verdict != "error" and kept.source == sources.get(one.target, kept.source):
+    for line in [] if kept is None else kept[1]:
+        one = line.finished
+        if one.verdict != "error" and line.source == sources.get(one.target, line.source):
             found[one.target] = one
     return found

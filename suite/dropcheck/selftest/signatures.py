@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,12 +14,21 @@ from typing import Any
 
 import msgspec
 
+from dropcheck.contract.errors import UsageError
 from dropcheck.judge import signatures
 from dropcheck.judge.causes import match, ranked
 from dropcheck.judge.signatures import FACTS, SCHEMA, Calibration, Facts, Library, Signature, added, facts, library
 from dropcheck.results.audit import write_atomically
+from dropcheck.results.journal import Journal
 
 STRICT = "only --strict calls it a defect"
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """A finished audit of a defect under a seed."""
+
+    key: str
+    audit: dict[str, Any]
 
 
 def calibrate(audited: dict[int, dict[str, Facts]], signatures: dict[str, Signature]) -> tuple[Calibration, list[str]]:
@@ -69,26 +77,31 @@ def rebuild(
 
     ``work`` keeps one line an audit; a rebuild that was interrupted goes on from it, and audits again only defects whose
     maker or summary changed. Defects that cannot run here, or that nothing catches, get no signature and are named.
+    Raises UsageError where ``work`` is damaged or cannot be written.
     """
     # in an audit without --strict it is no defect, and nothing there may be put down to it
     without: dict[str, str] = {d.name: STRICT for d in defects if d.strict}
     defects = [d for d in defects if not d.strict]
-    done = _journal(work)
+    kept = Journal(work, None, _Line, "a rebuild", "", again="repeat the command", infinite=True)
+    found = kept.read()
+    lines = [] if found is None else found[1]
+    kept.begin(lines)
+    done = {line.key: line.audit for line in lines}
     for number, defect in enumerate(defects, 1):
         for seed in seeds:
             key = _key(defect, seed)
             if key not in done:
                 say(f"{number} of {len(defects)}  {defect.name}  seed {seed}")
                 done[key] = _audited(defect, seed)
-                _append(work, key, done[key])
+                kept.append(_Line(key, done[key]), "the audits that are finished")
     audited: dict[int, dict[str, Facts]] = {seed: {} for seed in seeds}
     signatures = {}
     for defect in defects:
-        found = {seed: done[_key(defect, seed)] for seed in seeds}
-        if errors := [f["error"] for f in found.values() if f.get("error")]:
+        audits = {seed: done[_key(defect, seed)] for seed in seeds}
+        if errors := [f["error"] for f in audits.values() if f.get("error")]:
             without[defect.name] = errors[0].splitlines()[0]
             continue
-        read = {seed: msgspec.convert(f["facts"], Facts) for seed, f in found.items()}
+        read = {seed: msgspec.convert(f["facts"], Facts) for seed, f in audits.items()}
         if not any(f.fails for one in read.values() for f in one.values()):
             without[defect.name] = "quick does not catch it"
             continue
@@ -132,26 +145,6 @@ def _audited(defect: Any, seed: int) -> dict[str, Any]:
     return {"facts": msgspec.to_builtins(facts(target.findings))}
 
 
-def _journal(path: Path) -> dict[str, Any]:
-    """Audits that are done; a last line that was cut by a crash is left out and made again."""
-    done = {}
-    if path.exists():
-        for text in path.read_text().splitlines():
-            try:
-                line = json.loads(text)
-                done[line["key"]] = line["audit"]
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue
-    return done
-
-
-def _append(path: Path, key: str, audit: dict[str, Any]) -> None:
-    with path.open("a") as stream:
-        stream.write(json.dumps({"key": key, "audit": audit}) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
 def _main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dropcheck.selftest.signatures", description=__doc__)
     parser.add_argument("--rebuild", action="store_true", help="audit the zoo and write the signatures")
@@ -166,7 +159,12 @@ def _main(argv: Sequence[str] | None = None) -> int:
 
         if len(set(given.seeds)) < 2:
             parser.error("the calibration matches every audit with signatures of other seeds: give two seeds or more")
-        made, notes = rebuild(DEFECTS, given.seeds, given.work, lambda text: print(text, file=sys.stderr, flush=True))
+        try:
+            made, notes = rebuild(
+                DEFECTS, given.seeds, given.work, lambda text: print(text, file=sys.stderr, flush=True)
+            )
+        except UsageError as error:
+            parser.error(str(error))
         write_atomically(given.out, msgspec.json.encode(_rounded(msgspec.to_builtins(made))) + b"\n")
         print("\n".join(notes))
     else:

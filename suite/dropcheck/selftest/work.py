@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dropcheck.contract.errors import UsageError
-from dropcheck.results.audit import write_atomically
+import msgspec
+
+from dropcheck.results.journal import Head, Journal
 
 _ATTEMPTS = 3  # a worker that is killed costs its item another try
 
@@ -74,6 +75,19 @@ def fingerprint(items: Sequence[Item]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+class _Line(msgspec.Struct, frozen=True):
+    """A finished item, with the seconds that it took."""
+
+    item: str
+    value: Any
+    seconds: float
+
+
+def _journal(path: Path, request: str) -> Journal[Head, _Line]:
+    other = "a self-test with other options: repeat those options"
+    return Journal(path, Head("dropcheck.selftest-journal/1", request), _Line, "a self-test", other, infinite=True)
+
+
 def run(
     items: Sequence[Item],
     *,
@@ -87,13 +101,14 @@ def run(
 
     ``note`` sees each finished item at once, so that an interrupted run keeps what it has.
     """
-    print_of = fingerprint(items)
     values: dict[str, Any] = {}
     seconds: dict[str, float] = {}
-    if journal is not None:
-        values, seconds = _read(journal, print_of) if resume else ({}, {})
-        head = json.dumps({"journal": "dropcheck.selftest-journal/1", "request": print_of}).encode() + b"\n"
-        write_atomically(journal, head + b"".join(_line(k, v, seconds[k]) for k, v in values.items()))
+    kept = _journal(journal, fingerprint(items)) if journal is not None else None
+    if kept is not None:
+        found = kept.read() if resume else None
+        for line in found[1] if found is not None else ():
+            values[line.item], seconds[line.item] = line.value, line.seconds
+        kept.begin(_Line(key, value, seconds[key]) for key, value in values.items())
     if note is not None:
         for key, value in values.items():
             note(key, value, seconds[key])
@@ -108,11 +123,8 @@ def run(
         gone += costs[key]
         if note is not None:
             note(key, values[key], took)
-        if journal is not None:
-            with open(journal, "ab") as stream:
-                stream.write(_line(key, value, took))
-                stream.flush()
-                os.fsync(stream.fileno())
+        if kept is not None:
+            kept.append(_Line(key, value, took), "the items that are finished")
         if tell is not None:
             elapsed = time.monotonic() - began
             tell(
@@ -151,36 +163,3 @@ def _spread(todo: Sequence[Item], jobs: int, done: Callable[[str, Any, float], N
                 raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _line(key: str, value: Any, took: float) -> bytes:
-    return json.dumps({"item": key, "value": value, "seconds": took}).encode() + b"\n"
-
-
-def _read(path: Path, print_of: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Finished items; a last line that a kill cut short is left out; another request's journal is refused."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return {}, {}
-    try:
-        head = json.loads(lines[0])
-        request = head["request"] if head["journal"] == "dropcheck.selftest-journal/1" else None
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(f"{path} is no journal of a self-test: nothing to resume; run without --resume") from None
-    if request != print_of:
-        raise UsageError(
-            f"the journal {path} belongs to a self-test with other options: repeat those options, or run without --resume"
-        )
-    values, seconds = {}, {}
-    for number, line in enumerate(lines[1:], 2):
-        if not line:
-            continue
-        try:
-            one = json.loads(line)
-            values[one["item"]], seconds[one["item"]] = one["value"], float(one["seconds"])
-        except (ValueError, KeyError, TypeError) as error:
-            if number >= len(lines):  # no newline behind it: the kill cut it short
-                continue
-            raise UsageError(f"the journal {path} is damaged at line {number}: {error}") from error
-    return values, seconds

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from dropcheck.contract.errors import UsageError
-from dropcheck.results.audit import write_atomically
+from dropcheck.results import journal
 from dropcheck.results.bench import Audit, Host, Sample, Setup
+from dropcheck.results.journal import Head
 
 MARK = "dropcheck.bench.journal/1"
 
@@ -58,75 +56,49 @@ class _Line(msgspec.Struct, frozen=True):
     memory: list[tuple[str, int, float, int | None]]
 
 
+class _Head(Head, frozen=True):
+    """The head of a bench's journal, with the audits that it asked for."""
+
+    audits: dict[str, Audit]
+
+
 class Journal:
     """The journal of one bench. ``mark`` names what must be equal for it to be gone on with."""
 
     def __init__(self, path: Path, mark: str) -> None:
-        self.path, self.mark = path, hashlib.blake2b(mark.encode(), digest_size=8).hexdigest()
+        self.mark = hashlib.blake2b(mark.encode(), digest_size=8).hexdigest()
+        other = "a bench with other options or another layer, machine or release: repeat those options there"
+        self.kept = journal.Journal(path, _Head(MARK, self.mark, {}), _Line, "a bench", other)
 
     def read(self) -> tuple[dict[str, Audit], Raw]:
-        """The audits and the finished rounds of a run that ended early; nothing where there is no journal.
-
-        A last line that a kill cut short is left out. Raises UsageError for another bench's journal and for a damaged one.
-        """
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
+        """The audits and the finished rounds of a run that ended early; nothing where there is no journal. Raises UsageError."""
+        found = self.kept.read()
+        if found is None:
             return {}, Raw()
-        except OSError as error:
-            raise UsageError(f"the journal {self.path} cannot be read: {error.strerror or error}") from error
-        try:
-            head = json.loads(lines[0])
-            mark = head["request"] if head["journal"] == MARK else None
-            audits = msgspec.convert(head["audits"], dict[str, Audit])
-        except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{self.path} is no journal of a bench: nothing to resume; run without --resume") from None
-        if mark != self.mark:
-            raise UsageError(
-                f"the journal {self.path} belongs to a bench with other options or another layer, machine or release: repeat "
-                "those options there, or run without --resume"
-            )
         raw = Raw()
-        for number, text in enumerate(lines[1:], 2):
-            if not text:
-                continue
-            try:
-                _add(raw, msgspec.json.decode(text, type=_Line))
-            except msgspec.MsgspecError as error:
-                if number >= len(lines):  # no newline behind it: the kill cut it short
-                    continue
-                raise UsageError(f"the journal {self.path} is damaged at line {number}: {error}") from error
+        for line in found[1]:
+            _add(raw, line)
         raw.resumed = raw.rounds
-        return audits, raw
+        return found[0].audits, raw
 
     def begin(self, audits: dict[str, Audit], raw: Raw) -> None:
         """Start the file anew with what is finished already. Raises UsageError where it cannot be written."""
-        head = {"journal": MARK, "request": self.mark, "audits": msgspec.to_builtins(audits)}
-        lines = [json.dumps(head).encode()]
-        lines += [self._line(raw, number) for number in range(raw.rounds)]
-        try:
-            write_atomically(self.path, b"\n".join(lines) + b"\n")
-        except OSError as error:
-            raise UsageError(f"the journal {self.path} cannot be written: {error.strerror or error}") from error
+        lines = (self._line(raw, number) for number in range(raw.rounds))
+        self.kept.begin(lines, _Head(MARK, self.mark, audits))
 
     def append(self, raw: Raw) -> None:
-        """Add the round that was just finished; it is on the disk when this returns."""
-        with open(self.path, "ab") as stream:
-            stream.write(self._line(raw, raw.rounds - 1) + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        """Add the round that was just finished; it is on the disk when this returns. Raises UsageError."""
+        self.kept.append(self._line(raw, raw.rounds - 1), f"the {raw.rounds - 1} rounds before")
 
-    def _line(self, raw: Raw, number: int) -> bytes:
-        return msgspec.json.encode(
-            _Line(
-                [s for s in raw.samples if s.process == number],
-                [s for s in raw.setups if s.process == number],
-                [h for h in raw.hosts if h.process == number],
-                raw.opened,
-                raw.closed,
-                [(*key, one) for key, one in raw.problems.items()],
-                [(*key, *one) for key, one in raw.memory.items()],
-            )
+    def _line(self, raw: Raw, number: int) -> _Line:
+        return _Line(
+            [s for s in raw.samples if s.process == number],
+            [s for s in raw.setups if s.process == number],
+            [h for h in raw.hosts if h.process == number],
+            raw.opened,
+            raw.closed,
+            [(*key, one) for key, one in raw.problems.items()],
+            [(*key, *one) for key, one in raw.memory.items()],
         )
 
 
