@@ -319,17 +319,27 @@ def test_help_and_a_gate_on_stored_results_load_no_framework(folder: Path, words
 
 KILLED = """
 import os, signal, sys
-at, seen = int(sys.argv[1]), [0]
-def hook(event, arguments):
-    # every step of a replaced file: the new one is opened, its mode is set, it takes the old one's place
-    if event in ("tempfile.mkstemp", "os.chmod", "os.rename"):
-        seen[0] += 1
-        if seen[0] == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
+from scipy import stats  # all forks have it
 from dropcheck.cli import main
-code = main(sys.argv[2:])
-sys.exit(code)
+import dropcheck.commands.gate, dropcheck.commands.waive, dropcheck.judge.recomputing
+
+def killed(at):
+    seen = [0]
+    def hook(event, arguments):
+        # every step of a replaced file: the new one is opened, its mode is set, it takes the old one's place
+        if event in ("tempfile.mkstemp", "os.chmod", "os.rename"):
+            seen[0] += 1
+            if seen[0] == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(hook)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os._exit(main(sys.argv[1:]))
+
+for line in sys.stdin:  # a process of its own for each number, with all that is imported
+    child = os.fork()
+    if child == 0:
+        killed(int(line))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -353,19 +363,23 @@ def test_a_command_that_is_killed_at_any_step_leaves_every_file_whole(folder: Pa
     }[kind]
     new: dict[str, bytes] = {}
     ends = set()
+    command, pipe = [sys.executable, "-c", KILLED, *words], subprocess.PIPE
+    parent = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, text=True)
+    assert parent.stdin is not None and parent.stdout is not None
     for at in (0, *range(1, 30)):  # 0: never killed, to know what the new files are
         for name, data in old.items():
             (folder / name).write_bytes(data)
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(at), *words], cwd=folder, capture_output=True, text=True, timeout=120
-        )
-        ends.add(done.returncode)
+        parent.stdin.write(f"{at}\n")
+        parent.stdin.flush()
+        code = int(parent.stdout.readline())
+        ends.add(code)
         found = {name: (folder / name).read_bytes() for name in old}
         new = new or found
         for name in old:
             assert found[name] in (old[name], new[name]), f"{name} is neither old nor new after step {at}"
-        if at and done.returncode != -signal.SIGKILL:
+        if at and code != -signal.SIGKILL:
             break
+    parent.communicate()
     assert ends == {0, -signal.SIGKILL}
     assert ratchet.load(folder / "ratchet.json").machines["m"]
     assert new["dropcheck.toml"] != old["dropcheck.toml"] if kind == "waive" else new["gate.json"] != b"old"

@@ -108,7 +108,6 @@ def test_a_failure_that_was_cut_out_with_all_that_follows_from_it_ships_nowhere(
         "custom.reference",
         select=("rate.marginal", "rate.per-channel"),
         dtypes=("float32",),
-        rates=(0.3,),
         in_process=True,
         causes=False,
     )
