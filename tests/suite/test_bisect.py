@@ -73,24 +73,25 @@ def test_ends_that_are_no_releases_or_turned_are_refused() -> None:
     assert [str(v) for v in bisection.between(VERSIONS, "1.9", "1.11")] == ["1.9", "1.10", "1.11"]
 
 
-def test_the_command_finds_the_release_in_which_a_planted_defect_appears(run: Any, tmp_path: Path) -> None:
+def test_the_command_finds_the_release_in_which_a_planted_defect_appears(call: Any, tmp_path: Path) -> None:
     folder = tmp_path / "index"
     folder.mkdir()
     releases.numpy_wheel(folder)
-    for version in ("1.0", "1.1", "1.2", "1.3", "1.4", "1.10"):
+    for version in ("1.1", "1.2", "1.3", "1.10"):
         wrong = str(Version(version) >= Version("1.3"))
         needs = "nothing-of-this-name" if version == "1.1" else ""
         releases.wheel(folder, version, releases.SOURCE.replace("@WRONG@", wrong), requires=needs)
     variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    variables |= {"PIP_NO_COMPILE": "1"}  # of NumPy little is imported
     words = ("bisect", "tinydrop:layer", "--check", "rate.marginal", "--package", "tinydrop")
-    done = run(*words, "--from", "1.1", "--to", "1.10", "--json", "b.json", **variables)
+    done = call(*words, "--from", "1.1", "--to", "1.10", "--json", "b.json", **variables)
     assert done.code == 0, done.err
     assert "fails for the first time in tinydrop 1.3: it passes in 1.2, the release before" in done.out
     told = json.loads((tmp_path / "b.json").read_text())
     assert told["schema"] == "dropcheck.bisect/1" and told["candidates"] == ["1.3"]
     outcomes = {t["release"]: t["outcome"] for t in told["trials"]}
     assert outcomes["1.1"] == "not installable" and outcomes["1.10"] == "fail" and outcomes["1.2"] == "pass"
-    ends = run(*words, "--from", "1.3", "--to", "1.10", **variables)
+    ends = call(*words, "--from", "1.3", "--to", "1.10", **variables)
     assert ends.code == 2 and "already fails in tinydrop 1.3" in ends.err
-    unknown = run(*words[:3], "rate.marginl", *words[4:], "--from", "1.0", "--to", "1.10", **variables)
+    unknown = call(*words[:3], "rate.marginl", *words[4:], "--from", "1.1", "--to", "1.10", **variables)
     assert unknown.code == 2 and "the nearest is 'rate.marginal'" in unknown.err
