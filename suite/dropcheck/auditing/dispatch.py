@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
 
 import msgspec
 
@@ -12,7 +15,7 @@ from dropcheck.auditing import sequential as early
 from dropcheck.auditing.state import Run
 from dropcheck.auditing.time_left import Remaining
 from dropcheck.contract.cases import Case
-from dropcheck.count.gather import Counted, Joined, Work, gathered
+from dropcheck.count.gather import Counted, Joined, Refusal, Work, gathered
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.units import Unit, split
 from dropcheck.judge.checks.base import Check, finding
@@ -23,101 +26,169 @@ from dropcheck.worker.client import TargetError, timed_out
 from dropcheck.worker.sessions import SessionPool
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one unit changes about its case: the layer refuses it, or its last unit is here. ``whole``: its units in order."""
+
+    refusal: Refusal | None = None
+    whole: tuple[Counted, ...] = ()
+
+
+class CaseInFlight:
+    """One case from its first unit until it is whole, refused or ended early; knows nothing of executors and sessions.
+
+    ``under_way``: units handed out that are not back. ``undone``: calls that are not back. ``coins``: those that count, none
+    of a refused case. ``over``: no further unit is asked for, and what still comes is not looked at.
+    """
+
+    def __init__(self, case: Case, ending: early.Early | None = None) -> None:
+        self.case, self.ending = case, ending
+        units = split(case) if ending is None else ending.units
+        self.todo = deque(units)
+        self.count, self.undone = len(units), sum(unit.calls for unit in units)
+        self.under_way = self.coins = 0
+        self.over = False
+        self._joined = Joined()
+        self._parts: dict[int, Counted] = {}  # of a case that may end early, which joins nothing: unit by unit
+
+    def next_unit(self) -> Unit | None:
+        """The next unit to be counted; None where there is none or the case is over."""
+        if self.over:
+            self.todo.clear()
+        if not self.todo:
+            return None
+        self.under_way += 1
+        return self.todo.popleft()
+
+    def take(self, counted: Counted) -> Step | None:
+        """A unit has come back, in any order. None where it changes nothing: the case is over, or earlier units must come first."""
+        self.under_way -= 1
+        self.undone -= counted.unit.calls
+        if self.over:
+            return None
+        if self.ending is not None:
+            return self._looked_at(self.ending, counted)
+        if counted.refusal is not None:
+            return self._refused(counted.refusal)
+        self.coins += counted.tally.coins
+        self._joined.add(counted)
+        if self._joined.units < self.count or self._joined.whole is None:
+            return Step()
+        whole, self._joined, self.over = self._joined.whole, Joined(), True
+        return Step(whole=(whole,))
+
+    def _looked_at(self, ending: early.Early, counted: Counted) -> Step | None:
+        """The same for a case that ends when its rate is decided: units after the deciding one are neither asked for nor used."""
+        self._parts[counted.unit.index] = early.slim(counted)
+        used = ending.used(self._parts)
+        if not used:
+            return None
+        if (refusal := used[-1].refusal) is not None:
+            return self._refused(refusal)
+        self.coins = sum(part.tally.coins for part in used)
+        self._parts, self.over = {}, True
+        return Step(whole=tuple(used))
+
+    def _refused(self, refusal: Refusal) -> Step:
+        self.over, self.coins = True, 0  # whatever had come of it by then
+        return Step(refusal=refusal)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A unit under way. ``restored``: it was on the disk already."""
+
+    case: CaseInFlight
+    restored: bool = False
+
+
+Send = Callable[[Unit], tuple[Future[Counted], bool]]  # whether the unit was on the disk already
+
+
 def count_all(
     run: Run, asked: Asked, pool: SessionPool, executor: Executor, remote: bool
 ) -> tuple[list[Gathered], list[list[Finding]]]:
     """Every case's units through the executor; each case is judged when its last unit has come, whatever the order."""
-    assert run.contract is not None
-    cases = list(asked)
-    units = [run.early[case].units if case in run.early else split(case) for case in cases]
-    todo = iter([(number, unit) for number, some in enumerate(units) for unit in some])
-    remaining, undone = Remaining(), [sum(u.calls for u in some) for some in units]
+    cases = [CaseInFlight(case, run.early.get(case)) for case in asked]
+    everything: dict[Case, Gathered] = {}
+    judged: dict[Case, list[Finding]] = {case: [] for case in asked}
+    waiting: dict[Future[Counted], Sent] = {}
+    remaining = Remaining()
     run.counting = time.monotonic()
-    parts: list[dict[int, Counted]] = [{} for _ in cases]  # of cases that may end early: unit by unit
-    joined = [Joined() for _ in cases]  # of all others
-    everything: list[Gathered | None] = [None] * len(cases)
-    judged: list[list[Finding]] = [[] for _ in cases]
-    waiting: dict[Future[Counted], int] = {}
-    restored: set[Future[Counted]] = set()  # these are on the disk already
-    window = 4 * pool.capacity if not remote else 64  # units under way: their tallies must not fill the memory
-    contract, refused = run.contract.to_dict(), set[int]()
-    flipped = [0] * len(cases)  # a refused case counts none, whatever had come of it by then
-    held: tuple[int, Unit] | None = None  # a unit that is not handed out yet: its case may end before
-    while True:
-        while len(waiting) < (1 if run.request.in_process else window):
-            number, unit = held or next(todo, (-1, None))
-            held = None
-            if unit is None:
-                break
-            if cases[number] in run.early and list(waiting.values()).count(number) >= pool.capacity:
-                held = number, unit
-                break
-            if number not in refused:  # a case that is refused, or has ended early, asks for no more
-                kept = run.store.get(run.kept_as, unit) if run.store is not None else None
-                if kept is not None:
-                    done_before: Future[Counted] = Future()
-                    done_before.set_result(kept)
-                    waiting[done_before] = number
-                    restored.add(done_before)
-                    continue
-                work = Work(unit, pool.spec, contract, run.request.seed, run.target.name)
-                waiting[executor.submit(crew.count_unit, work)] = number
-        if not waiting:
-            break
+    # units under way: their tallies must not fill the memory
+    window = 1 if run.request.in_process else 64 if remote else 4 * pool.capacity
+    send = _sender(run, pool, executor)
+    while hand_out(cases, waiting, send, window, pool.capacity):
         done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
         if remote and not done and pool.deadline is not None and time.monotonic() > pool.deadline:
             raise TargetError(timed_out(run.request.timeout_s))
         for future in done:
-            number, counted = waiting.pop(future), future.result()
-            run.clock.add(counted.clock)
-            if future not in restored:
-                if run.store is not None:
-                    run.store.put(run.kept_as, counted)
-                remaining.add(cases[number], counted.unit.calls, counted.clock.gather_s)
-            undone[number] -= counted.unit.calls
-            if counted.lost:
-                run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
-            if (ending := run.early.get(cases[number])) is not None:
-                parts[number][counted.unit.index] = counted
-                early.slim(counted)
-                used = [] if number in refused else ending.used(parts[number])
-                if not used:
-                    continue
-                # later units are neither asked for nor looked at
-                counted, parts[number] = used[-1], dict(enumerate(used))
-                units[number] = units[number][: len(used)]
-                flipped[number] = sum(u.tally.coins for u in used[:-1])
-            if counted.refusal is not None:
-                if number not in refused:
-                    refused.add(number)
-                    flipped[number] = 0
-                    some = refused_case(cases[number], asked[cases[number]], counted.refusal)
-                    judged[number] = [run.replayable(one, cases[number]) for one in some]
-                    run.so_far.extend(judged[number])
+            sent, counted = waiting.pop(future), future.result()
+            one = sent.case
+            _keep(run, counted, None if sent.restored else remaining)
+            step = one.take(counted)
+            if step is None:
                 continue
-            if number in refused:
+            if step.refusal is not None:
+                some = refused_case(one.case, asked[one.case], step.refusal)
+                judged[one.case] = [run.replayable(f, one.case) for f in some]
+                run.so_far.extend(judged[one.case])
                 continue
-            flipped[number] += counted.tally.coins
-            run.coins = sum(flipped)
-            if ending is None:
-                joined[number].add(counted)
-            some_units = len(parts[number]) if ending is not None else joined[number].units
-            if some_units == len(units[number]):
-                whole = joined[number].whole
-                ordered = [parts[number][i] for i in sorted(parts[number])] if whole is None else [whole]
-                everything[number] = _judged(run, cases[number], asked, ordered, judged[number])
-                parts[number], joined[number] = {}, Joined()
-                if ending is not None:
-                    refused.add(number)
+            run.coins = sum(some.coins for some in cases)
+            if step.whole:
+                everything[one.case] = _judged(run, one.case, asked, step.whole, judged[one.case])
             if run.progress is not None:
-                undecided = [i for i, n in enumerate(undone) if n and i not in refused]
-                run.left = remaining.ratio([(cases[i], undone[i]) for i in undecided])
-            run.tell("running", str(cases[number]))
+                run.left = remaining.ratio([(c.case, c.undone) for c in cases if c.undone and not c.over])
+            run.tell("running", str(one.case))
     run.left = 0.0
-    return [got for got in everything if got is not None], judged
+    return [everything[case] for case in asked if case in everything], list(judged.values())
 
 
-def _judged(run: Run, case: Case, asked: Asked, ordered: list[Counted], found: list[Finding]) -> Gathered:
+def hand_out(
+    cases: Sequence[CaseInFlight], waiting: dict[Future[Counted], Sent], send: Send, window: int, capacity: int
+) -> bool:
+    """Send units in the order of the cases until ``window`` of them are under way. Whether any is.
+
+    ``capacity``: units under way of one case that may end early; its others may not be needed.
+    """
+    while len(waiting) < window and (one := next((c for c in cases if c.todo), None)) is not None:
+        if one.ending is not None and one.under_way >= capacity:
+            break
+        if (unit := one.next_unit()) is not None:
+            future, restored = send(unit)
+            waiting[future] = Sent(one, restored)
+    return bool(waiting)
+
+
+def _sender(run: Run, pool: SessionPool, executor: Executor) -> Send:
+    """Units that are on the disk come back at once, the others through the executor."""
+    assert run.contract is not None
+    contract = run.contract.to_dict()
+
+    def send(unit: Unit) -> tuple[Future[Counted], bool]:
+        kept = run.store.get(run.kept_as, unit) if run.store is not None else None
+        if kept is not None:
+            known: Future[Counted] = Future()
+            known.set_result(kept)
+            return known, True
+        work = Work(unit, pool.spec, contract, run.request.seed, run.target.name)
+        return executor.submit(crew.count_unit, work), False
+
+    return send
+
+
+def _keep(run: Run, counted: Counted, remaining: Remaining | None) -> None:
+    """The seconds and the lost workers of a unit; what was counted just now goes to the disk. ``remaining``: None for others."""
+    run.clock.add(counted.clock)
+    if remaining is not None:
+        if run.store is not None:
+            run.store.put(run.kept_as, counted)
+        remaining.add(counted.unit.case, counted.unit.calls, counted.clock.gather_s)
+    if counted.lost:
+        run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
+
+
+def _judged(run: Run, case: Case, asked: Asked, ordered: Sequence[Counted], found: list[Finding]) -> Gathered:
     """Put the units of a case together, judge it, and let go of what is not needed again."""
     assert run.contract is not None
     started = time.perf_counter()
