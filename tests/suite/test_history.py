@@ -23,7 +23,8 @@ from dropcheck.results.history import stores as places
 # it adds result files and tells of each; nothing is imported but what a history needs
 WRITER = """
 import pathlib, sys
-from dropcheck.history import entries, places
+from dropcheck.results.history import entries
+from dropcheck.results.history import stores as places
 for name in sys.argv[2:]:
     places.at(sys.argv[1]).add(pathlib.Path(name).read_bytes(), entries.now())
     print(name, flush=True)

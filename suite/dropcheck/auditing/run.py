@@ -18,7 +18,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.judge.checks.base import ALPHA, BETA
 from dropcheck.plan import models, targets
 from dropcheck.plan.plan import PlannedCase, TargetPlan, plan_target
-from dropcheck.plan.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare
+from dropcheck.plan.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare, recorded
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Result, TargetResult
 from dropcheck.worker import sessions
@@ -111,6 +111,8 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         targets=ordered,
         interrupted=interrupted,
         asked=asked(request),
+        device=request.device,
+        request=recorded(request),
     )
 
 

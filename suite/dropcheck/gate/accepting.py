@@ -14,6 +14,7 @@ from dropcheck.gate.decision import Line
 from dropcheck.gate.decoding import FILE, PROJECT
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED
 from dropcheck.gate.waivers import WITH_INTERVAL, escaped
+from dropcheck.results.naming import lead
 from dropcheck.results.plain_text import line
 
 DAYS = 90  # how long a printed command accepts
@@ -86,7 +87,7 @@ def whole(lines: Sequence[Line], files: Sequence[str], policy: str, today: datet
 
 def _dtypes(some: Sequence[Line]) -> list[str]:
     """``--dtype`` with all dtypes that fail; nothing where a failure belongs to no dtype."""
-    words = [one.case.partition(" ")[0] for one in some]
+    words = [lead(one.case) for one in some]
     if any(word not in DTYPES for word in words):
         return []
     return ["--dtype", ",".join(name for name in DTYPES if name in words)]

@@ -13,7 +13,9 @@ from dropcheck.gate.policy import PROFILES, Sourced, age
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import other_release
 from dropcheck.judge.claims import CLAIMS
+from dropcheck.results import asked
 from dropcheck.results.audit import Finding, Result, ResultError, TargetResult, overall, verdict_of
+from dropcheck.results.naming import split_name
 
 if TYPE_CHECKING:
     from dropcheck.results.bench import BenchResult
@@ -135,35 +137,22 @@ def model_of(found: str) -> str:
     return f"{head.partition('#')[0]}{at}{words}{join}{releases}"
 
 
+def _bare(name: str) -> str:
+    """A target's name without mode and environment, which options may give to all targets of an audit."""
+    return split_name(name.partition(JOIN)[0])[0]
+
+
 def of_target(name: str, found: str) -> bool:
     """Whether a result is of a target: it has its name, or is of a layer inside of that model."""
     return found == name or model_of(found) == name
 
 
 def device_of(result: Result, target: TargetResult) -> str:
-    """Where an audit ran: as its command said, or the commands of its findings."""
-    words = asked(result)
-    for one in target.findings:
-        if one.replay:
-            words += one.replay.split()
-            break
-    return option(words, "--device") or "cpu"
-
-
-def option(words: Sequence[str], name: str) -> str:
-    """What an option of a command says; an empty text where it is not given."""
-    found = ""
-    for place, word in enumerate(words):
-        if word == name and place + 1 < len(words):
-            found = words[place + 1]  # the last one counts, as on the command line
-        elif word.startswith(name + "="):
-            found = word.partition("=")[2]
-    return found
-
-
-def asked(result: Result) -> list[str]:
-    """The words that say what an audit was asked: its command, and what narrows it as the audit itself tells."""
-    return [*result.argv, *(result.asked or ())]
+    """Where an audit ran: as it says; of an older one, as the commands of its findings or its own command said."""
+    if result.device is not None:
+        return result.device
+    replay = next((one.replay for one in target.findings if one.replay), "")
+    return asked.option(asked.words_of(replay), "--device") or asked.of(result).device or "cpu"
 
 
 def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here) -> tuple[str, str, bool]:
@@ -171,7 +160,7 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
 
     A failure that a coarser or narrower audit found is a failure; one of another release, or of long ago, is not.
     """
-    policy = sourced.policy
+    policy, given = sourced.policy, asked.of(result)
     if problem := old(sourced, result.environment, here):
         return problem, sourced.rule("max_age"), False
     if other := other_release(sourced, target, result.environment):
@@ -183,7 +172,7 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
     pattern, wanted = target.contract.get("pattern"), policy.patterns.get(named)
     if wanted is not None and target.contract and squeezed(pattern) != squeezed(wanted):
         return f"it was audited as {pattern!r}, not as {wanted!r}", sourced.rule("patterns", named), False
-    if wanted is None and option(asked(result), "--pattern"):
+    if wanted is None and given.pattern:
         return (
             f"it was audited with --pattern {pattern!r}, which the policy does not name",
             f"add it to [patterns] of {sourced.name or 'the policy'}",
@@ -192,22 +181,21 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
     if target.target != model and target.target not in policy.targets:
         if result.interrupted:
             return "it was interrupted, so nobody can tell which layers were to come", sourced.rule("targets"), True
-        if target.target in result.argv and model not in result.argv:
+        typed = {_bare(name) for name in given.names}
+        if _bare(target.target) in typed and _bare(model) not in typed:
             return "it was asked for one layer of the model", sourced.rule("targets"), True
     if not result.alpha <= policy.alpha:
         return f"its alpha is {result.alpha:g}", sourced.rule("alpha"), False
     if rank(result.profile) < rank(policy.profile):
         return f"its profile is {result.profile}", sourced.rule("profile"), True
-    if not result.argv and result.asked is None:
+    if not given.told:
         return "it does not say what it was asked, so it may be narrowed", sourced.rule("profile"), True
-    words = [w.partition("=")[0] for w in asked(result)]
     for name in NARROWING:
-        if name in words:
+        if name in given.narrowed:
             return f"the audit was narrowed by {name}", sourced.rule("profile"), True
-    given = option(asked(result), "--dtype")
-    if given and (not policy.dtypes or not set(policy.dtypes) <= set(given.split(","))):
-        return f"the audit was narrowed by --dtype {given}", sourced.rule("dtypes"), True
-    if policy.traits and "--strict" not in words:
+    if given.dtypes and (not policy.dtypes or not set(policy.dtypes) <= set(given.dtypes)):
+        return f"the audit was narrowed by --dtype {','.join(given.dtypes)}", sourced.rule("dtypes"), True
+    if policy.traits and not given.strict:
         return "the audit did not judge traits (--strict)", sourced.rule("traits"), True
     return "", "", True
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from dropcheck.gate.bounding import COMPILE, LIMIT, MEMORY, RATIO, bounded, counted, figure
 from dropcheck.gate.correctness import Asked, missing_counts, required_targets
 from dropcheck.gate.decision import Counts, Line
-from dropcheck.gate.evidence import model_of, of_target, old, option, rank, squeezed
+from dropcheck.gate.evidence import model_of, of_target, old, rank, squeezed
 from dropcheck.gate.policy import PROFILES, Speed
 from dropcheck.gate.releases import other_release
 from dropcheck.gate.sampling import control, damage, of_limit
+from dropcheck.results.asked import option
 from dropcheck.results.audit import TargetResult, Timing
 from dropcheck.results.plain_text import line
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
+from dropcheck.results.naming import lead
 
 _COPIES = ("mask.distinct-channels", "mask.distinct-samples")
 _DEPENDENCE = tuple(f"mask.{n}" for n in ("independent-channels", "dropped-count", "patterns", "independent-samples"))
@@ -29,7 +30,7 @@ def _cases(one: Finding) -> tuple[str, ...]:
 
 
 def _dtype(one: Finding) -> tuple[str, ...]:
-    return (one.case.split(" ", 1)[0],)
+    return (lead(one.case),)
 
 
 def _dtype_and_rate(one: Finding) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ from dropcheck.judge import possible
 from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check
 from dropcheck.judge.verdicts import interpret
+from dropcheck.results.asked import values
 from dropcheck.results.audit import (
     NOT_INTERPRETABLE,
     Finding,
@@ -309,16 +311,9 @@ def _resolution(result: Result) -> float | None:
     if not result.argv:
         return math.inf
     found: float | None = None
-    for place, word in enumerate(result.argv):
-        text = word.partition("=")[2] if word.startswith("--resolution=") else None
-        if word == "--resolution" and place + 1 < len(result.argv):
-            text = result.argv[place + 1]
-        try:
-            value = float(text) if text is not None else None
-        except ValueError:
-            value = None
-        if value is not None:
-            found = max(found or 0.0, value)
+    for text in values(result.argv, "--resolution"):
+        with suppress(ValueError):
+            found = max(found or 0.0, float(text))
     return found
 
 

@@ -51,6 +51,7 @@ from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import Check, finding
 from dropcheck.judge.checks.refusals import crashed
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Verdict
+from dropcheck.results.naming import lead
 
 _WHOLE = ("mask.whole-channels",)
 _COPIES = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls")
@@ -83,10 +84,6 @@ _WITHIN = (*_TIES, "mask.independent-samples")
 
 # what is missing there went with the rows that have a rate of their own: see ``positions``
 _OF_ROWS = (*_COPIES, *_TIES, *_LAGS, *_SEEDS)
-
-
-def _dtype(case: str) -> str:
-    return case.split(" ", 1)[0]
 
 
 def _cases(one: Finding) -> tuple[str, ...]:
@@ -129,7 +126,7 @@ class _Known:
         # words at any offset may be shorter than wide rows: ties of calls, place by place, then make them repeat
         names = (*_WITHIN, _LAGS[1]) if case in self.anywhere else _WITHIN
         here = next((name for name in names if case in self.failed[name]), None)
-        alike = (n for n in _WITHIN if any(_dtype(other) == _dtype(case) for other in self.failed[n]))
+        alike = (n for n in _WITHIN if any(lead(other) == lead(case) for other in self.failed[n]))
         return here or next(alike, None)
 
     def _fails(self, basis: str, case: str) -> bool:
@@ -156,7 +153,7 @@ class _Known:
                 if case in self.told[name]:
                     continue
                 both = self.failed[name] & self.asked[one.check]
-                if any(_dtype(other) == _dtype(case) and self._fails(name, other) for other in both):
+                if any(lead(other) == lead(case) and self._fails(name, other) for other in both):
                     return name
         return None
 
@@ -177,7 +174,7 @@ class _Known:
         words = one.case.split()
         way = next((w for w in words if w.startswith("way=")), None)
         return one.check in _SEEDS and any(
-            _dtype(case) == words[0] and "fresh process" not in case and (way is None or way in case.split())
+            lead(case) == words[0] and "fresh process" not in case and (way is None or way in case.split())
             for case in self.failed[_REPRODUCIBLE]
         )
 
@@ -190,21 +187,21 @@ def interpret(findings: Sequence[Finding], beside: Sequence[Finding] = (), seeds
     """
     known = _Known([*findings, *beside])
     rows = (one for one in (*findings, *beside) if one.check == _ROWS and one.verdict == "fail")
-    dtypes = {_dtype(one.case) for one in rows if known.basis(one) is None}
+    dtypes = {lead(one.case) for one in rows if known.basis(one) is None}
     # a factor that is shared and wrong beyond the bound of one value is that of the single values that are told already
-    values = {_dtype(one.case) for one in (*findings, *beside) if one.check == _VALUES and one.verdict == "fail"}
+    values = {lead(one.case) for one in (*findings, *beside) if one.check == _VALUES and one.verdict == "fail"}
     judged = []
     for one in findings:
         cause = known.basis(one) if one.verdict in ("pass", "fail", "inconclusive") else None
         if cause is None and seeds and one.verdict in ("pass", "inconclusive") and known.unseeded(one):
             cause = _REPRODUCIBLE
-        if one.check == "scale.mean" and one.verdict == "fail" and _dtype(one.case) in values:
+        if one.check == "scale.mean" and one.verdict == "fail" and lead(one.case) in values:
             cause = _VALUES
         if cause is None:
             cause = _repeats(one, known)
         if cause is not None:
             one = _withheld(one, f"while {cause} fails")
-        elif one.verdict == "inconclusive" and _dtype(one.case) in dtypes and one.check in _OF_ROWS:
+        elif one.verdict == "inconclusive" and lead(one.case) in dtypes and one.check in _OF_ROWS:
             one = _withheld(one, f"while {_ROWS} fails, too few rows have no rate of their own")
         judged.append(one)
     return judged
@@ -219,7 +216,7 @@ def _repeats(one: Finding, known: _Known) -> str | None:
         return None
     whole = _WHOLE if one.tallies.get("torn") else ()
     causes = (*whole, *_COPIES) if one.tallies["within"] or whole else _COPIES[:1] if one.tallies.get("common") else ()
-    return next((n for n in causes if _dtype(one.case) in map(_dtype, known.failed[n])), None)
+    return next((n for n in causes if lead(one.case) in map(lead, known.failed[n])), None)
 
 
 def _withheld(one: Finding, why: str) -> Finding:

@@ -19,6 +19,7 @@ from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.judge.checks.base import Check
 from dropcheck.plan import targets
 from dropcheck.plan.profiles import PROFILES
+from dropcheck.results.audit import Request
 
 DEFAULT_SEED = 20141110
 DEVICES = ("cpu", "cuda")
@@ -189,6 +190,28 @@ def asked(request: AuditRequest) -> list[str]:
     found += [("--inference", request.inference)] if request.inference is not None else []
     found.append(("--device", request.device))
     return [word for pair in found for word in pair] + (["--strict"] if request.strict else [])
+
+
+def recorded(request: AuditRequest) -> Request:
+    """What of a request changes coins or verdicts, as a result keeps it."""
+    return Request(
+        targets=[one if isinstance(one, str) else one.name for one in request.targets],
+        select=list(request.select),
+        ignore=list(request.ignore),
+        cases=list(request.cases),
+        rates=list(request.rates),
+        dtypes=list(request.dtypes),
+        shapes=[list(shape) for shape in request.shapes],
+        modes=list(request.modes),
+        releases=list(request.releases),
+        input=list(request.input) if request.input is not None else None,
+        pattern=request.pattern,
+        inference=request.inference,
+        budget_s=request.budget_s,
+        resolution=request.resolution,
+        strict=request.strict,
+        sequential=request.sequential,
+    )
 
 
 # What may differ between a run and its continuation: where and how fast it runs, never what it finds.

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropcheck.contract.adapter import DTYPES
 from dropcheck.judge.claims import FAMILIES
 from dropcheck.results.audit import (
     NOT_INTERPRETABLE,
@@ -18,6 +17,7 @@ from dropcheck.results.audit import (
     missing_words,
     overall,
 )
+from dropcheck.results.naming import dtype_in
 from dropcheck.results.plain_text import count, family, line, number, strongest
 from dropcheck.statistics import evalues
 
@@ -228,20 +228,15 @@ def causes(targets: Sequence[TargetResult]) -> list[CauseGroup]:
         owners = list(dict.fromkeys(t.target for t, _ in members))
         checks = list(dict.fromkeys(f.check for _, f in members))
         judged = {
-            _dtype(f.case)
+            dtype_in(f.case)
             for t in targets
             for f in t.findings
             if t.target in owners and f.check in checks and f.verdict in ("pass", "fail")
         }
-        failing = list(dict.fromkeys(_dtype(f.case) for _, f in members))
+        failing = list(dict.fromkeys(dtype_in(f.case) for _, f in members))
         dtypes = failing if "" not in failing and judged - {*failing} - {""} else []
         made.append(CauseGroup(defect, members[0][1].cause or "", tuple(checks), tuple(owners), tuple(dtypes)))
     return made
-
-
-def _dtype(case: str) -> str:
-    word = case.split(" ", 1)[0]
-    return word if word in DTYPES else ""
 
 
 def evidence(value: float | None) -> str:

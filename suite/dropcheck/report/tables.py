@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.errors import UsageError
 from dropcheck.results import frames, plain_text
 from dropcheck.results.audit import Finding, Result, TargetResult, write_atomically
 from dropcheck.results.bench import BenchResult
+from dropcheck.results.naming import dtype_in
 
 if TYPE_CHECKING:
     import pandas
@@ -26,7 +26,7 @@ _FINDING: dict[str, Callable[[TargetResult, Finding], Any]] = {
     "version": lambda t, f: t.version,
     "check": lambda t, f: f.check,
     "case": lambda t, f: f.case,
-    "dtype": lambda t, f: word if (word := f.case.split(" ", 1)[0]) in DTYPES else "",
+    "dtype": lambda t, f: dtype_in(f.case),
     "verdict": lambda t, f: f.verdict,
     "estimate": lambda t, f: f.estimate,
     "expected": lambda t, f: f.expected,

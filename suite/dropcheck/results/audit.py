@@ -166,10 +166,37 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     fault: bool = False
 
 
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an audit's request changes coins or verdicts, beside profile and seed; see the options of the command line.
+
+    ``targets``: as they were named, before modes and environments. ``budget_s``: seconds a target.
+    """
+
+    targets: list[str] = []
+    select: list[str] = []
+    ignore: list[str] = []
+    cases: list[str] = []
+    rates: list[float] = []
+    dtypes: list[str] = []
+    shapes: list[list[int]] = []
+    modes: list[str] = []
+    releases: list[str] = []
+    input: list[int] | None = None
+    pattern: str | None = None
+    inference: str | None = None
+    budget_s: float | None = None
+    resolution: float | None = None
+    strict: bool = False
+    sequential: bool = False
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the tool.
 
     ``asked``: what narrows or places it, as words of the command line, also where no command line made it; None: not told.
+
+    ``device`` and ``request``: the same as fields; None: a result from before there were such fields, or several results
+    as one that differ in them. ``dropcheck.results.asked`` reads either.
     """
 
     schema: Literal["dropcheck.result/1"] = "dropcheck.result/1"
@@ -184,6 +211,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     targets: list[TargetResult]
     interrupted: bool = False
     asked: list[str] | None = None
+    device: str | None = None
+    request: Request | None = None
 
 
 def overall(verdicts: list[Verdict]) -> Verdict:
@@ -351,6 +380,8 @@ def merged(loaded: list[Result]) -> Result:
         targets=list(targets.values()),
         interrupted=any(one.interrupted for one in loaded),
         asked=asked_of_all(loaded),
+        device=device_of_all(loaded),
+        request=request_of_all(loaded),
     )
 
 
@@ -358,3 +389,18 @@ def asked_of_all(loaded: list[Result]) -> list[str] | None:
     """What narrows or places any of several results; None where one of them does not tell."""
     known = [one.asked for one in loaded]
     return None if None in known else [word for words in known for word in words or ()]
+
+
+def device_of_all(loaded: list[Result]) -> str | None:
+    """The device of several results; None where they differ, or one of them does not tell."""
+    return loaded[0].device if all(one.device == loaded[0].device for one in loaded) else None
+
+
+def request_of_all(loaded: list[Result]) -> Request | None:
+    """What several results were asked, which may differ in their targets alone; None where it differs otherwise."""
+    known = [one.request for one in loaded if one.request is not None]
+    if len(known) < len(loaded):
+        return None
+    names = list(dict.fromkeys(name for one in known for name in one.targets))
+    alike = {msgspec.json.encode(msgspec.structs.replace(one, targets=[])) for one in known}
+    return msgspec.structs.replace(known[0], targets=names) if len(alike) == 1 else None

@@ -18,7 +18,17 @@ def split_name(target: str) -> tuple[str, str]:
     return "@".join(w for i, w in enumerate(words) if i == 0 or w not in MODES) + join + release, mode
 
 
+def lead(case: str) -> str:
+    """The first word of a case: its dtype, as a rule; of an exact question it may be another word."""
+    return case.partition(" ")[0]
+
+
+def dtype_in(case: str) -> str:
+    """The dtype that a case is about; an empty text where it names none."""
+    word = lead(case)
+    return word if word in DTYPES else ""
+
+
 def dtype_of(finding: Finding) -> str:
-    """The dtype that a finding is about: the first word of its case."""
-    word = finding.case.partition(" ")[0]
-    return word if word in DTYPES else ANY
+    """The dtype that a finding is about; ``any`` where its case names none."""
+    return dtype_in(finding.case) or ANY

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dropcheck.results import asked
 from dropcheck.results import audit as results
 from dropcheck.results import bench as bench_records
 from dropcheck.results.audit import SCHEMA, Result, ResultError, TargetResult, decode, decode_as, overall
@@ -177,6 +178,8 @@ def together(loaded: Sequence[Result], names: Sequence[str]) -> Result:
         targets=targets,
         interrupted=any(one.interrupted for one in loaded),
         asked=results.asked_of_all(list(loaded)),
+        device=results.device_of_all(list(loaded)),
+        request=results.request_of_all(list(loaded)),
     )
 
 
@@ -207,7 +210,8 @@ def machine(result: Result) -> str:
     words = [str(seen[key]) for key in ("processor", "platform") if seen.get(key)]
     if seen.get("cores"):
         words.append(f"{seen['cores']} cores")
-    if device := device_of(result.argv):
+    typed = result.device if result.device not in (None, "cpu") else ""  # the processor is told where it was named
+    if device := typed or asked.option(result.argv, "--device"):
         words.append(f"device {device}")
     return ", ".join(words)
 
@@ -216,18 +220,3 @@ def packages(environment: Mapping[str, Any]) -> dict[str, str]:
     """The releases of packages that a result tells, by name; none where it holds something else in their place."""
     told = environment.get("packages")
     return {str(name): str(release) for name, release in told.items()} if isinstance(told, dict) else {}
-
-
-def device_asked(result: Result) -> str:
-    """The device that a run was asked for; an empty text for the processor."""
-    return device_of(result.argv if result.asked is None else result.asked)
-
-
-def device_of(argv: Sequence[str]) -> str:
-    """The device that a command line names; an empty text for the processor."""
-    for place, word in enumerate(argv):
-        if word.startswith("--device="):
-            return word.partition("=")[2]
-        if word == "--device" and place + 1 < len(argv):
-            return argv[place + 1]
-    return ""

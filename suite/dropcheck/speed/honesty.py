@@ -13,6 +13,7 @@ from dropcheck.judge import recomputing
 from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.plan.profiles import PROFILES, core
 from dropcheck.results import reading as loading
+from dropcheck.results.asked import option
 from dropcheck.results.audit import Result, ResultError, TargetResult
 from dropcheck.results.bench import Audit
 from dropcheck.results.naming import ANY, dtype_of
@@ -98,8 +99,8 @@ def from_file(path: Path) -> Audits:
             f"{path} is of kind {found.kind}; expected a stored audit, as `dropcheck audit --json` writes"
         )
     recomputing.verified(found, str(path))
-    # a result of a library call names no command line, and so no device
-    device = loading.device_of(found.argv) or ("cpu" if found.argv else "")
+    # an older result of a library call names no command line, and so no device
+    device = found.device or option(found.argv, "--device") or ("cpu" if found.argv else "")
     return stamps(found, path.name, device)
 
 

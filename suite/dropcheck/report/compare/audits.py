@@ -10,6 +10,7 @@ from dropcheck.report.compare.pairing import Key, answers, labels, owners
 from dropcheck.report.compare.records import Cell, Change, Comparison, Owner, Row, Side, Word
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Finding, Result, TargetResult
+from dropcheck.results.naming import lead
 
 _GRAVEST: tuple[Word, ...] = (
     "worse",
@@ -132,7 +133,7 @@ class _Target:
 
     def _alone(self, place: int, one: Key, found: Finding, before: bool, told: set[tuple[int, str, str]]) -> Change:
         """An answer that only one of two results has: what the other says of the claim for this dtype, if anything."""
-        check, dtype = one[0], found.case.split(" ", 1)[0]
+        check, dtype = one[0], lead(found.case)
         other = self.asked[place + 1 if before else 0].get((check, dtype)) or set()
         failing = found.verdict in ("fail", "waived")
         if not other:
@@ -189,7 +190,7 @@ def _asked(side: dict[Key, Finding]) -> dict[tuple[str, str], set[str]]:
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for (check, _), one in side.items():
         if one.verdict in _JUDGED:
-            found[check, one.case.split(" ", 1)[0]].add(one.verdict)
+            found[check, lead(one.case)].add(one.verdict)
     return found
 
 

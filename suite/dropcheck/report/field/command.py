@@ -20,6 +20,7 @@ from dropcheck.report.field import report
 from dropcheck.report.field.cells import Failure, Key, failures, row, rows
 from dropcheck.report.field.deviations import Deviation
 from dropcheck.report.field.report import Confirmation
+from dropcheck.results import asked
 from dropcheck.results import audit as results
 from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, TargetResult, Timing, write_atomically
@@ -74,7 +75,7 @@ def joined(some: Sequence[Result], others: Iterable[TargetResult]) -> Result:
 
     Raises UsageError for results of several devices, whose targets bear the same names.
     """
-    devices = sorted({loading.device_asked(one) or "cpu" for one in some})
+    devices = sorted({asked.device(one) or "cpu" for one in some})
     if len(devices) > 1:
         raise UsageError(
             f"a report is of one device, and these results are of {' and '.join(devices)}: make one of each"

@@ -12,7 +12,7 @@ from dropcheck.report.field.cells import Failure, Key
 from dropcheck.report.field.command import Confirm, plain_name
 from dropcheck.report.field.report import Confirmation
 from dropcheck.report.reproduction import Confirmed, NotConfirmed, Script
-from dropcheck.report.reproduction.situation import device_of
+from dropcheck.results.asked import device_of_finding
 from dropcheck.results.audit import Finding, Result, TargetResult, write_atomically
 
 TRIED = 3  # findings of a cell, the one with the most evidence first
@@ -38,7 +38,9 @@ def by_script(
         except UsageError as error:
             found = {f.dtype: Confirmation("", None, str(error)) for f in some}
         hand = path.parent.parent / "by-hand" / (plain_name(some[0].target, some[0].check) + ".py")
-        if hand.is_file() and device_of(some[0].findings[0]) == "cpu":  # which is what such scripts are written for
+        if (
+            hand.is_file() and device_of_finding(some[0].findings[0]) == "cpu"
+        ):  # which is what such scripts are written for
             for dtype in [d for d, one in found.items() if one.confirmed is not True and not one.same]:
                 told = reproduction.told(owner, hand.read_text(), (dtype,), python, timeout_s)
                 found[dtype] = _said(told, f"{hand.parent.name}/{hand.name}", "")
@@ -69,14 +71,14 @@ def _by_template(
                 known = earlier[dtype]
                 decided = known is not None and (known.confirmed is True or known.same)
                 same = decided and known is not None and known.case == chosen[dtype].case
-                same = same and known is not None and known.device == device_of(chosen[dtype])
+                same = same and known is not None and known.device == device_of_finding(chosen[dtype])
                 if (dtype, script.text) not in judged:
                     if known is not None and same and file.is_file() and file.read_text() == script.text:
                         judged[dtype, script.text] = known
                     else:
                         told = reproduction.told(owner, script.text, script.arguments(dtype), python, timeout_s)
                         said = _said(told, shown, chosen[dtype].case)
-                        judged[dtype, script.text] = replace(said, device=device_of(chosen[dtype]))
+                        judged[dtype, script.text] = replace(said, device=device_of_finding(chosen[dtype]))
                 found[dtype] = judged[dtype, script.text]
         after = {
             d: _next([one.case for one in order[d]], place[d], one.same)

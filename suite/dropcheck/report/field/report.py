@@ -13,8 +13,7 @@ from dropcheck.report.field.cells import Failure, Key, Row, failures, rows
 from dropcheck.report.field.deviations import Deviation, explained
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
-from dropcheck.results import plain_text
-from dropcheck.results import reading as loading
+from dropcheck.results import asked, plain_text
 from dropcheck.results.audit import Result
 from dropcheck.results.naming import ANY, dtype_of
 
@@ -244,7 +243,7 @@ def _context(result: Result, told: Sequence[Group], command: str) -> dict[str, A
         "word": words.WORDS,
         "glyph": words.GLYPHS,
         "command": command,
-        "device": loading.device_asked(result),
+        "device": asked.device(result),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dropcheck.report.figures.svg import SERIES, WIDTH, Axis, Figure, joined, line, mark, text, y_axis
 from dropcheck.results.audit import Finding
+from dropcheck.results.naming import lead
 from dropcheck.results.plain_text import line as one_line
 from dropcheck.results.plain_text import number
 
@@ -22,7 +23,7 @@ def points(findings: Sequence[Finding]) -> list[Finding]:
     for one in findings:
         if one.check != "rate.marginal" or one.estimate is None or one.fail_interval is None or one.expected is None:
             continue
-        key = (one.case.split(" ", 1)[0], one.expected)
+        key = (lead(one.case), one.expected)
         if key not in best or one.coins > best[key].coins:
             best[key] = one
     dtypes = list(dict.fromkeys(d for d, _ in best))
@@ -37,7 +38,7 @@ def figure(target: str, findings: Sequence[Finding]) -> Figure | None:
     rates = sorted({f.expected for f in shown if f.expected is not None})
     if len(rates) < 2:
         return None
-    dtypes = list(dict.fromkeys(f.case.split(" ", 1)[0] for f in shown))
+    dtypes = list(dict.fromkeys(lead(f.case) for f in shown))
     rows, spans = [], []
     for one in shown:
         assert one.estimate is not None and one.expected is not None and one.fail_interval is not None
@@ -47,7 +48,7 @@ def figure(target: str, findings: Sequence[Finding]) -> Figure | None:
         )
         rows.append(
             [
-                one_line(one.case.split(" ", 1)[0]),
+                one_line(lead(one.case)),
                 f"{one.expected:g}",
                 number(one.estimate),
                 f"{number(low)} to {number(high)}",
@@ -62,7 +63,7 @@ def figure(target: str, findings: Sequence[Finding]) -> Figure | None:
     parts = [y_axis(up, left, WIDTH - 8, lambda v: "0" if abs(v) < 1e-12 else f"{v:+.3g}")]
     parts.append(line(left, up.at(0), WIDTH - 8, up.at(0), "rule"))
     for one, off, low, high in spans:
-        name = one.case.split(" ", 1)[0]
+        name = lead(one.case)
         place = rates.index(one.expected) + (dtypes.index(name) + 1) / (len(dtypes) + 1)  # type: ignore[arg-type]
         x, kind = left + step * place, f"s{dtypes.index(name) % SERIES}"
         parts.append(line(x, up.at(low), x, up.at(high), kind))

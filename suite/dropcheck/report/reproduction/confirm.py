@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dropcheck.contract import requirements
 from dropcheck.report.reproduction.script import SAME, write
-from dropcheck.report.reproduction.situation import device_of
+from dropcheck.results.asked import device_of_finding
 from dropcheck.results.audit import Finding, Result, TargetResult
 from dropcheck.results.naming import split_name
 from dropcheck.worker import visible_devices as hardware
@@ -85,7 +85,7 @@ def told(
     its control, a plain right layer in the same place, shows it too.
     """
     program = interpreter(target, python)
-    device = next((device_of(f) for f in target.findings if f.replay), "cpu")
+    device = next((device_of_finding(f) for f in target.findings if f.replay), "cpu")
     variables = {**os.environ, **hardware.variables(device, split_name(target.target)[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
     if program != sys.executable:  # another interpreter must not be sent into this one's packages
         variables.pop("PYTHONPATH", None)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks.looks import sizes as long_enough
-from dropcheck.results import reading as loading
+from dropcheck.results.asked import device_of_finding
 from dropcheck.results.audit import Finding
 
 _DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -37,15 +36,6 @@ class Situation:
     device: str = "cpu"
 
 
-def device_of(found: Finding) -> str:
-    """The device that a finding's command names: ``cpu`` where it names none."""
-    try:
-        words = shlex.split(found.replay)
-    except ValueError:  # a stored result that somebody has written by hand
-        words = found.replay.split()
-    return loading.device_of(words) or "cpu"
-
-
 def situation(found: Finding, contract: Contract) -> Situation:
     """Read a finding's case: of the planned kind, or the few words of an exact question."""
     way = contract.seeds[0] if contract.seeds else "global"
@@ -65,7 +55,7 @@ def situation(found: Finding, contract: Contract) -> Situation:
             layout=case.layout,
             grad=case.grad,
             infer=case.infer,
-            device=device_of(found),
+            device=device_of_finding(found),
         )
     return _asked(found, contract, way)
 
@@ -113,5 +103,5 @@ def _asked(found: Finding, contract: Contract, way: str) -> Situation:
         layout=layout,
         words=tuple(text.split()),
         invalid=invalid,
-        device=device_of(found),
+        device=device_of_finding(found),
     )
