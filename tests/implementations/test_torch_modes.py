@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from kits.fewer_cases import accused, each_check_once
 
 import dropcheck
 from dropcheck.contract.adapter import Implementation, Unsupported
@@ -482,7 +482,21 @@ def test_a_graph_with_a_frozen_mask_is_caught(monkeypatch: pytest.MonkeyPatch) -
 # The whole, as users ask for it
 
 
-@pytest.mark.parametrize("mode", ["vmap-different", "vmap-same", "checkpoint", "in-place", "autocast", "ranks"])
-def test_dropout_passes_in_its_modes(mode: str, tmp_path: Path) -> None:
+WHOLE = ["vmap-different", "vmap-same", "checkpoint", "in-place", "autocast", "ranks"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", WHOLE)
+def test_dropout_passes_in_its_modes(mode: str) -> None:
     (target,) = dropcheck.audit(f"torch.Dropout2d@{mode}", dtypes=("float32",), rates=(0.3,), jobs=1).targets
     assert target.verdict == "pass", [(f.check, f.message) for f in target.findings if f.verdict != "pass"]
+
+
+@pytest.mark.parametrize("mode", WHOLE)
+def test_no_check_accuses_dropout_in_its_modes(mode: str) -> None:
+    name, asked = f"torch.Dropout2d@{mode}", {"dtypes": ("float32",), "rates": (0.3,)}
+    cases = each_check_once(name, **asked)
+    (target,) = dropcheck.audit(name, cases=tuple(cases), dtypes=("float32",), in_process=True, jobs=1).targets
+    assert target.error is None and not accused(target.findings, cases)
+    passed = {f.check for f in target.findings if f.verdict == "pass"}
+    assert {"mask.whole-channels", "rate.marginal", "scale.kept-values", "gradient.mask", "mode.inference"} <= passed

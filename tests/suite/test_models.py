@@ -174,9 +174,19 @@ def test_what_stands_in_the_file_as_a_class_is_not_run_twice(write: Any) -> None
     assert not models.may_be_model(parse("torch.Dropout1d"))
 
 
-def test_the_audit_expands_a_model_and_fails_the_wrong_axis(run: Any, write: Any) -> None:
+def test_the_audit_expands_a_model_and_fails_the_wrong_axis(call: Any, write: Any) -> None:
     write("text.py", TEXT)
-    done = run("audit", "text.py:model", "--dtype", "float32", "--select", "mask,rate.marginal", "--json", "r.json")
+    done = call(
+        "audit",
+        "text.py:model",
+        "--dtype",
+        "float32",
+        "--select",
+        "mask,rate.marginal",
+        "--json",
+        "r.json",
+        inside=True,
+    )
     assert done.code == 1
     drop, end = done.result()["targets"]
     assert (drop["target"], end["target"]) == ("text.py:model#drop", "text.py:model#head.1")
@@ -185,22 +195,30 @@ def test_the_audit_expands_a_model_and_fails_the_wrong_axis(run: Any, write: Any
     assert set(failed) == {"mask.whole-channels"}
     assert "did you mean to transpose?" in failed["mask.whole-channels"]["cause"]
     assert end["verdict"] == "pass"
-    again = run("audit", "text.py:right#drop", "--dtype", "float32", "--select", "mask.whole-channels,rate.marginal")
+    again = call(
+        "audit",
+        "text.py:right#drop",
+        "--dtype",
+        "float32",
+        "--select",
+        "mask.whole-channels,rate.marginal",
+        inside=True,
+    )
     assert again.code == 0
 
 
-def test_explain_shows_the_table_and_one_layer_drawn(run: Any, write: Any) -> None:
+def test_explain_shows_the_table_and_one_layer_drawn(call: Any, write: Any) -> None:
     write("text.py", TEXT)
-    table = run("explain", "text.py:model")
+    table = call("explain", "text.py:model")
     assert table.code == 0 and "✗ drop" in table.out and "(batch, time, 1)" in table.out
-    drawn = run("explain", "text.py:model#drop")
+    drawn = call("explain", "text.py:model#drop")
     assert "shared along channel" in drawn.out and "In this model it should follow" in drawn.out
-    wrong = run("explain", "text.py:model#drp")
+    wrong = call("explain", "text.py:model#drp")
     assert wrong.code == 2 and "nearest is 'drop'" in wrong.err
-    assert run("explain", "text.py:plain", "--input", "4,8").code == 2
+    assert call("explain", "text.py:plain", "--input", "4,8").code == 2
 
 
-def test_an_input_that_does_not_fit_is_said_with_its_remedy(run: Any, write: Any) -> None:
+def test_an_input_that_does_not_fit_is_said_with_its_remedy(call: Any, write: Any) -> None:
     write("text.py", TEXT)
-    done = run("explain", "text.py:mlp", "--input", "4,9")
+    done = call("explain", "text.py:mlp", "--input", "4,9")
     assert done.code == 2 and "does not run on the given input" in done.err and "sample_input" in done.err

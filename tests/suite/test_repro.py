@@ -71,7 +71,7 @@ TORCH = [
 
 @pytest.fixture(autouse=True)
 def in_forks(parents: Parents, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each script runs in a fork of a process that has imported its framework; the command line starts them as ever."""
+    """Each script runs in a fork of a process that has imported its framework"""
     parents.scripts_of(monkeypatch, confirm)
 
 
@@ -455,19 +455,29 @@ def test_what_has_no_script_says_so() -> None:
         write(*told("torch.Dropout1d@ranks", "rate.marginal", STREAM, "torch"))
 
 
-def test_the_command_lists_prints_writes_and_runs(run: Any, write: Any, tmp_path: Path) -> None:
+def test_the_command_lists_prints_writes_and_runs(call: Any, write: Any, tmp_path: Path) -> None:
     write("mine.py", "import numpy as np\n\ndef layer(x, rate, *, training, rng):\n    return np.array(x)\n")
-    done = run("audit", "mine.py:layer", "--select", "rate.marginal,rate.one", "--dtype", "float32", "--json", "r.json")
+    done = call(
+        "audit",
+        "mine.py:layer",
+        "--select",
+        "rate.marginal,rate.one",
+        "--dtype",
+        "float32",
+        "--json",
+        "r.json",
+        inside=True,
+    )
     assert done.code == 1
     failing = sum(f["verdict"] == "fail" for t in done.result()["targets"] for f in t["findings"])
-    listed = run("repro", "r.json")
+    listed = call("repro", "r.json")
     assert f"{failing} failing findings" in listed.out and "r.json#1" in listed.out
-    shown = run("repro", "r.json#1")
+    shown = call("repro", "r.json#1")
     assert shown.code == 0 and shown.out.startswith('"""mine.py:layer: ')
-    told_of_all = run("repro", "r.json", "mine.py:layer", "rate.marginal", "--all", "--run", "--out", "scripts")
+    told_of_all = call("repro", "r.json", "mine.py:layer", "rate.marginal", "--all", "--run", "--out", "scripts")
     assert told_of_all.code == 0 and ", 0 not confirmed, 0 without a script." in told_of_all.out, told_of_all.out
     assert len(list((tmp_path / "scripts").glob("*.py"))) == told_of_all.out.count("confirmed      ")
-    assert run("repro", "r.json#999").code == 2
-    wrong = run("repro", "r.json", "mine.py:layer", "rate.marginl")
+    assert call("repro", "r.json#999").code == 2
+    wrong = call("repro", "r.json", "mine.py:layer", "rate.marginl")
     assert wrong.code == 2 and "the nearest is 'rate.marginal'" in wrong.err
     json.loads((tmp_path / "r.json").read_text())  # the result is only read
