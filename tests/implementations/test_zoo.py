@@ -182,10 +182,22 @@ def test_recomputing_is_not_asked_where_it_promises_nothing(name: str) -> None:
     assert {f.verdict for f in target.findings} == {"skipped"} and all(f.message for f in target.findings)
 
 
-@pytest.mark.parametrize("name", ["custom.reference", "custom.torch", "torch.Dropout2d"])
+REGISTERED = ["custom.reference", "custom.torch", "torch.Dropout2d"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", REGISTERED)
 def test_what_is_registered_passes_float32(name: str) -> None:
     result = dropcheck.audit(name, dtypes=("float32",), in_process=True, jobs=1)
     assert result.verdict == "pass", [(f.check, f.message) for f in result.targets[0].findings if f.verdict != "pass"]
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_no_check_accuses_what_is_registered_in_float32(name: str) -> None:
+    cases = each_check_once(name, dtypes=("float32",))
+    (target,) = dropcheck.audit(name, dtypes=("float32",), cases=tuple(cases), in_process=True, jobs=1).targets
+    assert target.error is None and not accused(target.findings, cases)
+    assert {"mask.whole-channels", "rate.marginal"} <= {f.check for f in target.findings if f.verdict == "pass"}
 
 
 ALONE = [d for d in broken.DEFECTS if d.name in {one.name for one in records_alone.DEFECTS}]
