@@ -8,8 +8,15 @@ import msgspec
 
 from dropcheck.contract.cases import Case
 from dropcheck.contract.requirements import JOIN
-from dropcheck.plan.request import DEFAULT_SEED, AuditRequest
+from dropcheck.plan import audit_options
+from dropcheck.plan.request import AuditRequest
 from dropcheck.results.audit import Finding
+
+# what a repeated audit of one check needs of the options; a case has its own resolution
+_COINS = (
+    *("--profile", "--seed", "--resolution", "--sequential", "--pattern", "--inference"),
+    *("--input", "--strict", "--device", "--python"),
+)
 
 
 def command(request: AuditRequest, target: str, check: str, case: Case | str | None) -> str:
@@ -18,26 +25,8 @@ def command(request: AuditRequest, target: str, check: str, case: Case | str | N
     words = ["dropcheck", "audit", base, *(["--with", releases] if releases else []), "--select", check]
     if case is not None:
         words += ["--case", str(case)]
-    if request.profile != "quick":
-        words += ["--profile", request.profile]
-    if request.seed != DEFAULT_SEED:
-        words += ["--seed", str(request.seed)]
-    if request.resolution is not None and case is None and check.startswith("rate."):
-        words += ["--resolution", f"{request.resolution:g}"]
-    if request.sequential:
-        words += ["--sequential"]
-    if request.pattern is not None:
-        words += ["--pattern", request.pattern]
-    if request.inference is not None:
-        words += ["--inference", request.inference]
-    if request.input is not None:
-        words += ["--input", ",".join(map(str, request.input))]
-    if request.strict:
-        words += ["--strict"]
-    if request.device != "cpu":
-        words += ["--device", request.device]
-    if request.python is not None:
-        words += ["--python", request.python]
+    names = _COINS if case is None and check.startswith("rate.") else tuple(n for n in _COINS if n != "--resolution")
+    words += audit_options.words(request, names)
     return " ".join(shlex.quote(w) for w in words)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dropcheck.contract.errors import UsageError
@@ -12,6 +12,7 @@ from dropcheck.gate.policy import Policy, Sourced, Speed
 from dropcheck.gate.records import Evidence
 
 if TYPE_CHECKING:
+    from dropcheck.plan.request import AuditRequest
     from dropcheck.results.audit import Result
     from dropcheck.results.bench import BenchResult
 
@@ -71,8 +72,8 @@ def _audits(sourced: Sourced, run: Run, device: str) -> list[tuple[str, Result]]
             seed_given=True,
             jobs=run.jobs,
             timeout_s=run.timeout_s,
-            argv=_command(policy, names, device, pattern, run.seed),
         )
+        request = replace(request, argv=_command(request, names))
         with run.shown() as progress:
             result = auditing.run(request, progress)
         if result.interrupted:
@@ -81,14 +82,12 @@ def _audits(sourced: Sourced, run: Run, device: str) -> list[tuple[str, Result]]
     return made
 
 
-def _command(policy: Policy, names: Sequence[str], device: str, pattern: str | None, seed: int) -> tuple[str, ...]:
+def _command(request: AuditRequest, names: Sequence[str]) -> tuple[str, ...]:
     """The audit that this is, so that a stored result says what was asked of it."""
-    words = ["audit", *names, "--profile", policy.profile, "--seed", str(seed)]
-    words += ["--device", device] if device != "cpu" else []
-    words += ["--dtype", ",".join(policy.dtypes)] if policy.dtypes else []
-    words += ["--pattern", pattern] if pattern is not None else []
-    words += ["--strict"] if policy.traits else []
-    return tuple(words)
+    from dropcheck.plan import audit_options
+
+    told = ("--profile", "--seed", "--device", "--dtype", "--pattern", "--strict")
+    return ("audit", *names, *audit_options.words(request, told, always=("--profile", "--seed")))
 
 
 def _bench(

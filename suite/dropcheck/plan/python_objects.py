@@ -14,6 +14,7 @@ import msgspec
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.register import register
 from dropcheck.plan import targets
+from dropcheck.plan.audit_options import OPTIONS
 from dropcheck.plan.targets import Target
 from dropcheck.results.audit import Finding, Result
 
@@ -24,16 +25,8 @@ SOURCE = "dropcheck.plan.python_objects:OBJECTS"
 OBJECTS: dict[str, Implementation] = {}
 
 # options of a replay command, as the keyword arguments of ``dropcheck.check``
-_KEYWORDS = {
-    "--select": "select",
-    "--case": "cases",
-    "--profile": "profile",
-    "--seed": "seed",
-    "--pattern": "pattern",
-    "--inference": "inference",
-    "--device": "device",
-}
-_FLAGS = {"--strict": "strict", "--sequential": "sequential"}
+_KEYWORDS = {one.name: one.keyword for one in OPTIONS if one.keyword is not None and not one.flag}
+_FLAGS = {one.name: one.keyword for one in OPTIONS if one.keyword is not None and one.flag}
 
 
 def target_of(thing: Any) -> Target:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dropcheck.contract import memory, modes, requirements
 from dropcheck.contract.adapter import DTYPES
@@ -17,7 +18,7 @@ from dropcheck.contract.modes import ALL, EAGER, MODES
 from dropcheck.contract.promise import INFERENCE, ContractError, Pattern, check_rate
 from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.judge.checks.base import Check
-from dropcheck.plan import targets
+from dropcheck.plan import audit_options, targets
 from dropcheck.plan.profiles import PROFILES
 from dropcheck.results.audit import Request
 
@@ -177,19 +178,23 @@ def _in_environments(target: targets.Target, request: AuditRequest) -> list[targ
     return [target.in_environment(requirements.read(text)) for text in request.releases]
 
 
+# what narrows or places an audit; its device is always told
+_NARROWING = (
+    "--case",
+    "--shape",
+    "--rate",
+    "--dtype",
+    "--input",
+    "--budget",
+    "--resolution",
+    "--pattern",
+    "--inference",
+)
+
+
 def asked(request: AuditRequest) -> list[str]:
     """What narrows or places an audit, as words of the command line; an audit by the library has no other."""
-    shapes = [",".join(map(str, shape)) for shape in request.shapes]
-    found = [("--case", text) for text in request.cases] + [("--shape", text) for text in shapes]
-    found += [("--rate", f"{rate:g}") for rate in request.rates]
-    found += [("--dtype", ",".join(request.dtypes))] if request.dtypes else []
-    found += [("--input", ",".join(map(str, request.input)))] if request.input is not None else []
-    found += [("--budget", f"{request.budget_s:g}s")] if request.budget_s is not None else []
-    found += [("--resolution", f"{request.resolution:g}")] if request.resolution is not None else []
-    found += [("--pattern", request.pattern)] if request.pattern is not None else []
-    found += [("--inference", request.inference)] if request.inference is not None else []
-    found.append(("--device", request.device))
-    return [word for pair in found for word in pair] + (["--strict"] if request.strict else [])
+    return audit_options.words(request, (*_NARROWING, "--device", "--strict"), always=("--device",))
 
 
 def recorded(request: AuditRequest) -> Request:
@@ -214,13 +219,11 @@ def recorded(request: AuditRequest) -> Request:
     )
 
 
-# What may differ between a run and its continuation: where and how fast it runs, never what it finds.
-_FREE = dict(
-    targets=(), argv=(), journal=None, resume=False, jobs=0, timeout_s=0.0, memory_mb=None, dask=None, seed_given=False
-)
+# What may differ between a run and its continuation, beside options that say where and how fast it runs.
+_FREE: dict[str, Any] = dict(targets=(), argv=(), journal=None, seed_given=False)
 
 
 def fingerprint(request: AuditRequest, checks: Sequence[Check]) -> str:
     """What must be equal for a journal to be continued: everything that can change a verdict."""
-    text = repr(replace(request, **_FREE)) + ",".join(c.name for c in checks)  # type: ignore[arg-type]
+    text = repr(replace(request, **_FREE, **audit_options.free(request))) + ",".join(c.name for c in checks)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
