@@ -38,7 +38,7 @@ def _records(modules: Iterable[ModuleType]) -> dict[str, type]:
 
 
 def plain(value: Any) -> Any:
-    """Records, tuples and dicts with any keys as data that ``worker.wire`` can carry; arrays stay arrays."""
+    """Records, tuples and dicts with any keys as data that ``worker.server.wire`` can carry; arrays stay arrays."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {_CLASS: type(value).__name__, **fields}

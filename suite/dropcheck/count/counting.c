@@ -1,4 +1,4 @@
-/* The inner loops of counting.py, coins.py and words.py on packed coins; what each computes is said there.  */
+/* The inner loops of counting.py, coins.py and repeated_words.py on packed coins; what each computes is said there.  */
 
 #include "worker/portable.h"
 
@@ -366,7 +366,7 @@ API CLONES void apart(const uint64_t *words, int64_t channels, int64_t outer, in
         }
 }
 
-/* counting.calls where bits are calls: first, second and both dropped of the bits under masks (n), lag apart, over runs of n
+/* counting.count_calls where bits are calls: first, second and both dropped of the bits under masks (n), lag apart, over runs of n
    words: out (channels, 3). */
 API CLONES void shifted(const uint64_t *words, int64_t channels, int64_t runs, int64_t n, int64_t lag, const uint64_t *masks,
                         int64_t *out)
@@ -401,7 +401,7 @@ API CLONES void neighbour_runs(const uint64_t *words, int64_t channels, int64_t 
     }
 }
 
-/* counting.calls where words hold rows of a call: neighbouring calls 2 k and 2 k + 1 of (channels, calls, n words), one row
+/* counting.count_calls where words hold rows of a call: neighbouring calls 2 k and 2 k + 1 of (channels, calls, n words), one row
    shifted against each other: totals, first rows and last rows of the even and the odd calls, and joint drops of row r of the
    even with row r + 1 of the odd call, and the other way round: out (channels, 8). */
 API CLONES void neighbour_calls(const uint64_t *words, int64_t channels, int64_t calls, int64_t n, int64_t pairs, int64_t rows,

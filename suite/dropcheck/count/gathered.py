@@ -31,7 +31,7 @@ class Gathered:
     lookup: Lookup | None = None
     lookup_log10: float = 0.0
     anywhere: Lookup | None = (
-        None  # words at any offset of the flat stream, where a repeat is certain; see ``stretches``
+        None  # words at any offset of the flat stream, where a repeat is certain; see ``repeated_stretches``
     )
     anywhere_log10: float = 0.0
     seeds: Any = None

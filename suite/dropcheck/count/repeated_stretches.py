@@ -1,6 +1,6 @@
 """Stretches of coins that occur twice at any offset of the flat stream: a sample of its words, wherever they begin.
 
-The flat stream of a case is its coins row after row, as a generator fills them. Words of rows (``words``) begin where rows
+The flat stream of a case is its coins row after row, as a generator fills them. Words of rows (``repeated_words``) begin where rows
 begin; a block of 2^16 coins that is used again meets itself at the offset of a row only where 2^16 is a multiple of the width.
 Here a word begins wherever six coins are those of ``ANCHOR``: what is looked up depends on the coins alone, so both copies of a
 stretch are looked up at the same places or neither, and the sample is the same however the stream is cut. No end of the

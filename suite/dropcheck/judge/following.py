@@ -1,6 +1,6 @@
 """Failures that follow from another failure at the same dtype, rate, seed or case: shown as following from it.
 
-``judging`` orders what is counted from coins, case by case. This is the rest: exact questions, and counts under many seeds. Only
+``verdicts`` orders what is counted from coins, case by case. This is the rest: exact questions, and counts under many seeds. Only
 failures are withheld, only while the other claim fails at the same place, and a claim that fails alone is its own failure.
 """
 
@@ -173,7 +173,7 @@ FOLLOWS = (
         Row(claim, basis, _without_words, _sizes, "calls of these sizes hold copies, which are asked at another rate")
         for claim in (*_DEPENDENCE, *_RATES)
         for basis in _COPIES
-        # the lags leave copied channels out by themselves: see ``judging``
+        # the lags leave copied channels out by themselves: see ``verdicts``
         if basis != "mask.distinct-channels" or claim not in ("mask.independent-samples", "mask.independent-calls")
     ),
     Row(

@@ -82,7 +82,7 @@ _WORDS = (*_COPIES[1:], "seed.distinct")
 _WITHIN = (*_TIES, "mask.independent-samples")
 
 
-# what is missing there went with the rows that have a rate of their own: see ``positions``
+# what is missing there went with the rows that have a rate of their own: see ``count.row_rates``
 _OF_ROWS = (*_COPIES, *_TIES, *_LAGS, *_SEEDS)
 
 

@@ -15,7 +15,7 @@ from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
 from dropcheck.statistics.evidence import z
 
-# Rates and sizes of daily use, counted; many more are asked in a few calls each: see ``checks.daily_sizes``.
+# Rates and sizes of daily use, counted; many more are asked in a few calls each: see ``judge.checks.daily_sizes``.
 DAILY_RATES = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75)
 _DAILY = ((0.2, 32, 256, 4), (0.25, 128, 128, 2))
 _DAILY_BEYOND_QUICK = (
@@ -346,7 +346,7 @@ def plan_cases(
                 f"the pattern '{contract.pattern}' has overlapping blocks, whose cases are given by their sizes: leave out "
                 "--case and --shape; the nearest is --rate"
             )
-        return []  # see checks/blocks.py
+        return []  # see judge/checks/blocks.py
     if wanted.cases:
         return [_fitting(parse_case(text), contract) for text in wanted.cases]
     if not dtypes:

@@ -41,7 +41,9 @@ class AuditRequest:
     pattern: str | None = None
     inference: str | None = None  # what inference returns, a word of contract.INFERENCE; None: what the contract says
     device: str = "cpu"
-    modes: tuple[str, ...] = ()  # of targets that name none: words of modes.py; none: eager; all: every one it has
+    modes: tuple[
+        str, ...
+    ] = ()  # of targets that name none: words of contract/modes.py; none: eager; all: every one it has
     cases: tuple[str, ...] = ()
     seed: int = DEFAULT_SEED
     jobs: int = 0

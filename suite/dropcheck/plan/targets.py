@@ -23,7 +23,7 @@ class UnknownTarget(UsageError):
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to check: the name that reports show, and how a worker finds it and runs it (``mode``, see modes.py).
+    """One thing to check: the name that reports show, and how a worker finds it and runs it (``mode``, see contract/modes.py).
 
     ``framework``: as far as it is known before anything is imported. Of a layer inside a model: ``pattern``, what it is
     audited against; ``note``, what was seen of it in the model; ``skip``, why it cannot be audited as it stands.

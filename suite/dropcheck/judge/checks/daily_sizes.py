@@ -303,7 +303,7 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
 
 
 def _used_again(case: Case, packed: Any, p: float) -> Fault | None:
-    """Stretches of coins that come again where no row begins, as where an index wraps: see ``stretches``."""
+    """Stretches of coins that come again where no row begins, as where an index wraps: see ``repeated_stretches``."""
     sample = stretches.stretches_of(case)
     if sample is None or case.rows * case.calls < 2:
         return None

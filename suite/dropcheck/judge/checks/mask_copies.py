@@ -401,7 +401,7 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
     if not count:
         return offsets_judged(check, got, limits, kind == "samples", f"no word occurs twice among {text}", numbers)
     if (times := dependent(got, limits.alpha, chance, kind == "samples")) is not None:
-        # words alone do not tell here: copies must be sure without them, else see ``judging``
+        # words alone do not tell here: copies must be sure without them, else see ``verdicts``
         if kind == "calls" and (alike := calls_alike(got, tally.channels / times)) is not None:
             return _equal_calls(check, got, *alike)
         if kind == "samples" and (label := got.once(rows_alike)) is not None:
@@ -459,7 +459,7 @@ def repeats_anywhere(got: Gathered, within: bool, limits: Limits) -> tuple[int, 
         two, one = (coin_at(got.case, coin) for coin in (again, before))
         text = f"the coins from {two} on repeat those from {one} on, {again - before} coins before; "
         text += f"{counted(count, 'such repeat')} in {found.kept} words of {found.rows} coins at any offset"
-        # tied coins, which fail by themselves, agree more often: see ``judging``
+        # tied coins, which fail by themselves, agree more often: see ``verdicts``
         aligned = (
             again - before
         ) % got.tally.channels == 0  # what ties rows or calls place by place shows at whole rows

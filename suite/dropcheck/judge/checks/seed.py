@@ -297,7 +297,7 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         tallies={"repeats": across, "words": words, "seeds": seeds, "log10_chance": chance},
     )
     if across and (times := dependent(got, limits.alpha, chance)) is not None:
-        numbers["tallies"]["spread"] = round(times, 3)  # words alone do not tell here: see ``judging``
+        numbers["tallies"]["spread"] = round(times, 3)  # words alone do not tell here: see ``verdicts``
     if not across:
         return offsets_judged(
             check, got, limits, False, f"{seeds} seeds give {seeds} unrelated streams of coins", numbers
