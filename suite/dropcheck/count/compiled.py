@@ -182,7 +182,7 @@ class Library:
     def chosen(
         self, packed: Bytes, channels: int, words: int, span: int, size: int, scramble: tuple[int, int], most: int
     ) -> tuple[Words, NDArray[np.int64]]:
-        """Keys (repeated_words.Sample) that are at most ``most`` of the first ``words`` rows, and the rows; ``span``: rows of a key."""
+        """Keys that are at most ``most`` of the first ``words`` rows, and the rows; ``span``: rows of a key."""
         rows, width = packed.shape
         if (
             words > rows

@@ -1,8 +1,8 @@
 """Copies that hold whatever else is wrong: equal rows of a call, equal calls, calls with a rate of their own; and distinct coins.
 
-Words (see ``repeated_words``) tell copies from chance by the independence of their coins. Where that is what is broken, equality must
-be judged without it: over calls, which are replicates of one position whatever their coins do inside. All here looks at
-the first coins of a case alone; what a right layer pays for is ``odd_calls``, the others are asked where something repeats.
+Words (see ``repeated_words``) tell copies from chance by the independence of their coins. Where that is what is broken,
+equality must be judged without it: over calls, which are replicates of one position whatever their coins do inside. All here
+looks at the first coins of a case alone; a right layer pays for ``odd_calls``, the others are asked where something repeats.
 """
 
 from __future__ import annotations
