@@ -35,18 +35,6 @@ DRAWN = "drawn cases"
 # rates .001 to .5 and shares .001 to .9 of the population, it does with p-values times 1 from 50 expected drops on, 1.2
 # at 20, 1.5 at 12 (the fewest of any planned case) and 3 down to 3. A test repeats the sum.
 SLACK = 3.0
-_CONDITIONAL = frozenset(
-    (
-        "mask.independent-channels",
-        "mask.independent-samples",
-        "mask.independent-calls",
-        "mask.ignores-values",
-        "rate.per-channel",
-        "rate.per-sample",
-        "rate.per-shape",
-        "seed.neighbours",
-    )
-)
 
 
 def begin(request: AuditRequest, target: str, identity: dict[str, Any]) -> tuple[AuditRequest, Entry | None]:
@@ -175,7 +163,7 @@ def log10_e(one: Finding) -> float:
     """log10 e-value of one finding of one run. What was asked and could not be judged counts as a p-value of 1."""
     if one.log10_evidence is None or one.verdict in ("skipped", "error"):
         return evalues.log10_e(0.0)
-    slack = SLACK if one.check in _CONDITIONAL else 1.0
+    slack = SLACK if CHECK[one.check].conditional else 1.0
     return evalues.log10_e(min(0.0, one.log10_evidence), slack)
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from dropcheck.judge.checks import of
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.results.naming import lead
 
-_COPIES = ("mask.distinct-channels", "mask.distinct-samples")
-_DEPENDENCE = tuple(f"mask.{n}" for n in ("independent-channels", "dropped-count", "patterns", "independent-samples"))
-_DEPENDENCE += ("mask.independent-calls",)
+_COPIES = of("copied channels", "copied rows")
+_DEPENDENCE = of("ties", "tied rows", "tied calls")
 _RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample")
 
 # what the cases of two findings must share: some of these words; none: the finding takes no part
@@ -140,7 +140,6 @@ class Row:
     why: str
 
 
-_SETTINGS = ("mode.settings", "mode.threads")
 FOLLOWS = (
     Row("seed.reset", "seed.reproducible", _cases, _cases, "two layers of one seed differ already"),
     Row("scale.mean", "scale.kept-values", _dtype_and_rate, _dtype_and_rate, "single values are wrong already"),
@@ -182,7 +181,7 @@ FOLLOWS = (
     *(
         Row(claim, basis, _by_chance, _few_coins, "calls of one coin fall alike, or all one way, by chance")
         for basis in ("mask.distinct-samples", "mask.distinct-channels")
-        for claim in ("seed.reproducible", "seed.reset", "seed.instances", "form.copies", "rate.set-later", *_SETTINGS)
+        for claim in ("seed.reproducible", "seed.reset", *of("layers in turn"))
     ),
     *(
         Row(claim, "mask.distinct-channels", _short, _few_coins_here, "every channel counts as a coin of its own")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,35 +22,6 @@ from dropcheck.worker.server import rounding
 SLACK = 1e-4  # relative: a page keeps six digits of what passes, and releases of SciPy round differently
 MOST_EXACT = 1 << 32  # coins of an exact question; the largest today ask 3e5
 LONGER = 8  # a case that ends when the rate is decided may take so many times its planned coins
-# The measured rate and what was thinned out move a resolution from the planned one: never below these shares of it
-# (measured on 90,000 stored results: .66 and .30).
-LEAST_SHARE = {"mask.patterns": 0.25}
-LEAST = 0.5
-# No event in n coins: the resolution is the probability that escapes them with probability beta.
-ZERO_EVENTS = ("mask.whole-channels", "scale.kept-values", "rate.zero", "rate.one")
-REPEATS = ("mask.distinct-samples", "mask.distinct-calls", "seed.distinct")
-# Counts of which one alone fails the check, by check.
-NONE_ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "mask.whole-channels": ("disagreeing",),
-    "mask.distinct-channels": ("copies",),
-    **dict.fromkeys(REPEATS, ("offset_repeats",)),
-    "scale.kept-values": ("wrong",),
-    "scale.mean": (),
-    "rate.zero": ("changed",),
-    "rate.one": ("kept", "nonfinite"),
-    "gradient.mask": ("leaking", "missing"),
-    "gradient.recompute": ("leaking", "missing"),
-    "gradient.scale": ("wrong",),
-}
-# The count that the coins of a finding are, by check.
-COINS_ARE: Mapping[str, str] = {
-    "rate.marginal": "coins",
-    "rate.zero": "coins",
-    "rate.one": "coins",
-    "mask.whole-channels": "coins",
-    "scale.kept-values": "kept",
-    "scale.mean": "values",
-}
 
 
 def judged(one: Finding) -> bool:
@@ -78,7 +49,7 @@ def impossible(
     if one.verdict == "pass" and one.case.endswith(OF_DAILY_USE):
         yield from _exact(one)
     yield from _level(one, check, case, profiles)
-    yield from _counts(one, target)
+    yield from _counts(one, check, target)
     yield from _coins(one, check, case)
     if one.verdict == "pass" and one.resolution is not None:
         yield from _resolution(one, check, case, profiles, strict)
@@ -129,21 +100,21 @@ def _coins(one: Finding, check: Check, case: Case | None) -> Iterator[str]:
         most = MOST_EXACT
     if one.coins > most:
         yield f"it counts {one.coins:.6g} coins, but its case has {most:.6g}"
-    name = COINS_ARE.get(check.name)
-    if one.coins and name in one.tallies and one.coins != one.tallies[name]:
+    name = check.coins_are
+    if one.coins and name and name in one.tallies and one.coins != one.tallies[name]:
         yield f"its coins are {one.coins}, but its counts are of {one.tallies[name]}"
 
 
-def _counts(one: Finding, target: TargetResult) -> Iterator[str]:
+def _counts(one: Finding, check: Check, target: TargetResult) -> Iterator[str]:
     kept = one.tallies
-    events = [(name, kept[name]) for name in NONE_ALLOWED.get(one.check, ()) if kept.get(name)]
+    events = [(name, kept[name]) for name in check.forbidden if kept.get(name)]
     if events and one.verdict == "pass":
         yield f"the verdict is pass, but it fails: {events[0][0]} is {events[0][1]}"
-    if one.check in REPEATS and "repeats" in kept and one.log10_evidence is not None:
+    if check.words and "repeats" in kept and one.log10_evidence is not None:
         chance = min(0.0, float(kept.get("log10_chance") or 0.0)) if kept["repeats"] else 0.0
         if not _same(chance, one.log10_evidence):
             yield f"the evidence is 10^{one.log10_evidence:.2f}, but its counts make it 10^{chance:.2f}"
-    if one.check in REPEATS and kept.get("offset_extent") is not None:
+    if check.words and kept.get("offset_extent") is not None:
         words, some, coins = (int(kept[name]) for name in ("offsets", "offset_words", "offset_coins"))
         extent = least_extent(words, some, coins, BETA)
         if not 0 < some <= words or not math.isclose(extent, kept["offset_extent"], rel_tol=SLACK):
@@ -191,13 +162,14 @@ def _resolution(one: Finding, check: Check, case: Case | None, profiles: Sequenc
     """A pass cannot say that it resolves more than its coins can."""
     assert one.resolution is not None
     least = 0.0
-    if check.name in ZERO_EVENTS:
+    if check.zero_events:
         least = binomial.zero_tolerance_resolution(one.coins, BETA)
-    elif check.name in REPEATS:
+    elif check.words:
         least = 1.0
     elif case is not None and profiles:
-        share = LEAST_SHARE.get(check.name, LEAST)
-        least = share * min(_reach(check.name, check.reach, case, p, check.limits(p, case).alpha) for p in profiles)
+        least = check.least_share * min(
+            _reach(check.name, check.reach, case, p, check.limits(p, case).alpha) for p in profiles
+        )
     elif isinstance(sizes := one.tallies.get("coins"), list) and profiles:
         p = sum(one.tallies["dropped"]) / max(1, sum(sizes))
         alpha = max(check.limits(name).alpha for name in profiles)

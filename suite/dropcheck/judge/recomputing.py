@@ -211,7 +211,7 @@ def _finding(
         yield from said
         if said:
             return
-        needed = possible.COINS_ARE.get(one.check)
+        needed = check.coins_are
         if target.planned is not None and not light and one.verdict == "pass" and needed and not one.tallies:
             yield "it passes without the counts that it follows from"
             return

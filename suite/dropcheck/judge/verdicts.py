@@ -47,21 +47,23 @@ import msgspec
 from dropcheck.contract.cases import Case
 from dropcheck.count.gather import Refusal
 from dropcheck.count.gathered import Gathered
-from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import CHECKS, of
 from dropcheck.judge.checks.base import Check, finding
 from dropcheck.judge.checks.refusals import crashed
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Verdict
 from dropcheck.results.naming import lead
 
-_WHOLE = ("mask.whole-channels",)
-_COPIES = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls")
-_TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")  # within a row
-_LAGS = ("mask.independent-samples", "mask.independent-calls")
+_WHOLE = of("whole")
+_CHANNELS, _ROWS_AND_CALLS = of("copied channels"), of("copied rows", "copied calls")
+_COPIES = (*_CHANNELS, *_ROWS_AND_CALLS)
+_TIES = of("ties")  # within a row
+_TIED_ROWS, _TIED_CALLS = of("tied rows"), of("tied calls")
+_LAGS = (*_TIED_ROWS, *_TIED_CALLS)
 _DROPPED = "mask.dropped-count"
-_COUNTED_RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample", "rate.per-shape")
-_SEEDS = ("seed.distinct", "seed.neighbours")
+_RATE, _APART = of("rate"), of("rates apart")
+_SEEDS = of("seeds")
 # what calls of several layers, or of one in several situations, show: they are told from each other by their words of coins
-_IN_TURN = ("seed.instances", "form.copies", "rate.set-later", "mode.settings", "mode.threads")
+_IN_TURN = of("layers in turn")
 _ROWS = "rate.per-sample"
 _REPRODUCIBLE = "seed.reproducible"
 _VALUES = "scale.kept-values"
@@ -70,16 +72,16 @@ ASIDE = (UNTOUCHED, SHAPE)
 
 # claim -> the more basic ones, in the order in which they are named; see the table above
 DEPENDS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(_COPIES[:2], _WHOLE),
+    **dict.fromkeys((*_CHANNELS, *of("copied rows")), _WHOLE),
     **dict.fromkeys(_TIES, (*_WHOLE, *_COPIES)),
-    **dict.fromkeys(_LAGS, (*_WHOLE, *_COPIES[1:])),
-    "mask.ignores-values": _WHOLE,
-    **dict.fromkeys(_COUNTED_RATES, (*_WHOLE, *_COPIES, *_TIES, *_LAGS)),
+    **dict.fromkeys(_LAGS, (*_WHOLE, *_ROWS_AND_CALLS)),
+    **dict.fromkeys(of("values"), _WHOLE),
+    **dict.fromkeys((*_RATE, *_APART), (*_WHOLE, *_COPIES, *_TIES, *_LAGS)),
     **dict.fromkeys(_SEEDS, _WHOLE),
 }
 # where words alone do not tell copies from dependence; see ``checks.mask.dependent``
-_WORDS = (*_COPIES[1:], "seed.distinct")
-_WITHIN = (*_TIES, "mask.independent-samples")
+_WORDS = tuple(check.name for check in CHECKS if check.words)
+_WITHIN = (*_TIES, *_TIED_ROWS)
 
 
 # what is missing there went with the rows that have a rate of their own: see ``count.row_rates``
@@ -124,7 +126,7 @@ class _Known:
         if case not in self.tied[check]:
             return None
         # words at any offset may be shorter than wide rows: ties of calls, place by place, then make them repeat
-        names = (*_WITHIN, _LAGS[1]) if case in self.anywhere else _WITHIN
+        names = (*_WITHIN, *_TIED_CALLS) if case in self.anywhere else _WITHIN
         here = next((name for name in names if case in self.failed[name]), None)
         alike = (n for n in _WITHIN if any(lead(other) == lead(case) for other in self.failed[n]))
         return here or next(alike, None)
@@ -139,11 +141,11 @@ class _Known:
             return found
         names = DEPENDS.get(one.check, ())
         if any(case in self.odd for case in _cases(one)):
-            if one.check in (*_TIES, *_LAGS, *_COUNTED_RATES[1:]):
-                return _COUNTED_RATES[0]
+            if one.check in (*_TIES, *_LAGS, *_APART):
+                return _RATE[0]
             names = tuple(name for name in names if name not in (*_TIES, *_LAGS))
         if one.verdict != "fail" and one.check in _LAGS:
-            names = (*names, _COPIES[0])
+            names = (*names, *_CHANNELS)
         if self._inflated(one):
             return _DROPPED
         for name in names:
@@ -215,7 +217,7 @@ def _repeats(one: Finding, known: _Known) -> str | None:
     if one.verdict != "fail" or one.check not in _IN_TURN or "within" not in one.tallies:
         return None
     whole = _WHOLE if one.tallies.get("torn") else ()
-    causes = (*whole, *_COPIES) if one.tallies["within"] or whole else _COPIES[:1] if one.tallies.get("common") else ()
+    causes = (*whole, *_COPIES) if one.tallies["within"] or whole else _CHANNELS if one.tallies.get("common") else ()
     return next((n for n in causes if lead(one.case) in map(lead, known.failed[n])), None)
 
 
@@ -234,9 +236,9 @@ def beneath(found: Sequence[Finding], case: Case, plan: Callable[[Check], bool])
     there = {one.check for one in found}
     names = {name for check in there for name in DEPENDS.get(check, ())}
     if there & set(_LAGS):
-        names |= {_COPIES[0], _DROPPED}
-    if there & {*_TIES, *_LAGS, *_COUNTED_RATES[1:]}:
-        names.add(_COUNTED_RATES[0])
+        names |= {*_CHANNELS, _DROPPED}
+    if there & {*_TIES, *_LAGS, *_APART}:
+        names.update(_RATE)
     if case.regime == "seeds":
         names &= set(_WHOLE)
     if any("spread" in one.tallies for one in found):

@@ -21,7 +21,7 @@ from dropcheck.judge.checks import (
     seed,
     settings,
 )
-from dropcheck.judge.checks.base import Check
+from dropcheck.judge.checks.base import Check, Role
 
 _MODULES: tuple[tuple[Check, ...], ...] = (
     form.CHECKS,
@@ -56,6 +56,11 @@ def in_order(checks: Iterable[Check]) -> dict[str, Check]:
 
 CHECK: Mapping[str, Check] = in_order(chain.from_iterable(_MODULES))
 CHECKS: tuple[Check, ...] = tuple(CHECK.values())
+
+
+def of(*roles: Role) -> tuple[str, ...]:
+    """Names of the checks that are one of these in the order of judgement."""
+    return tuple(check.name for check in CHECKS if check.role in roles)
 
 
 def matching(prefixes: Iterable[str]) -> list[Check]:

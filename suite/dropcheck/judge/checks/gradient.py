@@ -506,6 +506,7 @@ def _of_the_framework(bench: Bench, dtype: str, rate: float) -> dict[str, str]:
 CHECKS = (
     Check(
         name="gradient.mask",
+        forbidden=("leaking", "missing"),
         how="The gradient of sum(output * cotangent) must be 0 exactly where the forward pass dropped. The coin of an element "
         "that is 0 is known from other elements that share it, or from the same call on an input without zeros by a layer with "
         "the same seed. Elements are compared one by one: that they share their coin is another claim. Second passes are "
@@ -516,6 +517,7 @@ CHECKS = (
     ),
     Check(
         name="gradient.scale",
+        forbidden=("wrong",),
         how="Every gradient of a kept coin must be its cotangent times the scale, 1 / (1 - rate) or what the contract "
         "declares (a for alpha dropout, whose constant offsets have no gradient), to the same bound as kept values. Where the "
         "forward pass of the same call has another scale, that is what the gradient must have.",
@@ -524,6 +526,7 @@ CHECKS = (
     ),
     Check(
         name="gradient.recompute",
+        forbidden=("leaking", "missing"),
         how="Training calls run under the framework's own checkpointing (PyTorch: both ways, generator state preserved; "
         "JAX: jax.checkpoint), and the gradient must be 0 exactly where the output of the first pass was dropped: "
         "with 2145 coins a call, two independent masks at rate .15 agree by chance with probability below 10^-270. "

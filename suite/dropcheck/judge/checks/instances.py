@@ -185,6 +185,7 @@ def _copy(
 CHECKS = (
     Check(
         name="form.copies",
+        role="layers in turn",
         how="A layer in use is copied in every way that its framework has (copy.deepcopy, pickle, state_dict, get_config, "
         "clone_model, nnx.clone, ...). The copy must drop, scale and share coins as the original does. Where the coins come "
         "from a source outside of the layer, copy and original are called in turn and must have no word of coins in common "
@@ -196,6 +197,7 @@ CHECKS = (
     ),
     Check(
         name="seed.instances",
+        role="layers in turn",
         how="Two layers are made and called in turn: after one global seed, with one generator, with different constructor "
         "seeds or keys, without a seed. Their rows and whole calls must have no word of coins in common (below 10^-9 by "
         "chance). The same constructor seed may share.",

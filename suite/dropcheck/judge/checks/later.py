@@ -115,6 +115,7 @@ def _beside(check: Check, bench: Bench) -> list[Finding]:
 CHECKS = (
     Check(
         name="rate.set-later",
+        role="layers in turn",
         how=f"A layer made for rate {_MADE:g} is called, then its attribute (.p, .rate, .drop_prob, ...) is set to "
         f"{_LATER[0]:g} and {_LATER[1]:g}: share of drops and every kept value are compared with those of a layer made for "
         "that rate (a share off by .2 in 4000 coins: below 10^-30 by chance). And a layer is asked before and after a second "

@@ -523,6 +523,10 @@ def _balanced(case: Case) -> bool:
 CHECKS = (
     Check(
         name="mask.whole-channels",
+        role="whole",
+        zero_events=True,
+        forbidden=("disagreeing",),
+        coins_are="coins",
         how="Every element of every call is compared with its coin. One disagreement is a failure: under the contract it "
         "cannot happen. With n coins seen, a defect that splits a share eps of them escapes with probability (1 - eps)^n.",
         remedy="Check which axis the layer takes for channels (channels first or last), whether batch and channel are "
@@ -537,6 +541,8 @@ CHECKS = (
     ),
     Check(
         name="mask.distinct-channels",
+        role="copied channels",
+        forbidden=("copies",),
         how="Any two channels whose coins agree in every row are copies. The chance that some independent pair agrees so "
         "long is bounded by pairs x (p^2 + q^2)^rows; the rows are chosen so that this lies below the check's share of "
         "10^-6.",
@@ -551,6 +557,9 @@ CHECKS = (
     ),
     Check(
         name="mask.distinct-samples",
+        role="copied rows",
+        words=True,
+        forbidden=("offset_repeats",),
         how="Words of successive rows, at every row offset, are looked up among all others of the same call, at every "
         "distance: every word of the first 2^20 coins, and of each stream as a whole the 65536 words with the smallest keys, so "
         "that both copies of a word are looked up or neither. Words are long enough that a chance repeat among all of them "
@@ -569,6 +578,9 @@ CHECKS = (
     ),
     Check(
         name="mask.distinct-calls",
+        role="copied calls",
+        words=True,
+        forbidden=("offset_repeats",),
         how="As for samples, over words of different calls: a frozen mask, a short or long cycle and a counter that restarts, "
         "wraps or overlaps all show as repeated words. A run of m rows that repeats in a stream of n, of which k words are "
         "looked up, escapes with probability (1 - k/n)^m; so does a stretch of m + L - 1 coins that repeats at any offset, "

@@ -653,6 +653,8 @@ _CONDITIONAL = (
 CHECKS = (
     Check(
         name="mask.independent-channels",
+        role="ties",
+        conditional=True,
         how=f"{_CONDITIONAL}; extremes over all pairs are Bonferroni-corrected, and disjoint pairs of each distance "
         "(neighbours, vector-width strides) are pooled in an exact Cochran-Mantel-Haenszel test.",
         remedy="Channels share generator output: look for strided reuse of counters, low-entropy seeds per lane and weak "
@@ -667,6 +669,8 @@ CHECKS = (
     ),
     Check(
         name="mask.independent-samples",
+        role="tied rows",
+        conditional=True,
         how=f"{_CONDITIONAL}. Rows 1, 2, 4, 8, ... apart are compared over disjoint pairs, channels as strata.",
         remedy="Samples share generator output: per-sample seeds or counters overlap.",
         resolution_words="a correlation of samples at one distance",
@@ -679,6 +683,8 @@ CHECKS = (
     ),
     Check(
         name="mask.independent-calls",
+        role="tied calls",
+        conditional=True,
         how=f"{_CONDITIONAL}. The same position in neighbouring calls is compared over disjoint pairs of calls, channels "
         "as strata.",
         remedy="Calls share generator output: the offset advances by less than a call consumes, or a mask is updated "
@@ -693,6 +699,7 @@ CHECKS = (
     ),
     Check(
         name="mask.dropped-count",
+        role="ties",
         how="Given the measured rate of each channel the number of drops per row is Poisson-binomial. Its dispersion is "
         "tested in both directions by a Chernoff bound from the exact moment generating function, its whole histogram by "
         "G with a safety factor, and the numbers of rows that keep or drop all their channels by exact binomial tails "
@@ -710,6 +717,8 @@ CHECKS = (
     ),
     Check(
         name="mask.patterns",
+        role="ties",
+        least_share=0.25,
         how="Patterns of three, four and eight channels, adjacent and strided, are counted and compared by "
         "G with the product of the measured rates; cells below 20 expected are merged and the p-value is multiplied by a "
         "safety factor for the number of cells.",
@@ -724,6 +733,8 @@ CHECKS = (
     ),
     Check(
         name="mask.ignores-values",
+        role="values",
+        conditional=True,
         how=f"{_CONDITIONAL}. Inputs change sign and magnitude coin by coin at random; coins are compared with both classes. What "
         "follows them with another sign from place to place is found in every second call and asked in the others (below 10^-15 "
         "by chance).",

@@ -266,6 +266,8 @@ def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> lis
 CHECKS = (
     Check(
         name="rate.marginal",
+        role="rate",
+        coins_are="coins",
         how="All drops of a case are counted and compared with the rate that was asked for by the exact binomial law, both "
         "tails doubled; a grid that the layer declares is tolerated to half its step. The printed resolution is the "
         "smallest deviation that would have been missed less than once in a million.",
@@ -282,6 +284,8 @@ CHECKS = (
     ),
     Check(
         name="rate.per-channel",
+        role="rates apart",
+        conditional=True,
         how="Every channel's drops are compared with those of all others: exact hypergeometric given the totals, "
         "Bonferroni over channels, beside a homogeneity test over all of them.",
         remedy="Look at the vector tail: the last channels of sizes that are no multiple of the vector width are often "
@@ -297,6 +301,8 @@ CHECKS = (
     ),
     Check(
         name="rate.per-sample",
+        role="rates apart",
+        conditional=True,
         how="As for channels, over the rows of calls of equal size, counted at every position over the calls.",
         remedy="Look at batch sizes above the first one seen and at the first and last sample.",
         resolution_words="one batch position with a rate of its own",
@@ -316,6 +322,8 @@ CHECKS = (
     ),
     Check(
         name="rate.per-shape",
+        role="rates apart",
+        conditional=True,
         how="All cases of one dtype and rate are compared, each with all others: exact hypergeometric given the totals.",
         remedy="Look at sizes that are no multiple of a vector width, at batches larger than the first one, at strided "
         "inputs and at inputs that require a gradient.",

@@ -339,6 +339,9 @@ def _did(x: Any, answer: Answer, bench: Bench) -> tuple[float, str]:
 CHECKS = (
     Check(
         name="rate.zero",
+        zero_events=True,
+        forbidden=("changed",),
+        coins_are="coins",
         how="At rate 0 every output must be its input bit for bit, in every dtype; where the contract's scale is a number, the "
         "input times that number, to the rounding of the dtype. One dropped coin is a failure. With --resolution, and in "
         "profile deep, calls of a million coins follow until that resolution is reached, at most 2^28 coins a dtype.",
@@ -350,6 +353,9 @@ CHECKS = (
     ),
     Check(
         name="rate.one",
+        zero_events=True,
+        forbidden=("kept", "nonfinite"),
+        coins_are="coins",
         how="At rate 1 every output must be the dropped value; one kept or non-finite element is a failure. A layer that "
         "refuses rate 1 does not fail (with --strict it does): a refusal names the rate or shows the number that was given, or "
         "is a ValueError, TypeError or AssertionError without words. Any other exception, such as a division by zero, is a "

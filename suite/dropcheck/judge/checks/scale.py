@@ -311,6 +311,9 @@ def _rounding_class(values: Any, outputs: Any, rate: float, scale: str | float, 
 CHECKS = (
     Check(
         name="scale.kept-values",
+        zero_events=True,
+        forbidden=("wrong",),
+        coins_are="kept",
         how="The value of every kept coin of every call is compared with x / (1 - rate), computed with exact fractions. "
         "Allowed is the forward error of the ordinary formula, u (3 + rate / (1 - rate)) with its higher-order terms, and "
         "no more. Where the contract declares an affine form (alpha dropout), it is x a + b, with an interval for each of a "
@@ -327,6 +330,7 @@ CHECKS = (
     ),
     Check(
         name="scale.mean",
+        coins_are="values",
         how="The mean relative error of thousands of distinct kept values against the exact product; the rounding of each "
         "product averages out (Hoeffding's bound), what remains is shared. It fails beyond u (3 + rate / (1 - rate)), "
         "under --strict beyond a quarter of u, and is always reported as a trait with the order of roundings that explains it. "

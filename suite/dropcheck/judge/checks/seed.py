@@ -438,6 +438,9 @@ CHECKS = (
     ),
     Check(
         name="seed.distinct",
+        role="seeds",
+        words=True,
+        forbidden=("offset_repeats",),
         how="The coins of many seeds are searched for words that occur under two of them, at every row offset; chance repeats "
         "have probability below the check's share of 10^-6. Longer words are looked up at every offset of the flat stream, not at "
         "rows alone, with chance repeats below 10^-15.",
@@ -450,6 +453,8 @@ CHECKS = (
     ),
     Check(
         name="seed.neighbours",
+        role="seeds",
+        conditional=True,
         how="The same position under seeds s and s + 1, and under seeds one bit apart (in all, and bit by bit), and call 2 "
         "of one seed with call 1 of its neighbour, are compared over disjoint pairs of seeds, channels as strata, in an exact "
         "conditional test; and every place by itself, since ties of both signs cancel where places are pooled.",

@@ -145,6 +145,7 @@ def _trait(bench: Bench, rate: float, x: Any) -> None:
 CHECKS = (
     Check(
         name="mode.settings",
+        role="layers in turn",
         how="One layer is called plainly, then under each setting (PyTorch: no_grad, enable_grad, inference_mode, default "
         "dtype float64 and bfloat16, deterministic algorithms; Keras: floatx, dtype policy; JAX: disable_jit, x64), then "
         "plainly again. Dtype, coins, share of drops (off by .2 in 4000 coins: below 10^-30 by chance), every kept value and "
@@ -154,6 +155,7 @@ CHECKS = (
     ),
     Check(
         name="mode.threads",
+        role="layers in turn",
         how="Two threads, each with its own input, call one layer, and take turns at every line of the layer's own source, so "
         "that a race shows at once. Each output must fit its own input, and no row or whole call of coins may occur in both "
         "(below 10^-9 by chance). Whether a seed gives the same masks with one and with two threads of the framework itself is "

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError
+from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import ALPHA, BETA
 from dropcheck.judge.claims import INTERVALS
 from dropcheck.report.compare.records import Change, Word
@@ -31,12 +32,7 @@ from dropcheck.results.plain_text import number
 LEVEL = 1e-8  # of Fisher's test of one pair of counts
 REACH = 1.25  # resolutions; above 1, since the law of an estimate is only nearly symmetric
 
-_COUNTS = {
-    "mask.whole-channels": ("disagreeing", "coins"),
-    "scale.kept-values": ("wrong", "kept"),
-    "rate.zero": ("changed", "coins"),
-    "rate.one": ("kept", "coins"),
-}
+_COUNTS = {check.name: (check.forbidden[0], check.coins_are) for check in CHECKS if check.zero_events}
 _OTHER_SEEDS = "the two runs drew other seeds, and one may have met what the other did not"
 
 
