@@ -114,11 +114,9 @@ def list_command(
 @app.command("explain")
 def explain_command(
     name: Annotated[str, typer.Argument(metavar="CHECK|TARGET", help="A check, a family or a target.")],
-    pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
-    given: Annotated[
-        str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a model's input, such as 8,16,32.")
-    ] = None,
-    python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
+    pattern: options.Pattern = None,
+    given: options.Input = None,
+    python: options.Python = None,
 ) -> None:
     """A check in plain words; or a target: which elements share a coin in fact, drawn beside plain Dropout."""
     from dropcheck.report.explain_check import explain
@@ -129,10 +127,8 @@ def explain_command(
 
 @app.command("audit")
 def audit_command(
-    names: Annotated[
-        Texts, typer.Argument(metavar="[TARGET]...", help="Registered names, module:attr or file.py:attr.")
-    ] = None,
-    profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
+    names: options.Names = None,
+    profile: options.Profile = "quick",
     plan: Annotated[bool, typer.Option("--plan", help="Show cases, coins, time and resolution; run nothing.")] = False,
     budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Coins that fit this time a target, such as 2m.")
@@ -153,18 +149,16 @@ def audit_command(
     shape: Annotated[
         Texts, typer.Option("--shape", metavar="SHAPE", help="Input shape in the pattern's axis order.")
     ] = None,
-    given: Annotated[
-        str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a model's input, such as 8,16,32.")
-    ] = None,
-    pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
+    given: options.Input = None,
+    pattern: options.Pattern = None,
     inference: Annotated[
         str | None, typer.Option(metavar="WORD", help="Declare what inference returns: identity, keep or active.")
     ] = None,
-    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
-    jobs: Annotated[int, typer.Option(help="Targets at once; 0: as many as cores.")] = 0,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")] = "10m",
-    memory: Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")] = None,
-    python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
+    seed: options.Seed = None,
+    jobs: options.Jobs = 0,
+    timeout: options.TargetLimit = "10m",
+    memory: options.Memory = None,
+    python: options.Python = None,
     releases: Annotated[
         Texts,
         typer.Option(
@@ -187,19 +181,12 @@ def audit_command(
             help="Make this audit a run of FILE: the evidence of all its runs decides, at one alpha for the life of FILE.",
         ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
+    json_file: options.ResultFile = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write a report: index.html, result.json, report.txt.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")
-    ] = False,
-    history: Annotated[
-        str | None,
-        typer.Option(
-            "--history", metavar="PLACE", help="Add the result to this history: a folder, an SQLite file or a URL."
-        ),
-    ] = None,
+    resume: options.Resume = False,
+    history: options.History = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every pass too.")] = False,
     complete: Annotated[
         bool, typer.Option("--complete-is-success", help="Exit 0 whenever the audit ran to its end.")
@@ -313,16 +300,14 @@ def selftest_command(
         Texts,
         typer.Option("--part", metavar="PART", help="calibration, power, thresholds, zoo, practice; all by default."),
     ] = None,
-    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    seed: options.Seed = None,
     jobs: Annotated[int, typer.Option(help="Processes; 0: as many as cores.")] = 0,
     scale: Annotated[float, typer.Option(help="Share of the full self-test, such as .01 for a first look.")] = 1.0,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
+    json_file: options.ResultFile = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write index.html, report.md and selftest.json.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")
-    ] = False,
+    resume: options.Resume = False,
     from_file: Annotated[
         Path | None,
         typer.Option(

@@ -38,10 +38,8 @@ class _Teller:
 
 
 def bench(
-    names: Annotated[
-        Texts, typer.Argument(metavar="[TARGET]...", help="Registered names, module:attr or file.py:attr.")
-    ] = None,
-    profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
+    names: options.Names = None,
+    profile: options.Profile = "quick",
     plan: Annotated[bool, typer.Option("--plan", help="Show cells and time; run nothing.")] = False,
     cell: Annotated[
         Texts,
@@ -62,8 +60,8 @@ def bench(
     slot: Annotated[str | None, typer.Option(metavar="TIME", help="Length of a timed block, such as 15ms.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the layers; 0: as many as processors.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    pattern: Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")] = None,
-    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    pattern: options.Pattern = None,
+    seed: options.Seed = None,
     margin: Annotated[
         float | None, typer.Option(help="Differences below this share are the same; default .03.")
     ] = None,
@@ -81,19 +79,14 @@ def bench(
     timeout: Annotated[
         str, typer.Option(metavar="TIME", help="Limit of one answer, a cell's setting up included.")
     ] = "2m",
-    memory: Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")] = None,
-    python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")] = None,
+    memory: options.Memory = None,
+    python: options.Python = None,
+    json_file: options.ResultFile = None,
     pytest_json: Annotated[
         Path | None, typer.Option("--pytest-json", metavar="FILE", help="Write the JSON of pytest-benchmark.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bench.json and bench.txt.")] = None,
-    history: Annotated[
-        str | None,
-        typer.Option(
-            "--history", metavar="PLACE", help="Add the result to this history: a folder, an SQLite file or a URL."
-        ),
-    ] = None,
+    history: options.History = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, with the same --json or --out.")
     ] = False,

@@ -26,14 +26,12 @@ def field_command(
         list[Path] | None,
         typer.Option("--from", metavar="RESULT", help="Audit nothing: make the report of these stored results."),
     ] = None,
-    profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
-    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
+    profile: options.Profile = "quick",
+    seed: options.Seed = None,
     device: Annotated[str, typer.Option(help="Where the layers run: cpu or cuda.")] = "cpu",
     jobs: Annotated[int, typer.Option(help="Targets, then scripts, at once; 0: as many as cores.")] = 0,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target, and of one script.")] = "30m",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")
-    ] = False,
+    resume: options.Resume = False,
 ) -> None:
     """The state of the field: implementation x mode x dtype, failing cells confirmed by scripts of their own."""
     from dropcheck.auditing.machine import processors

@@ -27,10 +27,7 @@ def gate(
     names: Annotated[
         Texts, typer.Argument(metavar="[TARGET]...", help="Targets instead of those that the policy names.")
     ] = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The policy; dropcheck.toml, or [tool.dropcheck] of pyproject.toml."),
-    ] = None,
+    policy: options.PolicyFile = None,
     preset: Annotated[str | None, typer.Option(help="default, strict or quick.")] = None,
     profile: Annotated[str | None, typer.Option(help="quick, standard or deep.")] = None,
     select: Annotated[Texts, typer.Option("--select", metavar="CHECK", help="Checks that are required.")] = None,
@@ -71,9 +68,9 @@ def gate(
     update_ratchet: Annotated[
         bool, typer.Option("--update-ratchet", help="Write the figures that got better; refused in CI.")
     ] = False,
-    seed: Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")] = None,
-    jobs: Annotated[int, typer.Option(help="Targets at once; 0: as many as cores.")] = 0,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")] = "10m",
+    seed: options.Seed = None,
+    jobs: options.Jobs = 0,
+    timeout: options.TargetLimit = "10m",
 ) -> None:
     """May this ship? Audit, bench and policy become one answer."""
     from dropcheck.gate import decision as deciding

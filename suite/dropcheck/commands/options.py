@@ -1,12 +1,40 @@
-"""From the words of the command line to values: durations, lists, shapes, seeds, and places that can be written."""
+"""Options that several commands have, word for word, and the places that they may write to."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from dropcheck.contract.errors import UsageError
+
+Texts = list[str] | None
+
+Names = Annotated[Texts, typer.Argument(metavar="[TARGET]...", help="Registered names, module:attr or file.py:attr.")]
+Profile = Annotated[str, typer.Option(help="quick, standard or deep.")]
+Pattern = Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")]
+Input = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a model's input, such as 8,16,32.")
+]
+Seed = Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")]
+Jobs = Annotated[int, typer.Option(help="Targets at once; 0: as many as cores.")]
+TargetLimit = Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")]
+Memory = Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")]
+Python = Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")]
+ResultFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")]
+History = Annotated[
+    str | None,
+    typer.Option(
+        "--history", metavar="PLACE", help="Add the result to this history: a folder, an SQLite file or a URL."
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")]
+PolicyFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The policy; dropcheck.toml, or [tool.dropcheck] of pyproject.toml.")
+]
 
 
 def writable_file(path: Path | None, option: str) -> None:

@@ -22,7 +22,7 @@ def bisect_command(
         list[str] | None,
         typer.Option("--with", metavar="REQUIREMENTS", help="What every environment needs beside the package."),
     ] = None,
-    profile: Annotated[str, typer.Option(help="quick, standard or deep.")] = "quick",
+    profile: options.Profile = "quick",
     pre: Annotated[bool, typer.Option("--pre", help="Try pre-releases too.")] = False,
     python: Annotated[str | None, typer.Option(metavar="PATH", help="Base interpreter of the environments.")] = None,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one release.")] = "10m",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dropcheck.commands import options
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.plan import option_values
 
@@ -52,10 +53,7 @@ def waive(
         list[Path] | None,
         typer.Option("--from", metavar="RESULT", help="Waive everything that fails in this stored audit."),
     ] = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The policy; dropcheck.toml, or [tool.dropcheck] of pyproject.toml."),
-    ] = None,
+    policy: options.PolicyFile = None,
 ) -> None:
     """Record an accepted deviation in the policy, with reason and expiry date."""
     from dropcheck.gate import decoding, writing
