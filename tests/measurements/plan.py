@@ -26,7 +26,7 @@ from typing import Any
 
 from dropcheck.auditing import dispatch as campaign
 from dropcheck.auditing import target as examination
-from dropcheck.auditing.state import Run
+from dropcheck.auditing.state import Outcome, TargetAudit
 from dropcheck.auditing.target import audit_target
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.promise import Pattern
@@ -60,20 +60,22 @@ def noted(check: Check, note: Any) -> Check:
     return replace(check, judge=wrapped(check.judge), observe=wrapped(check.observe), compare=wrapped(check.compare))
 
 
-def roles(run: Run) -> dict[str, str]:
+def roles(outcome: Outcome) -> dict[str, str]:
     """The text of each planned case of a layer: the case of the plain pattern that it stands for; a drawn one is "drawn"."""
-    assert run.contract is not None
-    contract, info, profile = run.contract, run.info, PROFILES[run.request.profile]
+    opened = outcome.opened
+    if opened is None:
+        return {}
+    contract, info, profile = opened.contract, opened.info, PROFILES[opened.request.profile]
     plain = replace(contract, pattern=PLAIN)
     heavy = bool(info.get("heavy"))
 
     def planned(heavy: bool) -> list[Any]:
-        wanted = run.request.dtypes
+        wanted = opened.request.dtypes
         dtypes = [d for d in DTYPES if d in info["dtypes"] and (not wanted or d in wanted)]
         return core(plain, heavy, dtypes, info["layouts"], info["gradients"], profile, MARGINAL, None)
 
     own, light = planned(heavy), planned(False)
-    found = {str(case): "drawn" for case in run.asked if case.drawn}
+    found = {str(case): "drawn" for case in outcome.asked if case.drawn}
     for case, name in zip(own, light if len(light) == len(own) else own, strict=True):
         found.setdefault(str(_fitted(case, contract.pattern, profile)), str(name))
     return found
@@ -92,9 +94,8 @@ def audited(layer: str, profile: str, strict: bool, dtypes: tuple[str, ...] = ()
         failed.update((one.check, one.case) for one in some if one.verdict == "fail")
 
     began = time.process_time()
-    run = Run(target, request, [noted(c, note) for c in checks], None)
-    result = audit_target(run)
-    named = roles(run) if run.contract is not None else {}
+    outcome = audit_target(TargetAudit(target, request, [noted(c, note) for c in checks], None))
+    result, named = outcome.result, roles(outcome)
     final = sorted({(one.check, named.get(one.case, one.case)) for one in result.findings if one.verdict == "fail"})
     return {
         "layer": layer,
@@ -162,12 +163,12 @@ def timed(layer: str, profile: str) -> dict[str, float]:
         finally:
             spent[str(work.unit.case)] += time.process_time() - began
 
-    def judging(run: Run, case: Any, *more: Any) -> Any:
+    def judging(opened: Any, found: Any, one: Any, *more: Any) -> Any:
         began = time.process_time()
         try:
-            return judged(run, case, *more)
+            return judged(opened, found, one, *more)
         finally:
-            spent[str(case)] += time.process_time() - began
+            spent[str(one.case)] += time.process_time() - began
 
     def note(check: Check, _: Sequence[Finding], seconds: float) -> None:
         if check.name in EXACT:
@@ -177,11 +178,10 @@ def timed(layer: str, profile: str) -> dict[str, float]:
     (target,), checks = prepare(request)
     campaign.crew.count_unit, campaign._judged = counting, judging
     try:
-        run = Run(target, request, [noted(c, note) for c in checks], None)
-        examination.audit_target(run)
+        outcome = examination.audit_target(TargetAudit(target, request, [noted(c, note) for c in checks], None))
     finally:
         campaign.crew.count_unit, campaign._judged = count_unit, judged
-    named, whole = roles(run), Counter[str]()
+    named, whole = roles(outcome), Counter[str]()
     for name, seconds in spent.items():
         role = named.get(name, name)
         whole[DRAWN if role == "drawn" else role] += seconds

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from scipy.stats import hypergeom
 import dropcheck
 from dropcheck.auditing.over_runs import DRAWN, SLACK, log10_e
 from dropcheck.contract.errors import UsageError
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import ALPHA, Limits, finding
 from dropcheck.plan.request import AuditRequest
@@ -27,6 +29,7 @@ from dropcheck.report import html, text
 from dropcheck.results.audit import Finding, Result, decode, encode
 from dropcheck.selftest import simulated
 from dropcheck.statistics import association, evalues, homogeneity
+from dropcheck.worker.sessions import SessionPool
 
 Write = Callable[[str, str], Path]
 
@@ -169,16 +172,18 @@ def test_a_check_on_fixed_inputs_spends_its_alpha_over_the_runs() -> None:
 def test_units_on_disk_of_one_run_are_never_taken_for_another(mine: Path) -> None:
     """Else a run with a new seed would count the coins of an old one, read from the disk, a second time."""
     from dropcheck.auditing.ledger import Entry, Ledger, Registered
-    from dropcheck.auditing.state import Run
+    from dropcheck.auditing.state import Opened, TargetAudit
     from dropcheck.plan import targets
 
     names = []
     for seed in (1, 2):
-        run = Run(targets.parse("mine.py:right"), AuditRequest(seed=seed), [], None)
-        assert run.kept_as == "mine.py:right"
+        request = AuditRequest(seed=seed)
+        one = TargetAudit(targets.parse("mine.py:right"), request, [], None)
+        alone = Opened(one, request, {}, Contract(Pattern.parse("n c l -> n c")), cast(SessionPool, None))
+        assert alone.kept_as == one.kept_as(None) == "mine.py:right"
         with open(os.devnull, "rb") as lock:
-            run.entry = Entry(Ledger(Path("book")), Registered(seed, seed, False, lock))
-            names.append(run.kept_as)
+            entry = Entry(Ledger(Path("book")), Registered(seed, seed, False, lock))
+            names.append(replace(alone, entry=entry).kept_as)
     assert len(set(names)) == 2
 
 

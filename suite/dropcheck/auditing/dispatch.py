@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ import msgspec
 
 from dropcheck.auditing import executors as crew
 from dropcheck.auditing import sequential as early
-from dropcheck.auditing.state import Run
+from dropcheck.auditing.state import Advance, Found, Opened
 from dropcheck.auditing.time_left import Remaining
 from dropcheck.contract.cases import Case
 from dropcheck.count.gather import Counted, Joined, Refusal, Work, gathered
@@ -23,7 +23,6 @@ from dropcheck.judge.verdicts import ASIDE, beneath, judge, refused_case
 from dropcheck.plan.plan import Asked
 from dropcheck.results.audit import Finding
 from dropcheck.worker.client import TargetError, timed_out
-from dropcheck.worker.sessions import SessionPool
 
 
 @dataclass(frozen=True)
@@ -106,41 +105,54 @@ Send = Callable[[Unit], tuple[Future[Counted], bool]]  # whether the unit was on
 
 
 def count_all(
-    run: Run, asked: Asked, pool: SessionPool, executor: Executor, remote: bool
+    opened: Opened,
+    found: Found,
+    advance: Advance,
+    asked: Asked,
+    ends: Mapping[Case, early.Early],
+    executor: Executor,
+    remote: bool,
 ) -> tuple[list[Gathered], list[list[Finding]]]:
-    """Every case's units through the executor; each case is judged when its last unit has come, whatever the order."""
-    cases = [CaseInFlight(case, run.early.get(case)) for case in asked]
+    """Every case's units through the executor; each case is judged when its last unit has come, whatever the order.
+
+    ``ends``: the cases that end when their rate is decided. ``remote``: the executor is a cluster's.
+    """
+    pool = opened.pool
+    cases = [CaseInFlight(case, ends.get(case)) for case in asked]
     everything: dict[Case, Gathered] = {}
     judged: dict[Case, list[Finding]] = {case: [] for case in asked}
     waiting: dict[Future[Counted], Sent] = {}
     remaining = Remaining()
-    run.counting = time.monotonic()
+    advance.counting = time.monotonic()
     # units under way: their tallies must not fill the memory
-    window = 1 if run.request.in_process else 64 if remote else 4 * pool.capacity
-    send = _sender(run, pool, executor)
+    window = 1 if opened.request.in_process else 64 if remote else 4 * pool.capacity
+    send = _sender(opened, executor)
     while hand_out(cases, waiting, send, window, pool.capacity):
         done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
         if remote and not done and pool.deadline is not None and time.monotonic() > pool.deadline:
-            raise TargetError(timed_out(run.request.timeout_s))
+            raise TargetError(timed_out(opened.request.timeout_s))
         for future in done:
             sent, counted = waiting.pop(future), future.result()
             one = sent.case
-            _keep(run, counted, None if sent.restored else remaining)
+            _note(found, counted)
+            if not sent.restored:
+                _keep(opened, counted)
+                remaining.add(one.case, counted.unit.calls, counted.clock.gather_s)
             step = one.take(counted)
             if step is None:
                 continue
             if step.refusal is not None:
                 some = refused_case(one.case, asked[one.case], step.refusal)
-                judged[one.case] = [run.replayable(f, one.case) for f in some]
-                run.so_far.extend(judged[one.case])
+                judged[one.case] = [opened.replayable(f, one.case) for f in some]
+                found.so_far.extend(judged[one.case])
                 continue
-            run.coins = sum(some.coins for some in cases)
+            found.coins = sum(some.coins for some in cases)
             if step.whole:
-                everything[one.case] = _judged(run, one.case, asked, step.whole, judged[one.case])
-            if run.progress is not None:
-                run.left = remaining.ratio([(c.case, c.undone) for c in cases if c.undone and not c.over])
-            run.tell("running", str(one.case))
-    run.left = 0.0
+                everything[one.case], judged[one.case] = _judged(opened, found, one, asked[one.case], step.whole)
+            if advance.progress is not None:
+                advance.left = remaining.ratio([(c.case, c.undone) for c in cases if c.undone and not c.over])
+            advance.tell("running", str(one.case))
+    advance.left = 0.0
     return [everything[case] for case in asked if case in everything], list(judged.values())
 
 
@@ -160,62 +172,62 @@ def hand_out(
     return bool(waiting)
 
 
-def _sender(run: Run, pool: SessionPool, executor: Executor) -> Send:
+def _sender(opened: Opened, executor: Executor) -> Send:
     """Units that are on the disk come back at once, the others through the executor."""
-    assert run.contract is not None
-    contract = run.contract.to_dict()
+    contract, store = opened.contract.to_dict(), opened.audit.store
 
     def send(unit: Unit) -> tuple[Future[Counted], bool]:
-        kept = run.store.get(run.kept_as, unit) if run.store is not None else None
+        kept = store.get(opened.kept_as, unit) if store is not None else None
         if kept is not None:
             known: Future[Counted] = Future()
             known.set_result(kept)
             return known, True
-        work = Work(unit, pool.spec, contract, run.request.seed, run.target.name)
+        work = Work(unit, opened.pool.spec, contract, opened.request.seed, opened.name)
         return executor.submit(crew.count_unit, work), False
 
     return send
 
 
-def _keep(run: Run, counted: Counted, remaining: Remaining | None) -> None:
-    """The seconds and the lost workers of a unit; what was counted just now goes to the disk. ``remaining``: None for others."""
-    run.clock.add(counted.clock)
-    if remaining is not None:
-        if run.store is not None:
-            run.store.put(run.kept_as, counted)
-        remaining.add(counted.unit.case, counted.unit.calls, counted.clock.gather_s)
+def _note(found: Found, counted: Counted) -> None:
+    """The seconds of a unit and the workers that were lost under it."""
+    found.clock.add(counted.clock)
     if counted.lost:
-        run.traits["workers lost and replaced"] = run.traits.get("workers lost and replaced", 0) + counted.lost
+        found.traits["workers lost and replaced"] = found.traits.get("workers lost and replaced", 0) + counted.lost
 
 
-def _judged(run: Run, case: Case, asked: Asked, ordered: Sequence[Counted], found: list[Finding]) -> Gathered:
+def _keep(opened: Opened, counted: Counted) -> None:
+    if opened.audit.store is not None:
+        opened.audit.store.put(opened.kept_as, counted)
+
+
+def _judged(
+    opened: Opened, found: Found, one: CaseInFlight, checks: Sequence[Check], whole: Sequence[Counted]
+) -> tuple[Gathered, list[Finding]]:
     """Put the units of a case together, judge it, and let go of what is not needed again."""
-    assert run.contract is not None
     started = time.perf_counter()
-    got = gathered(case, run.contract, ordered, run.alpha_of_words)
-    run.clock.tally_s += time.perf_counter() - started
+    request, case = opened.request, one.case
+    got = gathered(case, opened.contract, whole, opened.alpha_of_words)
+    found.clock.tally_s += time.perf_counter() - started
     started = time.perf_counter()
-    aside = [c for c in run.checks if c.name in ASIDE]
-    some = judge(got, asked[case], aside, run.request.profile, run.request.strict, run.request.resolution)
-    _beneath(run, got, some)
-    if (ended := run.early.get(case)) is not None:
-        some = [ended.finding(one, ordered) if one.check == early.MARGINAL else one for one in some]
-    for one in some:
-        # what an exact check is told of a case shows only where another check asks for that case
-        beside = f",{asked[case][0].name}" if one.check in ASIDE else ""
-        found.append(run.replayable(one, case, beside))
-    run.so_far.extend(found)
-    run.clock.judge_s += time.perf_counter() - started
+    aside = [c for c in opened.checks if c.name in ASIDE]
+    some = judge(got, checks, aside, request.profile, request.strict, request.resolution)
+    _beneath(opened, found, got, some)
+    if one.ending is not None:
+        some = [one.ending.finding(f, whole) if f.check == early.MARGINAL else f for f in some]
+    # what an exact check is told of a case shows only where another check asks for that case
+    made = [opened.replayable(f, case, f",{checks[0].name}" if f.check in ASIDE else "") for f in some]
+    found.so_far.extend(made)
+    found.clock.judge_s += time.perf_counter() - started
     got.sample = None  # memory stays flat however many cases there are
-    return got
+    return got, made
 
 
-def _beneath(run: Run, got: Gathered, some: list[Finding]) -> None:
+def _beneath(opened: Opened, found: Found, got: Gathered, some: list[Finding]) -> None:
     """Evaluate what the verdicts of a case depend on and nobody asked; it is kept beside the findings.
 
     What fails and was selected for other cases is a failure here, too: else nobody would say it.
     """
-    request, case = run.request, got.case
+    request, case = opened.request, got.case
     named = bool(request.cases or request.shapes)
 
     def planned(check: Check) -> bool:
@@ -230,7 +242,7 @@ def _beneath(run: Run, got: Gathered, some: list[Finding]) -> None:
         told += [finding(c, case, "skipped", "nothing was counted") for c in more if c.name in silent]
         beside += told
     for one in beside:
-        if one.verdict == "fail" and run.has(one.check):
+        if one.verdict == "fail" and opened.audit.has(one.check):
             some.append(one)
         else:
-            run.beside.append(msgspec.structs.replace(one, picture=None))
+            found.beside.append(msgspec.structs.replace(one, picture=None))

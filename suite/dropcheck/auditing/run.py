@@ -12,7 +12,7 @@ from dropcheck.auditing import journal
 from dropcheck.auditing.finished_units import Store, held
 from dropcheck.auditing.ledger import Ledger
 from dropcheck.auditing.machine import describe, processors
-from dropcheck.auditing.state import Run
+from dropcheck.auditing.state import Outcome, TargetAudit
 from dropcheck.auditing.target import audit_target
 from dropcheck.contract.errors import UsageError
 from dropcheck.judge.checks.base import ALPHA, BETA
@@ -65,24 +65,24 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
                 )
             place.unlink(missing_ok=True)
         store = Store(place, mark)
-    runs = {
-        t.name: Run(t, request, checks, progress, sessions=share, store=store, source=sources[t.name]) for t in todo
-    }
+    outcomes: dict[str, Outcome] = {}
     with crew.cluster(request.dask) as cluster:
         pool = ThreadPoolExecutor(jobs)
-        futures: dict[Future[TargetResult], targets.Target] = {}
+        futures: dict[Future[Outcome], targets.Target] = {}
         try:
             for target in todo:
-                futures[pool.submit(audit_target, runs[target.name], cluster)] = target
+                asking = TargetAudit(target, request, checks, progress, share, store, sources[target.name])
+                futures[pool.submit(audit_target, asking, cluster)] = target
             pending = set(futures)
             while pending:
                 done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
-                    one = future.result()
-                    finished[one.target] = one
+                    outcome = future.result()
+                    one = outcome.result
+                    finished[one.target], outcomes[one.target] = one, outcome
                     if request.journal is not None and store is not None:
                         journal.append(request.journal, one, sources[one.target])
-                        store.forget(runs[one.target].kept_as)
+                        store.forget(outcome.kept_as)
             ended = True
         except KeyboardInterrupt:
             interrupted = True
@@ -94,9 +94,10 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
             pool.shutdown(wait=not interrupted or request.in_process, cancel_futures=True)
             if store is not None and not interrupted:
                 # where the suite itself failed, what was counted stays for --resume
-                store.close(remove=ended and not any(run.broke for run in runs.values()))
-    if todo and all(r.usage for r in runs.values()):
-        raise UsageError(next(iter(runs.values())).usage)
+                store.close(remove=ended and not any(one.broke for one in outcomes.values()))
+    usages = [outcomes[t.name].usage if t.name in outcomes else "" for t in todo]
+    if todo and all(usages):
+        raise UsageError(usages[0])
     ordered = [finished[t.name] for t in chosen if t.name in finished]
     seeds = {t.ledger.seed for t in ordered if t.ledger is not None}
     seed = seeds.pop() if len(seeds) == 1 else request.seed

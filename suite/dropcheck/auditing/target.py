@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from dropcheck.auditing import executors as crew
 from dropcheck.auditing import over_runs as evidence_over_runs
 from dropcheck.auditing import sequential as early
 from dropcheck.auditing.dispatch import count_all
-from dropcheck.auditing.state import Run
+from dropcheck.auditing.state import Advance, Found, Opened, Outcome, TargetAudit
 from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
@@ -28,7 +28,7 @@ from dropcheck.judge.checks.exact_questions import Layer, probe
 from dropcheck.judge.checks.seed import first_masks, unseeded_digest
 from dropcheck.judge.checks.visible import follows
 from dropcheck.judge.verdicts import SHAPE, interpret
-from dropcheck.plan import other_ranks
+from dropcheck.plan import opening, other_ranks
 from dropcheck.plan.plan import asked_cases, planned
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Finding, TargetResult, Timing
@@ -36,52 +36,62 @@ from dropcheck.worker.client import Refused, Session, TargetError, ask
 from dropcheck.worker.sessions import SessionPool, opened_pool
 
 
-def audit_target(run: Run, cluster: Executor | None = None) -> TargetResult:
+def audit_target(audit: TargetAudit, cluster: Executor | None = None) -> Outcome:
     """One target's audit; never raises: what goes wrong is that target's verdict."""
     error = details = skipped = None
-    if run.target.skip:
-        return _target_result(run, None, None, run.target.skip)
-    if run.target.note:
-        run.traits["in the model"] = run.target.note
-    run.began = time.monotonic()  # the limit is a target's own: waiting for a free core does not count
+    usage, broke = "", False
+    opened: Opened | None = None
+    found = Found()
+    # the limit is a target's own: waiting for a free core does not count
+    advance = Advance(audit.target.name, audit.progress)
+    if audit.target.skip:
+        return Outcome(_target_result(audit, opened, found, advance, skipped=audit.target.skip), audit.kept_as(None))
+    if audit.target.note:
+        found.traits["in the model"] = audit.target.note
     try:
-        run.tell("starting", done=0.0)
+        advance.tell("starting", done=0.0)
         # a second process, started early so that its imports overlap: it answers for fresh processes, then it counts
-        spare = run.has("seed.reproducible") and not run.request.in_process
-        capacity = 1 if run.request.in_process else max(run.sessions, 2 if spare else 1)
-        with opened_pool(run.spec(), capacity, run.began + run.request.timeout_s) as pool:
-            _examine(run, pool, spare, cluster)
+        spare = audit.has("seed.reproducible") and not audit.request.in_process
+        capacity = 1 if audit.request.in_process else max(audit.sessions, 2 if spare else 1)
+        spec = opening.of_request(audit.target, audit.request)
+        with opened_pool(spec, capacity, advance.began + audit.request.timeout_s) as pool:
+            primary, second = _started(audit, pool, spare)
+            found.info = primary.collect()
+            opened = Opened(audit, audit.request, found.info, Contract.from_dict(found.info["contract"]), pool)
+            opened = _registered(opened)
+            _examine(opened, found, advance, primary, second, cluster)
     except Refused as refused:
         sentence = _open_failure(refused)
         error, details = sentence, "\n".join(refused.lines)
-        if refused.where == "open" and refused.kind == "Unsupported" and not run.findings:
+        if refused.where == "open" and refused.kind == "Unsupported" and not found.findings:
             error, details, skipped = None, None, refused.message
         if refused.where == "open" and refused.kind in ("TargetNotFound", "NoDropout"):
-            run.usage, details = sentence, None  # the sentence says it all
-        elif refused.where == "open" and refused.kind != "Unsupported" and run.target.source == "user":
-            run.usage = "\n    ".join([sentence, *refused.lines])
+            usage, details = sentence, None  # the sentence says it all
+        elif refused.where == "open" and refused.kind != "Unsupported" and audit.target.source == "user":
+            usage = "\n    ".join([sentence, *refused.lines])
     except TargetError as ended:
         error, details = str(ended), ended.details
-        run.broke = ended.fault
+        broke = ended.fault
         if ended.usage:
-            run.usage = error
+            usage = error
     except (ContractError, UsageError) as bad:
-        error = run.usage = str(bad)
+        error = usage = str(bad)
     except Exception as bug:  # a fault of the suite must cost one target, and must not look like the layer's
-        run.broke = True
+        broke = True
         error, details = f"dropcheck itself failed: {type(bug).__name__}: {bug}", traceback.format_exc()
-    if error is not None and run.entry is None and not run.findings:
-        run.findings = interpret(
-            run.so_far, run.beside
-        )  # each finding has its own part of alpha, whatever else was to come
-    if error is not None and run.entry is not None and not run.entry.told:
-        run.findings = evidence_over_runs.untold(run.findings)
-    left_open = evidence_over_runs.leave(run.entry)
+    entry = opened.entry if opened is not None else None
+    if error is not None and entry is None and not found.findings:
+        # each finding has its own part of alpha, whatever else was to come
+        found.findings = interpret(found.so_far, found.beside)
+    if error is not None and entry is not None and not entry.told:
+        found.findings = evidence_over_runs.untold(found.findings)
+    left_open = evidence_over_runs.leave(entry)
     if left_open:
         error = f"{error}; {left_open}" if error is not None else left_open
-    result = _target_result(run, error, details, skipped)
-    run.tell("failed" if result.verdict in ("fail", "error") else "finished", result.verdict, done=1.0)
-    return result
+    result = _target_result(audit, opened, found, advance, error, details, skipped, broke)
+    advance.tell("failed" if result.verdict in ("fail", "error") else "finished", result.verdict, done=1.0)
+    kept_as = opened.kept_as if opened is not None else audit.kept_as(None)
+    return Outcome(result, kept_as, opened, found.asked, usage, broke)
 
 
 def _open_failure(refused: Refused) -> str:
@@ -109,8 +119,8 @@ class _Lent:
         self.pool.release(self.session)
 
 
-def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None) -> None:
-    """All checks of one target."""
+def _started(audit: TargetAudit, pool: SessionPool, spare: bool) -> tuple[Session, _Lent | None]:
+    """The first session, and a second one where ``spare`` asks for it and it starts."""
     primary = pool.start()
     second = None
     if spare:
@@ -118,49 +128,64 @@ def _examine(run: Run, pool: SessionPool, spare: bool, cluster: Executor | None)
             second = _Lent(pool.start(), pool)
         except TargetError:
             second = None
-    if run.sessions > 1:
+    if audit.sessions > 1:
         pool.warm()
-    info = run.info = primary.collect()
-    contract = run.contract = Contract.from_dict(info["contract"])
-    known = evidence_over_runs.identity(run.request, info, contract, run.checks, run.source)
-    run.request, run.entry = evidence_over_runs.begin(run.request, run.target.name, known)
-    if run.target.mode == "ranks" and info["framework"] == "torch":
+    return primary, second
+
+
+def _registered(opened: Opened) -> Opened:
+    """With its run in the ledger, if there is one. Raises UsageError."""
+    known = evidence_over_runs.identity(
+        opened.request, opened.info, opened.contract, opened.checks, opened.audit.source
+    )
+    request, entry = evidence_over_runs.begin(opened.request, opened.name, known)
+    return replace(opened, request=request, entry=entry)
+
+
+def _examine(
+    opened: Opened, found: Found, advance: Advance, primary: Session, second: _Lent | None, cluster: Executor | None
+) -> None:
+    """All checks of one target."""
+    info, contract, pool = opened.info, opened.contract, opened.pool
+    if opened.audit.target.mode == "ranks" and info["framework"] == "torch":
         asks = "seed.reproducible asks" if contract.replicas else "mask.distinct-samples asks"
-        run.traits["ranks"] = f"seeded apart: rank 1 has the seed + 2**31; {asks} ranks that are seeded alike, too"
+        found.traits["ranks"] = f"seeded apart: rank 1 has the seed + 2**31; {asks} ranks that are seeded alike, too"
     if info.get("guessed"):
-        run.traits["framework"] = info["guessed"]
-    bench = _bench(run, primary, second)
+        found.traits["framework"] = info["guessed"]
+    bench = _bench(opened, found, primary, second)
     if not bench.dtypes:
         return
     if second is not None:
         bench.unseeded = unseeded_digest(bench)
         bench.begun = first_masks(bench, bench.seed)
-    _refused_dtypes(run, bench)
+    _refused_dtypes(opened, found, bench)
     info = {**info, "dtypes": [d for d in info["dtypes"] if d not in bench.refused]}
-    run.start_s = time.monotonic() - run.began  # with the first call, in which frameworks load and compile
-    asked = asked_cases(run.request, run.target.name, run.checks, contract, info, primary, run.began)
-    run.asked = asked
-    run.early = early.plans(run.request, contract, asked)
-    with crew.local(pool.capacity, run.request.in_process) as executor:
-        exact = executor.submit(_exact, run, bench, primary, second, pool)
+    found.start_s = time.monotonic() - advance.began  # with the first call, in which frameworks load and compile
+    asked = asked_cases(opened.request, opened.name, opened.checks, contract, info, primary, advance.began)
+    found.asked = asked
+    ends = early.plans(opened.request, contract, asked)
+    with crew.local(pool.capacity, opened.request.in_process) as executor:
+        exact = executor.submit(_exact, opened, found, advance, bench, primary, second)
         try:
-            everything, judged = count_all(run, asked, pool, cluster or executor, cluster is not None)
+            everything, judged = count_all(
+                opened, found, advance, asked, ends, cluster or executor, cluster is not None
+            )
         except BaseException:
             pool.abort()
             raise
-        run.findings = exact.result() + [one for some in judged for one in some]
-    for check in run.checks:
+        found.findings = exact.result() + [one for some in judged for one in some]
+    for check in opened.checks:
         if check.compare is not None and not contract.pattern.blocks:
-            limits = check.limits(run.request.profile, None, run.request.strict, run.request.resolution)
+            limits = check.limits(opened.request.profile, None, opened.request.strict, opened.request.resolution)
             # what ended when its own rate was decided is no fair sample for a comparison
-            whole = [got for got in everything if got.case not in run.early]
-            run.findings.extend(run.replayable(f, None) for f in check.compare(check, whole, limits))
-    run.findings.extend(run.replayable(f, None) for f in _unasked(run, bench))
-    _beside(run, everything)
-    run.findings = evidence_over_runs.judged(run.entry, run.findings, asked, run.request, run.target.name)
-    run.findings = following.withheld(interpret(run.findings, run.beside), run.beside)
-    if run.request.causes and any(f.verdict == "fail" for f in run.findings):
-        _explain(run, pool)
+            whole = [got for got in everything if got.case not in ends]
+            found.findings.extend(opened.replayable(f, None) for f in check.compare(check, whole, limits))
+    found.findings.extend(opened.replayable(f, None) for f in _unasked(opened, bench))
+    _beside(opened, found, everything)
+    found.findings = evidence_over_runs.judged(opened.entry, found.findings, asked, opened.request, opened.name)
+    found.findings = following.withheld(interpret(found.findings, found.beside), found.beside)
+    if opened.request.causes and any(f.verdict == "fail" for f in found.findings):
+        _explain(opened, found, advance)
 
 
 def _in_the_model(one: Finding, note: str) -> Finding:
@@ -171,36 +196,35 @@ def _in_the_model(one: Finding, note: str) -> Finding:
     return one
 
 
-def _explain(run: Run, pool: SessionPool) -> None:
+def _explain(opened: Opened, found: Found, advance: Advance) -> None:
     """For what fails: the likely cause, and the smallest case that still fails. A correct layer costs nothing here."""
     from dropcheck.auditing import shrinking
     from dropcheck.judge import causes
 
-    assert run.contract is not None
-    run.tell("running", "smallest failing cases")
-    run.findings = [_in_the_model(one, run.target.note) for one in causes.named(run.findings)]
+    pool = opened.pool
+    advance.tell("running", "smallest failing cases")
+    found.findings = [_in_the_model(one, opened.audit.target.note) for one in causes.named(found.findings)]
     try:
         session = pool.acquire()
     except (TargetError, Refused):  # the findings stand without their smallest cases
         return
-    words = run.alpha_of_words
-    run.findings, whole = shrinking.shrunk(
-        run.findings,
+    words = opened.alpha_of_words
+    found.findings, whole = shrinking.shrunk(
+        found.findings,
         session,
         pool.spec,
-        run.contract,
-        run.request,
-        run.target.name,
-        run.checks,
+        opened.contract,
+        opened.request,
+        opened.name,
+        opened.checks,
         words,
-        bool(run.info.get("heavy")),
+        bool(opened.info.get("heavy")),
     )
     (pool.release if whole else pool.discard)(session)
 
 
-def _bench(run: Run, primary: Session, second: _Lent | None) -> Bench:
-    assert run.contract is not None
-    request = run.request
+def _bench(opened: Opened, found: Found, primary: Session, second: _Lent | None) -> Bench:
+    request = opened.request
 
     def fresh() -> Session:
         assert second is not None
@@ -209,46 +233,48 @@ def _bench(run: Run, primary: Session, second: _Lent | None) -> Bench:
 
     return Bench(
         session=primary,
-        info=run.info,
-        contract=run.contract,
-        dtypes=tuple(d for d in run.info["dtypes"] if not request.dtypes or d in request.dtypes),
-        seed=seed_of(request.seed, run.target.name, "exact"),
-        rates=tuple(run.contract.rates or request.rates or LADDER),
+        info=opened.info,
+        contract=opened.contract,
+        dtypes=tuple(d for d in opened.info["dtypes"] if not request.dtypes or d in request.dtypes),
+        seed=seed_of(request.seed, opened.name, "exact"),
+        rates=tuple(opened.contract.rates or request.rates or LADDER),
         profile=request.profile,
-        traits=run.traits,
+        traits=found.traits,
         fresh_session=fresh if second is not None else None,
-        planned=tuple(planned(request, run.target.name, run.contract, run.info)),
+        planned=tuple(planned(request, opened.name, opened.contract, opened.info)),
         resolution=request.resolution,
         named=bool(request.cases or request.shapes),
         requested=bool(request.rates),
     )
 
 
-def _exact(run: Run, bench: Bench, primary: Session, second: _Lent | None, pool: SessionPool) -> list[Finding]:
+def _exact(
+    opened: Opened, found: Found, advance: Advance, bench: Bench, primary: Session, second: _Lent | None
+) -> list[Finding]:
     """The exact questions, in the order of judgement; both sessions go to the units afterwards.
 
     One that broke is discarded: while the pool counted it, whoever waits for a session would wait for ever.
     """
     whole = False
     try:
-        found = _questions(run, bench)
+        answers = _questions(opened, found, advance, bench)
         whole = True
-        return found
+        return answers
     finally:
-        (pool.release if whole else pool.discard)(primary)
+        (opened.pool.release if whole else opened.pool.discard)(primary)
         if second is not None and not second.given_back:
-            pool.discard(second.session)
+            opened.pool.discard(second.session)
 
 
-def _questions(run: Run, bench: Bench) -> list[Finding]:
-    request = run.request
+def _questions(opened: Opened, found: Found, advance: Advance, bench: Bench) -> list[Finding]:
+    request = opened.request
     apart = bool(bench.contract.pattern.blocks)  # their counted checks are asked here, too
-    exact = [c for c in run.checks if c.observe is not None or apart]
-    found: dict[str, list[Finding]] = {}
+    exact = [c for c in opened.checks if c.observe is not None or apart]
+    answers: dict[str, list[Finding]] = {}
     # the check that needs the second process goes first, so that the process is free to count
     for number, check in enumerate(sorted(exact, key=lambda c: c.name != "seed.reproducible")):
-        run.exact_done = number / len(exact)
-        run.tell("running", check.name)
+        advance.exact_done = number / len(exact)
+        advance.tell("running", check.name)
         limits = check.limits(request.profile, None, request.strict, request.resolution)
         started = time.perf_counter()
         try:
@@ -259,23 +285,23 @@ def _questions(run: Run, bench: Bench) -> list[Finding]:
                 some = check.observe(check, bench, limits)
         except Refused as refused:
             some = [finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})")]
-        found[check.name] = [run.replayable(f, None) for f in some]
-        run.so_far.extend(found[check.name])
-        run.clock.judge_s += time.perf_counter() - started
-    run.exact_done = 1.0
-    if run.has("seed.distinct") or run.has("seed.neighbours"):
-        _seeds_beside(run, bench)
-    return [one for check in exact for one in found[check.name]]
+        answers[check.name] = [opened.replayable(f, None) for f in some]
+        found.so_far.extend(answers[check.name])
+        found.clock.judge_s += time.perf_counter() - started
+    advance.exact_done = 1.0
+    if opened.audit.has("seed.distinct") or opened.audit.has("seed.neighbours"):
+        _seeds_beside(opened, found, bench)
+    return [one for check in exact for one in answers[check.name]]
 
 
-def _seeds_beside(run: Run, bench: Bench) -> None:
+def _seeds_beside(opened: Opened, found: Found, bench: Bench) -> None:
     """Whether seeds reach the layer, where nobody selected that: what many seeds show depends on it."""
     check = CHECK["seed.reproducible"]
-    if run.has(check.name):
+    if opened.audit.has(check.name):
         return
     assert check.observe is not None
     with contextlib.suppress(Refused):
-        run.beside.extend(check.observe(check, bench, check.limits(run.request.profile)))
+        found.beside.extend(check.observe(check, bench, check.limits(opened.request.profile)))
 
 
 def _first_refusal(contract: Contract, bench: Bench) -> None:
@@ -320,18 +346,17 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
         ) from refused
 
 
-def _refused_dtypes(run: Run, bench: Bench) -> None:
+def _refused_dtypes(opened: Opened, found: Found, bench: Bench) -> None:
     """Dtypes that the layer refuses at its first call are one finding of form.shape-dtype and asked nothing else.
 
     Raises TargetError where it can be called in none of them, or not be built. The calls of all dtypes but the first have the
     shape of the exact questions, for which frameworks compile anyway.
     """
-    assert run.contract is not None
     first: TargetError | None = None
     for dtype in bench.dtypes:
         try:
             if dtype == bench.first:
-                _first_refusal(run.contract, bench)
+                _first_refusal(opened.contract, bench)
             elif (refused := _refusal(bench, dtype, 33, 65, 3)) and _refusal(bench, dtype, 3, 5, 2):
                 bench.refused[dtype] = refused
         except TargetError as error:
@@ -342,7 +367,7 @@ def _refused_dtypes(run: Run, bench: Bench) -> None:
         raise first
     if bench.refused:
         bench.dtypes = tuple(d for d in bench.dtypes if d not in bench.refused)
-        run.traits["refused dtypes"] = ", ".join(bench.refused)
+        found.traits["refused dtypes"] = ", ".join(bench.refused)
 
 
 def _refusal(bench: Bench, dtype: str, *sizes: int) -> str:
@@ -354,9 +379,9 @@ def _refusal(bench: Bench, dtype: str, *sizes: int) -> str:
     return ""
 
 
-def _unasked(run: Run, bench: Bench) -> list[Finding]:
+def _unasked(opened: Opened, bench: Bench) -> list[Finding]:
     """Of each check but the one that tells of it, that a refused dtype was not asked; an error where that one is not selected."""
-    told = run.has(SHAPE)
+    told = opened.audit.has(SHAPE)
     words = "{}: the layer refuses {}; --dtype {} leaves it out"
     return [
         finding(
@@ -366,16 +391,16 @@ def _unasked(run: Run, bench: Bench) -> list[Finding]:
             words.format(follows(SHAPE) if told else "not judged", dtype, ",".join(bench.dtypes)),
         )
         for dtype in bench.refused
-        for check in run.checks
+        for check in opened.checks
         if check.name != SHAPE
     ]
 
 
-def _beside(run: Run, everything: Sequence[Gathered]) -> None:
+def _beside(opened: Opened, found: Found, everything: Sequence[Gathered]) -> None:
     """The product (1 - measured rate) x scale beside the scale: 1 where expectation is kept, whatever each is alone."""
-    if run.contract is not None and run.contract.affine:
+    if opened.contract.affine:
         return  # what is dropped counts for the mean, too
-    shown = run.traits.get("scale rounding", {})
+    shown = found.traits.get("scale rounding", {})
     for key, trait in shown.items():
         dtype, _, rate = key.partition(" rate=")
         some = [
@@ -387,43 +412,52 @@ def _beside(run: Run, everything: Sequence[Gathered]) -> None:
             trait["kept_times_scale"] = (1 - measured) * trait["factor"]
 
 
-def _target_result(run: Run, error: str | None, details: str | None, skipped: str | None) -> TargetResult:
-    verdict = results.verdict_of(run.findings, error)
+def _target_result(
+    audit: TargetAudit,
+    opened: Opened | None,
+    found: Found,
+    advance: Advance,
+    error: str | None = None,
+    details: str | None = None,
+    skipped: str | None = None,
+    broke: bool = False,
+) -> TargetResult:
+    verdict = results.verdict_of(found.findings, error)
     return TargetResult(
-        target=run.target.name,
-        framework=run.info.get("framework", ""),
-        version=run.info.get("version", ""),
-        contract=run.contract.to_dict() if run.contract is not None else {},
+        target=audit.target.name,
+        framework=found.info.get("framework", ""),
+        version=found.info.get("version", ""),
+        contract=opened.contract.to_dict() if opened is not None else {},
         verdict=verdict,
         timing=Timing(
-            start_s=run.start_s,
-            bare_s=run.clock.bare_s,
-            gather_s=run.clock.gather_s,
-            tally_s=run.clock.tally_s,
-            judge_s=run.clock.judge_s,
-            wall_s=time.monotonic() - run.began,
+            start_s=found.start_s,
+            bare_s=found.clock.bare_s,
+            gather_s=found.clock.gather_s,
+            tally_s=found.clock.tally_s,
+            judge_s=found.clock.judge_s,
+            wall_s=time.monotonic() - advance.began,
         ),
-        traits=plain(run.traits),
-        findings=run.findings,
+        traits=plain(found.traits),
+        findings=found.findings,
         error=error,
         details=details,
         skipped=skipped,
-        coins=run.coins,
-        ledger=evidence_over_runs.line(run.entry, run.findings),
-        source=run.source,
-        planned=_plan(run) if skipped is None else None,
-        fault=run.broke,
+        coins=found.coins,
+        ledger=evidence_over_runs.line(opened.entry if opened is not None else None, found.findings),
+        source=audit.source,
+        planned=_plan(found) if skipped is None else None,
+        fault=broke,
     )
 
 
-def _plan(run: Run) -> dict[str, list[str]]:
+def _plan(found: Found) -> dict[str, list[str]]:
     """What belongs to the result: every finding that was made, and all of a case that was asked and has none."""
-    made = {one.case for one in run.findings}
+    made = {one.case for one in found.findings}
     lost = [
         (check.name, str(case))
-        for case, some in run.asked.items()
+        for case, some in found.asked.items()
         if str(case) not in made
         for check in some
         if check.judge
     ]
-    return results.planned(run.findings, lost)
+    return results.planned(found.findings, lost)

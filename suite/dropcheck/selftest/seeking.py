@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.auditing.state import Run
 from dropcheck.contract.cases import Case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks import CHECKS, matching
+from dropcheck.plan import opening
 from dropcheck.plan.plan import planned
 from dropcheck.plan.profiles import PROFILES, _fitted
 from dropcheck.plan.request import AuditRequest, prepare
@@ -82,8 +82,8 @@ def price(case: Case) -> float:
 def candidates(one: Expected, path: Path, profile: str, seed: int) -> dict[Case, str]:
     """All cases that may be tried, cheapest first, each with the place that it comes from. Raises TargetError, Refused."""
     asked = expected.request(path, one, profile, seed)
-    (target, *_), checks = prepare(asked)
-    session = Run(target, asked, checks, None).spec().start()
+    (target, *_), _ = prepare(asked)
+    session = opening.of_request(target, asked).start()
     try:
         info = session.collect()
     finally:

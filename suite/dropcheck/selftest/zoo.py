@@ -78,7 +78,7 @@ def items(seed: int, scale: float, profiles: Sequence[str]) -> list[Item]:
 
 def audited(layer: str, profile: str, seed: int) -> dict[str, Any]:
     """Audit one layer with all checks; each check's decision is timed where it is made."""
-    from dropcheck.auditing.state import Run
+    from dropcheck.auditing.state import TargetAudit
     from dropcheck.auditing.target import audit_target
     from dropcheck.plan.request import AuditRequest, prepare
 
@@ -100,8 +100,7 @@ def audited(layer: str, profile: str, seed: int) -> dict[str, Any]:
             if one.verdict == "fail":
                 made.setdefault(one.check, time.monotonic() - began)
 
-    run = Run(target, request, [_timed(c, note) for c in checks], None)
-    result = audit_target(run)
+    result = audit_target(TargetAudit(target, request, [_timed(c, note) for c in checks], None)).result
     wall = time.monotonic() - began
     worst: dict[str, list[Verdict]] = {}
     for one in result.findings:
