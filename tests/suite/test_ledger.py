@@ -87,7 +87,7 @@ def test_an_unfinished_run_must_be_resumed_with_its_seed(tmp_path: Path) -> None
 def test_kill_9_leaves_the_ledger_whole(tmp_path: Path) -> None:
     path = tmp_path / "book.jsonl"
     code = (
-        "import os, signal, sys; from pathlib import Path; from dropcheck.ledger import Ledger\n"
+        "import os, signal, sys; from pathlib import Path; from dropcheck.auditing.ledger import Ledger\n"
         f"Ledger(Path(sys.argv[1])).begin('t', {SAME!r}); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -signal.SIGKILL
@@ -101,7 +101,7 @@ def test_kill_9_leaves_the_ledger_whole(tmp_path: Path) -> None:
 def test_two_processes_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "book.jsonl"
     code = (
-        "import sys; from pathlib import Path; from dropcheck.ledger import Ledger\n"
+        "import sys; from pathlib import Path; from dropcheck.auditing.ledger import Ledger\n"
         f"b = Ledger(Path(sys.argv[1]))\nfor _ in range(12): b.finish(b.begin('t', {SAME!r}), {{'c': {{'a': 0.1}}}})"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, str(path)], env=dict(os.environ)) for _ in range(2)]
