@@ -198,8 +198,10 @@ def test_drawn_cases_share_one_place_that_is_the_same_in_every_run(mine: Path) -
         if line["line"] == "finish":
             keys.append({check: set(cases) for check, cases in line["evidence"].items()})
     assert texts[0] != texts[1], "the drawn cases differ"
-    assert keys[0] == keys[1], "and are kept under one name"
-    assert DRAWN in keys[0]["rate.marginal"]
+    # a check of samples or channels is asked in those drawn cases alone that have enough of them: perhaps in none of a run
+    plain = [{check: cases - {DRAWN} for check, cases in one.items()} for one in keys]
+    assert plain[0] == plain[1], "and are kept under one name"
+    assert all(DRAWN in one["rate.marginal"] for one in keys)
     assert keys[0]["rate.per-shape"] == {"float32 rate=0.3"}
 
 
