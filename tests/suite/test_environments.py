@@ -172,7 +172,7 @@ def test_two_builders_of_one_environment_build_it_once(monkeypatch: pytest.Monke
 
 def test_a_killed_build_is_never_used(index: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     variables = {**index, "XDG_CACHE_HOME": str(tmp_path)}
-    code = "from dropcheck import environments as e; e.provide(('tinydrop==1.0',))"
+    code = "from dropcheck.plan import release_environments as e; e.provide(('tinydrop==1.0',))"
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **variables}, start_new_session=True)
     place = tmp_path / "dropcheck" / "environments"
     deadline = time.monotonic() + 60

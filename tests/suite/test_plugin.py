@@ -49,7 +49,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     pytester.makepyfile(layers_of_a_user=LAYERS.read_text())
     pytester.makeconftest("""
         import os, pathlib
-        from dropcheck import auditing
+        from dropcheck.auditing import run as auditing
         run = auditing.run
         def counted(request, progress=None):
             with open(pathlib.Path(__file__).with_name("audits.txt"), "a") as file:
