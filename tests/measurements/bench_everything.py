@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "kits"))
 import bench_report
 
 from dropcheck.contract.cells import Cell, parse_cell

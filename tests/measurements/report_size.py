@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "suite"))
-from stored import BY_NAME, drawn, finding, rate, result, target
+from kits.stored import BY_NAME, drawn, finding, rate, result, target
 
 from dropcheck.results import audit as results
 

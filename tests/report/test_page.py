@@ -1,0 +1,388 @@
+"""The page as text: order, links, numbers, figures, waivers, speed beside a passed audit, names that would do harm."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import pytest
+from kits.bench import Workshop, audit_of, bench
+from kits.page import HOSTILE, drawn, everything, finding, hostile, many, result, target
+
+from dropcheck.report import html, markdown, speeds, view
+from dropcheck.report import sentences as words
+from dropcheck.report.figures import coins, counts, ladder, pace, pairs, positions, strength
+from dropcheck.results import bench as records
+from dropcheck.results import embedded, plain_text
+from dropcheck.results.audit import Picture, Result, decode
+
+VOID = {"meta", "input", "link", "br", "img", "wbr"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, texts outside of scripts and styles, and whether everything that opens is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == [], f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-1:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [a for t, a in self.found if t == tag]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Result:
+    return everything()
+
+
+@pytest.fixture(scope="module")
+def shown(whole: Result) -> str:
+    return html.render(whole)
+
+
+def test_the_page_tells_things_in_their_order(shown: str) -> None:
+    order = [
+        "<h1>",
+        'id="matrix"',
+        'id="broken"',
+        'id="targets"',
+        'id="left"',
+        'id="waived"',
+        'id="run"',
+        'id="reading"',
+    ]
+    places = [shown.index(mark) for mark in order]
+    assert places == sorted(places)
+    assert "1 of 6 implementations keep every promise" in shown
+    assert "1 does with failures that waivers accept" in shown
+
+
+def test_every_link_of_the_page_leads_to_a_place_in_it(shown: str) -> None:
+    page = Page(shown)
+    ids = [a["id"] for _, a in page.found if "id" in a]
+    assert len(ids) == len(set(ids))
+    links = [a["href"] for a in page.all("a")]
+    assert len(links) > 40
+    assert all(href and href.startswith("#") and href[1:] in ids for href in links)
+    told = [i for _, a in page.found for i in (a.get("aria-labelledby") or "").split()]
+    assert set(told) <= set(ids)
+
+
+def test_the_page_names_what_a_reader_by_ear_needs(shown: str) -> None:
+    page = Page(shown)
+    tags = Counter(tag for tag, _ in page.found)
+    assert tags["h1"] == tags["main"] == tags["header"] == tags["footer"] == 1
+    assert tags["table"] == tags["caption"]
+    assert all("scope" in a for a in page.all("th"))
+    drawings = [a for a in page.all("svg") if "aria-hidden" not in a]
+    assert len(drawings) == tags["figure"] == 8
+    assert all(a["role"] == "img" for a in drawings)
+    assert shown.count("<desc") == tags["figure"] == shown.count("How to read it")
+
+
+def test_every_cell_leads_to_evidence_and_every_failure_to_its_command(whole: Result, shown: str) -> None:
+    page = Page(shown)
+    for index, one in enumerate(whole.targets):
+        groups = words.groups([one], view.NOT_A_PASS)
+        row = shown[shown.index(f'<tr data-of="t{index}"') :].split("</tr>")[0] if one.skipped is None else ""
+        for family in {plain_text.family(f.check) for f in one.findings}:
+            told = [i for i, g in enumerate(groups, 1) if plain_text.family(g.check) == family]
+            links = re.findall(r'href="#([^"]*)"', row)
+            assert f"t{index}-g{told[0]}" in links if told else any(re.fullmatch(rf"t{index}-\d+", x) for x in links)
+        assert all(group.lead.replay in page.text for group in groups)
+    # what passes is repeated a family at a time
+    assert "dropcheck audit x --select seed" in page.text
+
+
+def test_numbers_of_failures_are_those_of_the_result(whole: Result, shown: str) -> None:
+    text = Page(shown).text
+    for one in whole.targets:
+        for group in words.groups([one], view.NOT_A_PASS):
+            lead = group.lead
+            for value in (lead.estimate, lead.expected, lead.resolution):
+                assert plain_text.number(value) in text
+            assert f"{lead.coins:,} coins" in text and lead.case in text
+    told = Counter(f.verdict for t in whole.targets for f in t.findings)
+    for verdict, n in told.items():
+        assert re.search(rf"\b{n} {verdict}\b", text), (verdict, n)
+
+
+def test_a_page_made_from_a_page_is_the_same_page(whole: Result, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (raw,) = embedded.read(shown, "page")
+    assert html.render(decode(raw, "page")) == shown
+    # what was left out stays told
+    monkeypatch.setattr(embedded, "_AT_BEST", 1e-9)
+    (light,) = embedded.read(html.render(whole), "page")
+    monkeypatch.undo()
+    assert "it is without the counts behind findings that pass" in html.render(decode(light, "page"))
+
+
+def test_a_waiver_stands_with_its_reason_its_name_and_its_last_day(shown: str) -> None:
+    place = shown.index('id="waived"')
+    for text in ("W-1", "known upstream", "2027-01-31", "https://example.org/1", "waived.Layer"):
+        assert text in shown[place:]
+    assert 'href="https' not in shown
+
+
+def test_what_did_not_run_is_told_with_its_reason(shown: str) -> None:
+    text = Page(shown).text
+    assert "jax is not installed: away.Layer" in text and "no empty input here" in text
+    assert "the worker was killed" in text and "last line" in text
+
+
+def test_nothing_can_leave_the_page_and_nothing_of_others_runs_in_it(shown: str) -> None:
+    page = Page(shown)
+    policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy") or ""
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "base-uri 'none'" in policy
+    for _, attributes in page.found:
+        assert not any(name.startswith("on") or name in ("src", "style", "action") for name in attributes)
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_names_that_would_do_harm_are_text(brief: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if brief:
+        monkeypatch.setattr(view, "WHOLE", 1)
+    text = html.render(hostile())
+    page = Page(text)
+    tags = Counter(tag for tag, _ in page.found)
+    assert tags["img"] == 0 and "<b>bold" not in text
+    assert [a.get("type") or a.get("id") for a in page.all("script")] == ["application/x-dropcheck+json", "filters"]
+    assert not any(name.startswith("on") for _, a in page.found for name in a)
+    assert all((a["href"] or "").startswith("#") for a in page.all("a"))
+    assert all(name in page.text for name in HOSTILE[:2])
+    for sign in ("\x1b", "\u202e", "\u200f"):
+        assert sign not in page.text
+    assert "x" * 6100 not in page.text and "49" not in re.findall(r"\b49\b", page.text)
+    ids = [a["id"] or "" for _, a in page.found if "id" in a]
+    assert all(re.fullmatch(r"[\w.-]+", i) for i in ids)
+
+
+# --- speed --------------------------------------------------------------------------------------------------------------
+
+
+PASSES, FAILS = "custom.reference", "torch.Dropout1d"
+
+
+def test_speed_stands_beside_a_passed_audit_only() -> None:
+    cells = ("64,256,1024", "8,256,1024", "64,256,1024 backward")
+    measured = bench(Workshop(), PASSES, FAILS, cells=cells)
+    same = {"version": "1.0"}  # the release of the bench
+    audits = result(
+        [target(PASSES, [finding("rate.zero")], **same), target(FAILS, drawn(), **same), target("x.Layer", [])]
+    )
+    text = html.render(audits, benches=[measured])
+    page = Page(text)
+    rows = re.findall(r'<tr data-of="t\d".*?</tr>', text, re.S)
+    told = [(re.sub(r"<[^>]*>", "", r.split("</th>")[0]).strip(), r.rsplit("<td", 1)[1]) for r in rows]
+    beside = dict(told)
+    assert "of the limit" in beside[PASSES] and 'href="#speed"' in beside[PASSES]
+    assert "no speed: fails" in beside[FAILS] and "not measured" in beside["x.Layer"]
+    assert f"{FAILS}: every cell" not in page.text and f"{PASSES}: every cell" in page.text
+    assert "Throughput against size" in page.text and "Distance to the physical limit" in page.text
+    drawing = text[text.index("Throughput against size") :][:4000]
+    assert PASSES in drawing and FAILS not in drawing
+    twin = markdown.render(audits, benches=[measured])
+    assert f"{FAILS} has no speed: fails" in twin and f"{FAILS} against" not in twin
+    of_it = [
+        row.split("|") for row in twin.splitlines() if row.startswith("|") and f"`{FAILS}`" in row and "forward" in row
+    ]
+    assert len(of_it) >= 2 and all(not "".join(row[3:6]).strip() and "no speed" in row[6] for row in of_it)
+
+
+def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_bench() -> None:
+    measured = bench(
+        Workshop(), PASSES, FAILS, audit=lambda names: audit_of(names, {FAILS: ("rate.zero", "float32 rate=0")})
+    )
+    one, two = speeds.section(measured, result([]), view.Sheet()).rows
+    assert not one.barred and "reference" in one.told
+    assert two.barred.startswith("no speed: ") and "rate.zero" in two.barred and not two.told
+
+
+def test_the_heading_of_speeds_alone_bars_what_the_page_bars() -> None:
+    cells = ("4,8,8 float32", "4,8,8 float16")
+    bad = {FAILS: ("rate.marginal", "float16 rate=0.3 5,5,5")}
+    measured = bench(Workshop(), PASSES, FAILS, cells=cells, audit=lambda names: audit_of(names, bad))
+    assert [c.target for c in measured.comparisons] == [FAILS]
+    (section,) = [speeds.section(measured, result([]), view.Sheet())]
+    told = speeds.headline([section])
+    assert told.startswith(f"{FAILS} has no speed: fails rate.marginal.") and "against" not in told
+    assert f"{PASSES}: measured in 2 of 2 cells." in told
+
+
+def test_an_audit_of_another_release_or_of_few_checks_clears_no_bench() -> None:
+    measured = bench(Workshop(), PASSES)
+    (one,) = measured.targets
+    bare = msgspec.structs.replace(one, audit=None)
+    (whole,) = audit_of([PASSES]).targets
+    other = msgspec.structs.replace(whole, version="0.9")
+    narrow = target(PASSES, [finding("rate.zero")], version="1.0")
+
+    def barred(audit: Any) -> str:
+        return speeds._row(measured, bare, audit).barred
+
+    assert barred(whole) == ""
+    assert barred(other) == "no speed: its audit was of another release or file, 0.9"
+    assert "its audit left out" in barred(narrow)
+    failing = msgspec.structs.replace(other, verdict="fail", findings=[finding("rate.zero", "fail")])
+    assert not speeds._row(measured, one, failing).barred  # of another release: the bench's own audit tells
+
+
+def test_a_page_of_speeds_alone_says_so_and_holds_them() -> None:
+    measured = bench(Workshop(), PASSES, FAILS)
+    text = html.render(None, benches=[measured])
+    page = Page(text)
+    ids = {a["id"] for _, a in page.found if "id" in a}
+    assert all((a["href"] or "")[1:] in ids for a in page.all("a")) and "targets" not in ids and "speed" in ids
+    assert f"{FAILS} against {PASSES}" in page.text and "No audit is on this page" in page.text
+    (raw,) = embedded.read(text, "page")
+    assert records.decode(raw, "page") == measured
+
+
+def test_throughput_has_one_shape_a_size_the_first_of_the_plan_for_all() -> None:
+    cells = ("64,256,1024", "4,64,16", "16384,256,4", "64,4096,64")
+    measured = bench(Workshop(), PASSES, FAILS, cells=cells, processes=1)
+    slow = [msgspec.structs.replace(s, device_s=(s.device_s or 0) * (1 + 9 * s.cell)) for s in measured.speeds]
+    made = pace.throughput(msgspec.structs.replace(measured, speeds=slow), {PASSES, FAILS})
+    first = pace.throughput(msgspec.structs.replace(measured, speeds=[s for s in slow if s.cell < 2]), {PASSES, FAILS})
+    assert made is not None and first is not None and made.rows == first.rows and len(made.rows) == 4
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 10**400, -1.0, "many", None, [1]])
+def test_counts_that_cannot_be_drawn_give_no_figure(bad: Any) -> None:
+    for tallies in (
+        {"histogram": [4.0, bad], "expected": [2.0, 3.0]},
+        {"histogram": [4.0, 2.0], "expected": [bad, 3.0]},
+    ):
+        assert counts.figure(finding("mask.dropped-count", tallies=tallies)) is None
+    assert positions.figure(finding("rate.per-channel", tallies={"dropped": [5, 4, bad], "size": 9})) is None
+    assert counts.figure(finding("mask.dropped-count", tallies={"histogram": [0.0], "expected": [0.1]})) is None
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 10**400])
+def test_correlations_that_cannot_be_drawn_give_no_figure(bad: Any) -> None:
+    some = {"lags": {"1": 0.1, "2": 0.2, "3": bad}}
+    assert pairs.lags(finding("mask.independent-channels", tallies=some)) is None
+    for table in ([[], [bad]], [[], ["x"]], [[], 3], [[], [0.1, 0.1, 0.1]]):
+        held = {"matrix": {"channels": [0, 1], "correlation": table}}
+        assert pairs.matrix(finding("mask.independent-channels", tallies=held)) is None
+    assert pairs.lags(finding("mask.independent-channels", resolution=bad, tallies={"lags": {"1": 0.1, "2": 0.2}}))
+
+
+# --- large runs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_run_counts_what_passes_and_stays_small() -> None:
+    large = many(30, 30, 6)
+    text = html.render(large)
+    page = Page(text)
+    assert len(text) < 1_200_000
+    assert page.text.count("All 180 findings, by family") == 30
+    ids = {a["id"] for _, a in page.found if "id" in a}
+    assert all((a["href"] or "")[1:] in ids for a in page.all("a"))
+    assert page.text.count("what was seen of mask.dropped-count") >= 3
+    assert "what was seen of rate.zero" not in page.text
+
+
+def test_figures_stop_where_the_page_is_full_and_that_is_told() -> None:
+    sheet = view.Sheet(room=3000)
+    some = [f for f in drawn() if f.check == "mask.dropped-count"]
+    assert len(sheet.take(counts.figure(some[0]))) + len(sheet.take(counts.figure(some[0]))) < 2
+    assert sheet.left_out >= 1
+
+
+# --- figures ------------------------------------------------------------------------------------------------------------
+
+
+def of(check: str) -> Any:
+    return next(f for f in drawn() if f.check == check and f.verdict == "fail")
+
+
+def test_a_coin_is_a_cell_of_the_drawing() -> None:
+    picture = Picture(caption="c", columns="", rows=["##.. ?", "....", "#"], labels=["a", "b", "c"])
+    body = str(coins.figure(picture, "x").body)
+    kept = re.search(r'class="kept" d="([^"]*)"', body)
+    dropped = re.search(r'class="dropped" d="([^"]*)"', body)
+    torn = re.search(r'class="torn" d="([^"]*)"', body)
+    assert kept and dropped and torn
+    lengths = [float(n) for n in re.findall(r"h([\d.]+)", kept[1])]
+    assert sum(round((n + 2) / 11) for n in lengths) == 3
+    assert sum(round(float(n) / 11) for n in re.findall(r"h([\d.]+)", dropped[1])) == 6
+    assert torn[1].count("z") == 1
+
+
+def test_the_histogram_shows_the_counts_of_the_finding() -> None:
+    one = of("mask.dropped-count")
+    made = counts.figure(one)
+    assert made is not None
+    rows = {int(r[0]): r[1] for r in made.rows}
+    assert rows[18] == "4,000" and rows[19] == "5,509"
+    assert counts.figure(finding("mask.dropped-count")) is None
+
+
+def test_the_channel_with_a_rate_of_its_own_is_crossed_out_and_comes_first() -> None:
+    made = positions.figure(of("rate.per-channel"))
+    assert made is not None and made.rows[0][0] == "63" and made.rows[0][1] == "12"
+    assert str(made.body).count("cross") == 1
+
+
+def test_intervals_hold_their_rate_and_are_exact() -> None:
+    from dropcheck.statistics.binomial import clopper_pearson
+
+    low, high = positions.intervals([0, 3, 10], 10, 1e-3)
+    for i, k in enumerate((0, 3, 10)):
+        assert (low[i], high[i]) == pytest.approx(clopper_pearson(k, 10, 1e-3), abs=1e-9)
+
+
+def test_correlations_beyond_the_resolution_are_crossed_out() -> None:
+    made = pairs.lags(of("mask.independent-channels"))
+    assert made is not None and str(made.body).count("cross") == 1 and made.rows[0][1] == "0.2"
+    table = pairs.matrix(of("mask.independent-channels"))
+    assert table is not None and len(table.rows) == 12
+    assert abs(float(table.rows[0][2])) == max(abs(float(r[2])) for r in table.rows)
+
+
+def test_the_ladder_has_a_series_a_dtype_and_crosses_for_failures() -> None:
+    made = ladder.figure("x", drawn())
+    assert made is not None and [told for _, told in made.legend] == ["float32", "bfloat16"]
+    assert str(made.body).count("cross") == 4 and len(made.rows) == 8
+
+
+def test_evidence_is_drawn_where_two_checks_fail_and_not_otherwise() -> None:
+    some = [("x", f) for f in drawn()]
+    made = strength.figure(some, "Evidence")
+    assert made is not None and {r[0] for r in made.rows} == {f.check for _, f in some if f.verdict == "fail"}
+    assert strength.figure(some[-1:], "Evidence") is None
+
+
+@pytest.mark.parametrize(
+    "tallies",
+    [{}, {"histogram": 3}, {"histogram": [], "expected": []}, {"dropped": [5, 9], "size": 3}, {"lags": {"a": None}},
+     {"matrix": {"channels": [1], "correlation": []}}, {"matrix": 3}, {"histogram": [0, 0], "expected": [0.0, 0.0]}],
+)  # fmt: skip
+def test_counts_that_are_not_there_draw_nothing(tallies: Any) -> None:
+    one = finding("mask.dropped-count", "fail", tallies=tallies)
+    for draw in (counts.figure, positions.figure, pairs.lags, pairs.matrix):
+        assert draw(one) is None
