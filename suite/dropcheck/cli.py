@@ -282,9 +282,9 @@ def audit_command(
     if out is not None:
         _out(f"Report: {out / 'index.html'}")
     if history is not None:
-        from dropcheck.results.history import stores as places
+        from dropcheck.results.history import stores
 
-        _out(places.record(history, result))
+        _out(stores.record(history, result))
     if result.interrupted:
         raise typer.Exit(130)
     code = results.exit_code(result)

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropcheck.count import coins, counting
-from dropcheck.count import compiled as native_counting
+from dropcheck.count import coins, compiled, counting
 from dropcheck.count.counting import tally
 from dropcheck.count.repeated_words import Sample
 
@@ -27,7 +26,7 @@ def numpy_alone(monkeypatch: Any) -> Any:
 
     def alone(function: Any, *arguments: Any, **named: Any) -> Any:
         with monkeypatch.context() as patch:
-            patch.setattr(native_counting, "library", lambda: None)
+            patch.setattr(compiled, "library", lambda: None)
             return function(*arguments, **named)
 
     return alone
@@ -80,7 +79,7 @@ def test_tallies_are_the_same(
     first = start * (rows_per_call or 1)
     found = tally(packed, channels, rows_per_call, given_classes, start=first)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native_counting, "library", lambda: None)
+        patch.setattr(compiled, "library", lambda: None)
         same(found, tally(packed, channels, rows_per_call, given_classes, start=first))
 
 
@@ -144,7 +143,7 @@ def test_coins_are_turned_and_summed_the_same(rows: int, channels: int, gaps: bo
         coins.count(coins.by_channel(packed, channels)),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native_counting, "library", lambda: None)
+        patch.setattr(compiled, "library", lambda: None)
         turned = coins.by_channel(packed, channels)
         same(found, (turned, coins.column_sums(packed), coins.count(turned)))
 
@@ -172,13 +171,13 @@ def test_samples_of_words_are_the_same(channels: int, rows_per_word: int, most: 
 
     found = sampled()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native_counting, "library", lambda: None)
+        patch.setattr(compiled, "library", lambda: None)
         same(found, sampled())
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
     """An error in Python, never a read behind an array."""
-    library = native_counting.library()
+    library = compiled.library()
     if library is None:
         pytest.skip("no library: see the test of its presence")
     words = np.zeros((9, 4), np.uint64)
@@ -209,4 +208,4 @@ def test_the_library_is_there_where_a_compiler_was() -> None:
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
         pytest.skip(f"no C compiler ({compiler}): NumPy does all the work")
-    assert native_counting.library() is not None, "install again: pip install -e ."
+    assert compiled.library() is not None, "install again: pip install -e ."

@@ -12,7 +12,7 @@ from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count import compiled as native_counting
-from dropcheck.count import repeated_stretches as stretches
+from dropcheck.count import repeated_stretches
 from dropcheck.count.coins import Bytes
 from dropcheck.count.counting import tally
 from dropcheck.count.gather import Counted, Joined, gathered
@@ -262,4 +262,4 @@ def test_planted_defects_fail_that_check_alone_and_their_twins_pass(
 def test_words_need_balanced_coins_and_enough_of_them() -> None:
     assert word_coins(Case("float32", 0.1, 257, 64, 2, 100)) is None
     assert word_coins(Case("float32", 0.5, 2, 10, 2, 4)) is None
-    assert stretches.stretches_of(Case("float32", 0.9, 257, 64, 2, 100)) is None
+    assert repeated_stretches.stretches_of(Case("float32", 0.9, 257, 64, 2, 100)) is None

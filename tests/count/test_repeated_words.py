@@ -14,7 +14,7 @@ from scipy.stats import binom
 from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.count import repeated_words as words
+from dropcheck.count import repeated_words
 from dropcheck.count.coins import Bytes
 from dropcheck.count.counting import tally
 from dropcheck.count.gather import Counted, gathered, neighbouring_seeds
@@ -67,7 +67,7 @@ def judged(case: Case, *units: Bytes, name: str = "mask.distinct-calls") -> Find
 @pytest.mark.parametrize("profile", ["quick", "standard", "deep"])
 def test_both_searches_together_stay_below_the_share_of_every_check(profile: str) -> None:
     for check in DISTINCT:
-        assert check.limits(profile).alpha / 2 * (1 + 1e-9) >= words.WORD_ALPHA, check.name
+        assert check.limits(profile).alpha / 2 * (1 + 1e-9) >= repeated_words.WORD_ALPHA, check.name
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.5, 0.62])
@@ -80,9 +80,9 @@ def test_a_word_is_the_shortest_whose_chance_repeats_stay_below_the_share(rate: 
     agree = math.log10(rate**2 + (1 - rate) ** 2)
 
     def chance(length: int) -> float:
-        return math.log10(pairs) + words.RESERVE * agree * channels * length
+        return math.log10(pairs) + repeated_words.RESERVE * agree * channels * length
 
-    assert chance(rows) <= math.log10(words.WORD_ALPHA) < chance(rows - 1)
+    assert chance(rows) <= math.log10(repeated_words.WORD_ALPHA) < chance(rows - 1)
 
 
 def test_words_depend_on_the_planned_case_alone_and_some_cases_have_none() -> None:
@@ -181,7 +181,7 @@ def test_hashes_of_unlike_words_agree_no_more_often_than_random_numbers(width: i
     packed[:, places[0]] = counter & 255
     packed[:, places[1]] |= (counter >> 8).astype(np.uint8) if width > 1 else np.uint8(0)
     distinct = 256 if width == 1 else 1 << 16
-    one, two = words._hashes(packed, 1, np.arange(1 << 16))
+    one, two = repeated_words._hashes(packed, 1, np.arange(1 << 16))
     expected = distinct * (distinct - 1) / 2 / 2**32
     for half in (one & np.uint64(2**32 - 1), one >> np.uint64(32), two & np.uint64(2**32 - 1), two >> np.uint64(32)):
         equal = distinct - len(np.unique(half))

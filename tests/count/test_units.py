@@ -231,12 +231,12 @@ def test_units_that_a_new_run_discards_are_told(tmp_path: Path, capfd: pytest.Ca
 
 
 def test_units_stay_where_the_suite_itself_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dropcheck.auditing import dispatch as campaign
+    from dropcheck.auditing import dispatch
 
     def fails(*_: Any) -> Any:
         raise RuntimeError("a fault of the suite")
 
-    monkeypatch.setattr(campaign, "judge", fails)
+    monkeypatch.setattr(dispatch, "judge", fails)
     result = run(
         AuditRequest(
             targets=("custom.reference",),

@@ -289,7 +289,7 @@ HEAVY = (
 def test_a_gate_keeps_what_it_rests_on_in_a_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dropcheck.results.history import stores as places
+    from dropcheck.results.history import stores
 
     monkeypatch.chdir(tmp_path)
     results.save(audit(), tmp_path / "audit.json")
@@ -297,7 +297,7 @@ def test_a_gate_keeps_what_it_rests_on_in_a_history(
     for told in ("added", "this very result is kept there already"):
         assert cli.main(["gate", "--from", "audit.json", "--from", "bench.json", "--history", "kept"]) in (0, 1, 3)
         assert capsys.readouterr().err.count(f"History kept: {told}") == 2
-    assert len(places.at("kept").entries()) == 2
+    assert len(stores.at("kept").entries()) == 2
     assert cli.main(["gate", "--from", "audit.json", "--history", "oracle://x", "--format", "json"]) == 2
     said = capsys.readouterr()
     assert json.loads(said.out)["exit_code"] == 2 and "oracle" in said.err

@@ -19,7 +19,7 @@ from dropcheck.report import html, markdown, tables, text
 from dropcheck.report.compare import audits, page, records
 from dropcheck.report.compare import markdown as compared_markdown
 from dropcheck.report.compare import text as compared_text
-from dropcheck.results import reading as loading
+from dropcheck.results import reading
 from dropcheck.results.audit import Result, ResultError, Waiver, encode
 
 HOSTILE = {
@@ -193,11 +193,11 @@ def as_comparison(words: str) -> None:
 
 
 def as_merged(words: str) -> None:
-    both = loading.together([whole(words), other(words)], [words, f"{words}2"])
+    both = reading.together([whole(words), other(words)], [words, f"{words}2"])
     assert len({t.target for t in both.targets}) == len(both.targets) == 4
     _text(text.render(both))
-    assert loading.parsed(encode(both), "both") == [both]
-    assert loading.parsed(html.render(both).encode(), "page") == [both]
+    assert reading.parsed(encode(both), "both") == [both]
+    assert reading.parsed(html.render(both).encode(), "page") == [both]
 
 
 @pytest.mark.parametrize("form", [as_text, as_html, as_markdown, as_csv, as_parquet, as_comparison, as_merged])
@@ -209,5 +209,5 @@ def test_hostile_words_harm_no_format(form: Callable[[str], None], name: str) ->
 def test_half_a_character_is_damage_and_not_a_fault() -> None:
     data = encode(whole("fine")).replace(b'"fine"', b'"half \\ud800"', 1)
     with pytest.raises(ResultError, match=r"r\.json is damaged: half a character"):
-        loading.parsed(data, "r.json")
+        reading.parsed(data, "r.json")
     assert b"half" in tables.csv(tables.findings(whole("half \ud800")))

@@ -20,7 +20,7 @@ from kits.layers_of_a_user import CLAIM, FEW
 import dropcheck
 from dropcheck.contract.errors import UsageError
 from dropcheck.library import Broken, Unproven
-from dropcheck.plan import python_objects as handed
+from dropcheck.plan import python_objects
 
 HERE = Path(__file__).parents[1] / "kits"
 
@@ -140,7 +140,7 @@ def test_a_registered_class_brings_its_registered_contract() -> None:
 def test_registered_files_of_packages_that_are_absent_do_not_matter() -> None:
     from spatial_dropouts.adapters import lone_files  # asked for timm's file, it raises where timm is not there
 
-    assert handed._at(lone_files.__name__, "timm.DropPath") is None
+    assert python_objects._at(lone_files.__name__, "timm.DropPath") is None
     assert dropcheck.check(user.right, select="rate.zero").verdict == "pass"
 
 
@@ -153,8 +153,8 @@ def test_a_lazy_module_that_cannot_be_asked_is_left_alone(monkeypatch: pytest.Mo
     lazy.__getattr__ = absent  # type: ignore[method-assign]
     monkeypatch.setitem(sys.modules, "lazy", lazy)
     monkeypatch.setitem(sys.modules, "no-module", object())  # type: ignore[arg-type]
-    assert handed.typed(object()) is None
-    assert handed.typed(user.right) is not None
+    assert python_objects.typed(object()) is None
+    assert python_objects.typed(user.right) is not None
 
 
 def test_a_factory_and_an_instance_are_targets_and_what_is_no_dropout_is_told() -> None:

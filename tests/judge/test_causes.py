@@ -14,8 +14,7 @@ import dropcheck
 from dropcheck.auditing import run as auditing
 from dropcheck.judge.causes import MOST_NAMES, Cause, causes, contradicted, match, named
 from dropcheck.judge.signatures import Facts, Signature, added, classes, facts, library, likeness
-from dropcheck.report import sentences as words
-from dropcheck.report import text
+from dropcheck.report import sentences, text
 from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.selftest.signatures import rebuild
 from spatial_dropouts import broken
@@ -371,7 +370,7 @@ def target_of(name: str, findings: list[Finding]) -> TargetResult:
 def test_one_cause_of_several_targets_is_told_once_with_its_dtypes() -> None:
     failing = named_with(rates(1, BRAIN), causes(rates(1, BRAIN), KNOWN))
     failing = [msgspec.structs.replace(f, cause="drawn too coarsely") if f.defect else f for f in failing]
-    (group,) = words.causes([target_of("one", failing), target_of("two", failing)])
+    (group,) = sentences.causes([target_of("one", failing), target_of("two", failing)])
     assert (group.targets, group.checks, group.dtypes) == (("one", "two"), (RATE,), ("bfloat16",))
 
 

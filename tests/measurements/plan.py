@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dropcheck.auditing import dispatch as campaign
+from dropcheck.auditing import dispatch
 from dropcheck.auditing import target as examination
 from dropcheck.auditing.state import Outcome, TargetAudit
 from dropcheck.auditing.target import audit_target
@@ -154,7 +154,7 @@ def costs(folder: Path, profile: str) -> None:
 def timed(layer: str, profile: str) -> dict[str, float]:
     """Processor seconds of one audit in this process, by case of the plan and by exact check."""
     spent: Counter[str] = Counter()
-    count_unit, judged = campaign.crew.count_unit, campaign._judged
+    count_unit, judged = dispatch.executors.count_unit, dispatch._judged
 
     def counting(work: Any) -> Any:
         began = time.process_time()
@@ -176,11 +176,11 @@ def timed(layer: str, profile: str) -> dict[str, float]:
 
     request = AuditRequest(targets=(layer,), profile=profile, jobs=1, in_process=True, causes=False)
     (target,), checks = prepare(request)
-    campaign.crew.count_unit, campaign._judged = counting, judging
+    dispatch.executors.count_unit, dispatch._judged = counting, judging
     try:
         outcome = examination.audit_target(TargetAudit(target, request, [noted(c, note) for c in checks], None))
     finally:
-        campaign.crew.count_unit, campaign._judged = count_unit, judged
+        dispatch.executors.count_unit, dispatch._judged = count_unit, judged
     named, whole = roles(outcome), Counter[str]()
     for name, seconds in spent.items():
         role = named.get(name, name)

@@ -16,8 +16,7 @@ import pytest
 
 from dropcheck.contract import requirements
 from dropcheck.contract.errors import UsageError
-from dropcheck.plan import release_environments as environments
-from dropcheck.plan import targets
+from dropcheck.plan import release_environments, targets
 from dropcheck.plan.request import AuditRequest, prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kits"))
@@ -141,17 +140,18 @@ def test_an_environment_that_cannot_be_built_is_one_sentence_with_pips_own_lines
 @pytest.mark.usefixtures("here")
 def test_two_builders_of_one_environment_build_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Path] = []
-    build = environments._build
+    build = release_environments._build
 
     def counted(words: tuple[str, ...], base: str, folder: Path) -> None:
         built.append(folder)
         build(words, base, folder)
 
-    monkeypatch.setattr(environments, "_build", counted)
-    environments.remove("all")
-    found: list[environments.Environment] = []
+    monkeypatch.setattr(release_environments, "_build", counted)
+    release_environments.remove("all")
+    found: list[release_environments.Environment] = []
     threads = [
-        threading.Thread(target=lambda: found.append(environments.provide(("tinydrop==1.0",)))) for _ in range(3)
+        threading.Thread(target=lambda: found.append(release_environments.provide(("tinydrop==1.0",))))
+        for _ in range(3)
     ]
     for one in threads:
         one.start()
@@ -182,21 +182,21 @@ def test_a_killed_build_is_never_used(index: dict[str, str], monkeypatch: pytest
     process.wait()
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert environments.listed() == []
-    assert environments.provide(("tinydrop==1.0",)).packages["tinydrop"] == "1.0"
+    assert release_environments.listed() == []
+    assert release_environments.provide(("tinydrop==1.0",)).packages["tinydrop"] == "1.0"
 
 
 @pytest.mark.usefixtures("here")
 def test_a_damaged_mark_means_that_the_environment_is_built_again() -> None:
-    one = environments.provide(("tinydrop==1.0",))
+    one = release_environments.provide(("tinydrop==1.0",))
     (one.folder / "dropcheck-environment.json").write_text(json.dumps({"python": "bin/python"}))
-    assert one.key not in {e.key for e in environments.listed()}
-    assert environments.provide(("tinydrop==1.0",)).key == one.key
+    assert one.key not in {e.key for e in release_environments.listed()}
+    assert release_environments.provide(("tinydrop==1.0",)).key == one.key
 
 
 @pytest.mark.usefixtures("here")
 def test_what_is_removed_is_gone_and_what_is_not_there_is_refused() -> None:
-    one = environments.provide(("tinydrop==1.0",))
-    assert [e.key for e in environments.remove(one.key[:8])] == [one.key]
+    one = release_environments.provide(("tinydrop==1.0",))
+    assert [e.key for e in release_environments.remove(one.key[:8])] == [one.key]
     with pytest.raises(UsageError, match="no environment"):
-        environments.remove(one.key)
+        release_environments.remove(one.key)

@@ -12,8 +12,7 @@ import pytest
 from kits.bench import Workshop, audit_of, bench
 from kits.page import HOSTILE, drawn, everything, finding, hostile, many, result, target
 
-from dropcheck.report import html, markdown, speeds, view
-from dropcheck.report import sentences as words
+from dropcheck.report import html, markdown, sentences, speeds, view
 from dropcheck.report.figures import coins, counts, ladder, pace, pairs, positions, strength
 from dropcheck.results import bench as records
 from dropcheck.results import embedded, plain_text
@@ -106,7 +105,7 @@ def test_the_page_names_what_a_reader_by_ear_needs(shown: str) -> None:
 def test_every_cell_leads_to_evidence_and_every_failure_to_its_command(whole: Result, shown: str) -> None:
     page = Page(shown)
     for index, one in enumerate(whole.targets):
-        groups = words.groups([one], view.NOT_A_PASS)
+        groups = sentences.groups([one], view.NOT_A_PASS)
         row = shown[shown.index(f'<tr data-of="t{index}"') :].split("</tr>")[0] if one.skipped is None else ""
         for family in {plain_text.family(f.check) for f in one.findings}:
             told = [i for i, g in enumerate(groups, 1) if plain_text.family(g.check) == family]
@@ -120,7 +119,7 @@ def test_every_cell_leads_to_evidence_and_every_failure_to_its_command(whole: Re
 def test_numbers_of_failures_are_those_of_the_result(whole: Result, shown: str) -> None:
     text = Page(shown).text
     for one in whole.targets:
-        for group in words.groups([one], view.NOT_A_PASS):
+        for group in sentences.groups([one], view.NOT_A_PASS):
             lead = group.lead
             for value in (lead.estimate, lead.expected, lead.resolution):
                 assert plain_text.number(value) in text

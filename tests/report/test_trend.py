@@ -12,8 +12,7 @@ from kits.bench import Workshop, bench
 from dropcheck.cli import main
 from dropcheck.report.compare.trend import Trend, trends
 from dropcheck.results.audit import Finding, Result
-from dropcheck.results.history import entries
-from dropcheck.results.history import stores as places
+from dropcheck.results.history import entries, stores
 
 NAME = "mine.py:Layer"
 GOOD, OFF = stored.rate(480_100, 1_600_000), stored.rate(496_000, 1_600_000)
@@ -33,7 +32,7 @@ def kept(tmp_path: Path) -> Path:
 
 def keep(folder: Path, *results: Result) -> Trend:
     """The trend of the one target of these results, one a month."""
-    history = places.at(str(folder))
+    history = stores.at(str(folder))
     for month, result in enumerate(results, 1):
         history.add(entries.encoded(result), f"2026-{month:02}-01T00:00:00Z")
     (found,) = trends(history).targets
@@ -90,7 +89,7 @@ def test_environments_of_one_target_are_its_releases(kept: Path) -> None:
 
 
 def test_ratios_of_benches_stand_beside_and_only_proven_ones_are_changes(kept: Path) -> None:
-    history = places.at(str(kept))
+    history = stores.at(str(kept))
     for month, ns in enumerate((1000.0, 1004.0, 1500.0), 1):
         made = bench(Workshop(seed=month, ns={"custom.reference": ns}), "torch.Dropout1d", "custom.reference")
         history.add(entries.encoded(made), f"2026-{month:02}-01T00:00:00Z")

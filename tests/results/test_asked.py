@@ -12,8 +12,7 @@ from dropcheck.auditing import replay
 from dropcheck.gate.evidence import device_of
 from dropcheck.plan.request import AuditRequest, recorded
 from dropcheck.plan.request import asked as words_asked
-from dropcheck.results import asked, naming
-from dropcheck.results import reading as loading
+from dropcheck.results import asked, naming, reading
 from dropcheck.results.audit import Request, Result, decode, encode, merged
 
 REPORTS = Path(__file__).parents[2] / "reports"
@@ -30,11 +29,11 @@ MODEL = "net.py:model"
 
 @pytest.mark.parametrize("name", sorted(STORED))
 def test_stored_results_are_read_as_they_always_were(name: str) -> None:
-    found = loading.load(REPORTS / name)
+    found = reading.load(REPORTS / name)
     assert isinstance(found, Result)
     wanted, machine, device = STORED[name]
     assert asked.device(found) == wanted
-    assert ("device " + machine in loading.machine(found)) if machine else ("device" not in loading.machine(found))
+    assert ("device " + machine in reading.machine(found)) if machine else ("device" not in reading.machine(found))
     assert {device_of(found, one) for one in found.targets} == {device}
     assert {asked.device_of_finding(f) for one in found.targets for f in one.findings} == {device}
     told = asked.of(found)
@@ -122,7 +121,7 @@ def test_results_of_several_devices_as_one_name_none() -> None:
     both = merged([here, there])
     assert both.device is None and both.request == Request(targets=["a", "b"])
     narrow = audit(target="b", device="cpu", request=msgspec.structs.replace(two, rates=[0.5]))
-    both = loading.together([here, narrow], ["1", "2"])
+    both = reading.together([here, narrow], ["1", "2"])
     assert both.device == "cpu" and both.request is None
 
 

@@ -17,14 +17,13 @@ from kits import stored
 from dropcheck.contract.errors import UsageError
 from dropcheck.report.compare import audits
 from dropcheck.results.audit import Result, ResultError
-from dropcheck.results.history import entries
-from dropcheck.results.history import stores as places
+from dropcheck.results.history import entries, stores
 
 # it adds result files and tells of each; nothing is imported but what a history needs
 WRITER = """
 import pathlib, sys
 from dropcheck.results.history import entries
-from dropcheck.results.history import stores as places
+from dropcheck.results.history import stores
 for name in sys.argv[2:]:
     places.at(sys.argv[1]).add(pathlib.Path(name).read_bytes(), entries.now())
     print(name, flush=True)
@@ -67,11 +66,11 @@ def test_packages_that_are_no_table_are_unknown(packages: object) -> None:
 
 
 def test_a_result_is_kept_once_and_comes_back_as_it_was(place: str) -> None:
-    assert not places.at(place).exists()
-    assert places.record(place, one()).endswith(": added")
-    assert places.record(place, one()).endswith(": this very result is kept there already")
-    assert places.record(place, one(seed=8)).endswith(": added")
-    history = places.at(place)
+    assert not stores.at(place).exists()
+    assert stores.record(place, one()).endswith(": added")
+    assert stores.record(place, one()).endswith(": this very result is kept there already")
+    assert stores.record(place, one(seed=8)).endswith(": added")
+    history = stores.at(place)
     assert history.exists()
     kept = history.entries()
     assert sorted(e.seed for e in kept) == [7, 8]
@@ -85,7 +84,7 @@ def test_a_result_is_kept_once_and_comes_back_as_it_was(place: str) -> None:
 
 
 def test_entries_come_in_the_order_of_time_and_the_first_of_two_stands(place: str) -> None:
-    history = places.at(place)
+    history = stores.at(place)
     days = {3: "2026-03-01T00:00:00Z", 1: "2026-01-01T00:00:00Z", 2: "2026-02-01T00:00:00Z"}
     for seed, day in days.items():
         history.add(entries.encoded(one(seed=seed)), day)
@@ -95,18 +94,18 @@ def test_entries_come_in_the_order_of_time_and_the_first_of_two_stands(place: st
 
 def test_a_path_and_the_url_of_that_path_are_one_history(tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy")
-    places.record(str(tmp_path / "h.db"), one())
-    assert len(places.at(f"sqlite:///{tmp_path}/h.db").entries()) == 1
+    stores.record(str(tmp_path / "h.db"), one())
+    assert len(stores.at(f"sqlite:///{tmp_path}/h.db").entries()) == 1
 
 
 def test_an_interrupted_run_is_not_kept(place: str) -> None:
-    assert places.record(place, one(interrupted=True)).endswith("an interrupted run is not kept")
-    assert not places.at(place).exists()
+    assert stores.record(place, one(interrupted=True)).endswith("an interrupted run is not kept")
+    assert not stores.at(place).exists()
 
 
 def test_characters_that_databases_refuse_are_kept_visible(place: str) -> None:
-    places.record(place, one(name="nul\0 and <b>'; drop table dropcheck_runs; --"))
-    (entry,) = places.at(place).entries()
+    stores.record(place, one(name="nul\0 and <b>'; drop table dropcheck_runs; --"))
+    (entry,) = stores.at(place).entries()
     assert entry.targets[0].target == "nul\\u0000 and <b>'; drop table dropcheck_runs; --"
 
 
@@ -116,7 +115,7 @@ def test_several_processes_on_one_place_lose_nothing(place: str, tmp_path: Path)
     for each in writers:
         each.communicate(timeout=120)
         assert each.returncode == 0
-    kept = places.at(place).entries()
+    kept = stores.at(place).entries()
     assert sorted((e.targets[0].target, e.seed) for e in kept) == [
         (f"{n}.py:Layer", i) for n in "abc" for i in range(12)
     ]
@@ -130,32 +129,32 @@ def test_a_writer_that_is_killed_leaves_everything_whole(place: str, tmp_path: P
         os.kill(killed.pid, signal.SIGKILL)
         told += killed.stdout.readlines()
     assert len(told) < 300
-    history = places.at(place)
+    history = stores.at(place)
     kept = history.entries()
     assert {e.seed for e in kept} >= set(range(len(told))), "what was said to be added is there"
     assert {len(e.targets[0].claims) for e in kept} == {len(stored.BY_NAME)}
     for e in kept:
         assert entries.digest(history.document(e.id)) == e.id
-    places.record(place, one(seed=-1))
-    assert len(places.at(place).entries()) == len(kept) + 1
+    stores.record(place, one(seed=-1))
+    assert len(stores.at(place).entries()) == len(kept) + 1
 
 
 def test_a_folder_of_ones_own_results_is_a_history(tmp_path: Path) -> None:
     (tmp_path / "nightly.json").write_bytes(entries.encoded(one()))
     os.utime(tmp_path / "nightly.json", (1_700_000_000, 1_700_000_000))
-    (entry,) = places.at(str(tmp_path)).entries()
+    (entry,) = stores.at(str(tmp_path)).entries()
     assert entry.recorded == "2023-11-14T22:13:20Z"
 
 
 def _newer(path: Path) -> str:
-    places.record(str(path), one())
+    stores.record(str(path), one())
     with sqlite3.connect(path) as connection:
         connection.execute("update dropcheck_schema set version = 2")
     return str(path)
 
 
 def _damaged(path: Path) -> str:
-    places.record(str(path), one())
+    stores.record(str(path), one())
     path.write_bytes(path.read_bytes()[:100] + b"\xff" * 20000)
     return str(path)
 
@@ -181,16 +180,16 @@ def _elsewhere(path: Path) -> str:
 def test_what_cannot_be_a_history_is_one_sentence(made: Callable[[Path], str], sentence: str, tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy")
     with pytest.raises(UsageError) as told:
-        places.record(made(tmp_path / "h.db"), one(seed=9))
+        stores.record(made(tmp_path / "h.db"), one(seed=9))
     text = str(told.value)
     assert sentence in text and "\n" not in text and "secret" not in text
 
 
 def test_a_damaged_file_of_a_folder_is_named(tmp_path: Path) -> None:
-    places.record(str(tmp_path), one())
+    stores.record(str(tmp_path), one())
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ResultError, match=r"bad\.json is damaged at line 1"):
-        places.at(str(tmp_path)).entries()
+        stores.at(str(tmp_path)).entries()
 
 
 def test_without_sqlalchemy_a_folder_works_and_a_database_says_what_to_install(
@@ -198,10 +197,10 @@ def test_without_sqlalchemy_a_folder_works_and_a_database_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     monkeypatch.delitem(sys.modules, "dropcheck.results.history.database", raising=False)
-    places.record(str(tmp_path / "kept"), one())
-    assert len(places.at(str(tmp_path / "kept")).entries()) == 1
+    stores.record(str(tmp_path / "kept"), one())
+    assert len(stores.at(str(tmp_path / "kept")).entries()) == 1
     with pytest.raises(UsageError, match=r"pip install 'dropcheck\[history\]'"):
-        places.record(str(tmp_path / "h.db"), one())
+        stores.record(str(tmp_path / "h.db"), one())
 
 
 @pytest.fixture(scope="module")
@@ -244,11 +243,11 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_postgresql_keeps_the_same_and_loses_nothing(postgresql: str, tmp_path: Path) -> None:
     test_several_processes_on_one_place_lose_nothing(postgresql, tmp_path)
-    history = places.at(postgresql)
+    history = stores.at(postgresql)
     before = len(history.entries())
     hostile = one(name="nul\0", seed=99)
-    assert places.record(postgresql, hostile).endswith(": added")
-    assert places.record(postgresql, hostile).endswith(": this very result is kept there already")
+    assert stores.record(postgresql, hostile).endswith(": added")
+    assert stores.record(postgresql, hostile).endswith(": this very result is kept there already")
     kept = history.entries()
     assert len(kept) == before + 1
     assert all(entries.digest(history.document(e.id)) == e.id for e in kept)

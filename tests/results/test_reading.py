@@ -17,7 +17,7 @@ from dropcheck.cli import main
 from dropcheck.judge import recomputing
 from dropcheck.report import html
 from dropcheck.results import bench as records
-from dropcheck.results import reading as loading
+from dropcheck.results import reading
 from dropcheck.results.audit import Result, ResultError, encode
 
 GOOD = rate(473_000, 1_579_008)
@@ -42,8 +42,8 @@ def test_a_result_is_told_by_its_content_and_not_by_its_name(tmp_path: Path) -> 
         "page.json": html.render(whole).encode(),
     }.items():
         (tmp_path / name).write_bytes(stored)
-        assert loading.load(tmp_path / name) == whole, name
-    assert loading.load(tmp_path / "folder") == whole
+        assert reading.load(tmp_path / name) == whole, name
+    assert reading.load(tmp_path / "folder") == whole
 
 
 @pytest.mark.parametrize(
@@ -65,27 +65,27 @@ def test_a_result_is_told_by_its_content_and_not_by_its_name(tmp_path: Path) -> 
 def test_damage_is_refused_with_its_place(make: Any, words: list[str], tmp_path: Path) -> None:
     (tmp_path / "r").write_bytes(make(encode(two())))
     with pytest.raises(ResultError) as refused:
-        loading.load(tmp_path / "r")
+        reading.load(tmp_path / "r")
     assert all(word in str(refused.value) for word in [str(tmp_path / "r"), *words]), refused.value
 
 
 def test_a_folder_without_a_result_and_a_missing_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match=r"holds no result; expected one of result\.json"):
-        loading.load(tmp_path)
+        reading.load(tmp_path)
     with pytest.raises(ResultError, match="No such file"):
-        loading.load(tmp_path / "gone.json")
+        reading.load(tmp_path / "gone.json")
 
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "MOST_BYTES", 1000)
+    monkeypatch.setattr(reading, "MOST_BYTES", 1000)
     with pytest.raises(ResultError, match="unpacks to more than"):
-        loading.parsed(gzip.compress(encode(two())), "bomb")
+        reading.parsed(gzip.compress(encode(two())), "bomb")
 
 
 def test_one_target_of_two_results_is_kept_from_both_and_told_apart() -> None:
     old = result(target("torch.Dropout1d", [GOOD], "2.4.1"), target("same", [GOOD]))
     new = result(target("torch.Dropout1d", [BAD], "2.13.0"), target("same", [GOOD]))
-    whole = loading.together([old, new], ["old.json", "new.json"])
+    whole = reading.together([old, new], ["old.json", "new.json"])
     assert [t.target for t in whole.targets] == [
         "torch.Dropout1d [PyTorch 2.4.1]",
         "same",
@@ -102,7 +102,7 @@ def test_results_that_differ_in_nothing_but_their_machine_their_seed_or_their_fi
     changed = result(target("layer", [rate(473_001, 1_579_008)]))
     for second, words in ((other, "another"), (seeds, "seed 8"), (one, "b.json")):
         second = msgspec.structs.replace(second, targets=changed.targets)
-        names = [t.target for t in loading.together([one, second], ["a.json", "b.json"]).targets]
+        names = [t.target for t in reading.together([one, second], ["a.json", "b.json"]).targets]
         assert len(set(names)) == 2 and words in names[1], names
 
 
@@ -159,7 +159,7 @@ def test_honest_results_are_recomputed_without_a_word() -> None:
 
 def test_the_field_report_agrees_with_its_own_numbers() -> None:
     stored = Path(__file__).parents[2] / "reports" / "pytorch-keras" / "result.json.gz"
-    found = loading.load(stored)
+    found = reading.load(stored)
     assert isinstance(found, Result)
     assert recomputing.verified(found, "stored").findings == sum(len(t.findings) for t in found.targets)
 

@@ -18,7 +18,7 @@ from dropcheck.contract.cells import Cell
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.report import bench as text
-from dropcheck.report.compare import benches as compare
+from dropcheck.report.compare import benches
 from dropcheck.results import audit as results
 from dropcheck.results import bench as records
 from dropcheck.results.audit import ResultError
@@ -442,29 +442,29 @@ def test_a_damaged_result_is_refused_with_the_place(damage: Any, words: str) -> 
 def test_compare_says_slower_same_and_missing() -> None:
     old = bench(Workshop(1, spread=0.003), ONE, TWO, cells=THREE, processes=9, blocks=15)
     slow = bench(Workshop(2, {TWO: 1150.0}, spread=0.003), ONE, TWO, cells=THREE, processes=9, blocks=15)
-    assert {c.verdict for c in compare.compare(old, slow) if c.target == TWO} == {"slower"}
-    assert compare.exit_code(compare.compare(old, slow)) == 1
-    fast = compare.compare(slow, old)
+    assert {c.verdict for c in benches.compare(old, slow) if c.target == TWO} == {"slower"}
+    assert benches.exit_code(benches.compare(old, slow)) == 1
+    fast = benches.compare(slow, old)
     assert {c.verdict for c in fast if c.target == TWO} == {"faster"}
     same = bench(Workshop(1, spread=0.003), ONE, TWO, cells=THREE, processes=9, blocks=15)
-    found = compare.compare(old, same)
-    assert {c.verdict for c in found} == {"same"} and compare.exit_code(found) == 0
+    found = benches.compare(old, same)
+    assert {c.verdict for c in found} == {"same"} and benches.exit_code(found) == 0
     assert {c.anchor for c in found if c.target == TWO} == {ONE}
     assert {c.anchor for c in found if c.target == ONE} == {"copy:numpy"}
     less = bench(
         Workshop(4, refuse={TWO: {"backward": died()}}, spread=0.003), ONE, TWO, cells=THREE[:2], processes=9, blocks=15
     )
-    found = compare.compare(old, less)
+    found = benches.compare(old, less)
     gone = {c.cell.split()[-1]: c.reason for c in found if c.target == TWO and c.verdict == "missing"}
     assert set(gone) == {"backward", "inference"} and "SIGKILL" in gone["backward"]
-    assert compare.exit_code(found) == 3
-    assert "2 missing" not in text.changes(compare.compare(old, same), 0.03)
+    assert benches.exit_code(found) == 3
+    assert "2 missing" not in text.changes(benches.compare(old, same), 0.03)
 
 
 def test_compare_of_two_machines_is_inconclusive() -> None:
     old = bench(Workshop(1), ONE)
     new = msgspec.structs.replace(old, environment={**old.environment, "processor": "another"})
-    (one,) = compare.compare(old, new)
+    (one,) = benches.compare(old, new)
     assert one.verdict == "inconclusive" and one.reason.startswith("another processor")
 
 
@@ -474,9 +474,9 @@ def test_compare_of_two_gpus_is_inconclusive() -> None:
         return msgspec.structs.replace(old, device="cuda", hosts=hosts)
 
     old = bench(Workshop(1), ONE)
-    (one,) = compare.compare(on("NVIDIA H100"), on("NVIDIA A100"))
+    (one,) = benches.compare(on("NVIDIA H100"), on("NVIDIA A100"))
     assert one.verdict == "inconclusive" and one.reason.startswith("another GPU: NVIDIA H100 then, NVIDIA A100 now")
-    (same,) = compare.compare(on("NVIDIA H100"), on("NVIDIA H100"))
+    (same,) = benches.compare(on("NVIDIA H100"), on("NVIDIA H100"))
     assert not same.reason
 
 
@@ -500,9 +500,9 @@ def test_compare_refuses_a_margin_and_a_level_that_bench_refuses(options: dict[s
 def test_nothing_in_common_is_no_pass() -> None:
     old = bench(Workshop(1), ONE)
     empty = msgspec.structs.replace(old, speeds=[], samples=[])
-    assert compare.exit_code(compare.compare(empty, empty)) == 3
-    assert compare.exit_code(compare.compare(empty, old)) == 3
-    assert compare.exit_code(compare.compare(old, empty)) == 3
+    assert benches.exit_code(benches.compare(empty, empty)) == 3
+    assert benches.exit_code(benches.compare(empty, old)) == 3
+    assert benches.exit_code(benches.compare(old, empty)) == 3
 
 
 def test_no_text_of_a_result_reaches_a_terminal_as_it_is() -> None:
@@ -515,7 +515,7 @@ def test_no_text_of_a_result_reaches_a_terminal_as_it_is() -> None:
         speeds=[msgspec.structs.replace(s, how=evil, captured=evil) for s in result.speeds],
         hosts=[msgspec.structs.replace(h, threads={"framework": {evil: 1}}) for h in result.hosts],
     )
-    told = text.render(result) + text.changes([compare.Change(ONE, evil, "same")], 0.03)
+    told = text.render(result) + text.changes([benches.Change(ONE, evil, "same")], 0.03)
     assert "red" in told and not {"\x1b", "\u202e"} & set(told)
 
 

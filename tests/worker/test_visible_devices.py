@@ -15,9 +15,9 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.plan import targets
 from dropcheck.report.field import command
 from dropcheck.results.audit import Result
-from dropcheck.worker import visible_devices as hardware
+from dropcheck.worker import visible_devices
 from dropcheck.worker.client import LocalSession, ask
-from dropcheck.worker.server import answers as server
+from dropcheck.worker.server import answers
 from dropcheck.worker.server.timing import Loop
 from dropcheck.worker.sessions import SessionSpec
 
@@ -52,7 +52,7 @@ def test_a_worker_on_the_cpu_sees_no_gpu_whatever_its_user_has_set(
 
 
 def test_a_worker_on_a_gpu_or_that_brings_its_gpu_sees_it() -> None:
-    for found in (hardware.variables("cuda"), hardware.variables("cpu", "cuda-graph")):
+    for found in (visible_devices.variables("cuda"), visible_devices.variables("cpu", "cuda-graph")):
         assert "CUDA_VISIBLE_DEVICES" not in found and found["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
 
 
@@ -92,7 +92,7 @@ def test_an_adapter_is_told_its_device_once_before_any_layer_is_made(monkeypatch
     from spatial_dropouts.adapters import placing
 
     monkeypatch.setattr(placing, "torch", told.append)
-    worker = server.Worker()
+    worker = answers.Worker()
     worker.open("torch.Dropout1d", "spatial_dropouts:implementations", None)
     assert told == ["cpu"]
 
@@ -143,7 +143,7 @@ def test_ways_of_recomputing_that_raise_or_do_not_apply_hide_no_other() -> None:
                 raise Unsupported("there is no such thing")
             return x, cotangent
 
-    worker = server.Worker()
+    worker = answers.Worker()
     worker.adapter = Adapter()  # type: ignore[assignment]
     worker.things[1] = None
     x = np.ones((3, 4, 2), np.float32)

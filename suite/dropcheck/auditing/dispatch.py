@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dropcheck.auditing import executors as crew
-from dropcheck.auditing import sequential as early
+from dropcheck.auditing import executors, sequential
 from dropcheck.auditing.state import Advance, Found, Opened
 from dropcheck.auditing.time_left import Remaining
 from dropcheck.contract.cases import Case
@@ -40,7 +39,7 @@ class CaseInFlight:
     of a refused case. ``over``: no further unit is asked for, and what still comes is not looked at.
     """
 
-    def __init__(self, case: Case, ending: early.Early | None = None) -> None:
+    def __init__(self, case: Case, ending: sequential.Early | None = None) -> None:
         self.case, self.ending = case, ending
         units = split(case) if ending is None else ending.units
         self.todo = deque(units)
@@ -76,9 +75,9 @@ class CaseInFlight:
         whole, self._joined, self.over = self._joined.whole, Joined(), True
         return Step(whole=(whole,))
 
-    def _looked_at(self, ending: early.Early, counted: Counted) -> Step | None:
+    def _looked_at(self, ending: sequential.Early, counted: Counted) -> Step | None:
         """The same for a case that ends when its rate is decided: units after the deciding one are neither asked for nor used."""
-        self._parts[counted.unit.index] = early.slim(counted)
+        self._parts[counted.unit.index] = sequential.slim(counted)
         used = ending.used(self._parts)
         if not used:
             return None
@@ -109,7 +108,7 @@ def count_all(
     found: Found,
     advance: Advance,
     asked: Asked,
-    ends: Mapping[Case, early.Early],
+    ends: Mapping[Case, sequential.Early],
     executor: Executor,
     remote: bool,
 ) -> tuple[list[Gathered], list[list[Finding]]]:
@@ -183,7 +182,7 @@ def _sender(opened: Opened, executor: Executor) -> Send:
             known.set_result(kept)
             return known, True
         work = Work(unit, opened.pool.spec, contract, opened.request.seed, opened.name)
-        return executor.submit(crew.count_unit, work), False
+        return executor.submit(executors.count_unit, work), False
 
     return send
 
@@ -213,7 +212,7 @@ def _judged(
     some = judge(got, checks, aside, request.profile, request.strict, request.resolution)
     _beneath(opened, found, got, some)
     if one.ending is not None:
-        some = [one.ending.finding(f, whole) if f.check == early.MARGINAL else f for f in some]
+        some = [one.ending.finding(f, whole) if f.check == sequential.MARGINAL else f for f in some]
     # what an exact check is told of a case shows only where another check asks for that case
     made = [opened.replayable(f, case, f",{checks[0].name}" if f.check in ASIDE else "") for f in some]
     found.so_far.extend(made)

@@ -17,8 +17,7 @@ import numpy as np
 
 from dropcheck.contract import cases
 from dropcheck.contract.errors import UsageError
-from dropcheck.count import gather, tallies, units
-from dropcheck.count import repeated_words as words
+from dropcheck.count import gather, repeated_words, tallies, units
 from dropcheck.count.gather import Counted
 from dropcheck.count.units import Unit
 from dropcheck.worker.server import wire
@@ -88,7 +87,7 @@ class Store:
     def __init__(self, path: Path, fingerprint: str, say: Callable[[str], None] = _say) -> None:
         self.path, self.guard, self.say = path, threading.Lock(), say
         self.failed = False  # nothing more is kept
-        self.known = _records((cases, gather, tallies, units, words))
+        self.known = _records((cases, gather, tallies, units, repeated_words))
         try:
             self.file = sqlite3.connect(path, check_same_thread=False)
             with self.file:

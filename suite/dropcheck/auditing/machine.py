@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dropcheck.count import compiled as native_counting
+from dropcheck.count import compiled
 
 PACKAGES = ("dropcheck", "numpy", "scipy", "torch", "keras", "tensorflow-cpu", "tensorflow", "jax", "jaxlib")
 
@@ -36,5 +36,5 @@ def describe() -> dict[str, Any]:
         "load": [round(x, 2) for x in load],
         "packages": versions,
         "implementation": sys.implementation.name,
-        "compiled": native_counting.library() is not None,  # else NumPy counted, and proved: the same numbers, later
+        "compiled": compiled.library() is not None,  # else NumPy counted, and proved: the same numbers, later
     }

@@ -7,8 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 
-from dropcheck.auditing import executors as crew
-from dropcheck.auditing import journal
+from dropcheck.auditing import executors, journal
 from dropcheck.auditing.finished_units import Store, held
 from dropcheck.auditing.ledger import Ledger
 from dropcheck.auditing.machine import describe, processors
@@ -66,7 +65,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
             place.unlink(missing_ok=True)
         store = Store(place, mark)
     outcomes: dict[str, Outcome] = {}
-    with crew.cluster(request.dask) as cluster:
+    with executors.cluster(request.dask) as cluster:
         pool = ThreadPoolExecutor(jobs)
         futures: dict[Future[Outcome], targets.Target] = {}
         try:
@@ -119,14 +118,14 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
 
 def _built(chosen: list[targets.Target], request: AuditRequest, progress: Progress | None) -> list[targets.Target]:
     """The targets with the interpreters of their environments, built where needed. Raises environments.BuildError."""
-    from dropcheck.plan import release_environments as environments
+    from dropcheck.plan import release_environments
 
     def tell(target: str, message: str) -> None:
         if progress is not None:
             progress(Event(target, 0.0, 0.0, None, "starting", message))
 
     return [
-        replace(t, python=environments.provide(t.releases, request.python, partial(tell, t.name)).python)
+        replace(t, python=release_environments.provide(t.releases, request.python, partial(tell, t.name)).python)
         if t.releases
         else t
         for t in chosen

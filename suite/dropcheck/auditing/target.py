@@ -12,9 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.auditing import executors as crew
-from dropcheck.auditing import over_runs as evidence_over_runs
-from dropcheck.auditing import sequential as early
+from dropcheck.auditing import executors, over_runs, sequential
 from dropcheck.auditing.dispatch import count_all
 from dropcheck.auditing.state import Advance, Found, Opened, Outcome, TargetAudit
 from dropcheck.contract.cases import LADDER, seed_of
@@ -84,8 +82,8 @@ def audit_target(audit: TargetAudit, cluster: Executor | None = None) -> Outcome
         # each finding has its own part of alpha, whatever else was to come
         found.findings = interpret(found.so_far, found.beside)
     if error is not None and entry is not None and not entry.told:
-        found.findings = evidence_over_runs.untold(found.findings)
-    left_open = evidence_over_runs.leave(entry)
+        found.findings = over_runs.untold(found.findings)
+    left_open = over_runs.leave(entry)
     if left_open:
         error = f"{error}; {left_open}" if error is not None else left_open
     result = _target_result(audit, opened, found, advance, error, details, skipped, broke)
@@ -135,10 +133,8 @@ def _started(audit: TargetAudit, pool: SessionPool, spare: bool) -> tuple[Sessio
 
 def _registered(opened: Opened) -> Opened:
     """With its run in the ledger, if there is one. Raises UsageError."""
-    known = evidence_over_runs.identity(
-        opened.request, opened.info, opened.contract, opened.checks, opened.audit.source
-    )
-    request, entry = evidence_over_runs.begin(opened.request, opened.name, known)
+    known = over_runs.identity(opened.request, opened.info, opened.contract, opened.checks, opened.audit.source)
+    request, entry = over_runs.begin(opened.request, opened.name, known)
     return replace(opened, request=request, entry=entry)
 
 
@@ -163,8 +159,8 @@ def _examine(
     found.start_s = time.monotonic() - advance.began  # with the first call, in which frameworks load and compile
     asked = asked_cases(opened.request, opened.name, opened.checks, contract, info, primary, advance.began)
     found.asked = asked
-    ends = early.plans(opened.request, contract, asked)
-    with crew.local(pool.capacity, opened.request.in_process) as executor:
+    ends = sequential.plans(opened.request, contract, asked)
+    with executors.local(pool.capacity, opened.request.in_process) as executor:
         exact = executor.submit(_exact, opened, found, advance, bench, primary, second)
         try:
             everything, judged = count_all(
@@ -182,7 +178,7 @@ def _examine(
             found.findings.extend(opened.replayable(f, None) for f in check.compare(check, whole, limits))
     found.findings.extend(opened.replayable(f, None) for f in _unasked(opened, bench))
     _beside(opened, found, everything)
-    found.findings = evidence_over_runs.judged(opened.entry, found.findings, asked, opened.request, opened.name)
+    found.findings = over_runs.judged(opened.entry, found.findings, asked, opened.request, opened.name)
     found.findings = following.withheld(interpret(found.findings, found.beside), found.beside)
     if opened.request.causes and any(f.verdict == "fail" for f in found.findings):
         _explain(opened, found, advance)
@@ -443,7 +439,7 @@ def _target_result(
         details=details,
         skipped=skipped,
         coins=found.coins,
-        ledger=evidence_over_runs.line(opened.entry if opened is not None else None, found.findings),
+        ledger=over_runs.line(opened.entry if opened is not None else None, found.findings),
         source=audit.source,
         planned=_plan(found) if skipped is None else None,
         fault=broke,

@@ -155,9 +155,9 @@ def bench(
     sys.stdout.write(told)
     sys.stdout.flush()
     if history is not None and not result.interrupted:
-        from dropcheck.results.history import stores as places
+        from dropcheck.results.history import stores
 
-        print(places.record(history, result))
+        print(stores.record(history, result))
     raise typer.Exit(130 if result.interrupted else records.exit_code(result))
 
 

@@ -40,7 +40,7 @@ def compare(
 ) -> None:
     """What changed between stored results, of audits or of benches: what got worse, better, appeared, disappeared."""
     from dropcheck.judge import recomputing
-    from dropcheck.results import reading as loading
+    from dropcheck.results import reading
     from dropcheck.results.audit import Result
     from dropcheck.results.bench import BenchResult
 
@@ -50,7 +50,7 @@ def compare(
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
     paths = [old, *new]
-    loaded = [loading.load(path) for path in paths]
+    loaded = [reading.load(path) for path in paths]
     kinds = {one.kind for one in loaded}
     if kinds == {"bench"}:
         _benches([one for one in loaded if isinstance(one, BenchResult)], paths, json_file, out, margin, level)

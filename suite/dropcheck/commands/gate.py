@@ -99,11 +99,11 @@ def gate(
         print(f"dropcheck: {error}", file=sys.stderr)
     _tell(made, found, fmt, files, out)
     if history is not None and found is not None:
-        from dropcheck.results.history import stores as places
+        from dropcheck.results.history import stores
 
-        kept = places.at(history)
-        told = [places.record_in(kept, audit) for _, audit in found.audits]
-        told += [places.record_in(kept, bench) for _, bench in found.benches]
+        kept = stores.at(history)
+        told = [stores.record_in(kept, audit) for _, audit in found.audits]
+        told += [stores.record_in(kept, bench) for _, bench in found.benches]
         print("\n".join(f"dropcheck: {text}" for text in told), file=sys.stderr)
     raise typer.Exit(made.exit_code)
 

@@ -65,6 +65,6 @@ def _writable_folder(folder: Path, option: str, shown: Path) -> None:
 def history(place: str | None) -> None:
     """Refuse, before anything runs, what cannot be a history. Raises UsageError."""
     if place is not None:
-        from dropcheck.results.history import stores as places
+        from dropcheck.results.history import stores
 
-        places.at(place).exists()
+        stores.at(place).exists()

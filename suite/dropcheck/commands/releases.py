@@ -61,18 +61,18 @@ def environments_command(
     ] = None,
 ) -> None:
     """The environments that --with and bisect built, with their size; they may be removed at any time."""
-    from dropcheck.plan import release_environments as environments
+    from dropcheck.plan import release_environments
 
     for key in remove or ():
-        for one in environments.remove(key):
+        for one in release_environments.remove(key):
             typer.echo(f"removed {one.key}  {' '.join(one.requirements)}")
     if remove:
         return
-    rows = environments.listed()
+    rows = release_environments.listed()
     for one in rows:
         typer.echo(f"{one.key}  {one.size_mb:7.1f} MB  built {one.built}  {' '.join(one.requirements)}")
     total = sum(one.size_mb for one in rows)
-    typer.echo(f"{len(rows)} environment{'s' * (len(rows) != 1)} of {total:.0f} MB in {environments.cache()}")
+    typer.echo(f"{len(rows)} environment{'s' * (len(rows) != 1)} of {total:.0f} MB in {release_environments.cache()}")
 
 
 def add(app: typer.Typer) -> None:

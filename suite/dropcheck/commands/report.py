@@ -56,7 +56,7 @@ class Given:
 def gathered(files: Sequence[Path]) -> Given:
     """Read the files, and compute every verdict of the audits again. Raises ResultError and UsageError."""
     from dropcheck.judge import recomputing
-    from dropcheck.results import reading as loading
+    from dropcheck.results import reading
     from dropcheck.results.audit import Result
     from dropcheck.results.selftest import SelfTest
 
@@ -65,7 +65,7 @@ def gathered(files: Sequence[Path]) -> Given:
     selftests: list[SelfTest] = []
     said, gone = [], []
     for path in files:
-        for one in loading.load_all(path):
+        for one in reading.load_all(path):
             if isinstance(one, Result):
                 done = recomputing.verified(one, str(path))
                 said.append(done.sentence)
@@ -77,7 +77,7 @@ def gathered(files: Sequence[Path]) -> Given:
                 benches.append(one)
     if len(selftests) > 1:
         raise UsageError(f"one report takes one self-test, not {len(selftests)}; report each by itself")
-    whole = loading.together([one for one, _ in audits], [name for _, name in audits]) if audits else None
+    whole = reading.together([one for one, _ in audits], [name for _, name in audits]) if audits else None
     return Given(whole, tuple(benches), selftests[0] if selftests else None, tuple(said), tuple(gone))
 
 

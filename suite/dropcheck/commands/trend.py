@@ -41,19 +41,18 @@ def trend(
 ) -> None:
     """Verdicts and ratios over releases, from the results that --history keeps."""
     from dropcheck.report.compare import trend as releases
-    from dropcheck.report.compare import trend_page as page
-    from dropcheck.report.compare import trend_text as text
-    from dropcheck.results.history import stores as places
+    from dropcheck.report.compare import trend_page, trend_text
+    from dropcheck.results.history import stores
     from dropcheck.results.history.entries import moment
 
-    place = history or os.environ.get("DROPCHECK_HISTORY") or places.DEFAULT
+    place = history or os.environ.get("DROPCHECK_HISTORY") or stores.DEFAULT
     begun = moment(since, "--since") if since is not None else ""
     if last < 0:
         raise UsageError(f"--last takes a number of at least 0, not {last}")
     checks = _checks(option_values.listed(check or ()))
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
-    kept = places.at(place)
+    kept = stores.at(place)
     for file in add or ():
         out_text(_added(kept, file))
     if not kept.exists():
@@ -65,10 +64,10 @@ def trend(
     if json_file is not None:
         from dropcheck.results.audit import write_atomically
 
-        write_atomically(json_file, page.encoded(found))
+        write_atomically(json_file, trend_page.encoded(found))
     if out is not None:
-        page.write(found, out, checks)
-    out_text(text.render(found, width(), checks))
+        trend_page.write(found, out, checks)
+    out_text(trend_text.render(found, width(), checks))
     if out is not None:
         out_text(f"Report: {out / 'index.html'}")
     raise typer.Exit(0 if found.targets else 3)
@@ -89,13 +88,13 @@ def _known(kept: History, names: list[str]) -> None:
 
 
 def _added(kept: History, file: Path) -> str:
-    from dropcheck.results import reading as loading
+    from dropcheck.results import reading
     from dropcheck.results.audit import Result
     from dropcheck.results.bench import BenchResult
     from dropcheck.results.history.stores import record_in
 
     told = []
-    for one in loading.load_all(file):
+    for one in reading.load_all(file):
         if not isinstance(one, Result | BenchResult):
             raise UsageError(f"{file} is a {one.kind}; a history keeps audits and benches")
         told.append(record_in(kept, one))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.count import compiled as native_counting
+from dropcheck.count import compiled
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
@@ -29,7 +29,7 @@ def by_channel(packed: Bytes, channels: int) -> Words:
     over 64 words (Warren, Hacker's Delight, 7-3), each step over all blocks at once.
     """
     rows, width = packed.shape
-    if (library := native_counting.library()) is not None and width:
+    if (library := compiled.library()) is not None and width:
         return library.by_channel(packed, min(channels, 8 * width))
     length = -(-rows // WORD)
     wide, rest = divmod(width, 8)
@@ -90,7 +90,7 @@ def turn_8(x: Words) -> Words:
 
 def count(words: Words) -> Counts:
     """Set bits along the last axis. Population counts are added in 16 bits, SEGMENT words at a time: no byte is widened."""
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         return library.count(words)
     ones = np.bitwise_count(words)
     length = words.shape[-1]
@@ -131,7 +131,7 @@ def column_sums(packed: Bytes) -> Counts:
     n, size = packed.shape
     if not n:
         return np.zeros(8 * size, np.int64)
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         return library.column_sums(packed)
     if size % 8 or not packed.flags.c_contiguous:
         padded = np.zeros((n, -(-size // 8) * 8), np.uint8)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck.count import coins as bits
-from dropcheck.count import compiled as native_counting
+from dropcheck.count import compiled
 from dropcheck.count.tallies import (
     ALL_PAIRS_UP_TO,
     BLOCK,
@@ -132,7 +132,7 @@ def _groups(result: Tally, words: bits.Words) -> None:
     joint = {s: np.zeros((5, *_quad_shape(channels, s)), np.int64) for s in quads}
     missing = sorted({k * s for s in quads for k in (1, 2, 3)} - set(strides))
     extra = {s: np.zeros(channels - s, np.int64) for s in missing}
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         lags = sorted((*strides, *missing))
         found, threes, fours = library.joint(words, lags, triples, quads)
         for s, counts in zip(lags, _cut(found, [channels - s for s in lags]), strict=True):
@@ -202,7 +202,7 @@ def _far(result: Tally, thin: Thinned) -> None:
     assert thin.words is not None
     result.far_rows = thin.rows
     result.far_channel = result.channel.copy() if thin.whole else bits.count(thin.words)
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         result.far = library.joint(thin.words, range(1, channels))[0]
         return
     result.far = np.zeros(channels * (channels - 1) // 2, np.int64)
@@ -216,7 +216,7 @@ def _far(result: Tally, thin: Thinned) -> None:
 def _strided_octets(words: bits.Words, stride: int, rows: int) -> Counts:
     """(groups, 256) patterns of channels c, c+s, ..., c+7s over disjoint groups; bit i of a pattern is channel c + i s."""
     starts = group_starts(len(words), stride, 8)
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         counts = library.octets(words, stride, starts)
     else:
         counts = np.zeros((len(starts), 256), np.int64)
@@ -237,7 +237,7 @@ def count_octets(result: Tally, packed: bits.Bytes, thin: Thinned) -> None:
     if not full or not thin.rows:
         return
     some = packed if thin.whole else packed[thin.chosen]
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         result.octets[1] = library.bytes(some, full)
     else:
         result.octets[1] = np.stack([np.bincount(some[:, i], minlength=256) for i in range(full)])
@@ -280,7 +280,7 @@ def count_rows(result: Tally, arranged: Arranged, rows_per_call: int) -> None:
 def _within(words: bits.Words, lags: list[int]) -> list[Counts]:
     """Joint drops of rows of one word, (channels,) for each lag."""
     masks = [bits.lag_mask(lag) for lag in lags]
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         return list(library.within(words, lags, masks)) if lags else []
     found = []
     for lag, mask in zip(lags, masks, strict=True):
@@ -293,7 +293,7 @@ def _within(words: bits.Words, lags: list[int]) -> list[Counts]:
 
 def _apart(words: bits.Words, axis: int, lags: list[int]) -> list[Counts]:
     """Joint drops of disjoint pairs of words along an axis, (channels,) for each lag."""
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         return list(library.apart(words, axis, lags)) if lags else []
     none = np.zeros(len(words), np.int64)
     return [sum((_both(a, b) for a, b in _firsts(words, axis, lag)), none) for lag in lags]
@@ -362,7 +362,7 @@ def _columns(found: Counts) -> Iterator[Counts]:
 
 def _shifted(words: bits.Words, lag: int, mask: bits.Words) -> _Sides:
     """Calls a lag apart where they are the bits of words."""
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         one, two, both = _columns(library.shifted(words, lag, mask))
         return one, two, both
     return _sides(words & mask, (words >> np.uint64(lag)) & mask)
@@ -370,7 +370,7 @@ def _shifted(words: bits.Words, lag: int, mask: bits.Words) -> _Sides:
 
 def _neighbour_runs(words: bits.Words, mask: bits.Words) -> tuple[_Sides, _Sides]:
     """Row r of a call against row r + 1 of the next and the other way round, where calls are the bits of words."""
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         a, b, c, d, e, f = _columns(library.neighbour_runs(words, mask))
         return (a, b, c), (d, e, f)
     one, two = words & mask, (words >> np.uint64(1)) & mask
@@ -379,7 +379,7 @@ def _neighbour_runs(words: bits.Words, mask: bits.Words) -> tuple[_Sides, _Sides
 
 def _neighbour_calls(words: bits.Words, pairs: int, rows_per_call: int) -> tuple[_Sides, _Sides]:
     """The same where words hold the rows of a call."""
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         sums = list(_columns(library.neighbour_calls(words, pairs, rows_per_call)))
         totals, heads, ends, joint = sums[:2], sums[2:4], sums[4:6], sums[6:]
     else:
@@ -484,7 +484,7 @@ def _add(tables: dict[Any, Association], name: Any, one: Any, two: Any) -> None:
 
 def _histogram(packed: bits.Bytes, channels: int) -> Counts:
     """Rows by their number of drops: (channels + 1,)."""
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         return library.histogram(packed, channels)
     if channels == 1:
         dropped = int(np.count_nonzero(packed))

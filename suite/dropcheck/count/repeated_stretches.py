@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck.contract.cases import Case
-from dropcheck.count import compiled as native_counting
+from dropcheck.count import compiled
 from dropcheck.count.coins import Bytes, Words
 from dropcheck.count.repeated_words import HASHES, LAST, RESERVE, SAMPLED, Lookup, Sample, kinds_of, place_of, searched
 
@@ -121,7 +121,7 @@ def flat(packed: Bytes, width: int, tail: Words, held: int) -> Words:
     coins = held + len(packed) * width
     out = np.zeros(coins // 64 + 3, np.uint64)
     out[: len(tail)] = tail
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         library.flat(packed, width, held, out)
         return out
     bits = np.unpackbits(packed, axis=1, count=width, bitorder="little").ravel()
@@ -137,7 +137,7 @@ def anchored(bits: Words, coins: int, length: int, most: int | None) -> tuple[Wo
     ``bits``: ``coins`` coins and two words of zeros behind them.
     """
     constants = [*HASHES[0], *HASHES[1], LAST]
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         return library.anchored(bits, coins, length, constants, 2**64 - 1 if most is None else most)
     words = coins - length + 1
     ones = np.unpackbits(bits.view(np.uint8), count=coins, bitorder="little").view(bool)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropcheck.contract.cases import Case
-from dropcheck.count import compiled as native_counting
+from dropcheck.count import compiled
 from dropcheck.count.coins import Bytes, Words
 from dropcheck.count.row_rates import Positions, cycle
 
@@ -373,7 +373,7 @@ def _chosen(
     packed: Bytes, channels: int, rows_per_word: int, words: int, most: int | None
 ) -> tuple[Words, NDArray[np.int64]]:
     """Keys that are at most ``most`` (None: all) of the words that begin at the first ``words`` rows, and these rows."""
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         size, span = 8 if packed.shape[1] >= 8 else 2, _span(packed.shape[1], channels, rows_per_word)
         return library.chosen(packed, channels, words, span, size, _SCRAMBLE[size], 2**64 - 1 if most is None else most)
     keys = _keys(packed, channels, rows_per_word)[:words]
@@ -414,7 +414,7 @@ def _keys(packed: Bytes, channels: int, rows_per_word: int) -> Any:
 
 def _hashes(packed: Bytes, rows_per_word: int, chosen: NDArray[np.intp]) -> list[Words]:
     """Two 64-bit hashes of the words that begin at the rows ``chosen``: multiply and xor-shift, eight bytes at a time."""
-    if (library := native_counting.library()) is not None:
+    if (library := compiled.library()) is not None:
         constants = [number for some in HASHES for number in some]
         return list(library.hashes(packed, rows_per_word, chosen.astype(np.int64), [*constants, LAST]))
     found = [np.full(len(chosen), start, np.uint64) for start, _, _ in HASHES]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dropcheck.contract.errors import nearest
-from dropcheck.gate import toml_lines as places
+from dropcheck.gate import toml_lines
 from dropcheck.gate.policy import PRESET, PRESETS, Policy, PolicyError, Sourced, Speed, Waiver, When
 from dropcheck.gate.values import checked
 
@@ -56,7 +56,7 @@ def parsed(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        line = places.line_of_error(error) or len(text.rstrip().split("\n"))
+        line = toml_lines.line_of_error(error) or len(text.rstrip().split("\n"))
         raise PolicyError(f"{name}:{line}: no valid TOML: {str(error).partition(' (at')[0]}") from error
     except RecursionError:
         raise PolicyError(f"{name}: no policy is nested as deeply as this") from None
@@ -76,7 +76,7 @@ def load(path: Path | None, given: Sequence[tuple[str, str, Any]] = ()) -> Sourc
 def decode(text: str, name: str, given: Sequence[tuple[str, str, Any]] = (), project: bool = False) -> Sourced:
     """``load`` of a text. ``project``: the policy is its [tool.dropcheck] table."""
     tree = parsed(text, name)
-    known = places.lines(text)
+    known = toml_lines.lines(text)
     prefix: tuple[str, ...] = ()
     if project:
         prefix = TABLE
@@ -93,7 +93,7 @@ def decode(text: str, name: str, given: Sequence[tuple[str, str, Any]] = (), pro
 class _Reader:
     """One file being read: its name and the lines of its keys."""
 
-    def __init__(self, name: str, known: places.Lines, prefix: tuple[str, ...]) -> None:
+    def __init__(self, name: str, known: toml_lines.Lines, prefix: tuple[str, ...]) -> None:
         self.name, self.known, self.prefix = name, known, prefix
         self.origins: dict[tuple[str | int, ...], str] = {}
 
@@ -101,7 +101,7 @@ class _Reader:
         for depth in range(len(key), 0, -1):
             if key[:depth] in self.origins:
                 return self.origins[key[:depth]]
-        line = places.line_of((*self.prefix, *key), self.known)
+        line = toml_lines.line_of((*self.prefix, *key), self.known)
         return f"{self.name}:{line}" if line else self.name or "policy"
 
     def policy(self, tree: dict[str, Any], given: Sequence[tuple[str, str, Any]]) -> Sourced:

@@ -33,12 +33,12 @@ def load(paths: Sequence[Path]) -> Evidence:
 
     Raises ResultError with the file and the place of the damage.
     """
-    from dropcheck.results import reading as loading
+    from dropcheck.results import reading
 
     audits: list[tuple[str, Result]] = []
     benches: list[tuple[str, BenchResult]] = []
     for path in paths:
-        for found in _read(lambda path=path: loading.load_all(path), str(path)):  # type: ignore[misc]
+        for found in _read(lambda path=path: reading.load_all(path), str(path)):  # type: ignore[misc]
             if isinstance(found, Result):
                 audits.append((str(path), found))
             else:
@@ -48,9 +48,9 @@ def load(paths: Sequence[Path]) -> Evidence:
 
 def decode(data: bytes, name: str) -> list[Result | BenchResult]:
     """The stored results in these bytes. Raises ResultError; nothing else, whatever the bytes are."""
-    from dropcheck.results import reading as loading
+    from dropcheck.results import reading
 
-    return _read(lambda: loading.parsed(data, name), name)
+    return _read(lambda: reading.parsed(data, name), name)
 
 
 def _read(get: Callable[[], list[Stored]], name: str) -> list[Result | BenchResult]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dropcheck.report import sentences as words
+from dropcheck.report import sentences
 from dropcheck.report.templates import environment
 
 
@@ -26,8 +26,8 @@ def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
         "style": Markup(style),
         "script": Markup(script),
         "policy": policy,
-        "word": words.WORDS,
-        "glyph": words.GLYPHS,
+        "word": sentences.WORDS,
+        "glyph": sentences.GLYPHS,
     }
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropcheck.judge.claims import CLAIMS, FAMILIES
-from dropcheck.report import sentences as words
-from dropcheck.report import speeds, text, view
+from dropcheck.report import sentences, speeds, text, view
 from dropcheck.report.figures import strength
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment, source
@@ -29,7 +28,7 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
 
     raw = embedded.embed([one for one in (result, *benches, selftest) if one is not None])
     audited = result is not None
-    told_of_all = words.headline(result) if result is not None else ""
+    told_of_all = sentences.headline(result) if result is not None else ""
     result = result if result is not None else _nothing(benches)
     sheet = view.Sheet()
     measured = [speeds.section(bench, result, sheet) for bench in benches]
@@ -44,17 +43,17 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
         headline=headline,
         audited=audited,
         families=FAMILIES,
-        groups=words.groups(result.targets, view.NOT_A_PASS),
-        causes=words.causes(result.targets),
+        groups=sentences.groups(result.targets, view.NOT_A_PASS),
+        causes=sentences.causes(result.targets),
         some=plain_text.some,
         blocks=blocks,
         ids={b.target.target: b.id for b in blocks},
         whole=sum(len(b.target.findings) for b in blocks) <= view.WHOLE,
         claims=CLAIMS,
         remedies={c.name: c.remedy for c in CHECKS},
-        worth=words.worth(result.targets),
-        ledger=words.ledger(result.targets),
-        left=words.groups(result.targets, ("skipped",)),
+        worth=sentences.worth(result.targets),
+        ledger=sentences.ledger(result.targets),
+        left=sentences.groups(result.targets, ("skipped",)),
         away=view.away(result),
         waived=view.waived(result),
         quality=view.quality(result),
@@ -94,7 +93,7 @@ def _nothing(benches: Sequence[BenchResult]) -> Result:
 
 
 def _counts(result: Result) -> dict[str, int]:
-    found = dict.fromkeys(words.WORDS, 0)
+    found = dict.fromkeys(sentences.WORDS, 0)
     for target in result.targets:
         for one in target.findings:
             found[one.verdict] += 1

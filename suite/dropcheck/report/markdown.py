@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropcheck.judge.claims import CLAIMS, FAMILIES
-from dropcheck.report import sentences as words
+from dropcheck.report import sentences
 from dropcheck.report.fitting import Section, fitted
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
 from dropcheck.report.sentences import Group
-from dropcheck.results import plain_text
-from dropcheck.results import reading as loading
+from dropcheck.results import plain_text, reading
 from dropcheck.results.audit import Result, TargetResult
 from dropcheck.results.bench import BenchResult
 from dropcheck.results.selftest import SelfTest
@@ -43,7 +42,7 @@ def _audit(result: Result) -> list[Section]:
     here = [t for t in result.targets if t.skipped is None]
     good = [t for t in here if t.verdict in ("pass", "waived")]
     rest = [t for t in here if t.verdict not in ("pass", "waived")]
-    answer = ["## " + prose(words.headline(result), 2000), *([""] if result.targets else []), _counts(result)]
+    answer = ["## " + prose(sentences.headline(result), 2000), *([""] if result.targets else []), _counts(result)]
     found = [Section("the answer", 0, [text for text in answer if text is not None])]
     if rest and good and len(here) > 12:
         found.append(Section("matrix of what is not a pass", 1, _matrix(rest)))
@@ -69,7 +68,7 @@ def _counts(result: Result) -> str:
     for target in result.targets:
         for one in target.findings:
             counts[one.verdict] = counts.get(one.verdict, 0) + 1
-    order = [v for v in words.WORDS if v in counts]
+    order = [v for v in sentences.WORDS if v in counts]
     shown = ", ".join(f"{counts[v]:,} {'not judged' if v == 'skipped' else v}" for v in order)
     return f"Findings: {shown}. Profile {prose(result.profile, 60)}, root seed {result.seed}." if shown else ""
 
@@ -79,15 +78,15 @@ def _matrix(targets: Sequence[TargetResult]) -> list[str]:
     for target in targets:
         row = [code(target.target, 120), prose(f"{target.framework} {target.version}".strip(), 60)]
         for name in FAMILIES:
-            verdict = words.cell(target, name) or ("error" if target.error is not None else "")
-            shown = f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}".strip()
+            verdict = sentences.cell(target, name) or ("error" if target.error is not None else "")
+            shown = f"{sentences.GLYPHS[verdict]} {sentences.WORDS[verdict]}".strip()
             row.append(f"**{shown}**" if verdict == "fail" else shown)
         rows.append(row)
     return table(["implementation", "release", *FAMILIES], rows)
 
 
 def _causes(result: Result) -> list[Section]:
-    found = [c for c in words.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
+    found = [c for c in sentences.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
     lines = []
     for cause in found:
         where = f"explains {_codes(cause.checks, 8)} in {_codes(cause.targets, 6)}"
@@ -104,7 +103,7 @@ def _codes(values: Sequence[str], most: int) -> str:
 def _groups(result: Result, verdict: str, title: str, rank: int) -> list[Section]:
     return [
         Section(title, rank, _group(one, CLAIMS.get(one.check, "")), parent=title, head=[f"### {title}"])
-        for one in words.groups(result.targets, (verdict,))
+        for one in sentences.groups(result.targets, (verdict,))
     ]
 
 
@@ -115,8 +114,8 @@ def _group(group: Group, claim: str) -> list[str]:
         if len(group.targets) > 1
         else f" in {tagged(group.targets[0], 120)}"
     )
-    summary = f"{words.GLYPHS[group.verdict]} {tagged(group.check, 120)}{several}: {plain(lead.message)}"
-    rows = [("in", _codes(group.targets, 12)), ("claim", prose(claim)), ("case", code(words.case_words(lead)))]
+    summary = f"{sentences.GLYPHS[group.verdict]} {tagged(group.check, 120)}{several}: {plain(lead.message)}"
+    rows = [("in", _codes(group.targets, 12)), ("claim", prose(claim)), ("case", code(sentences.case_words(lead)))]
     rows.append(("observed", prose(lead.message, 1200)))
     if lead.estimate is not None:
         text = f"{plain_text.number(lead.estimate)} {prose(lead.unit)}, expected {plain_text.number(lead.expected)}"
@@ -125,7 +124,7 @@ def _group(group: Group, claim: str) -> list[str]:
             text += f"; interval {plain_text.number(low)} to {plain_text.number(high)}"
         rows.append(("estimate", text))
     if lead.coins:
-        rows.append(("evidence", f"{words.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; ")))
+        rows.append(("evidence", f"{sentences.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; ")))
     if group.verdict == "inconclusive" and lead.resolution is not None:
         rows.append(("resolution", f"{plain_text.number(lead.resolution)} is coarser than this profile accepts"))
     if lead.waiver is not None:
@@ -171,7 +170,7 @@ def _errors(result: Result) -> list[Section]:
 
 def _waived(result: Result) -> list[Section]:
     rows = []
-    for group in words.groups(result.targets, ("waived",)):
+    for group in sentences.groups(result.targets, ("waived",)):
         held = group.lead.waiver
         rows.append(
             (
@@ -191,8 +190,8 @@ def _not_run(result: Result) -> list[Section]:
     away = [t for t in result.targets if t.skipped is not None]
     lines = [f"- {code(t.target, 120)}: {prose(t.skipped or '', 300)}" for t in away]
     reasons: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for group in words.groups(result.targets, ("skipped",)):
-        reasons.setdefault((words.reason(group.lead), group.targets), []).append(group.check)
+    for group in sentences.groups(result.targets, ("skipped",)):
+        reasons.setdefault((sentences.reason(group.lead), group.targets), []).append(group.check)
     for (why, where), checks in reasons.items():
         on = f" ({_codes(where, 3)})" if len(result.targets) > 1 else ""
         lines.append(f"- {_codes(list(dict.fromkeys(checks)), 12)}: {prose(why, 300)}{on}")
@@ -208,7 +207,7 @@ def _not_run(result: Result) -> list[Section]:
 
 
 def _worth(result: Result) -> list[Section]:
-    lines = [f"- {prose(text)}" for text in words.worth(result.targets)]
+    lines = [f"- {prose(text)}" for text in sentences.worth(result.targets)]
     if not lines:
         return []
     told = (
@@ -224,7 +223,7 @@ def _environment(result: Result) -> list[str]:
         if key == "results" and isinstance(value, list):
             for one in value:
                 seen = one.get("environment", {})
-                packages = ", ".join(f"{k} {v}" for k, v in loading.packages(seen).items())
+                packages = ", ".join(f"{k} {v}" for k, v in reading.packages(seen).items())
                 rows.append(
                     (
                         code(str(one.get("name", ""))),

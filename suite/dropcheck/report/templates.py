@@ -7,8 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dropcheck.report import github_text
-from dropcheck.report import sentences as words
+from dropcheck.report import github_text, sentences
 from dropcheck.results import plain_text
 
 
@@ -23,10 +22,10 @@ def environment(*, html: bool = True) -> Environment:
     )
     found.filters["clean"] = plain_text.clean
     found.filters["line"] = plain_text.line
-    found.filters["case_words"] = words.case_words
+    found.filters["case_words"] = sentences.case_words
     found.filters["number"] = plain_text.number
-    found.filters["evidence"] = words.evidence
-    found.filters["reason"] = words.reason
+    found.filters["evidence"] = sentences.evidence
+    found.filters["reason"] = sentences.reason
     found.filters["breakable"] = breakable
     found.filters["cell"] = markdown_cell
     found.filters["prose"] = github_text.prose

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dropcheck.judge.claims import CLAIMS, FAMILIES
-from dropcheck.report import sentences as words
+from dropcheck.report import sentences
 from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
 from dropcheck.results.audit import Result, TargetResult
@@ -31,8 +31,8 @@ def render(result: Result, *, width: int = 100, colour: bool = False, every: boo
     console = _console(out, width, colour)
     for target in result.targets if len(result.targets) == 1 else []:
         _heading(console, target)
-    console.print(Text(words.headline(result), style="bold"))
-    for text in words.ledger(result.targets):
+    console.print(Text(sentences.headline(result), style="bold"))
+    for text in sentences.ledger(result.targets):
         console.print(Text(text), soft_wrap=True)
     console.print()
     if result.targets:
@@ -54,7 +54,7 @@ def failures(result: Result, *, width: int = 100) -> str:
     """The answer and what is not a pass, and nothing else: what an assertion says."""
     out = io.StringIO()
     console = _console(out, width, False)
-    console.print(Text(words.headline(result)))
+    console.print(Text(sentences.headline(result)))
     console.print()
     several = _causes(console, result, width)
     _failures(console, result, width, several)
@@ -98,11 +98,11 @@ def _matrix(result: Result) -> Table:
     for target in result.targets:
         cells = []
         for name in FAMILIES:
-            verdict = words.cell(target, name)
+            verdict = sentences.cell(target, name)
             if not verdict and target.error is not None:
                 verdict = "error"
             cells.append(
-                Text(f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}".strip(), style=_STYLES.get(verdict, ""))
+                Text(f"{sentences.GLYPHS[verdict]} {sentences.WORDS[verdict]}".strip(), style=_STYLES.get(verdict, ""))
             )
         table.add_row(Text(plain_text.line(target.target, 60)), *cells)
     return table
@@ -117,7 +117,7 @@ def _field(console: Console, name: str, text: str, width: int, indent: int = 2) 
 
 def _causes(console: Console, result: Result, width: int) -> set[str]:
     """Causes of more than one check or target, each once, before the failures that it explains; their names."""
-    found = [c for c in words.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
+    found = [c for c in sentences.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
     for cause in found:
         _field(console, "likely", cause.text, width, indent=0)
         where = plain_text.some(cause.checks, 8)
@@ -131,14 +131,14 @@ def _causes(console: Console, result: Result, width: int) -> set[str]:
 
 
 def _failures(console: Console, result: Result, width: int, several: set[str]) -> None:
-    for group in words.groups(result.targets, ("fail", "inconclusive", "error")):
+    for group in sentences.groups(result.targets, ("fail", "inconclusive", "error")):
         _group(console, group, CLAIMS.get(group.check, ""), len(result.targets) > 1, width, several)
 
 
 def _group(console: Console, group: Group, claim: str, many: bool, width: int, several: set[str]) -> None:
     lead = group.lead
-    head = Text(f"{words.GLYPHS[group.verdict]} {group.check}", style=_STYLES[group.verdict])
-    head.append(f"   {words.case_words(lead)}", style="default")
+    head = Text(f"{sentences.GLYPHS[group.verdict]} {group.check}", style=_STYLES[group.verdict])
+    head.append(f"   {sentences.case_words(lead)}", style="default")
     console.print(head)
     if many:
         _field(console, "in", plain_text.some(group.targets, 12), width)
@@ -154,7 +154,9 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int, s
             text += f"; interval {plain_text.number(interval[0])} to {plain_text.number(interval[1])}"
         _field(console, "estimate", text, width)
     if lead.coins:
-        _field(console, "evidence", f"{words.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; "), width)
+        _field(
+            console, "evidence", f"{sentences.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; "), width
+        )
     if group.verdict == "inconclusive" and lead.resolution is not None:
         _field(
             console, "resolution", f"{plain_text.number(lead.resolution)} is coarser than this profile accepts", width
@@ -214,7 +216,9 @@ def _passes(console: Console, result: Result) -> None:
         for one in target.findings:
             if one.verdict == "pass":
                 console.print(
-                    Text(f"{words.GLYPHS['pass']} {one.check}  {words.case_words(one)}  {plain_text.line(one.message)}")
+                    Text(
+                        f"{sentences.GLYPHS['pass']} {one.check}  {sentences.case_words(one)}  {plain_text.line(one.message)}"
+                    )
                 )
     console.print()
 
@@ -224,7 +228,7 @@ def _worth(console: Console, result: Result) -> None:
     if not passed:
         return
     cases = {(t.target, f.case) for t in result.targets for f in t.findings if f.verdict == "pass"}
-    worth = words.worth(result.targets)
+    worth = sentences.worth(result.targets)
     text = f"{plain_text.count(passed, 'finding')} in {plain_text.count(len(cases), 'case')} hold{'s' if passed == 1 else ''}."
     if worth:
         text += " In the cases that ran, each of these would have been caught with probability .999999:"
@@ -249,13 +253,13 @@ def _not_run(console: Console, result: Result) -> None:
                 soft_wrap=True,
             )
         console.print()
-    left = words.groups(result.targets, ("skipped",))
+    left = sentences.groups(result.targets, ("skipped",))
     if not left:
         return
     console.print(Text("Not judged:"))
     by_reason: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for group in left:
-        by_reason.setdefault((words.reason(group.lead), group.targets), []).append(group.check)
+        by_reason.setdefault((sentences.reason(group.lead), group.targets), []).append(group.check)
     for (why, where), checks in list(by_reason.items())[:14]:
         on = f" ({plain_text.some(where, 3)})" if len(result.targets) > 1 else ""
         console.print(Text(f"  {plain_text.some(checks, 12)}: {plain_text.line(why, 220)}{on}"), soft_wrap=True)
@@ -290,7 +294,7 @@ def _traits(console: Console, result: Result) -> None:
 
 
 def _next(console: Console, result: Result) -> None:
-    failed = words.groups(result.targets, ("fail",))
+    failed = sentences.groups(result.targets, ("fail",))
     if failed:
         console.print(Text(f"Explain a claim: dropcheck explain {failed[0].check}"))
     audited = [t for t in result.targets if t.error is None and t.skipped is None]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dropcheck.judge.claims import FAMILIES
-from dropcheck.report import sentences as words
+from dropcheck.report import sentences
 from dropcheck.report.figures import coins, counts, ladder, pairs, positions
 from dropcheck.report.figures.svg import Figure
 from dropcheck.results import plain_text
@@ -66,7 +66,7 @@ class Sheet:
 class Shown:
     """One group of findings with its figures."""
 
-    group: words.Group
+    group: sentences.Group
     figures: list[Drawn]
 
 
@@ -110,12 +110,12 @@ def blocks(result: Result, sheet: Sheet) -> list[Block]:
 
 
 def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool) -> Block:
-    broken, tested = words.claims(target)
+    broken, tested = sentences.claims(target)
     by_family: dict[str, list[Finding]] = {}
     for one in target.findings:
         by_family.setdefault(plain_text.family(one.check), []).append(one)
     order = [f for f in FAMILIES if f in by_family] + [f for f in by_family if f not in FAMILIES]
-    groups = [Shown(g, _figures(g, target, sheet)) for g in words.groups([target], NOT_A_PASS)]
+    groups = [Shown(g, _figures(g, target, sheet)) for g in sentences.groups([target], NOT_A_PASS)]
     places: dict[str, list[tuple[str, str]]] = {}
     for i, shown in enumerate(groups, 1):
         check = shown.group.check
@@ -141,10 +141,10 @@ def _family(
     checks = list(dict.fromkeys(f.check for f in findings))
     told = Counter[str](f.verdict for f in findings)
     tally = f"{plain_text.count(len(checks), 'check')}, {plain_text.count(len(findings), 'finding')}: "
-    tally += ", ".join(f"{told[v]} {v}" for v in words.WORDS if told[v])
+    tally += ", ".join(f"{told[v]} {v}" for v in sentences.WORDS if told[v])
     return Family(
         name=name,
-        verdict=words.cell(msgspec.structs.replace(target, findings=findings), name),
+        verdict=sentences.cell(msgspec.structs.replace(target, findings=findings), name),
         tally=tally,
         again=again(findings, name),
         broken=broken,
@@ -168,7 +168,7 @@ def again(findings: Sequence[Finding], family: str) -> str:
     return shlex.join(parts)
 
 
-def _figures(group: words.Group, target: TargetResult, sheet: Sheet) -> list[Drawn]:
+def _figures(group: sentences.Group, target: TargetResult, sheet: Sheet) -> list[Drawn]:
     """What shows this failure best: its smallest example, and the counts behind it."""
     found: list[Drawn] = []
     if group.drawn.picture is not None and group.drawn.picture.rows:
@@ -215,7 +215,7 @@ def away(result: Result) -> list[tuple[str, list[str]]]:
     return sorted(found.items(), key=lambda pair: -len(pair[1]))
 
 
-def waived(result: Result) -> list[tuple[str, words.Group]]:
+def waived(result: Result) -> list[tuple[str, sentences.Group]]:
     """(target, group) of every failure that a waiver accepted, one a waiver."""
     found = []
     for target in result.targets:
@@ -234,7 +234,7 @@ def waived(result: Result) -> list[tuple[str, words.Group]]:
                 traits={},
                 findings=some,
             )
-            found += [(target.target, g) for g in words.groups([told], ("waived",))]
+            found += [(target.target, g) for g in sentences.groups([told], ("waived",))]
     return found
 
 

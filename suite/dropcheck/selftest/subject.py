@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dropcheck.contract.promise import Contract
 from dropcheck.judge.checks.exact_questions import Values, by_coin
 from dropcheck.plan import targets
-from dropcheck.worker import visible_devices as hardware
+from dropcheck.worker import visible_devices
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, ask
 from dropcheck.worker.server import rounding
 
@@ -196,7 +196,7 @@ def started(name: str) -> Session:
     if all(os.environ.get(key) == value for key, value in target.environment):
         return LocalSession()
     return ProcessSession(
-        environment={**hardware.variables("cpu"), **dict(target.environment)},
+        environment={**visible_devices.variables("cpu"), **dict(target.environment)},
         path=target.path,
         packages=target.packages,
     )

@@ -12,7 +12,7 @@ from dropcheck.contract.promise import Contract
 from dropcheck.judge import recomputing
 from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.plan.profiles import PROFILES, core
-from dropcheck.results import reading as loading
+from dropcheck.results import reading
 from dropcheck.results.asked import option
 from dropcheck.results.audit import Result, ResultError, TargetResult
 from dropcheck.results.bench import Audit
@@ -93,7 +93,7 @@ def stamps(result: Result, source: str, device: str = "") -> Audits:
 
 def from_file(path: Path) -> Audits:
     """The audits of a stored result, however it is stored. Raises ResultError, also where verdicts and numbers disagree."""
-    found = loading.load(path)
+    found = reading.load(path)
     if not isinstance(found, Result):
         raise ResultError(
             f"{path} is of kind {found.kind}; expected a stored audit, as `dropcheck audit --json` writes"

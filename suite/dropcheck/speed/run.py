@@ -134,12 +134,12 @@ def in_environments(plan: Plan) -> Plan:
 
     Raises environments.BuildError.
     """
-    from dropcheck.plan import release_environments as environments
+    from dropcheck.plan import release_environments
 
     def built(lane: Lane) -> Lane:
         if not lane.target.releases:
             return lane
-        python = environments.provide(lane.target.releases, plan.python).python
+        python = release_environments.provide(lane.target.releases, plan.python).python
         return replace(lane, target=replace(lane.target, python=python))
 
     return replace(plan, lanes=tuple(built(lane) for lane in plan.lanes))

@@ -15,7 +15,7 @@ from dropcheck.plan.targets import Target
 from dropcheck.results.bench import Host, Sample, Setup
 from dropcheck.speed.blocks import Slot, cell_order, orders
 from dropcheck.speed.raw import Problem, Raw
-from dropcheck.worker import visible_devices as hardware
+from dropcheck.worker import visible_devices
 from dropcheck.worker.client import ProcessSession, Refused, Session, TargetError, ask
 
 THREAD_VARIABLES = (
@@ -72,7 +72,7 @@ def open_process(lane: Lane, plan: Plan) -> Session:
     session = ProcessSession(
         python=target.python or plan.python,
         environment={
-            **hardware.variables(plan.device, target.mode),
+            **visible_devices.variables(plan.device, target.mode),
             **dict.fromkeys(THREAD_VARIABLES, str(plan.threads)),
             **({name: f"{plan.caches}/{name}" for name in CACHE_VARIABLES} if plan.caches else {}),
             **dict(target.environment),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dropcheck.contract.modes import EAGER
-from dropcheck.worker import visible_devices as hardware
+from dropcheck.worker import visible_devices
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, TargetError, timed_out
 
 
@@ -42,7 +42,7 @@ class SessionSpec:
             return LocalSession()
         return ProcessSession(
             python=self.python,
-            environment={**hardware.variables(self.device, self.mode), **dict(self.environment)},
+            environment={**visible_devices.variables(self.device, self.mode), **dict(self.environment)},
             path=self.path,
             packages=self.packages,
             timeout_s=self.timeout_s,

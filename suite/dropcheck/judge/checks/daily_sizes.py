@@ -16,7 +16,7 @@ import numpy as np
 
 from dropcheck.contract.cases import Case, seed_of
 from dropcheck.contract.promise import Pattern
-from dropcheck.count import repeated_stretches as stretches
+from dropcheck.count import repeated_stretches
 from dropcheck.count.coins import unpack
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding
 from dropcheck.judge.checks.refusals import crashed
@@ -304,19 +304,20 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
 
 def _used_again(case: Case, packed: Any, p: float) -> Fault | None:
     """Stretches of coins that come again where no row begins, as where an index wraps: see ``repeated_stretches``."""
-    sample = stretches.stretches_of(case)
+    sample = repeated_stretches.stretches_of(case)
     if sample is None or case.rows * case.calls < 2:
         return None
     sample.add(packed)
     seen = sample.lookup(case)
-    log = stretches.log10_chance(seen.pairs, np.full(case.channels, p), seen.rows)
+    log = repeated_stretches.log10_chance(seen.pairs, np.full(case.channels, p), seen.rows)
     if log >= IMPOSSIBLE or not seen.within + seen.across:
         return None
     which, times = (SAMPLES, seen.within) if seen.within else (CALLS, seen.across)
     first, again = sorted(seen.places[0] if seen.within else seen.places[1])
     text = f"{counted(times, 'word')} of {seen.rows} coins {'repeats' if times == 1 else 'repeat'} coins of "
     text += "the same call" if seen.within else "an earlier call"
-    where = f"the coins from {stretches.coin_at(case, again)} on are those from {stretches.coin_at(case, first)} on"
+    here, there = (repeated_stretches.coin_at(case, place) for place in (again, first))
+    where = f"the coins from {here} on are those from {there} on"
     return which, f"{text} (expected none): {where}, {again - first} coins before", log
 
 

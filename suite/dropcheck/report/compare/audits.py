@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dropcheck.report.compare import decision
 from dropcheck.report.compare.pairing import Key, answers, labels, owners
 from dropcheck.report.compare.records import Cell, Change, Comparison, Owner, Row, Side, Word
-from dropcheck.results import reading as loading
+from dropcheck.results import reading
 from dropcheck.results.audit import Finding, Result, TargetResult
 from dropcheck.results.naming import lead
 
@@ -59,8 +59,8 @@ def _side(one: Result, name: str, label: str) -> Side:
         verdict=one.verdict,
         profile=one.profile,
         seed=one.seed,
-        machine=loading.machine(one),
-        packages=loading.packages(one.environment),
+        machine=reading.machine(one),
+        packages=reading.packages(one.environment),
         interrupted=one.interrupted,
     )
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dropcheck.report.compare import audits, presenting
-from dropcheck.report.compare import benches as compare
+from dropcheck.report.compare import audits, benches, presenting
 from dropcheck.report.compare.records import GLYPHS, WORDS, Word
-from dropcheck.results import reading as loading
+from dropcheck.results import reading
 from dropcheck.results.audit import Result, overall
 from dropcheck.results.bench import BenchResult
 from dropcheck.results.history.entries import base
@@ -50,7 +49,7 @@ def between(
     history: History, target: str, old: tuple[str, str], new: tuple[str, str], checks: Sequence[str] = ()
 ) -> list[Change]:
     """Changes of a target from one run to another, each named by its id and the target's version in it."""
-    was, now = (_only(loading.parsed(history.document(run), run)[0], target, version) for run, version in (old, new))
+    was, now = (_only(reading.parsed(history.document(run), run)[0], target, version) for run, version in (old, new))
     if isinstance(was, Result) and isinstance(now, Result):
         return [c for c in _verdicts(was, now) if not checks or c.what in checks]
     if isinstance(was, BenchResult) and isinstance(now, BenchResult):
@@ -58,7 +57,7 @@ def between(
     return []
 
 
-def _only(result: loading.Stored, target: str, version: str) -> loading.Stored:
+def _only(result: reading.Stored, target: str, version: str) -> reading.Stored:
     """The audit of one target by its plain name; a bench as it is, since ratios need their reference."""
     if not isinstance(result, Result):
         return result
@@ -83,7 +82,7 @@ def _verdicts(was: Result, now: Result) -> list[Change]:
 
 def _times(was: BenchResult, now: BenchResult, target: str) -> list[Change]:
     made = []
-    for one in compare.compare(was, now):
+    for one in benches.compare(was, now):
         if base(one.target) != target or one.verdict not in ("slower", "faster"):
             continue
         high = "" if one.high is None else f" to {one.high:.3f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropcheck.report import sentences as words
+from dropcheck.report import sentences
 from dropcheck.report.compare import presenting
 from dropcheck.report.compare.presenting import Group
 from dropcheck.report.compare.records import GLYPHS, Comparison
@@ -29,7 +29,7 @@ def render(found: Comparison, most: int | None = None) -> str:
         rows = []
         for name, versions, verdicts, told in shown:
             cells = [
-                f"{words.GLYPHS[v]} {words.WORDS[v]} {prose(r, 60)}".rstrip() if v else "not there"
+                f"{sentences.GLYPHS[v]} {sentences.WORDS[v]} {prose(r, 60)}".rstrip() if v else "not there"
                 for v, r in zip(verdicts, versions, strict=True)
             ]
             rows.append([code(name, 120), *cells, ", ".join(presenting.SHORT[w] for w in told)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from dropcheck.report import sentences as words
+from dropcheck.report import sentences
 from dropcheck.report.compare import presenting
 from dropcheck.report.compare.presenting import Group
 from dropcheck.report.compare.records import GLYPHS, Comparison
@@ -70,7 +70,7 @@ def _group(found: Comparison, group: Group, width: int) -> list[str]:
 def _verdict(verdict: str | None, release: str) -> str:
     if verdict is None:
         return "not there"
-    shown = f"{words.GLYPHS[verdict]} {words.WORDS[verdict]}"
+    shown = f"{sentences.GLYPHS[verdict]} {sentences.WORDS[verdict]}"
     return f"{shown} {line(release, 40)}".rstrip()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from dropcheck.report.compare import trend_text as text
+from dropcheck.report.compare import trend_text
 from dropcheck.report.compare.trend import Trends
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
@@ -23,14 +23,16 @@ def render(found: Trends, checks: tuple[str, ...] = ()) -> str:
     blocks = [
         {
             "target": one.target,
-            "audits": (text.claim_rows(one.audits) if checks else text.audit_rows(one.audits)) if one.audits else [],
-            "benches": text.bench_rows(one.benches) if one.benches else [],
-            "changes": [(c, *text.differing(c)) for c in one.changes],
+            "audits": (trend_text.claim_rows(one.audits) if checks else trend_text.audit_rows(one.audits))
+            if one.audits
+            else [],
+            "benches": trend_text.bench_rows(one.benches) if one.benches else [],
+            "changes": [(c, *trend_text.differing(c)) for c in one.changes],
         }
         for one in found.targets
     ]
     template = environment().get_template("trend.html.j2")
-    return template.render(**furniture(), headline=text.sentence(found), blocks=blocks)
+    return template.render(**furniture(), headline=trend_text.sentence(found), blocks=blocks)
 
 
 def write(found: Trends, out: Path, checks: tuple[str, ...] = ()) -> None:

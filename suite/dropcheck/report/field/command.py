@@ -20,9 +20,8 @@ from dropcheck.report.field import report
 from dropcheck.report.field.cells import Failure, Key, failures, row, rows
 from dropcheck.report.field.deviations import Deviation
 from dropcheck.report.field.report import Confirmation
-from dropcheck.results import asked
+from dropcheck.results import asked, reading
 from dropcheck.results import audit as results
-from dropcheck.results import reading as loading
 from dropcheck.results.audit import Result, TargetResult, Timing, write_atomically
 
 # (failures of one check of one target, path of the script to write) to what running it said, by dtype
@@ -187,7 +186,7 @@ def write(
 
 def stored(path: Path) -> Result:
     """A stored result, packed by xz (as a report keeps it) or plain. Raises ResultError where it is damaged."""
-    return results.decode(loading.unpacked(results.read(path), str(path)), str(path))
+    return results.decode(reading.unpacked(results.read(path), str(path)), str(path))
 
 
 def read(out: Path) -> tuple[Result, dict[Key, Confirmation]]:

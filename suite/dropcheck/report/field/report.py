@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropcheck.contract.adapter import DTYPES
-from dropcheck.report import sentences as words
+from dropcheck.report import sentences
 from dropcheck.report.field.cells import Failure, Key, Row, failures, rows
 from dropcheck.report.field.deviations import Deviation, explained
 from dropcheck.report.furniture import furniture
@@ -240,8 +240,8 @@ def _context(result: Result, told: Sequence[Group], command: str) -> dict[str, A
         "away": away(table),
         "older": [t.target for t in result.targets if t.skipped is None and t.planned is None],
         "ended": [row for row in table if row.ran and row.why],
-        "word": words.WORDS,
-        "glyph": words.GLYPHS,
+        "word": sentences.WORDS,
+        "glyph": sentences.GLYPHS,
         "command": command,
         "device": asked.device(result),
     }

@@ -15,7 +15,7 @@ from dropcheck.report.reproduction.script import SAME, write
 from dropcheck.results.asked import device_of_finding
 from dropcheck.results.audit import Finding, Result, TargetResult
 from dropcheck.results.naming import split_name
-from dropcheck.worker import visible_devices as hardware
+from dropcheck.worker import visible_devices
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def interpreter(target: TargetResult, python: str | None = None) -> str:
     """The interpreter that has the target's release: of its environment, else ``python``, else this one."""
     releases = target.target.partition(requirements.JOIN)[2]
     if releases:
-        from dropcheck.plan import release_environments as environments
+        from dropcheck.plan import release_environments
 
-        return environments.provide(requirements.read(releases), python).python
+        return release_environments.provide(requirements.read(releases), python).python
     return python or sys.executable
 
 
@@ -86,7 +86,11 @@ def told(
     """
     program = interpreter(target, python)
     device = next((device_of_finding(f) for f in target.findings if f.replay), "cpu")
-    variables = {**os.environ, **hardware.variables(device, split_name(target.target)[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    variables = {
+        **os.environ,
+        **visible_devices.variables(device, split_name(target.target)[1]),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     if program != sys.executable:  # another interpreter must not be sent into this one's packages
         variables.pop("PYTHONPATH", None)
     with tempfile.TemporaryDirectory() as folder:

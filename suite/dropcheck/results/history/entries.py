@@ -13,7 +13,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.requirements import JOIN
 from dropcheck.results import audit as results
 from dropcheck.results import bench as records
-from dropcheck.results import reading as loading
+from dropcheck.results import reading
 from dropcheck.results.audit import Finding, Result, Verdict, overall
 from dropcheck.results.bench import BenchResult
 from dropcheck.results.plain_text import clean, strongest
@@ -101,7 +101,7 @@ def digest(document: bytes) -> str:
 
 def entry(document: bytes, recorded: str, name: str) -> Entry:
     """What is kept of a document. Raises ResultError where it is damaged, UsageError where it is no audit and no bench."""
-    (result, *_) = loading.parsed(document, name)
+    (result, *_) = reading.parsed(document, name)
     if not isinstance(result, Result | BenchResult):
         raise UsageError(f"{name} is a {result.kind}; a history keeps audits and benches")
     environment = result.environment
@@ -109,7 +109,7 @@ def entry(document: bytes, recorded: str, name: str) -> Entry:
         id=digest(document),
         recorded=recorded,
         kind=result.kind,
-        dropcheck=_text(loading.packages(environment).get("dropcheck", "")),
+        dropcheck=_text(reading.packages(environment).get("dropcheck", "")),
         profile=_text(result.profile),
         seed=result.seed,
         machine=_text(f"{environment.get('platform', '')}, {environment.get('cores', '?')} cores"),
