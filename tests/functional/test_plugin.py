@@ -19,7 +19,7 @@ CLAIMS = ("mask.distinct-samples", "rate.zero", "rate.one")
 
 DECORATED = f"""
 import dropcheck
-from kits import layers_of_a_user as user
+import layers_of_a_user as user
 
 def shared_by_design(target):
     return {{"mask": "one mask a batch, see issue 12"}} if target is user.shares else {{}}
@@ -100,7 +100,7 @@ def test_failures_speak_for_themselves_and_a_surprising_pass_is_told(project: py
     project.makepyfile(
         test_mine=f"""
         import dropcheck, pytest
-        from kits import layers_of_a_user as user
+        import layers_of_a_user as user
 
         def raises(x, rate, *, training, rng):
             raise RuntimeError("no such kernel")

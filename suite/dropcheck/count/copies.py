@@ -164,7 +164,8 @@ def odd_calls(got: Gathered) -> OddCalls | None:
     """
     if got.sample is None or got.case.regime != "stream":
         return None
-    call_of_row = place_of(got.case, np.arange(len(got.sample)))[0]
+    case = got.case
+    call_of_row = place_of(case, np.arange(len(got.sample)))[0]
     rows = np.bincount(call_of_row)
     calls = len(rows)  # the last one may be cut
     if calls < 4:
@@ -175,7 +176,7 @@ def odd_calls(got: Gathered) -> OddCalls | None:
     # what came after the first coins, as one: whether they are usual shows only there if all first calls have one rate
     later = int(got.tally.dropped - ones.sum()), int(got.tally.coins - coins.sum())
     best: OddCalls | None = None
-    for usual in (float(np.median(ones / coins)), got.case.rate):
+    for usual in (float(np.median(ones / coins)), case.rate):
         if not 0 < usual < 1:
             continue
         logs = log10_two_sided_many(ones, coins, usual) + math.log10(calls)
@@ -186,6 +187,8 @@ def odd_calls(got: Gathered) -> OddCalls | None:
         dropped, others = int(ones[~odd].sum()) + later[0], int(coins[~odd].sum()) + later[1]
         if not others or log10_two_sided(dropped, others, theirs) > CERTAIN:
             continue  # short calls do not stand out, and still have the rate of the long ones
+        if usual == case.rate and log10_two_sided(dropped, others, usual) <= CERTAIN:
+            continue  # no call has the rate that was asked for: those nearest to it are not the usual ones
         if best is None or odd.sum() < len(best.calls):
             worst = int(logs.argmin())
             best = OddCalls(
