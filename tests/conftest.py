@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# torch.compile imports setuptools late, which refuses to be imported after the standard library's distutils: first, therefore
+import setuptools  # noqa: F401
 from kits.forked import Parents
 
 # a shell that starts the tests in the background has them ignore Ctrl-C, and with them every process that they interrupt
