@@ -277,7 +277,7 @@ def test_what_was_found_before_the_suite_failed_is_no_verdict_of_the_ledger(
     def fails(*_: Any) -> None:
         raise RuntimeError("a fault of the suite")
 
-    monkeypatch.setattr(examination.evidence_over_runs, "judged", fails)
+    monkeypatch.setattr(examination.over_runs, "judged", fails)
     select = ("rate.marginal", "rate.one")
     target = audit(mine, "unlucky", select=select).targets[0]
     assert target.verdict == "error" and "dropcheck itself failed" in str(target.error)

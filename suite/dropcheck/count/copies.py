@@ -159,13 +159,12 @@ def odd_calls(got: Gathered) -> OddCalls | None:
     """Calls of the first coins that have a rate of their own, where all others have one rate; None: no call has.
 
     Exact binomial tails against the median rate of the calls or the rate that was asked for (whichever fewer calls are off),
-    Bonferroni over calls. Coins of one call count as independent: what depends within a call spreads its rate, too, so that
-    calls of either kind may vary twice as much as independent coins, and no more. Batches may vary.
+    and against the rate of all others, Bonferroni over calls. Coins of one call count as independent: what depends within a
+    call spreads its rate, too, so that calls of either kind may vary twice as much as independent coins, and no more. Batches may vary.
     """
     if got.sample is None or got.case.regime != "stream":
         return None
-    case = got.case
-    call_of_row = place_of(case, np.arange(len(got.sample)))[0]
+    call_of_row = place_of(got.case, np.arange(len(got.sample)))[0]
     rows = np.bincount(call_of_row)
     calls = len(rows)  # the last one may be cut
     if calls < 4:
@@ -176,7 +175,7 @@ def odd_calls(got: Gathered) -> OddCalls | None:
     # what came after the first coins, as one: whether they are usual shows only there if all first calls have one rate
     later = int(got.tally.dropped - ones.sum()), int(got.tally.coins - coins.sum())
     best: OddCalls | None = None
-    for usual in (float(np.median(ones / coins)), case.rate):
+    for usual in (float(np.median(ones / coins)), got.case.rate):
         if not 0 < usual < 1:
             continue
         logs = log10_two_sided_many(ones, coins, usual) + math.log10(calls)
@@ -187,10 +186,10 @@ def odd_calls(got: Gathered) -> OddCalls | None:
         dropped, others = int(ones[~odd].sum()) + later[0], int(coins[~odd].sum()) + later[1]
         if not others or log10_two_sided(dropped, others, theirs) > CERTAIN:
             continue  # short calls do not stand out, and still have the rate of the long ones
-        if usual == case.rate and log10_two_sided(dropped, others, usual) <= CERTAIN:
-            continue  # no call has the rate that was asked for: those nearest to it are not the usual ones
+        worst = int(logs.argmin())
+        if odd_log10(int(ones[worst]), int(coins[worst]), dropped / others, calls) > CERTAIN:
+            continue  # no call has the rate that was asked for, and beside the others this one is usual
         if best is None or odd.sum() < len(best.calls):
-            worst = int(logs.argmin())
             best = OddCalls(
                 np.flatnonzero(odd),
                 theirs,
