@@ -160,7 +160,8 @@ def odd_calls(got: Gathered) -> OddCalls | None:
 
     Exact binomial tails against the median rate of the calls or the rate that was asked for (whichever fewer calls are off),
     and against the rate of all others, Bonferroni over calls. Coins of one call count as independent: what depends within a
-    call spreads its rate, too, so that calls of either kind may vary twice as much as independent coins, and no more. Batches may vary.
+    call spreads its rate, too, so that calls of either kind may vary twice as much as independent coins, and no more.
+    Batches may vary.
     """
     if got.sample is None or got.case.regime != "stream":
         return None
