@@ -25,7 +25,7 @@ import pathlib, sys
 from dropcheck.results.history import entries
 from dropcheck.results.history import stores
 for name in sys.argv[2:]:
-    places.at(sys.argv[1]).add(pathlib.Path(name).read_bytes(), entries.now())
+    stores.at(sys.argv[1]).add(pathlib.Path(name).read_bytes(), entries.now())
     print(name, flush=True)
 """
 CHECKS = [c for c in stored.BY_NAME if c != "rate.marginal"]
