@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from kits.forked import Parents
-from kits.script import run_here
+from kits.script import failed, run_here
 
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.report.reproduction import Confirmed, NotConfirmed, confirm, write
 from dropcheck.report.reproduction.daily_bodies import DAILY
-from dropcheck.results.audit import Finding, TargetResult, Timing
+from dropcheck.results.audit import Finding, TargetResult
 
 PLAIN = [
     ("seed.instances", "float32 rate=0.5 two layers, one global seed"),
@@ -37,21 +37,8 @@ def of(
 ) -> tuple[TargetResult, Finding]:
     """A result of that target, and one failing finding in it."""
     name = "p" if target.startswith("torch.") else "rate"
-    found = Finding(
-        check=check, case=case, verdict="fail", message=f"`.{name} = 0.8` after 0.3 is not what the layer does"
-    )
     contract = contract or Contract(pattern=Pattern.parse("n c l -> n c"), seeds=("global",))
-    owner = TargetResult(
-        target=target,
-        framework=framework,
-        version="1",
-        contract=contract.to_dict(),
-        verdict="fail",
-        timing=Timing(),
-        traits={},
-        findings=[found],
-    )
-    return owner, found
+    return failed(target, framework, contract, check, case, f"`.{name} = 0.8` after 0.3 is not what the layer does")
 
 
 @pytest.mark.parametrize(

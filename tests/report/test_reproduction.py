@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from kits.forked import Parents
+from kits.script import failed
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
@@ -19,7 +20,6 @@ from dropcheck.report.reproduction import Confirmed, NotConfirmed, confirm, toge
 from dropcheck.report.reproduction import layer as layers
 from dropcheck.report.reproduction import told as run_script
 from dropcheck.report.reproduction.bodies import BODIES
-from dropcheck.results.audit import Finding, TargetResult, Timing
 
 STREAM = "float32 rate=0.3 257,64,4 calls=64"
 WIDE = "float32 rate=0.3 65,1025,2 calls=21"
@@ -82,18 +82,7 @@ def told(target: str, check: str, case: str, framework: str = "numpy", contract:
         contract = found.contract if found is not None and isinstance(found.contract, Contract) else None
     way = "generator" if framework == "numpy" else "global"
     contract = contract or Contract(pattern=Pattern.parse("n c l -> n c"), seeds=(way,))
-    finding = Finding(check=check, case=case, verdict="fail", message="it fails")
-    result = TargetResult(
-        target=target,
-        framework=framework,
-        version="1",
-        contract=contract.to_dict(),
-        verdict="fail",
-        timing=Timing(),
-        traits={},
-        findings=[finding],
-    )
-    return result, finding
+    return failed(target, framework, contract, check, case, "it fails")
 
 
 @pytest.mark.parametrize("check, name, case", [*NUMPY, *TORCH])

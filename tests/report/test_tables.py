@@ -69,8 +69,7 @@ def test_an_empty_result_makes_empty_tables(tmp_path: Path) -> None:
 
 def test_without_pandas_one_sentence_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     import dropcheck
-    from dropcheck.results import frames
 
-    monkeypatch.setattr(frames, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None)
     with pytest.raises(UsageError, match=r"^tables need pandas: pip install 'dropcheck\[pandas\]'$"):
         dropcheck.frame(result(target("a", [finding("rate.zero", "pass")])))

@@ -16,16 +16,12 @@ def _chosen(place: str, words: list[str]) -> tuple[list[tuple[int, Any, Any]], b
     """(number, target, finding) of what was named, and whether exactly one was named. Raises UsageError."""
     from dropcheck.report.reproduction import failing
     from dropcheck.results import reading
-    from dropcheck.results.audit import Result
 
     file, mark, number = place.rpartition("#")
     if mark and not number.isdigit():
         raise UsageError(f"{place}: after '#' stands the number of a finding, such as {file}#1")
     path = Path(file if mark else place)
-    result = reading.load(path)
-    if not isinstance(result, Result):
-        raise UsageError(f"{path} holds a {reading.kind(result)}; expected the result of an audit")
-    every = [(n, t, f) for n, (t, f) in enumerate(failing(result), 1)]
+    every = [(n, t, f) for n, (t, f) in enumerate(failing(reading.load_audit(path)), 1)]
     if not every:
         raise UsageError(f"{path} holds no failing finding: there is nothing to reproduce")
     if mark:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropcheck.contract.errors import UsageError
 from dropcheck.results import frames, plain_text
 from dropcheck.results.audit import Finding, Result, TargetResult, write_atomically
 from dropcheck.results.bench import BenchResult
@@ -155,8 +153,7 @@ def csv(table: pandas.DataFrame) -> bytes:
 
 def parquet(table: pandas.DataFrame) -> bytes:
     """The table as Parquet, texts as they are. Raises UsageError where pyarrow is not installed."""
-    if importlib.util.find_spec("pyarrow") is None:
-        raise UsageError("Parquet needs pyarrow: pip install 'dropcheck[parquet]'")
+    frames.need("Parquet needs", "pyarrow", "parquet")
     stream = io.BytesIO()
     table.to_parquet(stream, index=False, engine="pyarrow", compression="zstd")
     return stream.getvalue()

@@ -40,6 +40,16 @@ def load(path: Path) -> Stored:
     return next((one for one in found if isinstance(one, Result)), found[0])
 
 
+def load_audit(path: Path) -> Result:
+    """The audit in a file, a page or a folder. Raises ResultError as ``load`` does, and where there is none."""
+    found = load(path)
+    if not isinstance(found, Result):
+        raise ResultError(
+            f"{path} is of kind {found.kind}; expected a stored audit, as `dropcheck audit --json` writes"
+        )
+    return found
+
+
 def load_all(path: Path) -> list[Stored]:
     """Every result in a file, a page or a folder; at least one. Raises ResultError as ``load`` does."""
     path = Path(path)

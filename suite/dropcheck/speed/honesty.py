@@ -14,7 +14,7 @@ from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.plan.profiles import PROFILES, core
 from dropcheck.results import reading
 from dropcheck.results.asked import option
-from dropcheck.results.audit import Result, ResultError, TargetResult
+from dropcheck.results.audit import Result, TargetResult
 from dropcheck.results.bench import Audit
 from dropcheck.results.naming import ANY, dtype_of
 
@@ -93,11 +93,7 @@ def stamps(result: Result, source: str, device: str = "") -> Audits:
 
 def from_file(path: Path) -> Audits:
     """The audits of a stored result, however it is stored. Raises ResultError, also where verdicts and numbers disagree."""
-    found = reading.load(path)
-    if not isinstance(found, Result):
-        raise ResultError(
-            f"{path} is of kind {found.kind}; expected a stored audit, as `dropcheck audit --json` writes"
-        )
+    found = reading.load_audit(path)
     recomputing.verified(found, str(path))
     # an older result of a library call names no command line, and so no device
     device = found.device or option(found.argv, "--device") or ("cpu" if found.argv else "")

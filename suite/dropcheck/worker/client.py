@@ -13,13 +13,13 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping
-from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
 from dropcheck.worker.caches import compiled
 from dropcheck.worker.server import wire
+from dropcheck.worker.server.packages import folders
 
 SERVER = Path(__file__).with_name("server")  # started by path
 _TOO_OLD = 78  # as server/__main__.py ends under an interpreter that it does not run on
@@ -124,17 +124,6 @@ class LocalSession:
         self._stack.close()
 
 
-def package_folders(extra: tuple[str, ...] = ()) -> dict[str, str]:
-    """Where the packages lie that a worker needs, found without importing them."""
-    folders = {}
-    for name in ("dropcheck", "spatial_dropouts", *extra):
-        spec = find_spec(name)
-        # a register that is a single module is found where the interpreter looks anyway
-        if spec is not None and spec.origin is not None and Path(spec.origin).name == "__init__.py":
-            folders[name] = str(Path(spec.origin).parent)
-    return folders
-
-
 class ProcessSession:
     """A worker process: spawned, in its own process group, with its own log of what the layer printed.
 
@@ -158,7 +147,7 @@ class ProcessSession:
         self.start = time.monotonic()
         own, theirs = socket.socketpair()
         settings = {
-            "packages": package_folders(packages),
+            "packages": folders(packages),
             "path": list(path),
             "own": str(SERVER),
         }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import platform
 import sys
 import time
@@ -14,7 +12,7 @@ import numpy as np
 
 from dropcheck.contract import outputs
 from dropcheck.contract.adapter import Adapter, Unsupported
-from dropcheck.worker.server import faults, rounding
+from dropcheck.worker.server import faults, packages, rounding
 from dropcheck.worker.server.draw import Stream
 
 
@@ -116,8 +114,9 @@ class Worker:
             self.adapter = opening.opened(locator, source, pattern, inference)
             _place(self.adapter, device)
             if mode != "eager":
+                # a mode of several processes opens the same target in each
                 asked = {"locator": locator, "source": source, "pattern": pattern, "inference": inference}
-                self.adapter.origin = {**asked, "packages": _packages()}  # type: ignore[attr-defined]
+                self.adapter.origin = {**asked, "packages": packages.folders()}  # type: ignore[attr-defined]
                 _use(self.adapter, mode)
         except BaseException as error:
             raise Refusal("open", error) from error
@@ -418,14 +417,6 @@ def _place(adapter: Any, device: str) -> None:
     if place is None:
         raise Unsupported(f"the adapter of {adapter.framework} runs on the CPU only; leave out --device {device}")
     place(device)
-
-
-def _packages() -> Dict[str, str]:
-    """Where our packages lie: a mode of several processes opens the same target in each."""
-    found = {name: importlib.util.find_spec(name) for name in ("dropcheck", "spatial_dropouts")}
-    return {
-        name: os.path.dirname(os.path.abspath(str(spec.origin))) for name, spec in found.items() if spec is not None
-    }
 
 
 def _use(adapter: Any, mode: str) -> None:
