@@ -11,6 +11,9 @@ from markupsafe import Markup
 from dropcheck.report import sentences
 from dropcheck.report.templates import environment
 
+# the marks of verdicts, and of failures by level
+GLYPHS: dict[str, str] = {**sentences.GLYPHS, "defect": "✗", "edge": "~", "trait": "~"}
+
 
 def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
     """What every page of ours needs: style, script, words and glyphs, and the policy that lets no request leave.
@@ -27,7 +30,7 @@ def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
         "script": Markup(script),
         "policy": policy,
         "word": sentences.WORDS,
-        "glyph": sentences.GLYPHS,
+        "glyph": GLYPHS,
     }
 
 

@@ -44,5 +44,6 @@ def diagnose(target: TargetResult) -> tuple[Diagnosis, ...]:
     made = []
     for (level, check), some in by_check.items():
         lead = strongest(some)
-        made.append(Diagnosis(level, check, lead.message, CHECK[check].remedy, lead, (), tuple(some)))
-    return tuple(sorted(made, key=lambda d: (LEVELS.index(d.level), order[d.check])))
+        remedy = CHECK[check].remedy if check in CHECK else ""  # stored results may name checks of other releases
+        made.append(Diagnosis(level, check, lead.message, remedy, lead, (), tuple(some)))
+    return tuple(sorted(made, key=lambda d: (LEVELS.index(d.level), order.get(d.check, len(order)))))
