@@ -10,15 +10,18 @@ from dropcheck.contract.version import __version__ as __version__
 if TYPE_CHECKING:
     from dropcheck.contract.adapter import Implementation
     from dropcheck.contract.promise import Contract, Pattern
-    from dropcheck.library import audit, bench, check, frame
+    from dropcheck.library import Broken, Tolerated, Unproven, audit, bench, check, frame
     from dropcheck.plan.request import AuditRequest
     from dropcheck.pytest_claims import parametrize_with_checks
 
 __all__ = [
     "AuditRequest",
+    "Broken",
     "Contract",
     "Implementation",
     "Pattern",
+    "Tolerated",
+    "Unproven",
     "audit",
     "bench",
     "check",
@@ -28,9 +31,12 @@ __all__ = [
 
 _PLACES = {
     "AuditRequest": "dropcheck.plan.request",
+    "Broken": "dropcheck.library",
     "Contract": "dropcheck.contract",
     "Implementation": "dropcheck.adapter",
     "Pattern": "dropcheck.contract",
+    "Tolerated": "dropcheck.library",
+    "Unproven": "dropcheck.library",
     "audit": "dropcheck.library",
     "bench": "dropcheck.library",
     "check": "dropcheck.library",

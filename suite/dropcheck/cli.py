@@ -181,6 +181,7 @@ def audit_command(
             help="Make this audit a run of FILE: the evidence of all its runs decides, at one alpha for the life of FILE.",
         ),
     ] = None,
+    fail_on: options.FailOn = None,
     json_file: options.ResultFile = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write a report: index.html, result.json, report.txt.")
@@ -244,6 +245,7 @@ def audit_command(
         budget_s=option_values.duration(budget, "--budget") if budget is not None else None,
         resolution=resolution,
         strict=strict,
+        fail_on=fail_on,
         journal=journal,
         resume=resume,
         argv=tuple(sys.argv[1:]),
@@ -287,7 +289,9 @@ def audit_command(
         _out(stores.record(history, result))
     if result.interrupted:
         raise typer.Exit(130)
-    code = results.exit_code(result)
+    from dropcheck.judge.levels import exit_code
+
+    code = exit_code(result)
     raise typer.Exit(0 if complete and code in (0, 1, 3) and result.targets else code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.plan import option_values
 from dropcheck.results import frames
-from dropcheck.results.audit import Result
+from dropcheck.results.audit import Finding, Result, TargetResult
 
 if TYPE_CHECKING:
     import pandas
@@ -26,14 +27,24 @@ _LISTED_OF_BENCH = ("cells", "directions", "dtypes", "rates")
 
 
 class Broken(AssertionError):
-    """A layer breaks a claim; the message is the finding. ``result``: the whole audit."""
+    """A check fails; the message begins with what was observed. ``result``: the whole audit."""
 
+    __module__ = (
+        "dropcheck"  # its name begins one line of pytest's summary: a short one leaves room for the observation
+    )
     result: Result | None = None
+
+
+class Tolerated(UserWarning):
+    """Failures that do not count, since they are less grave than ``fail_on``."""
+
+    __module__ = "dropcheck"
 
 
 class Unproven(AssertionError):
     """A layer is neither cleared nor accused: the evidence is missing, the audit did not end, or nothing was measured."""
 
+    __module__ = "dropcheck"
     result: Result | None = None
 
 
@@ -101,7 +112,8 @@ def check(target: Any, **options: Any) -> Result:
     ``target``: a class, a function, a factory, an instance, an Implementation, or a name as on the command line. Options
     are those of ``audit``: ``pattern="n l c -> n c"``, ``profile="standard"``, ``select="mask"``, ``ignore="rate.one"``,
     ``seed=7``, ... The root seed is fixed unless another is given, so a rerun tells the same. A name that needs another
-    Keras backend than this process has is audited in a process of its own.
+    Keras backend than this process has is audited in a process of its own. ``fail_on="defect"`` raises for wrong results
+    at rates in (0, 1) only, ``"edge"`` for edge cases too; what fails below it is a ``Tolerated`` warning.
 
     Raises ``Broken`` for a broken claim and ``Unproven`` where evidence is missing, both AssertionErrors; UsageError for
     what cannot be asked; KeyboardInterrupt when interrupted. Random streams and settings are as before in every case.
@@ -113,7 +125,30 @@ def check(target: Any, **options: Any) -> Result:
         result, told = examined(target, options)
     if told is not None:
         raise told
+    if words := tolerated(result):
+        warnings.warn(words, Tolerated, stacklevel=2)
     return result
+
+
+def tolerated(result: Result) -> str:
+    """What fails in a result and does not count, being less grave than ``fail_on``; an empty text where nothing does."""
+    from dropcheck.judge import levels
+    from dropcheck.results.plain_text import some
+
+    below = levels.tolerated(result)
+    if not below:
+        return ""
+    names = list(dict.fromkeys(target.target for target, _ in below))
+    checks = list(dict.fromkeys(one.check for _, one in below))
+    what = {"edge": "edge case", "trait": "trait"}
+    words = " and ".join(dict.fromkeys(f"{what[levels.of(one)]}s" for _, one in sorted(below, key=_gravity)))
+    return f"{some(names)}: {words} fail ({some(checks)}); they do not count with fail_on={levels.fail_on(result)!r}"
+
+
+def _gravity(pair: tuple[TargetResult, Finding]) -> int:
+    from dropcheck.judge import levels
+
+    return levels.LEVELS.index(levels.of(pair[1]))
 
 
 def examined(target: Any, options: Mapping[str, Any]) -> tuple[Result, AssertionError | None]:
@@ -128,14 +163,23 @@ def examined(target: Any, options: Mapping[str, Any]) -> tuple[Result, Assertion
 
 def failure(result: Result) -> AssertionError | None:
     """What an assertion says of a result: Broken, Unproven, or None where every claim that was tested holds."""
+    from dropcheck.judge.levels import exit_code
     from dropcheck.report.text import failures
-    from dropcheck.results.audit import exit_code
 
     if (code := exit_code(result)) == 0:
         return None
-    told = (Broken if code == 1 else Unproven)(failures(result))
+    told = (Broken if code == 1 else Unproven)(_observed(result) + failures(result))
     told.result = result
     return told
+
+
+def _observed(result: Result) -> str:
+    """What was seen of the gravest cause, as the first line of a message; nothing where nothing fails."""
+    from dropcheck.judge.diagnosis import diagnose
+    from dropcheck.results.plain_text import line
+
+    found = next((cause for target in result.targets for cause in diagnose(target)), None)
+    return f"{line(found.observed, 600)}\n\n" if found is not None else ""
 
 
 def fits(target: Target, options: Mapping[str, Any]) -> bool:

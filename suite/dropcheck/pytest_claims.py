@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.shared_audits import NotApplicable, SharedAudit
+
+if TYPE_CHECKING:
+    from dropcheck.results.audit import Result
 
 Expected = Mapping[str, str] | Callable[[Any], Mapping[str, str] | None] | None
 
@@ -18,8 +21,9 @@ Expected = Mapping[str, str] | Callable[[Any], Mapping[str, str] | None] | None
 class Claim:
     """One check on one target; a test calls it with the target that it was given beside it."""
 
-    def __init__(self, name: str, audit: SharedAudit) -> None:
-        self.name, self.audit = name, audit
+    def __init__(self, name: str, audit: SharedAudit, expected: Mapping[str, str] | None = None) -> None:
+        """``expected``: levels of failures that are expected of any check, with their reasons."""
+        self.name, self.audit, self.expected = name, audit, dict(expected or {})
         self.__name__ = name
 
     def __repr__(self) -> str:
@@ -37,12 +41,27 @@ class Claim:
     def judge(self) -> None:
         """The same without naming the target again."""
         __tracebackhide__ = True
+        from dropcheck.library import Broken
+
         try:
             self.audit.judge(self.name)
-        except NotApplicable as reason:
-            pytest.skip(str(reason))
+        except Broken as broken:
+            if (reason := self._expected(broken.result)) is not None:
+                pytest.xfail(reason)
+            raise
+        except NotApplicable as why:
+            pytest.skip(str(why))
         except UsageError as error:
             pytest.fail(str(error), pytrace=False)
+
+    def _expected(self, result: Result | None) -> str | None:
+        """Why failures of this level are expected, if they are."""
+        from dropcheck.judge import levels
+
+        if result is None or not self.expected:
+            return None
+        gravest = levels.worst(one for target in result.targets for one in target.findings)
+        return self.expected.get(gravest) if gravest is not None else None
 
 
 def parametrize_with_checks(
@@ -59,7 +78,8 @@ def parametrize_with_checks(
             check(target)
 
     ``targets``: what ``dropcheck.check`` takes. ``expected_failures``: reasons by check or family, or a function that is
-    given a target and returns them; such a test is an expected failure (xfail), and only a broken claim counts as one.
+    given a target and returns them; such a test is an expected failure (xfail), and only a failing check counts as one.
+    ``{"edge": "issue 12"}`` expects edge cases of all checks (rates 0 and 1, invalid rates, empty inputs), never a defect.
     ``strict``: whether one that holds after all fails the run; None: as pytest is configured (``xfail_strict``).
     Options are those of ``dropcheck.audit``, such as ``select``, ``ignore``, ``profile``, ``pattern`` and ``seed``.
 
@@ -73,7 +93,7 @@ def parametrize_with_checks(
     parameters = []
     for place, target in enumerate(some):
         shared = SharedAudit(target, given, tuple(checks), place)
-        reasons = _reasons(expected_failures, target)
+        reasons, of_levels = _reasons(expected_failures, target)
         for name in checks:
             marks = []
             if name in reasons:
@@ -82,7 +102,7 @@ def parametrize_with_checks(
                 how = {} if strict is None else {"strict": strict}
                 marks.append(pytest.mark.xfail(reason=reasons[name], raises=Broken, **how))
             label = _label(target)
-            parameters.append(pytest.param(target, Claim(name, shared), id=f"{label}-{name}", marks=marks))
+            parameters.append(pytest.param(target, Claim(name, shared, of_levels), id=f"{label}-{name}", marks=marks))
     return pytest.mark.parametrize(("target", "check"), parameters)
 
 
@@ -103,19 +123,32 @@ def _label(target: Any) -> str:
     return label(target)
 
 
-def _reasons(expected: Expected, target: Any) -> dict[str, str]:
-    """The reason of every check that is expected to fail; a check outranks its family. Raises UsageError."""
+def _reasons(expected: Expected, target: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """The reason of every check that is expected to fail, and of every level. Raises UsageError.
+
+    A check outranks its family, which outranks a level. Of a check that judges edges alone, a failure is one of that level.
+    """
+    from dropcheck.judge import levels
     from dropcheck.judge.checks import matching
 
     found = expected(target) if callable(expected) else expected
     if not isinstance(found, Mapping | None):
         raise UsageError(f"expected_failures takes reasons by check, such as {{'rate.one': 'issue 12'}}, not {found!r}")
     reasons: dict[str, str] = {}
-    for name, reason in sorted((found or {}).items(), key=lambda item: "." in item[0]):
+    of_levels: dict[str, str] = {}
+    for name, reason in sorted((found or {}).items(), key=lambda item: (item[0] not in levels.LEVELS, "." in item[0])):
         if not isinstance(reason, str) or not reason.strip():
             raise UsageError(f"expected_failures gives no reason for {name!r}; expected a text, not {reason!r}")
-        reasons.update({check.name: reason for check in matching([name])})
-    return reasons
+        if name == "defect":
+            raise UsageError(
+                "expected_failures takes a check, a family, 'edge' or 'trait'; name the checks of a defect"
+            )
+        if name in levels.LEVELS:
+            of_levels[name] = reason
+            reasons.update(dict.fromkeys(levels.EDGES if name == "edge" else (), reason))
+        else:
+            reasons.update({check.name: reason for check in matching([name])})
+    return reasons, of_levels
 
 
 class TargetNode(pytest.Collector):
@@ -149,9 +182,9 @@ class ClaimItem(pytest.Item):
         self.claim.judge()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The finding itself; where it was raised inside of dropcheck helps nobody."""
+        """The message itself; where it was raised inside of dropcheck helps nobody."""
         if isinstance(excinfo.value, AssertionError):
-            return str(excinfo.value)
+            return excinfo.getrepr(style="value")
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:

@@ -33,6 +33,7 @@ _OPTIONS = {
     "select": ("Checks or families; repeatable.", "CHECK"),
     "ignore": ("Checks or families to leave out; repeatable.", "CHECK"),
     "pattern": ("Which axes share a coin, such as 'n l c -> n c'.", "PATTERN"),
+    "fail_on": ("The least grave failure that fails a test: defect, edge or trait; others are warnings.", "LEVEL"),
 }
 _SHARED = pytest.StashKey[str]()  # of the controller of xdist: the folder in which its workers share audits
 _ONLY = "dropcheck_only"
@@ -50,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, (text, metavar) in _OPTIONS.items():
         many = name in ("select", "ignore")
         group.addoption(
-            f"--dropcheck-{name}",
+            f"--dropcheck-{name.replace('_', '-')}",
             action="append" if many else "store",
             default=[] if many else None,
             metavar=metavar,
@@ -64,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not named:
         if given := [name for name in _OPTIONS if config.getoption(f"dropcheck_{name}")]:
             raise pytest.UsageError(
-                f"--dropcheck-{given[0]} says how --dropcheck audits: name a target with --dropcheck"
+                f"--dropcheck-{given[0].replace('_', '-')} says how --dropcheck audits: name a target with --dropcheck"
             )
         return
     try:
@@ -83,7 +84,7 @@ def _options(config: pytest.Config) -> dict[str, Any]:
     from dropcheck.plan import option_values
     from dropcheck.plan.request import DEFAULT_SEED
 
-    given = {name: config.getoption(f"dropcheck_{name}") for name in ("profile", "pattern")}
+    given = {name: config.getoption(f"dropcheck_{name}") for name in ("profile", "pattern", "fail_on")}
     found = {name: value for name, value in given.items() if value is not None}
     if (seed := config.getoption("dropcheck_seed")) is not None:
         found["seed"], drawn = option_values.seed(seed, DEFAULT_SEED)
@@ -121,6 +122,18 @@ def _nodes(session: pytest.Session) -> list[TargetNode]:
     checks, options = _checks(config), _options(config)
     given = {name: value for name, value in options.items() if name not in ("select", "ignore")}
     return [TargetNode.of(session, name, given, checks) for name in dict.fromkeys(config.getoption("dropcheck"))]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    """Begin the line of a failure in the summary with what was observed, not with the name of the exception."""
+    report = (yield).get_result()
+    library = sys.modules.get("dropcheck.library")
+    if library is None or call.excinfo is None:
+        return
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None and isinstance(call.excinfo.value, library.Broken | library.Unproven):
+        crash.message = str(call.excinfo.value)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

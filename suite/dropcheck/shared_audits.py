@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,9 @@ class SharedAudit:
         self.usage = ""
 
     def judge(self, check: str) -> None:
-        """Return if the claim holds. Raises Broken or Unproven with the finding, or NotApplicable; UsageError."""
+        """Return if the check passes, or fails below ``fail_on``. Raises Broken, Unproven, NotApplicable; UsageError."""
         __tracebackhide__ = True
-        from dropcheck.library import Unproven, failure
+        from dropcheck.library import Tolerated, Unproven, failure, tolerated
 
         self.wanted.add(check)
         self._made()
@@ -57,7 +58,11 @@ class SharedAudit:
             return
         if narrow.verdict == "skipped" and not ended:
             raise NotApplicable(_why(narrow, check))
-        told = failure(narrow) or Unproven(ended[0])
+        told = failure(narrow)
+        if told is None and not ended:
+            warnings.warn(tolerated(narrow), Tolerated, stacklevel=2)
+            return
+        told = told or Unproven(ended[0])
         told.result = self.result  # type: ignore[attr-defined]
         raise told
 

@@ -40,8 +40,9 @@ def test_the_message_is_the_finding_with_the_command_that_repeats_it() -> None:
     with pytest.raises(AssertionError) as told:
         dropcheck.check(user.shares, select=[CLAIM], seed=7, **FEW)
     text = str(told.value)
-    assert text.startswith("layers_of_a_user.py:shares breaks 1 of 1 claim.")
-    assert "repeats the coins of row 0 of call 0" in text
+    observed, empty, answer = text.split("\n")[:3]
+    assert "repeats the coins of row 0 of call 0" in observed and not empty
+    assert answer == "layers_of_a_user.py:shares: 1 of 1 check fails (mask.distinct-samples)."
     again = text.split("again       ")[1].strip()
     assert again == (
         f"dropcheck audit layers_of_a_user.py:shares --select {CLAIM} --case 'float32 rate=0.3 64,32,3 calls=20' --seed 7"
@@ -88,7 +89,7 @@ def test_a_pattern_changes_what_is_promised() -> None:
 
 
 def test_too_few_coins_are_no_pass() -> None:
-    with pytest.raises(Unproven, match="needs more coins"):
+    with pytest.raises(Unproven, match="1 of 1 check needs more samples"):
         dropcheck.check(user.right, select="rate.marginal", cases="float32 rate=0.3 8,8,3 calls=2")
 
 

@@ -137,16 +137,57 @@ def test_failures_speak_for_themselves_and_a_surprising_pass_is_told(project: py
     ran.assert_outcomes(failed=5, skipped=1, xpassed=1)
     ran.stdout.fnmatch_lines_random(
         [
-            "E *.Broken: layers_of_a_user.py:shares breaks 1 of 1 claim.",
+            "E *dropcheck.Broken: row * of call 0*",
             "*again       dropcheck audit layers_of_a_user.py:shares --select mask.distinct-samples --case '"
             + CASE
             + "'",
             "*RuntimeError: no such kernel*",
             "[[]XPASS(strict)[]] old",
-            "*needs more coins*",
+            "*needs more samples*",
+            "FAILED test_mine.py::test_bad[[]shares-mask.distinct-samples[]] - row *",
             "SKIPPED *test_mine.py*: *gradient*",
         ]
     )
+
+
+def test_what_fails_below_the_level_is_a_warning_and_a_level_can_be_expected(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_mine=f"""
+        import dropcheck
+        import layers_of_a_user as user
+
+        def shares_and_careless(x, rate, *, training, rng):
+            return user.shares(x, min(max(rate, 0.0), 1.0) if rate == rate else 0.5, training=training, rng=rng)
+
+        few = dict(cases="{CASE}", dtypes="float32", causes=False, select="mask.distinct-samples,rate.rejects-invalid")
+        both = [user.careless, shares_and_careless]
+
+        @dropcheck.parametrize_with_checks(both, fail_on="defect", **few)
+        def test_below(target, check):
+            check(target)
+
+        @dropcheck.parametrize_with_checks(both, expected_failures={{"edge": "issue 12"}}, **few)
+        def test_expected(target, check):
+            check(target)
+        """
+    )
+    ran = project.runpytest_inprocess("-rA")
+    ran.assert_outcomes(passed=4, failed=2, xfailed=2, warnings=2)
+    ran.stdout.fnmatch_lines_random(
+        [
+            "*Tolerated: *careless: edge cases fail (rate.rejects-invalid); they do not count with fail_on='defect'",
+            "XFAIL test_mine.py::test_expected[[]careless-rate.rejects-invalid[]] - issue 12",
+            "FAILED test_mine.py::test_below[[]shares_and_careless-mask.distinct-samples[]]*",
+            "FAILED test_mine.py::test_expected[[]shares_and_careless-mask.distinct-samples[]]*",
+        ]
+    )
+    words = ("--dropcheck", "layers_of_a_user.py:careless", "--dropcheck-select", "rate.rejects-invalid")
+    project.runpytest_inprocess(*words).assert_outcomes(failed=1)
+    below = project.runpytest_inprocess(*words, "--dropcheck-fail-on", "defect")
+    below.assert_outcomes(passed=1, warnings=1)
+    refused = project.runpytest_inprocess(*words, "--dropcheck-fail-on", "edges")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*--fail-on takes defect, edge or trait, not 'edges'; the nearest is 'edge'"])
 
 
 @pytest.mark.parametrize(
@@ -156,6 +197,8 @@ def test_failures_speak_for_themselves_and_a_surprising_pass_is_told(project: py
         ("['torch.Dropuot1d']", "the nearest is 'torch.Dropout1d'"),
         ("[print], expected_failures={'mask.distinct-smaples': 'x'}", "the nearest is 'mask.distinct-samples'"),
         ("[print], expected_failures={'mask': ''}", "gives no reason for 'mask'"),
+        ("[print], expected_failures={'defect': 'x'}", "name the checks of a defect"),
+        ("[print], fail_on='trai'", "the nearest is 'trait'"),
         ("[print], slect='mask'", "the nearest is 'select'"),
     ],
 )
@@ -190,9 +233,9 @@ def test_targets_obey_k_and_x_and_are_written_to_junit_xml(project: pytest.Pytes
     ran.assert_outcomes(failed=1, passed=1, deselected=1)
     ran.stdout.fnmatch_lines(
         [
-            "layers_of_a_user.py:careless breaks 1 of 1 claim.",
+            "*layers_of_a_user.py:careless: *1 edge case to fix (invalid rates).",
             "*again       dropcheck audit layers_of_a_user.py:careless --select rate.rejects-invalid --seed 7",
-            "FAILED layers_of_a_user.py:careless::rate.rejects-invalid - *",
+            "FAILED layers_of_a_user.py:careless::rate.rejects-invalid - accepted rate*",
         ]
     )
     ran.stdout.no_fnmatch_line("*Traceback*")

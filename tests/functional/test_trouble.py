@@ -199,7 +199,7 @@ def test_usage_gets_one_sentence_with_the_nearest_valid_thing(
         ("unwritable", 3, ["exit status 1", "Fraction is not JSON serializable"]),
         ("nothing", 3, ["returned a NoneType, expected a tensor"]),
         ("nan", 1, ["NaN for finite inputs"]),
-        ("prints", 0, ["2 of 2 implementations keep every promise"]),
+        ("prints", 0, ["Of 2 implementations, 2 pass all checks."]),
     ],
 )
 def test_a_bad_layer_costs_itself_only(call: Any, layers: Path, name: str, code: int, words: list[str]) -> None:
@@ -237,7 +237,7 @@ def test_another_shape_after_some_calls_or_at_rate_one_is_a_failure(
 def test_outputs_of_another_shape_are_no_pass_of_the_checks_that_were_selected(call: Any, layers: Path) -> None:
     done = call("audit", "bad.py:later", "--select", "mask.whole-channels", *FEW)
     assert done.code == 3, done
-    assert "bad.py:later is neither cleared nor accused: 1 claim could not be judged." in done.out
+    assert "bad.py:later: no verdict, 1 check could not be judged." in done.out
     assert "see form.shape-dtype" in done.out
 
 

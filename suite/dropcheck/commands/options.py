@@ -32,6 +32,14 @@ History = Annotated[
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")]
+FailOn = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-on",
+        metavar="LEVEL",
+        help="The least grave failure that counts: defect, edge (rates 0 and 1, invalid rates, empty inputs) or trait.",
+    ),
+]
 PolicyFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The policy; dropcheck.toml, or [tool.dropcheck] of pyproject.toml.")
 ]

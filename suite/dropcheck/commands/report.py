@@ -193,12 +193,12 @@ def _text(given: Given) -> str:
 def _exit_code(given: Given) -> int:
     """The gravest of all: a failure outranks what could not be measured, which outranks missing evidence."""
     from dropcheck.commands import selftest as selftest
-    from dropcheck.results import audit as results
+    from dropcheck.judge import levels
     from dropcheck.results import bench as records
 
     codes = [records.exit_code(bench) for bench in given.benches]
     if given.audit is not None:
-        codes.append(results.exit_code(given.audit))
+        codes.append(levels.exit_code(given.audit))
     if given.selftest is not None:
         codes.append(selftest.exit_code(given.selftest))
     return next((code for code in (1, 2, 3) if code in codes), 0)

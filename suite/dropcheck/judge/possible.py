@@ -15,6 +15,7 @@ from dropcheck.count.repeated_stretches import CERTAIN
 from dropcheck.count.repeated_words import least_extent
 from dropcheck.judge.checks.base import BETA, Check
 from dropcheck.judge.checks.daily_sizes import OF_DAILY_USE
+from dropcheck.judge.levels import STRICTER
 from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.statistics import binomial, homogeneity
 from dropcheck.worker.server import rounding
@@ -44,6 +45,8 @@ def impossible(
         yield f"its evidence is 10^{one.log10_evidence:.3g}, which is no probability"
     if one.fail_interval is not None and not one.fail_interval[0] <= one.fail_interval[1]:
         yield "its interval ends before it begins"
+    if one.level is not None and not _may_be_a_trait(one, target, strict):
+        yield f"it states the level {one.level!r}, but it fails without --strict, too"
     if not judged(one):
         return
     if one.verdict == "pass" and one.case.endswith(OF_DAILY_USE):
@@ -57,6 +60,18 @@ def impossible(
         yield from _mean(one, target, profiles, check, strict)
     if one.check == "rate.marginal" and case is not None:
         yield from _tolerance(one, case, target)
+
+
+def _may_be_a_trait(one: Finding, target: TargetResult, strict: bool) -> bool:
+    """Whether a level that a result states is one that its check gives under --strict."""
+    promised = target.contract.get("promises") or ()
+    return (
+        strict
+        and one.level == "trait"
+        and one.check in STRICTER
+        and one.verdict in ("fail", "waived", "skipped")
+        and not (one.check == "form.nonfinite" and "nonfinite" in promised)
+    )
 
 
 def _exact(one: Finding) -> Iterator[str]:
@@ -210,6 +225,8 @@ def _mean(one: Finding, target: TargetResult, profiles: Sequence[str], check: Ch
         yield f"its interval is {half:.4g} to each side, but {m} values make it {margin:.4g}"
     if kept["accepted"] > max(bound, u / 4) * (1 + SLACK):
         yield f"it accepts a deviation of {kept['accepted']:.4g}, but a right layer in {dtype} shows at most {bound:.4g}"
+    if one.level is not None and abs(kept["mean"]) - half > bound * (1 + SLACK):
+        yield f"it states the level {one.level!r}, but its mean is beyond the {bound:.4g} that a right layer shows"
     if one.estimate is not None and not math.isclose(one.estimate, kept["mean"], rel_tol=1e-5, abs_tol=1e-300):
         yield f"the estimate is {one.estimate:.6g}, but its counts make it {kept['mean']:.6g}"
     if one.resolution is not None and one.resolution < (half + kept["accepted"]) * (1 - SLACK):

@@ -19,7 +19,7 @@ from dropcheck.judge import possible
 from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check
 from dropcheck.judge.verdicts import interpret
-from dropcheck.results.asked import values
+from dropcheck.results import asked
 from dropcheck.results.audit import (
     NOT_INTERPRETABLE,
     Finding,
@@ -88,7 +88,7 @@ def recompute(result: Result) -> Recomputed:
     """All verdicts of a result again: of findings from their numbers, of targets from findings, of the run from targets."""
     done = Recomputed()
     wanted = _resolution(result)
-    strict = "--strict" in result.argv
+    strict = "--strict" in result.argv or asked.of(result).strict
     # of several results as one: the levels of the profile with the fewest cases, and the resolutions of the coarsest
     profiles = [word for word in result.profile.split(", ") if word in MOST_CASES]
     light = LEFT_OUT in result.environment  # a page may leave counts out
@@ -311,7 +311,7 @@ def _resolution(result: Result) -> float | None:
     if not result.argv:
         return math.inf
     found: float | None = None
-    for text in values(result.argv, "--resolution"):
+    for text in asked.values(result.argv, "--resolution"):
         with suppress(ValueError):
             found = max(found or 0.0, float(text))
     return found

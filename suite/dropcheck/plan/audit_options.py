@@ -73,6 +73,7 @@ OPTIONS = (
     Option("--sequential", "sequential", _flag, keyword="sequential"),
     Option("--ledger", "ledger"),
     Option("--resume", "resume", _flag, coins=False),
+    Option("--fail-on", "fail_on", coins=False),
 )
 BY_NAME = {one.name: one for one in OPTIONS}
 

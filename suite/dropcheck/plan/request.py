@@ -16,6 +16,7 @@ from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.modes import ALL, EAGER, MODES
 from dropcheck.contract.promise import INFERENCE, ContractError, Pattern, check_rate
+from dropcheck.judge import levels
 from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.judge.checks.base import Check
 from dropcheck.plan import audit_options, targets
@@ -61,6 +62,7 @@ class AuditRequest:
     ledger: Path | None = None  # the audit is a run of this ledger; its evidence decides
     sequential: bool = False  # cases that ask for nothing but the rate end as soon as it is decided
     seed_given: bool = False  # the root seed was asked for; else a ledger chooses one
+    fail_on: str | None = None  # a word of judge.levels.LEVELS: failures below it do not count; None: all count
     causes: bool = True  # shrink failing cases and name the likely cause
     argv: tuple[str, ...] = ()
 
@@ -119,6 +121,8 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             f"inference is {', '.join(INFERENCE[:-1])} or {INFERENCE[-1]}, not {request.inference!r}"
             f"{nearest(request.inference, INFERENCE)}"
         )
+    if request.fail_on is not None:
+        levels.named(request.fail_on, "--fail-on")
     for text in request.cases:
         case = parse_case(text)
         size = max((case.rows, *case.batches)) * case.channels * case.shared
@@ -218,6 +222,7 @@ def recorded(request: AuditRequest) -> Request:
         resolution=request.resolution,
         strict=request.strict,
         sequential=request.sequential,
+        fail_on=levels.named(request.fail_on, "--fail-on") if request.fail_on is not None else None,
     )
 
 

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropcheck.judge.claims import FAMILIES
+from dropcheck.judge import levels
+from dropcheck.judge.claims import CLAIMS, FAMILIES
 from dropcheck.results.audit import (
     NOT_INTERPRETABLE,
     Finding,
+    Request,
     Result,
     TargetResult,
     Verdict,
@@ -28,6 +30,8 @@ WORDS: dict[str, str] = {
     "error": "error",
     "skipped": "-",
     "waived": "waived",
+    "edge": "edge",
+    "trait": "trait",
     "": "",
 }
 GLYPHS: dict[str, str] = {
@@ -37,6 +41,8 @@ GLYPHS: dict[str, str] = {
     "error": "!",
     "skipped": "·",
     "waived": "w",
+    "edge": "~",
+    "trait": "~",
     "": "",
 }
 
@@ -62,76 +68,150 @@ def case_words(one: Finding) -> str:
     return f"{line(one.case)} (by {len(units)} layers, at most {units[0].calls} calls each)"
 
 
-def cell(target: TargetResult, name: str) -> Verdict | str:
-    """Verdict of one family of one target; an empty text where nothing of it ran.
+def mark(findings: Sequence[Finding], verdict: Verdict) -> str:
+    """A verdict as a table shows it: a failure of edge cases or traits alone by that word."""
+    gravest = levels.worst(findings) if verdict == "fail" else None
+    return gravest if gravest in ("edge", "trait") else verdict
+
+
+def cell(target: TargetResult, name: str) -> str:
+    """The mark of one family of one target; an empty text where nothing of it ran.
 
     Of a target that ended before its audit did, only failures stand: what it would have done further is not known.
     """
-    verdicts = [f.verdict for f in target.findings if family(f.check) == name]
-    if not verdicts:
+    some = [f for f in target.findings if family(f.check) == name]
+    if not some:
         return ""
-    found = overall(verdicts)
-    return "error" if target.error is not None and found != "fail" else found
+    found = overall([f.verdict for f in some])
+    return "error" if target.error is not None and found != "fail" else mark(some, found)
 
 
 def claims(target: TargetResult) -> tuple[int, int]:
-    """(broken claims, claims that were tested)."""
+    """(failing checks, checks that ran to a verdict)."""
     broken = {f.check for f in target.findings if f.verdict == "fail"}
     tested = {f.check for f in target.findings if f.verdict in ("pass", "fail", "inconclusive", "waived")}
     return len(broken), len(tested)
 
 
 def headline(result: Result) -> str:
-    """The answer in one sentence."""
+    """The answer in one sentence; further ones where failures do not count, or the run was interrupted."""
     if not result.targets:
         return "Nothing was audited, so nothing is proven."
-    suffix = " The run was interrupted: what follows is what was finished." if result.interrupted else ""
+    suffix = _below(result)
+    suffix += " The run was interrupted: what follows is what was finished." if result.interrupted else ""
     if len(result.targets) == 1:
-        return _one(result.targets[0]) + suffix
+        return _one(result.targets[0], result.request) + suffix
     fine = [t for t in result.targets if t.verdict in ("pass", "waived") and not missing(t)]
     accepted = [t for t in fine if any(f.verdict == "waived" for f in t.findings)]
-    good = [t for t in fine if t not in accepted]
-    bad = [t for t in result.targets if t.verdict == "fail"]
     away = [t for t in result.targets if t.skipped is not None]
-    rest = len(result.targets) - len(fine) - len(bad) - len(away)
-    text = f"{len(good)} of {len(result.targets)} implementations keep every promise that was tested"
-    if bad:
-        text += f"; {len(bad)} {'does' if len(bad) == 1 else 'do'} not"
-    if accepted:
-        text += f"; {len(accepted)} {'does' if len(accepted) == 1 else 'do'} with failures that waivers accept"
-    if rest:
-        text += f"; for {rest} the evidence is missing or incomplete"
-    if away:
-        text += f"; {len(away)} cannot run here"
-    return text + "." + suffix
+    bad = [t for t in result.targets if t.verdict == "fail" and t.skipped is None]
+    gravest = [levels.worst(t.findings) for t in bad]
+    left = len(result.targets) - len(fine) - len(bad) - len(away)
+    numbers = (
+        (len(fine) - len(accepted), "passes all checks", "pass all checks"),
+        (len(accepted), "passes with failures that waivers accept", "pass with failures that waivers accept"),
+        (gravest.count("trait"), "fails for traits only", "fail for traits only"),
+        (gravest.count("edge"), "has edge cases only", "have edge cases only"),
+        (gravest.count("defect"), "has defects", "have defects"),
+        (left, "is incomplete", "are incomplete"),
+        (len(away), "cannot run here", "cannot run here"),
+    )
+    first, *rest = [
+        f"{number} {one if number == 1 else many}"
+        for place, (number, one, many) in enumerate(numbers)
+        if number or not place
+    ]
+    return f"Of {len(result.targets)} implementations, {', '.join([first, *rest])}.{suffix}"
 
 
-def _one(target: TargetResult) -> str:
+def _below(result: Result) -> str:
+    """What fails and does not count, being below --fail-on; an empty text where there is nothing."""
+    some = levels.tolerated(result)
+    if not some:
+        return ""
+    checks = {(t.target, one.check) for t, one in some if not _counts(result, t, one.check)}
+    word = levels.fail_on(result)
+    return f" With --fail-on {word}, {count(len(checks), 'failing check')} {'does' if len(checks) == 1 else 'do'} not count."
+
+
+def _counts(result: Result, target: TargetResult, check: str) -> bool:
+    asked = levels.fail_on(result)
+    return any(f.check == check and f.verdict == "fail" and levels.counts(f, asked) for f in target.findings)
+
+
+def _one(target: TargetResult, request: Request | None) -> str:
     name = line(target.target)
     broken, tested = claims(target)
     if target.skipped is not None:
         return f"{name} was not audited: {line(target.skipped)}"
     if broken:
         ended = "" if target.error is None else f" The audit did not reach its end: {line(target.error)}."
-        return f"{name} breaks {broken} of {count(tested, 'claim')}.{ended}"
+        return f"{name}: {_failing(target, request, broken, tested)}.{ended}"
     if target.error is not None:
         return f"{name} could not be audited: {line(target.error)}"
     if target.verdict == "error":
         broke = {f.check for f in target.findings if f.verdict == "error"}
-        return f"{name} is neither cleared nor accused: {count(len(broke), 'claim')} could not be judged."
+        return f"{name}: no verdict, {count(len(broke), 'check')} could not be judged."
     if target.verdict == "inconclusive":
-        unsure = {f.check for f in target.findings if f.verdict == "inconclusive"}
-        need = "needs" if len(unsure) == 1 else "need"
-        return f"{name} is neither cleared nor accused: {count(len(unsure), 'claim')} of {tested} {need} more coins."
+        return f"{name}: no verdict, {_unsure(target)} of {count(tested, 'check')} {_need(_unsure(target))}."
     if gone := missing_words(target):
-        return f"{name} is neither cleared nor accused: {line(gone)}."
+        return f"{name}: no verdict, {line(gone)}."
     if waived := {f.check for f in target.findings if f.verdict == "waived"}:
-        return f"{name} breaks {len(waived)} of {count(tested, 'claim')}, accepted by waivers."
+        return f"{name}: {len(waived)} of {count(tested, 'check')} {_fail(len(waived))}, accepted by waivers."
     if target.verdict in ("pass", "waived"):
-        if tested == 1:
-            return f"{name} keeps the one claim that was tested."
-        return f"{name} keeps all {count(tested, 'claim')} that were tested."
-    return f"{name}: no claim that was selected applies, so nothing is proven."
+        return f"{name}: {'the one check that ran passes' if tested == 1 else f'all {tested} checks pass'}."
+    return f"{name}: none of the selected checks applies, so nothing is proven."
+
+
+def _failing(target: TargetResult, request: Request | None, broken: int, tested: int) -> str:
+    """What fails, by level: the checks of defects by name, edge cases by what they are about."""
+    checks: dict[str, dict[str, None]] = {one: {} for one in levels.LEVELS}
+    for one in target.findings:
+        if one.verdict == "fail":
+            checks[levels.of(one)][one.check] = None
+    defects = [name for name in CLAIMS if name in checks["defect"]]
+    defects += sorted(checks["defect"].keys() - CLAIMS.keys())
+    edges = [name for name in checks["edge"] if name not in checks["defect"]]
+    traits = [name for name in checks["trait"] if name not in checks["defect"] and name not in edges]
+    about = f"({', '.join(levels.places(f for f in target.findings if f.verdict == 'fail'))})"
+    if defects:
+        shown = ", ".join(map(line, defects[:3])) + (", ..." if len(defects) > 3 else "")
+        rest = [f"; {count(len(some), word)}" for some, word in ((edges, "edge case"), (traits, "trait")) if some]
+        return f"{broken} of {count(tested, 'check')} {_fail(broken)} ({shown}{''.join(rest)})"
+    parts = [_at_ordinary_rates(target, request)]
+    if edges:
+        parts.append(f"{count(len(edges), 'edge case')} to fix {about}")
+    if traits:
+        parts.append(f"{count(len(traits), 'trait')} {_fail(len(traits))} under --strict ({', '.join(traits)})")
+    return "; ".join(parts)
+
+
+def _at_ordinary_rates(target: TargetResult, request: Request | None) -> str:
+    """What is known of rates in (0, 1) where no defect was found: all that a whole audit says, or how much of it ran."""
+    ran: dict[str, set[str]] = {"pass": set(), "inconclusive": set(), "error": set()}
+    for one in target.findings:
+        if one.verdict in ran and levels.of(one) == "defect":
+            ran[one.verdict].add(one.check)
+    open_ = ran["inconclusive"] | ran["error"]
+    if open_:
+        return f"no defect found, but {count(len(open_), 'check')} without a verdict"
+    narrowed = request is None or request.cases or request.rates or request.select
+    ignored = request is not None and any(name not in levels.EDGES for name in request.ignore)
+    if narrowed or ignored or target.error is not None or missing(target):
+        return f"no defect in {count(len(ran['pass']), 'check')}" if ran["pass"] else "no other check ran"
+    return "correct at every rate in (0, 1)" if ran["pass"] else "no other check ran"
+
+
+def _unsure(target: TargetResult) -> int:
+    return len({f.check for f in target.findings if f.verdict == "inconclusive"})
+
+
+def _need(number: int) -> str:
+    return "needs more samples" if number == 1 else "need more samples"
+
+
+def _fail(number: int) -> str:
+    return "fails" if number == 1 else "fail"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ _STYLES = {
     "error": "bold magenta",
     "skipped": "dim",
     "waived": "cyan",
+    "edge": "yellow",
+    "trait": "yellow",
 }
 
 

@@ -10,7 +10,7 @@ from dropcheck.results.audit import Finding, Result
 
 # Options of a command line that take a word. Words of any other option are read as flags, and what follows them as names.
 _VALUED = (
-    "--audit --blocks --budget --case --cell --dask --device --direction --dtype --from --history --ignore "
+    "--audit --blocks --budget --case --cell --dask --device --direction --dtype --fail-on --from --history --ignore "
     "--inference --input --jobs --json --ledger --level --margin --memory --mode --out --pattern --processes --profile "
     "--pytest-json --python --rate --reference --resolution --seed --select --shape --slot --threads --timeout --with"
 )

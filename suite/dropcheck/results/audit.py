@@ -16,6 +16,8 @@ import msgspec
 SCHEMA = "dropcheck.result/1"
 
 Verdict = Literal["pass", "fail", "inconclusive", "error", "skipped", "waived"]
+# how much a failure matters: see judge/levels.py
+Level = Literal["defect", "edge", "trait"]
 VERDICTS: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "error", "skipped", "waived")
 # How the message of a skipped finding begins whose claim was not judged because a more basic one does not hold.
 NOT_INTERPRETABLE = "not interpretable"
@@ -94,7 +96,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     to, which the picture then shows, with its own command; the numbers stay those of ``case``. ``cause`` is the likely
     cause in words, ``defect`` the name of the planted defect (or defects) that it was recognised by. ``ledger``: the
     evidence of all runs of a ledger, which then decides instead of this run's. ``waiver``: what accepted a failure, whose
-    verdict then is ``waived``.
+    verdict then is ``waived``. ``level``: set where name and case cannot tell it; read by ``judge.levels`` alone.
     """
 
     check: str
@@ -120,6 +122,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     smallest_replay: str = ""
     ledger: OverRuns | None = None
     waiver: Waiver | None = None
+    level: Level | None = None
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,9 +170,10 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What of an audit's request changes coins or verdicts, beside profile and seed; see the options of the command line.
+    """What of an audit's request changes coins, verdicts or the exit code, beside profile and seed; see the command line.
 
-    ``targets``: as they were named, before modes and environments. ``budget_s``: seconds a target.
+    ``targets``: as they were named, before modes and environments. ``budget_s``: seconds a target. ``fail_on``: failures
+    of lower levels do not count in the exit code; None: all do.
     """
 
     targets: list[str] = []
@@ -188,6 +192,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     resolution: float | None = None
     strict: bool = False
     sequential: bool = False
+    fail_on: Level | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

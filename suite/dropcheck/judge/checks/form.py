@@ -458,6 +458,7 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     f"in dropped channels these leak as NaN: {', '.join(leaking)}",
                     log10_evidence=-math.inf,
                     tallies={"leaks": leaks, "dropped": fallen},
+                    level=None if promised else "trait",
                 )
             )
         elif leaking:

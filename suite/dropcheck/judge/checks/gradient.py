@@ -327,7 +327,15 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 layer.call(x, record=True)  # what refuses the forward pass already is judged by rate.zero and rate.one
             except Refused as refused:
                 verdict = "fail" if limits.strict and refused.where != "unsupported" else "skipped"
-                found.append(finding(check, where, verdict, f"rate {rate:g} is refused: {refused}"))  # type: ignore[arg-type]
+                found.append(
+                    finding(
+                        check,
+                        where,
+                        verdict,  # type: ignore[arg-type]
+                        f"rate {rate:g} is refused: {refused}",
+                        level="trait" if verdict == "fail" else None,  # without --strict, a refusal is right
+                    )
+                )
                 continue
             try:
                 y, gradient, _ = layer.gradient(x, cotangent)

@@ -23,7 +23,7 @@ from dropcheck.judge.checks.exact_questions import (
     telling,
 )
 from dropcheck.judge.checks.refusals import crashed_at_rate
-from dropcheck.results.audit import Finding
+from dropcheck.results.audit import Finding, Verdict
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused
 from dropcheck.worker.server import rounding
@@ -279,7 +279,9 @@ def _refused(check: Check, bench: Bench, limits: Limits, where: str, dtype: str,
     place = "the constructor refuses it" if made else "a layer is made with it, and its first call refuses it"
     if refused.where == "unsupported":
         place = "it cannot be asked"
-    return finding(check, where, "fail" if limits.strict else "skipped", f"rate 1: {place} ({refused})")
+    verdict: Verdict = "fail" if limits.strict else "skipped"
+    level = "trait" if limits.strict else None  # without --strict, a refusal is right
+    return finding(check, where, verdict, f"rate 1: {place} ({refused})", level=level)
 
 
 def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:

@@ -267,6 +267,7 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
         if failed and abs(mean) - 2 * u > accepted
         else (math.log10(limits.alpha) if failed else 0.0),
         tallies={"mean": mean, "values": m, "accepted": accepted, "class": kind},
+        level="trait" if failed and abs(mean) - margin <= bound else None,
     )
 
 

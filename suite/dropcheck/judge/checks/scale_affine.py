@@ -35,6 +35,9 @@ def affine_mean(
     own = u * (1 + u) * (np.abs(values * _largest(known[0])) + np.abs(outputs))
     weights = np.linalg.pinv(np.stack([values, np.ones_like(values)], axis=1))
     errors = weights @ left
+    margins = sure = (np.abs(weights) * own).sum(axis=1)
+    accepted = np.array([_reach(known[0], a), _reach(known[1], b)])
+    beyond = bool((np.abs(errors) - margins > accepted).any())
     if limits.strict:
         # another rounding of the same size stands between the exact and the correctly rounded result
         right = rounding.to_float64(rounding.to_dtype(outputs - left, dtype), dtype)
@@ -43,10 +46,8 @@ def affine_mean(
         margins = spread * math.sqrt(math.log(4 / limits.alpha))  # two estimates share the level
         sure = spread * math.sqrt(math.log(2 / limits.beta))
         accepted = np.array([u / 4 * abs(a), u / 4 * abs(b)])
-    else:
-        margins = sure = (np.abs(weights) * own).sum(axis=1)
-        accepted = np.array([_reach(known[0], a), _reach(known[1], b)])
     failed = bool((np.abs(errors) - margins > accepted).any())
+    trait = failed and limits.strict and not beyond
     kind = _rounding_class(values, outputs, a, b, dtype)
     bench.traits.setdefault("scale rounding", {})[where] = {
         "class": kind,
@@ -79,6 +80,7 @@ def affine_mean(
             "beyond": [float(v) for v in parts],
             "class": kind,
         },
+        level="trait" if trait else None,
     )
 
 
