@@ -213,11 +213,19 @@ def test_speed_stands_beside_a_passed_audit_only() -> None:
 
 def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_bench() -> None:
     measured = bench(
-        Workshop(), PASSES, FAILS, audit=lambda names: audit_of(names, {FAILS: ("rate.zero", "float32 rate=0")})
+        Workshop(), PASSES, FAILS, audit=lambda names: audit_of(names, {FAILS: ("seed.reset", "float32 x")})
     )
     one, two = speeds.section(measured, result([]), view.Sheet()).rows
     assert not one.barred and "reference" in one.told
-    assert two.barred.startswith("no speed: ") and "rate.zero" in two.barred and not two.told
+    assert two.barred.startswith("no speed: ") and "seed.reset" in two.barred and not two.told
+
+
+def test_a_speed_stands_beside_edge_cases_that_fail_and_names_them() -> None:
+    edge = {FAILS: ("rate.one", "float32 rate=1")}
+    measured = bench(Workshop(), PASSES, FAILS, audit=lambda names: audit_of(names, edge))
+    for page in (result([]), result(audit_of([FAILS], edge).targets)):
+        two = speeds.section(measured, page, view.Sheet()).rows[1]
+        assert not two.barred and two.told.endswith("; edge cases fail: rate.one")
 
 
 def test_the_heading_of_speeds_alone_bars_what_the_page_bars() -> None:
@@ -245,7 +253,7 @@ def test_an_audit_of_another_release_or_of_few_checks_clears_no_bench() -> None:
     assert barred(whole) == ""
     assert barred(other) == "no speed: its audit was of another release or file, 0.9"
     assert "its audit left out" in barred(narrow)
-    failing = msgspec.structs.replace(other, verdict="fail", findings=[finding("rate.zero", "fail")])
+    failing = msgspec.structs.replace(other, verdict="fail", findings=[finding("seed.reset", "fail")])
     assert not speeds._row(measured, one, failing).barred  # of another release: the bench's own audit tells
 
 

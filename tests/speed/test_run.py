@@ -21,7 +21,7 @@ from dropcheck.report import bench as text
 from dropcheck.report.compare import benches
 from dropcheck.results import audit as results
 from dropcheck.results import bench as records
-from dropcheck.results.audit import ResultError
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, ResultError
 from dropcheck.speed import honesty, pytest_json
 from dropcheck.speed.blocks import cell_order, orders
 from dropcheck.speed.cells import plan
@@ -117,6 +117,39 @@ def test_a_wrong_layer_has_no_speed_and_the_cell_names_the_check() -> None:
     assert not [s for s in result.samples if s.target == TWO and s.cell == speeds[TWO, "float32"].cell]
     assert records.exit_code(result) == 1
     assert "torch.Dropout1d: disqualified: fails mask.distinct-channels" in text.render(result)
+
+
+def test_a_layer_whose_edge_cases_fail_is_timed_and_the_report_says_so() -> None:
+    def audit(names: Any) -> Any:
+        return audit_of(names, {TWO: ("rate.one", "float32 rate=1")})
+
+    result = bench(Workshop(), ONE, TWO, audit=audit, cells=("4,8,8 float32",))
+    assert {s.state for s in result.speeds} == {"measured"}
+    fine = bench(Workshop(), ONE, TWO, cells=("4,8,8 float32",))
+    assert records.exit_code(result) == records.exit_code(fine) != 1
+    beside = next(t.audit for t in result.targets if t.target == TWO)
+    assert beside is not None and not beside.broken
+    assert (beside.verdict, beside.level, beside.edges, beside.disqualified) == ("fail", "edge", ["rate.one"], {})
+    assert "; edge cases fail: rate.one" in text.render(result)
+    again = records.decode(records.encode(result), "bench.json")
+    assert again.targets == result.targets
+
+
+def test_what_an_edge_case_hides_and_what_is_open_beside_it_have_no_speed() -> None:
+    (one,) = audit_of([ONE], {ONE: ("rate.one", "float32 rate=1")}).targets
+    why = f"{NOT_INTERPRETABLE} while rate.one fails: x"
+    for verdict, check, reason in (
+        ("inconclusive", "rate.per-channel", "is inconclusive in rate.per-channel"),
+        ("skipped", "mask.patterns", "mask.patterns was not judged"),
+        ("skipped", "gradient.edges", ""),
+        ("fail", "scale.mean", "fails scale.mean"),
+    ):
+        beside = Finding(check=check, case="float32 rate=0.3", verdict=verdict, message=why)  # type: ignore[arg-type]
+        seen = honesty.stamp(msgspec.structs.replace(one, findings=[*one.findings, beside]), "quick", "a.json")
+        assert honesty.verdict_on(seen, Cell(), "") == reason
+        assert seen.broken == (verdict == "fail")
+    old = records.Audit(verdict="fail", profile="quick", version="", source="old.json", claims=3)
+    assert old.broken, "the record of an older release does not say its level"
 
 
 def test_an_audit_that_left_checks_out_is_none() -> None:

@@ -222,6 +222,7 @@ def _audits(result: BenchResult) -> list[str]:
             made.append(
                 f"{line(one.target)} {line(one.version)}: audit {one.audit.verdict}, {one.audit.claims} claims hold "
                 f"({line(one.audit.profile)}; {line(one.audit.source)})"
+                + (f"; edge cases fail: {line(', '.join(one.audit.edges))}" if one.audit.edges else "")
                 + (f"; waived: {line(', '.join(one.audit.waived))}" if one.audit.waived else "")
             )
     return made

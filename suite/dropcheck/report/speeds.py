@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dropcheck.judge import levels
 from dropcheck.report import bench as text
 from dropcheck.report.figures import pace
 from dropcheck.report.view import Drawn, Sheet
 from dropcheck.results import plain_text
-from dropcheck.results.audit import Result, TargetResult
+from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Result, TargetResult
 from dropcheck.results.bench import BenchResult, BenchTarget
 from dropcheck.results.naming import ANY
 from dropcheck.speed import honesty
@@ -77,12 +78,25 @@ def barred(target: TargetResult) -> str:
     """Why a target of this audit has no speed here; an empty text where it may have one."""
     if target.verdict in ("pass", "waived"):
         return ""
-    failing = list(dict.fromkeys(f.check for f in target.findings if f.verdict == "fail"))
+    failing = list(dict.fromkeys(f.check for f in target.findings if f.verdict == "fail" and levels.of(f) == "defect"))
     if failing:
         return f"no speed: fails {plain_text.some(failing, 2)}"
     if target.skipped is not None or target.error is not None:
         return "no speed: it was not audited to the end"
-    return "no speed: what is unsure is not cleared"
+    unsure = levels.worst(target.findings) is None or any(map(_open, target.findings))
+    return "no speed: what is unsure is not cleared" if unsure else ""
+
+
+def _open(one: Finding) -> bool:
+    """Whether a result would bar a speed, and is no failure: an edge case fails beside it, and this is not known."""
+    hidden = one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE)
+    return levels.of(one) == "defect" and (hidden or one.verdict in ("inconclusive", "error"))
+
+
+def edges_of(one: BenchTarget) -> str:
+    """Which edge cases or traits fail in the audit beside a speed; an empty text where none does."""
+    some = one.audit.edges if one.audit is not None else []
+    return f"edge cases fail: {plain_text.some(some)}" if some else ""
 
 
 def _bars(one: BenchTarget, audit: TargetResult | None, profile: str) -> str:
@@ -95,7 +109,7 @@ def _bars(one: BenchTarget, audit: TargetResult | None, profile: str) -> str:
     if audit is not None and same and (why := barred(audit)):
         return why
     if one.audit is not None:
-        if one.audit.verdict in ("pass", "waived"):
+        if one.audit.verdict in ("pass", "waived") or (one.audit.edges and not one.audit.disqualified):
             return ""
         reason = next(iter(one.audit.disqualified.values()), f"its audit says {one.audit.verdict}")
         return f"no speed: {plain_text.line(reason, 200)}"
@@ -141,6 +155,8 @@ def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None, profi
         told += "; the reference"
     elif counted:
         told += f"; {', '.join(counted)} of {plain_text.count(len(compared), 'cell')}"
+    if edges := edges_of(one):
+        told += f"; {edges}"
     by_cell = {c.cell: c for c in compared}
     cells = []
     for s in speeds:

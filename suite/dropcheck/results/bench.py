@@ -10,7 +10,7 @@ import msgspec
 from dropcheck.contract.errors import UsageError
 from dropcheck.results import audit as results
 from dropcheck.results import frames
-from dropcheck.results.audit import ResultError, Verdict, write_atomically
+from dropcheck.results.audit import Level, ResultError, Verdict, write_atomically
 
 if TYPE_CHECKING:
     import pandas
@@ -86,6 +86,8 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
     ``waived``: the checks that fail there and were accepted by somebody. ``digest`` (of the user's own file), ``pattern``,
     ``device`` and ``dtypes`` (in which a finding was judged): what the audit looked at; empty where it does not say.
+    ``level``: the gravest level of what fails (None: nothing, or the record of an older release); ``edges``: the checks that
+    fail as edge cases or traits, which disqualify nothing.
     """
 
     verdict: Verdict
@@ -99,6 +101,13 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str = ""
     device: str = ""
     dtypes: list[str] = []
+    level: Level | None = None
+    edges: list[str] = []
+
+    @property
+    def broken(self) -> bool:
+        """Whether a failure disqualifies."""
+        return self.verdict == "fail" and self.level in (None, "defect")
 
 
 class BenchTarget(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,12 +9,12 @@ from typing import Any
 
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Contract
-from dropcheck.judge import recomputing
+from dropcheck.judge import levels, recomputing
 from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.plan.profiles import PROFILES, core
 from dropcheck.results import reading
 from dropcheck.results.asked import option
-from dropcheck.results.audit import Result, TargetResult
+from dropcheck.results.audit import NOT_INTERPRETABLE, Result, TargetResult
 from dropcheck.results.bench import Audit
 from dropcheck.results.naming import ANY, dtype_of
 
@@ -37,7 +37,8 @@ class Timed:
 def stamp(found: TargetResult, profile: str, source: str, device: str = "") -> Audit:
     """What an audit of one target allows. A failure in one dtype disqualifies that dtype, any other one all cells.
 
-    Evidence that is missing disqualifies like a failure, and so does an audit in which checks were left out.
+    Edge cases and traits disqualify nothing: no cell is timed at rate 0 or 1. Evidence that is missing disqualifies like a
+    failure, and so does an audit in which checks were left out, or not judged because an edge case fails.
     """
     out: dict[str, str] = {}
     if found.skipped is not None:
@@ -48,10 +49,15 @@ def stamp(found: TargetResult, profile: str, source: str, device: str = "") -> A
     if missing and ANY not in out:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         out[ANY] = f"its audit left out {missing[0]}{more}"
-    for one in found.findings:
-        if one.verdict in ("fail", "inconclusive", "error"):
-            word = {"fail": "fails", "inconclusive": "is inconclusive in", "error": "has an error in"}[one.verdict]
-            out.setdefault(dtype_of(one), f"{word} {one.check}")
+    words = {"fail": "fails", "inconclusive": "is inconclusive in", "error": "has an error in"}
+    defects = [one for one in found.findings if levels.of(one) == "defect"]
+    for one in defects:
+        if one.verdict in words:
+            out.setdefault(dtype_of(one), f"{words[one.verdict]} {one.check}")
+    level = levels.worst(found.findings)
+    for one in defects if level is not None else ():
+        if one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE):
+            out.setdefault(dtype_of(one), f"{one.check} was not judged")
     claims = len({f.check for f in found.findings if f.verdict in ("pass", "waived")})
     return Audit(
         verdict=found.verdict,
@@ -65,6 +71,8 @@ def stamp(found: TargetResult, profile: str, source: str, device: str = "") -> A
         pattern=str(found.contract.get("pattern", "")),
         device=device,
         dtypes=sorted({dtype_of(f) for f in found.findings if f.verdict in ("pass", "fail", "waived")} - {ANY}),
+        level=level,
+        edges=sorted({f.check for f in found.findings if f.verdict == "fail" and levels.of(f) != "defect"}),
     )
 
 

@@ -272,9 +272,9 @@ def _target(plan: Plan, raw: Raw, known: honesty.Audits, lane: Lane) -> BenchTar
 
 
 def verdict(made: summary.Summary, opened: Sequence[BenchTarget], raw: Raw, wanted: float | None) -> Verdict:
-    """fail: an audit failed; pass: all measured or not applicable; inconclusive: something is missing, or coarser than asked,
-    or no cell of a target has an answer."""
-    if any(t.audit is not None and t.audit.verdict == "fail" for t in opened):
+    """fail: an audit found a defect; pass: all measured or not applicable; inconclusive: something is missing, or coarser than
+    asked, or no cell of a target has an answer."""
+    if any(t.audit is not None and t.audit.broken for t in opened):
         return "fail"
     if any(t.error or t.skipped for t in opened) or raw.interrupted:
         return "inconclusive"
