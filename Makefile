@@ -1,4 +1,4 @@
-# `make audit`, `make test`, `make test-long` and `make field`: each creates .venv and installs what it needs.
+# `make audit`, `make test`, `make test-long`, `make docs` and `make field`: each creates .venv and installs what it needs.
 PYTHON ?= python3
 PROFILE ?= standard
 VENV := .venv
@@ -11,20 +11,25 @@ KERAS2 = $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps tf_ke
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: audit test test-long field clean
+.PHONY: audit test test-long docs field clean
 audit: $(VENV)/.audit
 	$(BIN)/dropcheck audit --profile $(PROFILE) --out reports/latest --complete-is-success
 
 test: $(VENV)/.test
-	$(BIN)/ruff check suite implementations tests
-	$(BIN)/ruff format --check suite implementations tests
+	$(BIN)/ruff check suite implementations tests docs/tools examples
+	$(BIN)/ruff format --check suite implementations tests docs/tools examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache # folders by stage, no circles (pyproject.toml)
 	$(PYTEST) -m "not long"
 
 # every test, also those that take minutes; of each of these a shorter one asks the same in `make test`
-test-long: $(VENV)/.test
+test-long: $(VENV)/.test $(VENV)/.docs
 	$(PYTEST)
+
+# the documentation as a site: site/index.html, which needs no server and no network
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "Documentation: site/index.html"
 
 # everything that is registered, in every mode: an hour or more
 field: $(VENV)/.field
@@ -43,10 +48,14 @@ $(VENV)/.test: $(BUILT) | $(VENV)/bin/python
 	$(KERAS2)
 	touch $@ $(VENV)/.audit
 
+$(VENV)/.docs: $(BUILT) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	touch $@
+
 $(VENV)/.field: $(VENV)/.audit
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[field]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps timm flair
 	touch $@
 
 clean:
-	rm -rf $(VENV) reports/latest
+	rm -rf $(VENV) reports/latest site
