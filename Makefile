@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: audit test test-long docs field clean
 audit: $(VENV)/.audit
-	$(BIN)/dropcheck audit --profile $(PROFILE) --out reports/latest --complete-is-success
+	$(BIN)/dropcheck audit --all --profile $(PROFILE) --out reports/latest --complete-is-success
 
 test: $(VENV)/.test
 	$(BIN)/ruff check suite implementations tests docs/tools examples

@@ -157,7 +157,7 @@ _RANKS = {
 def _broadcast(make: str, framework: str, name: str, requires: str) -> Dict[str, Implementation]:
     """A dropout with ``broadcast_dims``: plain, and as a spatial dropout of each rank."""
     short = make.partition(":")[2]
-    plain = {f"{name}.Dropout": _jax(make, framework, "n l c -> n l c", requires, f"{short}, one coin an element")}
+    plain = {f"{name}.Dropout": _jax(make, framework, "n l c -> n l c", requires, f"{short}, each element by itself")}
     spatial = {
         f"{name}.SpatialDropout{rank}": _jax(
             make,
@@ -197,17 +197,21 @@ _JAX: Mapping[str, Implementation] = {
     **_broadcast("flax.linen:Dropout", "flax-linen", "flax.linen", "flax"),
     **_broadcast("flax.nnx:Dropout", "flax-nnx", "flax.nnx", "flax"),
     "equinox.Dropout": _jax(
-        "equinox.nn:Dropout", "equinox-batch", "n c l -> n c l", "equinox", "Equinox' Dropout, one coin an element"
+        "equinox.nn:Dropout", "equinox-batch", "n c l -> n c l", "equinox", "Equinox' Dropout, each element by itself"
     ),
     **_broadcast("haiku:dropout", "haiku", "haiku", "haiku"),
     "haliax.Dropout": _jax(
-        "haliax.nn:Dropout", "haliax", "n c l -> n c l", "haliax", "Haliax' Dropout, a coin an element"
+        "haliax.nn:Dropout", "haliax", "n c l -> n c l", "haliax", "Haliax' Dropout, each element by itself"
     ),
     "haliax.SpatialDropout1D": _jax(
         "haliax.nn:Dropout", "haliax", "n c l -> n c", "haliax", "Haliax' Dropout with broadcast_axes=l"
     ),
     "penzai.StochasticDropout": _jax(
-        "penzai.pz.nn:StochasticDropout", "penzai", "n c l -> n c l", "penzai", "Penzai's dropout, one coin an element"
+        "penzai.pz.nn:StochasticDropout",
+        "penzai",
+        "n c l -> n c l",
+        "penzai",
+        "Penzai's dropout, each element by itself",
     ),
     "penzai.SpatialDropout1D": _jax(
         "penzai.pz.nn:StochasticDropout",

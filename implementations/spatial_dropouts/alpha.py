@@ -41,7 +41,7 @@ REGISTER: Mapping[str, Implementation] = {
         "n c d h w -> n c",
     ),
     "torch.AlphaDropout": _torch(
-        "torch.nn:AlphaDropout", "n c l -> n c l", "PyTorch's AlphaDropout, a coin an element", "n c -> n c"
+        "torch.nn:AlphaDropout", "n c l -> n c l", "PyTorch's AlphaDropout, each element by itself", "n c -> n c"
     ),
     "torch.feature_alpha_dropout": Implementation(
         make="torch.nn.functional:feature_alpha_dropout",
@@ -51,7 +51,7 @@ REGISTER: Mapping[str, Implementation] = {
         default=False,
         summary="PyTorch's functional feature_alpha_dropout, channels first",
     ),
-    "keras.AlphaDropout": _keras("n l c -> n l c", "Keras' AlphaDropout, a coin an element"),
+    "keras.AlphaDropout": _keras("n l c -> n l c", "Keras' AlphaDropout, each element by itself"),
     "keras.AlphaDropout.noise_shape": _keras(
         "n l c -> n c",
         "Keras' AlphaDropout with noise_shape (None, 1, None), channels last",

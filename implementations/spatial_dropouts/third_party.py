@@ -8,6 +8,7 @@ from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern, patterns
 
 _FILES = "spatial_dropouts.adapters.lone_files:"
+_TIMM = "pip install --no-deps timm (only its file layers/drop.py is run)"
 _PATH_RANKS = ("n c l -> n", "n c -> n")
 
 
@@ -44,7 +45,7 @@ def _transformers(model: str, attr: str, pattern: str, summary: str, **more: Any
 
 REGISTER: Mapping[str, Implementation] = {
     # torch itself
-    "torch.Dropout": _layer("torch.nn:Dropout", "n c l -> n c l", "PyTorch's Dropout, a coin an element"),
+    "torch.Dropout": _layer("torch.nn:Dropout", "n c l -> n c l", "PyTorch's Dropout, each element by itself"),
     "torch.functional.dropout1d": _layer(
         "torch.nn.functional:dropout1d", "n c l -> n c", "the functional form of Dropout1d", framework="torch-function"
     ),
@@ -66,6 +67,7 @@ REGISTER: Mapping[str, Implementation] = {
         "n c h w -> n",
         "timm's stochastic depth: whole samples",
         requires=("timm",),
+        install=_TIMM,
         ranks=_PATH_RANKS,
     ),
     "timm.DropPath.unscaled": _layer(
@@ -73,6 +75,7 @@ REGISTER: Mapping[str, Implementation] = {
         "n c h w -> n",
         "timm's stochastic depth with scale_by_keep=False",
         requires=("timm",),
+        install=_TIMM,
         options={"scale_by_keep": False},
         scale="none",
     ),
@@ -82,6 +85,7 @@ REGISTER: Mapping[str, Implementation] = {
         "n c h w -> n h w",
         "timm's DropBlock2d with blocks of one element, channels coupled, not normalised",
         requires=("timm",),
+        install=_TIMM,
         options={"block_size": 1, "scale_by_keep": False},
         scale="none",
     ),
@@ -90,6 +94,7 @@ REGISTER: Mapping[str, Implementation] = {
         "n c h w -> n h w",
         "the same as it comes, held against 1 / (1 - rate): its paper normalises by the realised share instead",
         requires=("timm",),
+        install=_TIMM,
         options={"block_size": 1},
     ),
     # torchvision, where it matches the installed torch

@@ -295,7 +295,7 @@ def test_another_layer_under_the_same_name_is_refused(write: Write, mine: Path) 
 
 def test_help_names_both_options(call: Any) -> None:
     words = " ".join(call("audit", "--help").out.split())
-    assert "--ledger FILE Make this audit a run of FILE" in words and "--sequential" in words
+    assert "--ledger FILE Add this run to FILE" in words and "--sequential" in words
 
 
 def test_bad_ledgers_are_refused_in_one_sentence(call: Any, mine: Path) -> None:

@@ -153,7 +153,7 @@ def test_explain_and_verification_know_blocks(tmp_path: Any) -> None:
 
     text = " ".join(explain_target.text(parse("unusual.blocks"), 100).split())
     assert "Blocks of 3 x 3 that overlap along h and w, as declared." in text
-    assert "It agrees with the declared pattern." in text
+    assert "This is the pattern that audit expects." in text
     found = asked("unusual.blocks", "scale", "rate.marginal", dtypes=("float32",), rates=(0.5,))
     save(found, tmp_path / "found.json")
     told = CliRunner().invoke(app, ["report", "--verify", str(tmp_path / "found.json")])

@@ -118,7 +118,7 @@ def test_explain_of_a_layer_that_takes_another_rank_says_which_and_what_to_write
     shown = explained(tmp_path, "layer", IMAGES)
     assert "takes no input of 3 axes and takes one of 4: give --pattern 'n c h w -> n c'" in shown
     assert shown.rstrip().endswith('--pattern "n c h w -> n c"')
-    assert "One coin per (n, c), shared along h and w." in shown
+    assert "One drop decision per (n, c), shared along h and w." in shown
 
 
 def test_an_audit_of_it_says_so_too(tmp_path: Path) -> None:
@@ -223,11 +223,11 @@ def test_the_part_that_an_implementation_chooses_is_the_output(name: str, tmp_pa
         ("pair", "returned a tuple of 2, .*output=0"),
         (
             "Wide",
-            r"Wide\(0.3\): 'channels' took the rate, and 'p' looks like it; .*rate_argument='p', options={'channels': ...}",
+            r"called Wide\(0.3\): 'channels' took the rate, and 'p' looks like it; .*rate_argument='p', options={'channels': ...}",
         ),
         (
             "Further",
-            r"Further\(0.3\) lacks 'channels'; write `audited = Implementation\(make=Further, options={'channels': ...}",
+            r"called Further\(0.3\), which lacks 'channels'; .*Implementation\(make=Further, options={'channels': ...}",
         ),
     ],
 )

@@ -84,20 +84,20 @@ def test_a_wrong_data_format_is_named_in_one_sentence(run: Any, keras_file: Path
     done = run("explain", f"nets.py:wrong@{backend}", COLUMNS="140")
     flat = " ".join(done.out.split())
     assert (
-        "SpatialDropout2D at drop: one coin per (batch, height); channels are on the last axis: did you mean "
+        "SpatialDropout2D at drop: one drop decision per (batch, height); channels are on the last axis: did you mean "
         "data_format='channels_last'? (Conv2D at conv makes 8 channels on the last axis)" in flat
     )
-    assert "Dropout at end: one coin per (batch, channel)." in flat
+    assert "Dropout at end: one drop decision per (batch, channel)." in flat
 
 
 def test_right_formats_noise_shapes_and_blocks(run: Any, keras_file: Path) -> None:
     right = run("explain", "nets.py:right@torch", COLUMNS="140").out
-    assert "one coin per (batch, channel), shared along height and width." in right and "wrong" not in right
+    assert "one drop decision per (batch, channel), shared along height and width." in right and "wrong" not in right
     tagger = run("explain", "nets.py:tagger@torch", COLUMNS="140").out
-    assert "SpatialDropout1D at drop: one coin per (batch, channel), shared along time." in tagger
+    assert "SpatialDropout1D at drop: one drop decision per (batch, channel), shared along time." in tagger
     assert "gru (GRU) drops inside its own function" in tagger
     sub = run("explain", "nets.py:sub@torch", COLUMNS="140").out
-    assert "Dropout at block.drop: one coin per (batch, channel), shared along time." in sub
+    assert "Dropout at block.drop: one drop decision per (batch, channel), shared along time." in sub
 
 
 def test_the_audit_of_a_keras_model(run: Any, keras_file: Path) -> None:
@@ -117,13 +117,19 @@ def test_the_audit_of_a_keras_model(run: Any, keras_file: Path) -> None:
         (
             "net",
             "flax",
-            ["Dropout at drop: one coin per (batch, channel), shared along time.", "Dropout at end: one coin"],
+            [
+                "Dropout at drop: one drop decision per (batch, channel), shared along time.",
+                "Dropout at end: one drop decision",
+            ],
         ),
-        ("nx", "flax", ["Dropout at drop: one coin per (batch, channel), shared along time."]),
+        ("nx", "flax", ["Dropout at drop: one drop decision per (batch, channel), shared along time."]),
         (
             "eq",
             "equinox",
-            ["Dropout at drop: one coin per (channel, time).", "Dropout at tail.0: one coin per (channel)."],
+            [
+                "Dropout at drop: one drop decision per (channel, time).",
+                "Dropout at tail.0: one drop decision per (channel).",
+            ],
         ),
     ],
 )

@@ -45,4 +45,4 @@ def test_the_planted_defect_is_caught(run: Any, adapter: str, tmp_path: Path) ->
 
 def test_its_pattern_is_explained(run: Any, adapter: str) -> None:
     done = run("explain", "pebble_adapter.py:channel_dropout")
-    assert done.code == 0 and "One coin per (n, c), shared along l." in done.out
+    assert done.code == 0 and "One drop decision per (n, c), shared along l." in done.out

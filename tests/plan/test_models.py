@@ -91,7 +91,7 @@ def at(write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> Ca
 def test_channels_last_data_in_a_channels_first_layer_is_named_in_one_sentence(at: Any) -> None:
     drop, end = at("model").layers
     assert drop.sentence == (
-        "Dropout1d at drop: one coin per (batch, time); channels are on the last axis: did you mean to transpose? "
+        "Dropout1d at drop: one drop decision per (batch, time); channels are on the last axis: did you mean to transpose? "
         "(Embedding at emb makes 24 channels on the last axis)"
     )
     assert not end.wrong and end.name == "head.1" and end.found.noise_shape == "(batch, channel)"
@@ -117,7 +117,7 @@ def test_a_home_made_layer_is_found_by_its_behaviour(at: Any) -> None:
 
 def test_a_frozen_mask_is_named(at: Any) -> None:
     (frozen,) = at("frozen").layers
-    assert frozen.wrong == "the mask never changes between calls"
+    assert frozen.faults[0] == "its mask never changes between calls" and not frozen.wrong
 
 
 def test_the_dropouts_of_a_transformer_block(at: Any) -> None:
@@ -139,8 +139,11 @@ def test_uses_of_one_layer_time_first_and_what_is_not_reached(at: Any) -> None:
 
 def test_two_axes_given_to_a_spatial_layer_lose_whole_samples(at: Any) -> None:
     (drop,) = at("mlp").layers
-    assert drop.coins == "one coin per (batch)"
-    assert drop.wrong == "whatever is dropped loses all its channels at once; expected one coin per (batch, channel)"
+    assert drop.coins == "one drop decision per (batch)"
+    assert (
+        drop.wrong
+        == "whatever is dropped loses all its channels at once; expected one drop decision per (batch, channel)"
+    )
 
 
 def test_a_model_without_dropout_says_so(at: Any) -> None:

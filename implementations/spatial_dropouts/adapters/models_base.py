@@ -18,6 +18,7 @@ RATES = ("p", "rate", "drop_prob", "drop_rate", "drop_p", "dropout", "dropout_ra
 KEPT = ("keep_prob", "keep", "q")
 NUMBERS = ("p", "rate", "prob", "drop_prob", "drop_rate", "dropout_rate", "keep_prob")  # no flags: True is 1 there
 CALLS, SECONDS = 100, 10.0  # forward passes of one look, and the time that they may take
+STILL = 4  # forward passes in inference
 MOST = 8192  # elements of one call that are sent on: further positions of large feature maps are left out
 
 
@@ -98,6 +99,8 @@ def crop(shape: Sequence[int]) -> Tuple[slice, ...]:
 class Use:
     """One place in a forward pass where a layer is called: its input's shape, and what came out, call by call.
 
+    ``still``: what came out in inference, where that was looked at.
+
     ``channel``, ``batch``: axes by the layers around it; ``why``: the sentence that says so. ``expected``: the coin axes that
     the layer's class promises, by name; None: unknown. ``found_by``: class, name, rate or behaviour.
     """
@@ -108,6 +111,7 @@ class Use:
         self.cut = crop(self.shape)
         self.x = probe(self.shape)
         self.ys: List[Any] = []
+        self.still: List[Any] = []
         self.use = 0
         self.channel: Optional[int] = None
         self.batch = 0
@@ -117,9 +121,9 @@ class Use:
         self.noise: Optional[List[int]] = None  # coin axes that a noise shape given to it asks for
         self.plain = True  # kept values are x / (1 - rate) by its class
 
-    def take(self, y: Any) -> None:
-        """One output, as an array."""
-        self.ys.append(np.array(y[self.cut], dtype=np.float64))
+    def take(self, y: Any, still: bool = False) -> None:
+        """One output, as an array. ``still``: of inference."""
+        (self.still if still else self.ys).append(np.array(y[self.cut], dtype=np.float64))
 
     def answer(self) -> Dict[str, Any]:
         """As plain data for the suite."""
@@ -142,8 +146,12 @@ class Use:
             "expected": self.pattern(names),
             "plain": self.plain,
             "x": np.ascontiguousarray(self.x[self.cut]),
-            "ys": np.stack(self.ys) if self.ys else np.zeros((0, *[s.stop for s in self.cut])),
+            "ys": self._stacked(self.ys),
+            "still": self._stacked(self.still),
         }
+
+    def _stacked(self, ys: List[Any]) -> Any:
+        return np.stack(ys) if ys else np.zeros((0, *[s.stop for s in self.cut]))
 
     def pattern(self, names: Sequence[str]) -> Optional[str]:
         """The pattern that its noise shape or its class promises on this tensor."""

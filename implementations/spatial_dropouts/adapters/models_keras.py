@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -9,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from spatial_dropouts.adapters.loading import NoDropout
-from spatial_dropouts.adapters.models_base import Use, expected_of, neighbours, rate_of, timed, wanted
+from spatial_dropouts.adapters.models_base import STILL, Use, expected_of, neighbours, rate_of, timed, wanted
 
 _LAST = ("Embedding", "Dense", "EinsumDense", "LSTM", "GRU", "SimpleRNN", "LayerNormalization", "MultiHeadAttention")
 
@@ -76,6 +77,9 @@ def survey(
     watch.run(lambda: model(given, training=True), 1, seconds)
     watch.tracing, watch.swapping = False, True
     watch.run(lambda: model(given, training=True), calls, seconds)
+    watch.still = True
+    with contextlib.suppress(Exception):  # a model that runs in training only: inference is not looked at
+        watch.run(lambda: model(given, training=False), STILL, seconds)
     uses = [u for u in watch.uses.values() if u.found_by in ("class", "name", "rate") or _drops(u)]
     for use in uses:
         neighbours(use, watch.trace, _convention)
@@ -136,7 +140,7 @@ class _Watch:
         self.uses: Dict[Tuple[str, int], Use] = {}
         self.seen: Dict[str, int] = {}
         self.trace: List[Tuple[str, Any, Any, Any]] = []
-        self.tracing, self.swapping = True, False
+        self.tracing, self.swapping, self.still = True, False, False
 
     def run(self, forward: Any, calls: int, seconds: float) -> None:
         for name, layer in self.leaves:
@@ -164,7 +168,7 @@ class _Watch:
                 return call(x, *args, **kwargs)
             y = call(self.own.cast(use.x.astype("float32"), x.dtype), *args, **kwargs)
             if hasattr(y, "shape") and tuple(y.shape) == use.shape:
-                use.take(self.own.numpy(self.own.cast(y, "float32")))
+                use.take(self.own.numpy(self.own.cast(y, "float32")), self.still)
             return y
 
         return watched

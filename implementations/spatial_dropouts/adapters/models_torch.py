@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -10,7 +11,7 @@ import torch
 
 from spatial_dropouts.adapters import torch_programs
 from spatial_dropouts.adapters.loading import NoDropout
-from spatial_dropouts.adapters.models_base import Use, expected_of, rate_of, timed, wanted
+from spatial_dropouts.adapters.models_base import STILL, Use, expected_of, rate_of, timed, wanted
 
 _LAST = ("Embedding", "EmbeddingBag", "Linear", "LSTM", "GRU", "RNN", "LayerNorm", "RMSNorm", "MultiheadAttention")
 _FIRST = ("Conv", "BatchNorm", "InstanceNorm", "GroupNorm", "LazyConv", "LazyBatchNorm")
@@ -138,7 +139,7 @@ class _Watch:
         self.uses: Dict[Tuple[str, int], Use] = {}
         self.seen: Dict[str, int] = {}
         self.trace: List[Tuple[str, Any, Any, Any]] = []  # (name, module, input, output) of the first call
-        self.tracing = False
+        self.tracing = self.still = False
         self.unasked: Dict[str, str] = {}  # layers that are called with something else than a floating-point tensor
 
     def before(self, name: str) -> Any:
@@ -179,7 +180,7 @@ class _Watch:
             if name in self.candidates and self.swapping:
                 use = self.uses.get((name, self.seen.get(name, 0)))
                 if use is not None and torch.is_tensor(y) and tuple(y.shape) == use.shape:
-                    use.take(y[use.cut].detach().double().cpu().numpy())
+                    use.take(y[use.cut].detach().double().cpu().numpy(), self.still)
                 self.seen[name] = self.seen.get(name, 0) + 1
 
         return hook
@@ -191,6 +192,10 @@ def _observe(model: Any, args: Any, kwargs: Any, calls: int, seconds: float, una
     trace = _hooked(model, leaves, _Watch(candidates, False), lambda: model(*args, **kwargs), 1, seconds, True).trace
     watch = _hooked(model, leaves, _Watch(candidates, True), lambda: model(*args, **kwargs), calls, seconds, False)
     unasked.update(watch.unasked)
+    model.eval()
+    watch.still = True
+    with contextlib.suppress(Exception):  # a model that runs in training only: inference is not looked at
+        _hooked(model, leaves, watch, lambda: model(*args, **kwargs), STILL, seconds, False)
     uses = [use for use in watch.uses.values() if use.found_by in ("class", "name", "rate") or _drops(use)]
     for use in uses:
         _neighbours(use, trace)

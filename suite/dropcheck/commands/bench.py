@@ -74,11 +74,9 @@ def bench(
     ] = None,
     audit: Annotated[
         Path | None,
-        typer.Option(metavar="RESULT", help="A stored audit to stand beside; else a quick one is made first."),
+        typer.Option(metavar="RESULT", help="Use this stored audit; otherwise run a quick audit first."),
     ] = None,
-    timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="Limit of one answer, a cell's setting up included.")
-    ] = "2m",
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Timeout per measurement, including setup.")] = "2m",
     memory: options.Memory = None,
     python: options.Python = None,
     json_file: options.ResultFile = None,
@@ -88,10 +86,10 @@ def bench(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bench.json and bench.txt.")] = None,
     history: options.History = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped, with the same --json or --out.")
+        bool, typer.Option("--resume", help="Resume an interrupted run, with the same --json or --out.")
     ] = False,
 ) -> None:
-    """Measure speed, side by side. No target: every implementation that can run here."""
+    """Measure speed, side by side; the first target is the reference. No target: every implementation that can run here."""
     from dropcheck.plan.request import DEFAULT_SEED
     from dropcheck.report import bench as text
     from dropcheck.results import bench as records

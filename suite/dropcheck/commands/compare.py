@@ -21,9 +21,7 @@ def compare(
     old: Annotated[
         Path | None, typer.Argument(metavar="OLD", help="A stored result, with which the others are compared.")
     ] = None,
-    new: Annotated[
-        list[Path] | None, typer.Argument(metavar="NEW...", help="Later ones, or of other machines.")
-    ] = None,
+    new: Annotated[list[Path] | None, typer.Argument(metavar="NEW", help="Later ones, or of other machines.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the comparison.")] = None,
     out: Annotated[
         Path | None,
@@ -38,7 +36,7 @@ def compare(
         float | None, typer.Option(help="Of benches: probability of a false alarm a target; default .01.")
     ] = None,
 ) -> None:
-    """What changed between stored results, of audits or of benches: what got worse, better, appeared, disappeared."""
+    """Compare stored results: what got worse, got better, appeared or disappeared."""
     from dropcheck.judge import recomputing
     from dropcheck.results import reading
     from dropcheck.results.audit import Result

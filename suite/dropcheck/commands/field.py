@@ -17,9 +17,7 @@ from dropcheck.plan import option_values
 def field_command(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[TARGET]...", help="Registered names, with or without a mode; none: all, in every mode."
-        ),
+        typer.Argument(metavar="TARGET", help="Registered names, with or without a mode; none: all, in every mode."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the report.")] = None,
     stored: Annotated[
@@ -33,7 +31,7 @@ def field_command(
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target, and of one script.")] = "30m",
     resume: options.Resume = False,
 ) -> None:
-    """The state of the field: implementation x mode x dtype, failing cells confirmed by scripts of their own."""
+    """Audit everything that is registered, in every mode; confirm failures by scripts of their own."""
     from dropcheck.auditing.machine import processors
     from dropcheck.report.field import command, confirming, report
     from dropcheck.report.field.deviations import known

@@ -25,7 +25,7 @@ Texts = list[str] | None
 
 def gate(
     names: Annotated[
-        Texts, typer.Argument(metavar="[TARGET]...", help="Targets instead of those that the policy names.")
+        Texts, typer.Argument(metavar="TARGET", help="Targets instead of those that the policy names.")
     ] = None,
     policy: options.PolicyFile = None,
     preset: Annotated[str | None, typer.Option(help="default, strict or quick.")] = None,
@@ -34,7 +34,7 @@ def gate(
     ignore: Annotated[Texts, typer.Option("--ignore", metavar="CHECK", help="Checks that are not required.")] = None,
     device: Annotated[Texts, typer.Option("--device", metavar="DEVICE", help="cpu, cuda.")] = None,
     on_missing: Annotated[
-        str | None, typer.Option(metavar="WORD", help="What missing evidence counts: fail, inconclusive, skip.")
+        str | None, typer.Option(metavar="WORD", help="How to treat missing results: fail, inconclusive or skip.")
     ] = None,
     values: Annotated[
         Texts, typer.Option("--set", metavar="KEY=VALUE", help="Any other key of the policy, as speed.max_ratio=1.1.")
@@ -72,7 +72,7 @@ def gate(
     jobs: options.Jobs = 0,
     timeout: options.TargetLimit = "10m",
 ) -> None:
-    """May this ship? Audit, bench and policy become one answer."""
+    """Decide whether a release meets the policy (audits, benchmarks, waivers)."""
     from dropcheck.gate import decision as deciding
     from dropcheck.gate.formats.register import FORMATS
     from dropcheck.results.audit import ResultError

@@ -13,17 +13,42 @@ from dropcheck.contract.errors import UsageError
 
 Texts = list[str] | None
 
-Names = Annotated[Texts, typer.Argument(metavar="[TARGET]...", help="Registered names, module:attr or file.py:attr.")]
-Profile = Annotated[str, typer.Option(help="quick, standard or deep.")]
-Pattern = Annotated[str | None, typer.Option(metavar="PATTERN", help="Declare which axes share a coin.")]
+
+def complete_target(incomplete: str) -> list[str]:
+    """Registered names that begin so, for a shell."""
+    from dropcheck.contract.register import register
+
+    return [name for name in register() if name.startswith(incomplete)]
+
+
+def complete_check(incomplete: str) -> list[str]:
+    """Families and checks that begin so, for a shell."""
+    from dropcheck.judge.claims import CLAIMS, FAMILIES
+
+    return [name for name in (*FAMILIES, *CLAIMS) if name.startswith(incomplete)]
+
+
+Names = Annotated[
+    Texts,
+    typer.Argument(
+        metavar="TARGET",
+        help="Registered names, module:attr or file.py:attr.",
+        autocompletion=complete_target,
+    ),
+]
+Profile = Annotated[str, typer.Option(metavar="PROFILE", help="quick, standard or deep.")]
+Pattern = Annotated[
+    str | None,
+    typer.Option(metavar="PATTERN", help="Which elements are dropped together, as 'n c l -> n c'."),
+]
 Input = Annotated[
     str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a model's input, such as 8,16,32.")
 ]
 Seed = Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")]
-Jobs = Annotated[int, typer.Option(help="Targets at once; 0: as many as cores.")]
+Jobs = Annotated[int, typer.Option(metavar="N", help="Number of targets to run in parallel; 0: as many as cores.")]
 TargetLimit = Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")]
-Memory = Annotated[int | None, typer.Option(metavar="MB", help="Limit of a worker's resident memory.")]
-Python = Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter of the worker.")]
+Memory = Annotated[int | None, typer.Option(metavar="MB", help="Limit of the memory of a layer's process.")]
+Python = Annotated[str | None, typer.Option(metavar="PATH", help="The interpreter that runs the layer.")]
 ResultFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")]
 History = Annotated[
     str | None,
@@ -31,7 +56,7 @@ History = Annotated[
         "--history", metavar="PLACE", help="Add the result to this history: a folder, an SQLite file or a URL."
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of the same options.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume an interrupted run with the same options.")]
 FailOn = Annotated[
     str | None,
     typer.Option(

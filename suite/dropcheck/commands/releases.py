@@ -28,7 +28,7 @@ def bisect_command(
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one release.")] = "10m",
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
 ) -> None:
-    """The first release of a package in which a check fails: each release in an environment of its own."""
+    """Find the first release of a package in which a check fails."""
     from dropcheck.auditing import bisection
     from dropcheck.contract import requirements
     from dropcheck.results.audit import write_atomically
@@ -60,7 +60,7 @@ def environments_command(
         list[str] | None, typer.Option("--remove", metavar="KEY", help="Remove one by its key, or all.")
     ] = None,
 ) -> None:
-    """The environments that --with and bisect built, with their size; they may be removed at any time."""
+    """List or remove the environments that --with and bisect built."""
     from dropcheck.plan import release_environments
 
     for key in remove or ():

@@ -83,7 +83,7 @@ def gathered(files: Sequence[Path]) -> Given:
 
 def report(
     files: Annotated[
-        list[Path], typer.Argument(metavar="RESULT...", help="Stored results: JSON (also .gz, .xz), pages, folders.")
+        list[Path], typer.Argument(metavar="RESULT", help="Stored results: JSON (also .gz, .xz), pages, folders.")
     ],
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the report into this folder.")] = None,
     formats: Annotated[
@@ -98,7 +98,7 @@ def report(
         bool, typer.Option("--verify", help="Say how the verdicts were computed again from the stored numbers.")
     ] = False,
 ) -> None:
-    """One report from stored results, of audits, benches and a self-test."""
+    """Write one report from stored results of audits, benches and a self-test."""
     from dropcheck.report import fitting
 
     options.writable_folder(out, "--out")

@@ -56,7 +56,7 @@ def repro_command(
     python: Annotated[str | None, typer.Option(metavar="PATH", help="Interpreter that runs the script.")] = None,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one script.")] = "5m",
 ) -> None:
-    """A failing finding as a script of a few lines: the framework and NumPy only, ready for an upstream issue."""
+    """Write a failure as a script of a few lines that needs the framework and NumPy only, for an upstream issue."""
     from dropcheck.report import reproduction
 
     limit = option_values.duration(timeout, "--timeout")

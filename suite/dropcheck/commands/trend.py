@@ -20,7 +20,7 @@ Texts = list[str] | None
 
 
 def trend(
-    names: Annotated[Texts, typer.Argument(metavar="[TARGET]...", help="Only these targets.")] = None,
+    names: Annotated[Texts, typer.Argument(metavar="TARGET", help="Only these targets.")] = None,
     history: Annotated[
         str | None,
         typer.Option(
@@ -39,7 +39,7 @@ def trend(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the trend as JSON.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write index.html and trend.json.")] = None,
 ) -> None:
-    """Verdicts and ratios over releases, from the results that --history keeps."""
+    """Show verdicts and speed ratios over releases, from the results that --history keeps."""
     from dropcheck.report.compare import trend as releases
     from dropcheck.report.compare import trend_page, trend_text
     from dropcheck.results.history import stores

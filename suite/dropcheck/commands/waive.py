@@ -22,9 +22,9 @@ Texts = list[str] | None
 
 def waive(
     check: Annotated[
-        str | None, typer.Argument(metavar="[CHECK]", help="The failing check to accept; several with commas.")
+        str | None, typer.Argument(metavar="CHECK", help="The failing check to accept; several with commas.")
     ] = None,
-    target: Annotated[str | None, typer.Argument(metavar="[TARGET]", help="The target; * stands for anything.")] = None,
+    target: Annotated[str | None, typer.Argument(metavar="TARGET", help="The target; * stands for anything.")] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why this is accepted.")] = None,
     expires: Annotated[
         str | None, typer.Option(metavar="DATE", help="The last day that it holds, as 2027-01-31.")

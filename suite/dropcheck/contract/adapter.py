@@ -33,6 +33,24 @@ if TYPE_CHECKING:
 DTYPES: Tuple[str, ...] = ("float32", "float64", "float16", "bfloat16")
 DIRECTIONS = ("inference", "forward", "backward")
 LAYOUTS: Tuple[str, ...] = ("contiguous", "strided", "transposed")
+# the extras of this distribution that bring a framework or a library of layers, named as its module
+EXTRAS: Tuple[str, ...] = (
+    "torch",
+    "keras",
+    "tensorflow",
+    "jax",
+    "flax",
+    "equinox",
+    "haiku",
+    "haliax",
+    "penzai",
+    "brainstate",
+    "monai",
+    "transformers",
+    "torchnlp",
+    "mlx",
+    "onnx",
+)
 
 
 class Unsupported(Exception):
@@ -51,7 +69,8 @@ class Implementation:
     ``contract``         a Contract, a pattern such as ``"n l c -> n c"``, or None for the framework's default.
     ``framework``        ``"torch"``, ``"keras"``, ``"numpy"``, ``"torch-function"``, or None: recognised from the object.
     ``adapter``          the class of an adapter that is not one of the suite's own, or where it is (``"module:Class"``).
-    ``rate_argument``    keyword that takes the rate; None: the first positional argument.
+    ``rate_argument``    keyword that takes the rate; None: the first positional argument, or the keyword that is called like
+                         a rate (p, rate, drop_prob, ...) where the first one is not and everything else has a default.
     ``keep_probability`` the layer is given 1 - rate instead of rate.
     ``options``          further keyword arguments of the constructor.
     ``output``           the part of what the layer returns that is its output, where it returns more: a place (``0``), a key or
@@ -60,7 +79,8 @@ class Implementation:
     ``seed``             a function of one integer that seeds the layer's own global source of randomness.
     ``requires``         modules that must be importable for this implementation to run.
     ``unimported``       those of them that must be installed and are not imported, as a file of theirs is run by itself.
-    ``install``          what pip installs it from, or a whole ``pip install ...``; empty: the extra of that name.
+    ``install``          what pip installs it from, or a whole ``pip install ...``; empty: the extra of that name, or
+                         the package itself.
     ``apart``            it shares no environment with the other frameworks and runs through an interpreter of its own.
     ``backends``         Keras backends that it runs on.
     ``default``          part of an audit that names no target.
@@ -91,10 +111,13 @@ class Implementation:
         """
         value = 1 - rate if self.keep_probability else rate
         keywords: Dict[str, Any] = {**self.options, **(extra or {})}
-        positional = () if self.rate_argument is not None else (value,)
-        if self.rate_argument is not None:
-            keywords[self.rate_argument] = value
-        constructing.check(obj, value, positional, keywords, self.rate_argument)
+        named = self.rate_argument
+        if named is None and not self.keep_probability:
+            named = constructing.rate_keyword(obj, keywords)
+        positional = () if named is not None else (value,)
+        if named is not None:
+            keywords[named] = value
+        constructing.check(obj, value, positional, keywords, named)
         made = obj(*positional, **keywords)
         return made if self.output is None else outputs.of_layer(made, self.output)
 
@@ -105,7 +128,7 @@ class Implementation:
                 f"{module} is not installed here and shares no environment with the rest: python -m venv DIR && "
                 f"DIR/bin/pip install numpy {self.install}, then --python DIR/bin/python"
             )
-        wanted = self.install or f"'dropcheck[{module}]'"
+        wanted = self.install or (f"'dropcheck[{module}]'" if module in EXTRAS else module)
         return f"{module} is not installed: " + (wanted if wanted.startswith("pip ") else f"pip install {wanted}")
 
     def resolve_contract(self, default: Pattern, seeds: Tuple[str, ...]) -> Contract:

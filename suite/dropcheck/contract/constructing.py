@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Optional
 
 from dropcheck.contract.outputs import Undeclared
 
@@ -23,6 +23,7 @@ _RATES = (
     "prob",
     "keep_prob",
 )
+_KEPT = ("keep_prob",)  # it takes 1 - rate, which nobody but its owner can know: it is reported, not used
 _LIKE = ("rate", "prob", "drop", "keep", "ratio", "fraction", "amount", "percent")
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -40,19 +41,37 @@ def check(
     lacking = [p.name for p in free if p.default is inspect.Parameter.empty]
     takes_rate = next((p.name for p in free if p.name in _RATES), "")
     if declared is None and first and takes_rate and not _like_a_rate(first):
-        others = [first, *(n for n in lacking if n != takes_rate)]
+        others = [n for n in lacking if n not in (first, takes_rate)]
+        others = [first, *others] if _required(parameters, first) else others
+        kept = ", keep_probability=True" if takes_rate in _KEPT else ""
+        options = f", options={_options(others)}" if others else ""
         raise Undeclared(
-            f"{name}({rate:g}): {first!r} took the rate, and {takes_rate!r} looks like it; write `audited = "
-            f"Implementation(make={name}, rate_argument={takes_rate!r}, options={_options(others)})` and name audited"
+            f"dropcheck called {name}({rate:g}): {first!r} took the rate, and {takes_rate!r} looks like it; write `audited = "
+            f"Implementation(make={name}, rate_argument={takes_rate!r}{kept}{options})` and audit that"
         )
     if lacking:
         how = f"make={name}, " + (f"rate_argument={declared!r}, " if declared is not None else "")
         known = {k: v for k, v in keywords.items() if k != declared}
         more = _options(lacking) if not known else _options([*known, *lacking])
         raise Undeclared(
-            f"{name}({rate:g}) lacks {' and '.join(map(repr, lacking))}; write `audited = Implementation({how}options={more})` "
-            "and name audited"
+            f"dropcheck called {name}({rate:g}), which lacks {' and '.join(map(repr, lacking))}; write "
+            f"`audited = Implementation({how}options={more})` and audit that"
         )
+
+
+def rate_keyword(obj: Callable[..., Any], keywords: Mapping[str, Any]) -> Optional[str]:
+    """The keyword that takes the rate, where the first argument is another one that has a default; else None."""
+    parameters = _parameters(obj)
+    if not parameters or parameters[0].kind not in _BY_NAME or _like_a_rate(parameters[0].name):
+        return None
+    free = [p for p in parameters if p.kind in _BY_NAME and p.name not in keywords]
+    found = next((p.name for p in free if p.name in _RATES and p.name not in _KEPT), None)
+    lacking = [p.name for p in free if p.default is inspect.Parameter.empty and p.name != found]
+    return None if lacking else found
+
+
+def _required(parameters: Sequence[inspect.Parameter], name: str) -> bool:
+    return any(p.name == name and p.default is inspect.Parameter.empty for p in parameters)
 
 
 def _options(names: Sequence[str]) -> str:

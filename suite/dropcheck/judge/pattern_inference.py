@@ -362,15 +362,15 @@ def unfitting(found: Inferred) -> str:
     """Why no noise shape describes the masks, and what was seen instead."""
     if found.nothing:
         top = found.interval[1] if found.interval else 1.0
-        return f"nothing was dropped (a coin a call would drop with probability below {top:.2g})"
+        return f"nothing was dropped (a rate above {top:.2g} would have been seen)"
     if found.everything:
         return "everything was dropped"
     parts = []
     for axis in found.axes:
         if axis.kind == "groups":
-            parts.append(f"blocks of {axis.group} neighbours along {axis.name} share a coin")
+            parts.append(f"blocks of {axis.group} neighbours along {axis.name} share a drop decision")
         elif axis.words and axis.words not in parts:
             parts.append(axis.words)
         elif axis.kind == "unsure":
-            parts.append(f"too few calls to tell whether coins vary along {axis.name}")
-    return "; ".join(parts) or "too few calls to tell"
+            parts.append(f"too few calls to see whether drop decisions vary along {axis.name}")
+    return "; ".join(parts) or "too few calls to see a pattern"

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 
 from dropcheck.contract.errors import UsageError
-from dropcheck.contract.promise import Pattern
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.contract.requirements import JOIN
 from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
+from dropcheck.plan import observed_faults
 from dropcheck.plan.observed_masks import limited
 from dropcheck.plan.opening import spec_of
 from dropcheck.plan.targets import Target
 from dropcheck.worker.client import Refused, TargetError, ask
+
+_HALF = 1e-2  # relative: models may compute in half precision
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Layer:
     """One use of one dropout layer in a model's forward pass.
 
     ``expected``: what its class promises on this tensor, None where nothing is known. ``channel`` and ``own_channel``: the
-    axis of channels by the layers around it (``why``), and the one that its class takes for it.
+    axis of channels by the layers around it (``why``), and the one that its class takes for it. ``active``: what is wrong
+    with it in inference.
     """
 
     name: str
@@ -43,15 +47,35 @@ class Layer:
     plain: bool
     marks: Marks
     found: Inferred
+    active: str = ""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Everything that is wrong with it here, one clause each, worst first."""
+        found, asked = self.found, self.rate
+        promised = self.expected or Pattern(self.axes, self.axes)
+        parts = [
+            observed_faults.repeats(found),
+            self.active,
+            observed_faults.one_for_all(found, promised, "batch"),
+            self.wrong,
+        ]
+        if asked is not None and 0 < asked < 1 and len(self.marks.dropped):
+            contract = Contract(promised)
+            parts.insert(0, observed_faults.drops_at_all(found, len(self.marks.dropped), asked))
+            parts.append(observed_faults.rate(found, asked))
+            if self.plain and found.sure:
+                parts.append(observed_faults.scale(found, self.marks, contract, asked, _HALF))
+        return tuple(dict.fromkeys(part for part in parts if part))
 
     @property
     def wrong(self) -> str:
-        """What is wrong with its pattern here, in one clause; empty where it follows what its class promises."""
+        """What is wrong with its pattern here, in one clause; empty where it follows what its class documents."""
         found, expected = self.found, self.expected
         if not found.sure or expected is None:
-            return "the mask never changes between calls" if found.sure and found.frozen else ""
+            return ""
         kinds = {a.name: a.kind for a in found.axes}
-        lost = [a for a in expected.coins if kinds[a] == "shared"]
+        lost = [a for a in expected.coins if kinds[a] == "shared" and (a != "batch" or not found.coin_axes)]
         extra = [a for a in expected.shared if kinds[a] in ("coin", "dependent", "groups", "copies")]
         if "channel" in lost and extra:
             place = self.channel if self.channel is not None else self.axes.index("channel")
@@ -63,12 +87,10 @@ class Layer:
         elif lost:
             parts.append(f"all of {' and '.join(lost)} share{'s' if len(lost) == 1 else ''} one")
         if extra:
-            parts.append(f"coins vary along {' and '.join(extra)}")
+            parts.append(f"drop decisions vary along {' and '.join(extra)}")
         if not found.fits and not extra:
             parts.append("channels are not dropped independently")
-        if found.frozen:
-            parts.append("the mask never changes between calls")
-        return f"{', '.join(parts)}; expected one coin per ({', '.join(expected.coins)})" if parts else ""
+        return f"{', '.join(parts)}; expected one drop decision per ({', '.join(expected.coins)})" if parts else ""
 
     def _remedy(self, place: int) -> str:
         if self.kind.startswith("Spatial") and self.kind.endswith(("2D", "3D")):
@@ -84,21 +106,18 @@ class Layer:
         if not found.sure or not found.fits:
             return unfitting(found)
         shared = f", shared along {' and '.join(found.shared_axes)}" if found.shared_axes else ""
-        return f"one coin per ({', '.join(found.coin_axes) or 'call'}){'' if self.wrong else shared}"
+        return f"one drop decision per ({', '.join(found.coin_axes) or 'call'}){'' if self.wrong else shared}"
 
     @property
     def sentence(self) -> str:
-        """``Dropout1d at encoder.drop: one coin per (batch, time); channels are on the last axis: did you mean ...?``"""
+        """``Dropout1d at drop: one drop decision per (batch, time); channels are on the last axis: did you mean ...?``"""
         again = f" (use {self.use + 1})" if self.use else ""
-        text = f"{self.kind} at {self.name}{again}: {self.coins}"
-        if self.wrong:
-            text += f"; {self.wrong}"
-            if self.why and "channels are on" in self.wrong:
-                text += f" ({self.why})"
-        interval = self.found.interval
-        if self.rate is not None and interval is not None and not interval[0] <= self.rate <= interval[1]:
-            text += f"; {100 * self.found.rate:.3g} % of coins drop where its rate is {self.rate:g}"
-        return text
+        text = f"{self.kind} at {self.name}{again}: "
+        silent = self.found.nothing or self.found.everything  # said by the fault
+        parts = [*([] if silent and self.faults else [self.coins]), *self.faults]
+        if self.why and "channels are on" in self.wrong:
+            parts[parts.index(self.wrong)] += f" ({self.why})"
+        return text + "; ".join(parts)
 
     @property
     def refusal(self) -> str:
@@ -106,11 +125,13 @@ class Layer:
         if self.rate is None:
             return "it holds no rate under a usual name (p, rate, drop_prob, ...): audit its class, or a factory with a contract"
         if not 0 < self.rate < 1:
-            return f"its rate is {self.rate:g}: it flips no coins"
+            return f"its rate is {self.rate:g}: it decides nothing by chance"
         if not self.plain:
             return f"{self.kind} keeps no multiple of x: audit its class, whose registered contract knows its constants"
         if self.pattern is None:
-            return "neither its class nor its masks tell which elements should share a coin: name it with --pattern"
+            return (
+                "neither its class nor its masks show which elements should be dropped together: name it with --pattern"
+            )
         return ""
 
     @property
@@ -190,7 +211,7 @@ def look(
 
 
 def _layer(one: dict[str, Any]) -> Layer:
-    x, ys = np.asarray(one["x"]), np.asarray(one["ys"])
+    x, ys, still = np.asarray(one["x"]), np.asarray(one["ys"]), np.asarray(one["still"])
     read = marks(x, ys, 1e-2) if len(ys) else Marks(np.zeros((0, *x.shape), bool), 0.0, 1.0, 0.0, True)
     axes = tuple(one["axes"])
     found = infer(read.dropped if len(ys) else np.zeros((1, *x.shape), bool), axes)
@@ -209,6 +230,9 @@ def _layer(one: dict[str, Any]) -> Layer:
         plain=one["plain"],
         marks=read,
         found=found,
+        active=observed_faults.in_inference(x, still, Contract(Pattern(axes, axes)), one["rate"] or 0.0, _HALF)[1]
+        if len(still)
+        else "",
     )
 
 
@@ -248,7 +272,7 @@ def expanded(
 def layers_of(target: Target, model: Model) -> list[Target]:
     """One target a layer, by its first wrong use if there is one; of ``model#layer`` that layer alone."""
     chosen: dict[str, Layer] = {}
-    for layer in sorted(model.layers, key=lambda one: not one.wrong):
+    for layer in sorted(model.layers, key=lambda one: not one.faults):
         chosen.setdefault(layer.name, layer)
     inner = target.locator.partition("#")[2]
     order = list(dict.fromkeys(one.name for one in model.layers))
@@ -283,7 +307,7 @@ def text(model: Model, width: int) -> str:
     if not model.layers:
         raise UsageError(_without(model))
     target = model.target
-    bad = [one for one in model.layers if one.wrong]
+    bad = [one for one in model.layers if one.faults]
     names = len({one.name for one in model.layers})
     head = f"{line(target.name)}: {names} dropout layer{'' if names == 1 else 's'} in {model.calls} forward passes"
     lines = [
@@ -295,7 +319,7 @@ def text(model: Model, width: int) -> str:
         seen = f"{one.found.rate:.3f}" if not one.found.nothing else "none"
         rate = f"{one.rate:g}" if one.rate is not None else "?"
         name = one.name + (f" (use {one.use + 1})" if one.use else "")
-        mark = "✗ " if one.wrong else "  "
+        mark = "✗ " if one.faults else "  "
         rows.append(
             (mark + line(name, 40), line(one.kind, 30), sizes, one.found.noise_shape or "none fits", rate, seen)
         )

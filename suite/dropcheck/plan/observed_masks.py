@@ -13,7 +13,7 @@ import numpy as np
 
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
-from dropcheck.plan import other_ranks
+from dropcheck.plan import observed_faults, other_ranks
 from dropcheck.plan.opening import LIMIT_S, spec_of
 from dropcheck.plan.targets import Target
 from dropcheck.worker.client import ProcessSession, Refused, Session, ask
@@ -21,6 +21,7 @@ from dropcheck.worker.client import ProcessSession, Refused, Session, ask
 RATE = 0.4  # away from .5, where swapped keep and drop look the same
 EXAMPLE_RATE = 0.5
 _SEED = 20141110
+_QUIET_CALLS = 8  # in inference: five samples that drop at .4 are all kept in all of them with probability 1e-9
 _MOST = 1 << 21  # elements of all outputs together
 
 
@@ -30,7 +31,8 @@ class Observed:
 
     ``example``: input and output of one call on a tensor with one sample, two positions and three channels at
     ``example_rate``, axes in the pattern's order; None where the pattern is of another form. ``refused``: the pattern whose
-    inputs the layer refuses, where ``contract`` has one of another rank in its place. ``inference``: what inference does.
+    inputs the layer refuses, where ``contract`` has one of another rank in its place. ``inference``: what inference does;
+    ``active``: the fault in it.
     """
 
     info: dict[str, Any]
@@ -44,6 +46,29 @@ class Observed:
     example_rate: float = EXAMPLE_RATE
     refused: Pattern | None = None
     inference: str = ""
+    active: str = ""
+
+    @property
+    def batch(self) -> str:
+        """The axis of samples."""
+        return batch_axis(self.contract.pattern)
+
+
+def faults(seen: Observed, declared: bool) -> tuple[str, ...]:
+    """Every fault that was seen. ``declared``: whether its pattern was declared, by itself, by a model or by --pattern."""
+    found, contract, rate = seen.found, seen.contract, seen.rate
+    parts = [
+        observed_faults.drops_at_all(found, seen.calls, rate),
+        observed_faults.repeats(found),
+        seen.active,
+        observed_faults.one_for_all(found, contract.pattern, seen.batch),
+    ]
+    if declared and seen.refused is None:
+        parts.append(observed_faults.axes(found, contract.pattern, seen.batch))
+    parts.append(observed_faults.rate(found, rate, contract.rate_tolerance(rate)))
+    if not (observed_faults.swapped(found, rate) and observed_faults.near(seen.marks.scale, 1 / rate)):
+        parts.append(observed_faults.scale(found, seen.marks, contract, rate))
+    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 @contextmanager
@@ -86,8 +111,8 @@ def observe(target: Target, pattern: str | None = None, python: str | None = Non
         found = infer(read.dropped, contract.pattern.axes)
         shown = (contract.rates or (EXAMPLE_RATE,))[0]
         example = _example(session, info, contract, shown)
-        quiet = _inference(session, info, contract, rate, x)
-        return Observed(info, contract, rate, shape, calls, read, found, example, shown, refused, quiet)
+        quiet, active = _inference(session, info, contract, rate, x)
+        return Observed(info, contract, rate, shape, calls, read, found, example, shown, refused, quiet, active)
 
 
 def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any, calls: int) -> Any:
@@ -104,29 +129,22 @@ def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: f
     return np.stack([to_float64(np.asarray(y), answer["dtype"]) for y in answer["ys"]])
 
 
-def _inference(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any) -> str:
-    """What inference did after a training call, in a sentence; empty where it is the caller's business or raises."""
+def _inference(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any) -> tuple[str, str]:
+    """What inference did after a training call, and the fault in it; empty where it is the caller's business or raises."""
     from dropcheck.worker.server.rounding import to_float64
 
     if not info.get("inference", True):
-        return ""
+        return "", ""
     dtype = info["dtypes"][0]
     try:
         made = ask(session, "make", rate=rate, dtype=dtype, seed=_SEED, way=(*contract.seeds, "global")[0])
         given = {"id": made["id"], "x": x, "dtype": dtype, "layout": "contiguous", "record": False}
         ask(session, "apply", training=True, **given)
-        answer = ask(session, "apply", training=False, **given)
+        answer = ask(session, "apply", training=False, times=_QUIET_CALLS, **given)
     except Refused:
-        return ""
-    y = to_float64(np.asarray(answer["ys"][0]), answer["dtype"])
-    if y.shape != x.shape:
-        return f"In inference it returns another shape, {y.shape}."
-    if np.array_equal(y, x):
-        return "In inference it returns its input."
-    gone = float(np.mean(y == 0))
-    if gone:
-        return f"In inference it drops, too: {100 * gone:.0f} % of the elements at rate {rate:g}."
-    return f"In inference it multiplies its input by {float(np.median(y / x)):.4g} at rate {rate:g}."
+        return "", ""
+    ys = [to_float64(np.asarray(y), answer["dtype"]) for y in answer["ys"]]
+    return observed_faults.in_inference(x, np.stack(ys), contract, rate)
 
 
 def shape_of(pattern: Pattern) -> tuple[int, ...]:

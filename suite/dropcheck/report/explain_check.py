@@ -9,6 +9,8 @@ from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.judge.checks.base import ALPHA, BETA, Check
 from dropcheck.judge.claims import FAMILIES
+from dropcheck.report import explain_target
+from dropcheck.report.explain_target import Explained
 
 
 def explain(
@@ -19,32 +21,43 @@ def explain(
     python: str | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> str:
-    """The text for a check, a family, or a target (which is run). Raises UsageError with the nearest valid name.
+    """The text of ``explained``."""
+    return explained(word, width, pattern=pattern, python=python, shape=shape).text
+
+
+def explained(
+    word: str,
+    width: int = 100,
+    *,
+    pattern: str | None = None,
+    python: str | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> Explained:
+    """What to say of a check, a family, or a target (which is run). Raises UsageError with the nearest valid name.
 
     ``pattern``: what the target is declared to follow; ``python``: the interpreter that runs it;
     ``shape``: of an input for a model.
     """
     if word in CHECK:
-        return _check(CHECK[word], width)
+        return Explained(_check(CHECK[word], width))
     if word in FAMILIES:
         lines = [f"{word}: {sum(c.family == word for c in CHECKS)} checks", ""]
         lines += [f"  {c.name:<28} {c.claim}" for c in CHECKS if c.family == word]
-        return "\n".join(
-            [*lines, "", f"More: dropcheck explain {next(c.name for c in CHECKS if c.family == word)}", ""]
-        )
+        more = f"More: dropcheck explain {next(c.name for c in CHECKS if c.family == word)}"
+        return Explained("\n".join([*lines, "", more, ""]))
     from dropcheck.contract.register import register
     from dropcheck.plan import targets
 
     try:
         target = targets.parse(word)
     except targets.UnknownTarget as error:
+        if ":" in word or "@" in word:
+            raise  # it can be a target only
         known = [*CHECK, *FAMILIES, *register()]
         if "." in word and word.split(".", 1)[0] in FAMILIES:
             known = [*CHECK]
         raise UsageError(f"{word!r} is neither a check nor a target{nearest(word, known)}") from error
-    from dropcheck.report import explain_target
-
-    return explain_target.text(target, width, pattern=pattern, python=python, shape=shape)
+    return explain_target.explained(target, width, pattern=pattern, python=python, shape=shape)
 
 
 def _wrap(text: str, width: int, indent: str = "  ") -> str:

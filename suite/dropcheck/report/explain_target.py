@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass
 from typing import Any
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.judge.pattern_inference import Inferred, unfitting
-from dropcheck.plan import models, other_ranks
+from dropcheck.plan import models, observed_faults, observed_masks, other_ranks
 from dropcheck.plan.observed_masks import Observed, batch_axis, channel_axis, observe
 from dropcheck.plan.targets import Target
 from dropcheck.worker.client import Refused, TargetError
 
 _GAP = 4
+_AGREES = "This is the pattern that audit expects."
+
+
+@dataclass(frozen=True)
+class Explained:
+    """``wrong``: whether something in the text is marked ✗."""
+
+    text: str
+    wrong: bool = False
 
 
 def text(
@@ -24,6 +34,17 @@ def text(
     python: str | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> str:
+    """The text of ``explained``."""
+    return explained(target, width, pattern, python, shape).text
+
+
+def explained(
+    target: Target,
+    width: int = 100,
+    pattern: str | None = None,
+    python: str | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> Explained:
     """The explanation of a target; of a model, the table of its layers.
 
     Raises UsageError where the user's own target does not load.
@@ -36,57 +57,82 @@ def text(
     model = models.look(target, shape, python) if models.may_be_model(target) else None
     if model is not None:
         if "#" not in target.locator:
-            return models.text(model, width)
+            return Explained(models.text(model, width), any(one.faults for one in model.layers))
         (target,) = models.layers_of(target, model)
     implementation = _declared(target)
-    lines = [target.name]
+    lines = []
     if target.note:
         lines += _wrap(target.note + ".", width, "  ")
     if target.skip:
         raise UsageError(f"{target.note}; not drawn: {target.skip}")
     if implementation is not None and implementation.summary:
         lines.append(f"  {implementation.summary}")
+    given = pattern or target.pattern
     try:
-        seen = observe(target, pattern or target.pattern, python)
+        seen = observe(target, given, python)
     except Refused as refused:
         sentence = refused.message or str(refused)
         if target.source == "user":
-            known = refused.kind in ("TargetNotFound", "NoDropout", "Undeclared")
-            raise UsageError(sentence if known else "\n    ".join([str(refused), *refused.lines])) from refused
-        return "\n".join([*lines, "", *_unseen(implementation, sentence, width), ""])
+            raise UsageError(_not_run(refused, given)) from refused
+        return Explained("\n".join([target.name, *lines, "", *_unseen(implementation, sentence, width), ""]))
     except TargetError as ended:
         if target.source == "user":
             raise UsageError(str(ended)) from ended
-        return "\n".join([*lines, "", *_unseen(implementation, str(ended), width), ""])
+        return Explained("\n".join([target.name, *lines, "", *_unseen(implementation, str(ended), width), ""]))
     declares = implementation is not None and implementation.contract is not None
-    says = "It declares" if declares else "Without --pattern it would be audited as"
-    if seen.refused is not None:
-        says = "The usual layer of this rank follows"
-    elif pattern or target.note:
-        says = "--pattern says" if pattern else "In this model it should follow"
-    lines[0] += f"   {seen.info['framework'].partition('@')[0]} {seen.info['version']}".rstrip()
+    faults = observed_masks.faults(seen, bool(declares or pattern or target.note))
     if seen.info.get("guessed"):
         lines += _wrap(f"Framework: {seen.info['guessed']}.", width, "  ")
-    lines += ["", *_pattern(seen), *_found(seen, width, says), "", *_drawing(seen, _short(target.name))]
-    lines += [
-        "",
-        *_numbers(seen, _short(target.name)),
-        *_wrap(seen.inference, width),
-        *_wrap(use(_shown(seen)), width),
-        "",
-        *_promises(seen.contract),
-    ]
     if seen.refused is not None:
         other = other_ranks.sentence(seen.refused, _shown(seen))
-        lines[1:1] = _wrap(f"With the pattern '{seen.refused}' it raises: {other}.", width, "  ")
+        lines += _wrap(f"With the pattern '{seen.refused}' it raises: {other}.", width, "  ")
+    lines += ["", *_pattern(seen), *_found(seen, width, _says(seen, target, pattern, declares))]
+    lines += ["", *_drawing(seen, _short(target.name)), "", *_numbers(seen, _short(target.name))]
     again = f"dropcheck audit {target.name}"
     if seen.refused is not None:
         again += f' --pattern "{_shown(seen)}"'
-    elif not (declares or target.note) and seen.found.pattern not in (None, seen.contract.pattern):
-        again += f' --pattern "{seen.found.pattern}"'
     elif pattern:
         again += f' --pattern "{pattern}"'
-    return "\n".join([*lines, "", f"Is it so at every size, rate and seed?  {again}", ""])
+    elif not (declares or target.note or faults) and seen.found.pattern not in (None, seen.contract.pattern):
+        again += f' --pattern "{seen.found.pattern}"'
+    if faults:
+        lines += [*_wrap(seen.inference, width), "", f"For numbers, and how to fix it:  {again}"]
+    else:
+        lines += [*_wrap(seen.inference, width), *_wrap(use(_shown(seen)), width), "", *_contract(seen.contract)]
+        lines += ["", f"To verify this for all sizes, rates and seeds:  {again}"]
+    return Explained("\n".join([*_first(target, seen, faults, width), *lines, ""]), bool(faults))
+
+
+def _first(target: Target, seen: Observed, faults: tuple[str, ...], width: int) -> list[str]:
+    """The name and the release; of a layer with faults ✗ and the faults, one a line."""
+    release = f"{seen.info['framework'].partition('@')[0]} {seen.info['version']}".rstrip()
+    if not faults:
+        return [f"{target.name}   {release}"]
+    rows = [f"{target.name} ({release}): {faults[0]}", *faults[1:]]
+    return [line for row in rows for line in _wrap(row, width, "✗ ", "  ")]
+
+
+def _says(seen: Observed, target: Target, pattern: str | None, declares: bool) -> str:
+    """Who says which pattern it should follow."""
+    if seen.refused is not None:
+        return "The usual layer of this rank follows"
+    if pattern or target.note:
+        return "--pattern says" if pattern else "In this model it should follow"
+    return "It declares" if declares else "Without --pattern, audit expects"
+
+
+def _not_run(refused: Refused, pattern: str | None) -> str:
+    """Why a layer of the user's cannot be drawn, and the way out."""
+    sentence = refused.message or str(refused)
+    if refused.kind in ("TargetNotFound", "NoDropout", "Undeclared"):
+        return sentence
+    if refused.where != "call":
+        return "\n    ".join([str(refused), *refused.lines])
+    tried = f"'{pattern}'" if pattern else "any usual pattern (2 to 5 axes)"
+    return (
+        f"the layer raises when called on inputs of {tried}: {refused}; name the axes of its input, and those with a drop "
+        "decision of their own, as in --pattern 'n c l -> n c'"
+    )
 
 
 def _declared(target: Target) -> Implementation | None:
@@ -101,8 +147,11 @@ def _declared(target: Target) -> Implementation | None:
     return found
 
 
-def _wrap(sentence: str, width: int, indent: str = "") -> list[str]:
-    return textwrap.wrap(sentence, width, initial_indent=indent, subsequent_indent=indent)
+def _wrap(sentence: str, width: int, indent: str = "", after: str | None = None) -> list[str]:
+    """Lines of a sentence; ``x * 1.667`` is one word. ``after``: the indent of all lines but the first."""
+    whole = sentence.replace("x * ", "x\u00a0*\u00a0")
+    lines = textwrap.wrap(whole, width, initial_indent=indent, subsequent_indent=indent if after is None else after)
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def _short(name: str) -> str:
@@ -116,15 +165,17 @@ def _shown(seen: Observed) -> Pattern:
 
 
 def one_coin_per(pattern: Pattern) -> str:
-    """``One coin per (n, c), shared along l.``"""
+    """``One drop decision per (n, c), shared along l.``"""
     if not pattern.coins:
-        return "One coin for the whole tensor."
+        return "One drop decision for the whole tensor."
     shared = f", shared along {' and '.join(pattern.shared)}" if pattern.shared else ": every element has its own"
-    return f"One coin per ({', '.join(pattern.coins)}){shared}."
+    return f"One drop decision per ({', '.join(pattern.coins)}){shared}."
 
 
 def _pattern(seen: Observed) -> list[str]:
     found, declared = seen.found, seen.contract.pattern
+    if found.nothing or found.everything:
+        return [f"No pattern can be seen.   declared  {declared}"]
     if found.pattern is not None:
         return [
             f"{one_coin_per(found.pattern)}   pattern  {found.pattern}   noise_shape  {found.noise_shape}",
@@ -141,27 +192,8 @@ def _pattern(seen: Observed) -> list[str]:
 
 def difference(found: Inferred, declared: Pattern, says: str = "It declares") -> str:
     """One sentence on how the masks differ from a declared pattern; empty where they follow it. ``says``: who declares."""
-    if not found.sure:
-        return ""
-    parts = []
-    for axis in found.axes:
-        coin = axis.name in declared.coins
-        if axis.kind in ("dependent", "groups") and axis.name in dict(declared.blocks):
-            continue  # neighbours that overlapping blocks drop together
-        if axis.kind == "shared" and coin:
-            parts.append(f"its coins do not vary along {axis.name}")
-        elif axis.kind == "groups":
-            parts.append(f"blocks of {axis.group} along {axis.name} share a coin")
-        elif axis.kind in ("copies", "dependent"):
-            parts.append(axis.words)
-        elif axis.kind == "coin" and not coin:
-            parts.append(f"its coins vary along {axis.name}")
-    parts = list(dict.fromkeys(parts))
-    if found.frozen:
-        parts.append("its mask never changes between calls")
-    elif found.calls.kind == "copies":
-        parts.append("its masks repeat between calls")
-    return f"{says} {declared}, but {' and '.join(parts)}." if parts else ""
+    told = observed_faults.axes(found, declared, batch_axis(declared))
+    return f"{says} {declared}, but {told}." if told else ""
 
 
 def _found(seen: Observed, width: int, says: str) -> list[str]:
@@ -170,25 +202,20 @@ def _found(seen: Observed, width: int, says: str) -> list[str]:
     differs = difference(found, seen.contract.pattern, says)
     head = f"Found in {seen.calls} calls at rate {seen.rate:g} on a tensor of sizes {sizes}"
     if found.sure:
-        head += "; wrong with probability below 10^-6. "
-        head += differs or "It agrees with the declared pattern."
+        head += " (wrong with probability below 1e-6). "
+        agrees = "" if observed_faults.one_for_all(found, seen.contract.pattern, seen.batch) else _AGREES
+        head += differs or agrees
     else:
         head += "."
-    lines = _wrap(head, width)
+    lines = _wrap(head.rstrip(), width)
     if not (found.nothing or found.everything):
-        counted = f"Of {found.coins:,} coins {100 * found.rate:.3g} % dropped"
+        counted = f"Of {found.coins:,} drop decisions {100 * found.rate:.3g} % dropped"
         if found.interval is not None:
             low, high = (100 * v for v in found.interval)
             counted += f" ({low:.3g} to {high:.3g} %)"
-            if not low <= 100 * seen.rate <= high:
-                counted += f", which is not the rate {seen.rate:g}"
         else:
             counted += ", and they depend on each other"
-        kept = f"x * {read.scale:.4g}" + (
-            f" {'+' if read.offset > 0 else '-'} {abs(read.offset):.4g}" if read.offset else ""
-        )
-        if not read.affine:
-            kept = "no fixed multiple of x"
+        kept = observed_faults.kept(read.scale, read.offset) if read.affine else "no fixed multiple of x"
         lines += _wrap(f"{counted}; dropped values are {read.constant:.6g}, kept values are {kept}.", width)
     return lines
 
@@ -254,7 +281,7 @@ def _numbers(seen: Observed, title: str) -> list[str]:
         wide = max(len(title), len("Dropout")) + 2
         lines += [
             f"On [[1, 1, 1], [2, 2, 2]] ({middle} 2, {channel} 3) at rate {seen.example_rate:g}, in one call",
-            f"  {'Dropout':<{wide}}{_listed(plain)}   such as this: 6 coins",
+            f"  {'Dropout':<{wide}}{_listed(plain)}   such as this: 6 decisions",
             f"  {title:<{wide}}{_listed(own)}",
         ]
     fits = seen.found.pattern
@@ -263,8 +290,8 @@ def _numbers(seen: Observed, title: str) -> list[str]:
         counts = [str(n) for n in range(0, elements + 1, each)]
         shape = ", ".join("2" for _ in fits.axes)
         lines.append(
-            f"On a ({shape}) tensor it flips {2 ** len(fits.coins)} coins, so {', '.join(counts[:-1])} or {counts[-1]} "
-            f"elements are dropped; Dropout flips {elements}: 0 to {elements}."
+            f"On a ({shape}) tensor it makes {2 ** len(fits.coins)} decisions, so {', '.join(counts[:-1])} or {counts[-1]} "
+            f"elements are dropped; Dropout makes {elements}: 0 to {elements}."
         )
     return [*lines, ""] if lines else []
 
@@ -278,37 +305,45 @@ def use(pattern: Pattern) -> str:
     batch, channel = batch_axis(pattern), channel_axis(pattern)
     if not pattern.shared:
         return (
-            "Use it where elements carry information of their own: between dense layers, after flattening or pooling. In a "
-            "feature map, whose neighbours tell the same, a layer that drops whole channels regularises better (Tompson et "
-            "al. 2015, arXiv:1411.4280)."
+            "Use it where neighbouring elements are independent: between dense layers, after flattening or pooling. In a "
+            "feature map neighbours are correlated, and a layer that drops whole channels regularises better (Tompson et al. "
+            "2015, arXiv:1411.4280)."
         )
     if batch not in pattern.coins:
         return (
-            "Every sample of the batch loses the same elements. Seldom what is wanted: the network sees one thinned version "
-            "of itself a step, and gradients of the batch average over one mask only."
+            "Every sample of the batch loses the same elements. This is seldom wanted: in a step the network sees one thinned "
+            "version of itself, and the gradients of the batch average over one mask only."
         )
     if pattern.coins == (batch,):
         return (
             "Use it around residual branches (stochastic depth, Huang et al. 2016, arXiv:1603.09382): a dropped sample skips "
-            "the branch, the shortcut carries it on. Without a shortcut beside it the sample would be lost."
+            "the branch, and the shortcut carries it on. Without a shortcut the sample would be lost."
         )
     if channel not in pattern.coins:
         return (
             f"Whole positions along {' and '.join(a for a in pattern.coins if a != batch)} are dropped with all their "
-            "channels, as in word dropout. If features were meant to be dropped instead, the axes are the wrong way round."
+            "channels, as in word dropout. If features should be dropped instead, the axes are in the wrong order."
         )
     shared = " and ".join(pattern.shared)
     return (
-        f"Use it where neighbours along {shared} tell the same: after an Embedding, between convolutions, before a recurrent "
-        "layer. Values of a feature map are strongly correlated with their neighbours, so when plain Dropout hides one, those "
-        "beside it still show it: it hardly regularises and mostly slows the training. Dropping the whole channel makes the "
-        "network do without that feature (Tompson et al. 2015, arXiv:1411.4280). Where positions are independent, after "
-        "flattening or between dense layers, use plain Dropout."
+        f"Use it where neighbouring positions along {shared} are correlated: after an Embedding, between convolutions, before "
+        "a recurrent layer. When plain Dropout hides one value of a feature map, its neighbours still show it, so plain "
+        "Dropout hardly regularises there and mostly slows the training. Dropping the whole channel makes the network do "
+        "without that feature (Tompson et al. 2015, arXiv:1411.4280). Where positions are independent, after flattening or "
+        "between dense layers, use plain Dropout."
     )
 
 
-def _promises(contract: Contract) -> list[str]:
-    lines = ["It promises"]
+_SEEDS = {
+    "global": "global seed",
+    "constructor": "constructor argument",
+    "generator": "generator argument",
+    "key": "key argument",
+}
+
+
+def _contract(contract: Contract) -> list[str]:
+    lines = ["Its contract"]
     gone = "a alpha' + b" if contract.dropped == "alpha" else f"{contract.dropped:g}"
     lines.append(f"  dropped values are {gone}, kept values are {contract.kept_words()}")
     if "alpha" in (contract.scale, contract.offset, contract.dropped):
@@ -318,9 +353,9 @@ def _promises(contract: Contract) -> list[str]:
     if contract.inference != "identity":
         does = {"keep": "inference returns x (1 - rate)", "active": "inference drops as training does"}
         lines.append(f"  {does[contract.inference]}")
-    lines.append(f"  seeds reach it by: {', '.join(contract.seeds) or 'nothing'}")
+    lines.append(f"  seeding: {', '.join(_SEEDS[way] for way in contract.seeds) or 'none'}")
     if contract.grid:
-        lines.append(f"  its rates are rounded to multiples of {contract.grid:g}")
+        lines.append(f"  rates are rounded to multiples of {contract.grid:g}")
     return lines + [f"  it also takes '{other}'" for other in contract.ranks]
 
 
@@ -335,4 +370,4 @@ def _unseen(implementation: Implementation | None, reason: str, width: int) -> l
     noise = ", ".join(a if a in pattern.coins else "1" for a in pattern.axes)
     lines = [f"{one_coin_per(pattern)}   pattern  {pattern}   noise_shape  ({noise})"]
     lines += _wrap(f"Declared, not observed: it does not run here ({reason}).", width)
-    return [*lines, "", *_wrap(use(pattern), width), "", *_promises(whole)]
+    return [*lines, "", *_wrap(use(pattern), width), "", *_contract(whole)]

@@ -1,0 +1,67 @@
+"""What a project's policy file says of audits: the options of ``audit`` and of pytest that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dropcheck.gate import decoding
+from dropcheck.gate.policy import PRESET, PolicyError, Sourced
+
+# key of the policy -> field of an audit's request
+_FIELDS = {
+    "profile": "profile",
+    "checks": "select",
+    "ignore": "ignore",
+    "dtypes": "dtypes",
+    "devices": "device",
+    "traits": "strict",
+}
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    """``options``: fields of an audit's request that the file, or its preset, sets; ``file``: its name, empty without one.
+
+    ``targets``: what is audited where no target is named. ``patterns``: by target.
+    """
+
+    file: str = ""
+    targets: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
+
+    def pattern(self, names: Sequence[str]) -> str | None:
+        """The pattern of these targets. Raises PolicyError where they have different ones, as an audit has one."""
+        found = {self.patterns.get(name) for name in names}
+        if len(found) > 1:
+            told = ", ".join(f"{name}: {self.patterns.get(name, 'none')}" for name in names)
+            raise PolicyError(
+                f"{self.origin}: these targets have different patterns, and an audit has one ({told}); name targets of one "
+                "pattern, or give --pattern"
+            )
+        return found.pop() if found else None
+
+
+def read(folder: Path) -> ProjectOptions:
+    """The options of a folder: of dropcheck.toml, or of [tool.dropcheck] in pyproject.toml; empty where it has none.
+
+    Raises PolicyError with file, line and the nearest key.
+    """
+    path = decoding.find(folder)
+    return of(decoding.load(path)) if path is not None else ProjectOptions()
+
+
+def of(sourced: Sourced) -> ProjectOptions:
+    """The options of a policy. Of several devices an audit takes the first."""
+    policy = sourced.policy
+    said = {str(key[0]) for key in sourced.origins} | set(PRESET[policy.preset])
+    options: dict[str, Any] = {}
+    for key, name in _FIELDS.items():
+        value = getattr(policy, key)
+        if key in said and value:
+            options[name] = value[0] if key == "devices" else value
+    return ProjectOptions(sourced.name, policy.targets, options, dict(policy.patterns), sourced.origin("patterns"))

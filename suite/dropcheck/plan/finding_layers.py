@@ -1,0 +1,90 @@
+"""Dropout layers in Python files, found by reading them: nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_CALLED = ("forward", "call", "__call__")
+_RATES = ("rate", "p", "drop_prob", "drop_rate", "dropout", "prob", "keep_prob")
+_SKIPPED = ("tests", "test", "build", "dist", "node_modules", "site-packages")
+_MOST = 2000  # files
+
+
+def names_in(source: bytes) -> tuple[str, ...] | None:
+    """Names that a file defines at its top level; None where its text does not tell all of them, or is no Python."""
+    tree = _tree(source)
+    if tree is None:
+        return None
+    names: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            found = [one for target in _targets(node) for one in ast.walk(target) if isinstance(one, ast.Name)]
+            names += [one.id for one in found]
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            if any(one.name == "*" for one in node.names):
+                return None
+            names += [one.asname or one.name.partition(".")[0] for one in node.names]
+        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            return None  # a loop, a condition, a call: it may define anything
+    if "__getattr__" in names:
+        return None
+    return tuple(dict.fromkeys(names))
+
+
+def dropouts(folder: Path) -> list[str]:
+    """Targets that a folder's files suggest, as ``file.py:Name``: classes and functions that drop, by their names."""
+    found = []
+    for file in _files(folder):
+        try:
+            tree = _tree(file.read_bytes())
+        except OSError:
+            continue
+        for node in tree.body if tree is not None else ():
+            if _drops(node):
+                found.append(f"{file.relative_to(folder).as_posix()}:{node.name}")  # type: ignore[attr-defined]
+    return found
+
+
+def _drops(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ClassDef):
+        methods = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+        return "drop" in node.name.lower() and bool(methods & set(_CALLED))
+    if isinstance(node, ast.FunctionDef):
+        words = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        return "drop" in node.name.lower() and len(words) > 1 and bool(set(words[1:]) & set(_RATES))
+    return False
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
+
+
+def _tree(source: bytes) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Python files below a folder, but those of environments, builds and tests; _MOST at most."""
+    count = 0
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            one
+            for one in folders
+            if not one.startswith((".", "__"))
+            and one not in _SKIPPED
+            and not (Path(place) / one / "pyvenv.cfg").exists()
+        )
+        for name in sorted(files):
+            if name.endswith(".py") and not name.startswith(("test_", "conftest", "setup.")):
+                count += 1
+                if count > _MOST:
+                    return
+                yield Path(place) / name

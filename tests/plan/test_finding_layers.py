@@ -1,0 +1,44 @@
+"""Layers are found in files that are read, not imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dropcheck.plan import finding_layers
+
+LAYERS = """
+raise SystemExit("nobody imports this")
+class ChannelDrop:
+    def forward(self, x): ...
+class DropConfig:
+    def read(self): ...
+class Convolution:
+    def call(self, x): ...
+def my_dropout(x, rate, *, training, rng): ...
+def drop_table(x, name): ...
+"""
+
+
+def test_dropouts_are_classes_and_functions_that_look_like_one(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "layers.py").write_text(LAYERS)
+    (tmp_path / "broken.py").write_text("class Dropout(")
+    for hidden in (".git", "tests", "venv"):
+        (tmp_path / hidden).mkdir()
+        (tmp_path / hidden / "a.py").write_text(LAYERS)
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    (tmp_path / "test_layers.py").write_text(LAYERS)
+    assert finding_layers.dropouts(tmp_path) == ["net/layers.py:ChannelDrop", "net/layers.py:my_dropout"]
+
+
+def test_names_of_a_file_are_known_only_where_its_text_tells_all_of_them() -> None:
+    plain = b'"""Doc."""\nimport a.b as c\nfrom d import e\nx, y = 1, 2\nz: int = 3\nclass F: ...\ndef g(): ...\n'
+    assert finding_layers.names_in(plain) == ("c", "e", "x", "y", "z", "F", "g")
+    for more in (
+        b"from d import *\n",
+        b"if x:\n    w = 1\n",
+        b"setup()\n",
+        b"def __getattr__(name): ...\n",
+        b"class (",
+    ):
+        assert finding_layers.names_in(plain + more) is None
