@@ -145,6 +145,7 @@ def cli_page() -> str:
     import typer
 
     from dropcheck.cli import app
+    from dropcheck.commands.help_text import COMMANDS, sentence
 
     root: Any = typer.main.get_command(app)
     parts = [
@@ -156,18 +157,12 @@ def cli_page() -> str:
         "| command | what it does |",
         "|---|---|",
     ]
-    parts += [
-        f"| [{name}](#{name}) | {_cell(_first(one.help))} |" for name, one in root.commands.items() if not one.hidden
-    ]
+    commands = {name: root.commands[name] for group in COMMANDS.values() for name in group}
+    parts += [f"| [{name}](#{name}) | {_cell(sentence(one.help))} |" for name, one in commands.items()]
     parts += ["", *_table(root, root.params)]
-    for name, one in root.commands.items():
-        if not one.hidden:
-            parts += ["", f"## {name}", "", *_help(one), "", *_table(one, one.params)]
+    for name, one in commands.items():
+        parts += ["", f"## {name}", "", *_help(one), "", *_table(one, one.params)]
     return "\n".join([*parts, ""])
-
-
-def _first(text: str | None) -> str:
-    return (text or "").strip().split("\n\n")[0]
 
 
 def _help(command: Any) -> list[str]:
@@ -187,11 +182,14 @@ def _table(command: Any, params: list[Any]) -> list[str]:
         record = None if getattr(param, "hidden", False) else param.get_help_record(context)
         if record:
             names, told = record
+            names = str(param.metavar or names) if param.param_type_name == "argument" else names
             panel = getattr(param, "rich_help_panel", None) or ""
             groups.setdefault(panel, []).append(f"| `{_cell(names)}` | {_cell(told)} |")
     parts: list[str] = []
+    examples = getattr(command, "examples", {})
     for group, rows in groups.items():
         parts += [*([f"**{group}**", ""] if group else []), "| option | meaning |", "|---|---|", *rows, ""]
+        parts += [f"Example: `{examples[group]}`", ""] if group in examples else []
     return parts[:-1]
 
 

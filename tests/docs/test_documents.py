@@ -137,7 +137,7 @@ def _commands() -> dict[str, Any]:
     from dropcheck.cli import app
 
     root: Any = typer.main.get_command(app)
-    return {name: one for name, one in root.commands.items() if not one.hidden}
+    return dict(root.commands)
 
 
 def test_every_command_and_option_is_in_the_reference() -> None:
