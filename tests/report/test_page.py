@@ -12,10 +12,13 @@ import pytest
 from kits.bench import Workshop, audit_of, bench
 from kits.page import HOSTILE, drawn, everything, finding, hostile, many, result, target
 
-from dropcheck.report import html, markdown, sentences, speeds, view
+from dropcheck.judge import levels
+from dropcheck.judge.diagnosis import diagnose
+from dropcheck.report import html, markdown, sentences, speeds, this_run, view
 from dropcheck.report.figures import coins, counts, ladder, pace, pairs, positions, strength
+from dropcheck.report.figures.sheet import Sheet
 from dropcheck.results import bench as records
-from dropcheck.results import embedded, plain_text
+from dropcheck.results import embedded, plain_text, reading
 from dropcheck.results.audit import Picture, Result, decode
 
 VOID = {"meta", "input", "link", "br", "img", "wbr"}
@@ -66,10 +69,11 @@ def test_the_page_tells_things_in_their_order(shown: str) -> None:
     order = [
         "<h1>",
         'id="matrix"',
-        'id="broken"',
-        'id="targets"',
-        'id="left"',
+        'id="failures"',
+        'id="undecided"',
+        'id="passed"',
         'id="waived"',
+        'id="skipped"',
         'id="run"',
         'id="reading"',
     ]
@@ -84,7 +88,7 @@ def test_every_link_of_the_page_leads_to_a_place_in_it(shown: str) -> None:
     ids = [a["id"] for _, a in page.found if "id" in a]
     assert len(ids) == len(set(ids))
     links = [a["href"] for a in page.all("a")]
-    assert len(links) > 40
+    assert len(links) > 30
     assert all(href and href.startswith("#") and href[1:] in ids for href in links)
     told = [i for _, a in page.found for i in (a.get("aria-labelledby") or "").split()]
     assert set(told) <= set(ids)
@@ -105,28 +109,112 @@ def test_the_page_names_what_a_reader_by_ear_needs(shown: str) -> None:
 def test_every_cell_leads_to_evidence_and_every_failure_to_its_command(whole: Result, shown: str) -> None:
     page = Page(shown)
     for index, one in enumerate(whole.targets):
-        groups = sentences.groups([one], view.NOT_A_PASS)
-        row = shown[shown.index(f'<tr data-of="t{index}"') :].split("</tr>")[0] if one.skipped is None else ""
+        if one.skipped is not None:
+            continue
+        links = re.findall(r'href="#([^"]*)"', shown[shown.index(f'<tr data-of="t{index}"') :].split("</tr>")[0])
         for family in {plain_text.family(f.check) for f in one.findings}:
-            told = [i for i, g in enumerate(groups, 1) if plain_text.family(g.check) == family]
-            links = re.findall(r'href="#([^"]*)"', row)
-            assert f"t{index}-g{told[0]}" in links if told else any(re.fullmatch(rf"t{index}-\d+", x) for x in links)
-        assert all(group.lead.replay in page.text for group in groups)
+            some = [f for f in one.findings if plain_text.family(f.check) == family]
+            gravest = next(
+                (v for v in ("fail", "error", "inconclusive", "waived") if v in {f.verdict for f in some}), ""
+            )
+            place = r"\d+" if not gravest else r"w\d+" if gravest == "waived" else r"c\d+"
+            aims = [x for x in links if re.fullmatch(rf"t{index}-{place}", x)]
+            assert any(_section(shown, aim, some) for aim in aims), (one.target, family)
+        failing = [g for g in sentences.groups([one], ("fail", "error", "inconclusive"))]
+        assert all(group.lead.replay in page.text for group in failing)
     # what passes is repeated a family at a time
     assert "dropcheck audit x --select seed" in page.text
+
+
+def _section(shown: str, place: str, findings: list[Any]) -> bool:
+    """Whether what a link leads to is about a check of these findings."""
+    told = shown[shown.index(f'id="{place}"') :][:4000]
+    return any(f.check in told for f in findings)
+
+
+def test_each_cause_stands_once_worst_first_with_its_fix_and_command(whole: Result, shown: str) -> None:
+    for index, one in enumerate(whole.targets):
+        causes = diagnose(one)
+        blocks = re.findall(
+            rf'<div class="case is-(\w+)" id="t{index}-c\d+">(.*?)\n</div>\n(?=<div|<details|</article)', shown, re.S
+        )
+        assert [level for level, _ in blocks if level in levels.LEVELS] == [d.level for d in causes]
+        for cause, (_, text) in zip(causes, blocks, strict=False):
+            plain = Page(f"<div>{text}</div>").text
+            assert cause.observed[1:] in plain.split("Details")[0] and cause.check in plain
+            assert plain.count("Fix:") == 1 and "Details" in plain
+            assert plain.index("Fix:") < plain.index("dropcheck audit x") < plain.index("Details")
+    text = re.sub(r"<table.*?</table>|<dl>.*?</dl>|<figure.*?</figure>", "", shown, flags=re.S)
+    for cause in diagnose(whole.targets[1]):
+        assert Page(text).text.count(cause.observed[1:]) == 1, cause.observed
+
+
+def test_what_explains_a_failure_in_full_is_closed_at_first(shown: str) -> None:
+    page = Page(shown)
+    assert all("open" not in a for a in page.all("details")) and len(page.all("details")) > 20
+    outside = shown
+    while "<details" in outside:
+        outside = re.sub(r"<details[^>]*>(?:(?!<details|</details>).)*</details>", "", outside, flags=re.S)
+    text = Page(outside).text
+    for word in ("9.877e+04", "degrees of freedom", "interval 0.", "python3.11", "detection limit 0.0123"):
+        assert word in page.text and word not in text, word
+    for word in ("Fix:", "Smallest case:", "Waived failures", "Skipped checks", "What the verdicts mean"):
+        assert word in text
+
+
+def test_failures_of_edge_cases_alone_are_marked_so_and_come_after_defects() -> None:
+    edge = target("edge.Layer", [finding("rate.one", "fail", "float32 rate=1"), finding("mask.patterns")])
+    defect = target("defect.Layer", [finding("scale.mean", "fail"), finding("rate.zero", "fail", "float32 rate=0")])
+    text = html.render(result([edge, defect]))
+    rows = re.findall(r'<tr data-of="t\d" data-verdict="(\w+)".*?</tr>', text, re.S)
+    assert rows == ["edge", "fail"]
+    one, two = re.findall(r'<tr data-of="t\d".*?</tr>', text, re.S)
+    assert 'class="edge" href="#t0-c1"' in one and 'class="fail" href' not in one
+    assert 'class="fail" href="#t1-c1"' in two and 'class="edge" href="#t1-c2"' in two
+    assert text.index('<article id="t1"') < text.index('<article id="t0"')
+    assert "1 defect" in Page(text).text and "1 edge case" in Page(text).text
+
+
+def test_several_results_list_their_commands_and_what_differs_and_no_literal_of_python() -> None:
+    other = {"python": "3.12", "packages": {"numpy": "2.4.6"}, "load": [1.0], "compiled": True, "cores": 2}
+    one = result([target("a.Layer", drawn())], argv=["audit", "a.py:Layer", "--case", "float32 rate=.5"])
+    two = result([target("b.Layer", [finding("rate.zero")])], argv=["audit", "b.py:Layer"], environment=other)
+    both = reading.together([one, two], ["a.json", "b.json"])
+    shown = html.render(both)
+    text = Page(shown).text
+    place = shown.index('id="run"')
+    assert re.findall(r'<pre class="wrap">(.*?)</pre>', shown[place:]) == [
+        "dropcheck audit a.py:Layer --case &#39;float32 rate=.5&#39;",
+        "dropcheck audit b.py:Layer",
+    ]
+    assert this_run.commands(both) == [
+        "dropcheck audit a.py:Layer --case 'float32 rate=.5'",
+        "dropcheck audit b.py:Layer",
+    ]
+    names, rows = this_run.differences(both)
+    assert names[0] == "name" and "python" in names and "packages" not in names
+    assert [row[0] for row in rows] == ["a.json", "b.json"]
+    for sign in ("[{", "{'", "['", "': '", "True", "None"):
+        assert sign not in text.replace("None.", ""), sign
+    # results that an older release joined
+    old = result([target("a.Layer", [])], argv=["audit", "a.py:Layer", "audit", "b.py:Layer"])
+    assert this_run.commands(old) == ["dropcheck audit a.py:Layer", "dropcheck audit b.py:Layer"]
+    assert this_run.commands(result([], argv=[])) == []
 
 
 def test_numbers_of_failures_are_those_of_the_result(whole: Result, shown: str) -> None:
     text = Page(shown).text
     for one in whole.targets:
-        for group in sentences.groups([one], view.NOT_A_PASS):
+        for group in sentences.groups([one], ("fail", "error", "inconclusive")):
             lead = group.lead
             for value in (lead.estimate, lead.expected, lead.resolution):
                 assert plain_text.number(value) in text
-            assert f"{lead.coins:,} coins" in text and lead.case in text
-    told = Counter(f.verdict for t in whole.targets for f in t.findings)
-    for verdict, n in told.items():
-        assert re.search(rf"\b{n} {verdict}\b", text), (verdict, n)
+            assert f"{lead.coins:,} samples" in text and lead.case in text
+    for one in whole.targets:
+        for family in {plain_text.family(f.check) for f in one.findings}:
+            told = Counter(f.verdict for f in one.findings if plain_text.family(f.check) == family)
+            for verdict, n in told.items():
+                assert re.search(rf"{family}: [^:]*: [^:]*\b{n} {verdict}\b", text), (family, verdict, n)
 
 
 def test_a_page_made_from_a_page_is_the_same_page(whole: Result, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +231,7 @@ def test_a_waiver_stands_with_its_reason_its_name_and_its_last_day(shown: str) -
     place = shown.index('id="waived"')
     for text in ("W-1", "known upstream", "2027-01-31", "https://example.org/1", "waived.Layer"):
         assert text in shown[place:]
+    assert shown.count("known upstream") == 1
     assert 'href="https' not in shown
 
 
@@ -215,7 +304,7 @@ def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_benc
     measured = bench(
         Workshop(), PASSES, FAILS, audit=lambda names: audit_of(names, {FAILS: ("seed.reset", "float32 x")})
     )
-    one, two = speeds.section(measured, result([]), view.Sheet()).rows
+    one, two = speeds.section(measured, result([]), Sheet()).rows
     assert not one.barred and "reference" in one.told
     assert two.barred.startswith("no speed: ") and "seed.reset" in two.barred and not two.told
 
@@ -233,7 +322,7 @@ def test_the_heading_of_speeds_alone_bars_what_the_page_bars() -> None:
     bad = {FAILS: ("rate.marginal", "float16 rate=0.3 5,5,5")}
     measured = bench(Workshop(), PASSES, FAILS, cells=cells, audit=lambda names: audit_of(names, bad))
     assert [c.target for c in measured.comparisons] == [FAILS]
-    (section,) = [speeds.section(measured, result([]), view.Sheet())]
+    (section,) = [speeds.section(measured, result([]), Sheet())]
     told = speeds.headline([section])
     assert told.startswith(f"{FAILS} has no speed: fails rate.marginal.") and "against" not in told
     assert f"{PASSES}: measured in 2 of 2 cells." in told
@@ -262,8 +351,8 @@ def test_a_page_of_speeds_alone_says_so_and_holds_them() -> None:
     text = html.render(None, benches=[measured])
     page = Page(text)
     ids = {a["id"] for _, a in page.found if "id" in a}
-    assert all((a["href"] or "")[1:] in ids for a in page.all("a")) and "targets" not in ids and "speed" in ids
-    assert f"{FAILS} against {PASSES}" in page.text and "No audit is on this page" in page.text
+    assert all((a["href"] or "")[1:] in ids for a in page.all("a")) and "failures" not in ids and "speed" in ids
+    assert f"{FAILS} against {PASSES}" in page.text and "This page holds no audit" in page.text
     (raw,) = embedded.read(text, "page")
     assert records.decode(raw, "page") == measured
 
@@ -306,7 +395,7 @@ def test_a_large_run_counts_what_passes_and_stays_small() -> None:
     text = html.render(large)
     page = Page(text)
     assert len(text) < 1_200_000
-    assert page.text.count("All 180 findings, by family") == 30
+    assert page.text.count("All 180 results, by family") == 30
     ids = {a["id"] for _, a in page.found if "id" in a}
     assert all((a["href"] or "")[1:] in ids for a in page.all("a"))
     assert page.text.count("what was seen of mask.dropped-count") >= 3
@@ -314,7 +403,7 @@ def test_a_large_run_counts_what_passes_and_stays_small() -> None:
 
 
 def test_figures_stop_where_the_page_is_full_and_that_is_told() -> None:
-    sheet = view.Sheet(room=3000)
+    sheet = Sheet(room=3000)
     some = [f for f in drawn() if f.check == "mask.dropped-count"]
     assert len(sheet.take(counts.figure(some[0]))) + len(sheet.take(counts.figure(some[0]))) < 2
     assert sheet.left_out >= 1
@@ -373,7 +462,7 @@ def test_correlations_beyond_the_resolution_are_crossed_out() -> None:
 
 def test_the_ladder_has_a_series_a_dtype_and_crosses_for_failures() -> None:
     made = ladder.figure("x", drawn())
-    assert made is not None and [told for _, told in made.legend] == ["float32", "bfloat16"]
+    assert made is not None and [told for _, told in made.legend] == ["float32", "bfloat16", "a cross: a wrong rate"]
     assert str(made.body).count("cross") == 4 and len(made.rows) == 8
 
 

@@ -1,15 +1,31 @@
 "use strict";
-// Filter and sorting of the matrix; everything is there and readable without it.
+// Copy buttons of commands; filter and sorting of the matrix. Everything is there and readable without them.
 (() => {
+  for (const box of document.querySelectorAll(".command")) {
+    const button = document.createElement("button"), text = box.querySelector("pre");
+    button.type = "button";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      let done = true;
+      try {
+        await navigator.clipboard.writeText(text.textContent);
+      } catch { // not allowed here: select the text, and try the older way
+        getSelection().selectAllChildren(text);
+        done = document.execCommand("copy");
+      }
+      button.textContent = done ? "Copied" : "Selected";
+    });
+    box.append(button);
+  }
   const table = document.getElementById("claims"), form = document.getElementById("filter");
   if (!table || !form) return;
   const body = table.tBodies[0], rows = [...body.rows];
   const text = document.getElementById("filter-text"), verdict = document.getElementById("filter-verdict");
   const told = document.getElementById("filter-told");
-  const order = ["fail", "error", "inconclusive", "waived", "pass", "skipped"];
+  const order = ["fail", "edge", "trait", "error", "inconclusive", "waived", "pass", "skipped"];
   const of = (row) => document.getElementById(row.dataset.of);
   const words = new Map(rows.map((row) => [row, (of(row).querySelector("h3").textContent + " " +
-    [...of(row).querySelectorAll(".case h4")].map((h) => h.textContent).join(" ")).toLowerCase()]));
+    [...of(row).querySelectorAll(".case h4, .case .check")].map((h) => h.textContent).join(" ")).toLowerCase()]));
   const has = (row, wanted) => !wanted || row.dataset.verdict === wanted ||
     (wanted !== "pass" && [...row.cells].some((cell) => cell.querySelector("a." + wanted)));
   const filter = () => {
@@ -56,7 +72,7 @@
   verdict.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", reveal);
-  form.hidden = false;
+  form.hidden = rows.length < 2;
   filter();
   reveal();
 })();

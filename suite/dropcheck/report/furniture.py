@@ -11,8 +11,9 @@ from markupsafe import Markup
 from dropcheck.report import sentences
 from dropcheck.report.templates import environment
 
-# the marks of verdicts, and of failures by level
-GLYPHS: dict[str, str] = {**sentences.GLYPHS, "defect": "✗", "edge": "~", "trait": "~"}
+# verdicts, and failures by level, in a word and as a mark
+WORDS: dict[str, str] = {**sentences.WORDS, "fail": "fail", "skipped": "skipped", "defect": "defect"}
+GLYPHS: dict[str, str] = {**sentences.GLYPHS, "defect": sentences.GLYPHS["fail"]}
 
 
 def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def furniture(script: str = "", *, drawings: bool = False) -> dict[str, Any]:
         "style": Markup(style),
         "script": Markup(script),
         "policy": policy,
-        "word": sentences.WORDS,
+        "word": WORDS,
         "glyph": GLYPHS,
     }
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropcheck.judge.claims import CLAIMS, FAMILIES
-from dropcheck.report import sentences, speeds, text, view
+from dropcheck.report import sentences, speeds, text, this_run, view
 from dropcheck.report.figures import strength
+from dropcheck.report.figures.sheet import Sheet
+from dropcheck.report.furniture import WORDS as OF_VERDICTS
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment, source
 from dropcheck.results import embedded, plain_text
@@ -18,54 +20,52 @@ if TYPE_CHECKING:
     from dropcheck.results.bench import BenchResult
     from dropcheck.results.selftest import SelfTest
 
+WORDS = {**OF_VERDICTS, "fail": "defect"}  # a failure of edge cases alone has the mark of an edge
+SECTIONS = (("failures", "Failures"), ("undecided", "No verdict"), ("passed", "Passed"))
+
 
 def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> str:
     """The page as text, with the raw results inside. Every value is escaped by the template engine.
 
     ``result`` None: a page of speeds alone, each beside the audit that its bench names.
     """
-    from dropcheck.judge.checks import CHECKS
-
     raw = embedded.embed([one for one in (result, *benches, selftest) if one is not None])
     audited = result is not None
-    told_of_all = sentences.headline(result) if result is not None else ""
+    of_all = sentences.headline(result) if result is not None else ""
     result = result if result is not None else _nothing(benches)
-    sheet = view.Sheet()
+    sheet = Sheet()
     measured = [speeds.section(bench, result, sheet) for bench in benches]
-    headline = told_of_all if audited else speeds.headline(measured)
-    told = sheet.take(
-        strength.figure([(t.target, f) for t in result.targets for f in t.findings], "Evidence of what fails")
-    )
     blocks = view.blocks(result, sheet)
+    failures = [(t.target, f) for t in result.targets for f in t.findings]
     return environment().get_template("page.html.j2").render(
-        **furniture(source("filters.js")),
+        **{**furniture(source("filters.js")), "word": WORDS},
         result=result,
-        headline=headline,
+        headline=of_all if audited else speeds.headline(measured),
         audited=audited,
         families=FAMILIES,
-        groups=sentences.groups(result.targets, view.NOT_A_PASS),
-        causes=sentences.causes(result.targets),
         some=plain_text.some,
         blocks=blocks,
+        sections=[(name, title, view.worst_first(blocks, name)) for name, title in SECTIONS],
         ids={b.target.target: b.id for b in blocks},
         whole=sum(len(b.target.findings) for b in blocks) <= view.WHOLE,
         claims=CLAIMS,
-        remedies={c.name: c.remedy for c in CHECKS},
         worth=sentences.worth(result.targets),
         ledger=sentences.ledger(result.targets),
         left=sentences.groups(result.targets, ("skipped",)),
-        away=view.away(result),
+        away=this_run.away(result),
         waived=view.waived(result),
-        quality=view.quality(result),
-        traits=view.traits(result),
+        quality=this_run.quality(result),
+        commands=this_run.commands(result),
+        machine=this_run.machine(result),
+        differences=this_run.differences(result),
+        traits=this_run.traits(result),
         counts=_counts(result),
         speeds=measured,
         beside=speeds.beside(measured),
-        strength=told,
+        strength=sheet.take(strength.figure(failures, "How sure and how large the failures are")),
         selftest=_selftest(selftest, sheet),
         raw=raw,
         left_out=sheet.left_out,
-        environment={k: v for k, v in result.environment.items() if k != embedded.LEFT_OUT},
         lacks=raw.left_out or result.environment.get(embedded.LEFT_OUT, ""),
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ def _counts(result: Result) -> dict[str, int]:
     return {k: v for k, v in found.items() if v}
 
 
-def _selftest(result: SelfTest | None, sheet: view.Sheet) -> dict[str, Any] | None:
+def _selftest(result: SelfTest | None, sheet: Sheet) -> dict[str, Any] | None:
     """The self-test in short; its own page has the rest."""
     if result is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropcheck.judge.claims import CLAIMS, FAMILIES
-from dropcheck.report import sentences
+from dropcheck.report import sentences, this_run
 from dropcheck.report.fitting import Section, fitted
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
 from dropcheck.report.sentences import Group
@@ -220,6 +220,9 @@ def _worth(result: Result) -> list[Section]:
 def _environment(result: Result) -> list[str]:
     rows = []
     for key, value in result.environment.items():
+        if key == "commands" and isinstance(value, list):
+            rows += [("command", code(command)) for command in this_run.commands(result)]
+            continue
         if key == "results" and isinstance(value, list):
             for one in value:
                 seen = one.get("environment", {})

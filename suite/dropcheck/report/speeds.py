@@ -10,7 +10,7 @@ import numpy as np
 from dropcheck.judge import levels
 from dropcheck.report import bench as text
 from dropcheck.report.figures import pace
-from dropcheck.report.view import Drawn, Sheet
+from dropcheck.report.figures.sheet import Drawn, Sheet
 from dropcheck.results import plain_text
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Result, TargetResult
 from dropcheck.results.bench import BenchResult, BenchTarget

@@ -27,6 +27,8 @@ def environment(*, html: bool = True) -> Environment:
     found.filters["evidence"] = sentences.evidence
     found.filters["reason"] = sentences.reason
     found.filters["breakable"] = breakable
+    found.filters["capital"] = capital
+    found.filters["ticks"] = ticks
     found.filters["cell"] = markdown_cell
     found.filters["prose"] = github_text.prose
     found.filters["code"] = github_text.code
@@ -36,6 +38,20 @@ def environment(*, html: bool = True) -> Environment:
 def breakable(name: str) -> Markup:
     """A name that may be broken after its dots and before its @, on narrow screens."""
     return Markup(str(escape(name)).replace(".", ".<wbr>").replace("@", "<wbr>@"))
+
+
+def capital(text: str) -> str:
+    """A sentence with a capital letter at its beginning, but for a word that is a name of code (``rate=1``, ``x.y``)."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() else text
+
+
+def ticks(text: str) -> Markup:
+    """Text in which what stands between backticks is code, everything escaped."""
+    parts = str(escape(text)).split("`")
+    if len(parts) % 2 == 0:
+        return Markup("`").join(map(Markup, parts))
+    return Markup("").join(Markup(f"<code>{one}</code>" if i % 2 else one) for i, one in enumerate(parts))
 
 
 def markdown_cell(text: str, most: int = 400) -> str:

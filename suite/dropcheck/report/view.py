@@ -1,105 +1,92 @@
-"""What a page shows, as plain records: one block a target, its failures with their figures, counts of what passes."""
+"""What a page shows, as plain records: one block a target, its causes of failure with their figures, counts of the rest."""
 
 from __future__ import annotations
 
 import shlex
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count as numbers
 
 import msgspec
 
+from dropcheck.judge import levels
 from dropcheck.judge.claims import FAMILIES
+from dropcheck.judge.diagnosis import Diagnosis, diagnose
 from dropcheck.report import sentences
-from dropcheck.report.figures import coins, counts, ladder, pairs, positions
-from dropcheck.report.figures.svg import Figure
+from dropcheck.report.figures import sheet as figures
+from dropcheck.report.figures.sheet import Drawn, Sheet
+from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
 from dropcheck.results.audit import Finding, Result, TargetResult
 
-WHOLE = 4000  # findings up to which a page lists every one; beyond, passes are counted and the raw result has them
+WHOLE = 4000  # results up to which a page lists every one; beyond, passes are counted and the raw result has them
 FEW = 3  # targets up to which passes are drawn too
-NOT_A_PASS = ("fail", "error", "inconclusive", "waived")
-_LAGGED = (
-    "mask.independent-channels",
-    "mask.independent-samples",
-    "mask.independent-calls",
-    "mask.ignores-values",
-    "seed.neighbours",
-)
-
-
-class Drawn(NamedTuple):
-    """A figure with its number. ``again``: how to read its kind was said in full before."""
-
-    number: int
-    figure: Figure
-    again: bool
-
-
-@dataclass
-class Sheet:
-    """The figures of one page: each has a number, and together they take at most ``room`` bytes."""
-
-    room: int = 500_000
-    taken: int = 0
-    drawn: int = 0
-    left_out: int = 0
-    told: set[str] = field(default_factory=set)
-
-    def take(self, figure: Figure | None) -> list[Drawn]:
-        """The figure with its number, in a list; an empty one for no figure and for no more room."""
-        if figure is None:
-            return []
-        size = len(figure.body) + sum(len(c) + 9 for row in figure.rows for c in row) + 1500
-        if self.taken + size > self.room:
-            self.left_out += 1
-            return []
-        self.taken += size
-        self.drawn += 1
-        again = figure.reading in self.told
-        self.told.add(figure.reading)
-        return [Drawn(self.drawn, figure, again)]
+OPEN = ("error", "inconclusive")
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One group of findings with its figures."""
+class Told:
+    """One cause of failures, or one check without a verdict. ``mark``: its level, or the verdict.
 
-    group: sentences.Group
+    ``groups``: its results, one group a check, that of ``check`` first. ``case`` and ``command``: the smallest failing case
+    and what repeats it.
+    """
+
+    id: str
+    mark: str
+    check: str
+    observed: str
+    fix: str
+    also: tuple[str, ...]
+    case: str
+    command: str
+    groups: tuple[Group, ...]
     figures: list[Drawn]
 
 
 @dataclass(frozen=True)
 class Family:
-    """One family of checks of one target. ``findings`` is empty where the page counts instead of lists.
+    """One family of checks of one target.
 
-    ``broken``: pairs of a check and the place where its failure is told; ``place``: where all of it is
-    told; ``aim``: where its cell of the matrix leads.
+    ``by_check``: each check with its units and its results; empty where the page counts instead of lists.
+
+    ``mark``: see ``sentences.mark``; ``broken``: pairs of a check and the place where its failure is told; ``place``: where all of
+    it is told; ``aim``: where its cell of the matrix leads.
     """
 
     name: str
-    verdict: str
+    mark: str
     tally: str
     again: str
     broken: list[tuple[str, str]]
-    findings: list[Finding]
+    by_check: list[tuple[str, str, list[Finding]]]
     aim: str
     place: str
 
 
 @dataclass(frozen=True)
 class Block:
-    """One target."""
+    """One target. ``section``: where it stands: failures, undecided or passed."""
 
     id: str
     target: TargetResult
-    broken: int
-    tested: int
-    groups: list[Shown]
+    mark: str
+    section: str
+    tally: list[tuple[str, str]]
+    told: list[Told]
     families: list[Family]
     cells: dict[str, Family]
     passes: list[Drawn] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Failures of one check that one waiver accepted."""
+
+    id: str
+    target: str
+    group: Group
 
 
 def blocks(result: Result, sheet: Sheet) -> list[Block]:
@@ -109,49 +96,144 @@ def blocks(result: Result, sheet: Sheet) -> list[Block]:
     return [_block(f"t{i}", t, sheet, whole, len(ran) <= FEW) for i, t in ran]
 
 
+def worst_first(some: Sequence[Block], section: str) -> list[Block]:
+    """The blocks of one section: defects before edge cases before traits, else in their order."""
+    return sorted((b for b in some if b.section == section), key=lambda b: _ORDER.get(b.mark, len(_ORDER)))
+
+
+_ORDER = {"fail": 0, "edge": 1, "trait": 2}
+
+
 def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool) -> Block:
-    broken, tested = sentences.claims(target)
-    by_family: dict[str, list[Finding]] = {}
+    by_family: dict[str, list[Finding]] = defaultdict(list)
     for one in target.findings:
-        by_family.setdefault(plain_text.family(one.check), []).append(one)
+        by_family[plain_text.family(one.check)].append(one)
     order = [f for f in FAMILIES if f in by_family] + [f for f in by_family if f not in FAMILIES]
-    groups = [Shown(g, _figures(g, target, sheet)) for g in sentences.groups([target], NOT_A_PASS)]
-    places: dict[str, list[tuple[str, str]]] = {}
-    for i, shown in enumerate(groups, 1):
-        check = shown.group.check
-        places.setdefault(plain_text.family(check), []).append((check, f"{name}-g{i}"))
+    told = list(_told(name, target, sheet))
+    places: dict[tuple[str, str], str] = {(g.check, g.verdict): one.id for one in reversed(told) for g in one.groups}
+    kept = {one.check: f"{name}-w{i}" for i, one in enumerate(waivers(target), 1)}
     families = [
-        _family(target, f, by_family[f], places.get(f, []), f"{name}-{i}", whole) for i, f in enumerate(order, 1)
+        _family(target, f, by_family[f], _places(by_family[f], places, kept), f"{name}-{i}", whole)
+        for i, f in enumerate(order, 1)
     ]
+    failing = any(one.mark in levels.LEVELS for one in told)
+    undecided = told or target.error is not None or target.verdict in OPEN
     return Block(
         id=name,
         target=target,
-        broken=broken,
-        tested=tested,
-        groups=groups,
+        mark=sentences.mark(target.findings, target.verdict),
+        section="failures" if failing else "undecided" if undecided else "passed",
+        tally=_tally(target, told),
+        told=told,
         families=families,
         cells={f.name: f for f in families},
-        passes=_passes(target, sheet) if few else [],
+        passes=figures.of_passes(target, sheet) if few else [],
     )
+
+
+def _places(
+    findings: Sequence[Finding], told: dict[tuple[str, str], str], accepted: dict[str, str]
+) -> list[tuple[str, str]]:
+    """Where what is not a pass among these is told, as (check, place): failures first."""
+    found: dict[str, str] = {}
+    for verdict in ("fail", *OPEN, "waived"):
+        for one in findings:
+            if one.verdict == verdict:
+                place = accepted.get(one.check) if verdict == "waived" else told.get((one.check, verdict))
+                if place:
+                    found.setdefault(one.check, place)
+    return list(found.items())
+
+
+def _tally(target: TargetResult, told: Sequence[Told]) -> list[tuple[str, str]]:
+    """(mark, words) of a target: its causes by level, and what else it is."""
+    seen = Counter(one.mark for one in told)
+    words = {"defect": "defect", "edge": "edge case", "trait": "trait"}
+    found = [("fail" if m == "defect" else m, plain_text.count(seen[m], words[m])) for m in words if seen[m]]
+    if seen["inconclusive"]:
+        found.append(("inconclusive", f"{plain_text.count(seen['inconclusive'], 'check')} unsure"))
+    if target.error is not None:
+        found.append(("error", "the audit did not reach its end"))
+    elif seen["error"]:
+        found.append(("error", plain_text.count(seen["error"], "error")))
+    if waived := {f.check for f in target.findings if f.verdict == "waived"}:
+        found.append(("waived", plain_text.count(len(waived), "waived failure")))
+    passing = {f.check for f in target.findings if f.verdict == "pass"} - {
+        f.check for f in target.findings if f.verdict in ("fail", "waived", *OPEN)
+    }
+    if passing:
+        found.append(("pass", f"{plain_text.count(len(passing), 'check')} pass{'es' if len(passing) == 1 else ''}"))
+    return found or [("skipped", "no check applies")]
+
+
+# --- causes ------------------------------------------------------------------------------------------------------------
+
+
+def _told(name: str, target: TargetResult, sheet: Sheet) -> Iterator[Told]:
+    """The causes of a target's failures, worst first, then the checks without a verdict."""
+    number = numbers(1)
+    for one in diagnose(target):
+        yield _cause(f"{name}-c{next(number)}", one, target, sheet)
+    for group in sentences.groups([target], OPEN):
+        yield Told(
+            id=f"{name}-c{next(number)}",
+            mark=group.verdict,
+            check=group.check,
+            observed=group.lead.message,
+            fix="",
+            also=(),
+            case=group.lead.case,
+            command=group.lead.replay,
+            groups=(group,),
+            figures=[],
+        )
+
+
+def _cause(place: str, one: Diagnosis, target: TargetResult, sheet: Sheet) -> Told:
+    only = msgspec.structs.replace(target, findings=list(one.findings))
+    groups = sorted(sentences.groups([only], ("fail",)), key=lambda g: g.check != one.check)
+    groups = [replace(g, lead=one.lead) if g.check == one.check else g for g in groups]
+    shrunk = groups[0].shrunk
+    return Told(
+        id=place,
+        mark=one.level,
+        check=one.check,
+        observed=one.observed,
+        fix=one.fix,
+        also=one.also,
+        case=(shrunk.smallest if shrunk is not None else None) or one.lead.case,
+        command=shrunk.smallest_replay if shrunk is not None and shrunk.smallest_replay else one.lead.replay,
+        groups=tuple(groups),
+        figures=[drawn for g in groups for drawn in figures.of_failure(g, target, sheet)],
+    )
+
+
+# --- families ----------------------------------------------------------------------------------------------------------
 
 
 def _family(
     target: TargetResult, name: str, findings: list[Finding], broken: list[tuple[str, str]], place: str, whole: bool
 ) -> Family:
-    checks = list(dict.fromkeys(f.check for f in findings))
-    told = Counter[str](f.verdict for f in findings)
-    tally = f"{plain_text.count(len(checks), 'check')}, {plain_text.count(len(findings), 'finding')}: "
-    tally += ", ".join(f"{told[v]} {v}" for v in sentences.WORDS if told[v])
+    checks = {f.check for f in findings}
+    seen = Counter[str](f.verdict for f in findings)
+    tally = f"{plain_text.count(len(checks), 'check')}, {plain_text.count(len(findings), 'result')}: "
+    tally += ", ".join(f"{seen[v]} {v}" for v in sentences.WORDS if seen[v])
     return Family(
         name=name,
-        verdict=sentences.cell(msgspec.structs.replace(target, findings=findings), name),
+        mark=sentences.cell(target, name),
         tally=tally,
         again=again(findings, name),
         broken=broken,
-        findings=findings if whole else [],
+        by_check=list(_by_check(findings)) if whole else [],
         aim=broken[0][1] if broken else place,
         place=place,
     )
+
+
+def _by_check(findings: Sequence[Finding]) -> Iterator[tuple[str, str, list[Finding]]]:
+    for check in dict.fromkeys(f.check for f in findings):
+        some = [f for f in findings if f.check == check]
+        yield check, plain_text.some(list(dict.fromkeys(f.unit for f in some if f.unit)), 3), some
 
 
 def again(findings: Sequence[Finding], family: str) -> str:
@@ -168,128 +250,26 @@ def again(findings: Sequence[Finding], family: str) -> str:
     return shlex.join(parts)
 
 
-def _figures(group: sentences.Group, target: TargetResult, sheet: Sheet) -> list[Drawn]:
-    """What shows this failure best: its smallest example, and the counts behind it."""
-    found: list[Drawn] = []
-    if group.drawn.picture is not None and group.drawn.picture.rows:
-        found += sheet.take(coins.figure(group.drawn.picture, f"{plain_text.line(target.target, 120)}, {group.check}"))
-    lead = group.lead
-    if group.check == "mask.dropped-count":
-        found += sheet.take(counts.figure(lead))
-    elif group.check in ("rate.per-channel", "rate.per-sample"):
-        found += sheet.take(positions.figure(lead))
-    elif group.check in _LAGGED:
-        found += sheet.take(pairs.matrix(lead))
-        found += sheet.take(pairs.lags(lead))
-    elif group.check == "rate.marginal":
-        found += sheet.take(ladder.figure(target.target, target.findings))
-    return found
+# --- waivers -----------------------------------------------------------------------------------------------------------
 
 
-def _passes(target: TargetResult, sheet: Sheet) -> list[Drawn]:
-    """What passing coins look like: the case with most coins of each counted check."""
-    found: list[Drawn] = []
-    passed = [f for f in target.findings if f.verdict == "pass"]
-    if not any(f.check == "rate.marginal" and f.verdict == "fail" for f in target.findings):
-        found += sheet.take(ladder.figure(target.target, target.findings))
-    for check, draw in (
-        ("mask.dropped-count", counts.figure),
-        ("rate.per-channel", positions.figure),
-        ("mask.independent-channels", pairs.lags),
-    ):
-        some = [f for f in passed if f.check == check]
-        if some:
-            found += sheet.take(draw(max(some, key=lambda f: f.coins)))
-    return found
-
-
-# --- what did not run, what was waived, and how the run went -----------------------------------------------------------
-
-
-def away(result: Result) -> list[tuple[str, list[str]]]:
-    """(reason, targets) of what did not run here."""
-    found: dict[str, list[str]] = {}
-    for target in result.targets:
-        if target.skipped is not None:
-            found.setdefault(target.skipped, []).append(target.target)
-    return sorted(found.items(), key=lambda pair: -len(pair[1]))
-
-
-def waived(result: Result) -> list[tuple[str, sentences.Group]]:
-    """(target, group) of every failure that a waiver accepted, one a waiver."""
-    found = []
-    for target in result.targets:
-        kept: dict[str, list[Finding]] = {}
-        for one in target.findings:
-            if one.verdict == "waived":
-                kept.setdefault(one.waiver.id if one.waiver else "", []).append(one)
-        for some in kept.values():
-            told = TargetResult(
-                target=target.target,
-                framework="",
-                version="",
-                contract={},
-                verdict="waived",
-                timing=target.timing,
-                traits={},
-                findings=some,
-            )
-            found += [(target.target, g) for g in sentences.groups([told], ("waived",))]
-    return found
-
-
-def quality(result: Result) -> list[tuple[str, str]]:
-    """What a reader must know of the run itself before its verdicts are trusted."""
-    ran = [t for t in result.targets if t.skipped is None]
-    missing = [t for t in ran if t.error is not None]
-    unsure = sum(f.verdict in ("inconclusive", "error") for t in ran for f in t.findings)
-    spent = [t.timing for t in ran]
-    told = [
-        ("finished", "no: it was interrupted" if result.interrupted else "yes"),
-        (
-            "implementations",
-            f"{len(ran)} audited, {len(result.targets) - len(ran)} not run, {len(missing)} ended before their end",
-        ),
-        ("findings", f"{sum(len(t.findings) for t in ran):,}, of which {unsure:,} could not be decided"),
-        ("coins", f"{sum(t.coins for t in ran):,}"),
-        (
-            "seconds",
-            f"{sum(s.bare_s for s in spent):.0f} in the layers, {sum(s.tally_s + s.judge_s for s in spent):.0f} counting and "
-            f"judging, {sum(s.wall_s for s in spent):.0f} by the clock, all implementations added",
-        ),
+def waivers(target: TargetResult) -> list[Group]:
+    """The failures of a target that waivers accepted: one group a waiver and check."""
+    kept: dict[str, list[Finding]] = defaultdict(list)
+    for one in target.findings:
+        if one.verdict == "waived":
+            kept[one.waiver.id if one.waiver else ""].append(one)
+    return [
+        group
+        for some in kept.values()
+        for group in sentences.groups([msgspec.structs.replace(target, findings=some)], ("waived",))
     ]
-    load, cores = result.environment.get("load"), result.environment.get("cores")
-    if isinstance(load, (list, tuple)) and load and isinstance(cores, int) and isinstance(load[0], (int, float)):
-        busy = " (busy: seconds above are too long; verdicts do not depend on time)" if load[0] > 1.5 * cores else ""
-        told.append(("load", f"{load[0]:.1f} on {plain_text.count(cores, 'core')} at the start{busy}"))
-    return told
 
 
-def traits(result: Result) -> list[dict[str, Any]]:
-    """One row a trait, one cell a target that ran."""
-    names: dict[str, None] = {}
-    ran = [t for t in result.targets if t.skipped is None]
-    for target in ran:
-        names.update(dict.fromkeys(target.traits))
-    rows = []
-    for name in names:
-        cells = []
-        for target in ran:
-            value = target.traits.get(name, "")
-            if isinstance(value, dict):
-                same: dict[str, list[str]] = {}
-                for key, item in value.items():
-                    shown = f"{item['class']} ({item['in_units']:+.2f} u)" if _rounding(item) else str(item)
-                    if _rounding(item) and not key.endswith(("=0.1", "=0.15")):
-                        continue
-                    same.setdefault(shown, []).append(str(key))
-                value = [f"{', '.join(keys)}: {shown}" for shown, keys in same.items()]
-            else:
-                value = [str(value)]
-            cells.append(value)
-        rows.append({"name": name, "cells": cells})
-    return rows
-
-
-def _rounding(item: Any) -> bool:
-    return isinstance(item, dict) and "class" in item and isinstance(item.get("in_units"), (int, float))
+def waived(result: Result) -> list[Accepted]:
+    """Every failure of a result that a waiver accepted, in the order of targets."""
+    return [
+        Accepted(f"t{i}-w{n}", target.target, group)
+        for i, target in enumerate(result.targets)
+        for n, group in enumerate(waivers(target), 1)
+    ]

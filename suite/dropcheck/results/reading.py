@@ -155,6 +155,8 @@ def _kind(data: bytes) -> tuple[str | None, str | None]:
 def together(loaded: Sequence[Result], names: Sequence[str]) -> Result:
     """Audits as one, in their order. A target that several of them have is kept from each, told apart in its name.
 
+    Command lines that differ stay apart as ``commands`` of the environment; ``argv`` holds the words of all.
+
     ``names``: how the results are called, for targets that differ in nothing else. Equal targets are kept once.
     """
     if len(loaded) == 1:
@@ -177,10 +179,14 @@ def together(loaded: Sequence[Result], names: Sequence[str]) -> Result:
         for name, one in zip(names, loaded, strict=True)
     ]
     alike = all(r["environment"] == first.environment for r in runs)
+    environment = first.environment if alike else {**first.environment, "results": runs}
+    typed = [words for one in loaded for words in commands(one)]
+    if any(words != typed[0] for words in typed):
+        environment = {**environment, "commands": typed}
     return msgspec.structs.replace(
         first,
         verdict=overall([t.verdict for t in targets]),
-        environment=first.environment if alike else {**first.environment, "results": runs},
+        environment=environment,
         argv=[word for one in loaded for word in one.argv],
         profile=", ".join(dict.fromkeys(word for one in loaded for word in one.profile.split(", "))),
         alpha=max(one.alpha for one in loaded),
@@ -191,6 +197,14 @@ def together(loaded: Sequence[Result], names: Sequence[str]) -> Result:
         device=results.device_of_all(list(loaded)),
         request=results.request_of_all(list(loaded)),
     )
+
+
+def commands(result: Result) -> list[list[str]]:
+    """The command lines of a result, as words: its own, or those of the results that it was made of."""
+    held = result.environment.get("commands")
+    if isinstance(held, list) and all(isinstance(one, list) for one in held):
+        return [[str(word) for word in one] for one in held]
+    return [result.argv]
 
 
 def _apart(members: Sequence[tuple[int, TargetResult]], loaded: Sequence[Result], names: Sequence[str]) -> list[str]:

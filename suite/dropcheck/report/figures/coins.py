@@ -1,4 +1,4 @@
-"""The coins of the smallest failing example: filled cells are kept, empty ones dropped."""
+"""The mask of the smallest failing example: squares are kept, dots dropped."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _MOST_ROWS, _MOST_COLUMNS = 32, 96
 _LEGEND = re.compile(r"[;,]\s*# kept, \. dropped")
 
 READING = (
-    "A square is a coin that was kept, a dot one that was dropped, a crossed square one whose elements disagree. Independent "
-    "coins look like static; lines or groups that look alike, or a count that never changes, are the defect."
+    "One square or dot is one drop decision. Independent decisions look like noise. Rows or groups that look alike, or a number "
+    "of dots that never changes, are the defect."
 )
+_KEY = {"#": ("kept", "kept"), ".": ("dropped", "dropped"), "?": ("torn", "kept in some positions, dropped in others")}
 
 
 def figure(picture: Picture, what: str) -> Figure:
@@ -52,7 +53,7 @@ def figure(picture: Picture, what: str) -> Figure:
     caption = plain_text.clean(_LEGEND.sub("", picture.caption)).replace("all # or all .", "all squares or all dots")
     more = "" if len(picture.rows) <= _MOST_ROWS else f" The first {_MOST_ROWS} of {len(picture.rows)} rows are drawn."
     return Figure(
-        title=f"Coins of {what}",
+        title=f"Mask of {what}",
         note=caption[:1].upper() + caption[1:].rstrip(".") + "." + more,
         desc=f"{plain_text.line(picture.caption)}. {len(rows)} rows: "
         + "; ".join(f"{labels[i] + ': ' if i < len(labels) else ''}{row}" for i, row in enumerate(rows[:8]))
@@ -61,4 +62,5 @@ def figure(picture: Picture, what: str) -> Figure:
         width=widest + 2,
         height=4 + len(rows) * (_CELL + 2),
         body=joined(parts),
+        legend=[key for sign, key in _KEY.items() if paths[sign]],
     )

@@ -1,4 +1,4 @@
-"""How many channels of a row are dropped: counted, beside the law of independent coins."""
+"""How many channels of a row are dropped: measured, beside the binomial law."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dropcheck.results.plain_text import line
 _MOST = 96  # bars; wider counts are cut to where anything lies
 
 READING = (
-    "Bars count the rows in which so many channels were dropped; circles are what independent coins of the same rates give "
-    "(a binomial law where all rates are equal), and their lines reach four standard deviations. Bars narrower than the law are "
-    "rationed coins (a fixed number a row), wider ones are clumped."
+    "A bar counts the rows with that many dropped channels. A circle is the count expected of independent drop decisions, its line "
+    "spans four standard deviations. Bars narrower than the circles: a fixed number of channels is dropped. Bars wider: channels "
+    "are dropped together."
 )
 
 
@@ -72,7 +72,7 @@ def figure(finding: Finding) -> Figure | None:
     )
     rows = [[str(i), plain(seen[i]), plain(law[i])] for i in range(first, last + 1) if seen[i] or law[i] >= 0.5]
     return Figure(
-        title="Dropped channels a row, beside the law of independent coins",
+        title="Dropped channels per row, measured and expected",
         desc=f"{line(finding.case)}: {line(finding.message)}.",
         reading=READING,
         width=WIDTH,
@@ -80,5 +80,5 @@ def figure(finding: Finding) -> Figure | None:
         body=body,
         columns=("dropped channels", "rows", "expected rows"),
         rows=rows,
-        legend=(("bar", "rows that were counted"), ("ring", "independent coins")),
+        legend=(("bar", "rows measured"), ("ring", "rows expected of independent decisions")),
     )

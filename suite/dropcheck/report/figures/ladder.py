@@ -1,4 +1,4 @@
-"""The ladder of rates: measured minus nominal, one series a dtype."""
+"""The ladder of rates: measured minus requested, one series a dtype."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dropcheck.results.plain_text import line as one_line
 from dropcheck.results.plain_text import number
 
 READING = (
-    "Measured minus nominal rate, in percentage points, by nominal rate. Lines are exact intervals at the error probability of "
-    "the check; one that does not touch zero is a wrong rate, drawn as a cross. Steps that grow with the rate, in one dtype only, "
-    "are a threshold or a random number of low precision."
+    "Measured minus requested rate, in percentage points, by requested rate. The vertical lines are exact intervals at the error "
+    "probability of the check. An interval that does not touch 0 is a wrong rate (a cross). Errors in one low-precision dtype only "
+    "come from a threshold or a random number of that precision."
 )
 
 
@@ -68,13 +68,14 @@ def figure(target: str, findings: Sequence[Finding]) -> Figure | None:
         x, kind = left + step * place, f"s{dtypes.index(name) % SERIES}"
         parts.append(line(x, up.at(low), x, up.at(high), kind))
         told = f"{name}, rate {one.expected:g}: measured {number(one.estimate)}"
-        parts.append(mark(x, up.at(off), kind, cross=one.verdict == "fail", label=told))
+        failed = one.verdict == "fail"
+        parts.append(mark(x, up.at(off), "fail" if failed else kind, cross=failed, label=told))
     for i, rate in enumerate(rates):
         parts.append(text(left + step * (i + 0.5), bottom + 16, f"{rate:g}", "middle"))
-    parts.append(text((left + WIDTH) / 2, bottom + 33, "rate that was asked for", "middle", "soft"))
+    parts.append(text((left + WIDTH) / 2, bottom + 33, "requested rate", "middle", "soft"))
     bad = [r for r in rows if r[-1] == "fail"]
     return Figure(
-        title=f"Measured minus nominal rate of {one_line(target, 120)}, in percentage points",
+        title=f"Measured minus requested rate of {one_line(target, 120)}, in percentage points",
         desc=f"{len(rows)} rates in {', '.join(one_line(d, 20) for d in dtypes)}; {len(bad)} of them fail"
         + (": " + "; ".join(f"{r[0]} {r[1]} measured {r[2]}" for r in bad[:6]) if bad else "")
         + ".",
@@ -82,7 +83,8 @@ def figure(target: str, findings: Sequence[Finding]) -> Figure | None:
         width=WIDTH,
         height=bottom + 40,
         body=joined(parts),
-        columns=("dtype", "asked for", "measured", "interval", "coins", "verdict"),
+        columns=("dtype", "requested", "measured", "interval", "samples", "verdict"),
         rows=rows,
-        legend=[(f"s{i % SERIES}", d) for i, d in enumerate(dtypes)],
+        legend=[(f"s{i % SERIES}", d) for i, d in enumerate(dtypes)]
+        + ([("fail", "a cross: a wrong rate")] if bad else []),
     )

@@ -1,4 +1,4 @@
-"""Correlations of coins that should be independent: pairs of channels, and lags over channels, samples, calls and seeds."""
+"""Correlations of drop decisions that should be independent: pairs of channels; lags over channels, samples, calls, seeds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dropcheck.results.plain_text import line as one_line
 from dropcheck.results.plain_text import number
 
 LAGS = (
-    "One mark a distance: the mean correlation of coins so far apart. The band is the smallest correlation that this run was "
-    "sized to catch; inside of it nothing is known, at its middle lie independent coins. A mark outside (a cross) is dependence."
+    "One mark a distance: the mean correlation of drop decisions so far apart. Independent decisions lie at 0. Correlations within "
+    "the grey band are too small to detect; a mark outside of it (a cross) shows dependence."
 )
 PAIRS = (
-    "Each cell is the correlation of two channels (row against column) around the most extreme pair. Independent channels are "
-    "empty; the larger the square, the stronger the pair, with a cross where the correlation is negative."
+    "Each cell is the correlation of two channels (row and column) near the strongest pair. Cells of independent channels are "
+    "empty. A larger square is a stronger correlation; a cross marks a negative one."
 )
 
 
@@ -65,7 +65,7 @@ def lags(finding: Finding) -> Figure | None:
         body=joined(parts),
         columns=("distance", "correlation"),
         rows=[[n, number(v)] for n, v in zip(names, values.values(), strict=True)],
-        legend=(("band", f"resolution, {number(band)}"), ("fail", "a cross: beyond it")) if band else (),
+        legend=(("band", f"detection limit, {number(band)}"), ("fail", "a cross: beyond it")) if band else (),
     )
 
 

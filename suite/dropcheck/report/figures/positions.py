@@ -16,10 +16,9 @@ from dropcheck.results.plain_text import number
 _MOST = 200  # positions drawn
 
 READING = (
-    "One mark a position, from the first to the last, with its interval: exact (Clopper and Pearson), together wrong about one "
-    "position or more with probability below 1e-6 where all positions drop alike. The line is the rate of all. A position whose "
-    "interval does not touch the line (a cross) has a rate of its own; look at the first and the last, at every eighth, and at the "
-    "tail behind the last multiple of a vector's width."
+    "One mark is the drop rate of one position, with its exact (Clopper-Pearson) interval. The horizontal line is the mean of all. "
+    "A cross marks a position whose interval does not touch the line: its rate differs. The probability of one or more crosses "
+    "in a correct layer is below 1e-6. Typical places of a defect: the first and last position, every eighth, the tail of a vector."
 )
 
 
@@ -84,5 +83,5 @@ def figure(finding: Finding) -> Figure | None:
         body=body,
         columns=(word, f"dropped of {size:,}", "rate", "interval"),
         rows=rows[:12],
-        legend=(("s0", "agrees with the rate of all"), ("fail", "a cross: does not")),
+        legend=(("s0", "agrees with the rate of all"), ("fail", "a cross: differs from it")),
     )

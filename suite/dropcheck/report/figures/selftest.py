@@ -23,9 +23,9 @@ from dropcheck.results.plain_text import line as one_line
 from dropcheck.results.selftest import Calibration, SelfTest
 
 CALIBRATION = (
-    "One row a check, over all cases: how often it failed coins that keep the contract, as a share of what its level allows "
-    "(filled: level .05, open: .01). The line at 1 is the level itself; right of it would be a check that accuses too often. "
-    "Far left are checks that rest on a bound or divide their level among several tests: careful, not wrong."
+    "One row a check, over all cases: how often it failed masks of correct layers, as a share of what its level allows "
+    "(filled: level .05, open: .01). The line at 1 is the level itself; right of it would be a check with too many false failures. "
+    "Far left are checks that rest on a bound or divide their level among several tests: conservative, not wrong."
 )
 SECONDS = (
     "How many planted defects were caught within so many seconds of work on each: a step is one defect more. A line that rises "

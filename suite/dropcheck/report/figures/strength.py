@@ -1,4 +1,4 @@
-"""How strong the evidence is: what failed, on a log scale, beside what this run could not have told from chance."""
+"""How sure and how large failures are, on log scales, beside what is not significant or too small to detect."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from dropcheck.results.plain_text import number, strongest
 _END = 1e5  # what no right layer can do stands at this end
 
 READING = (
-    "Left: how improbable the observation is under the contract, as a power of ten on a logarithmic scale. The band is what is "
-    "not enough to accuse anybody: a mark just beyond it is a narrow decision, one at the right end could not happen. "
-    "Right: the deviation in units of the resolution, the smallest deviation that the run was sized to catch; inside the band "
-    "it may or may not be caught, beyond it is caught almost surely. Evidence says how sure, deviation says how large."
+    "Left, how sure: the probability that a correct layer gives this result is 10 to the power of -x. Grey band: not significant. "
+    "A cross at the right end is impossible in a correct layer. "
+    "Right, how large: the deviation divided by the detection limit. Grey band: too small to be detected reliably."
 )
 
 
@@ -35,14 +34,14 @@ def figure(findings: Sequence[tuple[str, Finding]], title: str) -> Figure | None
     power = Axis(1.0, _END, left, middle, log=True)
     needed = [-math.log10(f.alpha) for some in by_check.values() for _, f in some if f.alpha]
     parts = [
-        text(left, 12, "evidence", kind="soft"),
-        text(middle + 16, 12, "deviation", kind="soft"),
+        text(left, 12, "how sure", kind="soft"),
+        text(middle + 16, 12, "how large", kind="soft"),
     ]
     if needed:
         parts.append(box(left, top, power.at(max(1.0, min(needed))) - left, bottom - top, "band"))
     parts.append(box(beside.start, top, beside.at(1.0) - beside.start, bottom - top, "band"))
     parts.append(x_axis(power, top, bottom, "probability: 10 to the -x", lambda v: f"{v:g}" if v < 1e4 else "", 4))
-    parts.append(x_axis(beside, top, bottom, "in resolutions", lambda v: f"{v:g}", 4))
+    parts.append(x_axis(beside, top, bottom, "deviation / detection limit", lambda v: f"{v:g}", 4))
     rows = []
     for i, (check, some) in enumerate(by_check.items()):
         lead = strongest(f for _, f in some)
@@ -53,12 +52,14 @@ def figure(findings: Sequence[tuple[str, Finding]], title: str) -> Figure | None
         for _, one in sorted(some, key=lambda pair: pair[1] is lead)[-12:]:
             x = power.at(max(1.0, -(one.log10_evidence or 0.0)))
             told = f"{check}, {one.case}: {evidence(one.log10_evidence)}"
-            parts.append(mark(x, y, "fail" if one is lead else "s1", cross=one is lead, label=told))
+            parts.append(mark(x, y, "fail" if one is lead else "fail more", cross=True, label=told))
         size = None
         if lead.estimate is not None and lead.expected is not None and lead.resolution:
             size = abs(lead.estimate - lead.expected) / lead.resolution
             parts.append(line(beside.start, y, beside.end, y))
-            parts.append(mark(beside.at(max(size, 0.01)), y, "fail", cross=True, label=f"{size:.3g} resolutions"))
+            parts.append(
+                mark(beside.at(max(size, 0.01)), y, "fail", cross=True, label=f"{size:.3g} times the detection limit")
+            )
         rows.append(
             [
                 one_line(check, 80),
@@ -71,17 +72,17 @@ def figure(findings: Sequence[tuple[str, Finding]], title: str) -> Figure | None
     return Figure(
         title=title,
         desc=f"{len(by_check)} checks fail. "
-        + "; ".join(f"{r[0]}: {r[2]}" + (f", {r[4]} resolutions off" if r[4] else "") for r in rows[:12])
+        + "; ".join(f"{r[0]}: {r[2]}" + (f", {r[4]} times the detection limit" if r[4] else "") for r in rows[:12])
         + ".",
         reading=READING,
         width=WIDTH,
         height=bottom + 40,
         body=joined(parts),
-        columns=("check", "strongest in", "evidence", "resolution", "deviation in resolutions"),
+        columns=("check", "strongest in", "evidence", "detection limit", "deviation / detection limit"),
         rows=rows,
         legend=(
-            ("fail", "a cross: the strongest case"),
-            ("s1", "other cases"),
-            ("band", "not enough to accuse; below the resolution"),
+            ("fail", "the strongest failing case of a check"),
+            ("more", "its other failing cases"),
+            ("band", "not significant, or too small to detect"),
         ),
     )
