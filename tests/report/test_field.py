@@ -183,7 +183,7 @@ def test_what_the_control_shows_too_is_told_apart(tmp_path: Path) -> None:
     told = command.write(field(), said, [], tmp_path, "dropcheck field --out x")
     assert [line.rpartition(": ")[2] for line in spoken] == ["confirmed", "the control shows it too"]
     sentence = report.confirmation(told)
-    assert "1 of 2 failing checks" in sentence and "control, a plain right layer in the same place, passes" in sentence
+    assert "1 of 2 failing checks" in sentence and "control, a correct layer in the same place, passes" in sentence
     assert "1 is shown by the control too, and so of the framework and not of the layer." in sentence
     assert "doubted" not in sentence
     for name in ("index.html", "README.md"):

@@ -18,7 +18,7 @@ from dropcheck.report.figures import sheet as figures
 from dropcheck.report.figures.sheet import Drawn, Sheet
 from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
-from dropcheck.results.audit import Finding, Result, TargetResult
+from dropcheck.results.audit import Finding, Result, TargetResult, missing
 
 WHOLE = 4000  # results up to which a page lists every one; beyond, passes are counted and the raw result has them
 FEW = 3  # targets up to which passes are drawn too
@@ -117,7 +117,7 @@ def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool
         for i, f in enumerate(order, 1)
     ]
     failing = any(one.mark in levels.LEVELS for one in told)
-    undecided = told or target.error is not None or target.verdict in OPEN
+    undecided = told or target.error is not None or target.verdict not in ("pass", "waived") or missing(target)
     return Block(
         id=name,
         target=target,
@@ -156,6 +156,8 @@ def _tally(target: TargetResult, told: Sequence[Told]) -> list[tuple[str, str]]:
         found.append(("error", "the audit did not reach its end"))
     elif seen["error"]:
         found.append(("error", plain_text.count(seen["error"], "error")))
+    if gone := missing(target):
+        found.append(("error", f"{plain_text.count(len(gone), 'planned result')} missing"))
     if waived := {f.check for f in target.findings if f.verdict == "waived"}:
         found.append(("waived", plain_text.count(len(waived), "waived failure")))
     passing = {f.check for f in target.findings if f.verdict == "pass"} - {

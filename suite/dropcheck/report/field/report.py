@@ -191,11 +191,11 @@ def headline(table: Sequence[Row]) -> str:
     failing = sum(c.verdict == "fail" for row in ran for c in row.cells.values())
     text = (
         f"{len(ran) - len(bad)} of {len(ran)} combinations of implementation and mode, from "
-        f"{plain_text.count(len(frameworks(table)), 'library').replace('librarys', 'libraries')}, keep every promise that was "
-        "tested"
+        f"{plain_text.count(len(frameworks(table)), 'library').replace('librarys', 'libraries')}, pass all checks "
+        "that ran"
     )
     if bad:
-        text += f"; {len(bad)} {'breaks' if len(bad) == 1 else 'break'} one, in {failing} of {cells} cells"
+        text += f"; {len(bad)} {'fails' if len(bad) == 1 else 'fail'} one or more, in {failing} of {cells} cells"
     return text + "."
 
 
@@ -210,9 +210,9 @@ def confirmation(told: Sequence[Group]) -> str:
     text = f"{sure} of {plain_text.count(len(every), 'failing check')} (one check in one cell) {'is' if sure == 1 else 'are'}"
     text += " confirmed by an independent script that uses the framework and NumPy only"
     if controlled == sure and sure:
-        text += ", and whose control, a plain right layer in the same place, passes"
+        text += ", and whose control, a correct layer in the same place, passes"
     elif controlled:
-        text += f"; {controlled} of them by one whose control, a plain right layer in the same place, passes"
+        text += f"; {controlled} of them by one whose control, a correct layer in the same place, passes"
     if same:
         text += f"; {same} {'is' if same == 1 else 'are'} shown by the control too, and so of the framework and not of the layer"
     left = len(every) - sure - same
