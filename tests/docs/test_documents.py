@@ -230,3 +230,27 @@ def test_the_site_builds_without_a_warning_and_loads_nothing(tmp_path: Path) -> 
     for page in tmp_path.rglob("*.html"):
         loaded = re.findall(r'<(?:script|link|img|iframe)\b[^>]*(?:src|href)="(https?:[^"]+)', page.read_text())
         assert loaded == [], f"{page}: {loaded}"
+
+
+# what an answer said before it was plain, and turns that hide who does what
+BANNED = re.compile(
+    r"\b(accus\w+|obey\w*|mend\w*|gone on with|has not|have not|that has not|planted defects?|tell apart|claims?)\b", re.I
+)
+WRITTEN = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+
+
+def _prose(markdown: str) -> Iterator[str]:
+    """The sentences of a page, without code, tables of names, headings and links."""
+    plain = re.sub(r"```.*?```|<!--.*?-->", "", markdown, flags=re.DOTALL)
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain)
+    for block in re.split(r"\n\s*\n|\n(?=\s*[*|#-]|\s*\d+\.)", plain):
+        if not block.lstrip().startswith("#"):
+            for cell in block.split("|"):
+                yield from re.split(r"(?<=[.!?:;])\s+", " ".join(cell.split()))
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=[str(page.relative_to(ROOT)) for page in WRITTEN])
+def test_sentences_are_short_and_plain(page: Path) -> None:
+    for sentence in _prose(text(page)):
+        assert len(sentence.split()) <= 25, f"{len(sentence.split())} words: {sentence}"
+        assert not BANNED.search(re.sub(r"`[^`]*`", "", sentence)), sentence
