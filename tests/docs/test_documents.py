@@ -234,7 +234,8 @@ def test_the_site_builds_without_a_warning_and_loads_nothing(tmp_path: Path) -> 
 
 # what an answer said before it was plain, and turns that hide who does what
 BANNED = re.compile(
-    r"\b(accus\w+|obey\w*|mend\w*|gone on with|has not|have not|that has not|planted defects?|tell apart|claims?)\b", re.I
+    r"\b(accus\w+|obey\w*|mend\w*|gone on with|has not|have not|that has not|planted defects?|tell apart|claims?)\b",
+    re.I,
 )
 WRITTEN = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
