@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from dropcheck.contract.errors import UsageError, nearest
-from dropcheck.plan import option_values
+from dropcheck.contract.errors import UsageError
+from dropcheck.plan import python_options
+from dropcheck.plan.python_options import AuditOptions, BenchOptions
 from dropcheck.results import frames
 from dropcheck.results.audit import Finding, Result, TargetResult
 
@@ -18,12 +20,28 @@ if TYPE_CHECKING:
 
     from dropcheck.auditing.run import AuditRequest
     from dropcheck.plan.targets import Target
+    from dropcheck.report.python_result import AuditResult
     from dropcheck.results.bench import BenchResult
 
-# options that are lists; one value may be given by itself
-_LISTED = ("select", "ignore", "rates", "dtypes", "modes", "cases", "releases")
-_IN_COMMAS = ("select", "ignore", "dtypes", "modes")  # as on the command line: "rate.one,rate.zero"
-_LISTED_OF_BENCH = ("cells", "directions", "dtypes", "rates")
+Callee = TypeVar("Callee", bound=Callable[..., Any])
+
+
+def _signed(options: type[Any], names: Mapping[str, str]) -> Callable[[Callee], Callee]:
+    """Show options one by one where a program looks at the signature: ``help``, notebooks, editors that run no checker."""
+
+    def sign(function: Callee) -> Callee:
+        seen = inspect.signature(function)
+        kept = [one for one in seen.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        more = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options.__annotations__[name]
+            )
+            for name in names
+        ]
+        function.__signature__ = seen.replace(parameters=[*kept, *more])  # type: ignore[attr-defined]
+        return function
+
+    return sign
 
 
 class Broken(AssertionError):
@@ -32,7 +50,7 @@ class Broken(AssertionError):
     __module__ = (
         "dropcheck"  # its name begins one line of pytest's summary: a short one leaves room for the observation
     )
-    result: Result | None = None
+    result: AuditResult | None = None
 
 
 class Tolerated(UserWarning):
@@ -42,19 +60,30 @@ class Tolerated(UserWarning):
 
 
 class Unproven(AssertionError):
-    """A layer is neither cleared nor accused: the evidence is missing, the audit did not end, or nothing was measured."""
+    """Evidence is missing: a check is inconclusive, the audit did not end, or nothing was measured. ``result``: the audit."""
 
     __module__ = "dropcheck"
-    result: Result | None = None
+    result: AuditResult | None = None
 
 
-def audit(*targets: Any, **options: Any) -> Result:
-    """Audit targets and return the result; options are the fields of ``AuditRequest`` (``select="mask"``, ``seed=7``, ...).
+@_signed(AuditOptions, python_options.OF_AUDIT)
+def audit(*targets: Any, **options: Unpack[AuditOptions]) -> AuditResult:
+    """Audit targets and return the result.
 
     A target is a name as on the command line, or an object: a class, a function, a factory, an instance, an Implementation.
-    ``in_process=True`` audits names in this process, too (objects always are): one target after the other, and generators,
-    gradient mode and configuration are as before at the end. Raises UsageError for what cannot be asked.
+    Without one, every implementation that can run here is audited. Options are those of the command line, with underscores
+    and in its forms or as values: ``select="mask,rate"`` or ``("mask", "rate")``, ``rate=.3``, ``budget="2m"`` or 120.0
+    (seconds), ``shape=(256, 64, 3)``, ``seed="fresh"``, ``with_="torch==2.4.1"``. ``in_process=True`` audits names in this
+    process, too (objects always are): one target after the other, and generators, gradient mode and configuration are as
+    before at the end.
+
+    ``result.passed``, ``result.failures`` and ``print(result)`` say what was found. Raises UsageError for what cannot be asked.
     """
+    return _audit(targets, python_options.of_audit(options))
+
+
+def _audit(targets: tuple[Any, ...], options: Mapping[str, Any]) -> AuditResult:
+    """``audit``, with fields of a request as options."""
     from dropcheck.worker.caller_state import untouched
 
     if all(isinstance(one, str) for one in targets) and not options.get("in_process"):
@@ -63,9 +92,10 @@ def audit(*targets: Any, **options: Any) -> Result:
         return _audited(targets, options)
 
 
-def _audited(targets: tuple[Any, ...], options: Mapping[str, Any]) -> Result:
+def _audited(targets: tuple[Any, ...], options: Mapping[str, Any]) -> AuditResult:
     from dropcheck.auditing.run import run
     from dropcheck.plan.python_objects import OBJECTS, importable, target_of, told_in_python, typed
+    from dropcheck.report.python_result import AuditResult
 
     chosen = [target_of(one) for one in targets]
     objects = [one for one in chosen if one.locator in OBJECTS]
@@ -73,7 +103,7 @@ def _audited(targets: tuple[Any, ...], options: Mapping[str, Any]) -> Result:
     if objects and (not wanted["in_process"] or wanted.get("python") or wanted.get("releases")):
         raise UsageError(
             f"{objects[0].name} was handed over as an object, which only this process has; leave out in_process, python and "
-            "releases, or name it as path/to/file.py:attr"
+            "with_, or name it as path/to/file.py:attr"
         )
     request = request_of(tuple(chosen), wanted)
     if request.in_process:
@@ -84,11 +114,12 @@ def _audited(targets: tuple[Any, ...], options: Mapping[str, Any]) -> Result:
         for given, one in zip(targets, chosen, strict=True)
         if one in objects and typed(given) != one.name
     }
-    return told_in_python(result, nameless) if nameless else result
+    return AuditResult.of(told_in_python(result, nameless) if nameless else result)
 
 
-def bench(*targets: str, **options: Any) -> BenchResult:
-    """Measure targets side by side, the first as the reference; options are the fields of ``BenchRequest``.
+@_signed(BenchOptions, python_options.OF_BENCH)
+def bench(*targets: str, **options: Unpack[BenchOptions]) -> BenchResult:
+    """Measure targets side by side, the first as the reference; options are those of the command line, as in ``audit``.
 
     Each runs in fresh processes of its own: names and files, as on the command line, no objects of this process.
     ``dropcheck.results.bench`` saves, loads and tabulates the result, ``dropcheck.report.bench.render`` prints it. Raises
@@ -103,11 +134,12 @@ def bench(*targets: str, **options: Any) -> BenchResult:
                 f"{label(one)} was handed over as an object, which only this process has, and a bench runs in fresh ones; "
                 "name it as path/to/file.py:attr"
             )
-    return run(BenchRequest(targets=targets, **_known(BenchRequest, options, _LISTED_OF_BENCH)))
+    return run(BenchRequest(targets=targets, **python_options.of_bench(options)))
 
 
-def check(target: Any, **options: Any) -> Result:
-    """Audit one layer in this process; raise an AssertionError whose message is the finding unless every claim holds.
+@_signed(AuditOptions, python_options.OF_AUDIT)
+def check(target: Any, **options: Unpack[AuditOptions]) -> AuditResult:
+    """Audit one layer in this process; raise an AssertionError that begins with what was observed, unless every check passes.
 
     ``target``: a class, a function, a factory, an instance, an Implementation, or a name as on the command line. Options
     are those of ``audit``: ``pattern="n l c -> n c"``, ``profile="standard"``, ``select="mask"``, ``ignore="rate.one"``,
@@ -115,7 +147,7 @@ def check(target: Any, **options: Any) -> Result:
     Keras backend than this process has is audited in a process of its own. ``fail_on="defect"`` raises for wrong results
     at rates in (0, 1) only, ``"edge"`` for edge cases too; what fails below it is a ``Tolerated`` warning.
 
-    Raises ``Broken`` for a broken claim and ``Unproven`` where evidence is missing, both AssertionErrors; UsageError for
+    Raises ``Broken`` where a check fails and ``Unproven`` where evidence is missing, both AssertionErrors; UsageError for
     what cannot be asked; KeyboardInterrupt when interrupted. Random streams and settings are as before in every case.
     """
     __tracebackhide__ = True
@@ -151,11 +183,12 @@ def _gravity(pair: tuple[TargetResult, Finding]) -> int:
     return levels.LEVELS.index(levels.of(pair[1]))
 
 
-def examined(target: Any, options: Mapping[str, Any]) -> tuple[Result, AssertionError | None]:
+def examined(target: Any, options: Mapping[str, Any]) -> tuple[AuditResult, AssertionError | None]:
     """The audit of one target, in this process if it fits there, and what an assertion says of it. Raises as ``check``."""
     from dropcheck.plan.python_objects import target_of
 
-    result = audit(target, **{"in_process": fits(target_of(target), options), **options})
+    wanted = python_options.of_audit(options)
+    result = _audit((target,), {"in_process": fits(target_of(target), wanted), **wanted})
     if result.interrupted:
         raise KeyboardInterrupt
     return result, failure(result)
@@ -164,12 +197,13 @@ def examined(target: Any, options: Mapping[str, Any]) -> tuple[Result, Assertion
 def failure(result: Result) -> AssertionError | None:
     """What an assertion says of a result: Broken, Unproven, or None where every claim that was tested holds."""
     from dropcheck.judge.levels import exit_code
+    from dropcheck.report.python_result import AuditResult
     from dropcheck.report.text import failures
 
     if (code := exit_code(result)) == 0:
         return None
     told = (Broken if code == 1 else Unproven)(_observed(result) + failures(result))
-    told.result = result
+    told.result = AuditResult.of(result)
     return told
 
 
@@ -194,36 +228,21 @@ def fits(target: Target, options: Mapping[str, Any]) -> bool:
 
 
 def request_of(chosen: tuple[Target, ...], options: Mapping[str, Any]) -> AuditRequest:
-    """The request. Raises UsageError for an option that there is not, with the nearest one."""
+    """The request of options as Python gives them. Raises UsageError for one that there is not, with the nearest."""
     from dropcheck.auditing.run import AuditRequest
 
-    values = _known(AuditRequest, options, _LISTED)
-    if "shapes" in values:
-        some = tuple(values["shapes"])
-        values["shapes"] = (some,) if some and all(isinstance(size, int) for size in some) else tuple(map(tuple, some))
-    if values.get("seed") == "fresh":
-        values["seed"], _ = option_values.seed("fresh", 0)
-    for name in ("seed", "jobs"):
-        if name in values and not (isinstance(values[name], int) and values[name] >= 0):
-            raise UsageError(f"{name} takes a whole number of at least 0, not {values[name]!r}")
+    values = python_options.of_audit(options)
     if values.get("in_process"):
         values["jobs"] = 1  # one generator for all
     return AuditRequest(targets=chosen, **values)
 
 
-def _known(request: type[Any], options: Mapping[str, Any], listed: Iterable[str]) -> dict[str, Any]:
-    """Options as fields of a request. Raises UsageError for one that there is not, with the nearest."""
-    known = [f.name for f in fields(request) if f.name != "targets"]
-    for name in options:
-        if name not in known:
-            raise UsageError(f"there is no option {name!r}{nearest(name, known)}; expected one of {', '.join(known)}")
-    return {name: _listed(value, name in _IN_COMMAS) if name in listed else value for name, value in options.items()}
+def load(path: str | Path) -> AuditResult:
+    """A stored audit: JSON (also .gz, .xz), or the page of a report. Raises ResultError with the place of the damage."""
+    from dropcheck.report.python_result import AuditResult
+    from dropcheck.results import reading
 
-
-def _listed(value: Any, in_commas: bool) -> tuple[Any, ...]:
-    if isinstance(value, str):
-        return option_values.listed((value,)) if in_commas else (value,)
-    return tuple(value) if isinstance(value, Iterable) else (value,)
+    return AuditResult.of(reading.load_audit(Path(path)))
 
 
 def frame(result: Result) -> pandas.DataFrame:

@@ -71,7 +71,7 @@ def test_a_layer_without_a_name_is_repeated_in_python() -> None:
 
     with pytest.raises(Broken) as told:
         dropcheck.check(nested, select=CLAIM, **FEW)
-    assert f"again       dropcheck.check(nested, select='{CLAIM}', cases='float32 rate=0.3 64,32,3 calls=20')" in str(
+    assert f"again       dropcheck.check(nested, select='{CLAIM}', case='float32 rate=0.3 64,32,3 calls=20')" in str(
         told.value
     )
 
@@ -106,7 +106,7 @@ def test_a_layer_that_raises_is_told_in_its_own_words() -> None:
     [
         (user.right, {"selct": "mask"}, "there is no option 'selct'; the nearest is 'select'"),
         (user.right, {"select": "mask.distinct-sample"}, "the nearest is 'mask.distinct-samples'"),
-        (user.right, {"seed": "new"}, "seed takes a whole number of at least 0, not 'new'"),
+        (user.right, {"seed": "new"}, "seed takes a whole number of at least 0, or 'fresh', not 'new'"),
         (user.right, {"profile": "quik"}, "the nearest is 'quick'"),
         (user.right, {"python": sys.executable}, "was handed over as an object"),
         ("layers_of_a_user.py:rigth", {}, "the nearest is 'right'"),
@@ -314,7 +314,7 @@ def test_importing_dropcheck_and_its_decorator_loads_no_framework() -> None:
     ("targets", "options", "words"),
     [
         ((dict,), {}, "dict was handed over as an object.*name it as path/to/file.py:attr"),
-        (("custom.reference",), {"cell": "4,8,8"}, "there is no option 'cell'.*the nearest is 'cells'"),
+        (("custom.reference",), {"cel": "4,8,8"}, "there is no option 'cel'.*the nearest is 'cell'"),
         (("custom.reference",), {"cells": "4,8,x"}, "cell '4,8,x': the word '4,8,x' is not understood"),
     ],
 )

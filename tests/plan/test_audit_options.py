@@ -86,6 +86,6 @@ def made_words(text: str) -> list[str]:
 def test_a_replay_is_told_in_python_by_the_same_table() -> None:
     told = python_objects._call(replay.command(FULL, "a", "rate", "x y"), "layer")
     assert told == (
-        "dropcheck.check(layer, select='rate', cases='x y', profile='deep', seed=5, sequential=True, "
+        "dropcheck.check(layer, select='rate', case='x y', profile='deep', seed=5, sequential=True, "
         "pattern='n c l -> n c', inference='keep', strict=True, device='cuda')"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 
@@ -42,6 +43,12 @@ class Option:
     keyword: str | None = None
 
     @property
+    def argument(self) -> str:
+        """What ``dropcheck.audit`` calls it: the option's name, with an underscore behind a word of Python's own."""
+        word = self.name[2:].replace("-", "_")
+        return f"{word}_" if iskeyword(word) else word
+
+    @property
     def flag(self) -> bool:
         """Whether it takes no value."""
         return self.written is _flag
@@ -52,7 +59,7 @@ OPTIONS = (
     Option("--budget", "budget_s", lambda value: [f"{value:g}s"]),
     Option("--resolution", "resolution", _number),
     Option("--strict", "strict", _flag, keyword="strict"),
-    Option("--case", "cases", _each, keyword="cases"),
+    Option("--case", "cases", _each, keyword="case"),
     Option("--select", "select", _listed, keyword="select"),
     Option("--ignore", "ignore", _listed),
     Option("--rate", "rates", lambda value: [f"{one:g}" for one in value]),

@@ -168,6 +168,11 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     planned: dict[str, list[str]] | None = None
     fault: bool = False
 
+    def __repr__(self) -> str:
+        failing = dict.fromkeys(one.check for one in self.findings if one.verdict == "fail")
+        fails = f", {', '.join(failing)}" if failing else ""
+        return f"<{type(self).__name__} {self.target}: {self.verdict}{fails}; {len(self.findings)} results>"[:200]
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What of an audit's request changes coins, verdicts or the exit code, beside profile and seed; see the command line.
@@ -218,6 +223,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     asked: list[str] | None = None
     device: str | None = None
     request: Request | None = None
+
+    def __repr__(self) -> str:
+        names = ", ".join(one.target for one in self.targets)
+        return f"<{type(self).__name__} {self.verdict}: {names}>"[:200]
 
 
 def overall(verdicts: list[Verdict]) -> Verdict:
