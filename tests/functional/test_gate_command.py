@@ -80,7 +80,7 @@ def test_stored_results_give_the_same_exit_code_in_every_format(
 
 def test_the_planted_defect_is_told_with_the_policy_line_and_the_way_on(gated: Any) -> None:
     _, out, _ = gated["defect"]
-    assert out.startswith("This may not ship: 1 required check of layers.py:tied fails.")
+    assert out.startswith("Gate failed: 1 required check of layers.py:tied fails (1 defect).")
     for part in (
         "mask.distinct-channels",
         "defect.toml:4: checks = ",
@@ -143,7 +143,10 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 def test_a_gate_that_selects_nothing_is_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "dropcheck.toml").unlink()
     assert cli.main(["gate"]) == 3
-    assert "nothing was selected, so nothing is proven" in capsys.readouterr().out
+    assert (
+        "No targets: there is no dropcheck.toml here. Name a target (`dropcheck gate mine.py:MyDropout`)"
+        in capsys.readouterr().out
+    )
 
 
 def test_audits_and_benches_are_told_apart_by_their_content(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,7 +176,7 @@ def test_the_summary_is_added_to_the_file_that_github_names(folder: Path, monkey
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
     assert cli.main(["gate", "--from", "bad.json", "--format", "github"]) == 1
     text = (folder / "summary.md").read_text()
-    assert text.startswith("before\n## dropcheck gate: This may not ship")
+    assert text.startswith("before\n## dropcheck gate: Gate failed: 1 required check of mine.py:Drop fails (1 defect).")
 
 
 def test_the_steps_of_the_action_run_the_gate(folder: Path) -> None:

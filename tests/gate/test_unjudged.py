@@ -67,7 +67,7 @@ def test_waivers_of_what_is_not_judged_accept_it_and_every_format_says_so() -> N
     made = gate(hidden(), toml=NAMED + BASIS + "".join(waiver(c, SO) for c in COUNTED))
     assert made.exit_code == 0
     assert made.headline == (
-        "This may ship with 1 accepted failure (1 check in 1 target) and 2 checks that are not judged and accepted so "
+        "Gate passed with 1 accepted failure (1 check in 1 target) and 2 checks that are not judged and accepted so "
         "(2 checks in 1 target)."
     )
     for name in formats.FORMATS:
@@ -96,7 +96,7 @@ def test_a_waiver_of_what_is_not_judged_ends_when_the_check_is_judged() -> None:
     ended = [note.message for note in made.notes if "is judged now; remove it" in note.message]
     assert len(ended) == 2
     made = gate(audit(), toml=toml)  # all of it passes
-    assert made.exit_code == 0 and made.headline.endswith("1 target holds.")
+    assert made.exit_code == 0 and made.headline.endswith("pass in 1 target.")
     assert sum("remove it" in note.message for note in made.notes) == 3
     for name in formats.FORMATS:
         assert "remove it" in formats.render(made, name), name

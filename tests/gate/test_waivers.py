@@ -32,7 +32,7 @@ def test_a_waived_failure_ships_and_stays_visible_with_reason_and_date() -> None
         "2027-06-30",
         "https://example.org/1",
     )
-    assert made.headline == "This may ship with 3 accepted failures (1 check in 1 target)."
+    assert made.headline == "Gate passed with 3 accepted failures (1 check in 1 target)."
     assert some[0].rule == "dropcheck.toml:3: waiver"
 
 

@@ -36,6 +36,7 @@ def gate(
     on_missing: Annotated[
         str | None, typer.Option(metavar="WORD", help="How to treat missing results: fail, inconclusive or skip.")
     ] = None,
+    fail_on: options.FailOn = None,
     values: Annotated[
         Texts, typer.Option("--set", metavar="KEY=VALUE", help="Any other key of the policy, as speed.max_ratio=1.1.")
     ] = None,
@@ -84,7 +85,7 @@ def gate(
         options.writable_file(path, f"--{name}")
     options.writable_folder(out, "--out")
     try:
-        given = _given(names, preset, profile, select, ignore, device, on_missing, values)
+        given = _given(names, preset, profile, select, ignore, device, on_missing, fail_on, values)
         sourced = _policy(policy, given)
         if dump:
             from dropcheck.gate.writing import dumped
@@ -93,6 +94,8 @@ def gate(
             return
         options.history(history)
         made, found = _decided(sourced, stored, update_ratchet, seed, jobs, timeout)
+        if out is not None:
+            made = _with_files(made, sourced, found, out)
     except (UsageError, ResultError) as error:
         # a gate that could not run says so in the format that was asked for, where a machine reads it
         made, found = deciding.failed(str(error), str(policy or "")), None
@@ -116,6 +119,7 @@ def _given(
     ignore: Texts,
     device: Texts,
     on_missing: str | None,
+    fail_on: str | None,
     values: Texts,
 ) -> list[tuple[str, str, Any]]:
     """What the command line says of the policy: (option, key, value)."""
@@ -139,6 +143,7 @@ def _given(
         ("--preset", "preset", preset),
         ("--profile", "profile", profile),
         ("--on-missing", "on_missing", on_missing),
+        ("--fail-on", "fail_on", fail_on),
     )
     found += [(option, key, word) for option, key, word in words if word is not None]
     return found
@@ -231,12 +236,33 @@ def _in_ci() -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
+def _with_files(made: Decision, sourced: Sourced, found: Evidence, out: Path) -> Decision:
+    """The decision whose command that accepts all of it reads the audits that are about to be stored."""
+    import datetime
+
+    import msgspec
+
+    from dropcheck.gate import accepting
+
+    day = datetime.date.fromisoformat(made.day)
+    return msgspec.structs.replace(made, accept=accepting.whole(made.lines, _names(found, out), sourced.name, day))
+
+
+def _names(found: Evidence, out: Path) -> list[str]:
+    """The file of each audit: where it is from, or where it is kept."""
+    return [
+        str(out / f"audit{place or ''}.json") if name.startswith("made now") else name
+        for place, (name, _) in enumerate(found.audits)
+    ]
+
+
 def _tell(made: Decision, found: Evidence | None, fmt: str, files: dict[str, Path | None], out: Path | None) -> None:
     """The decision on standard output and in every file that was asked for."""
     from dropcheck.gate.formats.register import render
     from dropcheck.results.audit import write_atomically
 
     width = max(60, min(140, shutil.get_terminal_size((100, 24)).columns))
+    pages: list[Path] = []
     for name, path in files.items():
         if path is not None:
             write_atomically(path, render(made, name, width).encode())
@@ -251,6 +277,7 @@ def _tell(made: Decision, found: Evidence | None, fmt: str, files: dict[str, Pat
         for name, file in endings.items():
             write_atomically(out / file, render(made, name, width).encode())
         _keep(found, out)
+        pages = _pages(made, found, out)
     if fmt == "github":
         from dropcheck.gate.formats import github
 
@@ -259,6 +286,28 @@ def _tell(made: Decision, found: Evidence | None, fmt: str, files: dict[str, Pat
         return  # the sentence stands on standard error already
     sys.stdout.write(render(made, fmt, width))
     sys.stdout.flush()
+    for page in pages:
+        print(f"Report: {page}", file=sys.stdout if fmt == "text" else sys.stderr)
+
+
+def _pages(made: Decision, found: Evidence | None, out: Path) -> list[Path]:
+    """A page of the audits for each device, beside the decision, with waived failures as such; their paths."""
+    if found is None or not found.audits:
+        return []
+    from dropcheck.gate.deciding import accepted
+    from dropcheck.report import html
+    from dropcheck.results.audit import Result, merged, write_atomically
+
+    by_device: dict[str, list[Result]] = {}
+    for _, result in found.audits:
+        by_device.setdefault(result.device or "cpu", []).append(accepted(result, made))
+    written = []
+    for place, (device, some) in enumerate(by_device.items()):
+        benches = [bench for _, bench in found.benches if bench.device == device]
+        path = out / ("index.html" if not place else f"index-{device}.html")
+        write_atomically(path, html.render(merged(some), benches=benches).encode())
+        written.append(path)
+    return written
 
 
 def _keep(found: Evidence | None, out: Path) -> None:

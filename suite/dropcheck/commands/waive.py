@@ -22,7 +22,10 @@ Texts = list[str] | None
 
 def waive(
     check: Annotated[
-        str | None, typer.Argument(metavar="CHECK", help="The failing check to accept; several with commas.")
+        str | None,
+        typer.Argument(
+            metavar="CHECK", help="The failing check to accept, or edge: all edge cases; several with commas."
+        ),
     ] = None,
     target: Annotated[str | None, typer.Argument(metavar="TARGET", help="The target; * stands for anything.")] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why this is accepted.")] = None,
@@ -166,10 +169,13 @@ def _hidden(lead: Waiver, names: Sequence[str]) -> list[Waiver]:
 
 def _checks(names: Sequence[str]) -> Sequence[str]:
     from dropcheck.gate.claims import SPEED
+    from dropcheck.gate.policy import OF_LEVELS
     from dropcheck.judge.claims import CLAIMS
 
-    known = [*CLAIMS, *SPEED]
+    known = [*CLAIMS, *SPEED, *OF_LEVELS]
     for name in names:
+        if name == "defect":
+            raise UsageError("waive takes checks, 'edge' or 'trait'; a defect is waived by its check")
         if name not in known:
             raise UsageError(f"there is no check {name!r}{nearest(name, known)}")
     return names

@@ -75,12 +75,17 @@ def with_commands(lines: Sequence[Line], policy: str, today: datetime.date) -> l
 
 
 def whole(lines: Sequence[Line], files: Sequence[str], policy: str, today: datetime.date) -> str:
-    """The one command that accepts everything that counts against these stored results; empty where waivers cannot."""
+    """One line that accepts everything that counts against these results; empty where waivers cannot, or one does.
+
+    Results that are stored are adopted by their file; of results that are not, the commands of all checks stand in a row.
+    """
     against = [one for one in lines if one.counts in ("fail", "missing")]
-    if len({one.accept for one in against}) < 2 or not all(one.accept for one in against):
+    single = list(dict.fromkeys(one.accept for one in against))
+    if len(single) < 2 or not all(single):
         return ""
     if not files or any(name.startswith("made now") or not name for name in files):
-        return ""
+        text = " && ".join(single)
+        return text if line(text, MOST) == text else ""
     words = ["dropcheck", "waive", *(w for name in dict.fromkeys(files) for w in ("--from", name))]
     return _command([*words, *_tail(policy, today, reason=False)])
 

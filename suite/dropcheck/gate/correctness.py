@@ -14,6 +14,7 @@ from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Sourced
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import unmatched_releases
 from dropcheck.gate.waivers import Book, deviation, measured, unjudged
+from dropcheck.judge import levels
 from dropcheck.results.audit import Finding, TargetResult, missing, missing_words
 from dropcheck.results.naming import dtype_of
 from dropcheck.results.plain_text import count, line
@@ -144,7 +145,7 @@ def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: s
         if dtype not in judged_in and target.error is None:
             text = f"nothing that is required was judged in {dtype}"
             yield _missing(asked, target.target, device, text, sourced.rule("dtypes", place), again=again)
-    judged_at_all = any(one.counts in ("pass", "waived", "fail") and not one.unjudged for one in made)
+    judged_at_all = any((one.counts in ("pass", "waived", "fail") or one.below) and not one.unjudged for one in made)
     if not judged_at_all and target.error is None:
         yield _missing(
             asked, target.target, device, "no check that is required was judged: nothing is proven", rule, again=again
@@ -157,12 +158,18 @@ def _findings(asked: Asked, target: TargetResult, device: str, only_failures: bo
     for one in target.findings:
         # a result may say `waived`, but only this policy's waivers accept anything
         failing = one.verdict in ("fail", "waived")
+        counts = levels.counts(one, asked.sourced.policy.fail_on)
         if only_failures and not failing:
             continue
         if one.check not in required:
             asked.book.meet(one, target.target, device, spared=True)
             if failing:
                 yield _line(asked, target, device, one, "none", f"{line(one.message)}; not required", "ignore")
+            continue
+        if (failing or unjudged(one)) and not counts:
+            asked.book.meet(one, target.target, device, spared=True)
+            made = _line(asked, target, device, one, "none", line(one.message), "fail_on")
+            yield msgspec.structs.replace(made, below=failing, unjudged=not failing)
             continue
         if failing:
             made = _failing(asked, target, device, one)
@@ -251,4 +258,5 @@ def _line(
         waiver=one.waiver if counts == "waived" else None,
         of=FAILURE if one.verdict in ("fail", "waived") else NOT_JUDGED if unjudged(one) else "",
         deviation=measured(one) if one.verdict in ("fail", "waived") else None,
+        level=levels.of(one) if one.verdict in ("fail", "waived") else None,
     )

@@ -12,7 +12,7 @@ from dropcheck.gate import accepting, correctness, ratchet, speed, waivers
 from dropcheck.gate.correctness import Asked
 from dropcheck.gate.decision import EXIT, Decision, Line, Note
 from dropcheck.gate.evidence import device_of
-from dropcheck.gate.policy import NOT_JUDGED, Sourced, Waiver
+from dropcheck.gate.policy import NOT_JUDGED, OF_LEVELS, Sourced, Waiver
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.results.audit import Result, overall, verdict_of
 from dropcheck.results.plain_text import count, line
@@ -41,12 +41,12 @@ def decide(
     return Decision(
         verdict=verdict,
         exit_code=EXIT[verdict],
-        headline=_headline(lines, verdict),
+        headline=_headline(lines, verdict, policy),
         policy=line(policy.name) or "defaults",
         preset=policy.policy.preset,
         day=today.isoformat(),
         lines=lines,
-        notes=[*_notes(asked), *notes],
+        notes=[*_below(asked, lines), *_notes(asked), *notes],
         evidence=_evidence(asked),
         accept=accepting.whole(lines, [name for name, _ in audits], policy.name, today),
     )
@@ -75,17 +75,14 @@ def _verdict(lines: Sequence[Line]) -> Literal["pass", "fail", "inconclusive"]:
     counts = {one.counts for one in lines}
     if "fail" in counts:
         return "fail"
-    if "missing" in counts or not counts & {"pass", "waived"}:
+    if "missing" in counts or not (counts & {"pass", "waived"} or any(one.below for one in lines)):
         return "inconclusive"
     return "pass"
 
 
-def _headline(lines: Sequence[Line], verdict: str) -> str:
+def _headline(lines: Sequence[Line], verdict: str, policy: Sourced) -> str:
     if verdict == "fail":
-        broken = {(one.target, one.check) for one in lines if one.counts == "fail"}
-        names = list(dict.fromkeys(one.target for one in lines if one.counts == "fail" and one.target))
-        where = f" of {names[0]}" if len(names) == 1 else f" of {len(names)} targets" if names else ""
-        return f"This may not ship: {count(len(broken), 'required check')}{where} {'fails' if len(broken) == 1 else 'fail'}."
+        return _failed(lines)
     missing = [one for one in lines if one.counts == "missing"]
     if missing:
         names = list(dict.fromkeys(one.target for one in missing if one.target))
@@ -93,26 +90,57 @@ def _headline(lines: Sequence[Line], verdict: str) -> str:
         more = f" and {count(len(names) - 1, 'more target')}" if len(names) > 1 else ""
         unjudged = _unjudged(lines, "missing")
         tail = f"; {count(unjudged, 'check')} {'is' if unjudged == 1 else 'are'} not judged" if unjudged else ""
-        return f"This may not ship yet: evidence is missing{what}{more}{tail}."
+        return f"Gate undecided: evidence is missing{what}{more}{tail}."
     if verdict == "inconclusive":
-        return "This may not ship yet: nothing was selected, so nothing is proven."
-    proven = {one.target for one in lines if one.counts in ("pass", "waived") and one.target}
-    text = _accepted_words(lines)
+        return "Gate undecided: nothing was selected, so nothing is proven." if lines else _no_targets(policy)
+    proven = {one.target for one in lines if (one.counts in ("pass", "waived") or one.below) and one.target}
+    text = _accepted_words(lines, policy.policy.fail_on)
     if not text:
-        return f"This may ship: everything that is required of {count(len(proven), 'target')} holds."
-    return f"This may ship with {text}."
+        return f"Gate passed: all required checks pass in {count(len(proven), 'target')}."
+    return f"Gate passed with {text}."
 
 
-def _accepted_words(lines: Sequence[Line]) -> str:
-    """What a release ships with that does not hold: accepted failures, tolerated ones, and what was not judged."""
+def _failed(lines: Sequence[Line]) -> str:
+    """How many checks fail, where, and how grave they are."""
+    worst: dict[tuple[str, str], str] = {}
+    for one in lines:
+        if one.counts == "fail":
+            key, level = (one.target, one.check), one.level or ""
+            worst[key] = min(worst.get(key, level), level, key=_gravity)
+    names = list(dict.fromkeys(target for target, _ in worst if target))
+    where = f" of {names[0]}" if len(names) == 1 else ""
+    beside = f" in {len(names)} targets" if len(names) > 1 else ""
+    told = list(worst.values())
+    words = {"defect": "defect", "edge": "edge case", "trait": "trait"}
+    parts = [count(told.count(level), word) for level, word in words.items() if told.count(level)]
+    how = f" ({', '.join(parts)})" if parts else ""
+    verb = "fails" if len(worst) == 1 else "fail"
+    return f"Gate failed: {count(len(worst), 'required check')}{where} {verb}{beside}{how}."
+
+
+def _gravity(level: str) -> int:
+    return ("defect", "edge", "trait", "").index(level)
+
+
+def _no_targets(policy: Sourced) -> str:
+    where = f"{line(policy.name)} names none" if policy.name else "there is no dropcheck.toml here"
+    how = "add targets to it" if policy.name else "create a policy (`dropcheck init`)"
+    return f"No targets: {where}. Name a target (`dropcheck gate mine.py:MyDropout`) or {how}."
+
+
+def _accepted_words(lines: Sequence[Line], fail_on: str | None) -> str:
+    """What a release ships with that does not pass: accepted failures, tolerated ones, and what was not judged."""
     waived = [one for one in lines if one.counts == "waived" and not one.unjudged]
     tolerated = [one for one in lines if one.tolerated]
     hidden = [one for one in lines if one.counts == "waived" and one.unjudged]
+    below = [one for one in lines if one.below]
     parts = []
     if waived:
         parts.append(f"{count(len(waived), 'accepted failure')} ({_where(waived)})")
     if tolerated:
         parts.append(f"{count(len(tolerated), 'failure')} within a tolerance ({_where(tolerated)})")
+    if below:
+        parts.append(f"{count(len(below), 'failure')} that do not count (fail_on = {fail_on}; {_where(below)})")
     if hidden:
         checks = {(one.target, one.device, one.check) for one in hidden}
         verb = "is" if len(checks) == 1 else "are"
@@ -145,7 +173,7 @@ def _told(asked: Asked) -> tuple[list[Line], list[Note]]:
                 text = f"waiver {name} ends {left}, on {one.expires.isoformat()}; its failures count from the day after"
                 notes.append(Note(level="warning", check="gate.waiver", message=text, rule=rule))
             continue
-        about = f"{one.check} of {line(one.target)}"
+        about = f"{one.check}{' cases' if one.check in OF_LEVELS else ''} of {line(one.target)}"
         if one.of == NOT_JUDGED and (use.ended or use.passed):
             text = f"waiver {name} is not needed: {about} is judged now; remove it"
             notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
@@ -172,6 +200,18 @@ def _told(asked: Asked) -> tuple[list[Line], list[Note]]:
             else:
                 notes.append(Note(level="warning", check="gate.waiver", message=text, rule=rule))
     return lines, notes
+
+
+def _below(asked: Asked, lines: Sequence[Line]) -> Iterator[Note]:
+    """A warning for each check of a target that fails and does not count."""
+    found: dict[tuple[str, str, str], list[Line]] = {}
+    for one in lines:
+        if one.below:
+            found.setdefault((one.target, one.device, one.check), []).append(one)
+    for (target, device, check), some in found.items():
+        where = target if device == "cpu" else f"{target} on {device}"
+        text = f"{check} of {where} fails in {count(len(some), 'case')} ({some[0].level}) and does not count: {some[0].message}"
+        yield Note(level="warning", check=check, message=text, rule=asked.sourced.rule("fail_on"))
 
 
 def _notes(asked: Asked) -> list[Note]:

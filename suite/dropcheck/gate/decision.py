@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from dropcheck.results.audit import ResultError, Verdict, Waiver
+from dropcheck.results.audit import Level, ResultError, Verdict, Waiver
 
 SCHEMA = "dropcheck.gate/1"
 
@@ -22,7 +22,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     ``rule``: the line of the policy that makes it count; ``again``: the command that repeats it; ``accept``: the command
     that waives it, with all cases and dtypes of its check; ``of``: what a waiver of it accepts; ``unjudged``: a required
     check that was not judged, because a more basic one fails; ``tolerated``: a failure that counts as a pass within a
-    tolerance of the policy; ``deviation``: what a ceiling is held against.
+    tolerance of the policy; ``deviation``: what a ceiling is held against; ``level``: of a failing check; ``below``: a failure
+    that does not count, being less grave than the policy's ``fail_on``.
     """
 
     counts: Counts
@@ -45,6 +46,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     unjudged: bool = False
     tolerated: bool = False
     deviation: float | None = None
+    level: Level | None = None
+    below: bool = False
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +98,7 @@ def failed(sentence: str, policy: str = "", day: str = "") -> Decision:
     return Decision(
         verdict="error",
         exit_code=2,
-        headline="The gate could not run, so nothing may ship on its word.",
+        headline="Gate error: it could not run, so nothing is decided.",
         policy=policy,
         preset="",
         day=day,

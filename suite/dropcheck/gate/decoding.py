@@ -197,6 +197,7 @@ class _Reader:
             "devices": ("cpu", "cuda"),
             "dtypes": ("float32", "float64", "float16", "bfloat16"),
             "on_missing": ("fail", "inconclusive", "skip"),
+            "fail_on": ("defect", "edge", "trait"),
             "stale_waivers": ("warn", "fail"),
             "version": ("1",),
             "of": ("failure", "not judged"),

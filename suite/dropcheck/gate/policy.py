@@ -11,6 +11,7 @@ import msgspec
 
 from dropcheck.contract.errors import UsageError
 from dropcheck.judge.claims import selected
+from dropcheck.results.audit import Level
 
 PROFILES = ("quick", "standard", "deep")  # from coarse to fine
 DEVICES = ("cpu", "cuda")
@@ -33,6 +34,7 @@ class When(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 Of = Literal["failure", "not judged"]
+OF_LEVELS = ("edge", "trait")  # levels that a waiver can name in place of a check; a defect is waived by its check
 FAILURE: Of = "failure"
 NOT_JUDGED: Of = "not judged"
 
@@ -40,6 +42,7 @@ NOT_JUDGED: Of = "not judged"
 class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An accepted deviation. ``target`` is a glob; ``expires`` the last day that it holds.
 
+    ``check``: a check, or ``edge`` or ``trait`` for the failures of that level in all checks, judged or not.
     ``of``: what it accepts, a failure, or that a check is not judged beside a more basic failure; the second ends the moment
     the check is judged. ``ceiling``: the largest deviation. ``unmeasured``: a failure without a number is accepted too, and
     one with a number only below a ceiling; without it a ceiling accepts only failures that have a number.
@@ -81,6 +84,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``checks``: prefixes that are required, none: all. ``profile``: the coarsest that counts. ``alpha``: the largest
     probability per target of accusing a correct layer. ``releases``: which releases the evidence must be about.
     ``tolerances``: the deviation that the owner grants, by check. ``on_missing``: what evidence counts that is not there.
+    ``fail_on``: the least grave failure that counts; None: every failure does, traits where an audit judges them.
     """
 
     version: Literal[1] = 1
@@ -96,6 +100,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     releases: dict[str, str] = {}
     patterns: dict[str, str] = {}
     tolerances: dict[str, float] = {}
+    fail_on: Level | None = None
     on_missing: Missing = "inconclusive"
     missing_reason: str = ""
     traits: bool = False

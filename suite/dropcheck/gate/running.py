@@ -68,6 +68,7 @@ def _audits(sourced: Sourced, run: Run, device: str) -> list[tuple[str, Result]]
             pattern=pattern,
             device=device,
             strict=policy.traits,
+            fail_on=policy.fail_on,
             seed=run.seed,
             seed_given=True,
             jobs=run.jobs,

@@ -12,7 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.gate.claims import SPEED
-from dropcheck.gate.policy import NOT_JUDGED, Policy, PolicyError, Sourced, Speed, Waiver, When, age
+from dropcheck.gate.policy import NOT_JUDGED, OF_LEVELS, Policy, PolicyError, Sourced, Speed, Waiver, When, age
 from dropcheck.gate.waivers import id_of
 from dropcheck.judge.claims import CLAIMS, matching
 
@@ -117,11 +117,15 @@ def _speed(where: Where, speed: Speed) -> None:
 
 
 def _waivers(where: Where, policy: Policy) -> Policy:
-    known = [*CLAIMS, *SPEED]
+    known = [*CLAIMS, *SPEED, *OF_LEVELS]
     made: list[Waiver] = []
     seen: dict[str, int] = {}
     for place, one in enumerate(policy.waiver):
         key = ("waiver", place)
+        if one.check == "defect":
+            raise _refuse(
+                where, (*key, "check"), "a waiver names a check, 'edge' or 'trait'; a defect is waived by its check"
+            )
         if one.check not in known:
             raise _refuse(where, (*key, "check"), f"there is no check {one.check!r}{nearest(one.check, known)}")
         for name in ("target", "reason"):
@@ -129,6 +133,9 @@ def _waivers(where: Where, policy: Policy) -> Policy:
                 raise _refuse(where, (*key, name), f"a waiver needs a {name}")
         if one.ceiling is not None:
             _number(where, one.ceiling, (*key, "ceiling"), 0, math.inf, "the largest deviation that is accepted")
+        if one.of == NOT_JUDGED and one.check in OF_LEVELS:
+            text = f"a waiver of level {one.check!r} accepts what is not judged, too: leave out of"
+            raise _refuse(where, (*key, "of"), text)
         for name in ("ceiling", "unmeasured") if one.of == NOT_JUDGED else ():
             if getattr(one, name):
                 raise _refuse(where, (*key, name), f"what is not judged has no deviation: leave out {name}")

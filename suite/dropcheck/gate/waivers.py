@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Of, Waiver
+from dropcheck.gate.policy import FAILURE, NOT_JUDGED, OF_LEVELS, Of, Waiver
+from dropcheck.judge import levels
 from dropcheck.judge.claims import INTERVALS
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.results.audit import Waiver as Accepted
@@ -31,7 +32,8 @@ def id_of(one: Waiver) -> str:
 
 def matches(one: Waiver, finding: Finding, target: str, device: str) -> bool:
     """Whether a waiver is about this finding, whatever became of it."""
-    if one.check != finding.check or not fnmatchcase(target, one.target):
+    named = levels.of(finding) == one.check if one.check in OF_LEVELS else finding.check == one.check
+    if not named or not fnmatchcase(target, one.target):
         return False
     if one.when.dtype is not None and dtype_of(finding) != one.when.dtype:
         return False
@@ -102,7 +104,7 @@ class Book:
             one = use.waiver
             if not matches(one, finding, target, device):
                 continue
-            if one.of != of:
+            if one.of != of and one.check not in OF_LEVELS:
                 if of == FAILURE:
                     use.ended += 1
                     other = f"waiver {one.id} accepted only that it was not judged, and it is judged now"
@@ -136,6 +138,8 @@ class Book:
             return f"waiver {one.id} expired on {one.expires.isoformat()}"
         if one.ceiling is None and not one.unmeasured:
             return ""
+        if unjudged(finding):
+            return ""  # a waiver of a level; what is judged later is held against the ceiling then
         far = measured(finding)
         if far is None:
             if one.unmeasured:

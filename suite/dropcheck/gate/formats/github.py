@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dropcheck.gate.decision import Decision
+from dropcheck.gate.decision import Decision, Line
 from dropcheck.gate.formats import markdown, text
 from dropcheck.gate.formats.sarif import location
-from dropcheck.gate.formats.text import grouped
+from dropcheck.gate.grouping import grouped
 from dropcheck.results.plain_text import clean, count
 
+KINDS = {"defect": "error", "edge": "warning", "trait": "notice"}
 MOST = 10  # what GitHub shows of one step; more would be dropped without a word
 
 
@@ -39,9 +40,10 @@ def _commands(decision: Decision) -> Iterator[str]:
         yield _command("error", "", 0, "dropcheck gate", decision.error or decision.headline)
     elif any(one.counts == "waived" or one.tolerated for one in decision.lines):
         yield _command("notice", "", 0, "dropcheck gate", decision.headline)
-    for counts, kind in (("fail", "error"), ("missing", "error")):
-        for some in grouped(decision.counting(counts)):  # type: ignore[arg-type]
+    for counts in ("fail", "missing"):
+        for some in sorted(grouped(decision.counting(counts)), key=_gravity):
             lead = some[0]
+            kind = KINDS[lead.level or "defect"]
             file, row = location(decision, lead)
             cases = f" ({count(len(some), 'case')})" if len(some) > 1 else ""
             where = f"{lead.target}: " if lead.target else ""
@@ -52,6 +54,10 @@ def _commands(decision: Decision) -> Iterator[str]:
     for note in decision.notes:
         if note.level == "warning":
             yield _command("warning", *decision.place(note), note.check, note.message)
+
+
+def _gravity(some: list[Line]) -> int:
+    return list(KINDS).index(some[0].level or "defect")
 
 
 def _command(kind: str, file: str, row: int, title: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""A decision as JUnit XML: a test case per target, check and case; failure, error and skipped kept apart."""
+"""A decision as JUnit XML: a test case per target and check, its cases inside; failure, error and skipped kept apart."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from dropcheck.gate.decision import Decision, Line
+from dropcheck.gate.grouping import cases, checks, of, worst_first
 from dropcheck.results.plain_text import clean
 
 # what XML 1.0 cannot hold, even escaped
@@ -21,7 +22,7 @@ def render(decision: Decision, width: int = 0) -> str:
     root = ElementTree.Element("testsuites", name="dropcheck gate")
     total = {"tests": 0, "failures": 0, "errors": 0}
     for name, lines in suites.items():
-        suite = _suite(root, name, lines, decision)
+        suite = _suite(root, name, lines)
         for key in total:
             total[key] += int(suite.get(key, "0"))
     if decision.exit_code and not total["failures"] and not total["errors"]:
@@ -41,31 +42,47 @@ def render(decision: Decision, width: int = 0) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: ElementTree.Element, name: str, lines: Sequence[Line], decision: Decision) -> ElementTree.Element:
-    count = {kind: sum(_kind(one) == kind for one in lines) for kind in ("failure", "error", "skipped")}
+def _suite(root: ElementTree.Element, name: str, lines: Sequence[Line]) -> ElementTree.Element:
+    groups = checks(lines)
+    kinds = list(map(_kind, groups))
     suite = ElementTree.SubElement(
         root,
         "testsuite",
         name=text(name),
-        tests=str(len(lines)),
-        failures=str(count["failure"]),
-        errors=str(count["error"]),
-        skipped=str(count["skipped"]),
+        tests=str(len(groups)),
+        failures=str(kinds.count("failure")),
+        errors=str(kinds.count("error")),
+        skipped=str(kinds.count("skipped")),
     )
-    for one in lines:
-        words = [one.check, *([one.case] if one.case else []), *([f"on {one.device}"] if one.device != "cpu" else [])]
+    for some, kind in zip(groups, kinds, strict=True):
+        one = some[0]
+        words = [one.check, *([f"on {one.device}"] if one.device != "cpu" else [])]
         case = ElementTree.SubElement(suite, "testcase", classname=text(name), name=text(" ".join(words)))
-        kind = _kind(one)
         if kind:
-            _outcome(case, kind, _message(one), _details(one), one.verdict)
+            _tell(case, kind, some)
     return suite
 
 
-def _kind(one: Line) -> str:
-    """A failure is a broken claim, an error is evidence that is missing; what is waived or does not apply is skipped."""
-    if one.counts == "pass":
-        return ""
-    return {"fail": "failure", "missing": "error"}.get(one.counts, "skipped")
+def _kind(some: Sequence[Line]) -> str:
+    """A failure is a check that fails, an error evidence that is missing; skipped is what is waived, not asked or not counted."""
+    counts = {one.counts for one in some}
+    if "fail" in counts:
+        return "failure"
+    if "missing" in counts:
+        return "error"
+    return "skipped" if "pass" not in counts or "waived" in counts or any(one.below for one in some) else ""
+
+
+def _tell(case: ElementTree.Element, kind: str, some: Sequence[Line]) -> None:
+    """The outcome of a check: its message is what was seen in the worst case, its text has the cases."""
+    shown = of(some, "fail") or of(some, "missing") or of(some, "waived")
+    shown = shown or worst_first([one for one in some if one.below]) or list(some)
+    lead = shown[0]
+    rows = [lead.message, *cases(shown, len(some)), f"policy: {lead.rule}"]
+    rows += [f"again: {lead.again}"] if lead.again else []
+    rows += [f"accept: {lead.accept}"] if lead.accept else []
+    rows += [f"link: {lead.waiver.link}"] if lead.waiver is not None and lead.waiver.link else []
+    _outcome(case, kind, _message(lead), "\n".join(rows), lead.level or lead.verdict)
 
 
 def _message(one: Line) -> str:
@@ -73,15 +90,7 @@ def _message(one: Line) -> str:
         if one.unjudged:
             return f"not judged, accepted until {one.waiver.expires} by {one.waiver.id}: {one.waiver.reason}"
         return f"waived until {one.waiver.expires} by {one.waiver.id}: {one.waiver.reason}"
-    return one.message
-
-
-def _details(one: Line) -> str:
-    rows = [one.message, f"policy: {one.rule}"]
-    rows += [f"again: {one.again}"] if one.again else []
-    rows += [f"accept: {one.accept}"] if one.accept else []
-    rows += [f"link: {one.waiver.link}"] if one.waiver is not None and one.waiver.link else []
-    return "\n".join(rows)
+    return f"fails and does not count ({one.rule}): {one.message}" if one.below else one.message
 
 
 def _outcome(case: ElementTree.Element, kind: str, message: str, details: str, type_: str = "error") -> None:

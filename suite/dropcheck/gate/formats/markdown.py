@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropcheck.gate.decision import Decision, Line
-from dropcheck.gate.formats.text import grouped
+from dropcheck.gate.grouping import grouped
 from dropcheck.report.github_text import code, prose, table
 from dropcheck.results.plain_text import count
 
@@ -42,10 +42,17 @@ def _table(lines: Sequence[Line], title: str) -> list[str]:
         lead = group[0]
         more = f" ({count(len(group), 'case')})" if len(group) > 1 else ""
         rows.append(
-            [code(lead.check), code(lead.target), prose(lead.message) + more, code(lead.rule), code(lead.again)]
+            [
+                f"{'~' if lead.level in ('edge', 'trait') else '✗' if lead.counts == 'fail' else '?'} {lead.level or ''}".strip(),
+                code(lead.check),
+                code(lead.target),
+                prose(lead.message) + more,
+                code(lead.rule),
+                code(lead.again),
+            ]
         )
     left = [f"{len(some) - MOST_ROWS} more are in the log.", ""] if len(some) > MOST_ROWS else []
-    return [f"### {title}", "", *table(["check", "target", "observed", "policy", "again"], rows), "", *left]
+    return [f"### {title}", "", *table(["", "check", "target", "observed", "policy", "again"], rows), "", *left]
 
 
 def _waived(lines: Sequence[Line]) -> list[str]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from dropcheck.contract.version import __version__
+from dropcheck.gate import source_lines
 from dropcheck.gate.claims import RULES
 from dropcheck.gate.decision import Decision, Line
+from dropcheck.gate.grouping import cases, checks, of, worst_first
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-LEVELS = {"fail": "error", "missing": "warning", "waived": "error"}
+LEVELS = {"defect": "error", "edge": "warning", "trait": "note"}
 
 
 def render(decision: Decision, width: int = 0) -> str:
@@ -25,7 +28,6 @@ def render(decision: Decision, width: int = 0) -> str:
             "driver": {
                 "name": "dropcheck",
                 "version": __version__,
-                "informationUri": "https://pypi.org/project/dropcheck/",
                 "rules": [_rule(name) for name in names],
             }
         },
@@ -39,6 +41,9 @@ def render(decision: Decision, width: int = 0) -> str:
 
 
 def _rule(name: str) -> dict[str, Any]:
+    from dropcheck.judge import levels
+    from dropcheck.judge.checks import CHECK
+
     claim = RULES[name][:1].upper() + RULES[name][1:] + "."
     found: dict[str, Any] = {
         "id": name,
@@ -46,8 +51,10 @@ def _rule(name: str) -> dict[str, Any]:
         "shortDescription": {"text": claim},
         "fullDescription": {"text": claim},
     }
-    if not name.startswith("gate."):
-        found["help"] = {"text": f"dropcheck explain {name}"}
+    if (check := CHECK.get(name)) is not None:
+        text = f"{check.how}\n\nHow to fix it: {check.remedy}\n\nMore: dropcheck explain {name}"
+        found["help"] = {"text": text}
+        found["defaultConfiguration"] = {"level": LEVELS[levels.level(name)]}
     return found
 
 
@@ -71,28 +78,33 @@ def _invocation(decision: Decision) -> dict[str, Any]:
 
 
 def _results(decision: Decision, names: list[str]) -> list[dict[str, Any]]:
-    """A result a line that counts; several about one thing are told apart by their order."""
+    """A result a check of a target: of what fails, of what is missing, of each waiver, and of what fails and does not count."""
     made, seen = [], Counter[str]()
-    for one in decision.lines:
-        if one.counts in LEVELS:
-            mark = fingerprint(one)
-            made.append(_result(decision, one, names.index(one.check), fingerprint(one, seen[mark])))
+    for some in checks(decision.lines):
+        apart = [of(some, "fail"), of(some, "missing"), worst_first([one for one in some if one.below])]
+        waived: dict[str, list[Line]] = {}
+        for one in of(some, "waived"):
+            waived.setdefault(one.waiver.id if one.waiver is not None else "", []).append(one)
+        for part in filter(None, (*apart, *waived.values())):
+            mark = fingerprint(part[0])
+            result = _result(decision, part, len(some), names.index(part[0].check), fingerprint(part[0], seen[mark]))
+            made.append(result)
             seen[mark] += 1
     return made
 
 
-def _result(decision: Decision, one: Line, index: int, mark: str) -> dict[str, Any]:
-    where = " ".join(w for w in (one.target, one.case) if w)
-    rows = [f"{where}: {one.message}" if where else one.message, f"Policy: {one.rule}"]
+def _result(decision: Decision, some: Sequence[Line], total: int, index: int, mark: str) -> dict[str, Any]:
+    one = some[0]
+    rows = [f"{one.target}: {one.message}" if one.target else one.message, *cases(some, total), f"Policy: {one.rule}"]
     rows += [f"Again: {one.again}"] if one.again else []
     rows += [f"Accept: {one.accept}"] if one.accept else []
     uri, row = location(decision, one)
     made: dict[str, Any] = {
         "ruleId": one.check,
         "ruleIndex": index,
-        "level": LEVELS[one.counts],
+        "level": "warning" if one.counts == "missing" else LEVELS[one.level or "defect"],
         "message": {"text": "\n".join(rows)},
-        "partialFingerprints": {"dropcheck/v1": mark},
+        "partialFingerprints": {"dropcheck/v2": mark},
         "locations": [
             {
                 "physicalLocation": {"artifactLocation": {"uri": quote(uri)}, "region": {"startLine": row}},
@@ -107,17 +119,17 @@ def _result(decision: Decision, one: Line, index: int, mark: str) -> dict[str, A
 
 
 def fingerprint(one: Line, place: int = 0) -> str:
-    """Of what a result is about, not of what was measured: the same finding has the same one in every run."""
-    # no word of the message: it holds ages and figures, which differ from run to run
-    text = "\x1f".join([one.check, one.target, one.case, one.device, str(place) if place else ""])
+    """Of what a result is about, not of what was measured: the same check of a target has the same one in every run."""
+    # no word of the message: it holds ages and figures, which differ from run to run; of the gate's own checks the case
+    waiver = one.waiver.id if one.waiver is not None else ""
+    case = one.case if one.check.startswith("gate.") else ""
+    text = "\x1f".join([one.check, one.target, case, one.device, waiver, str(place) if place else ""])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def location(decision: Decision, one: Line) -> tuple[str, int]:
     """The file and the line that a result points at: the user's own layer, else the policy that asks."""
-    place = one.target.partition("#")[0].partition(" with ")[0].rpartition(":")[0]
-    path = PurePath(place)
-    if place.endswith(".py") and not path.is_absolute() and ".." not in path.parts:
-        return path.as_posix(), 1
+    if (found := source_lines.place(one.target)) is not None:
+        return found
     file, row = decision.place(one)
     return (file, row) if file and not PurePath(file).is_absolute() else ("pyproject.toml", 1)

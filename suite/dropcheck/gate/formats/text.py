@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from dropcheck.gate.decision import Decision, Line
+from dropcheck.gate.grouping import grouped
 from dropcheck.results import plain_text
 
 
@@ -16,7 +17,7 @@ def render(decision: Decision, width: int = 100) -> str:
         rows += [*_wrapped(plain_text.clean(decision.error), width), ""]
     for counts, glyph in (("fail", "✗"), ("missing", "?")):
         for some in grouped(decision.counting(counts)):  # type: ignore[arg-type]
-            rows += [*_group(some, glyph, width), ""]
+            rows += [*_group(some, _glyph(some[0], glyph), width), ""]
     for some in grouped(decision.counting("waived")):
         lead = some[0]
         assert lead.waiver is not None
@@ -42,19 +43,9 @@ def render(decision: Decision, width: int = 100) -> str:
     return "\n".join(rows).rstrip() + "\n"
 
 
-def grouped(lines: Sequence[Line]) -> list[list[Line]]:
-    """Lines of one target, check, device and waiver together; the one that says most first."""
-    found: dict[tuple[str, ...], list[Line]] = {}
-    for one in lines:
-        key = (one.target, one.check, one.device, one.rule, one.message if one.check.startswith("gate.") else "")
-        found.setdefault(key, []).append(one)
-    return [sorted(some, key=_far, reverse=True) for some in found.values()]
-
-
-def _far(one: Line) -> float:
-    if one.estimate is None or one.expected is None:
-        return 0.0
-    return abs(one.estimate - one.expected)
+def _glyph(lead: Line, glyph: str) -> str:
+    """The mark of a failure: another one for edge cases and traits."""
+    return "~" if lead.counts == "fail" and lead.level in ("edge", "trait") else glyph
 
 
 def _cases(some: Sequence[Line]) -> str:
@@ -72,7 +63,8 @@ def _group(some: Sequence[Line], glyph: str, width: int) -> Iterator[str]:
         for w in (lead.check.removeprefix("gate."), lead.target, "" if lead.device == "cpu" else f"on {lead.device}")
         if w
     )
-    yield from _wrapped(f"{glyph} {where}{_cases(some)}", width)
+    level = f" ({lead.level})" if lead.level in ("edge", "trait") else ""
+    yield from _wrapped(f"{glyph} {where}{level}{_cases(some)}", width)
     yield from _field("observed" if lead.counts == "fail" else "missing", lead.message, width)
     yield from _field("policy", lead.rule, width)
     if lead.again:
@@ -90,14 +82,22 @@ def _proven(decision: Decision, width: int) -> Iterator[str]:
         coins = sum({one.case: one.coins for one in mine}.values())
         bad = [one for one in decision.lines if (one.target, one.device) == (name, device) and _against(one)]
         text = f"{'·' if bad else '✓'} {name or 'the ratchet'}" + ("" if device == "cpu" else f" on {device}")
-        text += f": {plain_text.count(len(checks), 'check')} in {plain_text.count(len(cases), 'case')} "
-        text += "passes" if len(checks) == 1 else "pass"
         if bad:
-            text += f", {plain_text.count(len({one.check for one in bad}), 'check')} not"
-        finest = [one for one in mine if one.check == "rate.marginal" and one.resolution is not None]
-        if finest:
-            coarsest = max(one.resolution or 0.0 for one in finest) * 100
-            text += f"; each case detects a rate error of {coarsest:.2g} points or more"
+            wrong = len({one.check for one in bad})
+            text += (
+                f": {plain_text.count(wrong, 'check')} {'does' if wrong == 1 else 'do'} not pass, {len(checks)} pass"
+            )
+            text += f" ({plain_text.count(len(cases), 'case')})"
+        else:
+            text += f": {plain_text.count(len(checks), 'check')} in {plain_text.count(len(cases), 'case')} "
+            text += "passes" if len(checks) == 1 else "pass"
+        limits = sorted(
+            100 * one.resolution for one in mine if one.check == "rate.marginal" and one.resolution is not None
+        )
+        if limits:
+            typical, coarsest = f"{limits[len(limits) // 2]:.2g}", f"{limits[-1]:.2g}"
+            text += f"; rate errors above {typical} percentage points are detected"
+            text += f" ({coarsest} in the smallest case)" if coarsest != typical else ""
         elif coins:
             text += f"; {coins:,} coins"
         yield from _wrapped(text, width)
@@ -106,8 +106,8 @@ def _proven(decision: Decision, width: int) -> Iterator[str]:
 
 
 def _against(one: Line) -> bool:
-    """Whether a line is not a pass: it counts against the release, or counts for it only because somebody accepts it."""
-    return one.counts in ("fail", "missing", "waived") or one.tolerated
+    """Whether a line is not a pass: it counts against the release, or somebody accepts it, or it does not count."""
+    return one.counts in ("fail", "missing", "waived") or one.tolerated or one.below
 
 
 def _wrapped(text: str, width: int) -> list[str]:
