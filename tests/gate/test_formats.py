@@ -250,7 +250,7 @@ def test_markdown_shows_hostile_names_as_they_are() -> None:
 
 
 def test_the_action_and_the_pipeline_keep_to_their_published_schemas(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "gate.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "ci.md").read_text()
     (snippet,) = re.findall(r"```yaml\n(# \.gitlab-ci\.yml\n.*?)```", page, re.DOTALL)
     (workflow,) = re.findall(r"```yaml\n(# \.github/workflows/gate\.yml\n.*?)```", page, re.DOTALL)
     (tmp_path / "gitlab.yml").write_text(snippet)
