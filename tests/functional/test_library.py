@@ -43,7 +43,7 @@ def test_the_message_is_the_finding_with_the_command_that_repeats_it() -> None:
     observed, empty, answer = text.split("\n")[:3]
     assert "repeats the coins of row 0 of call 0" in observed and not empty
     assert answer == "layers_of_a_user.py:shares: 1 of 1 check fails (mask.distinct-samples)."
-    again = text.split("again       ")[1].strip()
+    again = text.split("rerun     ")[1].strip()
     assert again == (
         f"dropcheck audit layers_of_a_user.py:shares --select {CLAIM} --case 'float32 rate=0.3 64,32,3 calls=20' --seed 7"
     )
@@ -71,7 +71,7 @@ def test_a_layer_without_a_name_is_repeated_in_python() -> None:
 
     with pytest.raises(Broken) as told:
         dropcheck.check(nested, select=CLAIM, **FEW)
-    assert f"again       dropcheck.check(nested, select='{CLAIM}', case='float32 rate=0.3 64,32,3 calls=20')" in str(
+    assert f"rerun     dropcheck.check(nested, select='{CLAIM}', case='float32 rate=0.3 64,32,3 calls=20')" in str(
         told.value
     )
 

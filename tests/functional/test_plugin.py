@@ -138,7 +138,7 @@ def test_failures_speak_for_themselves_and_a_surprising_pass_is_told(project: py
     ran.stdout.fnmatch_lines_random(
         [
             "E *dropcheck.Broken: row * of call 0*",
-            "*again       dropcheck audit layers_of_a_user.py:shares --select mask.distinct-samples --case '"
+            "*rerun     dropcheck audit layers_of_a_user.py:shares --select mask.distinct-samples --case '"
             + CASE
             + "'",
             "*RuntimeError: no such kernel*",
@@ -234,8 +234,8 @@ def test_targets_obey_k_and_x_and_are_written_to_junit_xml(project: pytest.Pytes
     ran.stdout.fnmatch_lines(
         [
             "*layers_of_a_user.py:careless: *1 edge case to fix (invalid rates).",
-            "*again       dropcheck audit layers_of_a_user.py:careless --select rate.rejects-invalid --seed 7",
-            "FAILED layers_of_a_user.py:careless::rate.rejects-invalid - accepted rate*",
+            "*rerun     dropcheck audit layers_of_a_user.py:careless --select rate.rejects-invalid --seed 7",
+            "FAILED layers_of_a_user.py:careless::rate.rejects-invalid - invalid rates are*",
         ]
     )
     ran.stdout.no_fnmatch_line("*Traceback*")

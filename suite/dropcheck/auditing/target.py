@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dropcheck.auditing import executors, over_runs, sequential
+from dropcheck.auditing import executors, observing, over_runs, sequential
 from dropcheck.auditing.dispatch import count_all
 from dropcheck.auditing.state import Advance, Found, Opened, Outcome, TargetAudit
 from dropcheck.contract.cases import LADDER, seed_of
@@ -25,6 +25,7 @@ from dropcheck.judge.checks.base import Bench, finding, plain
 from dropcheck.judge.checks.exact_questions import Layer, probe
 from dropcheck.judge.checks.seed import first_masks, unseeded_digest
 from dropcheck.judge.checks.visible import follows
+from dropcheck.judge.diagnosis.seen import OBSERVED
 from dropcheck.judge.verdicts import SHAPE, interpret
 from dropcheck.plan import opening, other_ranks
 from dropcheck.plan.plan import asked_cases, planned
@@ -204,6 +205,8 @@ def _explain(opened: Opened, found: Found, advance: Advance) -> None:
         session = pool.acquire()
     except (TargetError, Refused):  # the findings stand without their smallest cases
         return
+    if (pattern := observing.observed(found.findings, session, opened.info, opened.contract)) is not None:
+        found.traits[OBSERVED] = pattern
     words = opened.alpha_of_words
     found.findings, whole = shrinking.shrunk(
         found.findings,

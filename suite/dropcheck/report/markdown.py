@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropcheck.judge.claims import CLAIMS, FAMILIES
+from dropcheck.judge.diagnosis import Diagnosis
 from dropcheck.report import sentences, this_run
 from dropcheck.report.fitting import Section, fitted
 from dropcheck.report.github_text import block, code, details, plain, prose, table, tagged
 from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text, reading
-from dropcheck.results.audit import Result, TargetResult
+from dropcheck.results.audit import Picture, Result, TargetResult
 from dropcheck.results.bench import BenchResult
 from dropcheck.results.selftest import SelfTest
 
@@ -51,7 +52,6 @@ def _audit(result: Result) -> list[Section]:
     elif here:
         found.append(Section("matrix", 1, _matrix(here)))
     found += _causes(result)
-    found += _groups(result, "fail", "Failures", 2)
     found += _groups(result, "inconclusive", "Evidence that is missing", 3)
     found += _groups(result, "error", "Claims that could not be judged", 3)
     found += _errors(result)
@@ -86,13 +86,37 @@ def _matrix(targets: Sequence[TargetResult]) -> list[str]:
 
 
 def _causes(result: Result) -> list[Section]:
-    found = [c for c in sentences.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
-    lines = []
-    for cause in found:
-        where = f"explains {_codes(cause.checks, 8)} in {_codes(cause.targets, 6)}"
-        only = f", only in {_codes(cause.dtypes, 6)}" if cause.dtypes else ""
-        lines.append(f"- {prose(cause.text)} ({where}{only})")
-    return [Section("likely causes", 2, ["### Likely causes", "", *lines])] if lines else []
+    """One section a target and cause, worst first."""
+    several = len(result.targets) > 1
+    return [
+        Section("Failures", 2, _cause(one, target.target if several else ""), parent="Failures", head=["### Failures"])
+        for target in result.targets
+        for one in sentences.diagnosed(target)
+    ]
+
+
+def _cause(one: Diagnosis, owner: str) -> list[str]:
+    drawn, case, command = sentences.smallest_of(one)
+    where = f" in {tagged(owner, 120)}" if owner else ""
+    summary = f"{sentences.MARKS[one.level]} {one.level}{where}: {plain(one.observed)}"
+    rows = [("observed", prose(one.observed, 1200)), ("fix", prose(one.fix, 1200)), ("check", code(one.check))]
+    rows += [("case", code(case)), ("also fails for the same cause", _codes(one.also, 12))]
+    if (known := sentences.known_defect(one.lead)) is not None:
+        rows.append(("like", prose(known)))
+    body = table(["", ""], [(f"**{name}**", text) for name, text in rows if text])
+    body += _picture(drawn)
+    if command:
+        body += ["", "Repeat it:", "", *block([command])]
+    return details(summary, body)
+
+
+def _picture(drawn: Picture | None) -> list[str]:
+    if drawn is None:
+        return []
+    labels = drawn.labels or [""] * len(drawn.rows)
+    wide = max((len(plain_text.line(x, 24)) for x in labels), default=0)
+    pairs = zip(labels, drawn.rows, strict=False)
+    return ["", prose(drawn.caption), "", *block([f"{plain_text.line(x, 24):<{wide}}  {r}" for x, r in pairs])]
 
 
 def _codes(values: Sequence[str], most: int) -> str:
@@ -133,20 +157,8 @@ def _group(group: Group, claim: str) -> list[str]:
         )
     if len(group.cases) > 1:
         rows.append(("also in", _codes([c for c in group.cases if c != lead.case], 6)))
-    if lead.cause:
-        rows.append(("likely", prose(lead.cause)))
     body = table(["", ""], [(f"**{name}**", text) for name, text in rows if text])
-    drawn = group.drawn
-    if drawn.picture is not None:
-        labels = drawn.picture.labels or [""] * len(drawn.picture.rows)
-        wide = max((len(plain_text.line(x, 24)) for x in labels), default=0)
-        pairs = zip(labels, drawn.picture.rows, strict=False)
-        body += [
-            "",
-            prose(drawn.picture.caption),
-            "",
-            *block([f"{plain_text.line(x, 24):<{wide}}  {r}" for x, r in pairs]),
-        ]
+    body += _picture(group.drawn.picture)
     if group.shrunk is not None:
         body += ["", f"The smallest case that still fails is {code(group.shrunk.smallest or '')}:", ""]
         body += block([group.shrunk.smallest_replay])

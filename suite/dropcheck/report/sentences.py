@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from dropcheck.judge import levels
 from dropcheck.judge.claims import CLAIMS, FAMILIES
+from dropcheck.judge.diagnosis import Diagnosis, diagnose
+from dropcheck.judge.levels import Level
 from dropcheck.results.audit import (
     NOT_INTERPRETABLE,
     Finding,
+    Picture,
     Request,
     Result,
     TargetResult,
@@ -45,6 +48,73 @@ GLYPHS: dict[str, str] = {
     "trait": "~",
     "": "",
 }
+
+
+MARKS: dict[Level, str] = {"defect": "✗", "edge": "~", "trait": "~"}
+
+
+def diagnosed(target: TargetResult) -> tuple[Diagnosis, ...]:
+    """The causes of a target's failures, worst first."""
+    return diagnose(target) if any(one.verdict == "fail" for one in target.findings) else ()
+
+
+def answer(target: TargetResult, found: Sequence[Diagnosis]) -> str:
+    """One line: what was observed of the worst cause, and how many others there are."""
+    first, rest = found[0], found[1:]
+    verb = "FAILS" if first.level == "defect" else "fails in edge cases" if first.level == "edge" else "fails"
+    text = f"{line(target.target)} {verb}: {first.observed}"
+    parts = []
+    for level, noun in (("defect", "other defect"), ("edge", "edge case"), ("trait", "trait")):
+        if number_of := sum(one.level == level for one in rest):
+            parts.append(count(number_of, noun if level != "edge" or first.level != "edge" else "other edge case"))
+    return text + (f"; and {', '.join(parts)}" if parts else "") + "."
+
+
+def answers(result: Result) -> list[str]:
+    """One line a failing target, see ``answer``."""
+    return [answer(t, found) for t in result.targets if (found := diagnosed(t))]
+
+
+def smallest_of(one: Diagnosis) -> tuple[Picture | None, str, str]:
+    """The picture of a cause, the smallest case in which its lead check fails, and the command that repeats that."""
+    own = [f for f in one.findings if f.check == one.check]
+    shrunk = one.lead if one.lead.smallest is not None else next((f for f in own if f.smallest is not None), None)
+    case, command = one.lead.case, one.lead.replay
+    drawn = one.lead.picture
+    if shrunk is not None:
+        case, command = shrunk.smallest or case, shrunk.smallest_replay or command
+        if shrunk.picture is not None and (drawn is None or one.check != "mask.distinct-calls"):
+            drawn = shrunk.picture
+    return drawn, case, command
+
+
+def known_defect(one: Finding) -> str | None:
+    """``known defect NAME``, where a failure has the exact signature of one; else None."""
+    if not one.defect or not one.cause or "exact signature" not in one.cause:
+        return None
+    return f"known defect {one.defect}"
+
+
+def coverage(targets: Sequence[TargetResult], details: bool = False) -> str:
+    """In one sentence or two: the smallest rate error that would have been detected, and what the details would show."""
+    fine = [
+        f.resolution
+        for t in targets
+        for f in t.findings
+        if f.check == "rate.marginal" and f.verdict == "pass" and f.resolution is not None
+    ]
+    parts = []
+    if fine:
+        parts.append(f"Smallest rate error that would have been detected: {100 * min(fine):.2g} points.")
+    away: set[tuple[str, str]] = set()
+    for target in targets:
+        told = {f.check for f in target.findings if f.verdict != "skipped"}
+        away |= {(target.target, f.check) for f in target.findings if f.check not in told}
+    traits = sum(len(t.traits) for t in targets)
+    more = [*([f"{count(len(away), 'check')} skipped"] if away else []), *([count(traits, "trait")] if traits else [])]
+    if more and not details:
+        parts.append(f"{', '.join(more)}: --verbose")
+    return " ".join(parts)
 
 
 def case_words(one: Finding) -> str:

@@ -1,17 +1,18 @@
-"""The report in a terminal: the answer, the matrix, what is not a pass, and what a pass is worth."""
+"""The report in a terminal: the answer, the matrix, one block a cause, and the answer once more at the end."""
 
 from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dropcheck.judge.claims import CLAIMS, FAMILIES
-from dropcheck.report import sentences
-from dropcheck.report.sentences import Group
+from dropcheck.judge.claims import FAMILIES
+from dropcheck.judge.diagnosis import Diagnosis
+from dropcheck.report import sentences, text_details
 from dropcheck.results import plain_text
 from dropcheck.results.audit import Result, TargetResult
 
@@ -24,11 +25,20 @@ _STYLES = {
     "waived": "cyan",
     "edge": "yellow",
     "trait": "yellow",
+    "defect": "bold red",
 }
+MOST_CAUSES = 3  # a target shows so many in full, unless everything is asked for
+MOST_TARGETS = 4  # above so many failing targets, each cause is a line
+_PICTURE = 4  # rows of a picture
+_INDENT = 12
 
 
-def render(result: Result, *, width: int = 100, colour: bool = False, every: bool = False) -> str:
-    """The report as text. ``every`` lists passes too."""
+def render(
+    result: Result, *, width: int = 100, colour: bool = False, every: bool = False, details: bool = False
+) -> str:
+    """The report as text. ``details``: also the numbers of every failing check, what a pass is worth, what was skipped,
+    traits; ``every``: that, and each pass."""
+    details = details or every
     out = io.StringIO()
     console = _console(out, width, colour)
     for target in result.targets if len(result.targets) == 1 else []:
@@ -40,26 +50,27 @@ def render(result: Result, *, width: int = 100, colour: bool = False, every: boo
     if result.targets:
         console.print(_matrix(result))
         console.print()
-    several = _causes(console, result, width)
-    _failures(console, result, width, several)
+    if text := sentences.coverage(result.targets, details):
+        console.print(Text(text))
+        console.print()
+    _causes(console, result, width, details)
+    _missing(console, result, width)
     _errors(console, result)
-    if every:
-        _passes(console, result)
-    _worth(console, result)
-    _not_run(console, result)
-    _traits(console, result)
-    _next(console, result)
+    text_details.not_audited(console, result)
+    if details:
+        text_details.render(console, result, width, every)
+    _last(console, result)
     return _written(out)
 
 
 def failures(result: Result, *, width: int = 100) -> str:
-    """The answer and what is not a pass, and nothing else: what an assertion says."""
+    """The answer and what is not a pass, and nothing else: what an assertion says behind what was observed."""
     out = io.StringIO()
     console = _console(out, width, False)
     console.print(Text(sentences.headline(result)))
     console.print()
-    several = _causes(console, result, width)
-    _failures(console, result, width, several)
+    _causes(console, result, width, True)
+    _missing(console, result, width)
     _errors(console, result)
     return _written(out).rstrip() + "\n"
 
@@ -88,8 +99,11 @@ def _heading(console: Console, target: TargetResult) -> None:
         plain_text.line(target.target),
         f"{target.framework} {target.version}".strip() + (" (guessed)" if "framework" in target.traits else ""),
         str(target.contract.get("pattern", "")),
+        f"{target.timing.wall_s:.0f} s",
     ]
-    console.print(Text("  ".join(p for p in parts if p)), Text(f"{target.timing.wall_s:.0f} s, {target.coins:,} coins"))
+    text = "  ".join(p for p in parts if p)
+    counted = f", {target.coins:,} coins"
+    console.print(Text(text + (counted if len(text) + len(counted) <= console.width else "")))
 
 
 def _matrix(result: Result) -> Table:
@@ -110,92 +124,87 @@ def _matrix(result: Result) -> Table:
     return table
 
 
-def _field(console: Console, name: str, text: str, width: int, indent: int = 2) -> None:
-    body = textwrap.wrap(plain_text.clean(text), max(30, width - 14)) or [""]
-    console.print(Text(f"{' ' * indent}{name:<{13 - indent}} {body[0]}"))
+def field(console: Console, name: str, text: str, width: int) -> None:
+    """``name`` and its text, wrapped beside it."""
+    body = textwrap.wrap(plain_text.clean(text), max(30, width - _INDENT)) or [""]
+    console.print(Text(f"  {name:<{_INDENT - 2}}{body[0]}"))
     for more in body[1:]:
-        console.print(Text(" " * 14 + more))
+        console.print(Text(" " * _INDENT + more))
 
 
-def _causes(console: Console, result: Result, width: int) -> set[str]:
-    """Causes of more than one check or target, each once, before the failures that it explains; their names."""
-    found = [c for c in sentences.causes(result.targets) if len(c.checks) > 1 or len(c.targets) > 1]
-    for cause in found:
-        _field(console, "likely", cause.text, width, indent=0)
-        where = plain_text.some(cause.checks, 8)
-        if cause.dtypes:
-            where += f"; only in {plain_text.some(cause.dtypes)}"
-        _field(console, "explains", where, width, indent=0)
-        if len(result.targets) > 1:
-            _field(console, "in", plain_text.some(cause.targets, 12), width, indent=0)
+# --- causes ------------------------------------------------------------------------------------------------------------
+
+
+def _causes(console: Console, result: Result, width: int, every: bool) -> None:
+    """One block a target and cause, worst first."""
+    failing = [(t, found) for t in result.targets if (found := sentences.diagnosed(t))]
+    short = len(failing) > MOST_TARGETS and not every
+    for target, found in failing:
+        owner = plain_text.line(target.target) if len(result.targets) > 1 else ""
+        shown = found if every else found[:MOST_CAUSES]
+        for one in shown:
+            if short:
+                head = Text(f"✗ {owner}", style=_STYLES["fail"])
+                console.print(head)
+                field(console, "observed", one.observed, width)
+                _command(console, sentences.smallest_of(one)[2])
+            else:
+                _cause(console, one, owner, width)
+        if len(found) > len(shown):
+            console.print(Text(f"  and {plain_text.count(len(found) - len(shown), 'more cause')}: --verbose"))
+            console.print()
+    if short:
         console.print()
-    return {c.defect for c in found}
 
 
-def _failures(console: Console, result: Result, width: int, several: set[str]) -> None:
-    for group in sentences.groups(result.targets, ("fail", "inconclusive", "error")):
-        _group(console, group, CLAIMS.get(group.check, ""), len(result.targets) > 1, width, several)
-
-
-def _group(console: Console, group: Group, claim: str, many: bool, width: int, several: set[str]) -> None:
-    lead = group.lead
-    head = Text(f"{sentences.GLYPHS[group.verdict]} {group.check}", style=_STYLES[group.verdict])
-    head.append(f"   {sentences.case_words(lead)}", style="default")
+def _cause(console: Console, one: Diagnosis, owner: str, width: int) -> None:
+    drawn, case, command = sentences.smallest_of(one)
+    head = Text(f"{sentences.MARKS[one.level]} {owner or one.check}", style=_STYLES[one.level])
+    head.append(f"   {one.check}, {one.level}" if owner else f"   {one.level}", style="default")
     console.print(head)
-    if many:
-        _field(console, "in", plain_text.some(group.targets, 12), width)
-    _field(console, "claim", claim, width)
-    _field(console, "observed", lead.message, width)
-    for name, one in group.apart[:12]:
-        seen = f"{plain_text.number(one.estimate)} {one.unit}, expected {plain_text.number(one.expected)}"
-        _field(console, "estimate", f"{plain_text.line(name, 60)}: {seen} ({plain_text.line(one.case)})", width)
-    if lead.estimate is not None and not group.apart:
-        text = f"{plain_text.number(lead.estimate)} {lead.unit}, expected {plain_text.number(lead.expected)}"
-        interval = lead.fail_interval
-        if interval is not None:
-            text += f"; interval {plain_text.number(interval[0])} to {plain_text.number(interval[1])}"
-        _field(console, "estimate", text, width)
-    if lead.coins:
-        _field(
-            console, "evidence", f"{sentences.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; "), width
+    field(console, "observed", one.observed, width)
+    if drawn is not None and one.level == "defect":
+        labels = drawn.labels or [""] * len(drawn.rows)
+        wide = min(20, max((len(label) for label in labels), default=0))
+        for i, (label, row) in enumerate(list(zip(labels, drawn.rows, strict=False))[:_PICTURE]):
+            lead = "picture" if not i else ""
+            text = f"  {lead:<{_INDENT - 2}}{plain_text.line(label, 20):<{wide}}  {plain_text.line(row)}"
+            console.print(Text(text), overflow="ellipsis", no_wrap=True)
+    field(console, "fix", one.fix, width)
+    if one.level == "defect":
+        field(console, "case", plain_text.line(case), width)
+    if one.also:
+        field(
+            console, "also", f"{', '.join(one.also)} fail{'s' if len(one.also) == 1 else ''} for the same cause", width
         )
-    if group.verdict == "inconclusive" and lead.resolution is not None:
-        _field(
-            console, "resolution", f"{plain_text.number(lead.resolution)} is coarser than this profile accepts", width
-        )
-    for statistic in lead.statistics:
-        text = f"{plain_text.number(statistic.value)}"
-        if statistic.degrees is not None:
-            text += f" with {statistic.degrees} degrees of freedom"
-        if statistic.p_value is not None:
-            text += f", p = {statistic.p_value:.3g}"
-        _field(console, "beside it", f"{statistic.name}: {text}", width)
-    drawn = group.drawn
-    if drawn.picture is not None:
-        _field(console, "picture", drawn.picture.caption, width)
-        labels = drawn.picture.labels or [""] * len(drawn.picture.rows)
-        for label, row in zip(labels, drawn.picture.rows, strict=False):
-            console.print(
-                Text(f"              {plain_text.line(label, 20):<16} {plain_text.line(row)}"),
-                overflow="ellipsis",
-                no_wrap=True,
-            )
-    if group.shrunk is not None:
-        _field(console, "smallest", group.shrunk.smallest or "", width)
-        console.print(Text(f"  {'':<11} {plain_text.line(group.shrunk.smallest_replay, 1000)}"), soft_wrap=True)
-    if len(group.cases) > 1:
-        _field(
-            console,
-            "also in",
-            f"{plain_text.some(group.cases[:1] and [c for c in group.cases if c != lead.case])}",
-            width,
-        )
-    if lead.cause and lead.defect in several:
-        _field(console, "likely", f"as above ({lead.defect})", width)
-    elif lead.cause:
-        _field(console, "likely", lead.cause, width)
-    console.print(Text(f"  {'again':<11} {plain_text.line(lead.replay, 1000)}"), soft_wrap=True)
+    _command(console, command)
     console.print()
+
+
+def _command(console: Console, replay: str) -> None:
+    if replay:
+        console.print(Text(f"  {'rerun':<{_INDENT - 2}}{plain_text.line(replay, 1000)}"), soft_wrap=True)
+
+
+def _missing(console: Console, result: Result, width: int) -> None:
+    """Checks without a verdict, one block a sentence."""
+    blocks: dict[tuple[str, str], list[sentences.Group]] = {}
+    for group in sentences.groups(result.targets, ("inconclusive", "error")):
+        key = (group.verdict, group.lead.message if group.verdict == "error" else group.check)
+        blocks.setdefault(key, []).append(group)
+    for (verdict, _), some in blocks.items():
+        lead = some[0].lead
+        word = "inconclusive" if verdict == "inconclusive" else "could not be judged"
+        checks = plain_text.some([g.check for g in some], 4)
+        console.print(Text(f"{sentences.GLYPHS[verdict]} {checks}   {word}", style=_STYLES[verdict]))
+        if len(result.targets) > 1:
+            field(console, "in", plain_text.some(tuple(dict.fromkeys(t for g in some for t in g.targets)), 12), width)
+        field(console, "observed", lead.message, width)
+        if verdict == "inconclusive" and lead.resolution is not None:
+            text = f"an error of {plain_text.number(lead.resolution)} could be missed: more than this profile accepts"
+            field(console, "limit", text, width)
+        _command(console, lead.smallest_replay or lead.replay)
+        console.print()
 
 
 def _errors(console: Console, result: Result) -> None:
@@ -213,98 +222,19 @@ def _errors(console: Console, result: Result) -> None:
         console.print()
 
 
-def _passes(console: Console, result: Result) -> None:
-    for target in result.targets:
-        for one in target.findings:
-            if one.verdict == "pass":
-                console.print(
-                    Text(
-                        f"{sentences.GLYPHS['pass']} {one.check}  {sentences.case_words(one)}  {plain_text.line(one.message)}"
-                    )
-                )
-    console.print()
-
-
-def _worth(console: Console, result: Result) -> None:
-    passed = sum(f.verdict == "pass" for t in result.targets for f in t.findings)
-    if not passed:
-        return
-    cases = {(t.target, f.case) for t in result.targets for f in t.findings if f.verdict == "pass"}
-    worth = sentences.worth(result.targets)
-    text = f"{plain_text.count(passed, 'finding')} in {plain_text.count(len(cases), 'case')} hold{'s' if passed == 1 else ''}."
-    if worth:
-        text += " In the cases that ran, each of these would have been caught with probability .999999:"
-    console.print(Text(text))
-    for text in worth:
-        console.print(Text("  " + text), soft_wrap=True)
-    tests = len(result.targets)
-    over = plain_text.count(tests, "target")
-    every = any(t.ledger is not None for t in result.targets)
-    who = "All runs of this ledger, past and to come, together accuse" if every else "This run accuses"
-    console.print(Text(f"{who} a correct layer with probability below {tests} x 10^-6 (family-wise, {over})."))
-    console.print()
-
-
-def _not_run(console: Console, result: Result) -> None:
-    away = [t for t in result.targets if t.skipped is not None]
-    if away and len(result.targets) > 1:
-        console.print(Text("Not audited:"))
-        for target in away:
-            console.print(
-                Text(f"  {plain_text.line(target.target)}: {plain_text.line(target.skipped or '', 300)}"),
-                soft_wrap=True,
-            )
-        console.print()
-    left = sentences.groups(result.targets, ("skipped",))
-    if not left:
-        return
-    console.print(Text("Not judged:"))
-    by_reason: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for group in left:
-        by_reason.setdefault((sentences.reason(group.lead), group.targets), []).append(group.check)
-    for (why, where), checks in list(by_reason.items())[:14]:
-        on = f" ({plain_text.some(where, 3)})" if len(result.targets) > 1 else ""
-        console.print(Text(f"  {plain_text.some(checks, 12)}: {plain_text.line(why, 220)}{on}"), soft_wrap=True)
-    if len(by_reason) > 14:
-        console.print(Text(f"  and {len(by_reason) - 14} more reasons (in the result file and the page)"))
-    console.print()
-
-
-def _traits(console: Console, result: Result) -> None:
-    shown = []
-    for target in result.targets:
-        for name, value in target.traits.items():
-            if isinstance(value, dict) and name == "scale rounding":
-                value = {
-                    k: f"{v['class']}, {v['in_units']:+.2f} u"
-                    for k, v in value.items()
-                    if k.endswith(("=0.1", "=0.15"))
-                }
-            if isinstance(value, dict):
-                same: dict[str, list[str]] = {}
-                for key, item in value.items():
-                    same.setdefault(str(item), []).append(str(key))
-                value = "; ".join(f"{', '.join(k)}: {v}" for v, k in same.items())
-            shown.append((target.target, name, str(value)))
-    if not shown or len(result.targets) > 3:
-        return
-    console.print(Text("Traits (reported, not judged):"))
-    for owner, name, value in shown:
-        prefix = f"{plain_text.line(owner)}  " if len(result.targets) > 1 else ""
-        console.print(Text(f"  {prefix}{plain_text.line(name)}: {plain_text.line(value, 300)}"), soft_wrap=True)
-    console.print()
-
-
-def _next(console: Console, result: Result) -> None:
-    failed = sentences.groups(result.targets, ("fail",))
-    if failed:
-        console.print(Text(f"Explain a claim: dropcheck explain {failed[0].check}"))
+def _last(console: Console, result: Result) -> None:
+    """The answer once more, where the last screen shows it."""
+    lines: Sequence[str] = sentences.answers(result)
+    for text in lines[:12]:
+        console.print(Text(text, style="bold"))
+    if len(lines) > 12:
+        console.print(Text(f"and {len(lines) - 12} more targets fail"))
     audited = [t for t in result.targets if t.error is None and t.skipped is None]
-    if result.profile == "quick" and audited:
-        console.print(Text(f"Finer: dropcheck audit {_typed(audited[0].target)} --profile standard"))
+    if result.profile == "quick" and audited and not lines:
+        console.print(Text(f"More samples: dropcheck audit {typed(audited[0].target)} --profile standard"))
 
 
-def _typed(target: str) -> str:
+def typed(target: str) -> str:
     """A target as it is typed: one word, quoted where its name has spaces."""
     shown = plain_text.line(target)
     return f'"{shown}"' if " " in shown else shown

@@ -2,48 +2,71 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from dropcheck.judge.checks import CHECK
-from dropcheck.judge.levels import LEVELS, Level, of
-from dropcheck.results.audit import Finding, TargetResult
+from dropcheck.judge.diagnosis import edges, forms, gradients, masks, modes, rates, scales
+from dropcheck.judge.diagnosis.places import only
+from dropcheck.judge.diagnosis.record import Diagnosis
+from dropcheck.judge.diagnosis.seen import Cause, Seen, cause
+from dropcheck.judge.levels import LEVELS, of
+from dropcheck.results.audit import TargetResult
 from dropcheck.results.plain_text import strongest
 
+__all__ = ["Diagnosis", "diagnose"]
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """One cause of failures in one target.
+Look = Callable[[Seen], Iterator[Cause]]
 
-    ``observed``: one sentence with the numbers measured. ``fix``: what to change. ``lead``: the result that shows it best
-    (its case, picture, command). ``also``: the other checks that fail for this cause. ``findings``: all failing results.
-    ``cause``: a name that is equal for equal causes of several targets.
-    """
-
-    level: Level
-    cause: str
-    observed: str
-    fix: str
-    lead: Finding
-    also: tuple[str, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def check(self) -> str:
-        """The check that names the cause."""
-        return self.lead.check
+# each takes the failures that its cause explains from those that the looks before it left; the most basic first
+LOOKS: tuple[Look, ...] = (
+    forms.strides,
+    masks.pattern,
+    masks.calls,
+    masks.ties,
+    rates.marginal,
+    rates.positions,
+    modes.inference,
+    scales.forward,
+    modes.toggle,
+    forms.seeds,
+    gradients.mask,
+    scales.backward,
+    edges.one,
+    edges.invalid,
+)
 
 
 def diagnose(target: TargetResult) -> tuple[Diagnosis, ...]:
-    """The causes of all failures of a target, worst first: by level, then in the order of the check table."""
-    by_check: dict[tuple[Level, str], list[Finding]] = defaultdict(list)
-    for one in target.findings:
-        if one.verdict == "fail":
-            by_check[of(one), one.check].append(one)
-    order = {name: i for i, name in enumerate(CHECK)}
-    made = []
-    for (level, check), some in by_check.items():
-        lead = strongest(some)
-        remedy = CHECK[check].remedy if check in CHECK else ""  # stored results may name checks of other releases
-        made.append(Diagnosis(level, check, lead.message, remedy, lead, (), tuple(some)))
-    return tuple(sorted(made, key=lambda d: (LEVELS.index(d.level), order.get(d.check, len(order)))))
+    """The causes of all failures of a target, worst first: by level, then the most basic first.
+
+    A failure that no cause explains is a block of its own, with its check's sentence and remedy.
+    """
+    seen = Seen.of(target)
+    found = [one for look in LOOKS for one in look(seen)]
+    for check, some in list(seen.left.items()):
+        lead, place = strongest(some), only(seen.judged[check])
+        text = f"{lead.message}, {place}" if place else lead.message
+        found.append(cause(f"{check} {place}".strip(), text, "", some, lead))
+    made = [_told(one) for one in found]
+    return tuple(sorted(made, key=lambda d: (LEVELS.index(d.level), _order(d.check))))
+
+
+def _told(one: Cause) -> Diagnosis:
+    level = min((of(f) for f in one.findings), key=LEVELS.index)
+    failing = {f.check for f in one.findings} - {one.lead.check}
+    also = tuple(sorted(failing, key=_order))
+    known = CHECK.get(one.lead.check)  # stored results may name checks of other releases
+    fix = one.fix or (known.remedy if known is not None else "")
+    return Diagnosis(level, one.name, one.observed, fix, one.lead, also, one.findings)
+
+
+@lru_cache
+def _order(check: str) -> int:
+    """The place of a check among causes: what makes everything else unreadable, masks, rates, scale, then the rest."""
+    families = ("mask", "rate", "scale", "mode", "seed", "gradient", "form")
+    if check == "form.shape-dtype":
+        return 0
+    if check not in CHECK:
+        return 10_000
+    return 1 + families.index(check.partition(".")[0]) * 100 + list(CHECK).index(check)

@@ -1,0 +1,38 @@
+"""Backward passes with another mask than their forward pass, or with none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dropcheck.judge.diagnosis.places import only
+from dropcheck.judge.diagnosis.seen import Cause, Seen, cause
+from dropcheck.results.plain_text import strongest
+
+_MASK, _RECOMPUTE = "gradient.mask", "gradient.recompute"
+
+
+def mask(seen: Seen) -> Iterator[Cause]:
+    """Gradients that reach dropped elements, are missing at kept ones, or both."""
+    some = seen.failing(_MASK)
+    if not some:
+        return
+    lead, place = strongest(some), only(seen.judged[_MASK])
+    plain = [f for f in some if f.case.endswith("grad plain")]
+    text, fix, name = lead.message, "", _MASK
+    leaking, missing = (sum(int(f.tallies.get(k, 0)) for f in plain) for k in ("leaking", "missing"))
+    if plain and leaking and missing:
+        lead = strongest(plain)
+        counts = f"{lead.tallies['leaking']} dropped elements have a gradient and {lead.tallies['missing']} kept ones have none"
+        text = f"the backward pass uses another mask than the forward pass: {counts}"
+        fix, name = (
+            "Store the mask of the forward pass and use it in the backward pass.",
+            "another mask in the backward pass",
+        )
+    elif plain and leaking:
+        lead = strongest(plain)
+        text = f"{lead.tallies['leaking']} dropped elements have a gradient that is not 0: the backward pass applies no mask"
+        fix, name = "Multiply the gradient by the mask of the forward pass.", "no mask in the backward pass"
+    follow = [*some, *(seen.failing(_RECOMPUTE) if plain else [])]
+    if plain and leaking:
+        follow += [f for f in seen.failing("gradient.edges") if "rate=1" in f.case.split()]
+    yield cause(f"{name} {place}".strip(), f"{text}, {place}" if place else text, fix, seen.take(follow), lead)

@@ -1,0 +1,232 @@
+"""Masks that are not what is declared: which elements are dropped together in fact, what repeats, what depends on what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dropcheck.contract.promise import ContractError, Pattern
+from dropcheck.judge.checks import CHECK
+from dropcheck.judge.diagnosis.places import only
+from dropcheck.judge.diagnosis.seen import OBSERVED, Cause, Seen, case_of, cause, percent, shown
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import strongest
+
+_WHOLE, _CHANNELS = "mask.whole-channels", "mask.distinct-channels"
+_SAMPLES, _CALLS = "mask.distinct-samples", "mask.distinct-calls"
+_TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")
+# what a mask that never changes fails, too: reseeding changes nothing, copies and later rates show the old mask
+_OF_OLD_MASKS = (
+    "mask.independent-calls",
+    "seed.reset",
+    "seed.distinct",
+    "seed.neighbours",
+    "form.copies",
+    "rate.set-later",
+)
+
+
+def pattern(seen: Seen) -> Iterator[Cause]:
+    """Elements that should fall together do not, or more of them than declared do."""
+    declared, found = _declared(seen), _found(seen)
+    for check in (_WHOLE, _CHANNELS, _SAMPLES):
+        some = seen.failing(check)
+        if not some:
+            continue
+        place = only(seen.judged[check])
+        sentence = None
+        if declared is not None and found is not None and not place:
+            sentence = _another(declared, found)
+        if sentence is not None:
+            follow = [one for other in (_WHOLE, _CHANNELS, _SAMPLES) for one in seen.failing(other)]
+            observed, fix, name = sentence
+            if found is not None and found.calls == "shared" and seen.failing(_CALLS):
+                observed += ", and every call uses the same mask"
+                follow += seen.failing(_CALLS, *_OF_OLD_MASKS)
+            yield cause(name, observed, fix, seen.take(follow), strongest(some))
+            continue
+        lead = strongest(some)
+        text = {_WHOLE: _torn, _CHANNELS: _copied, _SAMPLES: _repeated}[check](seen, lead)
+        yield cause(f"{check} {place}".strip(), _at(text, place), "", seen.take(some), lead)
+
+
+def calls(seen: Seen) -> Iterator[Cause]:
+    """Calls that repeat the masks of earlier calls."""
+    some = seen.failing(_CALLS)
+    if not some:
+        return
+    place, found = only(seen.judged[_CALLS]), _found(seen)
+    lead = strongest([f for f in some if f.tallies.get("repeats") and f.picture is not None] or some)
+    fix = "Draw a new mask in every training call"
+    if found is not None and found.calls == "shared" and not place:
+        repeats, words = lead.tallies.get("repeats"), lead.tallies.get("words")
+        share = f" ({repeats} of {words} mask rows are repeated)" if repeats and words else ""
+        observed = f"every call reuses the mask of the first call{share}"
+        fix += ": do not keep the mask or the seed on the layer, and do not seed within the call."
+        name = "one mask for every call"
+    else:
+        observed, name = _at(lead.message, place), f"{_CALLS} {place}".strip()
+        fix = ""
+    spent = [one for one in seen.failing("mode.inference") if "randomness" in one.case]
+    yield cause(name, observed, fix, seen.take([*some, *seen.failing(*_OF_OLD_MASKS), *spent]), lead)
+
+
+def ties(seen: Seen) -> Iterator[Cause]:
+    """Channels that depend on each other: pairs, the number of dropped channels, joint patterns are one cause."""
+    some = seen.failing(*_TIES)
+    if not some:
+        return
+    first = {check: strongest(f) for check in _TIES if (f := seen.failing(check))}
+    count = first.get("mask.dropped-count")
+    ratio = count.tallies.get("variance_ratio") if count is not None else None
+    fix = ""
+    if count is not None and ratio is not None and ratio < 0.5:
+        lead = count
+        channels = case_of(count.case).channels
+        if ratio < 1e-9:
+            observed = f"every sample drops the same number of its {channels} channels"
+        else:
+            observed = (
+                f"the number of dropped channels varies too little from sample to sample: {shown(ratio, 3)} times the variance "
+                "of independent decisions"
+            )
+        fix = "Decide for every channel by itself; do not choose a fixed number or share of the channels."
+    else:
+        lead = first[next(check for check in _TIES if check in first)]
+        observed = lead.message
+        if count is not None and lead is not count and ratio is not None:
+            observed += f"; the number of dropped channels varies {shown(ratio, 3)} times as much as that of independent decisions"
+    place = only(seen.judged[lead.check])
+    yield cause(f"channels depend on each other {place}".strip(), _at(observed, place), fix, seen.take(some), lead)
+
+
+# --- sentences -------------------------------------------------------------------------------------------------------
+
+
+class _Found:
+    """The trait with what masks follow."""
+
+    def __init__(self, trait: dict[str, Any]) -> None:
+        self.pattern = str(trait.get("pattern", ""))
+        self.axes: dict[str, str] = {str(k): str(v) for k, v in dict(trait.get("axes", {})).items()}
+        self.calls = str(trait.get("calls", ""))
+
+
+def _found(seen: Seen) -> _Found | None:
+    trait = seen.target.traits.get(OBSERVED)
+    return _Found(trait) if isinstance(trait, dict) else None
+
+
+def _declared(seen: Seen) -> Pattern | None:
+    try:
+        return Pattern.parse(str(seen.target.contract.get("pattern", "")))
+    except ContractError:
+        return None
+
+
+def _per(axes: tuple[str, ...]) -> str:
+    return f"({', '.join(axes)})" if axes else "call"
+
+
+def _another(declared: Pattern, found: _Found) -> tuple[str, str, str] | None:
+    """Another pattern than the declared one: what is observed, the fix, a name; None where it is the declared one."""
+    kinds = [found.axes.get(axis, "") for axis in declared.axes]
+    if not all(kind in ("coin", "shared") for kind in kinds) or declared.blocks:
+        return None
+    coins = tuple(axis for axis, kind in zip(declared.axes, kinds, strict=True) if kind == "coin")
+    wanted = tuple(axis for axis in declared.axes if axis in declared.coins)
+    if coins == wanted:
+        return None
+    per, asked = _per(coins), f"declared: one per {_per(wanted)}"
+    if coins == declared.axes:
+        fix = f"Draw one decision per {_per(wanted)} and broadcast it along {' and '.join(_rest(declared, wanted))}."
+        return f"every element has its own drop decision; {asked}", fix, f"one decision per {per}"
+    shared = _rest(declared, coins)
+    observed = f"there is one drop decision per {per}, shared along {' and '.join(shared)}; {asked}"
+    if "n" in wanted and "n" not in coins and set(wanted) - set(coins) == {"n"} and set(coins) <= set(wanted):
+        observed = f"all samples of a batch share one mask: there is one drop decision per {per}; {asked}"
+    elif set(coins) < set(wanted):
+        lost = " and ".join(axis for axis in wanted if axis not in coins)
+        observed = f"the elements along {lost} are dropped together: there is one drop decision per {per}; {asked}"
+    fix = f"Draw one decision per {_per(wanted)}."
+    if len(coins) == len(wanted) and (other := _renamed(declared, coins)) is not None:
+        fix = f"If the layer takes `{' '.join(other.axes)}` by design, rerun with --pattern '{other}'. Otherwise draw one decision "
+        fix += f"per {_per(wanted)}."
+    elif coins:
+        fix += f" If this is by design, rerun with --pattern '{' '.join(declared.axes)} -> {' '.join(coins)}'."
+    return observed, fix, f"one decision per {per}"
+
+
+def _rest(declared: Pattern, coins: tuple[str, ...]) -> list[str]:
+    return [axis for axis in declared.axes if axis not in coins]
+
+
+def _renamed(declared: Pattern, coins: tuple[str, ...]) -> Pattern | None:
+    """The declared pattern with its axes in another order, so that its coin axes lie where drop decisions vary."""
+    wanted = [axis for axis in declared.axes if axis in declared.coins]
+    others = iter([axis for axis in declared.axes if axis not in declared.coins])
+    named = iter(wanted)
+    axes = tuple(next(named) if axis in coins else next(others) for axis in declared.axes)
+    try:
+        made = Pattern(axes, declared.coins)
+    except ContractError:
+        return None
+    return made if made != declared else None
+
+
+def _torn(seen: Seen, lead: Finding) -> str:
+    share = lead.estimate
+    declared = _declared(seen)
+    axes = " and ".join(declared.shared) if declared is not None else ""
+    if share is None or not axes:
+        return lead.message
+    what = "channels" if declared is not None and "c" in declared.coins else "groups of elements"
+    text = f"{what} are not dropped as a whole: in {percent(share)} of them some positions are kept and others dropped"
+    text += f" (along {axes})"
+    if (position := _odd_position(lead)) is not None:
+        text += f"; the odd one is position {position}"
+    return text
+
+
+def _odd_position(lead: Finding) -> int | None:
+    """The one position of a picture that differs from all others wherever a channel is torn; None where there is none."""
+    if lead.picture is None or len(lead.picture.rows) < 3:
+        return None
+    rows = [row.replace(" ", "") for row in lead.picture.rows]
+    odd: set[int] = set()
+    for column in zip(*rows, strict=False):
+        for mark in "#.":
+            if column.count(mark) == 1:
+                odd.add(column.index(mark))
+        if min(column.count("#"), column.count(".")) > 1:
+            return None
+    return odd.pop() if len(odd) == 1 else None
+
+
+def _copied(seen: Seen, lead: Finding) -> str:
+    copies, channels = lead.tallies.get("copies"), case_of(lead.case).channels
+    if copies and channels:
+        size = 2 * copies / channels + 1
+        if copies == channels * (channels - 1) // 2:
+            return (
+                f"all {channels} channels of a sample are copies of each other: they are dropped together or not at all"
+            )
+        if size == int(size) and channels % int(size) == 0:
+            return (
+                f"channels are copies of each other in groups of {int(size)} ({copies} pairs among {channels} channels)"
+            )
+    return lead.message
+
+
+def _repeated(seen: Seen, lead: Finding) -> str:
+    rows, copied = lead.tallies.get("rows"), lead.tallies.get("copied_rows")
+    if rows and copied and copied == rows - 1:
+        return f"all {rows} samples of a batch share one mask"
+    return lead.message
+
+
+def _at(text: str, place: str) -> str:
+    return f"{text}, {place}" if place else text
+
+
+assert all(check in CHECK for check in (_WHOLE, _CHANNELS, _SAMPLES, _CALLS, *_TIES, *_OF_OLD_MASKS))

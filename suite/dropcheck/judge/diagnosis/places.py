@@ -1,0 +1,83 @@
+"""Where a check fails and where it passes: the one condition that separates its cases, where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from dropcheck.judge.diagnosis.seen import Case, case_of
+from dropcheck.results.audit import Finding
+
+_Size = Callable[[Case], int | None]
+
+
+def only(judged: Sequence[Finding]) -> str:
+    """`` only in bfloat16``, `` only with more than 256 channels``: what all failing cases have and no passing one.
+
+    Empty where nothing separates them, or where every case fails.
+    """
+    failing = [case_of(f.case) for f in judged if f.verdict == "fail"]
+    passing = [case_of(f.case) for f in judged if f.verdict == "pass"]
+    if not failing or not passing:
+        return ""
+    return next(_conditions(failing, passing), "")
+
+
+def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[str]:
+    dtypes = list(dict.fromkeys(c.dtype for c in failing))
+    if all(dtypes) and not {c.dtype for c in passing} & set(dtypes):
+        yield f"only in {' and '.join(dtypes)}"
+    flags: tuple[tuple[str, Callable[[Case], bool]], ...] = (
+        ("only where the input requires a gradient", lambda c: c.grad),
+        ("only with inference calls between the training calls", lambda c: c.infer),
+        ("only with batches of changing size", lambda c: c.batches),
+        ("only with batches of one sample", lambda c: c.rows == 1 and not c.batches),
+    )
+    for words, has in flags:
+        if all(map(has, failing)) and not any(map(has, passing)):
+            yield words
+    layouts = list(dict.fromkeys(c.layout for c in failing))
+    if "contiguous" not in layouts and not {c.layout for c in passing} & set(layouts):
+        yield f"only with {' and '.join(layouts)} inputs"
+    for word, words in _WORDS.items():
+        if all(word in c.words for c in failing) and not any(word in c.words for c in passing):
+            yield words
+    for name, size in _SIZES:
+        yield from _threshold(name, [size(c) for c in failing], [size(c) for c in passing])
+    low, high = [c.rate for c in failing], [c.rate for c in passing]
+    if None not in low and low:
+        asked = sorted({r for r in low if r is not None})
+        fine = {r for r in high if r is not None}
+        if not fine & set(asked):
+            if len(asked) == 1:
+                yield f"only at rate {asked[0]:g}"
+            elif fine and asked[-1] < min(fine):
+                yield f"only at rates of {asked[-1]:g} and less"
+            elif fine and asked[0] > max(fine):
+                yield f"only at rates of {asked[0]:g} and more"
+
+
+_WORDS = {
+    "negative": "only where the input is negative",
+    "zeros": "only where the input has zeros, as after a ReLU",
+    "inference": "only in inference",
+}
+_SIZES: tuple[tuple[str, _Size], ...] = (
+    ("channels", lambda c: c.channels),
+    ("samples", lambda c: None if c.batches else c.rows),
+    ("positions", lambda c: c.shared),
+    ("calls of one layer", lambda c: c.calls),
+)
+
+
+def _threshold(name: str, failing: Sequence[int | None], passing: Sequence[int | None]) -> Iterator[str]:
+    """A size from which, or up to which, every case fails."""
+    fails = [n for n in failing if n is not None]
+    fine = [n for n in passing if n is not None]
+    if len(fails) < len(failing) or not fails or not fine:
+        return
+    if len(set(fails)) == 1 and fails[0] not in fine and min(fine) < fails[0] < max(fine):
+        yield f"only with {fails[0]} {name}"
+    elif min(fails) > max(fine):
+        yield f"only from {min(fails)} {name} on ({max(fine)} pass)"
+    elif max(fails) < min(fine):
+        yield f"only up to {max(fails)} {name} ({min(fine)} pass)"

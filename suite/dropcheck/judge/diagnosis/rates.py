@@ -1,0 +1,173 @@
+"""Rates that are not what was asked for: one law that all cases follow, or the cases that have a rate of their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from dropcheck.judge.diagnosis.places import only
+from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause, percent, shown
+from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import strongest
+
+_MARGINAL = "rate.marginal"
+_APART = ("rate.per-channel", "rate.per-sample", "rate.per-shape")
+_GRIDS = tuple(2**k for k in range(3, 13))
+Law = Callable[[float], float]
+
+
+def marginal(seen: Seen) -> Iterator[Cause]:
+    """The ratio of the measured to the requested rate over all cases, where one law explains them."""
+    some = seen.failing(_MARGINAL)
+    if not some:
+        return
+    judged = [f for f in seen.judged[_MARGINAL] if _measured(f)]
+    wrong = [f for f in some if _measured(f)]
+    if not wrong or any("odd_calls" in f.tallies for f in some) or _of_positions(seen, wrong):
+        return
+    dtypes = {case_of(f.case).dtype for f in wrong}
+    within = [f for f in judged if case_of(f.case).dtype in dtypes]
+    lead = strongest(wrong)
+    place = only(judged)
+    found = _law(within, wrong)
+    if found is None and place:
+        found = _law(wrong, wrong)
+    if found is None:
+        return
+    name, observed, fix, whole = found
+    if place and not (whole and "rate" in place):
+        observed += f", {place}"
+    follow = [*some, *seen.failing("rate.per-shape")]
+    if name == "keep and drop":
+        follow += seen.failing("scale.kept-values", "scale.mean", "gradient.scale")
+    if name in ("never", "always"):
+        follow += seen.failing("mode.toggle", *_APART)
+    yield cause(f"rate: {name} {place}".strip(), observed, fix, seen.take(follow), lead)
+
+
+def positions(seen: Seen) -> Iterator[Cause]:
+    """Channels, samples or shapes with a rate of their own; that the rate over all is off follows from it."""
+    for check in _APART:
+        some = seen.failing(check)
+        if not some:
+            continue
+        lead, place = strongest(some), only(seen.judged[check])
+        text = lead.message
+        tallies = lead.tallies
+        if lead.estimate == 0 and "position" in tallies and lead.expected is not None:
+            word = "channel" if check == "rate.per-channel" else "sample"
+            text = (
+                f"{word} {tallies['position']} is never dropped, the others with probability {shown(lead.expected, 4)}"
+            )
+        follow = [*some, *seen.failing(_MARGINAL, *_APART)]
+        yield cause(f"{check} {place}".strip(), f"{text}, {place}" if place else text, "", seen.take(follow), lead)
+
+
+def _measured(one: Finding) -> bool:
+    """Whether a result counts the drops of all its calls at one rate."""
+    return "dropped" in one.tallies and isinstance(one.tallies.get("coins"), int) and one.expected is not None
+
+
+def _of_positions(seen: Seen, wrong: Sequence[Finding]) -> bool:
+    """Whether positions with a rate of their own explain these: where they fail, too, and no law holds for all cases."""
+    return bool(seen.failing("rate.per-channel", "rate.per-sample")) and any(
+        0 < f.tallies["dropped"] < f.tallies["coins"] for f in wrong
+    )
+
+
+def _holds(law: Law, findings: Sequence[Finding]) -> bool:
+    """Whether a law fits every measured rate to within what chance allows."""
+    for one in findings:
+        n, k = one.tallies["coins"], one.tallies["dropped"]
+        assert one.expected is not None
+        p = min(1.0, max(0.0, law(one.expected)))
+        room = 5.2 * math.sqrt(n * p * (1 - p)) + 3 if 0 < p < 1 else 0.0
+        if abs(k - n * p) > room:
+            return False
+    return True
+
+
+def _law(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str, str, bool] | None:
+    """The simplest law of the measured rates: its name, sentence, fix, and whether it says at which rates."""
+    rates = sorted({f.expected for f in within if f.expected is not None})
+    bad = sorted({f.expected for f in wrong if f.expected is not None})
+    each = "at every rate" if len(rates) > 2 else f"at rate {' and '.join(f'{r:g}' for r in rates)}"
+    if _holds(lambda p: 0.0, within):
+        fix = "Check that the layer runs in training mode and that the mask is multiplied in."
+        return (
+            "never",
+            f"the layer never drops, {each}" if len(rates) > 2 else f"the layer never drops {each}",
+            fix,
+            True,
+        )
+    if _holds(lambda p: 1.0, within):
+        return "always", "the layer drops everything, at every rate", "", True
+    if max(bad) != min(bad) or abs(bad[0] - 0.5) > 0.01:
+        p = next((b for b in bad if abs(b - 0.5) > 0.01), bad[0])
+        if _holds(lambda p: 1 - p, within) and len(rates) > 1:
+            text = f"keep and drop are swapped: the layer drops {shown(1 - p)} at rate {p:g}"
+            return (
+                "keep and drop",
+                text,
+                "If the argument is the keep probability by design, declare it: Implementation(keep_probability=True). "
+                "Otherwise compare the other way round.",
+                True,
+            )
+    if len(bad) > 1:
+        level = _share(wrong)
+        if _holds(lambda p: level, within):
+            return "constant", f"the layer drops {shown(level, 3)} of the elements whatever rate is asked for", "", True
+        ratio = sum(f.tallies["dropped"] for f in within) / sum(f.tallies["coins"] * (f.expected or 0) for f in within)
+        off = _mean_difference(within)
+        scaled, moved = _holds(lambda p: p * ratio, within), _holds(lambda p: p + off, within)
+        if scaled and not moved:
+            text = f"the layer drops {shown(ratio, 3)} times the requested rate {each}"
+            return "ratio", text, "Compare the uniform numbers with the rate itself.", True
+        if moved and not scaled:
+            word = "more" if off > 0 else "less"
+            text = f"the layer drops {shown(100 * abs(off), 3)} percentage points {word} than requested {each}"
+            return "offset", text, "Compare the uniform numbers with the rate itself.", True
+        for steps in _GRIDS:
+            for how, rounded in (
+                ("up to multiples", math.ceil),
+                ("down to multiples", math.floor),
+                ("to multiples", round),
+            ):
+                if _holds(_rounding(steps, rounded), within):
+                    there = shown(_share(_at(wrong, bad[0])), 3)
+                    text = f"rates are rounded {how} of 1/{steps}: the layer drops {there} at rate {bad[0]:g}"
+                    fix = "Draw the uniform numbers with at least 24 bits, whatever the dtype of the input."
+                    return "grid", text, fix, True
+        return None
+    measured = _share(wrong)
+    if measured == 0:
+        return "never", f"the layer never drops at rate {bad[0]:g}", "", True
+    off = measured - bad[0]
+    word = "more" if off > 0 else "less"
+    text = (
+        f"at rate {bad[0]:g} the layer drops {percent(measured)}: {shown(100 * abs(off), 3)} percentage points {word}"
+    )
+    return "one rate", text, "", True
+
+
+def _rounding(steps: int, rounded: Callable[[float], int]) -> Law:
+    return lambda p: rounded(p * steps) / steps
+
+
+def _at(findings: Sequence[Finding], rate: float) -> list[Finding]:
+    return [f for f in findings if f.expected == rate]
+
+
+def _share(findings: Sequence[Finding]) -> float:
+    return float(sum(f.tallies["dropped"] for f in findings) / max(1, sum(f.tallies["coins"] for f in findings)))
+
+
+def _mean_difference(findings: Sequence[Finding]) -> float:
+    """The mean of measured minus requested rate, each case by its precision."""
+    top = bottom = 0.0
+    for one in findings:
+        n, p = one.tallies["coins"], one.expected or 0.0
+        weight = n / max(p * (1 - p), 1e-9)
+        top += weight * (one.tallies["dropped"] / n - p)
+        bottom += weight
+    return top / max(bottom, 1e-300)
