@@ -168,7 +168,7 @@ def test_a_stretch_that_repeats_within_a_call_fails_its_samples(offset: int) -> 
     size = 1025 * 65
     bits[2 * size + offset : 2 * size + offset + 1000] = bits[2 * size + 11 : 2 * size + 1011]
     found = judged(case, bits, "mask.distinct-samples")
-    assert found.verdict == "fail" and f"{offset - 11} coins before" in found.message
+    assert found.verdict == "fail" and f"{offset - 11} decisions before" in found.message
     assert found.tallies["repeats"] == found.tallies["offset_repeats"] > 0
     assert found.log10_evidence is not None and found.log10_evidence <= CERTAIN
     assert judged(case, bits, "mask.distinct-calls").verdict == "pass"
@@ -180,7 +180,7 @@ def test_a_stretch_that_repeats_in_a_later_call_fails_calls_and_leaves_samples_a
     bits[500_001:503_001] = bits[100_020:103_020]
     assert judged(case, bits, "mask.distinct-samples").verdict == "pass"
     found = judged(case, bits, "mask.distinct-calls")
-    assert found.verdict == "fail" and "399981 coins before" in found.message
+    assert found.verdict == "fail" and "399981 decisions before" in found.message
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.5])
@@ -188,7 +188,10 @@ def test_a_pass_says_which_stretch_would_have_shown(rate: float) -> None:
     case = Case("float32", rate, 257, 65, 2, 40)
     found = judged(case, draws(case.coins, rate, 7), "mask.distinct-calls")
     kept = found.tallies
-    assert found.verdict == "pass" and f"a stretch of {kept['offset_extent']} coins" in found.message
+    assert (
+        found.verdict == "pass"
+        and f"({kept['offset_extent']} repeated decisions would have been missed" in found.message
+    )
     assert kept["offset_extent"] == least_extent(kept["offsets"], kept["offset_words"], kept["offset_coins"], 1e-6)
     assert kept["offset_extent"] < 2000
 

@@ -142,7 +142,7 @@ def test_a_function_and_another_pattern(call: Any, mine: Path) -> None:
     assert call(*words, inside=True).code == 0
     wrong = call(*words, "--pattern", "n l c -> n c", inside=True)
     assert wrong.code == 1
-    assert "do not share a coin" in wrong.out
+    assert "not dropped as a whole" in wrong.out
 
 
 def test_a_rerun_tells_the_same_and_another_seed_tells_other_coins(call: Any, mine: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_message_is_the_finding_with_the_command_that_repeats_it() -> None:
         dropcheck.check(user.shares, select=[CLAIM], seed=7, **FEW)
     text = str(told.value)
     observed, empty, answer = text.split("\n")[:3]
-    assert "repeats the coins of row 0 of call 0" in observed and not empty
+    assert "has the mask of sample 0" in observed and not empty
     assert answer == "layers_of_a_user.py:shares: 1 of 1 check fails (mask.distinct-samples)."
     again = text.split("rerun     ")[1].strip()
     assert again == (

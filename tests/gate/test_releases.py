@@ -44,7 +44,7 @@ def frozen() -> Result:
     for dtype in ("float32", "float64"):
         case = f"{dtype} {CASES[0]}"
         bad.append(finding("mask.distinct-calls", "fail", case, estimate=63.0, expected=0.0))
-        text = f"{NOT_INTERPRETABLE} while mask.distinct-calls fails: coins drop with probability 0.3"
+        text = f"{NOT_INTERPRETABLE} mask.distinct-calls fails: coins drop with probability 0.3"
         hidden += [finding(c, "skipped", case, message=text, estimate=0.3, expected=0.3) for c in HIDDEN]
     return audit(*bad, *hidden)
 
@@ -210,7 +210,7 @@ def found(draw: st.DrawFn, place: Place) -> Finding | None:
         if check in WITH_INTERVAL or draw(st.booleans()):
             numbers["fail_interval"] = (far * 0.9, far * draw(st.floats(1.0, 2.0)))
     if verdict == "hidden":
-        text = f"{NOT_INTERPRETABLE} while mask.whole-channels fails: 0.3"
+        text = f"{NOT_INTERPRETABLE} mask.whole-channels fails: 0.3"
         return finding(check, "skipped", f"{dtype} {case}", message=text, **numbers)
     return finding(check, verdict, f"{dtype} {case}", **numbers)
 

@@ -19,7 +19,7 @@ BASIS = f'[[waiver]]\ncheck = "mask.whole-channels"\ntarget = "{TARGET}"\nreason
 
 def hidden() -> Result:
     """An audit whose most basic claim fails, so that two rates are not judged."""
-    text = f"{NOT_INTERPRETABLE} while mask.whole-channels fails: the rate is 0.5"
+    text = f"{NOT_INTERPRETABLE} mask.whole-channels fails: the rate is 0.5"
     numbers = {"estimate": 0.5, "expected": 0.3, "fail_interval": (0.49, 0.51)}
     return audit(
         finding("mask.whole-channels", "fail"), *(finding(c, "skipped", message=text, **numbers) for c in COUNTED)
@@ -43,14 +43,14 @@ def test_what_was_not_judged_beside_an_accepted_failure_is_missing_and_names_the
     assert made.exit_code == 3
     some = lines(made, "missing")
     assert [one.check for one in some] == list(COUNTED)
-    assert all("while mask.whole-channels fails" in one.message and one.accept for one in some)
+    assert all("because mask.whole-channels fails" in one.message and one.accept for one in some)
     for name in formats.FORMATS:
         assert "not judged" in " ".join(formats.render(made, name).split()), name
 
 
 def test_a_tolerance_that_accepts_the_basis_leaves_the_rest_missing() -> None:
     basis = finding("mask.distinct-calls", "fail", estimate=0.1, expected=0.0, fail_interval=(0.05, 0.15))
-    text = f"{NOT_INTERPRETABLE} while mask.distinct-calls fails: the rate is 0.5"
+    text = f"{NOT_INTERPRETABLE} mask.distinct-calls fails: the rate is 0.5"
     result = audit(basis, finding("rate.marginal", "skipped", message=text))
     assert gate(result, toml=NAMED + "[tolerances]\n'mask.distinct-calls' = 0.2\n").exit_code == 3
 

@@ -26,7 +26,7 @@ def _asked(target: str, **more: Any) -> tuple[Any, Any]:
 
 def test_shards_that_share_a_mask_under_one_seed_fail() -> None:
     target, found = _asked(f"{LAYERS}:Elementwise", pattern="n c l -> n c l", cases="float32 rate=0.5 40,33,1 calls=16")
-    assert found.verdict == "fail" and "with one seed on both ranks, 100.0% of rank 1's coins" in found.message
+    assert found.verdict == "fail" and "with one seed on both ranks, 100.0% of the drop decisions" in found.message
     assert "seeded alike" in target.traits["ranks"]
 
 
@@ -38,15 +38,15 @@ def test_shards_with_masks_of_their_own_pass() -> None:
 def test_a_layer_that_knows_of_no_ranks_is_pytorchs_own_affair() -> None:
     target, found = _asked("torch.Dropout1d")
     assert found.verdict == "skipped" and target.verdict == "pass"
-    assert target.traits["ranks seeded alike"].startswith("both ranks flip the same coins")
+    assert target.traits["ranks seeded alike"].startswith("both ranks draw the same masks")
 
 
 @pytest.mark.parametrize(
     "name, words",
     [
         ("replicated", ""),
-        ("seeded_by_rank", "the ranks disagree in"),
-        ("scaled_by_rank", "the ranks drop the same and return other values in 8 of 8 calls"),
+        ("seeded_by_rank", "replicas disagree in"),
+        ("scaled_by_rank", "replicas have the same mask but other values in 8 of 8 calls"),
     ],
 )
 def test_replicas_must_agree_where_a_contract_says_that_they_are(name: str, words: str) -> None:

@@ -318,7 +318,7 @@ def test_a_way_of_recomputing_that_raises_is_named_and_the_others_are_judged() -
     ).targets
     failed = [f for f in one.findings if f.verdict == "fail"]
     assert {f.case.split(" recompute ")[1] for f in failed} == {"reentrant-checkpoint call 1"}
-    assert failed[0].message == "recomputing the forward pass raises RuntimeError: no second pass"
+    assert failed[0].message == "the recomputed forward pass raises RuntimeError: no second pass"
     assert {f.verdict for f in one.findings if " checkpoint call " in f.case} == {"pass"}
 
 

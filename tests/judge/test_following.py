@@ -9,6 +9,8 @@ import pytest
 
 import dropcheck
 from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks.looks import IN_COMMON, OFF, ONE_MASK
+from dropcheck.judge.checks.seed import NO_EFFECT, SAME_MASKS
 from dropcheck.judge.following import FOLLOWS, withheld
 from dropcheck.results.audit import Finding, Verdict
 
@@ -115,6 +117,11 @@ def test_every_name_is_a_check() -> None:
         (1.0, "seed.reset", "reseeding with another seed changes nothing in calls 2, 3 of 3", "fail"),
         (256.0, "form.copies", "the copy: 100% of the coins drop, expected 30%", "skipped"),
         (256.0, "form.copies", "the copy raises AttributeError", "fail"),
+        (256.0, "seed.reset", f"{NO_EFFECT}: the masks are the same in calls 2, 3 of 3", "skipped"),
+        (256.0, "seed.reproducible", f"two processes {SAME_MASKS}", "skipped"),
+        (256.0, "form.copies", f"in the copy, 100% {OFF} 30%", "skipped"),
+        (256.0, "seed.instances", f"two layers, called in turn, have 3 of 9 {IN_COMMON}, expected none", "skipped"),
+        (256.0, "mode.settings", f"under no_grad, 3 {ONE_MASK}, expected a new mask for each call", "skipped"),
         (256.0, "rate.set-later", "once a second layer was made: 100% of the coins drop, expected 30%", "skipped"),
     ],
 )

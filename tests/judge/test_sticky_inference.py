@@ -49,7 +49,10 @@ def test_each_is_caught_by_its_check_alone(defect: Defect) -> None:
 def test_the_sentence_says_how_much_inference_drops_and_after_what(name: str) -> None:
     first = next(f for f in audited(f"broken.{name}") if f.check == "mode.inference" and f.verdict == "fail")
     share = round(100 * (first.estimate or 0))
-    assert first.message.startswith(f"drops {share} % in inference after a training call") and 45 <= share <= 55
+    assert (
+        first.message.startswith(f"the layer drops {share}% of the elements in inference after a training call")
+        and 45 <= share <= 55
+    )
     assert "randomness" not in first.message
 
 
@@ -63,7 +66,7 @@ def test_the_sentence_says_how_much_inference_drops_and_after_what(name: str) ->
         ("switched-by-eval", "switched by eval() of a parent"),
         ("copied-flag", "switched by setting .training"),
         ("recorded-inference", "with gradient recording"),
-        ("inference-spends-randomness", "the coins of the training call after it"),
+        ("inference-spends-randomness", "the masks of the training calls after it"),
     ],
 )
 def test_the_sentence_names_what_is_special(name: str, words: str) -> None:
@@ -125,11 +128,11 @@ layer = Implementation(make=MonteCarlo, contract=Contract(Pattern.parse("n c l -
     "inference, word, said",
     [
         ("pass", "active", ""),
-        ("return x", "active", "inference drops nothing, the contract says that it is active"),
-        ("return np.where(keep, x, x.dtype.type(0))", "active", "neither dropped nor their input times the scale"),
+        ("return x", "active", "inference drops nothing, but the contract declares that it drops"),
+        ("return np.where(keep, x, x.dtype.type(0))", "active", "neither dropped nor the input times the scale"),
         ("keep = rng.random(keep.shape) >= self.rate / 2", "active", "the rate is 0.5"),
         ("keep = rng.random(x.shape) >= self.rate", "active", "elements that disagree"),
-        ("keep = self.last.setdefault(x.shape, keep)", "active", "two inference calls drop the same coins"),
+        ("keep = self.last.setdefault(x.shape, keep)", "active", "two inference calls have the same mask"),
         ("return x * x.dtype.type(1 - self.rate)", "keep", ""),
         ("return x", "keep", "inference multiplies its input by 1 instead of 0.5"),
         ("return x * x.dtype.type(1 - self.rate) * x.dtype.type(1.01)", "keep", "by 0.505 instead of 0.5"),

@@ -41,7 +41,7 @@ def test_calls_that_repeat_and_turn_around_the_last_one_are_not_independent(kind
     coins[1::2] = coins[::2] ^ SIGNS[kind].astype(bool)
     found = said("mask.independent-calls", coins)
     assert found.verdict == "fail" and found.log10_evidence is not None and found.log10_evidence <= -15
-    assert "expected 0 in each" in found.message
+    assert "expected 0" in found.message
     assert said("mask.independent-calls", drawn()).verdict == "pass"
 
 

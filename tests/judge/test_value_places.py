@@ -42,7 +42,7 @@ def test_signs_that_cancel_in_sums_are_seen(kind: str) -> None:
     got = simulated.record(CASE, coins, classes)
     check = simulated.named("mask.ignores-values")
     found = simulated.judge(check, got, check.limits("quick", got.case))
-    assert found is not None and found.verdict == "fail" and "another sign from place to place" in found.message
+    assert found is not None and found.verdict == "fail" and "in another direction at each place" in found.message
     assert found.log10_evidence is not None and found.log10_evidence <= CERTAIN
     assert max(abs(one) for one in found.tallies["lags"].values()) < 0.02
 

@@ -47,7 +47,7 @@ def test_a_layer_that_no_seed_reaches_is_not_certified_by_what_many_seeds_show(n
     assert failing(whole) == {"seed.reproducible"}
     for check in ("seed.distinct", "seed.neighbours"):
         assert told(whole, check) == told(findings(f"broken.{name}", [SEEDS], [check]), check)
-        assert all("while seed.reproducible fails" in why for _, why in told(whole, check))
+        assert all("because seed.reproducible fails" in why for _, why in told(whole, check))
 
 
 def test_two_processes_are_asked_for_two_seeds_at_the_same_place() -> None:
@@ -137,7 +137,8 @@ def test_calls_with_a_rate_of_their_own_may_be_most_of_a_case(case: str) -> None
     assert failing(found) == {"rate.marginal"}
     (one,) = [one for one in found if one.check == "rate.marginal"]
     assert re.search(
-        r"calls .* drop with probability 0\.0(49|5|50|51)\d?, all others drop with probability 0\.[45]", one.message
+        r"calls .* drop with probability 0\.0(49|5|50|51)\d?, the other calls drop with probability 0\.[45]",
+        one.message,
     )
 
 

@@ -31,7 +31,7 @@ def rate(dropped: int, coins: int, case: str = CASE, profile: str = "quick", **c
         check="rate.marginal",
         case=case,
         verdict=verdict,
-        message=f"coins drop with probability {dropped / coins:.5g}, asked for {asked.rate:g}",
+        message=f"the layer drops with probability {dropped / coins:.5g}, expected {asked.rate:g}",
         estimate=dropped / coins,
         expected=asked.rate,
         unit="probability of a drop",

@@ -134,7 +134,7 @@ def tampered(**changed: Any) -> Result:
         ),
         (
             result(target("t", [finding("mask.whole-channels", "fail", tallies={"disagreeing": 3, "coins": 9}), GOOD])),
-            "not interpretable while mask.whole-channels fails",
+            "skipped because mask.whole-channels fails",
         ),
         (result(target("t", [finding("form.empty", "pass", log10_evidence=-99999.0)])), "but it fails"),
     ],

@@ -137,7 +137,7 @@ def test_a_resolution_is_reached_by_large_calls_and_finds_a_drop_in_a_million(tm
     assert passing.verdict == "pass" and (passing.resolution or 1) <= 2e-6 and passing.coins >= 6_900_000
     place.write_text(right.replace("u < np", "u * np.float32(1 + 2**-17) < np"))
     found = audited(place, resolution=2e-6)["float32 rate=0"]
-    assert found.verdict == "fail" and found.tallies["dropped"] >= 1 and "coins drop" in found.message
+    assert found.verdict == "fail" and found.tallies["dropped"] >= 1 and "drop decisions" in found.message
 
 
 def test_one_coin_a_call_gets_as_many_calls_as_it_takes(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_one_coin_a_call_gets_as_many_calls_as_it_takes(tmp_path: Path) -> None:
 def test_more_coins_than_are_ever_asked_are_said_in_words() -> None:
     limits = Limits(0.0, BETA, 1e-12)
     text = rate_edges._short(1e-7, limits)
-    assert "1e-12 takes" in text and "more than are asked" in text
+    assert "1e-12 takes" in text and "above the limit" in text
 
 
 @pytest.mark.parametrize(
@@ -205,17 +205,17 @@ MULTIPLIED = "(x * keep * (np.float64(1) / (1 - np.float64(rate)))).astype(x.dty
             CHECKED,
             "np.where(keep, x / x.dtype.type(1 / (1 / (1 - rate))), 0).astype(x.dtype)",
             "fail",
-            "crashes at rate 1 with Zero",
+            "crashes at rate 1 in the first call: Zero",
         ),
         (CHECKED, MULTIPLIED, "fail", "all elements are NaN"),
         (CHECKED, "x / x.dtype.type(1 if rate == 1 else 1 - rate)", "fail", "all elements are kept unchanged"),
         (CHECKED, "(x / x.dtype.type(1 - rate))", "fail", "all elements are Inf"),
-        (CHECKED.replace("<= 1:", "< 1:"), MULTIPLIED, "skipped", "its first call refuses it"),
+        (CHECKED.replace("<= 1:", "< 1:"), MULTIPLIED, "skipped", "the first call rejects rate 1"),
         (
             CHECKED,
             "np.where(keep, x / x.dtype.type(1 - rate if rate < 1 else 1), x.dtype.type(0))",
             "pass",
-            "rate 1 drops all",
+            "rate 1 drops everything",
         ),
     ],
 )
@@ -239,9 +239,9 @@ def test_rate_1_says_what_came_out_and_what_crashed(
             "import math; math.sqrt(1 - rate)",
             "rate=1.5",
             "fail",
-            "rate 1.5 is not refused: the first call crashes with ValueError: math",
+            "at rate 1.5 the first call crashes: ValueError: math",
         ),
-        (CHECKED, "rate=nan", "pass", "is refused by the first call"),
+        (CHECKED, "rate=nan", "pass", "the first call rejects rate nan"),
     ],
 )
 def test_what_a_rate_that_is_no_probability_did(
@@ -291,5 +291,5 @@ def test_one_cause_at_rate_1_is_one_failure(tmp_path: Path, result: str, failing
     given: dict[str, Any] = {"dtypes": ("float32",), "in_process": True, "jobs": 1, "causes": False}
     (target,) = dropcheck.audit(f"{place}:Layer", select=("rate.one", "gradient.edges"), **given).targets
     assert {f.check for f in target.findings if f.verdict == "fail"} == failing, [f.message for f in target.findings]
-    follows = [f for f in target.findings if f.check == "gradient.edges" and "while rate.one fails" in f.message]
+    follows = [f for f in target.findings if f.check == "gradient.edges" and "because rate.one fails" in f.message]
     assert bool(follows) == (failing == {"rate.one"})

@@ -59,7 +59,7 @@ class OddCalls:
         verb = ("drops" if count == 1 else "drop") + (
             " nothing" if self.rate == 0 else " everything" if self.rate == 1 else f" with probability {self.rate:.3g}"
         )
-        return f"{who} {verb}, all others drop with probability {self.rest:.3g}"
+        return f"{who} {verb}, the other calls drop with probability {self.rest:.3g}"
 
 
 def rows_alike(got: Gathered, sure: bool = True) -> NDArray[np.int64] | None:

@@ -97,7 +97,7 @@ def coin_at(case: Case, coin: int) -> str:
     """The place of a coin of the flat stream of a case, in words."""
     row, channel = divmod(coin, case.channels)
     calls, rows = place_of(case, np.array([row]))
-    return f"call {calls[0]} row {rows[0]} channel {channel}"
+    return f"call {calls[0]}, sample {rows[0]}, channel {channel}"
 
 
 def log10_chance(pairs: float, rates: NDArray[np.float64], coins: int) -> float:

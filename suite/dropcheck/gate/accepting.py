@@ -21,7 +21,7 @@ DAYS = 90  # how long a printed command accepts
 MOST = 4000  # characters of a command; a longer one would be cut, and then it is left out
 # A check without an interval states one estimate; another root seed moves it by about this much.
 SLACK = 1.25
-_CAUSE = re.compile(r"\bwhile ([a-z]+\.[a-z-]+) fails")
+_CAUSE = re.compile(r"\b(?:because|while) ([a-z]+\.[a-z-]+) fails")  # the second in earlier results
 
 
 def ceiling(check: str, deviations: Sequence[float | None]) -> tuple[float | None, bool]:

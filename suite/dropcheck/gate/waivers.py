@@ -13,7 +13,7 @@ import msgspec
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED, OF_LEVELS, Of, Waiver
 from dropcheck.judge import levels
 from dropcheck.judge.claims import INTERVALS
-from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
+from dropcheck.results.audit import Finding, for_another
 from dropcheck.results.audit import Waiver as Accepted
 from dropcheck.results.naming import dtype_of, split_name
 
@@ -63,7 +63,7 @@ def measured(finding: Finding) -> float | None:
 
 def unjudged(finding: Finding) -> bool:
     """Whether nobody judged the check here, because a more basic one fails."""
-    return finding.verdict == "skipped" and finding.message.startswith(NOT_INTERPRETABLE)
+    return finding.verdict == "skipped" and for_another(finding.message)
 
 
 def escaped(target: str) -> str:

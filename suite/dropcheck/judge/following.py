@@ -12,12 +12,25 @@ from dataclasses import dataclass
 import msgspec
 
 from dropcheck.judge.checks import of
+from dropcheck.judge.checks.exact_questions import OUTPUT_SHAPE
+from dropcheck.judge.checks.looks import IN_COMMON, OFF, ONE_MASK
+from dropcheck.judge.checks.seed import NO_EFFECT, SAME_MASKS
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.results.naming import lead
 
 _COPIES = of("copied channels", "copied rows")
 _DEPENDENCE = of("ties", "tied rows", "tied calls")
 _RATES = ("rate.marginal", "rate.per-channel", "rate.per-sample")
+
+# sentences whose chance counts the decisions that the pattern declares; then those of earlier versions, in stored results
+_SAID = (NO_EFFECT, SAME_MASKS, OFF, IN_COMMON, ONE_MASK)
+_SAID_BEFORE = (
+    "changes nothing",
+    "with different seeds give the same masks",
+    "of the coins drop, expected",
+    "words of coins",
+    "show one mask",
+)
 
 # what the cases of two findings must share: some of these words; none: the finding takes no part
 Place = Callable[[Finding], tuple[str, ...]]
@@ -50,7 +63,8 @@ def _ordinary(one: Finding) -> tuple[str, ...]:
 
 def _other_shape(one: Finding) -> tuple[str, ...]:
     """The same, where it is the shape that is another: a gradient of this output has no place in the input."""
-    return _ordinary(one) if "comes out as (" in one.message and "shape" in one.message else ()
+    before = "comes out as (" in one.message and "shape" in one.message  # the sentence of earlier versions
+    return _ordinary(one) if OUTPUT_SHAPE in one.message or before else ()
 
 
 def _after_inference(one: Finding) -> tuple[str, ...]:
@@ -103,15 +117,8 @@ def _few_coins_here(one: Finding) -> tuple[str, ...]:
 
 
 def _by_chance(one: Finding) -> tuple[str, ...]:
-    """Of exact questions: sentences whose chance counts the coins that the pattern says, and no others of their check."""
-    said = (
-        "changes nothing",
-        "with different seeds give the same masks",
-        "of the coins drop, expected",
-        "words of coins",
-        "show one mask",
-    )
-    return _dtype(one) if any(words in one.message for words in said) else ()
+    """Of exact questions: these sentences, and no others of their check."""
+    return _dtype(one) if any(words in one.message for words in (*_SAID, *_SAID_BEFORE)) else ()
 
 
 def _short(one: Finding) -> tuple[str, ...]:
@@ -209,7 +216,7 @@ def withheld(findings: Sequence[Finding], beside: Sequence[Finding] = ()) -> lis
     for one in findings:
         for row in FOLLOWS if one.verdict == "fail" else ():
             if one.check == row.claim and places[row].intersection(row.place(one)):
-                text = f"{NOT_INTERPRETABLE} while {row.basis} fails: {one.message}"
+                text = f"{NOT_INTERPRETABLE} {row.basis} fails: {one.message}"
                 one = msgspec.structs.replace(one, verdict="skipped", message=text, picture=None)
                 break
         found.append(one)

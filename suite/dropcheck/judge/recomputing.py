@@ -21,11 +21,11 @@ from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check
 from dropcheck.judge.verdicts import interpret
 from dropcheck.results import asked
 from dropcheck.results.audit import (
-    NOT_INTERPRETABLE,
     Finding,
     Result,
     ResultError,
     TargetResult,
+    for_another,
     missing_words,
     overall,
     verdict_of,
@@ -124,7 +124,7 @@ def _target(target: TargetResult) -> Iterator[str]:
     # withhold more of them, and a result with one failure too many lets nothing through
     for one, again in zip(target.findings, interpret(target.findings, seeds=False), strict=True):
         if one.verdict == "pass" and again.verdict != one.verdict:
-            yield f"{one.check}, {one.case[:200]} is {one.verdict}, but {again.message.split(':', 1)[0]}"
+            yield f"{one.check}, {one.case[:200]} is {one.verdict}, but it should be {again.message.split(':', 1)[0]}"
             return
 
 
@@ -272,7 +272,7 @@ def _verdict(one: Finding, target: TargetResult, failing: bool, alpha: float) ->
         yield f"the verdict is pass, but it fails: {told}"
     if failing and one.verdict == "inconclusive" and target.ledger is None:
         yield f"the verdict is inconclusive, but it fails: {told}"
-    if failing and one.verdict == "skipped" and not one.message.startswith(NOT_INTERPRETABLE):
+    if failing and one.verdict == "skipped" and not for_another(one.message):
         yield f"it was skipped without a more basic failure, but it fails: {told}"
 
 

@@ -225,16 +225,14 @@ def _kinds(one: Finding) -> Iterator[tuple[str, str]]:
         yield "spread", "clumped" if tallies["variance_ratio"] > 1 else "rationed"
 
 
+# units of estimates that are plain numbers; ``words`` in earlier results
+_NUMBERS = ("words", "stretches", "pairs", "positions")
 _OF = ("coins", "kept", "words", "positions", "dropped")  # what a count is a share of, in the order of preference
 
 
 def _sizes(one: Finding) -> Iterator[tuple[str, float]]:
     """Numbers of a failing case that do not grow with its coins, most as log10; rates by the band of the rate asked for."""
-    if (
-        one.estimate is not None
-        and one.expected is not None
-        and not one.unit.startswith(("words", "pairs", "positions"))
-    ):
+    if one.estimate is not None and one.expected is not None and not one.unit.startswith(_NUMBERS):
         off = abs(one.estimate - one.expected)
         band = classes(one.case).get("rate", "")
         if off > 0:

@@ -202,9 +202,9 @@ def interpret(findings: Sequence[Finding], beside: Sequence[Finding] = (), seeds
         if cause is None:
             cause = _repeats(one, known)
         if cause is not None:
-            one = _withheld(one, f"while {cause} fails")
+            one = _withheld(one, f"{cause} fails")
         elif one.verdict == "inconclusive" and lead(one.case) in dtypes and one.check in _OF_ROWS:
-            one = _withheld(one, f"while {_ROWS} fails, too few rows have no rate of their own")
+            one = _withheld(one, f"{_ROWS} fails and too few rows have the common rate")
         judged.append(one)
     return judged
 
@@ -270,15 +270,17 @@ def judge(
             continue
         if malformed:
             verdict: Verdict = "skipped" if spoken else "error"
-            reason = f"{NOT_INTERPRETABLE} where outputs have another shape or dtype (see {SHAPE}): {wrong}"
+            reason = f"{NOT_INTERPRETABLE} {SHAPE} fails: {wrong}"
+            if not spoken:
+                reason = f"the check needs outputs with the shape and dtype of the input (see {SHAPE}): {wrong}"
             found.append(finding(check, got.case, verdict, reason))
             continue
         if check.family in ("mask", "rate", "seed") and got.mostly_nonfinite:
-            text = f"{NOT_INTERPRETABLE} while outputs are not finite (see scale.kept-values)"
+            text = f"{NOT_INTERPRETABLE} outputs are not finite (see {_VALUES})"
             found.append(finding(check, got.case, "skipped", text))
             continue
         if check.family in ("mask", "rate", "seed") and got.unrecognisable:
-            text = f"{NOT_INTERPRETABLE} while outputs are neither the dropped value nor a kept one (see scale.kept-values)"
+            text = f"{NOT_INTERPRETABLE} outputs are neither the dropped value nor a kept one (see {_VALUES})"
             found.append(finding(check, got.case, "skipped", text))
             continue
         limits = check.limits(profile, got.case, strict, resolution)
@@ -293,7 +295,7 @@ def judge(
             finding(c, got.case, "fail", f"{wrong} for an input of {asked}", log10_evidence=-math.inf) for c in spoken
         )
     if got.proof.get("changed_inputs"):
-        text = "an input that was reused over calls has changed"
+        text = "a call changes its input"
         found.extend(finding(c, got.case, "fail", text) for c in aside if c.name == UNTOUCHED)
     return found
 
@@ -301,8 +303,8 @@ def judge(
 def refused_case(case: Case, checks: Sequence[Check], refusal: Refusal) -> list[Finding]:
     """What the checks of a case say when the layer raised its own exception on it."""
     verdict: Verdict = "skipped" if refusal.where == "unsupported" else "error"
-    text = f"the layer raised {refusal} ({refusal.where})"
+    text = f"the layer raises {refusal} ({refusal.where})"
     if case.layout != "contiguous" and not crashed(refusal):
         # a layer may refuse what is not contiguous; what the refusal is worth is judged by form.strides
-        verdict, text = "skipped", f"{case.layout} inputs are refused (see form.strides): {refusal}"
+        verdict, text = "skipped", f"the layer rejects {case.layout} inputs (see form.strides): {refusal}"
     return [finding(c, case, verdict, text) for c in checks if c.judge is not None]

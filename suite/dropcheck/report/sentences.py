@@ -11,13 +11,13 @@ from dropcheck.judge.claims import CLAIMS, FAMILIES
 from dropcheck.judge.diagnosis import Diagnosis, diagnose
 from dropcheck.judge.levels import Level
 from dropcheck.results.audit import (
-    NOT_INTERPRETABLE,
     Finding,
     Picture,
     Request,
     Result,
     TargetResult,
     Verdict,
+    for_another,
     missing,
     missing_words,
     overall,
@@ -316,7 +316,7 @@ class Group:
 
 def reason(one: Finding) -> str:
     """Why a finding was not judged, without what was seen all the same."""
-    if one.message.startswith(NOT_INTERPRETABLE):
+    if for_another(one.message):
         return one.message.split(":", 1)[0]
     return one.message
 

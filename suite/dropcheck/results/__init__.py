@@ -21,6 +21,7 @@ from dropcheck.results.audit import decode as decode
 from dropcheck.results.audit import decode_as as decode_as
 from dropcheck.results.audit import encode as encode
 from dropcheck.results.audit import exit_code as exit_code
+from dropcheck.results.audit import for_another as for_another
 from dropcheck.results.audit import full as full
 from dropcheck.results.audit import load as load
 from dropcheck.results.audit import merged as merged

@@ -19,8 +19,9 @@ Verdict = Literal["pass", "fail", "inconclusive", "error", "skipped", "waived"]
 # how much a failure matters: see judge/levels.py
 Level = Literal["defect", "edge", "trait"]
 VERDICTS: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "error", "skipped", "waived")
-# How the message of a skipped finding begins whose claim was not judged because a more basic one does not hold.
-NOT_INTERPRETABLE = "not interpretable"
+# How the message of a skipped result begins whose check was not judged because a more basic one fails.
+NOT_INTERPRETABLE = "skipped because"
+_BEGINNINGS = (NOT_INTERPRETABLE, "not interpretable")  # the second in results of earlier versions
 
 Record = TypeVar("Record")
 
@@ -31,6 +32,11 @@ class ResultError(ValueError):
 
 class DiskFull(ResultError):
     """A file that cannot be written, since the disk has no room; what stood there before is unchanged."""
+
+
+def for_another(message: str) -> bool:
+    """Whether the message of a skipped result says that a more basic check fails."""
+    return message.startswith(_BEGINNINGS)
 
 
 def full(error: BaseException) -> bool:

@@ -46,6 +46,24 @@ def some(values: Sequence[str], most: int = 6) -> str:
     return shown + (f", and {len(values) - most} more" if len(values) > most else "")
 
 
+def differing(value: float, other: float, digits: int = 6) -> str:
+    """``1.1, expected 1.11111``: two numbers with as many digits as show that they differ, ``digits`` at least."""
+    for d in (digits, 9, 12, 17):
+        one, two = f"{value:.{d}g}", f"{other:.{d}g}"
+        if one != two:
+            break
+    return f"{one}, expected {two}"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """``34%``: a share with so many digits, at least, that only 0 and 1 read as 0% and 100%."""
+    for d in range(digits, 12):
+        text = f"{100 * share:.{d}f}"
+        if (float(text) in (0, 100)) == (share in (0, 1)):
+            break
+    return f"{text}%"
+
+
 def number(value: float | None) -> str:
     """A number as a reader wants it."""
     if value is None:

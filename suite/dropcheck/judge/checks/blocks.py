@@ -20,6 +20,7 @@ from dropcheck.count.gathered import Gathered
 from dropcheck.count.repeated_words import searched
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.judge.checks.exact_questions import Layer, Values, by_coin, dropped, kept_bounds, probe
+from dropcheck.judge.checks.visible import follows
 from dropcheck.results.audit import Finding
 from dropcheck.worker.server.coinwise import pack
 
@@ -32,14 +33,14 @@ _COARSER = 4.0  # a coin of the grid costs more than a dozen elements: fewer are
 
 # what is told by words of coins that must not depend on each other, or by a rate that a block does not have
 UNASKED = {
-    "rate.one": "rate 1 is no edge of overlapping blocks: a position is dropped with probability {one:.4g} there",
+    "rate.one": "with overlapping blocks, rate 1 drops a position with probability {one:.4g} only",
     **dict.fromkeys(
         ("seed.instances", "form.copies", "rate.set-later", "mode.settings", "mode.threads"),
-        "not asked of overlapping blocks: it is told by words of coins that are independent, which theirs are not",
+        "not tested with overlapping blocks: the check needs independent drop decisions",
     ),
     **dict.fromkeys(
         ("seed.distinct", "seed.neighbours", "mask.ignores-values", "rate.per-shape"),
-        "not asked of overlapping blocks: its cases are not read on a grid of positions",
+        "not tested with overlapping blocks: its cases have no grid of positions",
     ),
 }
 
@@ -85,14 +86,16 @@ def asked(check: Check, bench: Bench, limits: Limits, profile: str) -> list[Find
             if one.alpha is None and math.isfinite(own.alpha):
                 one = msgspec.structs.replace(one, alpha=own.alpha)
             found.append(msgspec.structs.replace(one, case=read.text, message=_words(check, one, read)))
-    return found or [skipped(check, "blocks", "no case of overlapping blocks has the coins that this takes")]
+    return found or [skipped(check, "blocks", "no case of overlapping blocks has enough drop decisions for this check")]
 
 
 def _words(check: Check, one: Finding, read: Read) -> str:
-    """A rate of positions is not the rate that the layer has: both are told."""
+    """The drop rate of a position is not the rate of the layer: the message has both."""
     if check.name != "rate.marginal":
         return one.message
-    return f"{one.message} (positions of blocks of {_sizes(read.got.contract.pattern)}, layer made with rate {read.rate:g})"
+    return (
+        f"{one.message} (a position in blocks of {_sizes(read.got.contract.pattern)}; the layer has rate {read.rate:g})"
+    )
 
 
 def _sizes(pattern: Pattern) -> str:
@@ -105,19 +108,17 @@ def _whole(check: Check, read: Read) -> Finding:
     torn, coins = got.proof["violations"], got.tally.coins
     tallies = {"disagreeing": torn + read.uncovered, "coins": max(coins, torn + read.uncovered)}
     numbers: dict[str, Any] = dict(
-        expected=0.0, unit="share of coins whose elements disagree", coins=tallies["coins"], tallies=tallies
+        expected=0.0, unit="share of decisions whose elements disagree", coins=tallies["coins"], tallies=tallies
     )
     if torn:
-        text = (
-            f"{torn} coins have elements along {' '.join(pattern.shared)} that were dropped and elements that were kept"
-        )
+        text = f"{torn} drop decisions have dropped and kept elements along {' '.join(pattern.shared)}, expected none"
     elif read.uncovered:
         text = (
-            f"{read.uncovered} dropped elements of {read.elements} lie in no dropped block of {_sizes(pattern)}: "
-            f"the first at {read.example}"
+            f"{read.uncovered} dropped elements of {read.elements} lie outside of a dropped block of {_sizes(pattern)}, expected "
+            f"none; the first is at {read.example}"
         )
     else:
-        text = f"every dropped element of {read.elements} lies in a dropped block of {_sizes(pattern)}"
+        text = f"all dropped elements of {read.elements} lie in dropped blocks of {_sizes(pattern)}"
         return finding(check, read.text, "pass", text, estimate=0.0, log10_evidence=0.0, **numbers)
     share = tallies["disagreeing"] / tallies["coins"]
     return finding(check, read.text, "fail", text, estimate=share, log10_evidence=-math.inf, **numbers)
@@ -168,7 +169,7 @@ def _read(bench: Bench, dtype: str, rate: float) -> Read | Finding:
         answer = layer.call(x, times=min(calls - len(packed), max(1, _AT_ONCE // x.size)))
         if answer.dtype != dtype or answer.shape != x.shape:
             asked_for = f"{dtype} {x.shape}"
-            words = f"not interpretable while form.shape-dtype fails: {asked_for} comes out as {answer.dtype} {answer.shape}"
+            words = follows("form.shape-dtype", f"{asked_for} comes out as {answer.dtype} {answer.shape}")
             return Finding(check=WHOLE, case=text, verdict="skipped", message=words)
         for number in range(len(answer.raw)):
             y = answer.values(number)

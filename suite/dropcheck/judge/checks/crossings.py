@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
-from dropcheck.judge.checks.exact_questions import Layer, ladder, probe
+from dropcheck.judge.checks.exact_questions import OUTPUT_SHAPE, Layer, ladder, probe
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import percent
 from dropcheck.worker.client import Refused
 
 
@@ -34,9 +35,9 @@ def recorded_and_edges(check: Check, bench: Bench, limits: Limits) -> list[Findi
                 answer = Layer(bench, rate, dtype).call(x, training=training, record=record)
             except Refused:
                 continue  # judged without recording, and by rate.one
-            wrong = [f"{dtype} comes out as {answer.dtype}"] if answer.dtype != dtype else []
-            wrong += [f"shape {x.shape} comes out as {answer.shape}"] if answer.shape != x.shape else []
-            text = "; ".join(wrong) or "shape and dtype survive"
+            wrong = [f"a {dtype} input gives a {answer.dtype} output"] if answer.dtype != dtype else []
+            wrong += [f"an input of shape {x.shape} {OUTPUT_SHAPE} {answer.shape}"] if answer.shape != x.shape else []
+            text = "; ".join(wrong) or "the output has the shape and dtype of the input"
             found.append(
                 finding(check, where, "fail" if wrong else "pass", text, log10_evidence=-math.inf if wrong else 0.0)
             )
@@ -58,10 +59,10 @@ def mode_after(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     answer = layer.call(x, record=record, then=bench.info.get("inference", True))
                 except Refused:
                     continue  # judged by rate.one and by the check's own question
-                wrong = ["the input is overwritten"] if answer.input_changed else []
+                wrong = ["the call overwrites its input"] if answer.input_changed else []
                 if answer.earlier_changed:
-                    wrong.append("a later call, of training or of inference, changes the result of an earlier one")
-                text = "; ".join(wrong) or "input and earlier results stay as they were when the mode changes"
+                    wrong.append("a later call, in training or in inference, changes the output of an earlier one")
+                text = "; ".join(wrong) or "input and earlier outputs stay unchanged when the mode changes"
                 found.append(
                     finding(
                         check,
@@ -116,10 +117,12 @@ def reset_in_other_dtypes(check: Check, bench: Bench, limits: Limits) -> list[Fi
                 layer = Layer(bench, rate, dtype, bench.seed, way)
                 first, second = restarts(layer, bench.seed, partial(outputs, x=x, calls=3))
             except Refused as refused:
-                found.append(skipped(check, where, f"the layer refuses: {refused}"))
+                found.append(skipped(check, where, f"the layer raises {refused}"))
                 continue
             same = equal(first, second)
-            text = "reseeding repeats the masks" if same else "reseeding does not bring the same masks back"
+            text = f"reseeding with the same seed draws {'the same' if same else 'other'} masks" + (
+                "" if same else ", expected the same"
+            )
             found.append(
                 finding(
                     check, where, "pass" if same else "fail", text, log10_evidence=0.0 if same else -math.inf, coins=210
@@ -146,18 +149,20 @@ def gradient_of_inference(check: Check, bench: Bench, limits: Limits) -> list[Fi
             y, gradient, _ = layer.gradient(x, cotangent, training=False)
         except Refused as refused:
             if refused.where != "unsupported":
-                text = f"the backward pass of inference raises {refused}"
+                text = f"the backward pass in inference raises {refused}"
                 found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
             continue
         if y.shape != x.shape or not np.array_equal(y, x):
-            found.append(skipped(check, where, "inference changes its input: see mode.inference"))
+            found.append(skipped(check, where, "inference changes its input (see mode.inference)"))
             continue
         gradient = np.zeros_like(x) if gradient is None else gradient
         wrong = int(np.count_nonzero(gradient != cotangent)) if gradient.shape == x.shape else x.size
         zero = float(np.mean(gradient == 0))
-        text = "the gradient of inference is the cotangent"
+        text = "in inference the gradient equals the incoming gradient"
         if wrong:
-            text = f"in inference, {wrong} of {x.size} gradients are not the cotangent; {zero:.0%} are 0"
+            text = (
+                f"in inference, {wrong} of {x.size} gradients differ from the incoming gradient; {percent(zero)} are 0"
+            )
         found.append(
             finding(
                 check,

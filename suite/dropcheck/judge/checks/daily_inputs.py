@@ -156,7 +156,9 @@ def _asked(bench: Bench) -> Told:
         if answer.shape != shape or answer.dtype != dtype:
             if kind == "plain":
                 return found
-            found.faults.append((VALUES, kind, f"the output is {answer.dtype} {answer.shape}", -math.inf))
+            found.faults.append(
+                (VALUES, kind, f"the output is {answer.dtype} {answer.shape}, expected {dtype} {shape}", -math.inf)
+            )
             continue
         outputs = np.stack([answer.values(i).transpose(order).reshape(sizes) for i in range(calls)])
         faults = list(_faults(bench, rate, dtype, block, seen, outputs))
@@ -181,16 +183,14 @@ def _faults(
     nothing = (block == 0) & seen[:, :, None] & (bench.contract.dropped == 0)
     wrong = int(np.count_nonzero(~gone & ~right))
     if wrong:
-        text = f"{wrong} of {outputs.size} elements are neither dropped nor their input times the scale"
+        text = f"{wrong} of {outputs.size} elements are neither dropped nor the input times the scale"
         yield VALUES, text, -math.inf
         if wrong > outputs.size // 10:
             return
     fell = (gone | nothing).all(axis=3) & seen  # what is 0 shows nothing beside elements that are not
     torn = int(np.count_nonzero(seen & ~fell & (gone & ~nothing).any(axis=3)))
     if torn:
-        text = (
-            f"{torn} of {fell.size} coins have elements that were dropped and elements that were kept (expected none)"
-        )
+        text = f"{torn} of {fell.size} drop decisions have dropped and kept elements, expected none"
         yield IGNORES, text, -math.inf
         return
     calls = len(fell)
@@ -204,12 +204,12 @@ def _faults(
     n, drops = calls * int(seen.sum()), int(fell.sum())
     log = binomial.log10_outside(drops, n, rate, bench.contract.rate_tolerance(rate))
     if log < IMPOSSIBLE:
-        yield IGNORES, f"coins drop with probability {drops / n:.5g} instead of {rate:g} in {n} coins", log
+        yield IGNORES, f"the layer drops with probability {drops / n:.5g}, expected {rate:g} ({n} drop decisions)", log
     elif len({one.tobytes() for one in fell}) < calls:
         share = max(rate, drops / n, key=lambda p: p * p + (1 - p) * (1 - p))
         log = math.log10(calls * calls) + int(seen.sum()) * math.log10(share**2 + (1 - share) ** 2)
         if log < IMPOSSIBLE:
-            yield IGNORES, "calls repeat the coins of an earlier one (expected none)", log
+            yield IGNORES, "calls reuse the mask of an earlier call, expected none", log
 
 
 def on_inputs(name: str) -> Callable[[Check, Bench, Limits], list[Finding]]:
@@ -222,17 +222,17 @@ def on_inputs(name: str) -> Callable[[Check, Bench, Limits], list[Finding]]:
             _, kind, text, log = faults[0]
             kinds = {one[1] for one in faults}
             more = (
-                f"; {counted(len(kinds) - 1, 'other kind')} of input show{'s' if len(kinds) == 2 else ''} a fault, too"
+                f"; {counted(len(kinds) - 1, 'other kind')} of input {'fails' if len(kinds) == 2 else 'fail'}, too"
                 if len(kinds) > 1
                 else ""
             )
-            text = f"on inputs with {kind}, {text}; on plain inputs nothing is wrong{more}"
+            text = f"on inputs with {kind}, {text}; on ordinary inputs this is right{more}"
             tallies = {"kinds": sorted(kinds)}
             return [finding(check, seen.where, "fail", text, log10_evidence=log, coins=seen.coins, tallies=tallies)]
         if not seen.kinds:
             return []
-        what = "every kept value is right" if name == VALUES else "coins fall as on a plain one"
-        text = f"on {seen.kinds} kinds of input (zero channels, equal samples, a constant, distinct values and others), {what}"
+        what = "every kept value is right" if name == VALUES else "the mask is as on an ordinary one"
+        text = f"on {seen.kinds} kinds of input (zero channels, equal samples, a constant and others), {what}"
         return [finding(check, seen.where, "pass", text, coins=seen.coins, tallies={"kinds": seen.kinds})]
 
     return observe

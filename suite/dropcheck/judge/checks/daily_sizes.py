@@ -172,7 +172,7 @@ def _sweep(bench: Bench) -> Seen:
             if number == 0:  # others tell what a plain size shows
                 return found
             if answer.where != "unsupported":
-                text = f"the layer raised {answer} ({answer.where}), after sizes that it takes"
+                text = f"the layer raises {answer} ({answer.where}), though it accepts other sizes"
                 if crashed(answer):
                     found.faults.append((case, SHAPE, text, -math.inf, "fail"))
                 else:
@@ -213,22 +213,18 @@ def _faults(bench: Bench, case: Case, answer: dict[str, Any]) -> Iterator[Fault]
         return
     if packed is None or proof["nonfinite"]:
         if proof["nonfinite"]:
-            yield (
-                VALUES,
-                f"{counted(proof['nonfinite'], 'element')} of {case.coins * case.shared} are not finite",
-                -math.inf,
-            )
+            verb = "is" if proof["nonfinite"] == 1 else "are"
+            text = f"{counted(proof['nonfinite'], 'element')} of {case.coins * case.shared} {verb} NaN or Inf"
+            yield VALUES, text, -math.inf
         return
     if proof["wrong_values"]:
-        text = f"{proof['wrong_values']} of {case.coins * case.shared} elements are neither dropped nor their input times the scale"
+        text = f"{proof['wrong_values']} of {case.coins * case.shared} elements are neither dropped nor the input times the scale"
         yield VALUES, text, -math.inf
         if bench.contract.dropped != 0 or proof["wrong_values"] > case.coins * case.shared // 10:
             return  # drops may be among them
     if proof["violations"]:
-        text = (
-            f"{proof['violations']} of {case.coins} coins have elements that were dropped and elements that were kept"
-        )
-        yield WHOLE, f"{text} (expected none)", -math.inf
+        text = f"{proof['violations']} of {case.coins} drop decisions have dropped and kept elements, expected none"
+        yield WHOLE, text, -math.inf
         return
     yield from mask_faults(bench, case, packed)
 
@@ -253,7 +249,7 @@ def _rate(bench: Bench, case: Case, packed: Any) -> Fault | None:
     log = binomial.log10_outside(drops, n, case.rate, bench.contract.rate_tolerance(case.rate))
     if log >= IMPOSSIBLE:
         return None
-    return RATE, f"coins drop with probability {drops / n:.5g} instead of {case.rate:g} in {n} coins", log
+    return RATE, f"the layer drops with probability {drops / n:.5g}, expected {case.rate:g} ({n} drop decisions)", log
 
 
 def _copied(case: Case, packed: Any, p: float) -> Fault | None:
@@ -270,8 +266,8 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
         log = duplicates.log10_chance_of_equal(case.channels * (case.channels - 1) / 2, p, len(np.unique(words)))
         equal = int(mixed_channels.sum()) - len(np.unique(_whole_words(columns[mixed_channels])))
         if equal and log < IMPOSSIBLE:
-            text = f"{counted(equal, 'channel')} of {case.channels} repeat{'s' if equal == 1 else ''} the coins"
-            return CHANNELS, f"{text} of another channel in all of {len(packed)} rows (expected none)", log
+            text = f"{counted(equal, 'channel')} of {case.channels} {'has' if equal == 1 else 'have'} the mask"
+            return CHANNELS, f"{text} of another channel in all {len(packed)} samples, expected none", log
     if case.rows > 1:
         pairs, equal = case.rows * (case.rows - 1) / 2, 0
         log = duplicates.log10_chance_of_equal(case.calls * pairs, p, case.channels)
@@ -286,10 +282,8 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
                 places = np.ascontiguousarray(calls.transpose(1, 0, 2)).reshape(case.rows, -1)[mixed]
                 equal = len(places) - len(np.unique(_whole_words(places)))
         if equal:
-            text = (
-                f"{counted(equal, 'row')} of {len(packed)} repeat{'s' if equal == 1 else ''} the coins of another row"
-            )
-            return SAMPLES, f"{text} of its call (expected none)", log
+            text = f"{counted(equal, 'sample')} of {len(packed)} {'has' if equal == 1 else 'have'} the mask of another sample"
+            return SAMPLES, f"{text} in the same call, expected none", log
     whole = [one.tobytes() for one, mixed in zip(calls, mixed_rows.reshape(case.calls, -1), strict=True) if mixed.any()]
     if len(set(whole)) == len(whole):
         return None
@@ -297,8 +291,8 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
     log = duplicates.log10_chance_of_equal(case.calls * (case.calls - 1) / 2, p, coins)
     if log < IMPOSSIBLE:
         equal = len(whole) - len(set(whole))
-        text = "call repeats the coins of an earlier one" if equal == 1 else "calls repeat the coins of an earlier one"
-        return CALLS, f"{equal} of {case.calls} {text} (expected none)", log
+        text = "call reuses" if equal == 1 else "calls reuse"
+        return CALLS, f"{equal} of {case.calls} {text} the mask of an earlier call, expected none", log
     return None
 
 
@@ -314,11 +308,10 @@ def _used_again(case: Case, packed: Any, p: float) -> Fault | None:
         return None
     which, times = (SAMPLES, seen.within) if seen.within else (CALLS, seen.across)
     first, again = sorted(seen.places[0] if seen.within else seen.places[1])
-    text = f"{counted(times, 'word')} of {seen.rows} coins {'repeats' if times == 1 else 'repeat'} coins of "
-    text += "the same call" if seen.within else "an earlier call"
+    text = "stretch repeats" if times == 1 else "stretches repeat"
+    text = f"{times} {text} {seen.rows} decisions of {'the same' if seen.within else 'an earlier'} call, expected none"
     here, there = (repeated_stretches.coin_at(case, place) for place in (again, first))
-    where = f"the coins from {here} on are those from {there} on"
-    return which, f"{text} (expected none): {where}, {again - first} coins before", log
+    return which, f"{text}: the mask from {here} on is that from {there} on, {again - first} decisions before", log
 
 
 def _whole_words(rows: Any) -> Any:
@@ -346,8 +339,8 @@ def _alike(case: Case, packed: Any, p: float) -> Fault | None:
         )
         for which, word in ((never, "never"), (always, "always")):
             if len(which):
-                text = f"{counted(len(which), 'channel')} of {case.channels}, the first of them {which[0]}, {word} "
-                return CHANNEL, f"{text}drop{'s' if len(which) == 1 else ''} in {len(packed)} rows", log
+                text = f"{counted(len(which), 'channel')} of {case.channels} (the first is channel {which[0]}) {word} "
+                return CHANNEL, f"{text}drop{'s' if len(which) == 1 else ''} in {len(packed)} samples", log
     log = math.log10(2 * case.rows) + case.calls * case.channels * worst
     if case.rows > 1 and log < IMPOSSIBLE:
         drops = np.bitwise_count(packed).sum(axis=1, dtype=np.int64).reshape(case.calls, case.rows).sum(axis=0)
@@ -356,7 +349,7 @@ def _alike(case: Case, packed: Any, p: float) -> Fault | None:
             (np.flatnonzero(drops == case.calls * case.channels), "always"),
         ):
             if len(which):
-                text = f"{counted(len(which), 'row')} of {case.rows}, the first of them {which[0]}, {word} "
+                text = f"{counted(len(which), 'batch position')} of {case.rows} (the first is {which[0]}) {word} "
                 return SAMPLE, f"{text}drop{'s' if len(which) == 1 else ''} in {case.calls} calls", log
     return None
 
@@ -376,21 +369,21 @@ def _one_count(case: Case, packed: Any, p: float) -> Fault | None:
     if drops.min() != drops.max():
         return None
     deviation = math.sqrt(c * p * (1 - p))
-    text = f"each of {len(packed)} rows drops {drops[0]} of {c} channels (independent coins: {c * p:.4g} +- {deviation:.2g})"
+    text = f"each of {len(packed)} samples drops exactly {drops[0]} of {c} channels, expected {c * p:.4g} +- {deviation:.2g}"
     return COUNT, text, log
 
 
 _WORDS = {
-    SHAPE: "shape and dtype survive",
-    WHOLE: "the elements of every coin were dropped or kept together",
+    SHAPE: "the output has the shape and dtype of the input",
+    WHOLE: "elements are dropped or kept together as the pattern declares",
     VALUES: "every kept value is right",
-    RATE: "coins drop with the rate that was asked for, as far as so few tell",
-    CALLS: "no call repeats another",
-    SAMPLES: "no row of a call repeats another",
-    CHANNELS: "no channel repeats another",
+    RATE: "the drop rate is the requested rate, within the precision of few calls",
+    CALLS: "no call has the mask of another",
+    SAMPLES: "no sample has the mask of another",
+    CHANNELS: "no channel has the mask of another",
     CHANNEL: "no channel always or never drops",
-    SAMPLE: "no row of a call always or never drops",
-    COUNT: "the number of drops varies from row to row",
+    SAMPLE: "no batch position always or never drops",
+    COUNT: "the number of drops varies from sample to sample",
 }
 
 
@@ -405,7 +398,7 @@ def at_sizes(name: str) -> Callable[[Check, Bench, Limits], list[Finding]]:
         found: list[Finding] = []
         for case, _, text, log, verdict in faults[:3]:
             more = len(faults) - 3 if len(found) == 2 else 0
-            tail = f"; so {counted(more, 'other size')}" if more > 0 else ""
+            tail = f"; {counted(more, 'other size')} fail{'s' if more == 1 else ''} in the same way" if more > 0 else ""
             # a number of calls with which the counted check of the same name has enough coins
             replayed = replace(case, calls=max(case.calls, min(256, -(-(1 << 17) // max(1, case.coins // case.calls)))))
             found.append(
@@ -415,12 +408,12 @@ def at_sizes(name: str) -> Callable[[Check, Bench, Limits], list[Finding]]:
             )
         if not found and told.sizes[name] > 0:
             kinds = f"{told.sizes[name] - told.rates} sizes"
-            kinds += f" and at {told.rates} more rates" if told.rates else ""
+            kinds += f" and {told.rates} more rates" if told.rates else ""
             where = f"{bench.first} sizes{OF_DAILY_USE}"
-            text = f"in a few calls of each of {kinds}, {_WORDS[name]}"
+            text = f"at {kinds}, {_WORDS[name]}"
             if name == SHAPE and told.refused:
                 size, words = next(iter(told.refused.items()))
-                text += f"; {counted(len(told.refused), 'size')} refused, {size} with {words}"
+                text += f"; the layer rejects {counted(len(told.refused), 'size')}, {size} with {words}"
             tallies = {"sizes": told.sizes[name] - told.rates, "rates": told.rates}
             found.append(finding(check, where, "pass", text, coins=told.coins[name], tallies=tallies))
         return found

@@ -20,6 +20,7 @@ from dropcheck.worker.server.probe import clear_pool
 
 Values = NDArray[np.float64]
 _MOST_REMEMBERED = 8192  # elements of an input whose bounds are kept for the next question
+OUTPUT_SHAPE = "gives an output of shape"  # by this part of a sentence ``judge.following`` knows a wrong shape
 Step = tuple[tuple[int, ...], bool, bool, str]  # shape, training, recording, way of switching
 
 

@@ -13,6 +13,7 @@ from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, 
 from dropcheck.judge.checks.crossings import mode_after, recorded_and_edges
 from dropcheck.judge.checks.daily_sizes import SHAPE, at_sizes
 from dropcheck.judge.checks.exact_questions import (
+    OUTPUT_SHAPE,
     Answer,
     Layer,
     by_coin,
@@ -51,14 +52,14 @@ def _right(bench: Bench, pattern: Pattern, x: Any, y: Any, rate: float, dtype: s
     coins = by_coin(pattern, gone)
     mixed = int(np.count_nonzero(coins.any(axis=1) != coins.all(axis=1)))
     if mixed:
-        return _Wrong(WHOLE, f"{mixed} of {len(coins)} coins have elements that disagree")
+        return _Wrong(WHOLE, f"{mixed} of {len(coins)} drop decisions have dropped and kept elements")
     if bench.contract.keeps_at(rate):
         wrong = ~gone & ~right_values(bench, x, y, rate, dtype)
         if wrong.any():
-            text = f"{int(wrong.sum())} of {y.size} elements are neither dropped nor their input times the scale"
+            text = f"{int(wrong.sum())} of {y.size} elements are neither dropped nor the input times the scale"
             return _Wrong(KEPT, text)
     if not gone.any() and (1 - rate) ** coins_of(pattern, x.shape) < 1e-12:  # by chance with that probability
-        return _Wrong("rate.marginal", "nothing was dropped")
+        return _Wrong("rate.marginal", "nothing is dropped")
     return None
 
 
@@ -68,7 +69,7 @@ def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             check,
             f"{dtype} first call",
             "fail",
-            f"the layer refuses a {dtype} input: {words}; --dtype {','.join(bench.dtypes)} leaves {dtype} out",
+            f"the layer rejects {dtype} inputs: {words}. To skip {dtype}: --dtype {','.join(bench.dtypes)}",
             log10_evidence=-math.inf,
         )
         for dtype, words in bench.refused.items()
@@ -89,19 +90,19 @@ def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 if refused.where == "unsupported":  # what the adapter cannot ask is no refusal of the layer
                     found.append(skipped(check, where, refused.message))
                 elif at == rate:
-                    found.append(finding(check, where, "fail", f"a {dtype} input raises {refused}"))
+                    found.append(finding(check, where, "fail", f"the layer raises {refused} on a {dtype} input"))
                 continue
             wrong = []
             if answer.dtype != dtype:
-                wrong.append(f"{dtype} comes out as {answer.dtype}")
+                wrong.append(f"a {dtype} input gives a {answer.dtype} output")
             if answer.shape != x.shape:
-                wrong.append(f"shape {x.shape} comes out as {answer.shape}")
+                wrong.append(f"an input of shape {x.shape} {OUTPUT_SHAPE} {answer.shape}")
             found.append(
                 finding(
                     check,
                     where,
                     "fail" if wrong else "pass",
-                    "; ".join(wrong) or "shape and dtype survive",
+                    "; ".join(wrong) or "the output has the shape and dtype of the input",
                     log10_evidence=-math.inf if wrong else 0.0,
                 )
             )
@@ -111,7 +112,7 @@ def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     layouts = [name for name in bench.info["layouts"] if name != "contiguous"]
     if not layouts:
-        return [skipped(check, "strides", f"{bench.info['framework']} arrays have no strides here")]
+        return [skipped(check, "strides", f"dropcheck has no strided {bench.info['framework']} arrays")]
     found = []
     rate = _rate(bench)
     for dtype in bench.dtypes:
@@ -124,11 +125,11 @@ def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 quiet = layer.call(x, layout=layout, training=False)
             except Refused as refused:
                 if crashed(refused):
-                    text = f"a {layout} input is not refused, the layer crashes on it: {refused}"
+                    text = f"the layer crashes on a {layout} input: {refused}"
                     found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
                     continue
                 verdict: Verdict = "skipped" if refused.where == "unsupported" else "pass"
-                found.append(finding(check, where, verdict, f"{layout} inputs are refused: {refused}"))
+                found.append(finding(check, where, verdict, f"the layer rejects {layout} inputs: {refused}"))
                 continue
             if answer.shape != x.shape or answer.dtype != dtype:
                 found.append(
@@ -136,7 +137,7 @@ def _strides(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                         check,
                         where,
                         "fail",
-                        f"the output is {answer.dtype} {answer.shape}, the input {dtype} {x.shape}",
+                        f"the output is {answer.dtype} {answer.shape}, expected {dtype} {x.shape}",
                     )
                 )
                 continue
@@ -170,20 +171,20 @@ def _laid_out(
     try:
         plain, plain_quiet = control.call(x, times=2), control.call(x, training=False, times=2)
     except Refused as refused:
-        return "skipped", f"a contiguous input is refused: {refused}"
+        return "skipped", f"the layer rejects a contiguous input: {refused}"
     if wrong is not None:
         torn = _differently(bench, x, answer, plain, rate, dtype)
         if torn is not None:
             return "fail", f"with a {layout} input, {torn}"
         known = {w.check for i in range(2) if (w := _right(bench, pattern, x, plain.values(i), rate, dtype))}
         if wrong.check not in known:
-            return "fail", f"with a {layout} input, {wrong.words}, and with a contiguous one not"
-        return "skipped", follows(wrong.check, f"with a contiguous input as with a {layout} one, {wrong.words}")
+            return "fail", f"with a {layout} input, {wrong.words}; with a contiguous one this is right"
+        return "skipped", follows(wrong.check, f"with contiguous and {layout} inputs, {wrong.words}")
     if np.array_equal(quiet.values(), plain_quiet.values()):
-        return "pass", f"{layout} inputs work: inference does with them what it does with contiguous ones"
+        return "pass", f"{layout} inputs work: inference treats them like contiguous ones"
     if np.array_equal(plain_quiet.values(0), plain_quiet.values(1)):
-        return "fail", f"with a {layout} input, inference permutes or changes the values, unlike with a contiguous one"
-    return "skipped", follows("mode.inference", f"inference changes contiguous inputs as it changes {layout} ones")
+        return "fail", f"with a {layout} input, inference returns other values than with a contiguous one"
+    return "skipped", follows("mode.inference", f"inference changes contiguous and {layout} inputs")
 
 
 def _differently(bench: Bench, x: Any, answer: Answer, plain: Answer, rate: float, dtype: str) -> str | None:
@@ -197,7 +198,7 @@ def _differently(bench: Bench, x: Any, answer: Answer, plain: Answer, rate: floa
         with np.errstate(invalid="ignore"):
             off = int(np.count_nonzero(~(np.abs(one - two) <= room) & ~(np.isnan(one) & np.isnan(two))))
         if off:
-            return f"{off} of {one.size} values are others than with a contiguous input, and the coins are the same"
+            return f"{off} of {one.size} values differ from those with a contiguous input, under the same mask"
     return None
 
 
@@ -230,8 +231,8 @@ def _batches(bench: Bench, rate: float, sizes: tuple[int, ...]) -> tuple[Verdict
             problem = _batch(bench, rate, x, layer.call(x))
         except Refused as refused:
             if _refuses(bench, rate, x):
-                return "fail", f"a batch of {rows} raises {refused}, for a fresh layer too"
-            return "fail", f"another batch size raises {refused}"
+                return "fail", f"a batch of {rows} raises {refused}, also in a new layer"
+            return "fail", f"a batch of {rows} after one of {sizes[0]} raises {refused}"
         if problem is None:
             continue
         try:
@@ -239,18 +240,21 @@ def _batches(bench: Bench, rate: float, sizes: tuple[int, ...]) -> tuple[Verdict
         except Refused:
             alone = None
         if alone is None or alone.check != problem.check:
-            return "fail", f"in a batch of {rows} after {sizes[0]}, {problem.words}, and in a fresh layer not"
+            return (
+                "fail",
+                f"in a batch of {rows} after one of {sizes[0]}, {problem.words}; in a new layer this is right",
+            )
         if follower is None:
-            follower = follows(problem.check, f"in a batch of {rows} alone as after others, {problem.words}")
+            follower = follows(problem.check, f"in a batch of {rows}, alone and after others, {problem.words}")
     if follower is not None:
         return "skipped", follower
-    return "pass", "batch sizes may change within one layer"
+    return "pass", "the layer accepts batches of changing size"
 
 
 def _batch(bench: Bench, rate: float, x: Any, answer: Answer) -> _Wrong | None:
     """What is wrong with the output for one batch, and whose fault such a thing is."""
     if answer.shape != x.shape:
-        return _Wrong("form.shape-dtype", f"shape {x.shape} comes out as {answer.shape}")
+        return _Wrong("form.shape-dtype", f"an input of shape {x.shape} {OUTPUT_SHAPE} {answer.shape}")
     if answer.dtype != bench.first:
         return None
     values, pattern = answer.values(), bench.contract.pattern
@@ -260,7 +264,7 @@ def _batch(bench: Bench, rate: float, x: Any, answer: Answer) -> _Wrong | None:
         tail = gone[len(gone) // 2 :]
         # by chance with probability below 10^-12, whatever the rate; at rate 1 it is what should be
         if len(tail) >= 2000 and tail.all() and rate ** len(tail) < 1e-12:
-            wrong = _Wrong("rate.marginal", "the second half is all zeros")
+            wrong = _Wrong("rate.marginal", "the second half is dropped as a whole")
     return wrong
 
 
@@ -287,10 +291,10 @@ def _empty(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 answer = Layer(bench, rate).call(x, training=training)
             except Refused as refused:
                 if crashed(refused):
-                    text = f"an empty input ({name}) is not refused, the layer crashes on it: {refused}"
+                    text = f"the layer crashes on an empty input ({name}): {refused}"
                     found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
                     continue
-                found.append(finding(check, where, "pass", f"an empty input ({name}) is refused: {refused}"))
+                found.append(finding(check, where, "pass", f"the layer rejects an empty input ({name}): {refused}"))
                 continue
             good = answer.shape == x.shape and answer.dtype == bench.first
             found.append(
@@ -298,7 +302,7 @@ def _empty(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     check,
                     where,
                     "pass" if good else "fail",
-                    f"an empty input ({name}) comes out as {answer.dtype} {answer.shape}, it was {bench.first} {x.shape}"
+                    f"an empty input ({name}) gives {answer.dtype} {answer.shape}, expected {bench.first} {x.shape}"
                     if not good
                     else f"an empty input ({name}) works",
                     log10_evidence=0.0 if good else -math.inf,
@@ -318,13 +322,18 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             answer = Layer(bench, rate).call(x, times=4)
         except Refused as refused:
             found.append(
-                finding(check, where, "fail", f"the contract declares '{pattern}', the layer refuses: {refused}")
+                finding(
+                    check,
+                    where,
+                    "fail",
+                    f"the contract declares '{pattern}', but the layer rejects such an input: {refused}",
+                )
             )
             continue
         problem = None
         for i in range(4):
             if answer.shape != x.shape:
-                problem = f"shape {x.shape} comes out as {answer.shape}"
+                problem = f"an input of shape {x.shape} {OUTPUT_SHAPE} {answer.shape}"
             else:
                 wrong = _right(bench, pattern, x, answer.values(i), rate, answer.dtype)
                 if wrong is not None and problem is None and wrong.check in _at_the_main_rank(bench, rate):
@@ -335,7 +344,11 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         else:
             found.append(_of_rank(check, where, pattern, problem))
     _other_ranks(bench, rate)
-    return found or [skipped(check, "ranks", "the contract declares no other rank; what they do is a trait")]
+    return found or [
+        skipped(
+            check, "ranks", "the contract declares no other rank; the behaviour at other ranks is reported as a trait"
+        )
+    ]
 
 
 def _of_rank(check: Check, where: str, pattern: Pattern, problem: str | None) -> Finding:
@@ -343,7 +356,7 @@ def _of_rank(check: Check, where: str, pattern: Pattern, problem: str | None) ->
         check,
         where,
         "fail" if problem else "pass",
-        f"for '{pattern}', {problem}" if problem else f"rank {len(pattern.axes)} follows '{pattern}'",
+        f"for '{pattern}', {problem}" if problem else f"inputs of rank {len(pattern.axes)} follow '{pattern}'",
         log10_evidence=-math.inf if problem else 0.0,
     )
 
@@ -365,9 +378,9 @@ def _coarser(pattern: Pattern, gone: Any) -> str | None:
     matrix = by_coin(pattern, gone).all(axis=1).reshape(rows, channels)
     if rows > 8 and channels > 8 and 0 < matrix.mean() < 1:
         if (matrix.all(axis=1) == matrix.any(axis=1)).all():
-            return "whole rows are dropped together"
+            return "whole samples are dropped together"
         if (matrix.all(axis=0) == matrix.any(axis=0)).all():
-            return "all rows drop the same channels"
+            return "all samples drop the same channels"
     return None
 
 
@@ -383,23 +396,25 @@ def _other_ranks(bench: Bench, rate: float) -> None:
         try:
             answer = Layer(bench, rate).call(x, times=3)
         except Refused as refused:
-            traits[str(rank)] = f"refused ({refused.kind})"
+            traits[str(rank)] = f"rejected ({refused.kind})"
             continue
         if answer.shape != shape:
-            traits[str(rank)] = f"shape becomes {answer.shape}"
+            traits[str(rank)] = f"the shape becomes {answer.shape}"
             continue
         gone = [dropped(answer.values(i), bench, rate, bench.first) for i in range(3)]
         if not any(g.any() for g in gone):
-            traits[str(rank)] = "nothing dropped"
+            traits[str(rank)] = "nothing is dropped"
             continue
         shared = [axis for axis in range(rank) if all(bool((g.all(axis=axis) == g.any(axis=axis)).all()) for g in gone)]
         names = [f"axis {a}" for a in range(rank) if a not in shared]
-        traits[str(rank)] = "one coin per (" + ", ".join(names) + ")" if names else "one coin for the whole tensor"
+        traits[str(rank)] = (
+            "one drop decision per (" + ", ".join(names) + ")" if names else "one drop decision for the whole tensor"
+        )
 
 
 def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if bench.info.get("overwrites"):
-        return [skipped(check, "input", "the input is overwritten by intention: this is the in-place variant")]
+        return [skipped(check, "input", "this is the in-place variant, which overwrites its input by design")]
     found = []
     for rate in ladder(bench, (0.3, 0.0)):
         for dtype in bench.dtypes:
@@ -409,21 +424,21 @@ def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 try:
                     answer = Layer(bench, rate, dtype).call(x, training=training, times=2)
                 except Refused as refused:
-                    found.append(skipped(check, where, f"the layer refuses: {refused}"))
+                    found.append(skipped(check, where, f"the layer raises {refused}"))
                     continue
                 wrong = []
                 if answer.input_changed:
-                    wrong.append("the input is overwritten")
+                    wrong.append("the call overwrites its input")
                 if answer.earlier_changed:
-                    wrong.append("a later call changes the result of an earlier one")
+                    wrong.append("a later call changes the output of an earlier one")
                 if answer.same_object and training and 0 < rate < 1:
-                    wrong.append("the output of a training call shares the input's memory")
+                    wrong.append("the output of a training call shares memory with the input")
                 found.append(
                     finding(
                         check,
                         where,
                         "fail" if wrong else "pass",
-                        "; ".join(wrong) or "input and earlier results stay as they were",
+                        "; ".join(wrong) or "input and earlier outputs stay unchanged",
                         log10_evidence=-math.inf if wrong else 0.0,
                     )
                 )
@@ -439,7 +454,7 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         try:
             told = _leaks(bench, rate, dtype)
         except Refused as refused:
-            found.append(skipped(check, where, f"the layer refuses: {refused}"))
+            found.append(skipped(check, where, f"the layer raises {refused}"))
             continue
         if isinstance(told, str):
             if told == UNSEEN:
@@ -455,7 +470,7 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     check,
                     where,
                     "fail",
-                    f"in dropped channels these leak as NaN: {', '.join(leaking)}",
+                    f"dropped elements become NaN or Inf, expected 0: {', '.join(leaking)}",
                     log10_evidence=-math.inf,
                     tallies={"leaks": leaks, "dropped": fallen},
                     level=None if promised else "trait",
@@ -466,7 +481,7 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 skipped(
                     check,
                     where,
-                    f"a trait, as the contract promises nothing: in dropped channels {', '.join(leaking)} leak",
+                    f"reported as a trait only: in dropped channels {', '.join(leaking)} become NaN or Inf (0 * Inf is NaN)",
                 )
             )
         else:
@@ -475,7 +490,7 @@ def _nonfinite(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     check,
                     where,
                     "pass",
-                    f"{fallen['Inf']} Inf and {fallen['NaN']} NaN in dropped channels are dropped",
+                    f"{fallen['Inf']} Inf and {fallen['NaN']} NaN in dropped channels become 0",
                     tallies={"leaks": leaks, "dropped": fallen},
                 )
             )
@@ -497,7 +512,7 @@ def _leaks(bench: Bench, rate: float, dtype: str) -> tuple[dict[str, int], dict[
     x[kind == 2] = np.nan
     answer = Layer(bench, rate, dtype).call(x)
     if answer.shape != x.shape or answer.dtype != dtype:
-        return "the output has another shape or dtype: see form.shape-dtype"
+        return "the output has another shape or dtype (see form.shape-dtype)"
     y = answer.values()
     gone = dropped(y, bench, rate, dtype)
     finite = (kind == 0) & np.isfinite(y)
@@ -512,7 +527,7 @@ def _leaks(bench: Bench, rate: float, dtype: str) -> tuple[dict[str, int], dict[
             return UNSEEN
         state = gone.ravel()[others]
         if not (state.all(axis=1) == state.any(axis=1)).all():
-            return follows(WHOLE, "elements that share a coin do not show the coin of an Inf among them")
+            return follows(WHOLE, "elements that drop together disagree")
         fell = gone.copy()
         fell.ravel()[places[:, 0]] = state.all(axis=1)
     fallen, leaks = {}, {}
@@ -528,61 +543,65 @@ def _leaks(bench: Bench, rate: float, dtype: str) -> tuple[dict[str, int], dict[
 CHECKS = (
     Check(
         name="form.shape-dtype",
-        how="The output of training and inference calls must have the input's shape and dtype, in every dtype, at rates 0 and 1 "
-        "too, and so must the output of every call whose coins are counted."
-        " So must those of inputs whose gradient is recorded, in training and in inference, at rates 0 and 1 as "
-        "well.",
-        remedy="Cast the mask to the dtype of the input; do not let a float32 factor promote it.",
+        how="The output must have the shape and dtype of the input. This is tested in every dtype, in training and in inference, "
+        "at ordinary rates and at rates 0 and 1, with and without gradient recording. All calls of counted cases are tested, "
+        "too.",
+        remedy="Cast the mask and the factor to the dtype of the input: `mask.to(x.dtype)`, `keras.ops.cast(mask, x.dtype)`, "
+        "`mask.astype(x.dtype)`. A float32 mask or a NumPy scalar promotes float16 inputs. Draw the mask from x.shape, not "
+        "from a fixed shape that broadcasts the output.",
         observe=in_turn(_shape_dtype, recorded_and_edges, at_sizes(SHAPE)),
     ),
     Check(
         name="form.strides",
-        how="Inputs with a stride of two and inputs stored in another axis order must give the same promise as contiguous ones. "
-        "Where something is wrong, a layer with the same seed is called with the same values, contiguous: what is wrong there "
-        "too is another check's failure.",
-        remedy="Make the input contiguous, or respect its strides; do not reinterpret its storage.",
+        how="Inputs with a stride of two and inputs in another memory order must be dropped and scaled like contiguous ones, or "
+        "rejected. If something is wrong, a layer with the same seed is called with the same values in contiguous memory. A "
+        "fault that appears there, too, belongs to another check.",
+        remedy="Call x.contiguous() before you use x.view, x.data_ptr() or x.storage(), or index by strides. "
+        "`torch.rand_like(x)` keeps the strides of x; a mask made from them may fit no other layout.",
         observe=_strides,
     ),
     Check(
         name="form.batch-change",
-        how="One layer is called with batches that grow and shrink; each output must have its coins and values right. What is "
-        "wrong as well when a fresh layer is given the same batch alone is another check's failure."
-        " Then its width and length change: shape, values and coins of each output must be right, too; a layer "
-        "built for one width may refuse another.",
-        remedy="Size buffers by the call, not by the first call.",
+        how="One layer is called with batches that grow and shrink. The mask and the values of each output must be right. A fault "
+        "that a new layer shows on the same batch alone belongs to another check. Then the number of channels and the length "
+        "change. A layer made for one number of channels may reject another.",
+        remedy="Create the mask from the shape of the current input: torch.rand(x.shape[0], x.shape[1], 1). Do not reuse a "
+        "buffer whose size comes from the first call.",
         observe=in_turn(_batch_change, changing),
     ),
     Check(
         name="form.empty",
-        how="Inputs with no rows or no elements must come out with their shape, or raise."
-        " Inputs without channels are asked, and every dtype. An exception that is a fault of the code, as an "
-        "index out of range is, counts as a failure.",
-        remedy="Return early when there is nothing to drop.",
+        how="Inputs without samples, channels or elements must give an output of the same shape, or a clear error. A crash, "
+        "such as an index out of range, is a failure. Every dtype is tested.",
+        remedy="Return the input early when it is empty: `if x.numel() == 0: return x` (x.size in NumPy and JAX). Do not take "
+        "x[0], x.max() or x.mean() of an empty input.",
         observe=in_turn(_empty, no_channels),
     ),
     Check(
         name="form.ranks",
-        how="For every further pattern of the contract, coins, values and shape are checked; what the contract's own rank shows "
-        "too is another check's failure. Undeclared ranks are only reported."
-        " The share of drops must be the rate (chance of a false failure below 10^-12 a rank), two calls must "
-        "differ, and inference must return its input.",
-        remedy="Decide by the rank of the input which axis is the channel, or refuse the ranks that are ambiguous.",
+        how="For every further pattern of the contract, mask, values and shape are tested. A fault that the main pattern shows, "
+        "too, belongs to another check. The share of drops must be the rate (a false failure has a probability below 10^-12 per "
+        "rank), two calls must differ, and inference must return its input. Undeclared ranks are only reported.",
+        remedy="Find the channel axis from the rank of the input: torch's Dropout1d takes (c, l) and (n, c, l). Reject "
+        "ranks that are ambiguous: `if x.dim() not in (2, 3): raise ValueError(x.shape)`.",
         observe=in_turn(_ranks, law_at_ranks),
     ),
     Check(
         name="form.input-untouched",
-        how="Inputs are compared bit for bit before and after; the first of two results must survive the second call."
-        " Rate 1 and inputs whose gradient is recorded are asked too, and an inference call may not change the "
-        "result of a training call.",
-        remedy="Write into a fresh output; do not return a buffer that the next call reuses.",
+        how="The input is compared bit for bit before and after a call. The output of a call must stay the same in the next call, "
+        "also after a change between training and inference. Ordinary rates, rates 0 and 1, and inputs with gradient "
+        "recording are tested.",
+        remedy="Write into a new tensor: `x * mask`, not `x.mul_(mask)` or `x[drop] = 0`. Do not return a buffer that the next "
+        "call overwrites.",
         observe=in_turn(_untouched, mode_after),
     ),
     Check(
         name="form.nonfinite",
-        how="The coins of Inf and NaN are those that a layer with the same seed shows on a finite input, if all finite elements "
-        "agree that it repeats them; else those of the elements that share their coin. Reported as a trait; a failure only "
-        "where the contract promises it, or under --strict.",
-        remedy="Select instead of multiplying: 0 * inf is NaN.",
+        how="Some channels hold Inf and NaN. Whether they are dropped is known from a layer with the same seed on a finite input, "
+        "or else from elements that drop together with them. Dropped ones must become 0. This is a failure only if the "
+        "contract declares it, or under --strict; otherwise it is reported as a trait.",
+        remedy="Select instead of multiplying, since 0 * Inf is NaN: torch.where(keep, x * scale, 0), jnp.where, "
+        "keras.ops.where, or x.masked_fill(~keep, 0) * scale.",
         observe=_nonfinite,
     ),
 )

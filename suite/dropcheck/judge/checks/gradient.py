@@ -1,4 +1,4 @@
-"""The gradient family: the backward pass uses the forward pass's coins and scale."""
+"""The gradient family: the backward pass uses the mask and the scale of the forward pass."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, skipped
 from dropcheck.judge.checks.crossings import gradient_of_inference
 from dropcheck.judge.checks.exact_questions import (
+    OUTPUT_SHAPE,
     Layer,
     Values,
     coins_of,
@@ -36,6 +37,7 @@ from dropcheck.judge.checks.visible import (
     small_values,
 )
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import differing, percent
 from dropcheck.worker.client import Refused, ask
 from dropcheck.worker.server import rounding
 
@@ -48,7 +50,7 @@ UNTOUCHED = "form.input-untouched"
 
 def _applies(check: Check, bench: Bench) -> list[Finding] | None:
     if not bench.info["gradients"]:
-        return [skipped(check, "gradient", f"{bench.info['framework']} has no gradients here")]
+        return [skipped(check, "gradient", f"dropcheck computes no gradients in {bench.info['framework']}")]
     return None
 
 
@@ -137,11 +139,15 @@ def _each(check: Check, bench: Bench, decide: Any) -> list[Finding]:
                         found.append(finding(check, where, "fail", f"the backward pass raises {refused}"))
                     continue
                 if got.y.shape != got.x.shape:
-                    text = f"shape {got.x.shape} comes out as {got.y.shape}"
+                    text = f"an input of shape {got.x.shape} {OUTPUT_SHAPE} {got.y.shape}"
                     found.append(skipped(check, where, follows("form.shape-dtype", text)))
                     continue
                 if got.gradient.shape != got.x.shape:
-                    found.append(finding(check, where, "fail", "the gradient has another shape than the input"))
+                    found.append(
+                        finding(
+                            check, where, "fail", f"the gradient has shape {got.gradient.shape}, expected {got.x.shape}"
+                        )
+                    )
                     continue
                 if kind == "plain":
                     plain = got.seen
@@ -175,32 +181,34 @@ def _mask_of(check: Check, where: str, got: _Passed, rate: float, dtype: str, be
     }
     if not leaking and not missing:
         if 2 * np.count_nonzero(known | (got.x == 0)) < known.size:
-            return skipped(check, where, follows(KEPT, "outputs are neither the dropped value nor a kept one"))
+            return skipped(check, where, follows(KEPT, "most outputs are neither the dropped value nor a kept one"))
         if got.unseen:
             return skipped(check, where, got.unseen)
         return finding(
             check,
             where,
             "pass",
-            f"the gradient is 0 for dropped coins and only there ({coins} coins)",
+            f"the gradient is 0 where the output is dropped, and only there ({coins} drop decisions)",
             coins=coins,
             tallies=tallies,
         )
     if at_zero == missing and not leaking and _flushes(bench, rate, dtype, got):
         text = f"the gradient is 0 at {missing} kept positions, all of them where the input is 0"
-        return skipped(check, where, follows(KEPT, f"the forward pass turns small values to 0; {text}"))
+        return skipped(check, where, follows(KEPT, f"the forward pass sets small values to 0; {text}"))
     parts = []
     if missing:
-        parts.append(f"the gradient is 0 at {missing / max(1, int(kept.sum())):.0%} of kept positions")
+        parts.append(
+            f"the gradient is 0 at {percent(missing / max(1, int(kept.sum())))} of the kept positions, expected 0%"
+        )
         if at_zero == missing:
-            parts[-1] += ", all of them where the input is 0"
+            parts[-1] += "; all of them are inputs of 0"
     if leaking:
-        parts.append(f"it is not 0 at {leaking} positions of dropped coins")
+        parts.append(f"the gradient is not 0 at {leaking} dropped positions, expected none")
     return finding(
         check,
         where,
         "fail",
-        " and ".join(parts),
+        "; ".join(parts),
         coins=coins,
         tallies=tallies,
         log10_evidence=-math.inf,
@@ -231,10 +239,10 @@ def _flushes(bench: Bench, rate: float, dtype: str, got: _Passed) -> bool:
 def _scale_of(check: Check, where: str, got: _Passed, rate: float, dtype: str, bench: Bench) -> Finding:
     """Gradients of kept elements against the promised scale, or, where the forward pass has another one, against that."""
     if got.dtype != dtype:
-        return finding(check, where, "fail", f"the gradient of a {dtype} input is {got.dtype}")
+        return finding(check, where, "fail", f"the gradient of a {dtype} input is {got.dtype}, expected {dtype}")
     kept = got.seen.known & ~got.seen.gone & (got.gradient != 0)  # zeros are the business of gradient.mask
     if not kept.any():
-        return skipped(check, where, "no kept position has a gradient: see gradient.mask")
+        return skipped(check, where, "no kept position has a gradient (see gradient.mask)")
     gradient, cotangent = got.gradient[kept], got.cotangent[kept]
     low, high = kept_bounds(bench.contract, cotangent, rate, dtype, gradient=True, of=got.y)
     with np.errstate(invalid="ignore"):
@@ -256,19 +264,15 @@ def _scale_of(check: Check, where: str, got: _Passed, rate: float, dtype: str, b
     if wrong.any():
         odd = factors[wrong]
         numbers["estimate"] = float(np.median(odd[np.isfinite(odd)])) if np.isfinite(odd).any() else None
-        text = (
-            f"{int(wrong.sum())} of {len(gradient)} gradients ({wrong.mean():.2g} of them) are not the cotangent times "
-        )
-        text += f"{factor:.6g}; of those that are wrong, the median factor is {_telling(float(np.median(odd)), factor)}"
+        text = f"{int(wrong.sum())} of {len(gradient)} gradients have a wrong scale: the median factor of the wrong ones is "
+        text += differing(float(np.median(odd)), factor)
         if words := nonfinite_words(gradient):
             text += f"; {words} among them"
         numbers["unit"] = "factor of the wrong gradients"
         return finding(check, where, "fail", text, log10_evidence=-math.inf, **numbers)
-    text = f"gradients of kept coins are the cotangent times {factor:.6g}"
+    text = f"gradients at kept positions are the incoming gradient times {factor:.6g}"
     if forward is not None:
-        text = (
-            f"the backward pass uses the forward pass's scale, {numbers['estimate']:.6g}, which is not the promised one"
-        )
+        text = f"the backward pass has the scale of the forward pass, {numbers['estimate']:.6g}, which itself is wrong"
         text += f" (see {KEPT})"
     return finding(check, where, "pass", text, **numbers)
 
@@ -297,11 +301,6 @@ def _forward_factors(got: _Passed, rate: float, dtype: str, bench: Bench) -> tup
     return np.where(np.isnan(factors), spread.reshape(factors.shape), factors), shared
 
 
-def _telling(value: float, other: float) -> str:
-    """``value`` with as many digits as tell it from ``other``, six at least."""
-    return next((f"{value:.{d}g}" for d in (6, 9, 12, 17) if f"{value:.{d}g}" != f"{other:.{d}g}"), f"{value:.6g}")
-
-
 def _mask(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     return _applies(check, bench) or _each(check, bench, _mask_of)
 
@@ -314,7 +313,7 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if (early := _applies(check, bench)) is not None:
         return early
     if bench.contract.rates is not None:
-        return [skipped(check, "rates 0 and 1", "this layer stands at one rate and takes no other")]
+        return [skipped(check, "rates 0 and 1", "the layer has a fixed rate")]
     found = []
     pattern = bench.contract.pattern
     for dtype in bench.dtypes:
@@ -332,7 +331,7 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                         check,
                         where,
                         verdict,  # type: ignore[arg-type]
-                        f"rate {rate:g} is refused: {refused}",
+                        f"the layer rejects rate {rate:g}: {refused}",
                         level="trait" if verdict == "fail" else None,  # without --strict, a refusal is right
                     )
                 )
@@ -341,7 +340,7 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 y, gradient, _ = layer.gradient(x, cotangent)
             except Refused as refused:
                 verdict = "skipped" if refused.where == "unsupported" else "fail"
-                text = f"at rate {rate:g} the forward pass works and the backward pass raises {refused}"
+                text = f"at rate {rate:g} the forward pass works, but the backward pass raises {refused}"
                 found.append(finding(check, where, verdict, text))  # type: ignore[arg-type]
                 continue
             if gradient is None:
@@ -354,7 +353,7 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                         check,
                         where,
                         "pass",
-                        f"the gradient at rate {rate:g} is finite and right",
+                        f"the gradient at rate {rate:g} is right",
                         coins=coins_of(pattern, x.shape),
                     )
                 )
@@ -363,7 +362,7 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             if not _edge_holds(bench, x, y, rate, dtype):
                 # the derivative of a wrong forward pass is no second fault
                 owner = "rate.zero" if rate == 0 else "rate.one"
-                found.append(skipped(check, where, follows(owner, f"the forward pass is wrong too; {text}")))
+                found.append(skipped(check, where, follows(owner, f"the forward pass is wrong, too; {text}")))
                 continue
             wrong = int(np.count_nonzero(gradient != wanted)) if gradient.shape == wanted.shape else gradient.size
             found.append(
@@ -383,10 +382,11 @@ def _edges(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 def _wrong_edge(rate: float, gradient: Values, wanted: Values) -> str:
     """What is wrong with the gradient at a rate of 0 or 1, in words."""
     if gradient.shape != wanted.shape:
-        return f"at rate {rate:g}, the gradient has shape {gradient.shape}, the input {wanted.shape}"
+        return f"at rate {rate:g} the gradient has shape {gradient.shape}, expected {wanted.shape}"
+    right = "0" if rate == 1 else "the incoming gradient"
     text = f"at rate {rate:g}, {int(np.count_nonzero(gradient != wanted))} of {gradient.size} gradients are wrong"
     words = nonfinite_words(gradient)
-    return text + (f", among them {words}" if words else "; all are finite")
+    return text + (f" ({words})" if words else "") + f", expected {right}"
 
 
 def _edge_holds(bench: Bench, x: Values, y: Values, rate: float, dtype: str) -> bool:
@@ -407,8 +407,7 @@ def _recompute(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             skipped(
                 check,
                 "checkpointing",
-                "the contract declares no seed by a key or by the framework's global generator, which is all that "
-                "checkpointing restores",
+                "checkpointing restores only keys and the framework's global generator, and the contract declares neither",
             )
         ]
     found = []
@@ -440,7 +439,7 @@ def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float)
             continue
         if (error := answer.get("error")) is not None:
             words = (error["message"].strip().splitlines() or [""])[0][:_WORDS]
-            text = f"recomputing the forward pass raises {error['type']}" + (f": {words}" if words else "")
+            text = f"the recomputed forward pass raises {error['type']}" + (f": {words}" if words else "")
             if _overwrites(bench, rate, dtype):
                 found.append(skipped(check, place, follows(UNTOUCHED, text)))
                 continue
@@ -454,7 +453,14 @@ def _recomputed(check: Check, bench: Bench, where: str, dtype: str, rate: float)
         if answer["gradient"] is not None:
             gradient = rounding.to_float64(answer["gradient"], answer["gradient_dtype"])
         if gradient.shape != x.shape or y.shape != x.shape:
-            found.append(finding(check, place, "fail", "the gradient or the output has another shape than the input"))
+            found.append(
+                finding(
+                    check,
+                    place,
+                    "fail",
+                    f"the output has shape {y.shape} and the gradient {gradient.shape}, expected {x.shape}",
+                )
+            )
             continue
         shown = seen(bench, x, y, rate, dtype)
         parts = _Passed(x, y, cotangent, gradient, answer["gradient_dtype"] or dtype, shown)
@@ -481,7 +487,7 @@ def _fails_too(bench: Bench, way: str, dtype: str, rate: float) -> str | None:
         bench.controls.update({way: "", **_of_the_framework(bench, dtype, rate)})
     if not (words := bench.controls[way]):
         return None
-    text = f"the framework's own Dropout fails this too: {words}"
+    text = f"the framework's own Dropout fails in the same way: {words}"
     bench.traits.setdefault("recomputed forward passes", {})[way] = text
     return text
 
@@ -499,14 +505,14 @@ def _of_the_framework(bench: Bench, dtype: str, rate: float) -> dict[str, str]:
     for answer in answers:
         words = ""
         if (error := answer.get("error")) is not None:
-            words = f"recomputing its forward pass by {answer['way']} raises {error['type']}"
+            words = f"recomputed by {answer['way']}, it raises {error['type']}"
         elif answer.get("unsupported") is None:
             gone = rounding.to_float64(answer["y"], answer["dtype"]) == 0
             gradient = answer["gradient"]
             nothing = np.zeros(gone.shape, bool) if gradient is None else gradient == 0
             if nothing.shape != gone.shape or not np.array_equal(nothing, gone):
                 share = float(np.mean(nothing[~gone])) if nothing.shape == gone.shape else 1.0
-                words = f"recomputed by {answer['way']}, its gradient is 0 at {share:.0%} of kept positions"
+                words = f"recomputed by {answer['way']}, its gradient is 0 at {percent(share)} of the kept positions"
         failed[answer["way"]] = failed.get(answer["way"]) or words
     return failed
 
@@ -515,42 +521,43 @@ CHECKS = (
     Check(
         name="gradient.mask",
         forbidden=("leaking", "missing"),
-        how="The gradient of sum(output * cotangent) must be 0 exactly where the forward pass dropped. The coin of an element "
-        "that is 0 is known from other elements that share it, or from the same call on an input without zeros by a layer with "
-        "the same seed. Elements are compared one by one: that they share their coin is another claim. Second passes are "
-        "judged, on plain inputs, on inputs with zeros as after a ReLU, and on negative inputs."
-        " In inference the gradient must be the cotangent bit for bit (asked of PyTorch layers).",
-        remedy="Keep the mask of the forward pass for the backward pass; do not infer it from the output being 0 or from signs.",
+        how="The gradient of sum(output * g), with a random g, must be 0 exactly where the forward pass drops. Elements are "
+        "compared one by one, in the second pass of a layer. The inputs are ordinary, with zeros as after a ReLU, and negative. "
+        "For a zero input, the mask is known from elements that are dropped together with it, or from the same seed on an "
+        "input without zeros. In inference the gradient must equal g bit for bit (PyTorch).",
+        remedy="Save the mask of the forward pass and use it in the backward pass: ctx.save_for_backward(mask) in PyTorch, the "
+        "residuals of jax.custom_vjp, a local variable in tf.custom_gradient. Do not derive the mask from `output == 0` or "
+        "from signs, and do not draw it again.",
         observe=in_turn(_mask, gradient_of_inference),
     ),
     Check(
         name="gradient.scale",
         forbidden=("wrong",),
-        how="Every gradient of a kept coin must be its cotangent times the scale, 1 / (1 - rate) or what the contract "
-        "declares (a for alpha dropout, whose constant offsets have no gradient), to the same bound as kept values. Where the "
-        "forward pass of the same call has another scale, that is what the gradient must have.",
-        remedy="The derivative of mask * scale * x is mask * scale: multiply by the scale once, in the backward pass too.",
+        how="At every kept position the gradient must be the incoming gradient times the scale: 1 / (1 - rate), or what the "
+        "contract declares. The allowed error is that of kept values. If the forward pass of the same call has another scale, "
+        "the gradient must have that one.",
+        remedy="The derivative of x * mask * scale is mask * scale. In a backward pass of your own return `grad * mask * scale`: "
+        "multiply by the scale exactly once.",
         observe=_scale,
     ),
     Check(
         name="gradient.recompute",
         forbidden=("leaking", "missing"),
-        how="Training calls run under the framework's own checkpointing (PyTorch: both ways, generator state preserved; "
-        "JAX: jax.checkpoint), and the gradient must be 0 exactly where the output of the first pass was dropped: "
-        "with 2145 coins a call, two independent masks at rate .15 agree by chance with probability below 10^-270. "
-        "Where this fails, the framework's own plain Dropout is asked the same: what it fails too is the framework's, and no "
-        "failure of another layer. Asked only where the contract declares seeds by the framework's global generator or by a "
-        "key: what a layer draws "
-        "from elsewhere is not restored.",
-        remedy="Draw the mask from the framework's global generator in every forward pass, and keep no counter, block of "
-        "masks or generator beside it that a second forward pass would move on.",
+        how="Training calls run under the framework's own checkpointing: torch.utils.checkpoint in both variants, "
+        "jax.checkpoint, and others. The gradient must be 0 exactly where the first forward pass drops. Two independent "
+        "masks agree by chance with a probability below 10^-270. If a layer fails, the framework's own Dropout is tested in "
+        "the same way: what fails there, too, is no failure of the layer. The check needs seeds by the framework's global "
+        "generator or by a key, which checkpointing restores.",
+        remedy="Draw the mask from the framework's global generator (or from the key argument) in every forward pass. Do not "
+        "keep a counter, a block of masks or a generator on the layer: the second forward pass would advance it.",
         observe=_recompute,
     ),
     Check(
         name="gradient.edges",
-        how="At rate 0 the gradient must be the cotangent bit for bit, at rate 1 zero; one NaN is a failure, and so is a "
-        "backward pass that raises where the forward pass works. It is judged where the forward pass of the same call is right.",
-        remedy="Avoid 0 * inf: at rate 1 the factor is infinite and the mask 0.",
+        how="At rate 0 the gradient must equal the incoming gradient bit for bit, at rate 1 it must be 0. One NaN is a failure, "
+        "and so is a backward pass that raises where the forward pass works. The check is skipped where the forward pass is wrong.",
+        remedy="At rate 1, 1 / (1 - rate) is infinite and infinity * 0 is NaN, in the gradient, too. Return `x * 0` or "
+        "torch.zeros_like(x) at rate 1 before you divide. A torch.where around a NaN does not help: its gradient is NaN.",
         observe=_edges,
     ),
 )

@@ -1,4 +1,4 @@
-"""Graphs of calls: several forward passes before a backward pass, cotangents of any memory, second derivatives."""
+"""Graphs of calls: several forward passes before a backward pass, incoming gradients of any layout, second derivatives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KINDS = {"expanded": "as y.sum().backward() makes them", "transposed": "", "str
 
 def _start(check: Check, bench: Bench, what: str) -> list[Finding] | None:
     if not bench.info["gradients"]:
-        return [skipped(check, what, f"{bench.info['framework']} has no gradients here")]
+        return [skipped(check, what, f"dropcheck computes no gradients in {bench.info['framework']}")]
     return only_eager(check, bench, what)
 
 
@@ -35,12 +35,12 @@ class _Counts(dict[str, int]):
     """Wrong positions by kind: ``leaking`` through dropped coins, ``missing`` at kept ones, ``scale`` out of bounds."""
 
     def words(self, beyond: _Counts) -> str:
-        """The kinds that a control has not, with their numbers; empty where there are none."""
+        """The kinds that are right in a control, with their numbers; empty where there are none."""
         names = {
-            "leaking": "{} gradients are not 0 where the output was dropped",
-            "missing": "{} gradients are 0 where the output was kept",
-            "scale": "{} gradients are not the cotangent times the scale",
-            "shape": "the gradient has another shape than the input",
+            "leaking": "{} gradients are not 0 at dropped positions",
+            "missing": "{} gradients are 0 at kept positions",
+            "scale": "{} gradients are not the incoming gradient times the scale",
+            "shape": "the gradient does not have the shape of the input",
         }
         return "; ".join(text.format(self[k]) for k, text in names.items() if self[k] and not beyond[k])
 
@@ -89,7 +89,7 @@ def _told(check: Check, where: str, wrong: _Counts, control: _Counts, what: str,
         tallies=dict(wrong),
     )
     if words:
-        return finding(check, where, "fail", f"{what}: {words}", log10_evidence=-math.inf, **numbers)
+        return finding(check, where, "fail", f"{what}: {words}, expected none", log10_evidence=-math.inf, **numbers)
     return finding(check, where, "pass", good, **numbers)
 
 
@@ -104,7 +104,7 @@ def _asked(
         control = _plain(bench, layer, rate)
     except Refused as error:
         reason = (
-            error.message if error.where == "unsupported" else f"one backward pass raises {error}: see gradient.mask"
+            error.message if error.where == "unsupported" else f"a backward pass raises {error} (see gradient.mask)"
         )
         return [skipped(check, place, reason)]
     try:
@@ -127,13 +127,15 @@ def _two_passes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         for number, (one, cotangent) in enumerate(zip(got, cotangents, strict=True)):
             wrong = _wrong(bench, _output(one), _values(one), cotangent, rate)
             name = ("first", "second")[number]
-            what = f"two forward passes, then the backward pass of the {name}"
-            good = f"with two forward passes before it, the backward pass of the {name} uses its own coins"
+            what = f"after two forward passes, in the backward pass of the {name}"
+            good = f"after two forward passes, the backward pass of the {name} uses its own mask"
             found.append(_told(check, f"{place}, {name}", wrong, control, what, good))
         if got[0]["again"] is not None:
             again = _wrong(bench, _output(got[0]), _values(got[0], "again"), cotangents[0], rate)
-            good = "the backward pass run once more gives the same coins"
-            found.append(_told(check, f"{place}, again", again, control, "the first backward pass run once more", good))
+            good = "a repeated backward pass uses the same mask"
+            found.append(
+                _told(check, f"{place}, again", again, control, "in the repeated backward pass of the first", good)
+            )
         return found
 
     return _asked(check, bench, "two passes", "a backward pass after two forward passes", ask)
@@ -152,11 +154,11 @@ def _cotangents(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 cotangent = np.ones_like(cotangent)
             got = life(bench, "cotangent", id=layer.id, x=x, cotangent=cotangent, dtype=layer.dtype, kind=kind)
             wrong = _wrong(bench, _output(got), _values(got), cotangent, rate)
-            what = f"{kind} cotangents{f' ({words})' if words else ''}"
+            what = f"{kind} incoming gradients{f' ({words})' if words else ''}"
             place = f"{layer.dtype} rate={rate:g} {kind} cotangent"
-            return [_told(check, place, wrong, control, what, f"{what} give the gradients of contiguous ones")]
+            return [_told(check, place, wrong, control, f"with {what}", f"{what} work like contiguous ones")]
 
-        found.extend(_asked(check, bench, f"{kind} cotangent", f"a backward pass with {kind} cotangents", ask))
+        found.extend(_asked(check, bench, f"{kind} cotangent", f"a backward pass with {kind} incoming gradients", ask))
     return found
 
 
@@ -171,35 +173,38 @@ def _second(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         got = life(bench, "twice", id=layer.id, x=x, cotangent=cotangent, direction=direction, dtype=layer.dtype)
         wrong = _wrong(bench, _output(got), _values(got), direction, rate)
         place = f"{layer.dtype} rate={rate:g} second derivative"
-        good = "the derivative of the gradient has the coins and the scale of the forward pass"
-        return [_told(check, place, wrong, control, "the gradient, differentiated once more", good)]
+        good = "the derivative of the gradient has the mask and the scale of the forward pass"
+        return [_told(check, place, wrong, control, "in the derivative of the gradient", good)]
 
-    return _asked(check, bench, "second derivative", "differentiating the gradient", ask)
+    return _asked(check, bench, "second derivative", "the derivative of the gradient", ask)
 
 
 CHECKS = (
     Check(
         name="gradient.two-passes",
-        how="Two forward passes on different inputs, then the backward pass of the first, then that of the second, then the "
-        "first one's once more (retain_graph): every gradient must be 0 exactly where its own output was dropped, and the "
-        "cotangent times the scale elsewhere. What one forward and one backward pass show wrong already is told by "
-        "gradient.mask and gradient.scale. Two independent masks of 2145 coins are never equal by chance (below 10^-500).",
-        remedy="Keep the mask in the graph of its call (save_for_backward, the closure of the tape), not on the layer.",
+        how="Two forward passes run on different inputs. Then the backward passes of the first and the second run, and that of the "
+        "first once more (retain_graph). Every gradient must be 0 exactly where its own output is dropped, and the incoming "
+        "gradient times the scale elsewhere. Faults that a single pass shows belong to gradient.mask and gradient.scale. Two "
+        "independent masks are equal by chance with a probability below 10^-500.",
+        remedy="Store the mask in the graph of its call: ctx.save_for_backward(mask) in PyTorch, the residuals of "
+        "jax.custom_vjp, a local variable in tf.custom_gradient. Do not store it as self.mask: the next call replaces it.",
         observe=_two_passes,
     ),
     Check(
         name="gradient.cotangents",
-        how="The cotangent is one element expanded to the shape of the output, as y.sum().backward() makes it, transposed in "
-        "memory, or every second element of a larger tensor: the gradient must be the same as for a contiguous one.",
-        remedy="Read the cotangent by its strides, or make it contiguous first; never write into it.",
+        how="The incoming gradient has three memory layouts: one element expanded to the shape of the output, as "
+        "y.sum().backward() creates it; transposed; and every second element of a larger tensor. The gradient must be that of "
+        "a contiguous one.",
+        remedy="Call grad.contiguous() first in a backward pass of your own, or read it by its strides. Do not write into the "
+        "incoming gradient: grad.mul_(mask) fails or corrupts others.",
         observe=_cotangents,
     ),
     Check(
         name="gradient.second-derivative",
-        how="Dropout is linear in its input, so the gradient, differentiated by the cotangent in a direction, must be that "
-        "direction times the scale where the forward pass kept, and 0 elsewhere. A backward pass that says that it cannot be "
-        "differentiated (once_differentiable) is skipped.",
-        remedy="Write the backward pass in differentiable operations on the saved mask, or mark it once_differentiable.",
+        how="Dropout is linear in its input. So the derivative of the gradient along a direction must be that direction times the "
+        "scale at kept positions, and 0 elsewhere. A backward pass marked once_differentiable is skipped.",
+        remedy="Write the backward pass in differentiable operations on the saved mask: `return grad * mask * scale`, without "
+        ".data, .detach() or NumPy. Or mark it with torch.autograd.function.once_differentiable.",
         observe=_second,
     ),
 )

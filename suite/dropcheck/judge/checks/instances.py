@@ -1,4 +1,4 @@
-"""Two instances of a class, and copies of a layer: coins of their own, and nothing lost."""
+"""Two instances of a class, and copies of a layer: their masks differ, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.judge.checks.exact_questions import Layer, telling
 from dropcheck.judge.checks.looks import (
+    IN_COMMON,
     Look,
     alternating,
     faults,
@@ -25,6 +26,7 @@ from dropcheck.judge.checks.looks import (
     wrapped,
 )
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import percent
 from dropcheck.worker.client import Refused
 
 MOST = 128  # calls of a layer and of its copy in turn
@@ -77,7 +79,9 @@ def _pairs(bench: Bench, way: str, rate: float) -> dict[str, Any]:
     def nobody() -> tuple[Layer, Layer]:
         default = life(bench, "unseeded")["default"]
         if default is not None:
-            raise _Contract(f"the constructor's seed is {default} by default: two layers share it by contract")
+            raise _Contract(
+                f"the constructor's default seed is {default}, so two layers have the same masks by contract"
+            )
         one = unseeded(bench, rate, way)
         got = life(bench, "sibling", id=one.id, rate=rate, dtype=one.dtype, way=one.way)
         return one, wrapped(one, int(got["id"]))
@@ -94,22 +98,26 @@ def _apart(check: Check, bench: Bench, where: str, x: Any, seen: tuple[Look, Loo
     """Whether two layers that were called in turn have words of coins in common."""
     one, two = seen
     if one.form or two.form:
-        return skipped(check, where, f"no coin could be read: {one.form or two.form} (see form.shape-dtype)")
+        return skipped(check, where, f"the mask is not visible: {one.form or two.form} (see form.shape-dtype)")
     common, every = shared_words(bench, one, two, x)
     if not every:
-        return skipped(check, where, f"too few coins to tell a copy from chance ({one.share:.0%} of {one.coins} drop)")
+        return skipped(
+            check,
+            where,
+            f"too few drop decisions to distinguish copies from chance ({percent(one.share)} of {one.coins} drop)",
+        )
     numbers: dict[str, Any] = dict(
         estimate=float(common),
         expected=0.0,
-        unit="words of coins that both layers show",
+        unit="stretches of the mask that both layers have",
         coins=one.coins + two.coins,
         # where a layer repeats its own words, that others have them may follow: see judging.py
         tallies={"common": common, "words": every, "within": repeats(bench, one, x)},
     )
     if not common:
-        text = f"{who} called in turn show no word of coins in common, of {every} each"
+        text = f"{who}, called in turn, have no mask rows in common ({every} rows and calls each)"
         return finding(check, where, "pass", text, **numbers)
-    text = f"{who} called in turn show {common} of {every} words of coins (rows, whole calls) in common, expected 0"
+    text = f"{who}, called in turn, have {common} of {every} {IN_COMMON}, expected none"
     return finding(check, where, "fail", text, log10_evidence=-math.inf, **numbers)
 
 
@@ -126,13 +134,13 @@ def _copies(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         first = layer.call(x, times=calls)  # a layer in use: some state comes with the first call
         answers = life(bench, "copies", id=layer.id, rate=rate, dtype=dtype, way=layer.way)["answers"]
     except Refused as error:
-        return [refused(check, f"{start} copies", error, "a layer that is to be copied raises")]
+        return [refused(check, f"{start} copies", error, "a layer to be copied raises")]
     control = look(bench, first.raw, first.dtype, x, rate, dtype)
     found, shown = [], [*control.masks]
     for answer in answers:
         where = f"{start} {answer['way']}"
         if "id" not in answer:
-            found.append(skipped(check, where, f"no such copy: {answer['reason']}"))
+            found.append(skipped(check, where, f"the layer has no such copy: {answer['reason']}"))
             continue
         found.extend(_copy(check, bench, where, layer, wrapped(layer, int(answer["id"])), answer, x, control, shown))
     return found
@@ -162,17 +170,17 @@ def _copy(
     shown.extend(pair[0].masks)
     all_of_both = replace(pair[0], masks=tuple(shown)), replace(pair[1], masks=seen.masks + pair[1].masks)
     wrong = faults(seen, control, rate, scale)
-    wrong += [f"after it was copied, the original: {words}" for words in faults(pair[0], control, rate, scale)]
+    wrong += [f"the original after the copy: {words}" for words in faults(pair[0], control, rate, scale)]
     numbers: dict[str, Any] = dict(
         estimate=seen.share,
         expected=rate,
-        unit="share of coins that the copy drops",
+        unit="share of drops of the copy",
         coins=seen.coins,
         tallies={**seen.tallies(), "within": repeats(bench, seen, x) + repeats(bench, pair[0], x)},
     )
     if wrong:
-        return [finding(check, where, "fail", f"the copy: {'; '.join(wrong)}", log10_evidence=-math.inf, **numbers)]
-    found = [finding(check, where, "pass", "the copy keeps pattern, rate and scale", **numbers)]
+        return [finding(check, where, "fail", f"in the copy, {'; '.join(wrong)}", log10_evidence=-math.inf, **numbers)]
+    found = [finding(check, where, "pass", "the copy has the pattern, rate and scale of the original", **numbers)]
     if answer["stream"] == "apart":
         found.append(_apart(check, bench, f"{where} in turn", x, all_of_both, "a layer and its copy"))
         return found
@@ -186,23 +194,23 @@ CHECKS = (
     Check(
         name="form.copies",
         role="layers in turn",
-        how="A layer in use is copied in every way that its framework has (copy.deepcopy, pickle, state_dict, get_config, "
-        "clone_model, nnx.clone, ...). The copy must drop, scale and share coins as the original does. Where the coins come "
-        "from a source outside of the layer, copy and original are called in turn and must have no word of coins in common "
-        "(rows and whole calls; below 10^-9 by chance). Where the copy takes a generator along, what it shares is a trait. "
-        "What raises when it is copied is skipped, with its words.",
-        remedy="Let the rate be an attribute or a buffer that is copied, and draw when the layer is called: masks, caches and "
-        "tables by id() do not survive a copy.",
+        how="A layer in use is copied in every way of its framework: copy.deepcopy, pickle, state_dict, get_config, clone_model, "
+        "nnx.clone and others. The copy must have the pattern, rate and scale of the original. If the random numbers come from "
+        "outside of the layer, copy and original are called in turn and must have no mask rows in common (below 10^-9 by "
+        "chance). If the copy takes its own generator along, the masks in common are a trait. A copy that raises is skipped.",
+        remedy="Store the rate as an attribute or buffer, in get_config() for Keras, and draw the mask in forward. Do not keep "
+        "masks, caches or tables by id(self): a copy has another id, or shares the old mask.",
         observe=_copies,
     ),
     Check(
         name="seed.instances",
         role="layers in turn",
-        how="Two layers are made and called in turn: after one global seed, with one generator, with different constructor "
-        "seeds or keys, without a seed. Their rows and whole calls must have no word of coins in common (below 10^-9 by "
-        "chance). The same constructor seed may share.",
-        remedy="Keep no mask, cache or generator on the class or the module; seed a generator of the layer's own from the "
-        "framework's, not from a constant (torch.Generator() begins with a constant, too).",
+        how="Two layers of one class are called in turn: after one global seed, with one generator, with different constructor "
+        "seeds or keys, and without a seed. They must have no mask rows and no whole masks in common (below 10^-9 by chance). "
+        "Layers with the same constructor seed may have the same masks.",
+        remedy="Do not keep a mask, a cache or a generator on the class or the module. If the layer has its own generator, seed it "
+        "with a number drawn for each layer, such as int(torch.randint(2**31, ())). torch.Generator() without a seed always "
+        "starts from the same constant.",
         observe=_instances,
     ),
 )

@@ -1,4 +1,4 @@
-"""The rate of a layer in use: set later, and beside a layer of another rate."""
+"""The rate of a layer in use: set later, and beside a layer with another rate."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.judge.checks.exact_questions import Layer, telling
 from dropcheck.judge.checks.looks import Look, faults, life, look, only_eager, refused, repeats, times
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import percent
 from dropcheck.worker.client import Refused
 
 _MADE, _LATER = 0.3, (0.8, 0.15)
@@ -24,7 +25,7 @@ def _later(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if (early := only_eager(check, bench, "another rate")) is not None:
         return early
     if bench.contract.rates is not None:
-        return [skipped(check, "another rate", "this layer stands at one rate and takes no other")]
+        return [skipped(check, "another rate", "the layer has a fixed rate")]
     return [*_beside(check, bench), *_set(check, bench)]
 
 
@@ -48,9 +49,7 @@ def _set(check: Check, bench: Bench) -> list[Finding]:
             break
         name = told["attribute"]
         if told["raised"]:
-            found.append(
-                skipped(check, where, f"`.{name}` is fixed at construction: setting it raises {told['raised']}")
-            )
+            found.append(skipped(check, where, f"`.{name}` is read-only: an assignment raises {told['raised']}"))
             break
         try:
             seen = _seen(bench, layer, x, new)
@@ -58,7 +57,14 @@ def _set(check: Check, bench: Bench) -> list[Finding]:
             if error.where == "unsupported":
                 found.append(skipped(check, where, error.message))
             else:
-                found.append(finding(check, where, "pass", f"the call refuses `.{name} = {new:g}`: {error}"))
+                found.append(
+                    finding(
+                        check,
+                        where,
+                        "pass",
+                        f"after `.{name} = {new:g}` the call raises an error, which is allowed: {error}",
+                    )
+                )
             break
         found.append(_obeyed(check, bench, where, name, old, new, seen, control, x))
         old = new
@@ -73,16 +79,14 @@ def _obeyed(
     numbers: dict[str, Any] = dict(
         estimate=seen.share,
         expected=new,
-        unit="share of coins that drop",
+        unit="share of drops",
         coins=seen.coins,
         tallies={**seen.tallies(), "within": repeats(bench, seen, x)},
     )
     if not wrong:
-        text = (
-            f"`.{name} = {new:g}` after {old:g}: {seen.share:.1%} of the coins drop, kept values are scaled accordingly"
-        )
+        text = f"after `.{name} = {new:g}` (before: {old:g}), {percent(seen.share, 1)} drop, and the scale fits the new rate"
         return finding(check, where, "pass", text, **numbers)
-    text = f"`.{name} = {new:g}` after {old:g} is not what the layer does: {'; '.join(wrong)}"
+    text = f"after `.{name} = {new:g}` (before: {old:g}), {'; '.join(wrong)}"
     return finding(check, where, "fail", text, log10_evidence=-math.inf, **numbers)
 
 
@@ -97,31 +101,31 @@ def _beside(check: Check, bench: Bench) -> list[Finding]:
         Layer(bench, other).call(x)
         after = _seen(bench, layer, x, _MADE)
     except Refused as error:
-        return [refused(check, where, error, "a layer beside one of another rate raises")]
+        return [refused(check, where, error, "a layer beside another one raises")]
     wrong = faults(after, before, _MADE, bench.contract.scale_at(_MADE))
     numbers: dict[str, Any] = dict(
         estimate=after.share,
         expected=_MADE,
-        unit="share of coins that drop",
+        unit="share of drops",
         coins=after.coins,
         tallies={**after.tallies(), "within": repeats(bench, after, x)},
     )
     if wrong:
-        text = f"once a second layer was made for rate {other:g}, the first: {'; '.join(wrong)}"
+        text = f"a second layer with rate {other:g} changes the first: {'; '.join(wrong)}"
         return [finding(check, where, "fail", text, log10_evidence=-math.inf, **numbers)]
-    return [finding(check, where, "pass", f"a second layer of rate {other:g} changes nothing of the first", **numbers)]
+    return [finding(check, where, "pass", f"a second layer with rate {other:g} does not change the first", **numbers)]
 
 
 CHECKS = (
     Check(
         name="rate.set-later",
         role="layers in turn",
-        how=f"A layer made for rate {_MADE:g} is called, then its attribute (.p, .rate, .drop_prob, ...) is set to "
-        f"{_LATER[0]:g} and {_LATER[1]:g}: share of drops and every kept value are compared with those of a layer made for "
-        "that rate (a share off by .2 in 4000 coins: below 10^-30 by chance). And a layer is asked before and after a second "
-        "one of its class is made for another rate. Skipped where no such attribute is there or setting it raises.",
-        remedy="Compute thresholds, factors and tables from the rate when the layer is called, or make the rate a read-only "
-        "property; keep nothing of it on the class.",
+        how=f"A layer with rate {_MADE:g} is called. Then its attribute (.p, .rate, .drop_prob, ...) is set to {_LATER[0]:g} and "
+        f"{_LATER[1]:g}. The share of drops and every kept value are compared with those of a layer made with that rate. A "
+        "share that differs by .2 in 4000 decisions has a probability below 10^-30. A second test makes another layer with "
+        "another rate: it must not change the first. A read-only attribute, and a layer without one, are skipped.",
+        remedy="Compute thresholds and factors from self.p in forward, not in the constructor. Or make the rate a read-only "
+        "property, so that an assignment raises. Do not store the rate on the class or in a cache of compiled functions.",
         observe=_later,
     ),
 )

@@ -1,6 +1,6 @@
 """What a few training calls show, held against a control: calls of the same layer, or of one like it, as other checks ask them.
 
-A fault that the control has too is not this situation's: the check that owns it tells it.
+A fault that the control has, too, belongs to the check that owns it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dropcheck.judge.checks.base import Bench, Check, finding, skipped
 from dropcheck.judge.checks.exact_questions import Layer, by_coin, dropped, familiar, kept_bounds, ladder
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import differing
 from dropcheck.worker.client import Refused, ask
 from dropcheck.worker.server import rounding
 
@@ -31,6 +32,8 @@ _WORD_LOG10 = 14.0
 # told elsewhere: at least 2 % of the words must be shared, and two of them.
 SHARED = 0.02
 EAGER = "eager"
+# parts of sentences by which ``judge.following`` knows what chance explains where a layer makes few decisions
+OFF, ONE_MASK, IN_COMMON = "of the decisions drop, expected", "calls have one mask", "mask rows in common"
 
 
 def only_eager(check: Check, bench: Bench, what: str) -> list[Finding] | None:
@@ -38,7 +41,7 @@ def only_eager(check: Check, bench: Bench, what: str) -> list[Finding] | None:
     mode = bench.info.get("mode", EAGER)
     if mode == EAGER:
         return None
-    return [skipped(check, what, f"asked of eager layers; mode {mode} changes how a call runs")]
+    return [skipped(check, what, f"the check tests eager layers only, not mode {mode}")]
 
 
 def sizes(rate: float) -> tuple[int, int, int]:
@@ -83,7 +86,7 @@ def look(bench: Bench, raw: Sequence[Any], kind: str, x: Any, rate: float, dtype
     """Counts of outputs ``raw`` (as an adapter returns them, of dtype ``kind``) on the input ``x`` at ``rate``."""
     shapes = {tuple(np.shape(one)) for one in raw}
     if kind != dtype or shapes != {tuple(np.shape(x))}:
-        return Look(f"outputs are {kind} {sorted(shapes)[0]} for an input of {dtype} {tuple(np.shape(x))}")
+        return Look(f"an input of {dtype} {tuple(np.shape(x))} gives an output of {kind} {sorted(shapes)[0]}")
     pattern = bench.contract.pattern
     realised, low, high = bench.contract.scale == "realised", None, None
     masks, torn, wrong, kept, factors = [], 0, 0, 0, []
@@ -124,18 +127,18 @@ def faults(seen: Look, control: Look, rate: float, scale: float) -> list[str]:
         return []
     found = []
     if _more(seen.torn, seen, control.torn, control):
-        found.append(f"{seen.torn} elements disagree with their coin, expected 0")
+        found.append(f"{seen.torn} elements are not dropped or kept together with their channel, expected 0")
     if (
         abs(seen.share - control.share) > _telling_difference(min(seen.coins, control.coins))
         and abs(seen.share - rate) > SHARE / 2
     ):
-        found.append(f"{seen.share:.0%} of the coins drop, expected {rate:.0%}")
+        found.append(f"{seen.share:.0%} {OFF} {rate:.0%}")
     if _more(seen.wrong, seen, control.wrong, control):
         found.append(
-            f"{seen.wrong} of {seen.kept} kept values are wrong: the median factor is {seen.factor:.5g}, expected {scale:.5g}"
+            f"{seen.wrong} of {seen.kept} kept values are wrong: the median factor is {differing(seen.factor, scale)}"
         )
     if _frozen(seen) and not _frozen(control):
-        found.append(f"{len(seen.masks)} calls show one mask, expected a new one each")
+        found.append(f"{len(seen.masks)} {ONE_MASK}, expected a new mask for each call")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The mask family: which elements share a coin, and whether coins that should differ do."""
+"""The mask family: which elements are dropped together, and whether masks that should differ do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dropcheck.judge.checks import ranks_alike
 from dropcheck.judge.checks.base import ALPHA, Check, Limits, draw_matrix, finding, in_turn, picture, settle, skipped
 from dropcheck.judge.checks.daily_sizes import CALLS, CHANNELS, SAMPLES, WHOLE, at_sizes
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
-from dropcheck.results.plain_text import count as counted
+from dropcheck.results.plain_text import percent
 from dropcheck.statistics import binomial, duplicates
 
 # --- which elements share a coin -------------------------------------------------------------------------------------
@@ -32,17 +32,19 @@ def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if case.shared < 2 or not coins:
         return None
     if not 0 < got.tally.dropped < coins and not proof["violations"]:
-        return skipped(check, case, f"all {coins} coins fell alike, so nothing shows which elements share one")
+        return skipped(
+            check, case, f"all {coins} drop decisions are the same, so the sharing of the mask is not visible"
+        )
     resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
     if not proof["violations"]:
         return finding(
             check,
             case,
             settle(False, resolution, limits.coarsest),
-            f"the {case.shared} elements of every one of {coins} coins were dropped or kept together",
+            f"in all {coins} drop decisions the {case.shared} elements are dropped or kept together",
             estimate=0.0,
             expected=0.0,
-            unit="share of coins whose elements disagree",
+            unit="share of decisions whose elements disagree",
             resolution=resolution,
             coins=coins,
             tallies={"disagreeing": 0, "coins": coins},
@@ -57,7 +59,7 @@ def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         ]
         shared = " ".join(got.contract.pattern.shared)
         shown = picture(
-            f"one sample; across: channels, down: positions along {shared}. Each column should be all # or all .",
+            f"one sample; across: channels, down: positions along {shared}. Expected: each column all # (kept) or all . (dropped)",
             "channel",
             rows,
             [f"{shared} {i}" for i in range(len(rows))],
@@ -66,11 +68,11 @@ def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         check,
         case,
         "fail",
-        f"{share:.1%} of the coins have elements that were dropped and elements that were kept: the elements along "
-        f"{' '.join(got.contract.pattern.shared)} do not share a coin",
+        f"{_groups_of(got)} not dropped as a whole: in {percent(share, 1)} of them some elements along "
+        f"{' '.join(got.contract.pattern.shared)} are dropped and others kept, expected 0%",
         estimate=share,
         expected=0.0,
-        unit="share of coins whose elements disagree",
+        unit="share of decisions whose elements disagree",
         # one disagreement fails, so the check has no alpha of its own: the interval is at that of the whole run
         fail_interval=binomial.clopper_pearson(proof["violations"], coins, ALPHA),
         log10_evidence=-math.inf,
@@ -79,6 +81,14 @@ def _whole(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         tallies={"disagreeing": proof["violations"], "coins": coins},
         picture=shown,
     )
+
+
+def _groups_of(got: Gathered) -> str:
+    """What the pattern drops as a whole, as the subject of a sentence."""
+    pattern = got.contract.pattern
+    if pattern.channel_axis is not None:
+        return "channels are"
+    return "samples are" if pattern.row_axes else "calls are"
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------
@@ -127,7 +137,7 @@ def _name_groups(groups: list[list[int]]) -> str:
 def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     tally, case = got.live, got.case
     if tally.channels < 2:
-        return skipped(check, case, "one channel has no other to differ from")
+        return skipped(check, case, "the check needs at least two channels")
     if not tally.pair_rows:
         return None
     pairs = float(tally.channels * (tally.channels - 1) / 2)
@@ -138,13 +148,13 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
     numbers: dict[str, Any] = dict(
         estimate=float(len(copies)),
         expected=0.0,
-        unit="pairs of channels with equal coins",
+        unit="pairs of channels with equal masks",
         coins=tally.pair_rows * tally.channels,
         log10_evidence=chance if len(copies) else 0.0,
         tallies={"copies": len(copies), "rows": tally.pair_rows, "rate": p, "log10_chance": chance},
     )
     if len(copies) and enough and not _rows_suffice(got, copies, p, limits.alpha):
-        return skipped(check, case, f"{NOT_INTERPRETABLE} while samples repeat each other: too few rows differ")
+        return skipped(check, case, f"{NOT_INTERPRETABLE} rows of the mask repeat: too few of them differ")
     if len(copies) and enough:
         groups = _groups(copies)
         size = max(len(g) for g in groups)
@@ -160,7 +170,7 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
             check,
             case,
             "fail",
-            f"channels come in groups of {size} with identical coins in all {tally.pair_rows} rows: {_name_groups(groups)}",
+            f"channels always drop together in groups of {size}, in all {tally.pair_rows} samples: {_name_groups(groups)}",
             picture=shown,
             **numbers,
         )
@@ -169,11 +179,15 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
             check,
             case,
             "inconclusive",
-            f"{tally.pair_rows} rows at rate {p:.3g} are too few to tell copies from chance",
+            f"{tally.pair_rows} samples at rate {p:.3g} are too few to distinguish copies from chance",
             **numbers,
         )
     return finding(
-        check, case, "pass", f"no two of {tally.channels} channels are copies in {tally.pair_rows} rows", **numbers
+        check,
+        case,
+        "pass",
+        f"all {tally.channels} channels have different masks in {tally.pair_rows} samples",
+        **numbers,
     )
 
 
@@ -236,17 +250,17 @@ def words_seen(got: Gathered, beta: float) -> tuple[str, float | None]:
     """What was looked at, in words, and the rows of the shortest repeated run that escapes with probability below beta."""
     found, looked = got.repeats, got.lookup
     assert found is not None
-    first = f"{found.words} words of {found.length} coins"
+    first = f"{found.words} stretches of {found.length} decisions"
     if looked is None:
         whole = found.words * got.tally.channels + found.length > got.tally.coins
         return first, found.length / got.tally.channels if whole else None
     extent = least_extent(looked.words, looked.kept, looked.rows, beta)
     coins = looked.rows * got.tally.channels
     if looked.kept == looked.words:
-        return f"{looked.words} words of {coins} coins", float(extent)
+        return f"{looked.words} stretches of {coins} decisions", float(extent)
     return (
-        f"{looked.kept} of all {looked.words} words of {coins} coins nor of the first {first}: a run of {extent} rows that "
-        f"repeats would have escaped with probability {beta:g}"
+        f"{looked.kept} of {looked.words} stretches of {coins} decisions and the first {first}; {extent} repeated rows would "
+        f"have been missed with probability {beta:g}"
     ), float(extent)
 
 
@@ -300,21 +314,23 @@ def _whole_calls(check: Check, got: Gathered) -> Finding:
     case = got.case
     alike = calls_alike(got)
     if alike is None:
-        text = f"{NOT_INTERPRETABLE} while mask.whole-channels fails: no whole calls are equal too often"
-        return skipped(check, case, f"{text}, shorter copies cannot be told from chance")
+        text = (
+            f"{NOT_INTERPRETABLE} mask.whole-channels fails: no whole calls repeat, and shorter copies cannot be seen"
+        )
+        return skipped(check, case, text)
     return _equal_calls(check, got, *alike)
 
 
 def _equal_calls(check: Check, got: Gathered, lag: int, equal: int, pairs: int, log: float) -> Finding:
-    apart = "each other" if lag == 1 else f"the call {lag} calls before"
+    before = "the call before" if lag == 1 else f"the call {lag} calls before"
     return finding(
         check,
         got.case,
         "fail",
-        f"whole calls repeat {apart}: {equal} of {pairs} pairs of calls {lag} apart are equal (expected none)",
+        f"calls reuse the mask of {before}: {equal} of {pairs} such pairs of calls have equal masks, expected none",
         estimate=equal / pairs,
         expected=0.0,
-        unit="share of pairs of calls that are equal",
+        unit="share of pairs of calls with equal masks",
         coins=got.tally.coins,
         log10_evidence=log,
         tallies={"lag": lag, "equal": equal, "pairs": pairs},
@@ -330,7 +346,7 @@ def _equal_rows(check: Check, got: Gathered, label: NDArray[np.int64]) -> Findin
     if got.sample is not None:
         rows = [call * got.case.rows + row for call in (0, 1) for row in (one, two)]
         shown = picture(
-            "rows of two calls, across: channels; # kept, . dropped",
+            "rows of the mask in two calls, across: channels; # kept, . dropped",
             "channel",
             [draw_matrix(got.sample, got.tally.channels, 1, 48, row)[0] for row in rows],
             [f"call {row // got.case.rows} row {row % got.case.rows}" for row in rows],
@@ -339,11 +355,11 @@ def _equal_rows(check: Check, got: Gathered, label: NDArray[np.int64]) -> Findin
         check,
         got.case,
         "fail",
-        f"row {two} repeats the coins of row {one} in each of the first {calls} calls; {counted(len(copied), 'such row')} of "
-        f"{len(label)}",
+        f"sample {two} has the mask of sample {one} in each of the first {calls} calls; {len(copied)} of {len(label)} samples "
+        "repeat another one, expected none",
         estimate=float(len(copied)),
         expected=0.0,
-        unit="rows of a call that repeat another row",
+        unit="samples that repeat the mask of another sample",
         coins=got.tally.coins,
         log10_evidence=-math.inf,
         tallies={"copied_rows": len(copied), "rows": len(label), "calls": calls},
@@ -368,7 +384,7 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
             check,
             case,
             "inconclusive",
-            f"words of {found.length} coins are too short to tell copies from chance at rate {case.rate:g}",
+            f"{found.length} decisions in a row are too few to distinguish copies from chance at rate {case.rate:g}",
             coins=found.words * tally.channels,
         )
     within, across, chance = seen
@@ -379,16 +395,16 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         again = _repeat_finding(check, once, limits, kind)
         if again is None or again.verdict != "fail":
             basis = "mask.distinct-samples" if once.case.rows < case.rows else "mask.distinct-channels"
-            text = f"words that repeat hold few coins: {'no other word repeats' if again is None else again.message}"
-            return skipped(check, case, f"{NOT_INTERPRETABLE} while {basis} fails: {text}")
-        text = f"with copied rows and channels left out, {again.message}"
+            text = "without the copied rows and channels " + ("nothing repeats" if again is None else again.message)
+            return skipped(check, case, f"{NOT_INTERPRETABLE} {basis} fails: {text}")
+        text = f"without the copied rows and channels, {again.message}"
         return msgspec.structs.replace(again, case=str(case), message=text, picture=None)
     text, extent = words_seen(got, limits.beta)
     words = max(found.words, got.lookup.kept if got.lookup is not None else 0)
     numbers: dict[str, Any] = dict(
         estimate=float(count),
         expected=0.0,
-        unit="words of coins that occur twice",
+        unit="stretches of the mask that occur twice",
         coins=(got.lookup.words if got.lookup is not None else found.words) * tally.channels,
         # the bound of any repeat at all; more of them are no independent evidence (one repeated call makes many)
         log10_evidence=min(0.0, chance) if count else 0.0,
@@ -397,9 +413,9 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
     )
     if kind == "calls" and 0 < count < within:
         # rows that repeat within a call make words that also look alike across calls
-        return skipped(check, case, f"{NOT_INTERPRETABLE} while samples of one call repeat each other")
+        return skipped(check, case, f"{NOT_INTERPRETABLE} samples of one call repeat each other")
     if not count:
-        return offsets_judged(check, got, limits, kind == "samples", f"no word occurs twice among {text}", numbers)
+        return offsets_judged(check, got, limits, kind == "samples", f"nothing repeats among {text}", numbers)
     if (times := dependent(got, limits.alpha, chance, kind == "samples")) is not None:
         # words alone do not tell here: copies must be sure without them, else see ``verdicts``
         if kind == "calls" and (alike := calls_alike(got, tally.channels / times)) is not None:
@@ -409,13 +425,18 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         numbers["tallies"]["spread"] = round(times, 3)
     pair = first_repeat(got, kind == "samples")
     calls, rows = place_of(case, np.array(pair))
-    where = [f"row {row} of call {call}" for call, row in zip(calls, rows, strict=True)]
+    where = [f"sample {row} of call {call}" for call, row in zip(calls, rows, strict=True)]
+    text = f"{where[1]} reuses the mask of {where[0]}"
+    if kind == "calls" and rows[0] == rows[1]:
+        text = f"call {calls[1]} reuses the mask of call {calls[0]}"
+    elif calls[0] == calls[1]:
+        text = f"in call {calls[0]}, sample {rows[1]} has the mask of sample {rows[0]}"
     shown = None
     if got.sample is not None and max(pair) < len(got.sample):
         drawn = [row for start in pair for row in (start, start + 1) if row < len(got.sample)]
         places = zip(*place_of(case, np.array(drawn)), strict=True)
         shown = picture(
-            "rows of the stream of coins, across: channels; # kept, . dropped",
+            "rows of the mask, across: channels; # kept, . dropped",
             "channel",
             [draw_matrix(got.sample, tally.channels, 1, 48, row)[0] for row in drawn],
             [f"call {call} row {row}" for call, row in places],
@@ -424,7 +445,7 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
         check,
         case,
         "fail",
-        f"{where[1]} repeats the coins of {where[0]}; {counted(count, 'such repeat')} in {words} words",
+        f"{text}; {count} of {words} stretches of the mask occur twice, expected none",
         picture=shown,
         **numbers,
     )
@@ -451,14 +472,14 @@ def repeats_anywhere(got: Gathered, within: bool, limits: Limits) -> tuple[int, 
         "offset_log10_chance": got.anywhere_log10,
         "offset_extent": extent,
     }
-    text = f"at any offset, none of {found.kept} words of {found.rows} coins"
+    text = f"at any offset nothing repeats among {found.kept} stretches of {found.rows} decisions"
     if extent is not None:
-        text += f" (a stretch of {extent} coins that repeats would have escaped with probability {limits.beta:g})"
+        text += f" ({extent} repeated decisions would have been missed with probability {limits.beta:g})"
     if count:
         (before, again) = found.places[0 if within else 1]
         two, one = (coin_at(got.case, coin) for coin in (again, before))
-        text = f"the coins from {two} on repeat those from {one} on, {again - before} coins before; "
-        text += f"{counted(count, 'such repeat')} in {found.kept} words of {found.rows} coins at any offset"
+        text = f"the mask from {two} on repeats the mask from {one} on, {again - before} decisions before; "
+        text += f"{count} of {found.kept} stretches of {found.rows} decisions occur twice, expected none"
         # tied coins, which fail by themselves, agree more often: see ``verdicts``
         aligned = (
             again - before
@@ -480,7 +501,7 @@ def offsets_judged(check: Check, got: Gathered, limits: Limits, within: bool, te
     if not count:
         return finding(check, got.case, "pass", f"{text}; {words}", **numbers)
     if not within and count < got.anywhere.within:
-        return skipped(check, got.case, f"{NOT_INTERPRETABLE} while samples of one call repeat each other's coins")
+        return skipped(check, got.case, f"{NOT_INTERPRETABLE} samples of one call repeat each other")
     numbers["tallies"].update(repeats=count, log10_chance=got.anywhere_log10)
     numbers.update(estimate=float(count), log10_evidence=min(0.0, got.anywhere_log10), resolution=None)
     return finding(check, got.case, "fail", words, **numbers)
@@ -527,12 +548,12 @@ CHECKS = (
         zero_events=True,
         forbidden=("disagreeing",),
         coins_are="coins",
-        how="Every element of every call is compared with its coin. One disagreement is a failure: under the contract it "
-        "cannot happen. With n coins seen, a defect that splits a share eps of them escapes with probability (1 - eps)^n.",
-        remedy="Check which axis the layer takes for channels (channels first or last), whether batch and channel are "
-        "swapped, and whether the noise shape broadcasts over all shared axes. `dropcheck explain TARGET` draws the "
-        "declared pattern; --pattern declares another.",
-        resolution_words="a share of coins whose elements disagree",
+        how="All elements that share a drop decision under the pattern must be dropped or kept together. One exception is a "
+        "failure. With n decisions, a defect that splits a share eps of them is missed with probability (1 - eps)^n.",
+        remedy="Draw one number per channel and broadcast it: torch.rand(n, c, 1) for an input of shape (n, c, l), "
+        "noise_shape=(n, 1, c) in Keras, jax.random.bernoulli(key, 1 - rate, (n, 1, c)). Check which axis holds the channels. "
+        "If the layer is right, declare its pattern with --pattern; `dropcheck explain TARGET` draws it.",
+        resolution_words="a share of decisions whose elements disagree",
         share=0.0,
         coarsest={"quick": 1e-2, "standard": 1e-3, "deep": 1e-4},
         wants=lambda case: case.regime in ("stream", "values", "seeds") and case.shared > 1,
@@ -543,12 +564,12 @@ CHECKS = (
         name="mask.distinct-channels",
         role="copied channels",
         forbidden=("copies",),
-        how="Any two channels whose coins agree in every row are copies. The chance that some independent pair agrees so "
-        "long is bounded by pairs x (p^2 + q^2)^rows; the rows are chosen so that this lies below the check's share of "
-        "10^-6.",
-        remedy="Random numbers are reused across channels: look for vectorised kernels that broadcast one draw over a lane "
-        "group, noise shapes with too few entries, and modes that share masks.",
-        resolution_words="two channels that are copies",
+        how="Two channels that are dropped or kept together in every sample are copies. The probability that any independent "
+        "pair of channels agrees in all samples is at most pairs x (p^2 + q^2)^samples. There are so many samples that this lies "
+        "below the check's share of 10^-6.",
+        remedy="Draw one random number per channel: torch.rand(n, c, 1), not torch.rand(n, c // 4, 1).repeat(...). A "
+        "vectorised kernel must not use one number for several lanes. Check that the noise shape has one entry per channel.",
+        resolution_words="two channels with equal masks",
         share=0.03,
         wants=_balanced,
         judge=_distinct_channels,
@@ -560,16 +581,14 @@ CHECKS = (
         role="copied rows",
         words=True,
         forbidden=("offset_repeats",),
-        how="Words of successive rows, at every row offset, are looked up among all others of the same call, at every "
-        "distance: every word of the first 2^20 coins, and of each stream as a whole the 65536 words with the smallest keys, so "
-        "that both copies of a word are looked up or neither. Words are long enough that a chance repeat among all of them "
-        "has probability below the check's share of 10^-6. Longer words (64 to 140 coins) are looked up at every offset of the "
-        "flat stream of coins, not at rows alone: those that begin with six given coins, up to 65536 of a stream; chance "
-        "repeats lie below 10^-15. Two data-parallel ranks of PyTorch (@ranks) are seeded apart; a layer that runs "
-        "torch.distributed itself (DTensor) is also asked with one seed on both ranks, as such code is run.",
-        remedy="The mask is broadcast over the batch, or the generator restarts within it: the noise shape needs the batch "
-        "axis; counters must advance by sample.",
-        resolution_words="a run of rows that repeats others of its call",
+        how="Stretches of the mask of a call are looked up among all other stretches of the same call. All stretches of the "
+        "first 2^20 decisions are compared, and a sample of 65,536 of the whole sequence. A stretch is so long that a repeat "
+        "by chance has a probability below the check's share of 10^-6. Longer stretches (64 to 140 decisions) are looked up at "
+        "every offset, with a probability below 10^-15. In mode ranks, a layer that uses torch.distributed itself is also "
+        "tested with one seed on both ranks.",
+        remedy="Give the mask a batch axis: torch.rand(n, c, 1), not torch.rand(1, c, 1); noise_shape=(None, 1, c) in Keras. In "
+        "a kernel, let the counter of the generator advance from sample to sample. Seed data-parallel ranks differently.",
+        resolution_words="a number of mask rows that repeat within a call",
         share=0.03,
         wants=lambda case: _balanced(case) and (case.rows > 1 or bool(case.batches)),
         judge=_distinct_samples,
@@ -581,12 +600,13 @@ CHECKS = (
         role="copied calls",
         words=True,
         forbidden=("offset_repeats",),
-        how="As for samples, over words of different calls: a frozen mask, a short or long cycle and a counter that restarts, "
-        "wraps or overlaps all show as repeated words. A run of m rows that repeats in a stream of n, of which k words are "
-        "looked up, escapes with probability (1 - k/n)^m; so does a stretch of m + L - 1 coins that repeats at any offset, "
-        "with words of L coins.",
-        remedy="The mask or the seed is fixed when the layer is built, traced or first called: draw anew at every call.",
-        resolution_words="a run of rows that repeats an earlier call",
+        how="Stretches of the mask of a call are looked up in all other calls, as in mask.distinct-samples. This shows a mask that "
+        "never changes, masks that come in a cycle, and a counter that restarts, wraps or overlaps. If k of n stretches are "
+        "looked up, m repeated rows are missed with probability (1 - k/n)^m.",
+        remedy="Draw the mask anew in every call: move torch.rand from __init__ into forward, and do not keep the mask on self. "
+        "In JAX split the key in every call; a key or a NumPy mask inside a jitted function is a constant. In Keras use "
+        "keras.random.SeedGenerator, not an integer seed.",
+        resolution_words="a number of mask rows that repeat an earlier call",
         share=0.03,
         wants=lambda case: _balanced(case) and case.calls > 1,
         judge=_distinct_calls,

@@ -16,7 +16,7 @@ from dropcheck.results.audit import Finding
 from dropcheck.worker.client import Refused
 from dropcheck.worker.server import rounding
 
-_CALLER = "the function takes no `training`: inference is its caller's business"
+_CALLER = "the function takes no `training` argument, so its caller decides about inference"
 
 
 def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -36,11 +36,11 @@ def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             calls = sum(len(one.inference) for one in some)
             text = switching.right(bench)
             text += (
-                f" in {calls} calls, {len(_shapes(some))} shapes, before and after training calls" if calls > 1 else ""
+                f" ({calls} calls, {len(_shapes(some))} shapes, before and after training calls)" if calls > 1 else ""
             )
             found.append(finding(check, where, "pass", text))
     if bench.contract.inference == "active":
-        return [*found, skipped(check, "spends no randomness", "the contract says that inference draws coins")]
+        return [*found, skipped(check, "spends no randomness", "the contract declares that inference drops, too")]
     return found + _spends_nothing(check, bench, any(f.verdict == "fail" for f in found))
 
 
@@ -63,7 +63,8 @@ def _failed(check: Check, where: str, some: list[Round], bad: list[tuple[Round, 
     text = one.words(step)
     if len(_shapes(some)) > 1 or calls > 1:
         text += (
-            f"; wrong are {len(bad)} of {calls} inference calls, first on an input of {bad[0][0].steps[bad[0][1]][0]}"
+            f"; {len(bad)} of {calls} inference calls are wrong, the first on an input of shape "
+            f"{bad[0][0].steps[bad[0][1]][0]}"
         )
     answer = one.answers[step]
     numbers = {k: answer[k] for k in ("size", "wrong", "zero", "nonfinite", "factor") if answer.get(k) is not None}
@@ -90,7 +91,7 @@ def _repeated(bench: Bench) -> dict[str, str]:
             if wrong:
                 where = f"{dtype} rate={rate_of(bench):g}" + (" grad" if record else "")
                 found[where] = (
-                    f"of three inference calls on one input, call {wrong[0]} returns other values than its input"
+                    f"call {wrong[0]} of three inference calls on one input returns other values than its input"
                 )
     return found
 
@@ -99,9 +100,9 @@ def _spends_nothing(check: Check, bench: Bench, failed: bool) -> list[Finding]:
     """Inference calls between training calls must not change the coins that follow."""
     where = "spends no randomness"
     if not bench.contract.seeds:
-        return [skipped(check, where, "the contract promises no reproducible seeds to see it by")]
+        return [skipped(check, where, "the check needs a contract with reproducible seeds")]
     if failed:
-        return [skipped(check, where, "not asked where inference is wrong already: what drops draws coins, too")]
+        return [skipped(check, where, "inference is wrong already: a layer that drops there also uses random numbers")]
     rate = rate_of(bench)
     pattern = bench.contract.pattern
     x = probe(pattern, bench.first, *enough(pattern, 33, 65, 3))
@@ -116,18 +117,18 @@ def _spends_nothing(check: Check, bench: Bench, failed: bool) -> list[Finding]:
         repeat = Layer(bench, rate)
         again = [repeat.call(x).values() for _ in range(3)]
     except Refused as refused:
-        return [skipped(check, where, f"the layer refuses: {refused}")]
+        return [skipped(check, where, f"the layer raises {refused}")]
     if not all(np.array_equal(a, b) for a, b in zip(first, again, strict=True)):
-        return [skipped(check, where, "the same seed gives other masks: see seed.reproducible")]
+        return [skipped(check, where, "the same seed draws other masks (see seed.reproducible)")]
     if all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
-        return [finding(check, where, "pass", "inference between training calls changes no coin")]
-    text = "inference returns what it should, but the coins of the training call after it are others than without it"
+        return [finding(check, where, "pass", "inference calls between training calls do not change the masks")]
+    text = "inference returns its input, but uses random numbers: the masks of the training calls after it change"
     return [finding(check, where, "fail", text, log10_evidence=-math.inf)]
 
 
 def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if not bench.info.get("inference", True):
-        return [skipped(check, "inference", "the function takes no `training`: it cannot be switched")]
+        return [skipped(check, "inference", "the function takes no `training` argument, so it cannot be switched")]
     every = rounds(bench)
     alone = {(r.dtype, r.layout, r.steps[0][0]) for r in every if r.drops_alone}
     found = []
@@ -150,28 +151,26 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         raised = failed.raised if failed is not None else ""
         stuck = [(one, step) for one, step in asked if one.answers[step]["gone"] == 0]
         if failed is not None and (overwrites := switching.refused_alone(failed)) is not None:
-            text = f"a single training call, recorded for a gradient, raises {raised}"
-            text = follows("form.input-untouched", text) if overwrites else f"{text} already: nothing was switched"
+            text = f"a single training call with gradient recording raises {raised}"
+            text = follows("form.input-untouched", text) if overwrites else f"{text}, without a switch"
             found.append(skipped(check, where, text))
         elif raised:
-            text = f"switching between training and inference raises {raised}"
+            text = f"a switch between training and inference raises {raised}"
             found.append(finding(check, where, "fail", text))
         elif not asked:
             if any(one.training_after_inference for one in some):
-                found.append(skipped(check, where, "nothing was dropped before inference either: see rate.marginal"))
+                found.append(skipped(check, where, "nothing drops before inference either (see rate.marginal)"))
         elif stuck:
             one, step = stuck[0]
-            text = f"after inference, training drops nothing any more ({len(stuck)} of {len(asked)} training calls, "
-            text += (
-                f"first on an input of {one.steps[step][0]}{one.how(step)}; {one.rate:.0%} of the elements should drop)"
-            )
+            text = f"after inference, {len(stuck)} of {len(asked)} training calls drop nothing, expected {one.rate:.0%} of the "
+            text += f"elements; the first call has an input of shape {one.steps[step][0]}{one.how(step)}"
             numbers = {"stuck": len(stuck), "calls": len(asked)}
             more = {"estimate": 0.0, "expected": one.rate, "unit": "share of elements dropped", "tallies": numbers}
             found.append(finding(check, where, "fail", text, log10_evidence=-math.inf, **more))
         else:
             rate = asked[0][0].rate
             shares = [one.answers[step]["gone"] / one.answers[step]["size"] for one, step in asked if one.rate == rate]
-            text = f"training drops again after inference, in {len(asked)} calls"
+            text = f"training drops after inference, in {len(asked)} calls"
             more = {"estimate": float(np.mean(shares)), "expected": rate, "unit": "share of elements dropped"}
             found.append(finding(check, where, "pass", text, coins=sum(r.coins(s) for r, s in asked), **more))
     return found
@@ -180,24 +179,22 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 CHECKS = (
     Check(
         name="mode.inference",
-        how="Training and inference calls alternate, with other values in every call, and every output of inference is "
-        "compared bit for bit with its input: before any training call, after one and after many, on one shape and over "
-        "the shapes and dtypes of the plan, with gradient recording on and off, switched in each way that the framework "
-        "has: eval(), a parent, an attribute, inference_mode, a flag of the constructor or of the call, the learning phase. "
-        "Where the contract says inference='keep', it must be the input times 1 - rate to the rounding of the dtype; "
-        "where it says 'active', inference must drop by the contract's pattern, scale and rate (probability of accusing a "
-        "right one below 10^-9 a question). The coins of training calls under one seed must not change when inference calls "
-        "come between them."
-        " So are inputs with signed zeros, Inf, NaN, tiny and huge values, at rates 0, .9 and 1.",
-        remedy="Return the input when not training, before any random number is drawn, and scale in training only. What is "
-        "kept between calls, such as a mask or a branch by shape, belongs to one mode.",
+        how="Training and inference calls alternate, and every output of inference is compared bit for bit with its input. This "
+        "covers many shapes, all dtypes, gradient recording, special values (signed zeros, Inf, NaN, tiny, huge), rates 0, .9 "
+        "and 1, and every switch of the framework, such as eval() or a training argument. Inference calls between training "
+        "calls must not change the masks that follow. If the contract has inference='keep', the output must be the input times "
+        "1 - rate. If it has 'active', inference must drop by pattern, scale and rate, with a false failure below 10^-9.",
+        remedy="Return the input first: `if not self.training: return x` in PyTorch, `if not training: return x` in Keras, "
+        "`if deterministic: return x` in Flax, before you draw a random number. Pass the flag on: "
+        "F.dropout(x, p, training=self.training). Scale in training only.",
         observe=in_turn(_inference, of_all_values),
     ),
     Check(
         name="mode.toggle",
-        how="Training and inference calls alternate on one shape and over the shapes of the plan, also on shapes that "
-        "inference saw first; every training call must drop, where not dropping has a chance below 10^-12.",
-        remedy="Inference must not change the layer's state, such as a stored mask, branch, rate or flag.",
+        how="Training and inference calls alternate, on one shape and on the shapes of the plan, also on shapes that inference "
+        "used first. Every training call must drop. By chance it drops nothing with a probability below 10^-12.",
+        remedy="Do not change the layer in inference: no `self.p = 0`, no stored mask of ones, no cached function that was built "
+        "in inference. Decide by the flag of the current call.",
         observe=_toggle,
     ),
 )

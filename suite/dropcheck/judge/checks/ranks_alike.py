@@ -1,4 +1,4 @@
-"""Ranks that are all seeded alike: whether shards of a batch have masks of their own, and replicas the same."""
+"""Ranks with one seed: whether shards of a batch have different masks, and replicas equal ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.judge.checks.exact_questions import by_coin, dropped, enough, ladder, telling
 from dropcheck.judge.checks.looks import life
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
+from dropcheck.results.plain_text import percent
 from dropcheck.statistics.binomial import log10_two_sided
 from dropcheck.worker.client import Refused
 from dropcheck.worker.server import rounding
@@ -42,29 +43,33 @@ def alike(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     share = float(np.count_nonzero(mine) + np.count_nonzero(theirs)) / (2 * coins)
     expected = share**2 + (1 - share) ** 2
     if not 0.01 < share < 0.99:
-        return [skipped(check, where, f"{NOT_INTERPRETABLE}: {share:.3%} of the coins drop, too few to tell copies")]
+        return [
+            skipped(check, where, f"{NOT_INTERPRETABLE} {share:.3%} of the elements drop: too few to recognise copies")
+        ]
     chance = log10_two_sided(same, coins, expected)
     seeding = "with one seed on both ranks"
     numbers: dict[str, Any] = dict(
         estimate=same / coins,
         expected=expected,
-        unit="share of rank 1's coins that are those of rank 0",
+        unit="share of equal decisions on both ranks",
         coins=2 * coins,
         log10_evidence=min(0.0, chance),
         tallies={"same": same, "coins": coins},
     )
     if chance > LOG10_CHANCE or same / coins - expected < HALF * (1 - expected):
-        bench.traits["ranks seeded alike"] = "each rank has coins of its own"
-        return [finding(check, where, "pass", f"{seeding}, their samples have coins of their own", **numbers)]
+        bench.traits["ranks seeded alike"] = "each rank draws its own masks"
+        return [finding(check, where, "pass", f"{seeding}, their samples have different masks", **numbers)]
     if not got["knows"]:
-        bench.traits["ranks seeded alike"] = "both ranks flip the same coins, as those of PyTorch's own Dropout do"
+        bench.traits["ranks seeded alike"] = "both ranks draw the same masks, as with PyTorch's own Dropout"
         return [
             skipped(
-                check, where, f"{seeding}, both flip the same coins, as PyTorch's own Dropout does: seed them apart"
+                check,
+                where,
+                f"{seeding}, both draw the same masks, as with PyTorch's own Dropout: give each rank its own seed",
             )
         ]
-    bench.traits["ranks seeded alike"] = "both ranks flip the same coins"
-    text = f"{seeding}, {same / coins:.1%} of rank 1's coins are those of rank 0 at the same place, expected {expected:.1%}"
+    bench.traits["ranks seeded alike"] = "both ranks draw the same masks"
+    text = f"{seeding}, {percent(same / coins, 1)} of the drop decisions are equal on both ranks, expected {percent(expected, 1)}"
     return [finding(check, where, "fail", text, **numbers)]
 
 
@@ -75,7 +80,7 @@ def replicas(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     rate, dtype = ladder(bench, (0.5,))[0], bench.first
     where = f"{dtype} rate={rate:g} replicas"
     if bench.info["framework"] != "torch":
-        return [skipped(check, where, "replicas are asked of PyTorch alone; other ranks have shards of the batch here")]
+        return [skipped(check, where, "replicas are tested in PyTorch only; here the ranks have shards of the batch")]
     got = _asked(check, bench, where, rate)
     if isinstance(got, Finding):
         return [got]
@@ -87,16 +92,16 @@ def replicas(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     numbers: dict[str, Any] = dict(
         estimate=1 - differ / coins,
         expected=1.0,
-        unit="share of rank 1's coins that are those of rank 0",
+        unit="share of equal decisions on both ranks",
         coins=2 * coins,
         tallies={"same": coins - differ, "coins": coins},
     )
     if differ or values:
-        text = f"seeded alike and given one batch, the ranks disagree in {differ / coins:.1%} of the coins"
+        text = f"with one seed and one batch, replicas disagree in {percent(differ / coins, 1)} of the drop decisions"
         if not differ:
-            text = f"seeded alike and given one batch, the ranks drop the same and return other values in {values} of {TIMES} calls"
-        return [finding(check, where, "fail", f"{text}; replicas must agree", log10_evidence=-math.inf, **numbers)]
-    text = f"replicas seeded alike agree in {TIMES} calls"
+            text = f"with one seed and one batch, replicas have the same mask but other values in {values} of {TIMES} calls"
+        return [finding(check, where, "fail", f"{text}, expected none", log10_evidence=-math.inf, **numbers)]
+    text = f"replicas with one seed agree in {TIMES} calls"
     return [finding(check, where, "pass", text, log10_evidence=0.0, **numbers)]
 
 
@@ -110,7 +115,7 @@ def _asked(check: Check, bench: Bench, where: str, rate: float) -> dict[str, Any
     except Refused as error:
         if error.where == "unsupported":
             return skipped(check, where, error.message)
-        return finding(check, where, "error", f"ranks that are seeded alike raise {error}")
+        return finding(check, where, "error", f"ranks with one seed raise {error}")
 
 
 def _halves(bench: Bench, y: Any, rate: float, got: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""The rate family, counted part: a coin drops with the rate that was asked for, at every position and in every shape."""
+"""The rate family, counted part: the drop rate is the requested rate, at every position and in every shape."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dropcheck.count.gathered import Gathered
 from dropcheck.judge.checks.base import Check, Limits, finding, points, settle, skipped
 from dropcheck.judge.checks.daily_sizes import CHANNEL, RATE, SAMPLE, at_sizes
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import differing
 from dropcheck.statistics import association, binomial, homogeneity
 
 # Cases have planned coins for their own rate, far finer than this; what fewer coins cannot tell is no pass.
@@ -69,25 +70,25 @@ def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             check,
             case,
             "fail",
-            f"coins drop with probability {k / n:.5g} instead of {p:g}: {points(off)} {'more' if off > 0 else 'less'}",
+            f"the layer drops with probability {_beside(k / n, p)}: {points(off)} too {'high' if off > 0 else 'low'}",
             **numbers,
         )
     return finding(
         check,
         case,
         settle(False, resolution - tolerated, limits.coarsest),
-        f"coins drop with probability {k / n:.5g}, asked for {p:g}",
+        f"the layer drops with probability {k / n:.5g}, expected {p:g}",
         **numbers,
     )
 
 
 def _positions(check: Check, got: Gathered, limits: Limits, k: Any, size: int, word: str) -> Finding:
-    """Every position against all others: exact given the totals, so that a wrong overall rate is not accused twice."""
+    """Every position against all others: exact given the totals, so that a wrong overall rate does not fail twice."""
     case = got.case
     sizes = np.full(len(k), size, np.int64)
     total, n = int(k.sum()), int(sizes.sum())
     if not 0 < total < n:
-        return skipped(check, case, f"every coin fell alike: no {word} can differ")
+        return skipped(check, case, f"all drop decisions are the same: no {word} can differ")
     logs = homogeneity.position_log10(k, sizes)
     worst = int(np.argmin(logs))
     single = min(0.0, float(logs[worst]) + math.log10(len(k)))
@@ -118,21 +119,31 @@ def _positions(check: Check, got: Gathered, limits: Limits, k: Any, size: int, w
     )
     if failed:
         text = (
-            f"{word} {worst} drops with probability {estimate:.4g}, all others together with {rest:.4g}"
+            f"{word} {worst} drops with probability {_digits(estimate, rest)}, the others with {_digits(rest, estimate)}"
             if single <= spread
-            else f"the rates of {len(k)} {word}s differ more than chance allows (G = {g:.4g}, {degrees} degrees of freedom)"
+            else f"the {len(k)} {word}s have different drop rates (G = {g:.4g} with {degrees} degrees of freedom)"
         )
         off = np.flatnonzero(logs + math.log10(2 * len(k)) <= math.log10(limits.alpha))
         if len(off) > 1:
-            text += f"; {len(off)} {word}s stand out: {', '.join(map(str, off[:8]))}{', ...' if len(off) > 8 else ''}"
+            text += f"; {len(off)} {word}s differ: {', '.join(map(str, off[:8]))}{', ...' if len(off) > 8 else ''}"
         return finding(check, case, "fail", text, **numbers)
     return finding(
         check,
         case,
         settle(False, resolution, limits.coarsest),
-        f"all {len(k)} {word}s drop alike; the farthest is {points(estimate - rest)} off",
+        f"all {len(k)} {word}s have the same drop rate; the largest difference is {points(estimate - rest)}",
         **numbers,
     )
+
+
+def _digits(value: float, other: float) -> str:
+    """``value`` with as many digits as show that it is not ``other``, four at least."""
+    return differing(value, other, 4).partition(",")[0]
+
+
+def _beside(value: float, wanted: float) -> str:
+    """``0.5047, expected 0.5``."""
+    return f"{differing(value, wanted, 5).partition(',')[0]}, expected {wanted:g}"
 
 
 def _marginal_reach(case: Case, limits: Limits) -> float:
@@ -150,7 +161,7 @@ def _sample_reach(case: Case, limits: Limits) -> float:
 
 def _channel(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if got.tally.channels < 2:
-        return skipped(check, got.case, "one channel has no other to differ from")
+        return skipped(check, got.case, "the check needs at least two channels")
     if not got.tally.rows:
         return None
     return _positions(check, got, limits, got.tally.channel, got.tally.rows, "channel")
@@ -159,10 +170,12 @@ def _channel(check: Check, got: Gathered, limits: Limits) -> Finding | None:
 def _sample(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     tally = got.tally
     if got.case.rows < 2:
-        return skipped(check, got.case, "one row has no other to differ from")
+        return skipped(check, got.case, "the check needs at least two samples")
     if not tally.position_calls:
         return None
-    found = _positions(check, got, limits, tally.position.sum(axis=1), tally.position_calls * tally.channels, "row")
+    found = _positions(
+        check, got, limits, tally.position.sum(axis=1), tally.position_calls * tally.channels, "batch position"
+    )
     return found if found.verdict == "fail" else _single_places(found, got)
 
 
@@ -188,8 +201,8 @@ def _single_places(found: Finding, got: Gathered) -> Finding:
     one = float(table[3].sum() / max(1, chosen.sum()))
     other = float((second.sum() - table[3].sum()) / max(1, (pairs - chosen).sum()))
     text = (
-        f"single places (row, channel) have rates of their own: those that drop above the average of their channel in even "
-        f"calls drop with probability {one:.4g} in odd calls, all others with {other:.4g}"
+        f"single places (row, channel) have different drop rates. Places above the average of their channel in even calls "
+        f"drop with probability {_digits(one, other)} in odd calls, the others with {_digits(other, one)}"
     )
     tallies = {"single_places": one, "other_places": other, "calls": n}
     return msgspec.structs.replace(
@@ -220,7 +233,7 @@ def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> lis
         k = np.array([m.tally.dropped for m in members], np.int64)
         total, n = int(k.sum()), int(sizes.sum())
         if not 0 < total < n:
-            findings.append(skipped(check, name, "every coin fell alike: no shape can differ"))
+            findings.append(skipped(check, name, "all drop decisions are the same: no shape can differ"))
             continue
         logs = homogeneity.position_log10(k, sizes)
         worst = int(np.argmin(logs))
@@ -245,8 +258,8 @@ def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> lis
                     check,
                     name,
                     "fail",
-                    f"in case '{members[worst].case}' coins drop with probability {k[worst] / sizes[worst]:.4g}, in all "
-                    f"other cases of this dtype and rate with {rest:.4g}",
+                    f"in the case '{members[worst].case}' the layer drops with probability "
+                    f"{_digits(k[worst] / sizes[worst], rest)}, in the other cases with {_digits(rest, k[worst] / sizes[worst])}",
                     **numbers,
                 )
             )
@@ -256,7 +269,7 @@ def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> lis
                     check,
                     name,
                     settle(False, resolution, _COARSEST_SHAPE),
-                    f"{len(k)} shapes, layouts and modes drop alike",
+                    f"{len(k)} shapes, layouts and modes have the same drop rate",
                     **numbers,
                 )
             )
@@ -268,12 +281,13 @@ CHECKS = (
         name="rate.marginal",
         role="rate",
         coins_are="coins",
-        how="All drops of a case are counted and compared with the rate that was asked for by the exact binomial law, both "
-        "tails doubled; a grid that the layer declares is tolerated to half its step. The printed resolution is the "
-        "smallest deviation that would have been missed less than once in a million.",
-        remedy="Draw the uniform number in at least single precision whatever the dtype of the input, compare with the rate "
-        "in that precision, and check that the constructor's argument is the drop probability, not the keep probability.",
-        resolution_words="a rate error",
+        how="All drops of a case are counted. Their number is compared with the requested rate by the exact binomial law, "
+        "two-sided. If the layer declares that it rounds rates to a grid, half a step is allowed. The detection limit is the "
+        "smallest deviation that is missed with a probability below 10^-6.",
+        remedy="Draw the uniform numbers in float32 whatever the dtype of the input, and compare them with the rate there. "
+        "Check that the constructor's argument is the drop probability, not the keep probability (`keep_probability=True` "
+        "declares the other). Check the direction: drop where `u < rate`.",
+        resolution_words="an error of the drop rate",
         share=0.12,
         coarsest={"quick": 0.0045, "standard": 0.0023, "deep": 0.0005},
         most=0.25,
@@ -286,11 +300,11 @@ CHECKS = (
         name="rate.per-channel",
         role="rates apart",
         conditional=True,
-        how="Every channel's drops are compared with those of all others: exact hypergeometric given the totals, "
-        "Bonferroni over channels, beside a homogeneity test over all of them.",
-        remedy="Look at the vector tail: the last channels of sizes that are no multiple of the vector width are often "
-        "handled by other code.",
-        resolution_words="one channel with a rate of its own",
+        how="The drops of each channel are compared with those of all other channels by the exact hypergeometric law given the "
+        "totals. A Bonferroni correction covers all channels. A second test compares all channels together.",
+        remedy="Look at the code that handles the last channels. If the number of channels is no multiple of the vector width, "
+        "a kernel often handles them separately. Let one code path draw all channels.",
+        resolution_words="a different drop rate of one channel",
         share=0.08,
         coarsest={"quick": 0.12, "standard": 0.05, "deep": 0.01},
         most=0.25,
@@ -303,9 +317,11 @@ CHECKS = (
         name="rate.per-sample",
         role="rates apart",
         conditional=True,
-        how="As for channels, over the rows of calls of equal size, counted at every position over the calls.",
-        remedy="Look at batch sizes above the first one seen and at the first and last sample.",
-        resolution_words="one batch position with a rate of its own",
+        how="The drops of each batch position, summed over the calls, are compared with those of all other positions. The tests "
+        "are those of rate.per-channel.",
+        remedy="Look at the code that handles the first sample, the last sample, and batches larger than the first one. Size "
+        "the mask by x.shape[0] in every call.",
+        resolution_words="a different drop rate of one batch position",
         share=0.06,
         coarsest={"quick": 0.15, "standard": 0.06, "deep": 0.015},
         most=0.25,
@@ -324,10 +340,11 @@ CHECKS = (
         name="rate.per-shape",
         role="rates apart",
         conditional=True,
-        how="All cases of one dtype and rate are compared, each with all others: exact hypergeometric given the totals.",
-        remedy="Look at sizes that are no multiple of a vector width, at batches larger than the first one, at strided "
-        "inputs and at inputs that require a gradient.",
-        resolution_words="one case with a rate of its own",
+        how="Each case is compared with all other cases of the same dtype and rate, by the exact hypergeometric law given the "
+        "totals. Cases differ in shape, memory layout, gradient recording and switching between modes.",
+        remedy="Look for a branch by shape or by layout: sizes that are no multiple of a vector width, batches larger than the "
+        "first one, strided inputs, inputs that require a gradient. Use the same comparison with the rate in each branch.",
+        resolution_words="a different drop rate of one case",
         share=0.06,
         wants=lambda case: case.regime in ("stream", "seeds") and 0 < case.rate < 1,
         compare=_shapes,

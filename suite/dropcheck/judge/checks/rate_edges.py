@@ -1,4 +1,4 @@
-"""The edges of the rate: 0, 1, and what is no probability."""
+"""The edges of the rate: 0, 1, and invalid rates."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _SHAPES = {"quick": ((33, 65, 3),), "standard": ((1025, 65, 3), (1, 8193, 2), (2
 
 def _fixed(bench: Bench, rate: float) -> str | None:
     if bench.contract.rates is not None and rate not in bench.contract.rates:
-        return f"this layer stands at rate {', '.join(f'{r:g}' for r in bench.contract.rates)} and takes no other"
+        return f"the layer has the fixed rate {', '.join(f'{r:g}' for r in bench.contract.rates)}"
     return None
 
 
 def _malformed(check: Check, where: str, answer: Answer, dtype: str, x: Any) -> Finding:
     """Nothing was measured: neither a pass nor this claim's failure, which ``form.shape-dtype`` is where it is selected."""
-    text = f"a call returns {answer.dtype} {answer.shape} for an input of {dtype} {x.shape}, so no coin could be read: see "
-    return finding(check, where, "inconclusive", text + "form.shape-dtype")
+    text = f"a call returns {answer.dtype} {answer.shape} for an input of {dtype} {x.shape} (see form.shape-dtype)"
+    return finding(check, where, "inconclusive", text)
 
 
 def _off(values: Any, x: Any, promise: Contract, dtype: str) -> Any:
@@ -139,9 +139,9 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                         break
         except Refused as refused:
             text = (
-                f"crashes at rate 0 with {refused}"
+                f"the layer crashes at rate 0: {refused}"
                 if crashed_at_rate(refused, 0.0)
-                else f"rate 0 is refused: {refused}"
+                else f"the layer rejects rate 0: {refused}"
             )
             found.append(finding(check, where, "fail", text, expected=0.0))
             continue
@@ -151,24 +151,26 @@ def _zero(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
         if changed:
             message = (
-                f"at rate 0, {leaks} of {coins} coins drop{'s' if leaks == 1 else ''}"
+                f"at rate 0, {leaks} of {coins} drop decisions {'is a drop' if leaks == 1 else 'are drops'}, expected none"
                 if leaks
-                else f"at rate 0, none of {coins} coins drops"
+                else f"at rate 0 nothing drops, but {elements} elements change"
             )
             if changed > leaks:
-                message += f"; {elements} elements are not {promise.kept_words(0.0) if scaled else 'their input'}"
+                should = promise.kept_words(0.0) if scaled else "the input"
+                message += f", and {elements} elements change" if leaks else ""
+                message += f"; expected {should} bit for bit" if not scaled else f"; expected {should}"
         else:
-            kept = f"as {promise.kept_words(0.0)}" if scaled else "bit for bit"
-            message = f"rate 0 returns the input {kept} in {coins} coins"
+            kept = promise.kept_words(0.0) if scaled else "the input bit for bit"
+            message = f"rate 0 returns {kept} in {coins} drop decisions"
         found.append(
             finding(
                 check,
                 where,
                 settle(changed > 0, resolution, limits.coarsest),
-                message if changed else message if kept else message + _short(resolution, limits),
+                message if changed else message + _short(resolution, limits),
                 estimate=leaks / coins,
                 expected=0.0,
-                unit="share of coins that drop",
+                unit="share of drops",
                 coins=coins,
                 resolution=resolution,
                 log10_evidence=-math.inf if changed else 0.0,
@@ -183,7 +185,7 @@ def _short(resolution: float, limits: Limits) -> str:
     if limits.coarsest is None or resolution <= limits.coarsest:
         return ""
     need = binomial.zero_tolerance_coins(limits.coarsest, limits.beta)
-    return f"; a resolution of {limits.coarsest:g} takes {need:,} coins, more than are asked"
+    return f"; to detect a share of {limits.coarsest:g} takes {need:,} drop decisions, above the limit"
 
 
 def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -235,10 +237,10 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             found.append(_malformed(check, where, answer, dtype, x))
             continue
         resolution = binomial.zero_tolerance_resolution(coins, limits.beta)
-        message = f"rate 1 drops all of {coins} coins and stays finite"
+        message = f"rate 1 drops everything in {coins} drop decisions, without NaN or Inf"
         if kept:
             parts = [f"{'all' if n == total else n} elements are {what}" for what, n in seen.items() if n]
-            message = f"at rate 1, {kept} of {coins} coins are not dropped: {', '.join(parts)}"
+            message = f"at rate 1, {', '.join(parts)}; expected that everything is dropped"
         found.append(
             finding(
                 check,
@@ -247,7 +249,7 @@ def _one(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 message + _short(resolution, limits),
                 estimate=kept / coins,
                 expected=0.0,
-                unit="share of coins that are kept",
+                unit="share that is kept",
                 coins=coins,
                 resolution=resolution,
                 log10_evidence=-math.inf if kept else 0.0,
@@ -273,15 +275,17 @@ def _refused(check: Check, bench: Bench, limits: Limits, where: str, dtype: str,
     made = refused.where == "construct"
     if crashed_at_rate(refused, 1.0):
         place = "in the constructor" if made else "in the first call"
-        text = f"crashes at rate 1 with {_words(refused)} ({place}); a refusal is an error that names the rate"
+        text = (
+            f"the layer crashes at rate 1 {place}: {_words(refused)}; expected zeros, or an error that names the rate"
+        )
         return finding(check, where, "fail", text, log10_evidence=-math.inf, tallies={"raised": refused.kind})
-    bench.traits.setdefault("rate 1", {})[dtype] = f"refused at the {refused.where}: {refused}"
-    place = "the constructor refuses it" if made else "a layer is made with it, and its first call refuses it"
+    bench.traits.setdefault("rate 1", {})[dtype] = f"rejected at the {refused.where}: {refused}"
+    place = "the constructor rejects rate 1" if made else "the first call rejects rate 1"
     if refused.where == "unsupported":
-        place = "it cannot be asked"
+        place = "rate 1 cannot be tested"
     verdict: Verdict = "fail" if limits.strict else "skipped"
     level = "trait" if limits.strict else None  # without --strict, a refusal is right
-    return finding(check, where, verdict, f"rate 1: {place} ({refused})", level=level)
+    return finding(check, where, verdict, f"{place} ({refused})", level=level)
 
 
 def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -300,10 +304,10 @@ def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 continue
             place = "the constructor" if refused.where == "construct" else "the first call"
             if crashed_at_rate(refused, rate):
-                text = f"rate {name} is not refused: {place} crashes with {_words(refused)}"
+                text = f"at rate {name} {place} crashes: {_words(refused)}; expected an error that names the rate"
                 found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
                 continue
-            found.append(finding(check, where, "pass", f"rate {name} is refused by {place} ({refused})"))
+            found.append(finding(check, where, "pass", f"{place} rejects rate {name} ({refused})"))
             continue
         share, did = _did(x, answer, bench)
         found.append(
@@ -322,7 +326,7 @@ def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 
 
 def _did(x: Any, answer: Answer, bench: Bench) -> tuple[float, str]:
-    """The share of dropped elements of a call at a rate that is no probability, and what the call did in words."""
+    """The share of dropped elements of a call at an invalid rate, and what the call did in words."""
     values = answer.values()
     if values.shape != x.shape or not values.size:
         return 0.0, f"returned {answer.dtype} {answer.shape}"
@@ -344,12 +348,12 @@ CHECKS = (
         zero_events=True,
         forbidden=("changed",),
         coins_are="coins",
-        how="At rate 0 every output must be its input bit for bit, in every dtype; where the contract's scale is a number, the "
-        "input times that number, to the rounding of the dtype. One dropped coin is a failure. With --resolution, and in "
-        "profile deep, calls of a million coins follow until that resolution is reached, at most 2^28 coins a dtype.",
-        remedy="Compare so that probability 0 can never drop: uniform numbers lie in [0, 1), so `u < rate` is safe and "
-        "`u > rate` or `u <= rate` is not; in low precision 0 is drawn often.",
-        resolution_words="a share of coins that drop at rate 0",
+        how="At rate 0 every output must equal its input bit for bit, in every dtype. Where the contract's scale is a number, "
+        "the output must be the input times that number. One drop is a failure. With --resolution, and in profile deep, "
+        "larger calls follow until that detection limit is reached, at most 2^28 drop decisions per dtype.",
+        remedy="Drop where `u < rate`, with uniform numbers u in [0, 1): then rate 0 never drops. `u <= rate` drops "
+        "where u is 0, which is frequent in float16 and bfloat16. You can also return the input early if the rate is 0.",
+        resolution_words="a share of drops at rate 0",
         coarsest={"quick": 2**-8, "standard": 2**-9, "deep": 2**-12},
         observe=_zero,
     ),
@@ -358,20 +362,23 @@ CHECKS = (
         zero_events=True,
         forbidden=("kept", "nonfinite"),
         coins_are="coins",
-        how="At rate 1 every output must be the dropped value; one kept or non-finite element is a failure. A layer that "
-        "refuses rate 1 does not fail (with --strict it does): a refusal names the rate or shows the number that was given, or "
-        "is a ValueError, TypeError or AssertionError without words. Any other exception, such as a division by zero, is a "
-        "crash and fails. With --resolution, and in profile deep, calls of a million coins follow.",
-        remedy="1 / (1 - rate) divides by zero: select the dropped value instead of multiplying, or return zeros at rate 1.",
-        resolution_words="a share of coins that are kept at rate 1",
+        how="At rate 1 every element must be dropped: one kept, NaN or Inf element is a failure. A layer may also reject rate "
+        "1, except under --strict. A rejection is an error that names the rate or shows its value, or a ValueError, TypeError "
+        "or AssertionError without text. Any other exception, such as a division by zero, is a crash and a failure. With "
+        "--resolution, and in profile deep, larger calls follow.",
+        remedy="1 / (1 - rate) divides by zero at rate 1. Return zeros at rate 1, for example `if self.p == 1: return "
+        "torch.zeros_like(x)`. Or select instead of multiplying: `torch.where(keep, x * scale, 0)`, `jnp.where(...)`, "
+        "`keras.ops.where(...)`, with a finite scale.",
+        resolution_words="a share that is kept at rate 1",
         coarsest={"quick": 2**-8, "standard": 2**-9, "deep": 2**-12},
         observe=_one,
     ),
     Check(
         name="rate.rejects-invalid",
-        how="Rates -0.1, 1.5 and NaN must raise at construction or at the first call, by an exception that names the rate or "
-        "shows the number; a crash, such as a math domain error, is no refusal (see rate.one).",
-        remedy="Validate with `if not 0 <= rate <= 1: raise ValueError`; written so, NaN is refused too.",
+        how="The rates -0.1, 1.5 and NaN must raise an error in the constructor or in the first call. The error must name the "
+        "rate or show its value. A crash, such as a math domain error, does not count as a rejection.",
+        remedy='Validate in the constructor: `if not 0 <= rate <= 1: raise ValueError(f"rate must lie in [0, 1], not '
+        '{rate}")`. Written like this, NaN is rejected, too.',
         observe=_invalid,
     ),
 )

@@ -1,4 +1,4 @@
-"""The scale family: every kept value is x times the scale, and what all kept values share."""
+"""The scale family: every kept value is x times the scale, and the scale has no systematic error."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from dropcheck.judge.checks.exact_questions import Layer, dropped, familiar, kep
 from dropcheck.judge.checks.scale_affine import affine_mean
 from dropcheck.judge.checks.visible import columns, large_values, repeats, right_values, small_values
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import differing
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused, ask
 from dropcheck.worker.server import rounding
 from dropcheck.worker.server.probe import clear_pool
+
+OTHER = "another order of roundings"
+_KINDS = {OTHER: "no usual order of roundings"}  # the names in results, where readers need other ones
 
 
 def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
@@ -30,7 +34,7 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if case.rate >= 1:
         return None
     if not kept:
-        return skipped(check, case, f"no coin of {coins} was kept, so no kept value was seen")
+        return skipped(check, case, f"all {coins} drop decisions are drops: no kept value is visible")
     resolution = binomial.zero_tolerance_resolution(kept, limits.beta)
     wrong = proof["wrong_values"]
     scale, right_words = got.contract.scale_at(case.rate), got.contract.kept_words(case.rate)
@@ -39,10 +43,10 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             check,
             case,
             settle(False, resolution, limits.coarsest),
-            f"every value of {kept} kept coins is {right_words}, to the rounding of {case.dtype}",
+            f"all kept values are {right_words} within the rounding of {case.dtype}",
             estimate=0.0,
             expected=0.0,
-            unit="share of kept coins with a wrong value",
+            unit="share of wrong kept values",
             coins=kept,
             resolution=resolution,
             tallies={"wrong": 0, "kept": kept},
@@ -51,12 +55,12 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     ratio = (seen["output"] - got.contract.offset_at(case.rate)) / seen["input"] if seen["input"] else math.nan
     what = _example(seen["input"], seen["output"], seen["low"], seen["high"], ratio)
     if proof["nonfinite"]:
-        what = f"{_nonfinite(proof)} for finite inputs; first: {what}"
+        what = f"{_nonfinite(proof)}, though the input is finite; the first: {what}"
     return finding(
         check,
         case,
         "fail",
-        f"{wrong} elements are neither the dropped value nor {right_words}: {what}",
+        _factors(wrong, ratio, scale, right_words, what, got.contract.affine),
         estimate=ratio,
         expected=scale,
         unit="factor of a kept value",
@@ -67,19 +71,27 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     )
 
 
+def _factors(wrong: int, ratio: float, scale: float, right: str, example: str, affine: bool) -> str:
+    """The sentence of a failure: the factor measured and the factor expected where a value has one, then the first value."""
+    text = f"{wrong} kept values are wrong, expected {right}"
+    if math.isfinite(ratio) and not affine and abs(ratio / scale - 1) > 1e-3:
+        text = f"kept values are multiplied by {differing(ratio, scale)} ({wrong} wrong values)"
+    return f"{text}; {example}"
+
+
 def _example(given: float, output: float, low: float, high: float, ratio: float) -> str:
     """One wrong value beside what is right, with as many digits as tell them apart, and its relative error."""
     right = (low + high) / 2
     digits = next((d for d in (9, 12, 17) if len({f"{v:.{d}g}" for v in (output, low, high)}) == 3 or low == high), 17)
     shown = f"{low:.{digits}g} to {high:.{digits}g}" if low != high else f"{low:.{digits}g}"
-    text = f"input {given:.{digits}g} became {output:.{digits}g} (factor {ratio:.6g}"
+    text = f"input {given:.{digits}g} becomes {output:.{digits}g}, expected {shown} (factor {ratio:.6g}"
     if right and math.isfinite(output):
         text += f", relative error {(output - right) / abs(right):+.3g}"
-    return f"{text}); right is {shown}"
+    return f"{text})"
 
 
 def _nonfinite(proof: dict[str, Any]) -> str:
-    """How many outputs were NaN and how many Inf; results from before they were told apart have their sum only."""
+    """How many outputs are NaN and how many Inf; early results have their sum only."""
     total, nan = int(proof["nonfinite"]), proof.get("nan")
     if nan is None:
         return f"{total} outputs are not finite"
@@ -97,7 +109,7 @@ def _sizes(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         try:
             found.append(_of_all_sizes(check, bench, where, rate, dtype))
         except Refused as refused:
-            found.append(skipped(check, where, f"the layer refuses: {refused}"))
+            found.append(skipped(check, where, f"the layer raises {refused}"))
     return found
 
 
@@ -121,7 +133,7 @@ def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: st
     x[odd] = sizes[kind[odd]] * np.sign(plain[odd])
     answer = Layer(bench, rate, dtype).call(x)
     if answer.shape != x.shape or answer.dtype != dtype:
-        return skipped(check, where, "the output has another shape or dtype: see form.shape-dtype")
+        return skipped(check, where, "the output has another shape or dtype (see form.shape-dtype)")
     y = answer.values()
     gone = dropped(y, bench, rate, dtype)
     wrong = odd & ~gone & ~right_values(bench, x, y, rate, dtype)
@@ -135,18 +147,16 @@ def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: st
                 wrong = wrong | (some & gone)
     kept = int((odd & ~gone).sum())
     if not wrong.any():
-        text = (
-            f"values of magnitudes from {sizes.min():.3g} to {sizes.max():.3g} are {contract.kept_words(rate)} as well"
-        )
+        text = f"values from {sizes.min():.3g} to {sizes.max():.3g} in magnitude are {contract.kept_words(rate)}, too"
         return finding(check, where, "pass", text, coins=kept, tallies={"wrong": 0, "kept": kept})
     if not right_values(bench, x, y, rate, dtype)[~odd & ~gone].all():
-        return skipped(check, where, "values of ordinary size are wrong as well: see the cases with coins")
+        return skipped(check, where, "values of ordinary magnitude are wrong, too: see the other cases")
     first = tuple(np.argwhere(wrong)[0])
     low, high = (float(v[first]) for v in kept_bounds(contract, x, rate, dtype, of=y))
     ratio = float(y[first] / x[first])
     some = np.abs(x[wrong])
-    text = f"{int(wrong.sum())} elements with magnitudes from {some.min():.3g} to {some.max():.3g} are not "
-    text += f"{contract.kept_words(rate)}, though kept: {_example(float(x[first]), float(y[first]), low, high, ratio)}"
+    text = f"{int(wrong.sum())} kept values from {some.min():.3g} to {some.max():.3g} in magnitude are wrong, expected "
+    text += f"{contract.kept_words(rate)}; {_example(float(x[first]), float(y[first]), low, high, ratio)}"
     return finding(
         check,
         where,
@@ -202,15 +212,15 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
             bench.session, "apply", id=layer, x=x, dtype=dtype, layout="contiguous", training=True, record=False
         )
     except Refused as refused:
-        return skipped(check, where, f"the layer refuses: {refused}")
+        return skipped(check, where, f"the layer raises {refused}")
     except Unsupported as reason:
         return skipped(check, where, str(reason))
     if answer["dtype"] != dtype or tuple(answer["shape"]) != shape:
-        return skipped(check, where, f"the output is {answer['dtype']} {tuple(answer['shape'])}: see form.shape-dtype")
+        return skipped(check, where, f"the output is {answer['dtype']} {tuple(answer['shape'])} (see form.shape-dtype)")
     y = rounding.to_float64(answer["ys"][0], dtype)
     kept = np.flatnonzero((~dropped(y, bench, rate, dtype) & np.isfinite(y)).ravel())
     if len(kept) < 64:
-        return skipped(check, where, f"{len(kept)} values were kept: too few for a mean")
+        return skipped(check, where, f"{len(kept)} values are kept, too few for a mean")
     # distinct inputs only: copies of one value round alike and add nothing
     _, first = np.unique(x.ravel()[kept], return_index=True)
     chosen = kept[first][: 1024 if bench.profile == "quick" else 4096]
@@ -230,8 +240,8 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
         return skipped(
             check,
             where,
-            f"kept values share no factor, they are {ratios.min():.6g} to {ratios.max():.6g} times the input: see "
-            "scale.kept-values, which judges them one by one",
+            f"kept values have no common factor, but {ratios.min():.6g} to {ratios.max():.6g} times the input; "
+            "scale.kept-values judges them one by one",
         )
     # each product's own rounding lies within +-u of the shared factor: Hoeffding's bound for their mean
     margin = 2 * u * math.sqrt(math.log(2 / limits.alpha) / (2 * m))
@@ -250,11 +260,11 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
         check,
         where,
         "fail" if failed else settle(False, margin + sure + accepted, None),
-        f"the factor that kept values share is {(1 + mean) * factor:.9g} instead of {factor:.9g} "
+        f"kept values are multiplied by {differing((1 + mean) * factor, factor, 9)} on average"
         + (
-            f"({mean:+.3e} relative, {mean / u:+.2f} u): {kind}"
+            f" (relative error {mean:+.3e}, {mean / u:+.2f} units of rounding: {_KINDS.get(kind, kind)})"
             if abs(mean) < 64 * u
-            else f"({1 + mean:.6g} times as large, a relative error of {mean:+.3g}: no rounding)"
+            else f" ({1 + mean:.6g} times the expected factor, far beyond rounding)"
         ),
         estimate=mean,
         expected=0.0,
@@ -306,7 +316,7 @@ def _rounding_class(values: Any, outputs: Any, rate: float, scale: str | float, 
     for name, recipe in recipes.items():
         if np.array_equal(recipe(), outputs):
             return name
-    return "another order of roundings"
+    return OTHER
 
 
 CHECKS = (
@@ -315,14 +325,13 @@ CHECKS = (
         zero_events=True,
         forbidden=("wrong",),
         coins_are="kept",
-        how="The value of every kept coin of every call is compared with x / (1 - rate), computed with exact fractions. "
-        "Allowed is the forward error of the ordinary formula, u (3 + rate / (1 - rate)) with its higher-order terms, and "
-        "no more. Where the contract declares an affine form (alpha dropout), it is x a + b, with an interval for each of a "
-        "and b in which every number of their formulas is rounded once. One wrong value is a failure. One call has values of "
-        "every size whose product is a normal number: none may be flushed to 0, clipped or overflow.",
-        remedy="Multiply by 1 / (1 - rate) in training and by nothing in inference; do not normalise by the realised share "
-        "of kept elements; do not add noise; compute the factor from the same rate that the coins use.",
-        resolution_words="a share of kept coins with a wrong value",
+        how="Every kept value of every call is compared with x / (1 - rate), computed with exact fractions. The allowed error "
+        "is that of the usual formula, u (3 + rate / (1 - rate)), where u is the rounding unit of the dtype. For alpha "
+        "dropout the expected value is a x + b, with the rounding errors of a and b. One wrong value is a failure. Very small "
+        "and very large values are tested, too: none may become 0, be clipped or overflow.",
+        remedy="Multiply kept values by 1 / (1 - rate) in training and by nothing in inference. Compute the factor from the "
+        "rate that the mask uses, not from the share of elements that happen to be kept (`mask.mean()`).",
+        resolution_words="a share of wrong kept values",
         share=0.0,
         coarsest={"quick": 5e-2, "standard": 5e-3, "deep": 5e-4},
         wants=lambda case: case.regime in ("stream", "values", "seeds") and case.rate < 1,
@@ -332,13 +341,13 @@ CHECKS = (
     Check(
         name="scale.mean",
         coins_are="values",
-        how="The mean relative error of thousands of distinct kept values against the exact product; the rounding of each "
-        "product averages out (Hoeffding's bound), what remains is shared. It fails beyond u (3 + rate / (1 - rate)), "
-        "under --strict beyond a quarter of u, and is always reported as a trait with the order of roundings that explains it. "
-        "Of an affine form, the factor and the offset are estimated together by least squares.",
-        remedy="Round the product once: compute the factor in at least single precision and convert the product, not the "
-        "factor, to the dtype of the input.",
-        resolution_words="a systematic relative error of the scale",
+        how="The relative errors of thousands of distinct kept values are averaged. The rounding of each value averages out "
+        "(Hoeffding's bound), so that the common error of the factor remains. The check fails above u (3 + rate / (1 - rate)), "
+        "where u is the rounding unit of the dtype, and under --strict above u / 4. For alpha dropout, factor and offset are "
+        "estimated together by least squares. The order of roundings that explains the values is reported as a trait.",
+        remedy="Compute the factor 1 / (1 - rate) in float32 or float64, multiply there, and convert the product to the dtype "
+        "of the input: `(x.float() * scale).to(x.dtype)`. A factor rounded to float16 or bfloat16 shifts all values.",
+        resolution_words="a systematic relative error of the scale factor",
         share=0.04,
         observe=_mean,
     ),

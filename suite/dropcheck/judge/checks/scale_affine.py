@@ -10,6 +10,7 @@ import numpy as np
 
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, settle, skipped
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import differing
 from dropcheck.worker.server import rounding
 
 
@@ -27,7 +28,7 @@ def affine_mean(
     contract = bench.contract
     known = rounding.coefficients(rate, contract.scale, contract.offset, dtype)
     if known is None:
-        return skipped(check, where, f"{dtype} sets no bound for a right layer's coefficients at this rate")
+        return skipped(check, where, f"in {dtype} the coefficients have no bound at this rate")
     a = float(rounding.exact_scale(rate, contract.scale))
     b = float(rounding.exact_offset(rate, contract.offset))
     left = rounding.residuals(values, outputs, rate, contract.scale, contract.offset, dtype)
@@ -62,8 +63,8 @@ def affine_mean(
         check,
         where,
         "fail" if failed else settle(False, resolution, None),
-        f"the factor that kept values share is {a + errors[0]:.9g} instead of {a:.9g}, their offset {b + errors[1]:.9g} "
-        f"instead of {b:.9g}: {kind}",
+        f"kept values are multiplied by {differing(a + errors[0], a, 9)}, and have the offset "
+        f"{differing(b + errors[1], b, 9)} ({kind})",
         estimate=float(errors[0] / a),
         expected=0.0,
         unit="relative error of the factor",

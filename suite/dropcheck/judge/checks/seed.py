@@ -1,4 +1,4 @@
-"""The seed family: equal seeds give equal coins, different seeds unrelated ones."""
+"""The seed family: equal seeds draw equal masks, different seeds unrelated ones."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import association, duplicates
 from dropcheck.worker.client import Refused, TargetError, ask
 
+# parts of sentences by which ``judge.following`` knows what chance explains where a layer makes few decisions
+NO_EFFECT, SAME_MASKS = "reseeding with another seed has no effect", "with different seeds draw the same masks"
+
 _SIZES = ((5, 7, 3), (130, 129, 3))  # the second has above 10 000 coins and 50 000 elements: threads come in
 
 
@@ -41,11 +44,9 @@ def _sizes(bench: Bench) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
 
 def _none(check: Check, bench: Bench) -> list[Finding] | None:
     if not bench.contract.seeds:
-        return [skipped(check, "seeds", "the contract promises no seeds")]
+        return [skipped(check, "seeds", "the contract declares no seeds")]
     if bench.contract.rates and not any(0 < rate < 1 for rate in bench.contract.rates):
-        return [
-            skipped(check, "seeds", f"this layer stands at rate {bench.contract.rates[0]:g}: no seed can change a coin")
-        ]
+        return [skipped(check, "seeds", f"at the fixed rate {bench.contract.rates[0]:g} no seed can change the mask")]
     return None
 
 
@@ -114,7 +115,7 @@ def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                         _outputs(bench, way, bench.seed, sizes, dtype), _outputs(bench, way, bench.seed, sizes, dtype)
                     )
                 except Refused as refused:
-                    found.append(skipped(check, where, f"the layer refuses: {refused}"))
+                    found.append(skipped(check, where, f"the layer raises {refused}"))
                     continue
                 found.append(_same_or_not(check, where, same, "two fresh layers", 3 * _coins(bench, sizes)))
     return found + across
@@ -125,7 +126,7 @@ def _same_or_not(check: Check, where: str, same: bool, who: str, coins: int) -> 
         check,
         where,
         "pass" if same else "fail",
-        f"{who} with the same seed give {'the same' if same else 'different'} masks",
+        f"{who} with the same seed draw {'the same masks' if same else 'different masks, expected the same'}",
         log10_evidence=0.0 if same else -math.inf,
         coins=coins,
     )
@@ -140,7 +141,7 @@ def _across_processes(check: Check, bench: Bench) -> list[Finding]:
     try:
         session = bench.fresh_session()
     except (TargetError, Refused) as error:
-        return [skipped(check, "a fresh process", f"no second process could be started: {error}")]
+        return [skipped(check, "a fresh process", f"a second process could not be started: {error}")]
     try:
         other = Bench(session, bench.info, bench.contract, bench.dtypes, bench.seed, bench.rates, bench.profile, {})
         theirs = unseeded_digest(other)
@@ -182,15 +183,14 @@ def _seeded_apart(check: Check, bench: Bench, where: str, here: list[Any], there
     coins = int(sum(one.size for one in here))
     rate = ladder(bench, (0.5,))[0]
     if not any(dropped(one, bench, rate, bench.first).any() for one in here):
-        return skipped(check, where, "nothing was dropped: see rate.marginal")
+        return skipped(check, where, "nothing drops (see rate.marginal)")
     same = _same_calls(bench, here, there)
-    what = "the same" if same else "different"
-    where_same = _in_calls(same, len(here)) if same else ""
+    text = f"two processes {SAME_MASKS}{_in_calls(same, len(here))}" if same else ""
     return finding(
         check,
         where,
         "fail" if same else "pass",
-        f"two processes with different seeds give {what} masks{where_same}",
+        text or "two processes with different seeds draw different masks",
         log10_evidence=-math.inf if same else 0.0,
         coins=coins,
     )
@@ -251,19 +251,19 @@ def _reset(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 layer.reseed(bench.seed + 1)
                 moved = outputs(layer, x, calls)
             except Refused as refused:
-                found.append(skipped(check, where, f"the layer refuses: {refused}"))
+                found.append(skipped(check, where, f"the layer raises {refused}"))
                 continue
             if not equal(first, again):
-                text = "after other calls, reseeding does not bring the same masks back"
+                text = "reseeding with the same seed after other calls draws other masks, expected the same"
             elif same := _same_calls(bench, first, moved):
-                text = f"reseeding with another seed changes nothing{_in_calls(same, calls)}"
+                text = f"{NO_EFFECT}: the masks are the same{_in_calls(same, calls)}"
             else:
                 found.append(
                     finding(
                         check,
                         where,
                         "pass",
-                        "reseeding after other calls repeats the masks",
+                        "reseeding with the same seed after other calls draws the same masks",
                         coins=6 * coins_of(pattern, x.shape),
                     )
                 )
@@ -284,13 +284,15 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     seeds = len(got.seeds)
     seen = repeated_words(got, limits.alpha)
     if seen is None:
-        return finding(check, got.case, "inconclusive", "too few coins a row to tell copies from chance")
+        return finding(
+            check, got.case, "inconclusive", "each row has too few drop decisions to distinguish copies from chance"
+        )
     _, across, chance = seen
     words = max(found.words, got.lookup.kept if got.lookup is not None else 0)
     numbers: dict[str, Any] = dict(
         estimate=float(across),
         expected=0.0,
-        unit="words of coins under two seeds",
+        unit="stretches of the mask under two seeds",
         coins=words * got.tally.channels,
         log10_evidence=chance if across else 0.0,
         resolution=words_seen(got, limits.beta)[1],
@@ -300,7 +302,7 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         numbers["tallies"]["spread"] = round(times, 3)  # words alone do not tell here: see ``verdicts``
     if not across:
         return offsets_judged(
-            check, got, limits, False, f"{seeds} seeds give {seeds} unrelated streams of coins", numbers
+            check, got, limits, False, f"{seeds} seeds draw {seeds} unrelated sequences of masks", numbers
         )
     middle = found.length // got.tally.channels // 2
     one, two = place_of(got.case, np.array(first_repeat(got, within=False)) + middle)[0]
@@ -308,8 +310,8 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         check,
         got.case,
         "fail",
-        f"seed {got.seeds[int(two)]} repeats coins of seed {got.seeds[int(one)]}; "
-        f"{counted(across, 'such repeat')} among {seeds} seeds",
+        f"seed {got.seeds[int(two)]} repeats parts of the masks of seed {got.seeds[int(one)]}; "
+        f"{counted(across, 'such repeat')} among {seeds} seeds, expected none",
         **numbers,
     )
 
@@ -318,8 +320,8 @@ def _once(check: Check, got: Gathered, again: Finding | None) -> Finding:
     """What a check says of the distinct coins of a case with copied rows or channels."""
     basis = "mask.distinct-samples" if got.once(rows_alike) is not None else "mask.distinct-channels"
     if again is None or again.verdict == "inconclusive":
-        text = "too few coins differ" if again is None else again.message
-        return skipped(check, got.case, f"{NOT_INTERPRETABLE} while {basis} fails: {text}")
+        text = "too few drop decisions differ" if again is None else again.message
+        return skipped(check, got.case, f"{NOT_INTERPRETABLE} {basis} fails: {text}")
     return msgspec.structs.replace(again, case=str(got.case))
 
 
@@ -336,10 +338,10 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         return _once(check, got, _neighbours(check, once, limits))
     tally = got.live
     if len(got.seeds) < 4 or not tally.call_lags:
-        return skipped(check, got.case, f"{len(got.seeds)} seeds have no neighbours to compare")
+        return skipped(check, got.case, f"{len(got.seeds)} seeds are too few to compare neighbours")
     p = tally.dropped / max(1, tally.coins)
     if not 0 < p < 1:
-        return skipped(check, got.case, f"every coin fell alike (rate {p:g})")
+        return skipped(check, got.case, f"all decisions are the same (drop rate {p:g})")
     lags = {1: "neighbouring seeds", 2: "seeds one bit apart"}
     pooled = [(name, tally.call_lags[lag]) for lag, name in lags.items() if lag in tally.call_lags]
     pooled += list(tally.seed_shifts.items())
@@ -376,10 +378,10 @@ def _neighbours(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     text = (
         told[0]
         if failed and by_place
-        else f"masks of {where} have correlation {rho:+.4f}"
+        else f"the masks of {where} have correlation {rho:+.4f}, expected 0"
         if failed
-        else f"masks of neighbouring seeds and shifted calls are independent; the largest correlation is {strongest:+.4f}"
-        + (f" (of one bit of the seed alone, {of_a_bit:.2g} would show)" if of_a_bit < 1 else "")
+        else f"the masks of neighbouring seeds and shifted calls are independent; the largest correlation is {strongest:+.4f}"
+        + (f" (detection limit for a single bit of the seed: {of_a_bit:.2g})" if of_a_bit < 1 else "")
     )
     return finding(check, got.case, settle(failed, resolution, limits.coarsest), text, **numbers)
 
@@ -403,8 +405,8 @@ def _places(tally: Tally) -> tuple[float, tuple[str, float]]:
             expected = (a * b + (n - a) * (n - b)) / n
             many = int((logs <= logs[i] / 2).sum())
             words = (
-                f"{name} are tied place by place: in call {row // rows + 1}, row {row % rows}, channel {channel} the coins of "
-                f"{agree} of {n} pairs of seeds agree (expected {expected:.3g}); {many} of {len(logs)} places stand out so"
+                f"the masks of {name} depend on each other: in call {row // rows + 1}, row {row % rows}, channel {channel} "
+                f"{agree} of {n} pairs of seeds agree (expected {expected:.3g}); {many} of {len(logs)} places differ like this"
             )
             best, rho = log, association.correlation(*(x[i : i + 1] for x in (t.pairs, t.first, t.second, t.both)))
     return best, (words, rho)
@@ -421,19 +423,21 @@ def _neighbours_reach(case: Case, limits: Limits) -> float:
 CHECKS = (
     Check(
         name="seed.reproducible",
-        how="Two fresh layers with one seed must give equal outputs over three calls, small and large (threads), in every "
-        "dtype and by every way that a seed reaches the layer; also in a fresh process. There another seed, asked at the same "
-        "place of the process, must give other masks in every call. In mode ranks, replicas (`replicas=True` of a contract) "
-        "that are seeded alike must return the same.",
-        remedy="Draw from the generator that the seed sets; fix the order in which threads take their numbers.",
+        how="Two new layers with the same seed must return equal outputs in three calls. Small and large inputs, every dtype "
+        "and every way of seeding are tested, also in a second process. In the second process another seed must draw other "
+        "masks in every call. In mode ranks, replicas with the same seed must return the same output.",
+        remedy="Draw from the generator that the seed sets: torch.rand without a private torch.Generator, the rng or key "
+        "argument in JAX, keras.random.SeedGenerator(seed) in Keras. Never use time, id(x) or random.random() for the mask. "
+        "With several threads, let each thread draw from a fixed part of the sequence.",
         observe=in_turn(_reproducible, replicas),
     ),
     Check(
         name="seed.reset",
-        how="After calls of other shapes and inference calls, reseeding must repeat the first three calls; another seed must not. "
-        "Where a constructor draws from the same source (weights do), a new layer that is reseeded must show the same. Every "
-        "dtype is asked.",
-        remedy="Reseeding must reset every cached state: counters, pre-drawn blocks of masks, compiled graphs.",
+        how="Calls of other shapes and inference calls come first. Then reseeding with the same seed must repeat the masks of the "
+        "first three calls, and reseeding with another seed must draw other masks. A constructor may draw from the same "
+        "generator: then a new layer, reseeded, is the reference. Every dtype is tested.",
+        remedy="Keep no random state beside the generator that the seed sets: no counter, no block of masks drawn in "
+        "advance, no seed read in the constructor. Where you need such state, derive it from the generator in every call.",
         observe=in_turn(_reset, reset_in_other_dtypes),
     ),
     Check(
@@ -441,11 +445,12 @@ CHECKS = (
         role="seeds",
         words=True,
         forbidden=("offset_repeats",),
-        how="The coins of many seeds are searched for words that occur under two of them, at every row offset; chance repeats "
-        "have probability below the check's share of 10^-6. Longer words are looked up at every offset of the flat stream, not at "
-        "rows alone, with chance repeats below 10^-15.",
-        remedy="Use the whole seed, and derive streams by hashing instead of adding: seed + offset makes streams overlap.",
-        resolution_words="a run of rows that occurs under two seeds",
+        how="The masks of many seeds are searched for stretches that occur under two seeds, at every row. A stretch is so long "
+        "that a repeat by chance has a probability below the check's share of 10^-6. Longer stretches are looked up at every "
+        "offset, with a probability below 10^-15.",
+        remedy="Use all bits of the seed. Derive sequences by hashing, not by adding: with seed + call number, seed 1 and "
+        "seed 2 overlap. torch.Generator().manual_seed, jax.random.fold_in and numpy.random.SeedSequence do this.",
+        resolution_words="a number of mask rows that occur under two seeds",
         share=0.03,
         wants=lambda case: case.regime == "seeds",
         judge=_distinct,
@@ -455,11 +460,12 @@ CHECKS = (
         name="seed.neighbours",
         role="seeds",
         conditional=True,
-        how="The same position under seeds s and s + 1, and under seeds one bit apart (in all, and bit by bit), and call 2 "
-        "of one seed with call 1 of its neighbour, are compared over disjoint pairs of seeds, channels as strata, in an exact "
-        "conditional test; and every place by itself, since ties of both signs cancel where places are pooled.",
-        remedy="Scramble the seed (a hash, SeedSequence, Philox keys) before it becomes generator state.",
-        resolution_words="a correlation of neighbouring seeds",
+        how="The masks of seeds s and s + 1 are compared position by position, and those of seeds that differ in one bit. Call 2 "
+        "of a seed is compared with call 1 of the next seed. Disjoint pairs of seeds are used, in an exact conditional test "
+        "with one stratum per channel. Every single position is tested, too.",
+        remedy="Hash the seed before you use it as generator state: numpy.random.SeedSequence, jax.random.fold_in, or a "
+        "Philox key. A counter or a linear generator that starts at the seed makes neighbouring seeds alike.",
+        resolution_words="a correlation between the masks of neighbouring seeds",
         share=0.04,
         coarsest={"quick": 0.1, "standard": 0.05, "deep": 0.02},
         most=0.5,

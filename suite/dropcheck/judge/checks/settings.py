@@ -1,4 +1,4 @@
-"""Calls under other global settings, and from two threads at once."""
+"""Calls under other global settings, and from two threads at the same time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.judge.checks.exact_questions import Layer, telling
 from dropcheck.judge.checks.looks import (
+    IN_COMMON,
     Look,
     faults,
     life,
@@ -48,7 +49,7 @@ def _settings(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             got = life(bench, "under", id=layer.id, x=x, dtype=dtype, setting=name, times=times(bench, x))
         except Refused as error:
             if name in _LOUD and error.where != "unsupported":
-                found.append(skipped(check, where, f"the framework refuses: {error}"))
+                found.append(skipped(check, where, f"the framework raises {error}"))
             else:
                 found.append(refused(check, where, error, f"under {name} the layer raises"))
             continue
@@ -68,23 +69,24 @@ def _compared(
     seen = look(bench, got["ys"], got["dtype"], x, layer.rate, layer.dtype)
     wrong = faults(seen, control, layer.rate, scale)
     wrong += [
-        f"it leaves {what} at {new}, expected {old} as before" for what, (old, new) in sorted(got["left"].items())
+        f"the call changes the setting {what} to {new}, expected {old}"
+        for what, (old, new) in sorted(got["left"].items())
     ]
     try:
         after = _seen(bench, layer, x)
-        wrong += [f"afterwards, in a plain call, {words}" for words in faults(after, control, layer.rate, scale)]
+        wrong += [f"in a plain call afterwards, {words}" for words in faults(after, control, layer.rate, scale)]
     except Refused as error:
-        wrong.append(f"afterwards a plain call raises {error}")
+        wrong.append(f"a plain call afterwards raises {error}")
     numbers: dict[str, Any] = dict(
         estimate=seen.share,
         expected=layer.rate,
-        unit="share of coins that drop",
+        unit="share of drops",
         coins=seen.coins,
         tallies={**seen.tallies(), "within": repeats(bench, control, x)},
     )
     if wrong:
         return finding(check, where, "fail", f"under {name}, {'; '.join(wrong)}", log10_evidence=-math.inf, **numbers)
-    return finding(check, where, "pass", f"under {name} the layer drops and scales as in a plain call", **numbers)
+    return finding(check, where, "pass", f"under {name} the layer works as in a plain call", **numbers)
 
 
 def _threads(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
@@ -100,7 +102,7 @@ def _threads(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         controls = [_of_two(bench, layer.call(x, times=_CALLS), x, rate, dtype) for x in xs]
         answers = life(bench, "together", id=layer.id, xs=xs, dtype=dtype, times=_CALLS)["answers"]
     except Refused as error:
-        return [refused(check, where, error, "two threads that call one layer at once raise")]
+        return [refused(check, where, error, "two threads that call the layer at the same time raise")]
     wrong, looks, common = [], [], 0
     for number, (answer, x, control) in enumerate(zip(answers, xs, controls, strict=True)):
         if "raised" in answer:
@@ -114,15 +116,19 @@ def _threads(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if len(looks) == _THREADS and not wrong:
         common, every = shared_words(bench, looks[0], looks[1], xs[0])
         if common and not shared_words(bench, controls[0], controls[1], xs[0])[0]:
-            wrong.append(f"both threads show {common} of {every} words of coins in common, expected 0")
+            wrong.append(f"both threads have {common} of {every} {IN_COMMON}, expected none")
     _trait(bench, rate, xs[0])
     coins = sum(seen.coins for seen in looks)
     if wrong:
-        text = f"of two threads that call the layer at once, {'; '.join(wrong)}"
+        text = f"two threads call the layer at the same time: {'; '.join(wrong)}"
         within = repeats(bench, controls[0], xs[0]) if common else 0
         tallies = {"common": common, "within": within}
         return [finding(check, where, "fail", text, log10_evidence=-math.inf, coins=coins, tallies=tallies)]
-    return [finding(check, where, "pass", "two threads at once get right outputs and coins of their own", coins=coins)]
+    return [
+        finding(
+            check, where, "pass", "two threads at the same time get right outputs with different masks", coins=coins
+        )
+    ]
 
 
 def _of_two(bench: Bench, answer: Any, x: Any, rate: float, dtype: str) -> Look:
@@ -146,21 +152,23 @@ CHECKS = (
     Check(
         name="mode.settings",
         role="layers in turn",
-        how="One layer is called plainly, then under each setting (PyTorch: no_grad, enable_grad, inference_mode, default "
-        "dtype float64 and bfloat16, deterministic algorithms; Keras: floatx, dtype policy; JAX: disable_jit, x64), then "
-        "plainly again. Dtype, coins, share of drops (off by .2 in 4000 coins: below 10^-30 by chance), every kept value and "
-        "new masks are compared with the plain calls; a setting that a call has changed is a failure.",
-        remedy="Let self.training alone decide whether to drop; draw and compute in dtypes that you name; restore what you set.",
+        how="One layer is called without settings, under each setting, and without settings again. The settings are: no_grad, "
+        "enable_grad, inference_mode, default dtype and deterministic algorithms in PyTorch; floatx and dtype policy in Keras; "
+        "disable_jit and x64 in JAX. Dtype, mask, share of drops and every kept value are compared. A share that differs by "
+        ".2 in 4000 decisions has a probability below 10^-30. A call that changes a setting fails, too.",
+        remedy="Let self.training alone decide whether the layer drops, not torch.is_grad_enabled(). Name the dtype of every "
+        "tensor that you create: torch.rand(..., dtype=torch.float32). Restore every global setting that you change.",
         observe=_settings,
     ),
     Check(
         name="mode.threads",
         role="layers in turn",
-        how="Two threads, each with its own input, call one layer, and take turns at every line of the layer's own source, so "
-        "that a race shows at once. Each output must fit its own input, and no row or whole call of coins may occur in both "
-        "(below 10^-9 by chance). Whether a seed gives the same masks with one and with two threads of the framework itself is "
-        "a trait. Skipped where the framework's layers belong to one thread.",
-        remedy="Keep masks and buffers in local variables; guard a counter or a generator of the layer's own with a lock.",
+        how="Two threads, each with its own input, call one layer. They take turns at every line of the layer's source, so that a "
+        "race appears at once. Each output must fit its own input. The threads must have no mask rows in common (below 10^-9 by "
+        "chance). Whether a seed gives the same masks with one and two threads of the framework is a trait. The check is "
+        "skipped if a layer of the framework belongs to one thread.",
+        remedy="Keep masks and buffers in local variables of forward, not on self. If the layer has its own counter or generator, "
+        "protect it with a threading.Lock.",
         observe=_threads,
     ),
 )

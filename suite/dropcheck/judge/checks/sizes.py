@@ -1,4 +1,4 @@
-"""Sizes that change within one layer: widths and lengths, inputs without channels, and the law at further ranks."""
+"""Sizes that change within one layer: channels and lengths, inputs without channels, and the law at further ranks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dropcheck.judge.checks.exact_questions import Layer, by_coin, dropped, ladd
 from dropcheck.judge.checks.refusals import crashed
 from dropcheck.judge.checks.visible import right_values
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import percent
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused
 
@@ -66,9 +67,9 @@ def changing(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             first = x.shape
         if answer.shape != x.shape or answer.dtype != dtype:
             if number:
-                problem = f"an input of shape {x.shape} after one of {first} comes out as {answer.dtype} {answer.shape}"
+                problem = f"an input of shape {x.shape} after one of {first} gives {answer.dtype} {answer.shape}"
             else:
-                return [skipped(check, where, "the output has another shape or dtype: see form.shape-dtype")]
+                return [skipped(check, where, "the output has another shape or dtype (see form.shape-dtype)")]
             break
         values = answer.values()
         gone = dropped(values, bench, rate, dtype)
@@ -78,16 +79,16 @@ def changing(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         drops, count = _drop_share(pattern, gone)
         if number == 0:
             if torn or wrong:
-                text = "the first call is wrong already: see mask.whole-channels and scale.kept-values"
+                text = "the first call is wrong already (see mask.whole-channels and scale.kept-values)"
                 return [skipped(check, where, text)]
             ratio = drops / count
             continue
         if torn:
-            problem = f"{torn} of {count} coins have elements that disagree"
+            problem = f"{torn} of {count} drop decisions have dropped and kept elements"
         elif wrong:
-            problem = f"{wrong} of {values.size} elements are neither dropped nor their input times the scale"
+            problem = f"{wrong} of {values.size} elements are neither dropped nor the input times the scale"
         elif 0 < ratio < 1 and _too_alike(drops, count, ratio):
-            problem = f"{'nothing' if drops == 0 else 'everything'} is dropped of {count} coins"
+            problem = f"{'nothing' if drops == 0 else 'everything'} is dropped in {count} drop decisions"
         if problem:
             problem = f"in a call of shape {x.shape} after one of {first}, {problem}"
             break
@@ -96,7 +97,7 @@ def changing(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             check,
             where,
             "fail" if problem else "pass",
-            problem or "widths and lengths may change within one layer, or are refused",
+            problem or "the layer accepts or rejects other numbers of channels and other lengths",
             log10_evidence=-math.inf if problem else 0.0,
             coins=sum(r * c for r, c, _ in sizes) if not problem else 0,
         )
@@ -124,15 +125,15 @@ def no_channels(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             if refused.where == "unsupported":
                 found.append(skipped(check, where, str(refused)))
             elif crashed(refused):
-                text = f"an empty input ({name}) is not refused, the layer crashes on it: {refused}"
+                text = f"the layer crashes on an empty input ({name}): {refused}"
                 found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
             else:
-                found.append(finding(check, where, "pass", f"an empty input ({name}) is refused: {refused}"))
+                found.append(finding(check, where, "pass", f"the layer rejects an empty input ({name}): {refused}"))
             continue
         good = answer.shape == x.shape and answer.dtype == dtype
         text = f"an empty input ({name}) works"
         if not good:
-            text = f"an empty input ({name}) comes out as {answer.dtype} {answer.shape}, it was {dtype} {x.shape}"
+            text = f"an empty input ({name}) gives {answer.dtype} {answer.shape}, expected {dtype} {x.shape}"
         found.append(finding(check, where, "pass" if good else "fail", text, log10_evidence=0.0 if good else -math.inf))
     return found
 
@@ -159,12 +160,12 @@ def law_at_ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         # two independent calls of n coins agree with probability (p^2 + q^2)^n
         agree = count / 4 * math.log10(rate**2 + (1 - rate) ** 2)
         if log < _IMPOSSIBLE:
-            problem = f"coins drop with probability {drops / count:.4g} instead of {rate:g}"
+            problem = f"the layer drops with probability {drops / count:.4g}, expected {rate:g}"
         elif agree < _IMPOSSIBLE and any(np.array_equal(gone[i], gone[j]) for i in range(4) for j in range(i)):
-            problem = "two calls have the same coins"
+            problem = "two calls have the same mask"
         elif quiet is not None and (quiet.shape != x.shape or not np.array_equal(quiet.values(), x)):
             changed = float(np.mean(quiet.values() != x)) if quiet.shape == x.shape else 1.0
-            problem = f"inference changes {changed:.0%} of its input"
+            problem = f"inference changes {percent(changed)} of its input"
         text = f"for '{pattern}', {problem}" if problem else f"rate, calls and inference are right for '{pattern}'"
         found.append(
             finding(

@@ -112,29 +112,27 @@ class Round:
         if "unsupported" in answer:
             return ""
         if answer["dtype"] != self.dtype or tuple(answer["shape"]) != shape:
-            return f"inference turns {self.dtype} {shape} into {answer['dtype']} {tuple(answer['shape'])}"
+            return f"inference returns {answer['dtype']} {tuple(answer['shape'])}, expected {self.dtype} {shape}"
         if self.bench.contract.inference == "active":
             return self._active(step)
         if not answer["wrong"]:
             return ""
         size = answer["size"]
         if answer["nonfinite"]:
-            return f"{_part(answer['nonfinite'], size)} of what inference returns is Inf or NaN"
+            return f"inference returns Inf or NaN in {_part(answer['nonfinite'], size)}"
         if answer["zero"]:
-            text = f"drops {_part(answer['zero'], size)} in inference{_AFTER}"
+            text = f"the layer drops {_part(answer['zero'], size)} in inference{_AFTER}, expected nothing"
             if answer["wrong_rest"]:
-                text += f", and multiplies the others by {answer['factor']:.6g}{self._instead}"
+                text += f"; it multiplies the others by {answer['factor']:.6g}{self._instead}"
             return text
         if math.isclose(answer["least"], answer["most"], rel_tol=4 * rounding.unit_roundoff(self.dtype) + 1e-15):
-            what = "its input" if answer["wrong"] > size / 2 else f"{_part(answer['wrong'], size)} of its input"
+            what = "its input" if answer["wrong"] > size / 2 else _part(answer["wrong"], size)
             if abs(answer["factor"] - 1) > 8 * rounding.unit_roundoff(self.dtype) or self._instead:
                 short = f"{answer['factor']:.6g}"
                 factor = short if float(short) != self._right else f"{answer['factor']:.9g}"
-                return f"inference multiplies {what} by {factor}{self._instead}"
+                return f"inference multiplies {what} by {factor}{self._instead or ', expected 1'}"
         off = max(abs(answer["least"] - self._right), abs(answer["most"] - self._right))
-        return (
-            f"inference changes {answer['wrong']} of {size} elements, by up to {off:.2g} of their value{self._instead}"
-        )
+        return f"inference changes {answer['wrong']} of {size} elements, by a relative error of up to {off:.2g}{self._instead}"
 
     @property
     def _right(self) -> float:
@@ -142,7 +140,7 @@ class Round:
 
     @property
     def _instead(self) -> str:
-        return f" instead of {1 - self.rate:g}" if self.bench.contract.inference == "keep" else ""
+        return f", expected {1 - self.rate:g}" if self.bench.contract.inference == "keep" else ""
 
     def words(self, step: int) -> str:
         """What is wrong with a step, and after what."""
@@ -158,14 +156,14 @@ class Round:
         y = rounding.to_float64(answer["y"], answer["dtype"])
         gone = dropped(y, self.bench, self.rate, self.dtype)
         if not gone.any() and self.coins(step) * _log_keep(self.rate) < _SURE:
-            return "inference drops nothing, the contract says that it is active"
+            return "inference drops nothing, but the contract declares that it drops"
         if (problem := _right(self.bench, pattern, answer["x"], y, self.rate, self.dtype)) is not None:
-            return f"in inference, which shall drop as training does, {problem}"
+            return f"inference must drop as training does, but {problem}"
         count, falls = self.coins(step), round(float(gone.mean()) * self.coins(step))
         if binomial.log10_outside(falls, count, self.rate, self.bench.contract.rate_tolerance(self.rate)) < _RARE:
-            return f"inference drops {falls} of {count} coins, the rate is {self.rate:g}"
+            return f"inference drops with probability {falls / count:.4g}, expected {self.rate:g}"
         if self.coins(step) * _log_same(self.rate) < _SURE and any(self._same(gone, i, step) for i in range(step)):
-            return "two inference calls drop the same coins, the contract says that inference draws"
+            return "two inference calls have the same mask, expected different ones"
         return ""
 
     def _same(self, gone: Any, other: int, step: int) -> bool:
@@ -220,7 +218,7 @@ def _log_same(rate: float) -> float:
 
 
 def _part(some: int, size: int) -> str:
-    return f"{100 * some / size:.0f} %" if some >= size / 200 else f"{some} of {size} elements"
+    return f"{100 * some / size:.0f}% of the elements" if some >= size / 200 else f"{some} of {size} elements"
 
 
 def rounds(bench: Bench) -> list[Round]:
@@ -318,7 +316,7 @@ def _ask(one: Round) -> None:
         layer = Layer(bench, rate, dtype)
         one.answers = layer.alternate(values, one.steps, layout=one.layout, bounds=bounds, gone=gone, outputs=active)
     except Refused as refused:
-        one.refused = f"the layer refuses rate {rate:g} in {dtype}: {refused}"
+        one.refused = f"the layer rejects rate {rate:g} in {dtype}: {refused}"
         return
     last = one.answers[-1]
     training = one.steps[len(one.answers) - 1][1]

@@ -34,8 +34,8 @@ def by_place(tally: Tally, names: tuple[str, ...]) -> tuple[float, str, float]:
             log = min(0.0, binomial.log10_two_sided(as_there, coins, 0.5) + math.log10(tests))
             if log < best[0]:
                 text = (
-                    f"{name} with another sign from place to place: {as_there} of {coins} coins lean as their place (row, "
-                    f"channel) does in the other half of the calls (expected {coins / 2:.9g})"
+                    f"{name}, in another direction at each place (row, channel): {as_there} of {coins} decisions follow the "
+                    f"direction of their place in the other half of the calls (expected {coins / 2:.9g})"
                 )
                 best = log, text, 2 * as_there / coins - 1
     return best

@@ -1,4 +1,4 @@
-"""Values and rates that the first questions of inference leave out: from tiny to huge, signed zeros, Inf, NaN, edge rates."""
+"""Inference on tiny and huge values, signed zeros, Inf and NaN, and at the edges of the rate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.judge.checks.exact_questions import Layer, probe
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import percent
 from dropcheck.worker.client import Refused
 from dropcheck.worker.server import rounding
 
@@ -45,10 +46,10 @@ def of_all_values(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 answer = layer.call(x, training=False)
             except Refused as refused:
                 # that rate 1 is refused is judged by rate.one, what rate .5 cannot do by the check's own question
-                found.append(skipped(check, where, f"the layer refuses: {refused}"))
+                found.append(skipped(check, where, f"the layer raises {refused}"))
                 continue
             if answer.shape != x.shape or answer.dtype != dtype:
-                found.append(skipped(check, where, "the output has another shape or dtype: see form.shape-dtype"))
+                found.append(skipped(check, where, "the output has another shape or dtype (see form.shape-dtype)"))
                 continue
             if rounding.same_bits(answer.raw[0], rounding.to_dtype(x, dtype), dtype):
                 found.append(finding(check, where, "pass", "inference returns its input bit for bit"))
@@ -60,8 +61,8 @@ def of_all_values(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             ordinary = off & np.isfinite(x) & (x != 0)
             place = int(np.argmax((ordinary if ordinary.any() else off).reshape(-1)))
             text = (
-                f"inference at rate {rate:g} changes {float(np.mean(off)):.0%} of its input: "
-                f"{flat[place]:.9g} became {y.reshape(-1)[place]:.9g}"
+                f"inference at rate {rate:g} changes {percent(float(np.mean(off)))} of its input: "
+                f"{flat[place]:.9g} becomes {y.reshape(-1)[place]:.9g}"
             )
             found.append(finding(check, where, "fail", text, log10_evidence=-math.inf))
     return found

@@ -17,7 +17,7 @@ from dropcheck.results.audit import NOT_INTERPRETABLE
 Marks = NDArray[np.bool_]
 
 WHOLE, KEPT = "mask.whole-channels", "scale.kept-values"
-UNSEEN = "cannot be seen here: one element a coin and no seed that repeats the coins"
+UNSEEN = "not visible: each drop decision covers one element, and no seed repeats the mask"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Seen:
 
 def follows(check: str, what: str = "") -> str:
     """The words of a finding that is not judged because a more basic check fails; ``what``: what was seen all the same."""
-    return f"{NOT_INTERPRETABLE} while {check} fails" + (f": {what}" if what else "")
+    return f"{NOT_INTERPRETABLE} {check} fails" + (f": {what}" if what else "")
 
 
 def columns(pattern: Pattern, x: Values) -> Any:

@@ -141,7 +141,7 @@ def established(failing: Finding, passing: Finding, one_draw: bool = True) -> To
     if not one_draw and family == "seed":
         return Told(False, _OTHER_SEEDS, 0.0)
     sized = failing.estimate is not None and failing.resolution is not None and passing.resolution is not None
-    if sized and "words of coins" not in failing.unit and failing.check not in _COUNTS:
+    if sized and not failing.unit.startswith(("words of coins", "stretches")) and failing.check not in _COUNTS:
         return _resolutions(failing, passing)
     if not one_draw and family == "mask":
         return Told(False, _OTHER_SEEDS, 0.0)
