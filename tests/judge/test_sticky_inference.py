@@ -49,10 +49,8 @@ def test_each_is_caught_by_its_check_alone(defect: Defect) -> None:
 def test_the_sentence_says_how_much_inference_drops_and_after_what(name: str) -> None:
     first = next(f for f in audited(f"broken.{name}") if f.check == "mode.inference" and f.verdict == "fail")
     share = round(100 * (first.estimate or 0))
-    assert (
-        first.message.startswith(f"the layer drops {share}% of the elements in inference after a training call")
-        and 45 <= share <= 55
-    )
+    said = f"the layer drops {share}% of the elements in inference after a training call"
+    assert first.message.startswith(said) and 45 <= share <= 55
     assert "randomness" not in first.message
 
 
