@@ -214,7 +214,7 @@ def test_list_and_explain(call: Any) -> None:
         one.name for one in CHECKS
     ]
     text = call("explain", "mask.patterns").out
-    for word in ("How it decides", "Planted defects", "When it fails", f"{ALPHA:g}"):
+    for word in ("How it decides", "Known defects", "What to do when it fails", f"{ALPHA:g}"):
         assert word in text
     picture = call("explain", "keras.SpatialDropout1D").out
     assert "n l c -> n c" in picture and "(n, 1, c)" in picture
@@ -229,7 +229,7 @@ def test_every_check_is_explained() -> None:
 
     for check in CHECKS:
         text = explain(check.name)
-        assert check.claim.split()[0] in text and "When it fails" in text
+        assert check.claim.split()[0] in text and "What to do when it fails" in text
 
 
 OURS = {"application/x-dropcheck+json", "filters"}  # the raw result, and the one script

@@ -155,10 +155,8 @@ def test_what_is_missing_beside_a_failure_that_does_not_count_is_missing() -> No
 
 
 def test_what_was_not_judged_because_of_an_edge_is_missing_unless_it_is_an_edge_itself() -> None:
-    hidden = finding("mask.whole-channels", "skipped", message=f"{NOT_INTERPRETABLE} while rate.one fails: x")
-    edge = finding(
-        "gradient.edges", "skipped", "float32 rate=1 grad", message=f"{NOT_INTERPRETABLE} while rate.one fails"
-    )
+    hidden = finding("mask.whole-channels", "skipped", message=f"{NOT_INTERPRETABLE} rate.one fails: x")
+    edge = finding("gradient.edges", "skipped", "float32 rate=1 grad", message=f"{NOT_INTERPRETABLE} rate.one fails")
     away = finding("seed.reset", "skipped", message="no seed reaches this layer")
     assert levels.exit_code(made(EDGE, edge, away, fail_on="defect")) == 0
     assert levels.exit_code(made(EDGE, hidden, fail_on="defect")) == 3

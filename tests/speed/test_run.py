@@ -137,7 +137,7 @@ def test_a_layer_whose_edge_cases_fail_is_timed_and_the_report_says_so() -> None
 
 def test_what_an_edge_case_hides_and_what_is_open_beside_it_have_no_speed() -> None:
     (one,) = audit_of([ONE], {ONE: ("rate.one", "float32 rate=1")}).targets
-    why = f"{NOT_INTERPRETABLE} while rate.one fails: x"
+    why = f"{NOT_INTERPRETABLE} rate.one fails: x"
     for verdict, check, reason in (
         ("inconclusive", "rate.per-channel", "is inconclusive in rate.per-channel"),
         ("skipped", "mask.patterns", "mask.patterns was not judged"),

@@ -1,4 +1,4 @@
-"""The register of claims: every check's name and sentence, in the order of judgement; read without SciPy, NumPy or a check.
+"""The register of checks: every name and sentence, in the order of judgement; read without SciPy, NumPy or a check.
 
 A new check is a ``Check`` in a module of judge/checks and a line here. A line without a check, or a check without its line,
 is an error as soon as ``judge.checks`` is imported (a new module is named there, too).
@@ -12,54 +12,50 @@ from dropcheck.contract.errors import UsageError, nearest
 
 # form and mode, then structure, then duplicates, then dependence, then rates; a layer in daily use depends on all of them
 CLAIMS: dict[str, str] = {
-    "form.shape-dtype": "shape and dtype survive",
-    "form.strides": "strided, sliced and transposed inputs work or are refused",
+    "form.shape-dtype": "the output has the shape and dtype of the input",
+    "form.strides": "strided and transposed inputs work, or are rejected",
     "form.batch-change": "one layer accepts batches of changing size",
-    "form.empty": "empty inputs work or are refused",
-    "form.ranks": "declared ranks follow their declared patterns; what other ranks do is a trait",
-    "form.input-untouched": "the input is not modified, and a later call changes no earlier result",
-    "form.nonfinite": "Inf and NaN in a dropped channel do not leak",
-    "mode.inference": "inference returns the input bit for bit and spends no randomness",
-    "mode.toggle": "training works again after inference",
-    "mask.whole-channels": "elements that share a coin are dropped or kept together, on the declared axis",
-    "mask.distinct-channels": "no two channels that should differ are copies of each other",
-    "mask.distinct-samples": "no two samples of a batch are copies of each other",
-    "mask.distinct-calls": "no call repeats the coins of an earlier call",
-    "mask.independent-channels": "the coins of different channels are independent",
-    "mask.independent-samples": "the coins of different samples are independent",
-    "mask.independent-calls": "the coins of successive calls are independent",
-    "mask.dropped-count": "the number of dropped channels per row follows the law of independent coins",
-    "mask.patterns": "joint patterns of channel groups follow the product law",
-    "mask.ignores-values": "the coins do not depend on the input's values",
-    "rate.marginal": "a coin drops with probability rate, over a ladder of rates, most of them off the dyadic grid",
-    "rate.per-channel": "no channel, tail lane or odd size has a rate of its own",
-    "rate.per-sample": "no position in the batch has a rate of its own",
-    "rate.per-shape": "no shape, layout or mode has a rate of its own",
-    "rate.zero": "rate 0 changes nothing",
-    "rate.one": "rate 1 drops everything and stays finite",
-    "rate.rejects-invalid": "a rate that is no probability is refused",
-    "scale.kept-values": "every kept value is x * scale, to the rounding of its dtype",
-    "scale.mean": "what all kept values share: the systematic error of the scale",
+    "form.empty": "empty inputs work, or are rejected",
+    "form.ranks": "inputs of each declared rank follow the declared pattern",
+    "form.input-untouched": "a call does not modify its input or an earlier output",
+    "form.nonfinite": "Inf and NaN in a dropped channel become 0",
+    "mode.inference": "inference returns its input bit for bit and uses no random numbers",
+    "mode.toggle": "training drops again after inference",
+    "mask.whole-channels": "channels are dropped as a whole, along the declared axes",
+    "mask.distinct-channels": "no two channels have the same mask",
+    "mask.distinct-samples": "no two samples of a batch have the same mask",
+    "mask.distinct-calls": "no call reuses the mask of an earlier call",
+    "mask.independent-channels": "the masks of different channels are independent",
+    "mask.independent-samples": "the masks of different samples are independent",
+    "mask.independent-calls": "the masks of successive calls are independent",
+    "mask.dropped-count": "the number of dropped channels per sample varies as with independent channels",
+    "mask.patterns": "groups of three, four and eight channels are independent",
+    "mask.ignores-values": "the mask does not depend on the values of the input",
+    "rate.marginal": "the drop rate equals the requested rate",
+    "rate.per-channel": "every channel has the same drop rate, including odd sizes",
+    "rate.per-sample": "every batch position has the same drop rate",
+    "rate.per-shape": "every shape, layout and mode has the same drop rate",
+    "rate.zero": "rate 0 returns the input unchanged",
+    "rate.one": "rate 1 drops everything, without NaN or Inf",
+    "rate.rejects-invalid": "invalid rates are rejected",
+    "scale.kept-values": "every kept value is the input times the scale, within rounding",
+    "scale.mean": "the scale factor has no systematic error",
     "seed.reproducible": "the same seed gives the same masks",
     "seed.reset": "reseeding gives the same masks again, also after other calls",
-    "seed.distinct": "different seeds give unrelated streams",
-    "seed.neighbours": "neighbouring seeds, seeds one bit apart and shifted calls are unrelated",
-    "gradient.mask": "the backward pass uses the forward pass's coins, also where the input is 0 or negative",
-    "gradient.scale": "the backward pass uses the forward pass's scale",
-    "gradient.recompute": "the backward pass uses the forward pass's coins "
-    "also when the forward pass is recomputed (activation checkpointing)",
-    "gradient.edges": "gradients are finite and right at rate 0 and rate 1",
-    "mode.settings": "training calls are right under the framework's other global settings, and leave them as "
-    "they were",
-    "mode.threads": "two threads that call one layer at once each get a right output with coins of its own",
-    "form.copies": "a copy of a layer keeps pattern, rate and scale, and draws from where its framework has it draw",
-    "seed.instances": "two layers of one class have coins of their own",
-    "rate.set-later": "a rate that is set after construction holds for mask and scale, or is refused; another "
-    "layer's rate changes nothing",
-    "gradient.two-passes": "each backward pass uses the coins of its own forward pass, however many forward passes "
-    "come before it",
-    "gradient.cotangents": "the backward pass takes cotangents of any memory: expanded, transposed, strided",
-    "gradient.second-derivative": "the gradient can be differentiated once more, with the same coins",
+    "seed.distinct": "different seeds give unrelated masks",
+    "seed.neighbours": "the masks of neighbouring seeds and of seeds one bit apart are independent",
+    "gradient.mask": "the gradient is 0 exactly where the forward pass drops",
+    "gradient.scale": "the gradient has the scale of the forward pass",
+    "gradient.recompute": "activation checkpointing uses the same mask in both forward passes",
+    "gradient.edges": "gradients are right at rate 0 and rate 1, without NaN or Inf",
+    "mode.settings": "the layer works under other global settings of the framework, and does not change them",
+    "mode.threads": "two threads can call one layer at the same time, and get different masks",
+    "form.copies": "a copy of a layer keeps pattern, rate and scale",
+    "seed.instances": "two layers of one class draw different masks",
+    "rate.set-later": "a rate that is set later applies to mask and scale, or is rejected",
+    "gradient.two-passes": "each backward pass uses the mask of its own forward pass",
+    "gradient.cotangents": "the backward pass accepts expanded, transposed and strided gradients",
+    "gradient.second-derivative": "the gradient can be differentiated again, with the same mask",
 }
 
 # as results are told
@@ -83,8 +79,7 @@ def matching(prefix: str) -> tuple[str, ...]:
     )
     if not found:
         raise UnknownName(
-            f"there is no check {prefix!r}; a check is family.claim (`dropcheck list --checks` shows them)"
-            f"{nearest(prefix, [*CLAIMS, *FAMILIES])}"
+            f"there is no check {prefix!r} (`dropcheck list --checks` shows all){nearest(prefix, [*CLAIMS, *FAMILIES])}"
         )
     return found
 

@@ -29,7 +29,7 @@ import msgspec
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.judge.claims import CLAIMS
 from dropcheck.results import audit as results
-from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Level, Result, TargetResult, overall, verdict_of
+from dropcheck.results.audit import Finding, Level, Result, TargetResult, for_another, overall, verdict_of
 
 __all__ = ["EDGES", "LEVELS", "Level", "counts", "exit_code", "level", "named", "of", "places", "tolerated", "worst"]
 
@@ -122,7 +122,7 @@ def _counted(target: TargetResult, asked: Level) -> TargetResult:
     for one in target.findings:
         if one.verdict == "fail":
             one = msgspec.structs.replace(one, verdict="waived")
-        elif one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE) and counts(one, asked):
+        elif one.verdict == "skipped" and for_another(one.message) and counts(one, asked):
             one = msgspec.structs.replace(one, verdict="inconclusive")
         made.append(one)
     return msgspec.structs.replace(target, findings=made, verdict=verdict_of(made, target.error))

@@ -65,7 +65,7 @@ def _wrap(text: str, width: int, indent: str = "  ") -> str:
 
 
 def defects_of(check: str) -> list[Any]:
-    """Planted defects that name this check."""
+    """Known defects that name this check."""
     try:
         from spatial_dropouts.broken import DEFECTS
     except ImportError:
@@ -73,16 +73,20 @@ def defects_of(check: str) -> list[Any]:
     return [d for d in DEFECTS if d.check == check]
 
 
+def _example(title: str, code: str) -> list[str]:
+    return [title, textwrap.indent(code.strip("\n"), "  "), ""] if code else []
+
+
 def _check(check: Check, width: int) -> str:
     parts = [check.name, _wrap(check.claim, width), "", "How it decides", _wrap(check.how, width)]
     if check.share:
         parts += [
             "",
-            "What its words are worth",
+            "Error probabilities",
             _wrap(
-                f"fail: a correct layer is accused by this check with probability below {ALPHA * check.share:.2g} in a run of "
-                f"one target (its share of {ALPHA:g}). pass: {check.resolution_words or 'a defect'} of the printed resolution "
-                f"would have been missed with probability below {BETA:g}.",
+                f"Fail: a correct layer fails this check with probability below {ALPHA * check.share:.2g} in an audit of one "
+                f"target (the share of this check in {ALPHA:g}). Pass: {check.resolution_words or 'a defect'} above the printed "
+                f"detection limit is missed with probability below {BETA:g}.",
                 width,
             ),
         ]
@@ -90,18 +94,19 @@ def _check(check: Check, width: int) -> str:
         levels = ", ".join(f"{name} {value:g}" for name, value in check.coarsest.items())
         parts += [
             _wrap(
-                f"Coarsest resolution that counts as a pass: {levels}; coarser is inconclusive. "
-                "Cases of short calls may be four times as coarse (a call flips fewer than 4096 coins) or sixteen times "
-                "(fewer than 64), those of long channels twice (above 8 elements a coin) or four times (above 40).",
+                f"Largest detection limit of a pass, by profile: {levels}. Above it the result is inconclusive. "
+                "Limits are relaxed for small cases: 4x below 4096 drop decisions per call, 16x below 64; 2x above 8 and 4x "
+                "above 40 elements per decision.",
                 width,
             )
         ]
     defects = defects_of(check.name)
     if defects:
-        parts += ["", f"Planted defects that it must catch ({len(defects)})"]
+        parts += ["", f"Known defects that it detects ({len(defects)})"]
         parts += [
             _wrap(f"broken.{d.name}: {d.summary}{', under --strict' if d.strict else ''} ({d.source})", width)
             for d in defects
         ]
-    parts += ["", "When it fails", _wrap(check.remedy, width), ""]
+    parts += ["", *_example("Wrong", check.wrong), *_example("Right", check.right)]
+    parts += ["What to do when it fails", _wrap(check.remedy, width), ""]
     return "\n".join(parts)

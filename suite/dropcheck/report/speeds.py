@@ -12,7 +12,7 @@ from dropcheck.report import bench as text
 from dropcheck.report.figures import pace
 from dropcheck.report.figures.sheet import Drawn, Sheet
 from dropcheck.results import plain_text
-from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Result, TargetResult
+from dropcheck.results.audit import Finding, Result, TargetResult, for_another
 from dropcheck.results.bench import BenchResult, BenchTarget
 from dropcheck.results.naming import ANY
 from dropcheck.speed import honesty
@@ -89,7 +89,7 @@ def barred(target: TargetResult) -> str:
 
 def _open(one: Finding) -> bool:
     """Whether a result would bar a speed, and is no failure: an edge case fails beside it, and this is not known."""
-    hidden = one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE)
+    hidden = one.verdict == "skipped" and for_another(one.message)
     return levels.of(one) == "defect" and (hidden or one.verdict in ("inconclusive", "error"))
 
 

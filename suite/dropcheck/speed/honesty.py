@@ -14,7 +14,7 @@ from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.plan.profiles import PROFILES, core
 from dropcheck.results import reading
 from dropcheck.results.asked import option
-from dropcheck.results.audit import NOT_INTERPRETABLE, Result, TargetResult
+from dropcheck.results.audit import Result, TargetResult, for_another
 from dropcheck.results.bench import Audit
 from dropcheck.results.naming import ANY, dtype_of
 
@@ -56,7 +56,7 @@ def stamp(found: TargetResult, profile: str, source: str, device: str = "") -> A
             out.setdefault(dtype_of(one), f"{words[one.verdict]} {one.check}")
     level = levels.worst(found.findings)
     for one in defects if level is not None else ():
-        if one.verdict == "skipped" and one.message.startswith(NOT_INTERPRETABLE):
+        if one.verdict == "skipped" and for_another(one.message):
             out.setdefault(dtype_of(one), f"{one.check} was not judged")
     claims = len({f.check for f in found.findings if f.verdict in ("pass", "waived")})
     return Audit(

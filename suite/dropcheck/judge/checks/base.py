@@ -11,6 +11,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.coins import Bytes, unpack
 from dropcheck.count.gathered import Gathered
+from dropcheck.judge import examples
 from dropcheck.judge.claims import CLAIMS
 from dropcheck.results.audit import Finding, Picture, Statistic, Verdict
 from dropcheck.worker.client import Session
@@ -131,6 +132,16 @@ class Check:
     forbidden: tuple[str, ...] = ()
     coins_are: str = ""
     least_share: float = 0.5
+
+    @property
+    def wrong(self) -> str:
+        """Code that fails this check, for its page; see judge/examples."""
+        return examples.code(self.name, "wrong")
+
+    @property
+    def right(self) -> str:
+        """The same code, right."""
+        return examples.code(self.name, "right")
 
     @property
     def claim(self) -> str:
