@@ -152,6 +152,16 @@ def test_releases_of_one_target_are_compared_by_its_name_without_them() -> None:
     assert len(audits.compare([both, new], ["both.json", "new.json"]).owners) == 2
 
 
+def test_two_layers_with_a_file_each_are_set_side_by_side() -> None:
+    low, high = result(target("c.py:Low", [RIGHT])), result(target("c.py:High", [WRONG]))
+    found = audits.compare([low, high], ["low.json", "high.json"])
+    assert [(o.target, o.words) for o in found.owners] == [("c.py:Low and c.py:High", ["worse"])]
+    assert "these are set side by side (low: c.py:Low, high: c.py:High)" in found.notes[0]
+    # with a second target in one file nobody knows which two are meant
+    three = result(*high.targets, target("c.py:Third", [RIGHT]))
+    assert len(audits.compare([low, three], ["low.json", "three.json"]).owners) == 3
+
+
 def test_the_page_allows_its_own_style_alone_and_a_keyboard_skips_to_the_content() -> None:
     shown = page.render(pair([RIGHT], [WRONG]))
     assert "unsafe-inline" not in shown and "style-src 'sha256-" in html.unescape(shown) and " style=" not in shown

@@ -460,7 +460,7 @@ def test_the_command_lists_prints_writes_and_runs(call: Any, write: Any, tmp_pat
     assert done.code == 1
     failing = sum(f["verdict"] == "fail" for t in done.result()["targets"] for f in t["findings"])
     listed = call("repro", "r.json")
-    assert f"{failing} failing findings" in listed.out and "r.json#1" in listed.out
+    assert f"{failing} failures, " in listed.out and "r.json#1" in listed.out
     shown = call("repro", "r.json#1")
     assert shown.code == 0 and shown.out.startswith('"""mine.py:layer: ')
     told_of_all = call("repro", "r.json", "mine.py:layer", "rate.marginal", "--all", "--run", "--out", "scripts")

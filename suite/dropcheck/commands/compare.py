@@ -36,7 +36,10 @@ def compare(
         float | None, typer.Option(help="Of benches: probability of a false alarm a target; default .01.")
     ] = None,
 ) -> None:
-    """Compare stored results: what got worse, got better, appeared or disappeared."""
+    """Compare stored results: what got worse, got better, appeared or disappeared.
+
+    Targets are paired by name; of files with one target each, these are the pair, whatever their names are.
+    """
     from dropcheck.judge import recomputing
     from dropcheck.results import reading
     from dropcheck.results.audit import Result

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from dropcheck.report.compare import decision
-from dropcheck.report.compare.pairing import Key, answers, labels, owners
+from dropcheck.report.compare.pairing import Key, answers, base, labels, owners
 from dropcheck.report.compare.records import Cell, Change, Comparison, Owner, Row, Side, Word
 from dropcheck.results import reading
 from dropcheck.results.audit import Finding, Result, TargetResult
@@ -48,7 +48,7 @@ def compare(loaded: Sequence[Result], names: Sequence[str]) -> Comparison:
         rows=rows,
         counts=[dict(c) for c in counts],
         error=errors,
-        notes=_notes(sides, alone),
+        notes=_notes(sides, alone, _pair(loaded, sides)),
     )
 
 
@@ -65,9 +65,17 @@ def _side(one: Result, name: str, label: str) -> Side:
     )
 
 
-def _notes(sides: Sequence[Side], alone: Sequence[int]) -> list[str]:
+def _pair(loaded: Sequence[Result], sides: Sequence[Side]) -> list[str]:
+    """That different targets are set side by side, as each result has one."""
+    if any(len(one.targets) != 1 for one in loaded) or len({base(one.targets[0]) for one in loaded}) == 1:
+        return []
+    told = ", ".join(f"{side.label}: {one.targets[0].target}" for one, side in zip(loaded, sides, strict=True))
+    return [f"Each result has one target, and these are set side by side ({told})."]
+
+
+def _notes(sides: Sequence[Side], alone: Sequence[int], told: Sequence[str] = ()) -> list[str]:
     """What differs between the runs besides the layers, and what follows for the reader."""
-    first, notes = sides[0], []
+    first, notes = sides[0], list(told)
     for side, only in zip(sides[1:], alone, strict=True):
         pair = f"{first.label} and {side.label}"
         if first.profile != side.profile:

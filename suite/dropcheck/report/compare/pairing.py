@@ -23,7 +23,15 @@ def base(target: TargetResult) -> str:
 
 
 def owners(loaded: Sequence[Result]) -> dict[str, list[TargetResult | None]]:
-    """For every target its result in each file. One name is one target; else one base, where no file has it twice."""
+    """For every target its result in each file. One name is one target; else one base, where no file has it twice.
+
+    Files with one target each are about one pair, whatever their names are.
+    """
+    if len(loaded) > 1 and all(len(one.targets) == 1 for one in loaded):
+        some = [one.targets[0] for one in loaded]
+        same = len({base(one) for one in some}) == 1
+        distinct = list(dict.fromkeys(one.target for one in some))
+        return {distinct[0] if len(distinct) == 1 else base(some[0]) if same else " and ".join(distinct): [*some]}
     names = [{t.target: t for t in one.targets} for one in loaded]
     shared = set.intersection(*(set(n) for n in names)) if names else set()
     found: dict[str, list[TargetResult | None]] = {}
