@@ -46,7 +46,7 @@
     return at < 0 ? cell.textContent : at;
   };
   const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => {
+  if (rows.length > 1) heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);

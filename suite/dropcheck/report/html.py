@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from dropcheck.results.selftest import SelfTest
 
 WORDS = {**OF_VERDICTS, "fail": "defect"}  # a failure of edge cases alone has the mark of an edge
+LEGEND = {
+    "fail": "wrong at ordinary rates",
+    "edge": "wrong only at rate 0 or 1, for invalid rates or empty inputs",
+    "trait": "fails only under --strict",
+    "inconclusive": "more samples are needed",
+    "error": "a check could not run",
+    "waived": "the failure is accepted until a date",
+    "skipped": "no check of the family ran",
+    "pass": "",
+}
 SECTIONS = (("failures", "Failures"), ("undecided", "No verdict"), ("passed", "Passed"))
 
 
@@ -46,6 +56,7 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
         some=plain_text.some,
         blocks=blocks,
         sections=[(name, title, view.worst_first(blocks, name)) for name, title in SECTIONS],
+        legend=[(name, told) for name, told in LEGEND.items() if any(f.mark == name for b in blocks for f in b.families)],
         ids={b.target.target: b.id for b in blocks},
         whole=sum(len(b.target.findings) for b in blocks) <= view.WHOLE,
         claims=CLAIMS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -36,8 +37,8 @@ def environment(*, html: bool = True) -> Environment:
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken after its dots and before its @, on narrow screens."""
-    return Markup(str(escape(name)).replace(".", ".<wbr>").replace("@", "<wbr>@"))
+    """A name that may be broken after dots and colons and before its @, on narrow screens."""
+    return Markup(re.sub(r"(\.(?!py:)|:)", r"\1<wbr>", str(escape(name))).replace("@", "<wbr>@"))
 
 
 def capital(text: str) -> str:
