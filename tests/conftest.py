@@ -77,6 +77,18 @@ def parents() -> Iterator[Parents]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def _workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``@pytest.mark.workers("torch")``: worker processes are forks of one that has imported this, which costs its seconds once.
+
+    A worker's memory, folder, variables, output and end stay its own. What a process does while it starts goes without.
+    """
+    if mark := request.node.get_closest_marker("workers"):
+        from dropcheck.worker import client
+
+        request.getfixturevalue("parents").workers_of(monkeypatch, client, ("numpy", *mark.args))
+
+
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """``call("audit", "x.py:Layer")``: the command as ``run`` has it, in this process, which has imported everything once.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kits import layers_of_a_user as user
+from kits.forked import Parents
 from kits.layers_of_a_user import CLAIM, FEW
 
 import dropcheck
@@ -289,12 +290,12 @@ print("untouched")
 
 
 @pytest.mark.keras
-def test_streams_and_policy_of_keras_and_tensorflow_are_untouched() -> None:
+def test_streams_and_policy_of_keras_and_tensorflow_are_untouched(parents: Parents, tmp_path: Path) -> None:
     pytest.importorskip("keras")
     pytest.importorskip("tensorflow")
     script = STREAMS_OF_KERAS.format(here=str(HERE))
-    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240, env=variables)
+    (tmp_path / "streams.py").write_text(script)
+    done = parents.run([str(tmp_path / "streams.py")], ("numpy", "keras"), timeout=240, backend="tensorflow")
     assert done.stdout.strip() == "untouched", done.stderr[-3000:]
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from kits.forked import Parents
 
 import dropcheck
 from spatial_dropouts.broken.records import jax_modes as records_jax_modes
 
 jax = pytest.importorskip("jax")
+
+pytestmark = pytest.mark.workers("jax.numpy")
 
 RIGHT = "spatial_dropouts.broken.jax_functions:right"
 
@@ -65,7 +66,7 @@ def test_only_under_checkpoint_the_forward_pass_is_marked_for_recomputation(mode
     assert ("checkpoint" in program or "remat" in program) == (mode == "checkpoint")
 
 
-def test_under_ranks_each_of_two_devices_has_half_of_the_batch() -> None:
+def test_under_ranks_each_of_two_devices_has_half_of_the_batch(parents: Parents, tmp_path: Path) -> None:
     script = """
 import numpy as np
 from dropcheck.adapter import Implementation
@@ -84,7 +85,8 @@ print(seen, len(y.sharding.device_set), np.array_equal(masks[:3], masks[3:]))
 odd = adapter.apply(layer, adapter.tensor(np.ones((1, 64, 3)), "float32"), True)
 print(odd.shape)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ))
+    (tmp_path / "script.py").write_text(script)
+    done = parents.run([str(tmp_path / "script.py")], ("numpy", "jax.numpy"))
     assert done.stdout.splitlines() == ["[(3, 64, 3)] 2 False", "(1, 64, 3)"], done.stderr
 
 

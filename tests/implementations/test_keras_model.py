@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kits.forked import Parents
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.workers("keras")]
 
 TAGGER = '''
 """A part-of-speech tagger in the manner of the question."""
@@ -42,20 +40,15 @@ def tagger(write: Callable[[str, str], Path]) -> Path:
     return write("tagger.py", TAGGER)
 
 
-def test_the_tagger_trains(tagger: Path) -> None:
-    code = "import tagger; h = tagger.history; assert h[-1] < h[0], h; print('LOSS', h)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tagger.parent,
-        env={**os.environ, "KERAS_BACKEND": "torch"},
-        capture_output=True,
-        text=True,
-    )
+def test_the_tagger_trains(parents: Parents, tagger: Path) -> None:
+    tagger.write_text(TAGGER + "\nassert history[-1] < history[0], history\nprint('LOSS', history)\n")
+    done = parents.run([str(tagger)], ("numpy", "keras"), cwd=str(tagger.parent), backend="torch")
     assert "LOSS" in done.stdout, done.stderr
 
 
-def test_its_dropout_layer_is_audited_as_it_stands(run: Any, tagger: Path) -> None:
-    done = run("audit", "tagger.py:drop@torch", "--dtype", "float32", "--json", "r.json")
+def test_its_dropout_layer_is_audited_as_it_stands(call: Any, tagger: Path) -> None:
+    cases = [("--case", f"float32 rate=0.2 {one}") for one in ("257,64,4 calls=64", "129,65,3 calls=64 values")]
+    done = call("audit", "tagger.py:drop@torch", "--dtype", "float32", *sum(cases, ()), "--json", "r.json")
     assert done.code == 0, done.out
     (target,) = done.result()["targets"]
     assert target["contract"]["rates"] == [0.2]
@@ -65,8 +58,10 @@ def test_its_dropout_layer_is_audited_as_it_stands(run: Any, tagger: Path) -> No
     assert judged["rate.marginal"]["expected"] == 0.2
 
 
-def test_the_model_itself_is_audited_layer_by_layer(run: Any, tagger: Path) -> None:
-    done = run("audit", "tagger.py:model@torch", "--select", "mask.whole-channels", "--json", "r.json")
+def test_the_model_itself_is_audited_layer_by_layer(call: Any, tagger: Path) -> None:
+    case = ("--case", "float32 rate=0.2 257,64,4 calls=64")
+    done = call("audit", "tagger.py:model@torch", "--dtype", "float32", "--select", "mask.whole-channels", *case,
+                "--json", "r.json")  # fmt: skip
     assert done.code == 0, done.out
     (target,) = done.result()["targets"]
     assert target["target"] == "tagger.py:model#drop@torch"
@@ -74,12 +69,13 @@ def test_the_model_itself_is_audited_layer_by_layer(run: Any, tagger: Path) -> N
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_keras_on_every_backend(run: Any, backend: str) -> None:
+def test_keras_on_every_backend(call: Any, backend: str) -> None:
     """Structure, scale, seeds by both ways and gradients; rates where the backend draws them in full precision."""
     name = f"keras.SpatialDropout1D@{backend}"
-    done = run(
+    cases = [("--case", f"float32 rate=0.3 {one}") for one in ("257,64,4 calls=84", "1025,17,3 calls=79 grad")]
+    done = call(
         "audit", name, "--dtype", "float32", "--select", "mask.whole-channels,rate.marginal,scale,seed.reset,gradient.mask",
-        "--rate", ".3", "--json", "r.json",
+        *sum(cases, ()), "--json", "r.json",
     )  # fmt: skip
     assert done.code == 0, done.out
     (target,) = done.result()["targets"]
@@ -88,11 +84,11 @@ def test_keras_on_every_backend(run: Any, backend: str) -> None:
     assert ways == {"global", "constructor"}
 
 
-def test_keras_on_tensorflow_draws_rates_in_low_precision(run: Any) -> None:
+def test_keras_on_tensorflow_draws_rates_in_low_precision(call: Any) -> None:
     """The audit finds it by itself: bfloat16 drops .3047 where .3 was asked for."""
-    done = run(
-        "audit", "keras.SpatialDropout1D@tensorflow", "--dtype", "bfloat16", "--select", "rate.marginal", "--rate", ".3",
-        "--json", "r.json",
+    done = call(
+        "audit", "keras.SpatialDropout1D@tensorflow", "--select", "rate.marginal",
+        "--case", "bfloat16 rate=0.3 1025,65,4 calls=21", "--json", "r.json",
     )  # fmt: skip
     assert done.code == 1
     failed = [f for f in done.result()["targets"][0]["findings"] if f["verdict"] == "fail"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kits.forked import Parents, needed
 
 pytestmark = pytest.mark.keras
 
@@ -47,13 +46,11 @@ print(json.dumps(found))
 """
 
 
-def seen(library: str, backend: str, *modes: str) -> dict[str, dict[str, Any]]:
+def seen(parents: Parents, script: Path, library: str, backend: str, *modes: str) -> dict[str, dict[str, Any]]:
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, library, *modes], env=environment, capture_output=True, text=True, timeout=280
-    )
+    script.write_text(SCRIPT)
+    done = parents.run([str(script), library, *modes], needed(f"import {library}"), timeout=280, backend=backend)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -69,9 +66,9 @@ def seen(library: str, backend: str, *modes: str) -> dict[str, dict[str, Any]]:
     ],
 )
 def test_a_layer_is_traced_once_or_computes_in_less_and_its_seed_state_goes_on(
-    library: str, backend: str, tracers: dict[str, str]
+    parents: Parents, tmp_path: Path, library: str, backend: str, tracers: dict[str, str]
 ) -> None:
-    found = seen(library, backend, *tracers, "mixed")
+    found = seen(parents, tmp_path / "script.py", library, backend, *tracers, "mixed")
     for mode, tensor in tracers.items():
         one = found[mode]
         assert one["calls"] == 1 and one["seen"][0] == tensor

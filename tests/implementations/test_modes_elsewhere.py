@@ -9,6 +9,8 @@ import pytest
 import dropcheck
 from spatial_dropouts.broken.records.modes_elsewhere import DEFECTS, ModeDefect
 
+pytestmark = pytest.mark.workers("keras")
+
 # large enough for every check named there, and few calls, each of which may be a trace
 CASES = {
     "mask.distinct-calls": "float32 rate=0.5 9,65,4 calls=64",

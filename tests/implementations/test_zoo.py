@@ -44,6 +44,7 @@ def asked(defect: broken.Defect) -> dict[str, Any]:
     }
 
 
+@pytest.mark.workers("keras")
 @pytest.mark.parametrize("defect", [d for d in broken.DEFECTS if d.backend], ids=lambda d: d.name)
 def test_a_planted_defect_in_keras_is_caught_by_the_check_that_names_it(defect: broken.Defect) -> None:
     # Keras has one backend a process: those layers run in a worker of their own
@@ -203,15 +204,33 @@ def test_no_check_accuses_what_is_registered_in_float32(name: str) -> None:
 ALONE = [d for d in broken.DEFECTS if d.name in {one.name for one in records_alone.DEFECTS}]
 
 
+def whole(defect: broken.Defect) -> dict[str, Any]:
+    """What an audit with all checks is asked for where one of them alone should fail."""
+    dtypes = () if "float" in defect.regime else ("float32",)
+    return {"in_process": True, "jobs": 1, "causes": False, "strict": defect.strict, "dtypes": dtypes}
+
+
+@pytest.mark.long  # all cases, of which the test below asks some of each check
+@pytest.mark.parametrize("defect", ALONE, ids=lambda d: d.name)
+def test_what_one_check_alone_sees_no_other_check_fails_anywhere(defect: broken.Defect) -> None:
+    (target,) = dropcheck.audit(defect.target, **whole(defect)).targets
+    assert target.error is None
+    assert {f.check for f in target.findings if f.verdict in ("fail", "error")} == {defect.check, *defect.beside}
+
+
 @pytest.mark.parametrize("defect", ALONE, ids=lambda d: d.name)
 def test_what_one_check_alone_sees_no_other_check_fails(defect: broken.Defect) -> None:
     """Without that check the layer would pass, but for what its record names: no check is idle."""
-    dtypes = () if "float" in defect.regime else ("float32",)
-    (target,) = dropcheck.audit(
-        defect.target, in_process=True, jobs=1, causes=False, strict=defect.strict, dtypes=dtypes
-    ).targets
-    assert target.error is None
-    assert {f.check for f in target.findings if f.verdict in ("fail", "error")} == {defect.check, *defect.beside}
+    options = {"strict": defect.strict, "dtypes": whole(defect)["dtypes"]}
+    asked = set(each_check_once(defect.target, **options))
+    for cases in more_and_more(defect.target, select=(defect.check,), **options):
+        asked = {*asked, *cases} if cases else set()
+        (target,) = dropcheck.audit(defect.target, cases=tuple(sorted(asked)), **whole(defect)).targets
+        assert target.error is None
+        failed = {f.check for f in target.findings if f.verdict in ("fail", "error")}
+        if defect.check in failed:
+            break
+    assert failed == {defect.check, *defect.beside}
 
 
 def test_another_dtype_in_some_cases_alone_is_no_pass_even_without_the_check_of_forms() -> None:

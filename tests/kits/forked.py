@@ -10,11 +10,14 @@ import ast
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +25,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kits.forking import NUMBER
 
 # what takes long to import, and the modules that come with it in every program
 HEAVY = {
@@ -51,11 +55,41 @@ def needed(script: str) -> tuple[str, ...]:
     return ("numpy", *dict.fromkeys(found))
 
 
+class Program:
+    """A program under way, as ``subprocess.Popen`` has it."""
+
+    def __init__(self, argv: Sequence[str], told: int) -> None:
+        self.args, self.told = list(argv), told
+        self.returncode: int | None = None
+        self.pid = self._number()
+
+    def _number(self) -> int:
+        try:
+            (number,) = NUMBER.unpack(os.read(self.told, NUMBER.size))
+        except struct.error:
+            raise RuntimeError("the process that forks has ended") from None
+        return int(number)
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self.told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = self._number()
+            os.close(self.told)
+        return self.returncode
+
+
 class Parent:
     """A process that has imported ``modules`` and forks once for each program that it is given."""
 
     def __init__(self, modules: Sequence[str], variables: Mapping[str, str]) -> None:
-        ours, theirs = socket.socketpair()
+        self.line, theirs = socket.socketpair()
+        self.alone = threading.Lock()
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, str(Path(__file__).with_name("forking.py")), str(theirs.fileno()), *modules],
@@ -64,25 +98,47 @@ class Parent:
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        self.line = Connection(ours.detach())
+        self.words = Connection(os.dup(self.line.fileno()))
+
+    def start(
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        variables: Mapping[str, str],
+        places: tuple[int, int],
+        pipe: Sequence[int] = (),
+        group: bool = False,
+    ) -> Program:
+        """Start a program. ``places``: where its two outputs go; ``pipe``: its first argument is the number that it has there."""
+        told, telling = os.pipe()
+        try:
+            with self.alone:
+                socket.send_fds(self.line, [b"x"], [telling, *places, *pipe])
+                self.words.send((list(argv), cwd, dict(variables), group))
+        finally:
+            os.close(telling)
+        return Program(argv, told)
 
     def run(
         self, argv: Sequence[str], cwd: str, variables: Mapping[str, str], timeout: float | None
     ) -> subprocess.CompletedProcess[str]:
         """What ``subprocess.run([sys.executable, *argv])`` returns, or TimeoutExpired."""
-        with tempfile.TemporaryDirectory() as folder:
-            places = [str(Path(folder, name)) for name in ("stdout", "stderr")]
-            self.line.send((list(argv), cwd, dict(variables), places))
-            pid = self.line.recv()
-            if not self.line.poll(timeout):
-                os.kill(pid, signal.SIGKILL)
-                self.line.recv()
-                raise subprocess.TimeoutExpired([*argv], timeout or 0)
-            code = self.line.recv()
-            said = [Path(place).read_text() for place in places]
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            program = self.start(argv, cwd, variables, (out.fileno(), err.fileno()))
+            try:
+                code = program.wait(timeout)
+            except subprocess.TimeoutExpired:
+                os.kill(program.pid, signal.SIGKILL)
+                program.wait()
+                raise
+            said = []
+            for file in (out, err):
+                file.seek(0)
+                said.append(file.read().decode())
         return subprocess.CompletedProcess([*argv], code, *said)
 
     def close(self) -> None:
+        self.words.close()
         self.line.close()
         self.process.wait(60)
 
@@ -92,6 +148,7 @@ class Parents:
 
     def __init__(self) -> None:
         self.known: dict[Any, Parent] = {}
+        self.alone = threading.Lock()
 
     def run(
         self,
@@ -106,10 +163,15 @@ class Parents:
         """Run a program: the path of a script and its arguments. ``backend``: the one of Keras that it will choose."""
         variables = dict(os.environ if env is None else env)
         first = {**variables, **({"KERAS_BACKEND": backend} if backend else {})}
-        key = (tuple(modules), tuple(sorted((k, v) for k, v in first.items() if READ_AT_IMPORT.fullmatch(k))))
-        if key not in self.known:
-            self.known[key] = Parent(tuple(modules), first)
-        return self.known[key].run(argv, cwd or os.getcwd(), variables, timeout)
+        return self.of(modules, first).run(argv, cwd or os.getcwd(), variables, timeout)
+
+    def of(self, modules: Iterable[str], variables: Mapping[str, str]) -> Parent:
+        """The process that has imported these modules under what of these variables is read at import."""
+        key = (tuple(modules), tuple(sorted((k, v) for k, v in variables.items() if READ_AT_IMPORT.fullmatch(k))))
+        with self.alone:
+            if key not in self.known:
+                self.known[key] = Parent(tuple(modules), variables)
+            return self.known[key]
 
     def close(self) -> None:
         for one in self.known.values():
@@ -138,3 +200,21 @@ class Parents:
             "subprocess",
             SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired),
         )
+
+    def workers_of(self, monkeypatch: pytest.MonkeyPatch, client: Any, modules: Sequence[str]) -> None:
+        """Workers that ``client`` starts under this interpreter are forks of a process that has imported ``modules``.
+
+        Of Keras' backends it has the one that the worker is started for.
+        """
+
+        def popen(
+            command: list[str], *, stdout: Any, stderr: Any, pass_fds: Sequence[int], env: Any, **more: Any
+        ) -> Any:
+            program, path, _, *rest = command
+            if program != sys.executable:
+                return subprocess.Popen(command, stdout=stdout, stderr=stderr, pass_fds=pass_fds, env=env, **more)
+            places = (stdout.fileno(), stderr.fileno())
+            return self.of(modules, env).start([path, *rest], os.getcwd(), env, places, pass_fds, group=True)
+
+        shown = {name: getattr(subprocess, name) for name in ("DEVNULL", "TimeoutExpired")}
+        monkeypatch.setattr(client, "subprocess", SimpleNamespace(Popen=popen, **shown))

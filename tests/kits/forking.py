@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
+import signal
+import socket
+import struct
 import sys
 import traceback
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+NUMBER = struct.Struct("<q")  # what is told of a program: its process, and later how it ended
 
-def _child(argv: list[str], cwd: str, variables: dict[str, str], places: list[str]) -> int:
+
+def _child(argv: list[str], cwd: str, variables: dict[str, str]) -> int:
     import runpy
 
-    for number, place in enumerate(places, 1):
-        file = os.open(place, os.O_WRONLY | os.O_CREAT, 0o600)
-        os.dup2(file, number)
-        os.close(file)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(variables)
@@ -39,34 +41,91 @@ def _child(argv: list[str], cwd: str, variables: dict[str, str], places: list[st
     return 0
 
 
-def _serve(line: Connection, modules: Sequence[str]) -> None:
+class _Server:
+    """Forks for each program that comes through the line, and tells of each its process and its end."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line = line
+        self.words = Connection(os.dup(line.fileno()))
+        self.ends: dict[int, int] = {}  # process -> where its end is told
+        self.woken, self.waking = socket.socketpair()  # the end of a program wakes this process up
+        self.woken.setblocking(False)
+        self.waking.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(self.waking.fileno())
+
+    def serve(self) -> None:
+        with selectors.DefaultSelector() as chosen:
+            chosen.register(self.line, selectors.EVENT_READ)
+            chosen.register(self.woken, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in chosen.select()}
+                if self.woken in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        self.woken.recv(4096)
+                    self.reap()
+                if self.line in ready and not self.start():
+                    return
+
+    def reap(self) -> None:
+        for pid, end in list(self.ends.items()):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                del self.ends[pid]
+                with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+                    os.write(end, NUMBER.pack(os.waitstatus_to_exitcode(status)))
+                os.close(end)
+
+    def start(self) -> bool:
+        """The next program; False where there will be none."""
+        letter, passed, _, _ = socket.recv_fds(self.line, 1, 4)
+        if not letter:
+            return False
+        argv, cwd, variables, group = self.words.recv()
+        end, out, err, *pipe = passed
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            if group:
+                os.setsid()
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            for one in (end, out, err, *self.ends.values(), self.line.fileno(), self.words.fileno()):
+                os.close(one)
+            for here in (self.woken, self.waking):
+                here.close()
+            _leave(_child([*argv[:1], *(str(one) for one in pipe), *argv[1:]], cwd, variables))
+        os.write(end, NUMBER.pack(pid))
+        self.ends[pid] = end
+        for one in (out, err, *pipe):
+            os.close(one)
+        return True
+
+
+def _leave(code: int) -> None:
+    """End this process as a Python of its own ends."""
     import atexit
+    import threading
+
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _main(given: int, modules: Sequence[str]) -> None:
     import gc
     import importlib
-    import threading
 
     sys.path.pop(0)  # this file's folder
     for module in modules:
         with contextlib.suppress(ImportError):  # the program says so itself
             importlib.import_module(module)
     gc.freeze()
-    while True:
-        try:
-            given = line.recv()
-        except EOFError:
-            return
-        pid = os.fork()
-        if pid == 0:
-            line.close()
-            code = _child(*given)
-            threading._shutdown()  # type: ignore[attr-defined]
-            atexit._run_exitfuncs()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        line.send(pid)
-        line.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    _Server(socket.socket(fileno=given)).serve()
 
 
 if __name__ == "__main__":
-    _serve(Connection(int(sys.argv[1])), sys.argv[2:])
+    _main(int(sys.argv[1]), sys.argv[2:])

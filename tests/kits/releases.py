@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from importlib.metadata import distribution
 from pathlib import Path
 
 # rate .3 is obeyed as .36 from the release on in which @WRONG@ is true
@@ -42,22 +41,21 @@ def wheel(folder: Path, version: str, source: str, name: str = "tinydrop", requi
 
 
 def numpy_wheel(folder: Path) -> Path:
-    """This interpreter's NumPy as the wheel that it was installed from, so that no index is asked for it."""
-    found = distribution("numpy")
-    tag = next(
-        line.partition(":")[2].strip()
-        for line in (found.read_text("WHEEL") or "").splitlines()
-        if line.startswith("Tag:")
-    )
-    path = folder / f"numpy-{found.version}-{tag}.whl"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as out:
-        for file in found.files or ():
-            place = Path(str(found.locate_file(file)))
-            # tests and scripts are left out, and what pip wrote itself
-            if ".." in file.parts or "tests" in file.parts or place.suffix == ".pyc" or not place.is_file():
-                continue
-            if file.name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
-                continue
-            out.write(place, str(file))
-        out.writestr(f"numpy-{found.version}.dist-info/RECORD", "")
+    """A wheel of this interpreter's NumPy that says where it lies: neither an index nor a copy is needed."""
+    import numpy as np
+
+    beside = folder / "beside"
+    beside.mkdir()
+    for name in ("numpy", "numpy.libs"):
+        if (lies := Path(np.__file__).parents[1] / name).exists():
+            (beside / name).symlink_to(lies, target_is_directory=True)
+    path = folder / f"numpy-{np.__version__}-py3-none-any.whl"
+    info = f"numpy-{np.__version__}.dist-info"
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("numpy.pth", str(beside))
+        out.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: numpy\nVersion: {np.__version__}\n")
+        out.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        out.writestr(f"{info}/RECORD", "")
     return path
