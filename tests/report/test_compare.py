@@ -71,6 +71,21 @@ def test_a_finer_look_that_finds_what_a_coarse_pass_could_not_see_is_no_change()
     assert "nothing shows that it was mended" in pair([after], [before]).rows[0].changes[0].text
 
 
+def test_edge_cases_that_fail_have_a_mark_of_their_own_in_every_format() -> None:
+    edge = [finding("rate.one", verdict, "float32 rate=1") for verdict in ("pass", "fail")]
+    found = pair([RIGHT, edge[0]], [RIGHT, edge[1]])
+    (owner,) = found.owners
+    assert owner.verdicts == ["pass", "fail"] and owner.marks == ["pass", "edge"]
+    assert [cell.mark for row in found.rows for cell in row.cells if cell is not None] == ["pass", "edge"]
+    for render in (text.render, markdown.render, page.render):
+        shown = render(found)
+        assert "~ edge" in shown and "FAIL" not in shown.replace("FAILED", "")
+    (owner,) = pair([RIGHT], [WRONG, edge[1]]).owners
+    assert owner.marks == ["pass", "fail"]
+    old = msgspec.structs.replace(found.owners[0], levels=[])  # as an earlier release wrote it
+    assert old.marks == ["pass", "fail"]
+
+
 def test_evidence_that_is_lost_is_missing_and_no_failure() -> None:
     coarse = rate(30_000, 100_000)
     assert coarse.verdict == "inconclusive"

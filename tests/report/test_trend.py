@@ -10,6 +10,7 @@ from kits import stored
 from kits.bench import Workshop, bench
 
 from dropcheck.cli import main
+from dropcheck.report.compare import trend_text
 from dropcheck.report.compare.trend import Trend, trends
 from dropcheck.results.audit import Finding, Result
 from dropcheck.results.history import entries, stores
@@ -55,6 +56,15 @@ def test_a_release_that_breaks_a_promise_and_one_that_mends_it_are_told_with_the
         ("rate.marginal", "better", "PyTorch 2", "PyTorch 3", "2026-03"),
     ]
     assert "pass -> fail" in found.changes[0].text and "do not meet" in found.changes[0].text
+
+
+def test_edge_cases_that_fail_have_a_mark_of_their_own(kept: Path) -> None:
+    edge = stored.finding("rate.one", "fail", "float32 rate=1")
+    found = keep(kept, run(GOOD, edge, version="1"), run(OFF, edge, version="2"))
+    shown = trend_text.audit_rows(found.audits)
+    assert [row[shown[0].index("rate")] for row in shown] == ["rate", "~ edge", "✗ FAIL"]
+    rows = trend_text.claim_rows(found.audits)
+    assert {(row[0], row[5]) for row in rows[1:]} >= {("rate.one", "~ edge"), ("rate.marginal", "✗ FAIL")}
 
 
 def test_another_verdict_at_another_resolution_is_no_change(kept: Path) -> None:

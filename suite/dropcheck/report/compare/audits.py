@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from dropcheck.judge import levels
 from dropcheck.report.compare import decision
 from dropcheck.report.compare.pairing import Key, answers, base, labels, owners
 from dropcheck.report.compare.records import Cell, Change, Comparison, Owner, Row, Side, Word
@@ -188,6 +189,7 @@ class _Target:
             names=[m.target if m is not None else None for m in self.members],
             versions=[f"{m.framework} {m.version}".strip() if m is not None else None for m in self.members],
             verdicts=[m.verdict if m is not None else None for m in self.members],
+            levels=[levels.worst(m.findings) if m is not None and m.verdict == "fail" else None for m in self.members],
             reasons=[(m.error or m.skipped or "") if m is not None else "" for m in self.members],
             words=words,
         )
@@ -233,6 +235,7 @@ def _cell(one: Finding) -> Cell:
         coins=one.coins,
         message=one.message,
         replay=one.replay,
+        level=levels.of(one) if one.verdict == "fail" else None,
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from dropcheck.report import sentences as words
 from dropcheck.report.compare.records import Cell, Comparison, Row, Word
 from dropcheck.results import plain_text
-from dropcheck.results.audit import Verdict
 from dropcheck.results.plain_text import line
 
 # worth a place of its own, in this order; "gained" and "appeared" only where something fails or much is new
@@ -149,7 +148,7 @@ def numbers(cell: Cell | None, unit: str = "") -> str:
     """What one result says, in one line."""
     if cell is None:
         return "not asked"
-    parts = [words.WORDS[cell.verdict] if cell.verdict != "skipped" else "not judged"]
+    parts = [words.WORDS[cell.mark] if cell.verdict != "skipped" else "not judged"]
     if cell.estimate is not None:
         text = digits(cell.estimate)
         if cell.interval is not None:
@@ -186,11 +185,11 @@ def releases(found: Comparison) -> list[list[str]]:
     return rows
 
 
-Line = tuple[str, list[str], Sequence[Verdict | None], Sequence[Word]]
+Line = tuple[str, list[str], Sequence[str | None], Sequence[Word]]
 
 
 def matrix(found: Comparison) -> list[Line]:
-    """(target, releases, verdicts, words) of the targets that were judged in the first result and elsewhere, and differ.
+    """(target, releases, marks, words) of the targets that were judged in the first result and elsewhere, and differ.
 
     Releases are empty where they are the same in all results.
     """
@@ -201,7 +200,7 @@ def matrix(found: Comparison) -> list[Line]:
             continue
         versions = [v or "" for v in owner.versions]
         alike = len({v for v in versions if v}) <= 1
-        made.append((owner.target, [""] * len(versions) if alike else versions, owner.verdicts, owner.words))
+        made.append((owner.target, [""] * len(versions) if alike else versions, owner.marks, owner.words))
     return made
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from dropcheck.results.audit import Verdict
+from dropcheck.results.audit import Level, Verdict
 
 SCHEMA = "dropcheck.comparison/1"
 
@@ -61,6 +61,12 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     coins: int = 0
     message: str = ""
     replay: str = ""
+    level: Level | None = None
+
+    @property
+    def mark(self) -> str:
+        """The verdict as a table shows it: a failure of an edge case or a trait by that word."""
+        return self.level if self.level in ("edge", "trait") else self.verdict
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +90,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """One target: its name, release and verdict in every result (None: not there), and the words of its changes."""
+    """One target: its name, release and verdict in every result (None: not there), and the words of its changes.
+
+    ``levels``: the gravest level of what fails in each result; None where nothing does.
+    """
 
     target: str
     names: list[str | None]
@@ -92,6 +101,13 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: list[Verdict | None]
     reasons: list[str]
     words: list[Word]
+    levels: list[Level | None] = []
+
+    @property
+    def marks(self) -> list[str | None]:
+        """The verdicts as a table shows them: failures of edge cases or traits alone by that word."""
+        known = self.levels or [None] * len(self.verdicts)
+        return [one if one in ("edge", "trait") else v for one, v in zip(known, self.verdicts, strict=True)]
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

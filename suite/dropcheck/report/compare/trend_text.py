@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
+from dropcheck.judge import levels
 from dropcheck.judge.claims import FAMILIES
 from dropcheck.report.compare.changes import BETTER, WORSE, Change
 from dropcheck.report.compare.trend import Row, Trend, Trends
 from dropcheck.report.sentences import GLYPHS, WORDS
-from dropcheck.results.plain_text import count, line, number
+from dropcheck.results.history.entries import Claim
+from dropcheck.results.plain_text import count, family, line, number
 
 
 def render(found: Trends, width: int = 100, checks: Sequence[str] = ()) -> str:
@@ -58,9 +60,20 @@ def audit_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     shown = [name for name in FAMILIES if any(name in row.families for row in rows)] or ["verdict"]
     table: list[tuple[str, ...]] = [("release", "dropcheck", "profile", "audited", "runs", *shown)]
     for row in rows:
-        found = [row.families.get(name, "") if row.families else row.verdict for name in shown]
+        found = [
+            mark(row.claims, name) or row.families.get(name, "") if row.families else row.verdict for name in shown
+        ]
         table.append((*_release(row), str(row.runs), *(f"{GLYPHS[v]} {WORDS[v]}".strip() for v in found)))
     return table
+
+
+def mark(claims: Sequence[Claim], name: str) -> str:
+    """``edge`` for a family, or one check, in which nothing but edge cases fails; else an empty text.
+
+    A history keeps one case of a check, so that only checks that judge nothing but edges are known to be one.
+    """
+    failing = [c.check for c in claims if c.verdict == "fail" and name in (family(c.check), c.check)]
+    return "edge" if failing and all(levels.level(check) == "edge" for check in failing) else ""
 
 
 def claim_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -70,7 +83,8 @@ def claim_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     ]
     for check in dict.fromkeys(one.check for row in rows for one in row.claims):
         for row, one in ((r, c) for r in rows for c in r.claims if c.check == check):
-            told = f"{GLYPHS[one.verdict]} {WORDS[one.verdict]}".strip()
+            shown = mark([one], one.check) or one.verdict
+            told = f"{GLYPHS[shown]} {WORDS[shown]}".strip()
             numbers = [number(value) for value in (one.estimate, one.expected, one.resolution)]
             table.append((one.check, *_release(row), told, *numbers))
     return table
