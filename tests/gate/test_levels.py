@@ -11,6 +11,7 @@ import pytest
 from kits.gate import FILE, SOURCE, TARGET, audit, finding, gate, lines
 
 from dropcheck import cli
+from dropcheck.gate.formats.register import render
 from dropcheck.gate.policy import PolicyError
 from dropcheck.results import audit as results
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding, Request, Result
@@ -228,3 +229,12 @@ def test_an_audit_of_the_gate_carries_its_level(folder: Path, monkeypatch: pytes
 
     monkeypatch.setattr(auditing, "run", run)
     assert cli.main(["gate", "--fail-on", "defect"]) in (0, 3) and asked == ["defect"]
+
+
+def test_defects_come_first_and_take_what_nothing_else_explains() -> None:
+    behind = finding("mask.patterns", "skipped", message=f"{NOT_INTERPRETABLE} while form.ranks fails: x")
+    made = gate(audit(EDGE, DEFECT, behind))
+    text = render(made, "text")
+    assert text.index("✗ mask.distinct-calls") < text.index("~ rate.one")
+    hides = {one.check: "--hides mask.patterns" in one.accept for one in lines(made, "fail")}
+    assert hides == {"mask.distinct-calls": True, "rate.one": False}

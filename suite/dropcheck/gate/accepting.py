@@ -14,6 +14,7 @@ from dropcheck.gate.decision import Line
 from dropcheck.gate.decoding import FILE, PROJECT
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED
 from dropcheck.gate.waivers import WITH_INTERVAL, escaped
+from dropcheck.judge.levels import LEVELS
 from dropcheck.results.naming import lead
 from dropcheck.results.plain_text import line
 
@@ -51,8 +52,9 @@ def with_commands(lines: Sequence[Line], policy: str, today: datetime.date) -> l
     made: dict[tuple[str, str, str], str] = {}
     for (target, device), checks in failing.items():
         behind: dict[str, list[str]] = {}
+        gravest = min(checks, key=lambda name: min(LEVELS.index(one.level or "defect") for one in checks[name]))
         for one in hidden.get((target, device), ()):
-            cause = next((name for name in _CAUSE.findall(one.message) if name in checks), next(iter(checks)))
+            cause = next((name for name in _CAUSE.findall(one.message) if name in checks), gravest)
             behind.setdefault(cause, []).append(one.check)
         for check, some in checks.items():
             words = ["dropcheck", "waive", check, escaped(target), *_dtypes(some), "--device", device]

@@ -12,11 +12,11 @@ _GRAVITY = {"defect": 0, "edge": 1, "trait": 2, None: 0}
 
 
 def grouped(lines: Sequence[Line]) -> list[list[Line]]:
-    """Lines of one target, check, device and policy line together; the one that says most first."""
+    """Lines of one target, check, device and policy line together, the gravest first; in each the one that says most first."""
     found: dict[tuple[str, ...], list[Line]] = {}
     for one in lines:
         found.setdefault((*_key(one), one.rule), []).append(one)
-    return list(map(worst_first, found.values()))
+    return sorted(map(worst_first, found.values()), key=lambda some: _GRAVITY[some[0].level])
 
 
 def checks(lines: Sequence[Line]) -> list[list[Line]]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dropcheck.gate.decision import Decision, Line
+from dropcheck.gate.decision import Decision
 from dropcheck.gate.formats import markdown, text
 from dropcheck.gate.formats.sarif import location
 from dropcheck.gate.grouping import grouped
@@ -41,7 +41,7 @@ def _commands(decision: Decision) -> Iterator[str]:
     elif any(one.counts == "waived" or one.tolerated for one in decision.lines):
         yield _command("notice", "", 0, "dropcheck gate", decision.headline)
     for counts in ("fail", "missing"):
-        for some in sorted(grouped(decision.counting(counts)), key=_gravity):
+        for some in grouped(decision.counting(counts)):
             lead = some[0]
             kind = KINDS[lead.level or "defect"]
             file, row = location(decision, lead)
@@ -54,10 +54,6 @@ def _commands(decision: Decision) -> Iterator[str]:
     for note in decision.notes:
         if note.level == "warning":
             yield _command("warning", *decision.place(note), note.check, note.message)
-
-
-def _gravity(some: list[Line]) -> int:
-    return list(KINDS).index(some[0].level or "defect")
 
 
 def _command(kind: str, file: str, row: int, title: str, text: str) -> str:
