@@ -392,7 +392,8 @@ def test_the_text_report_shows_the_smallest_case_its_command_and_the_cause() -> 
 def test_the_page_shows_them_too_and_escapes_them() -> None:
     from dropcheck.report.html import render
 
-    one = found(COPIES, "fail", cause="<b>four</b>", defect="quads", smallest="<i>", smallest_replay="dropcheck <x>")
+    words = {"cause": "groups of four (exact signature)", "defect": "<b>four</b>"}
+    one = found(COPIES, "fail", **words, smallest="<i>", smallest_replay="dropcheck <x>")
     page = render(result_of(target_of("x", [one])))
     assert "&lt;b&gt;four&lt;/b&gt;" in page and "dropcheck &lt;x&gt;" in page
     assert "<b>four" not in page

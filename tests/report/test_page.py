@@ -402,6 +402,19 @@ def test_a_large_run_counts_what_passes_and_stays_small() -> None:
     assert "what was seen of rate.zero" not in page.text
 
 
+def test_many_failing_targets_share_their_causes_in_one_table_worst_first() -> None:
+    bad = [finding("rate.one", "fail", "float32 rate=1"), finding("scale.mean", "fail")]
+    names = [f"a.Layer{i}" for i in range(view.MANY + 1)]
+    text = html.render(result([target(name, bad[: 1 + (i < 3)]) for i, name in enumerate(names)]))
+    table = text[text.index("<caption>Causes in several implementations") :].split("</table>")[0]
+    rows = table.split("<tbody>")[1].split("</tr>")[:-1]
+    assert ["defect" in row for row in rows] == [True, False]
+    assert re.findall(r'href="#(t\d+-c\d)"', rows[0]) == ["t0-c1", "t1-c1", "t2-c1"]
+    assert len(re.findall(r"href=", rows[1])) == len(names) and f">{len(names)}: <" in rows[1]
+    few = html.render(result([target(name, bad) for name in names[:-1]]))
+    assert "Causes in several implementations" not in few
+
+
 def test_figures_stop_where_the_page_is_full_and_that_is_told() -> None:
     sheet = Sheet(room=3000)
     some = [f for f in drawn() if f.check == "mask.dropped-count"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dropcheck.judge.diagnosis import diagnose
 from dropcheck.judge.levels import LEVELS
 from dropcheck.report import sentences
 from dropcheck.report.furniture import GLYPHS
@@ -12,7 +11,7 @@ from dropcheck.results.audit import Result
 
 def table(result: Result, most: int = 20) -> str:
     """The HTML that a ``_repr_html_`` returns; at most ``most`` causes of all targets, worst first, every value escaped."""
-    causes = [(target.target, cause) for target in result.targets for cause in diagnose(target)]
+    causes = [(target.target, cause) for target in result.targets for cause in sentences.diagnosed(target)]
     causes.sort(key=lambda pair: LEVELS.index(pair[1].level))
     return (
         environment()

@@ -26,6 +26,7 @@ def environment(*, html: bool = True) -> Environment:
     found.filters["case_words"] = sentences.case_words
     found.filters["number"] = plain_text.number
     found.filters["evidence"] = sentences.evidence
+    found.filters["known_defect"] = sentences.known_defect
     found.filters["reason"] = sentences.reason
     found.filters["breakable"] = breakable
     found.filters["capital"] = capital

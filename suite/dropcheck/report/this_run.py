@@ -1,13 +1,19 @@
-"""What a page says of a run beside its verdicts: its commands, how it went, the machine, traits, and what did not run."""
+"""What a page says of a run beside its verdicts: commands, machine, waivers, traits, and what did not run."""
 
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from dropcheck.report import sentences
+from dropcheck.report.sentences import Group
 from dropcheck.results import embedded, plain_text, reading
-from dropcheck.results.audit import Result
+from dropcheck.results.audit import Finding, Result, TargetResult
 
 _DEEP = 4  # levels of lists and mappings within a value that are shown
 _OWN = (embedded.LEFT_OUT, "commands", "results")  # what of an environment has a place of its own
@@ -62,6 +68,40 @@ def quality(result: Result) -> list[tuple[str, str]]:
         busy = " (busy: times are too long; verdicts do not depend on them)" if load[0] > 1.5 * cores else ""
         found.append(("load", f"{load[0]:.1f} on {plain_text.count(cores, 'core')} at the start{busy}"))
     return found
+
+
+# --- waivers ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Failures of one check that one waiver accepted."""
+
+    id: str
+    target: str
+    group: Group
+
+
+def waivers(target: TargetResult) -> list[Group]:
+    """The failures of a target that waivers accepted: one group a waiver and check."""
+    kept: dict[str, list[Finding]] = defaultdict(list)
+    for one in target.findings:
+        if one.verdict == "waived":
+            kept[one.waiver.id if one.waiver else ""].append(one)
+    return [
+        group
+        for some in kept.values()
+        for group in sentences.groups([msgspec.structs.replace(target, findings=some)], ("waived",))
+    ]
+
+
+def waived(result: Result) -> list[Accepted]:
+    """Every failure of a result that a waiver accepted, in the order of targets."""
+    return [
+        Accepted(f"t{i}-w{n}", target.target, group)
+        for i, target in enumerate(result.targets)
+        for n, group in enumerate(waivers(target), 1)
+    ]
 
 
 # --- the machine ---------------------------------------------------------------------------------------------------------

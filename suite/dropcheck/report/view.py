@@ -12,8 +12,8 @@ import msgspec
 
 from dropcheck.judge import levels
 from dropcheck.judge.claims import FAMILIES
-from dropcheck.judge.diagnosis import Diagnosis, diagnose
-from dropcheck.report import sentences
+from dropcheck.judge.diagnosis import Diagnosis
+from dropcheck.report import sentences, this_run
 from dropcheck.report.figures import sheet as figures
 from dropcheck.report.figures.sheet import Drawn, Sheet
 from dropcheck.report.sentences import Group
@@ -22,6 +22,7 @@ from dropcheck.results.audit import Finding, Result, TargetResult, missing
 
 WHOLE = 4000  # results up to which a page lists every one; beyond, passes are counted and the raw result has them
 FEW = 3  # targets up to which passes are drawn too
+MANY = 8  # failing targets above which a table says which of them share a cause
 OPEN = ("error", "inconclusive")
 
 
@@ -29,12 +30,13 @@ OPEN = ("error", "inconclusive")
 class Told:
     """One cause of failures, or one check without a verdict. ``mark``: its level, or the verdict.
 
-    ``groups``: its results, one group a check, that of ``check`` first. ``case`` and ``command``: the smallest failing case
-    and what repeats it.
+    ``cause``: the name of ``Diagnosis.cause``. ``groups``: its results, one group a check, that of ``check`` first.
+    ``case`` and ``command``: the smallest failing case and what repeats it.
     """
 
     id: str
     mark: str
+    cause: str
     check: str
     observed: str
     fix: str
@@ -81,12 +83,11 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """Failures of one check that one waiver accepted."""
+class Shared:
+    """A cause of failures in several targets: as the first of them shows it, and (target, place) of each."""
 
-    id: str
-    target: str
-    group: Group
+    first: Told
+    places: list[tuple[str, str]]
 
 
 def blocks(result: Result, sheet: Sheet) -> list[Block]:
@@ -101,6 +102,20 @@ def worst_first(some: Sequence[Block], section: str) -> list[Block]:
     return sorted((b for b in some if b.section == section), key=lambda b: _ORDER.get(b.mark, len(_ORDER)))
 
 
+def shared(some: Sequence[Block]) -> list[Shared]:
+    """The causes that several of many failing targets have, worst first, then the most frequent; nothing for a few targets."""
+    if sum(b.section == "failures" for b in some) <= MANY:
+        return []
+    found: dict[tuple[str, str], Shared] = {}
+    for block in worst_first(some, "failures"):
+        for one in block.told:
+            if one.mark in levels.LEVELS:
+                at = found.setdefault((one.mark, one.cause), Shared(one, []))
+                at.places.append((block.target.target, one.id))
+    several = [s for s in found.values() if len(s.places) > 1]
+    return sorted(several, key=lambda s: ([*map(str, levels.LEVELS)].index(s.first.mark), -len(s.places)))
+
+
 _ORDER = {"fail": 0, "edge": 1, "trait": 2}
 
 
@@ -111,7 +126,7 @@ def _block(name: str, target: TargetResult, sheet: Sheet, whole: bool, few: bool
     order = [f for f in FAMILIES if f in by_family] + [f for f in by_family if f not in FAMILIES]
     told = list(_told(name, target, sheet))
     places: dict[tuple[str, str], str] = {(g.check, g.verdict): one.id for one in reversed(told) for g in one.groups}
-    kept = {one.check: f"{name}-w{i}" for i, one in enumerate(waivers(target), 1)}
+    kept = {one.check: f"{name}-w{i}" for i, one in enumerate(this_run.waivers(target), 1)}
     families = [
         _family(target, f, by_family[f], _places(by_family[f], places, kept), f"{name}-{i}", whole)
         for i, f in enumerate(order, 1)
@@ -174,12 +189,13 @@ def _tally(target: TargetResult, told: Sequence[Told]) -> list[tuple[str, str]]:
 def _told(name: str, target: TargetResult, sheet: Sheet) -> Iterator[Told]:
     """The causes of a target's failures, worst first, then the checks without a verdict."""
     number = numbers(1)
-    for one in diagnose(target):
+    for one in sentences.diagnosed(target):
         yield _cause(f"{name}-c{next(number)}", one, target, sheet)
     for group in sentences.groups([target], OPEN):
         yield Told(
             id=f"{name}-c{next(number)}",
             mark=group.verdict,
+            cause="",
             check=group.check,
             observed=group.lead.message,
             fix="",
@@ -195,18 +211,20 @@ def _cause(place: str, one: Diagnosis, target: TargetResult, sheet: Sheet) -> To
     only = msgspec.structs.replace(target, findings=list(one.findings))
     groups = sorted(sentences.groups([only], ("fail",)), key=lambda g: g.check != one.check)
     groups = [replace(g, lead=one.lead) if g.check == one.check else g for g in groups]
-    shrunk = groups[0].shrunk
+    picture, case, command = sentences.smallest_of(one)
+    drawn = [d for g in groups[:1] for d in figures.of_failure(g, picture, target, sheet)]
     return Told(
         id=place,
         mark=one.level,
+        cause=one.cause,
         check=one.check,
         observed=one.observed,
         fix=one.fix,
         also=one.also,
-        case=(shrunk.smallest if shrunk is not None else None) or one.lead.case,
-        command=shrunk.smallest_replay if shrunk is not None and shrunk.smallest_replay else one.lead.replay,
+        case=case,
+        command=command,
         groups=tuple(groups),
-        figures=[drawn for g in groups for drawn in figures.of_failure(g, target, sheet)],
+        figures=drawn + [d for g in groups[1:] for d in figures.of_failure(g, g.drawn.picture, target, sheet)],
     )
 
 
@@ -250,28 +268,3 @@ def again(findings: Sequence[Finding], family: str) -> str:
         at = parts.index("--case")
         del parts[at : at + 2]
     return shlex.join(parts)
-
-
-# --- waivers -----------------------------------------------------------------------------------------------------------
-
-
-def waivers(target: TargetResult) -> list[Group]:
-    """The failures of a target that waivers accepted: one group a waiver and check."""
-    kept: dict[str, list[Finding]] = defaultdict(list)
-    for one in target.findings:
-        if one.verdict == "waived":
-            kept[one.waiver.id if one.waiver else ""].append(one)
-    return [
-        group
-        for some in kept.values()
-        for group in sentences.groups([msgspec.structs.replace(target, findings=some)], ("waived",))
-    ]
-
-
-def waived(result: Result) -> list[Accepted]:
-    """Every failure of a result that a waiver accepted, in the order of targets."""
-    return [
-        Accepted(f"t{i}-w{n}", target.target, group)
-        for i, target in enumerate(result.targets)
-        for n, group in enumerate(waivers(target), 1)
-    ]

@@ -9,7 +9,7 @@ from dropcheck.report.figures import coins, counts, ladder, pairs, positions
 from dropcheck.report.figures.svg import Figure
 from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
-from dropcheck.results.audit import TargetResult
+from dropcheck.results.audit import Picture, TargetResult
 
 _LAGGED = (
     "mask.independent-channels",
@@ -49,11 +49,11 @@ class Sheet:
         return [Drawn(self.drawn, figure)]
 
 
-def of_failure(group: Group, target: TargetResult, sheet: Sheet) -> list[Drawn]:
-    """What shows a failure best: its smallest example, and the counts behind it."""
+def of_failure(group: Group, picture: Picture | None, target: TargetResult, sheet: Sheet) -> list[Drawn]:
+    """What shows a failure best: ``picture``, its smallest example, and the counts behind it."""
     found: list[Drawn] = []
-    if group.drawn.picture is not None and group.drawn.picture.rows:
-        found += sheet.take(coins.figure(group.drawn.picture, f"{plain_text.line(target.target, 120)}, {group.check}"))
+    if picture is not None and picture.rows:
+        found += sheet.take(coins.figure(picture, f"{plain_text.line(target.target, 120)}, {group.check}"))
     lead = group.lead
     if group.check == "mask.dropped-count":
         found += sheet.take(counts.figure(lead))
