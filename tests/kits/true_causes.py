@@ -24,7 +24,7 @@ CALLS = r"(call|mask).* (repeat|reuse)|(repeat|reuse)s? .*(call|mask)|same mask|
 TIED = r"correlation|depend|tied|lean"
 COUNT = r"number of dropped channels|dropped channels per (row|sample)|vary|variance|clumped|rationed|too (even|uneven)"
 PATTERNS = r"joint patterns?|groups? of (three|four|eight|3|4|8)|(three|four|eight) channels"
-VALUES = r"input'?s? values|depend on the input|follow the (sign|input)|the input's"
+VALUES = r"input'?s? values|depend on .*input|follow the (sign|input)|the input's"
 MORE, LESS = (
     r"more|instead of|times the (requested )?rate",
     r"less|fewer|instead of|times the (requested )?rate|never drop",
@@ -233,7 +233,7 @@ _all((r"drop", r"instead of|less|fewer|more|times"), "blocks-plain-area")
 # scale
 _all((UNSCALED,), "not-scaled", "blocks-unscaled", "keras-seeded-unscaled")
 _all(
-    (r"realised|share (really )?kept|from call to call|own factor|differ",),
+    (r"realised|share (really )?kept|share of elements that the call keeps|from call to call|own factor|differ",),
     "normalised-by-realised",
     "alpha-by-realised-share",
     "square-maps-normalised",
@@ -436,7 +436,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     ),
     "divided by the rate": (r"1 ?/ ?rate\b|divided by the rate|by rate instead", "scaled-by-rate"),
     "mask fixed": (
-        r"(same|one) mask (in|for) (every|all)|never changes|does not change|reuses the mask|is drawn once",
+        r"(same|one) mask (in|for) (every|all)|mask (never changes|does not change)|reuses the mask|is drawn once",
         "frozen-mask second-call-repeats cycles-after-sixteen graph-replays seed-from-address keras-frozen-noise "
         "keras-seed-in-call seed-from-buffer-address redrawn-when-input-changes few-masks-for-large-batches "
         "thousand-masks keyed-by-24-bits jumps-back chunk-per-call counters-overlap hundredth-call-freezes "
@@ -501,7 +501,7 @@ TOPICS: dict[str, tuple[str, str]] = {
         "small-inputs-unseeded large-inputs-unseeded always-seed-zero seed-and-instance",
     ),
     "backward draws anew": (
-        r"draws? (its own|a new|another) mask|new mask in the backward|other (drop decisions|mask) than the forward",
+        r"draws? (its own|another) mask|new mask in the backward|other (drop decisions|mask) than the forward",
         "backward-other-coins second-anew module-generator masks-in-pairs call-counter ignores-manual-seed "
         "seeded-from-initial-seed copy-takes-the-stream-along mask-held-on-the-layer buffer-of-masks "
         "jax-key-held-on-the-module",

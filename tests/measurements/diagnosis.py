@@ -11,6 +11,7 @@ The truth is a table that was written from the defects' own descriptions (tests/
 from __future__ import annotations
 
 import gzip
+import lzma
 import sys
 import time
 from pathlib import Path
@@ -19,8 +20,14 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from kits.true_causes import false, right
+
 import dropcheck
-from dropcheck.results.audit import Result, TargetResult
+from dropcheck.judge.checks import CHECK
+from dropcheck.judge.diagnosis import diagnose
+from dropcheck.judge.diagnosis.seen import OBSERVED
+from dropcheck.report import sentences
+from dropcheck.results.audit import Finding, Result, TargetResult, Timing
 from spatial_dropouts import broken, unusual
 
 IN_PROCESS = ("numpy", "torch", "torch-function")
@@ -78,10 +85,136 @@ def stored(folder: Path, name: str) -> TargetResult:
     return target
 
 
+def after(target: TargetResult) -> str:
+    """What the first block says: what was observed, and the fix where it is more than the check's own remedy."""
+    found = diagnose(target)
+    if not found:
+        return ""
+    own = "" if found[0].fix == CHECK[found[0].check].remedy else found[0].fix
+    return f"{found[0].observed} | {own}"
+
+
+def before(target: TargetResult) -> str:
+    """What the report of before said of its first failing check: the message, and the cause by likeness."""
+    failing = sentences.groups([target], ("fail",))
+    return f"{failing[0].lead.message} | {failing[0].lead.cause or ''}" if failing else ""
+
+
+def outcome(name: str, text: str) -> str:
+    """right, silent or false, by the table; empty where nothing fails."""
+    if not text:
+        return ""
+    if false(name, text):
+        return "false"
+    return "right" if right(name, text) else "silent"
+
+
+def tell(folder: Path, names: list[str]) -> None:
+    """What is said of each stored defect, with the outcome."""
+    for name in names or [d.name for d in broken.DEFECTS if _path(folder, d.name).exists()]:
+        target = stored(folder, name)
+        text = after(target)
+        defect = next(d for d in broken.DEFECTS if d.name == name)
+        print(f"{outcome(name, text):7}{name}: {defect.summary} ({defect.regime})")
+        if topics := false(name, text):
+            print(f"       FALSE {', '.join(topics)}")
+        print(f"       {text}")
+        for one in diagnose(target)[1:]:
+            print(f"       - [{one.level}] {one.check}: {one.observed}")
+
+
+def measure(folder: Path) -> None:
+    """Shares right, silent and false over what is stored, before and after; causes named in correct layers."""
+    names = [d.name for d in broken.DEFECTS if _path(folder, d.name).exists()]
+    for title, said in (("before", before), ("after", after)):
+        told = {name: outcome(name, said(stored(folder, name))) for name in names}
+        seen = {name: word for name, word in told.items() if word}
+        counts = {word: sum(v == word for v in seen.values()) for word in ("right", "silent", "false")}
+        shares = ", ".join(f"{n} {word} ({n / max(1, len(seen)):.1%})" for word, n in counts.items())
+        print(f"{title:7}{len(seen)} planted defects: {shares}")
+        print(f"       nothing fails: {', '.join(n for n, word in told.items() if not word) or 'none'}")
+        if title == "after":
+            print("       not right: " + ", ".join(f"{n} ({word})" for n, word in seen.items() if word != "right"))
+    right_ones = [n for n in unusual.REGISTER if _path(folder, n.removeprefix("unusual.")).exists()]
+    named = [n for n in right_ones if diagnose(stored(folder, n))]
+    print(f"       {len(right_ones)} correct layers, causes named in {len(named)} {named or ''}")
+
+
+def keep(folder: Path, file: Path) -> None:
+    """Stored results of the defects as the tests read them: no coins, no commands, no text that no sentence needs."""
+    made = {}
+    for name in [d.name for d in broken.DEFECTS if _path(folder, d.name).exists()]:
+        target = stored(folder, name)
+        findings = [stripped(f) for f in target.findings if f.verdict in ("pass", "fail")]
+        traits = {OBSERVED: target.traits[OBSERVED]} if OBSERVED in target.traits else {}
+        made[name] = msgspec.structs.replace(
+            target, findings=findings, traits=traits, planned=None, details=None, version="", timing=Timing()
+        )
+    data = msgspec.json.encode({name: msgspec.to_builtins(t) for name, t in made.items()})
+    file.write_bytes(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+    print(f"{len(made)} results, {file.stat().st_size} bytes")
+
+
+_NUMBERS = frozenset(
+    [
+        "dropped",
+        "coins",
+        "tolerated",
+        "odd_calls",
+        "wrong",
+        "kept",
+        "example",
+        "positions",
+        "position",
+        "size",
+        "zero",
+        "factor",
+        "nonfinite",
+        "elements",
+        "leaking",
+        "missing",
+        "repeats",
+        "words",
+        "copied_rows",
+        "rows",
+        "copies",
+        "variance_ratio",
+        "stuck",
+        "calls",
+    ]
+)
+
+
+def stripped(one: Finding) -> Finding:
+    """A result without what no sentence reads; of one that passes its case and counts alone."""
+    failed = one.verdict == "fail"
+    tallies = {k: v for k, v in one.tallies.items() if k in _NUMBERS and not isinstance(v, list)}
+    return Finding(
+        check=one.check,
+        case=one.case,
+        verdict=one.verdict,
+        message=one.message if failed else "",
+        estimate=one.estimate if failed else None,
+        expected=one.expected if failed or one.check == "rate.marginal" else None,
+        unit=one.unit if failed else "",
+        log10_evidence=one.log10_evidence if failed else None,
+        tallies=tallies if failed or one.check == "rate.marginal" else {},
+        picture=one.picture if failed and one.check == "mask.whole-channels" else None,
+    )
+
+
 def main() -> None:
     what, folder, names = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
     if what == "audit":
         audit(folder, names)
+    elif what == "tell":
+        tell(folder, names)
+    elif what == "measure":
+        measure(folder)
+    elif what == "keep":
+        keep(folder, Path(names[0]))
+    else:
+        sys.exit(__doc__)
 
 
 if __name__ == "__main__":

@@ -21,19 +21,24 @@ Look = Callable[[Seen], Iterator[Cause]]
 # each takes the failures that its cause explains from those that the looks before it left; the most basic first
 LOOKS: tuple[Look, ...] = (
     forms.strides,
+    forms.batches,
     masks.pattern,
     masks.calls,
+    rates.positions,
     masks.ties,
     rates.marginal,
-    rates.positions,
+    rates.shapes,
+    modes.toggle,
     modes.inference,
     scales.forward,
-    modes.toggle,
     forms.seeds,
+    forms.alike,
     gradients.mask,
+    gradients.recomputed,
     scales.backward,
     edges.one,
     edges.invalid,
+    forms.later,
 )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause
+from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause, percent
 from dropcheck.results.plain_text import strongest
 
-_STRIDES = "form.strides"
+_STRIDES, _BATCHES, _LATER = "form.strides", "form.batch-change", "rate.set-later"
+_FAR = 0.1  # a share of drops that is off by more than chance allows in the calls of rate.set-later
 
 
 def strides(seen: Seen) -> Iterator[Cause]:
@@ -24,6 +25,37 @@ def strides(seen: Seen) -> Iterator[Cause]:
     yield cause(f"{_STRIDES} {place}".strip(), lead.message, "", seen.take(follow), lead)
 
 
+def batches(seen: Seen) -> Iterator[Cause]:
+    """A layer that does not take batches of another size: whatever else fails with changing sizes alone follows."""
+    some = seen.failing(_BATCHES)
+    here = [
+        f
+        for check, findings in list(seen.left.items())
+        if check != _BATCHES and all(case_of(f.case).batches for f in findings)
+        for f in findings
+    ]
+    if some and here:
+        lead = strongest(some)
+        yield cause(_BATCHES, lead.message, "", seen.take([*some, *here]), lead)
+
+
+def later(seen: Seen) -> Iterator[Cause]:
+    """A rate that is set after construction and is not what the layer does."""
+    some = seen.failing(_LATER)
+    if not some:
+        return
+    lead = strongest(some)
+    text, fix = lead.message, ""
+    if "set later" in lead.case:
+        if lead.estimate is not None and lead.expected is not None and abs(lead.estimate - lead.expected) > _FAR:
+            text = f"a rate that is set after construction does not change what is dropped: {percent(lead.estimate)} instead of "
+            text += f"{percent(lead.expected)}"
+        else:
+            text = f"a rate that is set after construction changes the mask and not the scale: {lead.message}"
+        fix = "Compute thresholds and factors from the rate in each call, or make the rate read-only."
+    yield cause(_LATER, text, fix, seen.take(some), lead)
+
+
 def seeds(seen: Seen) -> Iterator[Cause]:
     """Seeds that do not repeat the masks: reseeding fails with them."""
     some = seen.failing("seed.reproducible")
@@ -33,3 +65,14 @@ def seeds(seen: Seen) -> Iterator[Cause]:
     follow = [*some, *seen.failing("seed.reset")]
     text = f"{lead.message}, {place}" if place else lead.message
     yield cause(f"seed.reproducible {place}".strip(), text, "", seen.take(follow), lead)
+
+
+def alike(seen: Seen) -> Iterator[Cause]:
+    """Different seeds that give the same masks: reseeding changes nothing then, and layers of two seeds are alike."""
+    some = seen.failing("seed.distinct")
+    if not some:
+        return
+    lead = strongest(some)
+    follow = [*some, *seen.failing("seed.reset", "seed.neighbours", "seed.instances")]
+    follow += [f for f in seen.failing("form.copies") if "in turn" in f.case]
+    yield cause("seed.distinct", lead.message, "", seen.take(follow), lead)

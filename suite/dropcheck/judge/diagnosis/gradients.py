@@ -36,3 +36,19 @@ def mask(seen: Seen) -> Iterator[Cause]:
     if plain and leaking:
         follow += [f for f in seen.failing("gradient.edges") if "rate=1" in f.case.split()]
     yield cause(f"{name} {place}".strip(), f"{text}, {place}" if place else text, fix, seen.take(follow), lead)
+
+
+def recomputed(seen: Seen) -> Iterator[Cause]:
+    """A recomputed forward pass (activation checkpointing) that has another mask than the first."""
+    some = seen.failing(_RECOMPUTE)
+    if not some:
+        return
+    lead = strongest(some)
+    text, fix = lead.message, ""
+    if lead.tallies.get("leaking") and lead.tallies.get("missing"):
+        calls = sorted({int(f.case.rpartition("call ")[2]) for f in some if f.case.rpartition("call ")[2].isdigit()})
+        where = f", in call{'s' if len(calls) > 1 else ''} {', '.join(map(str, calls))}" if calls else ""
+        text = f"a recomputed forward pass (activation checkpointing) uses another mask than the first{where}: "
+        text += f"{lead.tallies['leaking']} dropped elements have a gradient and {lead.tallies['missing']} kept ones have none"
+        fix = "Draw the mask from the framework's own generator in every forward pass; keep no generator or counter of its own."
+    yield cause("another mask when recomputed", text, fix, seen.take(some), lead)

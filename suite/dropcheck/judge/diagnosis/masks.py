@@ -15,6 +15,7 @@ from dropcheck.results.plain_text import strongest
 _WHOLE, _CHANNELS = "mask.whole-channels", "mask.distinct-channels"
 _SAMPLES, _CALLS = "mask.distinct-samples", "mask.distinct-calls"
 _TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")
+_AS_INDEPENDENT = 0.05  # so near to 1 is the spread of the dropped channels that it names no cause
 # what a mask that never changes fails, too: reseeding changes nothing, copies and later rates show the old mask
 _OF_OLD_MASKS = (
     "mask.independent-calls",
@@ -40,6 +41,8 @@ def pattern(seen: Seen) -> Iterator[Cause]:
         if sentence is not None:
             follow = [one for other in (_WHOLE, _CHANNELS, _SAMPLES) for one in seen.failing(other)]
             observed, fix, name = sentence
+            if check == _WHOLE:
+                follow += seen.failing("form.batch-change", "form.strides")
             if found is not None and found.calls == "shared" and seen.failing(_CALLS):
                 observed += ", and every call uses the same mask"
                 follow += seen.failing(_CALLS, *_OF_OLD_MASKS)
@@ -93,8 +96,10 @@ def ties(seen: Seen) -> Iterator[Cause]:
         fix = "Decide for every channel by itself; do not choose a fixed number or share of the channels."
     else:
         lead = first[next(check for check in _TIES if check in first)]
+        if lead is count and "mask.patterns" in first and ratio is not None and abs(ratio - 1) < _AS_INDEPENDENT:
+            lead = first["mask.patterns"]  # neither pairs nor their number show it
         observed = lead.message
-        if count is not None and lead is not count and ratio is not None:
+        if count is not None and lead is not count and ratio is not None and abs(ratio - 1) >= _AS_INDEPENDENT:
             observed += f"; the number of dropped channels varies {shown(ratio, 3)} times as much as that of independent decisions"
     place = only(seen.judged[lead.check])
     yield cause(f"channels depend on each other {place}".strip(), _at(observed, place), fix, seen.take(some), lead)

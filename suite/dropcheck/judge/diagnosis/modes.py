@@ -74,6 +74,7 @@ def toggle(seen: Seen) -> Iterator[Cause]:
         fix = "Decide by the mode of each call; inference must not change what the layer stores."
         name = "off after inference"
     follow = [*some, *seen.failing("seed.reset")]
+    follow += [f for f in seen.failing(_INFERENCE) if "randomness" in f.case]
     yield cause(f"{name} {place}".strip(), f"{text}, {place}" if place else text, fix, seen.take(follow), lead)
 
 

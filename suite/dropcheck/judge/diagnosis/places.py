@@ -41,8 +41,7 @@ def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[st
     for word, words in _WORDS.items():
         if all(word in c.words for c in failing) and not any(word in c.words for c in passing):
             yield words
-    for name, size in _SIZES:
-        yield from _threshold(name, [size(c) for c in failing], [size(c) for c in passing])
+    yield from _sizes(failing, passing)
     low, high = [c.rate for c in failing], [c.rate for c in passing]
     if None not in low and low:
         asked = sorted({r for r in low if r is not None})
@@ -61,6 +60,7 @@ _WORDS = {
     "zeros": "only where the input has zeros, as after a ReLU",
     "inference": "only in inference",
 }
+_ENOUGH = 3  # passing cases below a size
 _SIZES: tuple[tuple[str, _Size], ...] = (
     ("channels", lambda c: c.channels),
     ("samples", lambda c: None if c.batches else c.rows),
@@ -69,15 +69,13 @@ _SIZES: tuple[tuple[str, _Size], ...] = (
 )
 
 
-def _threshold(name: str, failing: Sequence[int | None], passing: Sequence[int | None]) -> Iterator[str]:
-    """A size from which, or up to which, every case fails."""
-    fails = [n for n in failing if n is not None]
-    fine = [n for n in passing if n is not None]
-    if len(fails) < len(failing) or not fails or not fine:
-        return
-    if len(set(fails)) == 1 and fails[0] not in fine and min(fine) < fails[0] < max(fine):
-        yield f"only with {fails[0]} {name}"
-    elif min(fails) > max(fine):
-        yield f"only from {min(fails)} {name} on ({max(fine)} pass)"
-    elif max(fails) < min(fine):
-        yield f"only up to {max(fails)} {name} ({min(fine)} pass)"
+def _sizes(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[str]:
+    """The one size from which every case fails; nothing where several sizes could be it, or few cases speak for it."""
+    found = []
+    for name, size in _SIZES:
+        fails = [n for c in failing if (n := size(c)) is not None]
+        fine = [n for c in passing if (n := size(c)) is not None]
+        if fails and len(fails) == len(failing) and len(fine) >= _ENOUGH and min(fails) > max(fine):
+            found.append(f"only from {min(fails)} {name} on ({max(fine)} pass)")
+    if len(found) == 1:
+        yield found[0]

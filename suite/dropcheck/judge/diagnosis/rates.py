@@ -47,20 +47,49 @@ def marginal(seen: Seen) -> Iterator[Cause]:
 
 def positions(seen: Seen) -> Iterator[Cause]:
     """Channels, samples or shapes with a rate of their own; that the rate over all is off follows from it."""
-    for check in _APART:
+    for check in ("rate.per-channel", "rate.per-sample"):
         some = seen.failing(check)
         if not some:
             continue
-        lead, place = strongest(some), only(seen.judged[check])
-        text = lead.message
-        tallies = lead.tallies
-        if lead.estimate == 0 and "position" in tallies and lead.expected is not None:
-            word = "channel" if check == "rate.per-channel" else "sample"
-            text = (
-                f"{word} {tallies['position']} is never dropped, the others with probability {shown(lead.expected, 4)}"
-            )
+        lead, text = _position(check, some)
+        place = only(seen.judged[check])
         follow = [*some, *seen.failing(_MARGINAL, *_APART)]
+        if not seen.failing("mask.independent-channels", "mask.patterns"):
+            follow += seen.failing("mask.dropped-count")  # rows of another rate spread the number of drops
         yield cause(f"{check} {place}".strip(), f"{text}, {place}" if place else text, "", seen.take(follow), lead)
+
+
+def shapes(seen: Seen) -> Iterator[Cause]:
+    """Shapes with a rate of their own, beside a rate that follows no law."""
+    some = seen.failing("rate.per-shape", _MARGINAL)
+    if not some or not seen.failing(_MARGINAL):
+        return
+    lead = strongest([f for f in seen.failing(_MARGINAL) if _measured(f)] or seen.failing(_MARGINAL))
+    place = only(seen.judged[_MARGINAL])
+    yield cause(
+        f"{_MARGINAL} {place}".strip(), f"{lead.message}, {place}" if place else lead.message, "", seen.take(some), lead
+    )
+
+
+def _position(check: str, some: Sequence[Finding]) -> tuple[Finding, str]:
+    """The result that shows best which channel or sample it is, and its sentence."""
+    known = [f for f in some if "position" in f.tallies and f.estimate is not None and f.expected is not None]
+    if not known:
+        return strongest(some), strongest(some).message
+    word = "channel" if check == "rate.per-channel" else "sample of a batch"
+    kinds: dict[str, list[Finding]] = {}
+    for one in known:
+        place, last = int(one.tallies["position"]), int(one.tallies.get("positions", 0)) - 1
+        kinds.setdefault("last" if place == last and last > 0 else str(place), []).append(one)
+    name, most = max(kinds.items(), key=lambda pair: len(pair[1]))
+    if 2 * len(most) <= len(known):
+        lead = strongest(known)
+        return lead, lead.message
+    lead = strongest([f for f in most if f.tallies.get("positions", 0) > 3] or most)
+    who = f"the last {word}" if name == "last" else f"{word.partition(' of')[0]} {name}"
+    low, high = lead.estimate or 0.0, lead.expected or 0.0
+    does = "never drops" if low == 0 else f"drops with probability {shown(low, 4)}"
+    return lead, f"{who} {does}, the others with probability {shown(high, 4)}"
 
 
 def _measured(one: Finding) -> bool:
