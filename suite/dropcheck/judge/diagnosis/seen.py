@@ -102,7 +102,7 @@ class Seen:
 
     def take(self, findings: Iterable[Finding]) -> list[Finding]:
         """Give these results to a cause."""
-        some = list(findings)
+        some = list({id(one): one for one in findings}.values())
         gone = {id(one) for one in some}
         for check in {one.check for one in some}:
             self.left[check] = [one for one in self.left.get(check, ()) if id(one) not in gone]
