@@ -23,6 +23,7 @@ def test_only_what_the_file_says_is_an_option(tmp_path: Path) -> None:
     assert of(tmp_path, "version = 1\n").options == {}
     found = of(tmp_path, 'version = 1\npreset = "strict"\ndevices = ["cuda", "cpu"]\nignore = ["rate.one"]\n')
     assert found.options == {"profile": "standard", "device": "cuda", "ignore": ("rate.one",), "strict": True}
+    assert of(tmp_path, 'version = 1\nfail_on = "defect"\n').options == {"fail_on": "defect"}
 
 
 def test_an_audit_has_one_pattern(tmp_path: Path) -> None:

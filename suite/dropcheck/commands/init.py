@@ -30,6 +30,9 @@ version = 1
 # dtypes = ["float32", "bfloat16"]
 # devices = ["cpu"]
 
+# The least grave failure that counts: defect, edge (rates 0 and 1, invalid rates, empty inputs) or trait; others are warnings.
+# fail_on = "edge"
+
 # What the gate makes of missing evidence: fail, inconclusive or skip.
 # on_missing = "inconclusive"
 

@@ -18,6 +18,7 @@ _FIELDS = {
     "dtypes": "dtypes",
     "devices": "device",
     "traits": "strict",
+    "fail_on": "fail_on",
 }
 
 
