@@ -185,7 +185,7 @@ def begin(page: Path, text: str, folder: Path) -> Folder:
 
 # what differs between two runs or two machines: times, releases, days, numbers of processes
 _DIFFERS = (
-    (re.compile(r"\d{4}-\d\d-\d\d"), "DAY"),
+    (re.compile(r"\d{4}-\d\d-\d\d(T[\d:+.]+)?"), "DAY"),
     (re.compile(r"\b(\w[\w-]*)(==| )v?\d+(\.\d+)+[\w.+]*"), r"\1\2RELEASE"),
     (re.compile(r"\b\d[\d.,]* ?(s|ms|min|h|hours?)\b"), "TIME"),
     (re.compile(r"[─━═]{3,}|-{3,}|={3,}"), "RULE"),
