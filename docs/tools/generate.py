@@ -99,17 +99,17 @@ def check_page(check: Check) -> str:
 
 
 def _worth(check: Check) -> list[str]:
-    if not check.share:
-        return [
-            "The check is exact: it holds outputs against what a correct layer must return. "
-            "No sample size is involved, and chance plays no part."
-        ]
     lines = [
         f"* **Fail**: the probability that a correct layer fails this check is below {ALPHA * check.share:.2g} for one target "
-        f"(its share of {ALPHA:g}).",
-        f"* **Pass**: {check.resolution_words or 'a defect'} above the printed detection limit would have been missed with "
-        f"probability below {BETA:g}.",
+        f"(its share of {ALPHA:g})."
+        if check.share
+        else "* **Fail**: a correct layer cannot fail this check. Outputs are compared with what they must be."
     ]
+    if check.resolution_words:
+        lines.append(
+            f"* **Pass**: {check.resolution_words} above the printed detection limit would have been missed with probability "
+            f"below {BETA:g}."
+        )
     if check.coarsest:
         limits = ", ".join(f"{name} {value:g}" for name, value in check.coarsest.items())
         lines.append(
