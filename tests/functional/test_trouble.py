@@ -219,7 +219,9 @@ def test_a_bad_layer_costs_itself_only(call: Any, layers: Path, name: str, code:
         assert result["verdict"] == "error"
 
 
-@pytest.mark.parametrize(("name", "words"), [("later", "a call returns float32 ("), ("flat", "comes out as (33, 65)")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("later", "a call returns float32 ("), ("flat", "gives an output of shape (33, 65)")]
+)
 def test_another_shape_after_some_calls_or_at_rate_one_is_a_failure(
     call: Any, layers: Path, name: str, words: str
 ) -> None:
