@@ -147,9 +147,13 @@ def count_all(
                 continue
             found.coins = sum(some.coins for some in cases)
             if step.whole:
+                began = time.monotonic()
                 everything[one.case], judged[one.case] = _judged(opened, found, one, asked[one.case], step.whole)
+                remaining.judged(time.monotonic() - began)
             if advance.progress is not None:
-                advance.left = remaining.ratio([(c.case, c.undone) for c in cases if c.undone and not c.over])
+                left = [c for c in cases if c.undone and not c.over]
+                units = remaining.units([(c.case, c.undone) for c in left])
+                advance.left = None if units is None else units / pool.capacity + remaining.to_judge(len(left))
             advance.tell("running", str(one.case))
     advance.left = 0.0
     return [everything[case] for case in asked if case in everything], list(judged.values())

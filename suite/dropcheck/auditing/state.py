@@ -10,6 +10,7 @@ from typing import Any
 from dropcheck.auditing.finished_units import Store
 from dropcheck.auditing.ledger import Entry
 from dropcheck.auditing.replay import replayable
+from dropcheck.auditing.time_left import together
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.gather import Clock
@@ -107,8 +108,7 @@ class Found:
 class Advance:
     """How far an audit is, for whoever watches.
 
-    ``counting``: when counting began. ``left``: what is left of it over what is done. ``told``: the largest share done that
-    was told.
+    ``counting``: when counting began. ``left``: seconds that are left of it. ``told``: the largest share done that was told.
     """
 
     target: str
@@ -127,7 +127,7 @@ class Advance:
         elapsed, remaining = now - self.began, None
         share = 0.02 + 0.13 * self.exact_done
         if self.left is not None:
-            remaining = (now - self.counting) * self.left
+            remaining = together(self.left, self.exact_done, now - self.counting)
             share = elapsed / (elapsed + remaining)
         # an estimate may fall, a bar that goes back confuses
         self.told = done if done is not None else max(self.told, share)

@@ -199,6 +199,7 @@ def _explain(opened: Opened, found: Found, advance: Advance) -> None:
     from dropcheck.judge import causes
 
     pool = opened.pool
+    advance.left = None  # how long that takes is not known
     advance.tell("running", "smallest failing cases")
     found.findings = [_in_the_model(one, opened.audit.target.note) for one in causes.named(found.findings)]
     try:

@@ -1,4 +1,4 @@
-"""What remains of a target's counting, in seconds, from what its finished units took."""
+"""What remains of a target's audit, in seconds, from what its finished units, judgements and exact questions took."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import numpy as np
 
 from dropcheck.contract.cases import Case
 
-LEAST_UNITS = 4  # before so many have finished, their seconds tell less about others than the number of coins
+LEAST_UNITS = 4  # before so many have finished, their seconds tell less about others than the usual costs
+# seconds of a layer made, a call, a coin and an element, of PyTorch on one core: their ratios, until units say otherwise
+_USUAL = np.array([1e-3, 1.5e-4, 6e-8, 1.5e-8])
+_TRUST = 0.1  # what one of the usual costs weighs, beside a finished unit
+_ENOUGH = 0.5  # share of the exact questions from which on their seconds tell of the others
 
 
 def features(case: Case, calls: int) -> tuple[float, ...]:
@@ -17,32 +21,54 @@ def features(case: Case, calls: int) -> tuple[float, ...]:
 
 
 class Remaining:
-    """Seconds of units as a sum of so much a layer, a call, a coin and an element, none negative: least squares."""
+    """Seconds of units as a sum of so much a layer, a call, a coin and an element, none negative: least squares.
+
+    Beside them the judging of every case, which takes longest where failing cases are shrunk.
+    """
 
     def __init__(self) -> None:
         self.rows: list[tuple[float, ...]] = []
         self.seconds: list[float] = []
+        self.judging: list[float] = []
 
     def add(self, case: Case, calls: int, seconds: float) -> None:
         """One finished unit."""
         self.rows.append(features(case, calls))
         self.seconds.append(seconds)
 
-    def ratio(self, left: list[tuple[Case, int]]) -> float | None:
-        """What is left, as (case, calls), over what is done; None while nothing is done."""
+    def judged(self, seconds: float) -> None:
+        """One case was judged."""
+        self.judging.append(seconds)
+
+    def units(self, left: list[tuple[Case, int]]) -> float | None:
+        """Seconds of what is left to be counted, as (case, calls), one after the other; None while nothing is done."""
         if not self.rows:
             return None
-        done = np.array(self.rows)
-        rest = np.array([features(*one) for one in left]).reshape(-1, done.shape[1])
-        weights = np.array([0.0, 0.0, 1.0, 0.0])
-        if len(done) >= LEAST_UNITS:
-            from scipy.optimize import nnls  # slow to import, and short audits end before
+        rest = np.array([features(*one) for one in left]).reshape(-1, len(_USUAL))
+        return float((rest @ self._costs()).sum())
 
-            size = done.max(axis=0)
-            seconds = np.array(self.seconds)
-            # relative errors count, else one long unit would decide alone
-            scale = 1 / np.maximum(seconds, seconds.max() / 100 + 1e-9)
-            found, _ = nnls(done / size * scale[:, None], seconds * scale)
-            weights = found / size if found.any() else weights
-        whole = float((done @ weights).sum())
-        return float((rest @ weights).sum()) / whole if whole > 0 else None
+    def to_judge(self, cases: int) -> float:
+        """Seconds for judging so many cases."""
+        return cases * sum(self.judging) / len(self.judging) if self.judging else 0.0
+
+    def _costs(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        done, seconds = np.array(self.rows), np.array(self.seconds)
+        usual = float(seconds.sum() / (done @ _USUAL).sum()) * _USUAL
+        if len(done) < LEAST_UNITS or not usual.any():
+            return usual
+        from scipy.optimize import nnls  # slow to import, and short audits end before
+
+        # relative errors count, else one long unit would decide alone
+        scale = 1 / np.maximum(seconds, seconds.max() / 100 + 1e-9)
+        rows = np.vstack([done * usual * scale[:, None], _TRUST * np.eye(len(usual))])
+        found, _ = nnls(rows, np.concatenate([seconds * scale, _TRUST * np.ones(len(usual))]))
+        return np.asarray(found * usual)
+
+
+def together(left: float, exact_done: float, elapsed: float) -> float:
+    """Seconds until the end of counting and judging, and of the exact questions, which run beside them.
+
+    ``left``: of the former. ``exact_done``: the share of questions that is answered; ``elapsed``: seconds since they began.
+    """
+    exact = elapsed * (1 - exact_done) / exact_done if _ENOUGH <= exact_done < 1 else 0.0
+    return max(left, exact)
