@@ -231,7 +231,10 @@ def survey(
         return {"kind": "other"}
     sample = None if shape is not None else _sample(module, thing, attr)
     uses, notes = part.survey(thing, sample, shape, calls, seconds)
-    return {"kind": "model", "framework": known[1], "layers": [use.answer() for use in uses], "notes": notes}
+    layers = [use.answer() for use in uses]
+    # a framework whose draws nobody watches yet has no sites
+    sites = part.sites(thing, sample, shape, [use.name for use in uses]) if hasattr(part, "sites") else None
+    return {"kind": "model", "framework": known[1], "layers": layers, "notes": notes, "sites": sites}
 
 
 def _sample(module: Any, thing: Any, attr: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import torch
 
-from spatial_dropouts.adapters import torch_programs
+from spatial_dropouts.adapters import sites_torch, torch_programs
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import STILL, Use, expected_of, rate_of, timed, wanted
 
@@ -75,18 +75,20 @@ def survey(
             notes.append(
                 f"{name} ({type(module).__name__}) is called with {unasked[name]}: only floating-point tensors are asked"
             )
-        elif by in ("class", "name") and name not in reached:
-            notes.append(f"{name} ({type(module).__name__}) is not called in this forward pass")
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.MultiheadAttention) and module.dropout:
-            notes.append(
-                f"{name} (MultiheadAttention) drops attention weights at {module.dropout:g} inside its own function: not seen"
-            )
-        elif isinstance(module, torch.nn.RNNBase) and module.dropout and module.num_layers > 1:
-            notes.append(
-                f"{name} ({type(module).__name__}) drops between its own layers at {module.dropout:g}: not seen"
-            )
     return uses, notes
+
+
+def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequence[str]) -> Dict[str, Any]:
+    """Plain data for ``dropcheck.contract.sites.Sites``. ``reached``: the layers that are audited in place."""
+    model = torch_programs.unwrapped(model)
+    modes = {module: module.training for module in model.modules()}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            args, kwargs, _ = _arguments(model, sample, shape)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+    return sites_torch.found(model, args, kwargs, reached)
 
 
 def _arguments(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> Tuple[Any, Dict[str, Any], str]:

@@ -14,7 +14,7 @@ from dropcheck.auditing.machine import describe, processors
 from dropcheck.auditing.state import Outcome, TargetAudit
 from dropcheck.auditing.target import audit_target
 from dropcheck.contract.errors import UsageError
-from dropcheck.judge.checks.base import ALPHA, BETA
+from dropcheck.judge.checks.base import ALPHA, BETA, Check
 from dropcheck.plan import models, targets
 from dropcheck.plan.plan import PlannedCase, TargetPlan, plan_target
 from dropcheck.plan.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare, recorded
@@ -38,7 +38,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     if progress is not None and not request.targets and len(chosen) > MANY:
         progress(Event("", 0.0, 0.0, None, "preparing", f"preparing {len(chosen)} targets"))
     chosen = _built(chosen, request, progress)
-    chosen = models.expanded(chosen, request.input, request.python, request.in_process, request.device)
+    chosen = _opened(chosen, request, checks)
     if request.ledger is not None:
         Ledger(request.ledger).check()
     finished: dict[str, TargetResult] = {}
@@ -116,6 +116,19 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     )
 
 
+def _opened(chosen: list[targets.Target], request: AuditRequest, checks: list[Check]) -> list[targets.Target]:
+    """The targets, each model replaced by its layers and its sites, as far as a selected check asks them."""
+    chosen = models.expanded(chosen, request.input, request.python, request.in_process, request.device)
+    of_models = any(check.sites is not None for check in checks)
+    of_layers = any(check.sites is None for check in checks)
+    inside = {t.name for t in chosen if t.sites is not None}
+    return [
+        t
+        for t in chosen
+        if (of_models if t.sites is not None else of_layers or t.name.partition("#")[0] not in inside)
+    ]
+
+
 def _built(chosen: list[targets.Target], request: AuditRequest, progress: Progress | None) -> list[targets.Target]:
     """The targets with the interpreters of their environments, built where needed. Raises environments.BuildError."""
     from dropcheck.plan import release_environments
@@ -136,5 +149,5 @@ def plan(request: AuditRequest) -> list[TargetPlan]:
     """What the request would run: cases, coins, seconds and resolution, after timing a few calls of each target."""
     chosen, checks = prepare(request)
     chosen = _built(chosen, request, None)
-    chosen = models.expanded(chosen, request.input, request.python, request.in_process, request.device)
+    chosen = [t for t in _opened(chosen, request, checks) if t.sites is None]  # a whole model draws no coins
     return [plan_target(target, request, checks) for target in chosen]

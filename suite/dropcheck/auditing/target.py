@@ -15,6 +15,7 @@ import msgspec
 from dropcheck.auditing import executors, observing, over_runs, sequential
 from dropcheck.auditing.dispatch import count_all
 from dropcheck.auditing.state import Advance, Found, Opened, Outcome, TargetAudit
+from dropcheck.auditing.whole_model import whole_model
 from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
@@ -45,6 +46,8 @@ def audit_target(audit: TargetAudit, cluster: Executor | None = None) -> Outcome
     advance = Advance(audit.target.name, audit.progress)
     if audit.target.skip:
         return Outcome(_target_result(audit, opened, found, advance, skipped=audit.target.skip), audit.kept_as(None))
+    if audit.target.sites is not None:
+        return whole_model(audit, audit.target.sites)
     if audit.target.note:
         found.traits["in the model"] = audit.target.note
     try:

@@ -56,13 +56,22 @@ CLAIMS: dict[str, str] = {
     "gradient.two-passes": "each backward pass uses the mask of its own forward pass",
     "gradient.cotangents": "the backward pass accepts expanded, transposed and strided gradients",
     "gradient.second-derivative": "the gradient can be differentiated again, with the same mask",
+    "site.reached": "each dropout of a model draws in training, and none draws in inference",
+    "site.gradient": "the backward pass of a model uses the masks of its forward pass",
 }
 
 # as results are told
-FAMILIES: tuple[str, ...] = ("mask", "rate", "scale", "seed", "gradient", "mode", "form")
+FAMILIES: tuple[str, ...] = ("mask", "rate", "scale", "seed", "gradient", "mode", "form", "site")
+OF_MODELS = ("site",)  # families that only whole models are asked
 
 # whose findings hold an estimate with the interval of a failure
 INTERVALS: tuple[str, ...] = ("rate.marginal", "scale.mean")
+
+
+def families(checks: Iterable[str]) -> tuple[str, ...]:
+    """The families that a table of these checks has columns for: all of layers, those of whole models where one was asked."""
+    asked = {name.partition(".")[0] for name in checks}
+    return tuple(name for name in FAMILIES if name not in OF_MODELS or name in asked)
 
 
 class UnknownName(UsageError):

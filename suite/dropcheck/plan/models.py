@@ -14,6 +14,7 @@ import numpy as np
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.contract.requirements import JOIN
+from dropcheck.contract.sites import Sites
 from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
 from dropcheck.plan import observed_faults
 from dropcheck.plan.observed_masks import limited
@@ -149,6 +150,7 @@ class Model:
     layers: tuple[Layer, ...]
     notes: tuple[str, ...]
     calls: int = 0
+    sites: Sites | None = None
 
 
 def may_be_model(target: Target) -> bool:
@@ -207,7 +209,12 @@ def look(
         return None
     layers = tuple(_layer(one) for one in answer["layers"])
     calls = max((len(one["ys"]) for one in answer["layers"]), default=0)
-    return Model(target, answer["framework"], layers, tuple(answer["notes"]), calls)
+    notes, sites = list(answer["notes"]), None
+    if answer.get("sites") is not None:
+        audited = tuple(dict.fromkeys(one.name for one in layers if not one.refusal))
+        sites = Sites.from_answer(answer["sites"], answer["framework"], audited)
+        notes += sites.notes()
+    return Model(target, answer["framework"], layers, tuple(notes), calls, sites)
 
 
 def _layer(one: dict[str, Any]) -> Layer:
@@ -270,7 +277,7 @@ def expanded(
 
 
 def layers_of(target: Target, model: Model) -> list[Target]:
-    """One target a layer, by its first wrong use if there is one; of ``model#layer`` that layer alone."""
+    """One target a layer, by its first wrong use if there is one, and one for the sites; of ``model#layer`` that layer alone."""
     chosen: dict[str, Layer] = {}
     for layer in sorted(model.layers, key=lambda one: not one.faults):
         chosen.setdefault(layer.name, layer)
@@ -280,12 +287,18 @@ def layers_of(target: Target, model: Model) -> list[Target]:
         if inner not in chosen:
             return [target]  # opening it names the nearest, or audits what no forward pass reached
         return [named(target, chosen[inner])]
-    if not order:
+    whole = [replace(target, sites=model.sites)] if model.sites is not None and _draws(model.sites) else []
+    if not order and not whole:
         raise UsageError(_without(model))
-    return [named(target, chosen[name]) for name in order]
+    return [*(named(target, chosen[name]) for name in order), *whole]
+
+
+def _draws(sites: Sites) -> bool:
+    return bool(sites.training or sites.inference or sites.unreached)
 
 
 def _without(model: Model) -> str:
+    """What is said of a model without a dropout layer that can be audited."""
     unasked = [note for note in model.notes if " is called with " in note]
     if unasked:
         return (
@@ -305,7 +318,9 @@ def text(model: Model, width: int) -> str:
     from dropcheck.results.plain_text import line
 
     if not model.layers:
-        raise UsageError(_without(model))
+        if model.sites is None or not _draws(model.sites):
+            raise UsageError(_without(model))
+        return _hidden_only(model, model.sites, width)
     target = model.target
     bad = [one for one in model.layers if one.faults]
     names = len({one.name for one in model.layers})
@@ -341,3 +356,15 @@ def text(model: Model, width: int) -> str:
     if model.layers:
         lines.append(f"One of them, drawn: dropcheck explain {named(target, (bad or list(model.layers))[0]).name}")
     return "\n".join([*lines, ""])
+
+
+def _hidden_only(model: Model, sites: Sites, width: int) -> str:
+    """What ``text`` is of a model whose dropout stands in functions alone."""
+    from dropcheck.results.plain_text import line
+
+    drawn = len(sites.inference)
+    mark = "✗ " if drawn else ""
+    head = f"{mark}{line(model.target.name)}: no dropout layer, {sites.counted}"
+    head += f"; {drawn} in inference, expected 0." if drawn else "."
+    notes = (piece for note in model.notes for piece in textwrap.wrap(line(note), width, subsequent_indent="    "))
+    return "\n".join([*textwrap.wrap(head, width), "", *notes, "", f"Audit it: dropcheck audit {model.target.name}", ""])

@@ -13,6 +13,7 @@ from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.modes import EAGER, MODES
 from dropcheck.contract.register import Registered, register
+from dropcheck.contract.sites import Sites
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -42,6 +43,7 @@ class Target:
     skip: str = ""
     releases: tuple[str, ...] = ()  # requirements of an environment of its own; none: the present one
     python: str = ""  # the interpreter of that environment, once it is built
+    sites: Sites | None = None  # of a whole model: its draws, which are judged instead of coins
 
     def in_mode(self, mode: str) -> Target:
         """The same target, run in that mode; its name tells."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropcheck.judge.claims import CLAIMS, FAMILIES
+from dropcheck.judge.claims import CLAIMS, families
 from dropcheck.report import sentences, speeds, text, this_run, view
 from dropcheck.report.figures import strength
 from dropcheck.report.figures.sheet import Sheet
@@ -52,7 +52,7 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
         result=result,
         headline=of_all if audited else speeds.headline(measured),
         audited=audited,
-        families=FAMILIES,
+        families=families(f.check for t in result.targets for f in t.findings),
         some=plain_text.some,
         blocks=blocks,
         sections=[(name, title, view.worst_first(blocks, name)) for name, title in SECTIONS],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dropcheck.judge.claims import CLAIMS, FAMILIES
+from dropcheck.judge.claims import CLAIMS, families
 from dropcheck.judge.diagnosis import Diagnosis
 from dropcheck.report import sentences, this_run
 from dropcheck.report.fitting import Section, fitted
@@ -75,14 +75,15 @@ def _counts(result: Result) -> str:
 
 def _matrix(targets: Sequence[TargetResult]) -> list[str]:
     rows = []
+    asked = families(f.check for t in targets for f in t.findings)
     for target in targets:
         row = [code(target.target, 120), prose(f"{target.framework} {target.version}".strip(), 60)]
-        for name in FAMILIES:
+        for name in asked:
             verdict = sentences.cell(target, name) or ("error" if target.error is not None else "")
             shown = f"{sentences.GLYPHS[verdict]} {sentences.WORDS[verdict]}".strip()
             row.append(f"**{shown}**" if verdict == "fail" else shown)
         rows.append(row)
-    return table(["implementation", "release", *FAMILIES], rows)
+    return table(["implementation", "release", *asked], rows)
 
 
 def _causes(result: Result) -> list[Section]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dropcheck.judge.claims import FAMILIES
+from dropcheck.judge.claims import families
 from dropcheck.judge.diagnosis import Diagnosis
 from dropcheck.report import sentences, text_details
 from dropcheck.results import plain_text
@@ -109,11 +109,12 @@ def _heading(console: Console, target: TargetResult) -> None:
 def _matrix(result: Result) -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("")
-    for name in FAMILIES:
+    shown = families(f.check for t in result.targets for f in t.findings)
+    for name in shown:
         table.add_column(name, no_wrap=True)
     for target in result.targets:
         cells = []
-        for name in FAMILIES:
+        for name in shown:
             verdict = sentences.cell(target, name)
             if not verdict and target.error is not None:
                 verdict = "error"

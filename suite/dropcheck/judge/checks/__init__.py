@@ -20,6 +20,7 @@ from dropcheck.judge.checks import (
     scale,
     seed,
     settings,
+    site,
 )
 from dropcheck.judge.checks.base import Check, Role
 
@@ -37,6 +38,7 @@ _MODULES: tuple[tuple[Check, ...], ...] = (
     instances.CHECKS,
     later.CHECKS,
     graphs.CHECKS,
+    site.CHECKS,
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
+from dropcheck.contract.sites import Sites
 from dropcheck.count.coins import Bytes, unpack
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge import examples
@@ -103,6 +104,7 @@ class Check:
                   fine enough, so that an inconclusive verdict means lost evidence and never a plan too small.
     ``observe``   for exact checks: asks the session and decides.
     ``compare``   for checks over all cases together.
+    ``sites``   for checks of a whole model: decides from its draws and what its contract declares of inference.
     ``role``         what it is in the order of judgement.
     ``words``        whether it looks for words of coins that repeat.
     ``conditional``  whether its p-values are of a hypergeometric law, given the totals; see ``over_runs.SLACK``.
@@ -125,6 +127,7 @@ class Check:
     reach: Callable[[Case, Limits], float] | None = None
     observe: Callable[[Check, Bench, Limits], list[Finding]] | None = None
     compare: Callable[[Check, Sequence[Gathered], Limits], list[Finding]] | None = None
+    sites: Callable[[Check, Sites, str], list[Finding]] | None = None
     role: Role = ""
     words: bool = False
     conditional: bool = False

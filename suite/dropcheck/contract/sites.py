@@ -1,0 +1,142 @@
+"""The sites of a model: every random draw of its passes, the dropout layers that no pass reaches, what a backward pass showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+# Imported by the worker: the standard library only, Python 3.9 at run time.
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One random draw of a forward pass.
+
+    ``op``: the operation that drew. ``function``: the framework's public function around it, empty for none. ``module``,
+    ``kind``: the innermost module and its class. ``rate``: its drop probability, None where it has none. ``shape``: of what
+    it drew. ``file``, ``line``, ``where``: the line of code that called it, and the function that the line stands in.
+    """
+
+    op: str
+    function: str
+    module: str
+    kind: str
+    rate: Optional[float]
+    shape: Tuple[int, ...]
+    file: str
+    line: int
+    where: str
+
+    @property
+    def place(self) -> str:
+        """Where it was called, for a reader: ``net.py:12``."""
+        return f"{self.file.replace(chr(92), '/').rpartition('/')[2]}:{self.line}" if self.file else ""
+
+    @property
+    def what(self) -> str:
+        """The function, or the operation where there is none, as it is called in code."""
+        return short(self.function or self.op)
+
+    @property
+    def drops(self) -> bool:
+        """Whether it is a dropout by what it calls: Bernoulli numbers, or a function with a drop probability."""
+        return self.rate is not None or self.op.startswith(("bernoulli", "native_dropout")) or "dropout" in self.function
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """A dropout layer of a model that no training pass calls. ``user``: the function that takes its rate instead of it."""
+
+    name: str
+    kind: str
+    rate: Optional[float]
+    user: str
+
+
+@dataclass(frozen=True)
+class Backward:
+    """What one backward pass showed of one use of one layer: ``problem`` is empty where it used the forward pass's mask."""
+
+    name: str
+    use: int
+    dropped: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class Sites:
+    """All of it, of one model. ``version``: of the framework. ``unasked``: why there was no backward pass, or empty."""
+
+    framework: str
+    version: str
+    layers: Tuple[str, ...]  # audited in place
+    training: Tuple[Draw, ...]
+    inference: Tuple[Draw, ...]
+    unreached: Tuple[Unreached, ...]
+    backward: Tuple[Backward, ...]
+    unasked: str
+
+    @classmethod
+    def from_answer(cls, answer: Mapping[str, Any], framework: str, layers: Tuple[str, ...]) -> Sites:
+        """From a worker's answer, plain data."""
+        return cls(
+            framework=framework,
+            version=str(answer["version"]),
+            layers=layers,
+            training=tuple(_draw(one) for one in answer["training"]),
+            inference=tuple(_draw(one) for one in answer["inference"]),
+            unreached=tuple(Unreached(**one) for one in answer["unreached"]),
+            backward=tuple(Backward(**one) for one in answer["backward"]),
+            unasked=str(answer["unasked"]),
+        )
+
+    def inside(self, draw: Draw) -> bool:
+        """Whether a draw is made by a layer that is audited in place, or inside of it."""
+        return any(draw.module == name or draw.module.startswith(f"{name}.") for name in self.layers)
+
+    @property
+    def hidden(self) -> Tuple[Draw, ...]:
+        """Draws of the training pass that no audited layer makes."""
+        return tuple(one for one in self.training if not self.inside(one))
+
+    def notes(self) -> List[str]:
+        """What is not audited in place, a sentence each: draws by module and function, and layers that are not called."""
+        said = [f"{words}: not audited in place" for words in grouped(self.hidden)]
+        said += [f"{words}: random in inference" for words in grouped(self.inference)]
+        for one in self.unreached:
+            text = f"{one.name} ({one.kind}) is not called in this forward pass"
+            said.append(text + (f"; its rate {one.rate:g} is used by {short(one.user)}" if one.user else ""))
+        return said
+
+    @property
+    def counted(self) -> str:
+        """``7 draws in training: 5 in layers that are audited in place, 2 elsewhere``."""
+        total, hidden = len(self.training), len(self.hidden)
+        draws = f"{total} random draw{'' if total == 1 else 's'} in a training pass"
+        return f"{draws}: {total - hidden} in layers that are audited in place, {hidden} elsewhere"
+
+
+def grouped(draws: Sequence[Draw]) -> List[str]:
+    """Draws of one module, function, line and rate as one text: ``attn (Attention): F.dropout at net.py:12, rate 0.1``."""
+    some: Dict[Tuple[str, str, str, str, Optional[float]], List[Draw]] = {}
+    for one in draws:
+        some.setdefault((one.module, one.kind, one.what, one.place, one.rate), []).append(one)
+    said = []
+    for (module, kind, what, place, rate), same in some.items():
+        text = f"{module or 'the model itself'} ({kind}): {what}" + (f" at {place}" if place else "")
+        text += f", rate {rate:g}" if rate is not None else ""
+        shapes = list(dict.fromkeys(" x ".join(map(str, one.shape)) or "one number" for one in same))
+        said.append(f"{text}, {' and '.join(shapes[:3])}" + (f", {len(same)} times" if len(same) > 1 else ""))
+    return said
+
+
+def short(function: str) -> str:
+    """A public function as it is called in code: ``F.dropout``."""
+    for long in ("torch.nn.functional.", "torch._C._nn."):
+        if function.startswith(long):
+            return "F." + function[len(long) :]
+    return function
+
+
+def _draw(one: Dict[str, Any]) -> Draw:
+    return Draw(**{**one, "shape": tuple(one["shape"])})

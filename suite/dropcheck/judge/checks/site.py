@@ -1,0 +1,111 @@
+"""The sites of a model: whether each dropout is reached in training, none in inference, and the backward pass uses its mask.
+
+What is random is seen, not estimated: an operation draws if it moves a generator. These verdicts have no error probability.
+"""
+
+from __future__ import annotations
+
+from dropcheck.contract.sites import Draw, Sites, Unreached, grouped, short
+from dropcheck.judge.checks.base import Check, finding, skipped
+from dropcheck.results.audit import Finding
+
+_MOST = 6  # places that one message names
+
+
+def _some(texts: list[str]) -> str:
+    more = f"; and {len(texts) - _MOST} more" if len(texts) > _MOST else ""
+    return "; ".join(texts[:_MOST]) + more
+
+
+def reached(check: Check, sites: Sites, inference: str) -> list[Finding]:
+    """Training, inference, and each dropout layer that is not called. ``inference``: what the contract declares of it."""
+    found = [_training(check, sites), _inference(check, sites, inference)]
+    return found + [_unreached(check, one) for one in sites.unreached]
+
+
+def _training(check: Check, sites: Sites) -> Finding:
+    hidden = [one for one in sites.hidden if one.drops]
+    text = sites.counted
+    if hidden:
+        text += f" ({_some(grouped(hidden))}); what they draw is not judged here"
+    if not sites.training:
+        return finding(check, "training", "fail", "no random draw in a training pass; expected one of each dropout layer")
+    return finding(check, "training", "pass", text, estimate=len(sites.training), unit="random draws")
+
+
+def _inference(check: Check, sites: Sites, inference: str) -> Finding:
+    """Draws of layers that are audited in place are left to ``mode.inference`` of these layers."""
+    drawn = [one for one in sites.inference if not sites.inside(one)]
+    drops = [one for one in drawn if _is_dropout(one)]
+    if inference == "active":
+        return skipped(check, "inference", "the contract declares that dropout stays active in inference")
+    if drops:
+        text = f"dropout is active in inference: {_some(grouped(drops))}; expected no random draw"
+        return finding(
+            check, "inference", "fail", text, estimate=len(drops), expected=0, unit="dropout draws in inference"
+        )
+    if drawn:
+        text = f"the model draws random numbers in inference, by no dropout: {_some(grouped(drawn))}"
+        return skipped(check, "inference", text)
+    return finding(check, "inference", "pass", "no random draw in inference outside of the audited layers")
+
+
+def _is_dropout(draw: Draw) -> bool:
+    """Bernoulli numbers and functions that take a drop probability; uniform numbers in a class that calls itself a dropout."""
+    word = draw.kind.lower()
+    named = "drop" in word or "stochasticdepth" in word
+    return draw.drops or (named and draw.op.startswith(("rand", "uniform")) and not draw.op.startswith("randn"))
+
+
+def _unreached(check: Check, one: Unreached) -> Finding:
+    case = f"layer {one.name}"
+    if one.user:
+        text = f"{one.name} ({one.kind}) is not called; its rate {one.rate:g} is used by {short(one.user)}"
+        return finding(check, case, "pass", text)
+    rate = f" with rate {one.rate:g}" if one.rate is not None else ""
+    text = (
+        f"{one.name} ({one.kind}){rate} is not called in a training pass, and nothing around it draws at its rate; give a "
+        "sample input that reaches it, call it, or remove it"
+    )
+    return finding(check, case, "inconclusive", text)
+
+
+def backward(check: Check, sites: Sites, inference: str) -> list[Finding]:
+    """One backward pass through the model, each layer's use by itself."""
+    if sites.unasked:
+        return [skipped(check, "backward", sites.unasked)]
+    found = []
+    for one in sites.backward:
+        case = f"backward {one.name}" + (f" use {one.use + 1}" if one.use else "")
+        if one.problem:
+            found.append(finding(check, case, "fail", f"{one.name}: {one.problem}"))
+        elif one.dropped:
+            text = f"{one.name}: the gradient is 0 exactly where the {one.dropped} dropped elements are"
+            found.append(finding(check, case, "pass", text))
+        else:
+            found.append(skipped(check, case, f"{one.name} dropped nothing in this pass"))
+    return found
+
+
+CHECKS = (
+    Check(
+        name="site.reached",
+        how="dropcheck runs the model once in training and once in inference and records every operation that moves a random "
+        "generator, with the module and the line of code that called it. A dropout that draws in inference fails. A dropout "
+        "layer that no training pass calls is inconclusive, unless a function around it draws at its rate. Layers that are "
+        "audited in place are judged by their own checks. PyTorch models only.",
+        remedy="Pass the training flag to every function: `F.dropout(x, p, self.training)`, and "
+        "`dropout_p=self.p if self.training else 0.0` to `scaled_dot_product_attention`. Create dropout layers in `__init__`, "
+        "not in `forward`.",
+        sites=reached,
+    ),
+    Check(
+        name="site.gradient",
+        how="dropcheck runs one forward and one backward pass of the whole model. For each dropout layer the gradient of its "
+        "input must be 0 exactly where its output was dropped. A layer that runs again inside of the backward pass "
+        "(activation checkpointing) must draw the same mask again. PyTorch models only.",
+        remedy="Restore the state of the random generator before the forward pass runs again: use "
+        "`torch.utils.checkpoint.checkpoint(..., preserve_rng_state=True)`.",
+        sites=backward,
+    ),
+)
