@@ -124,7 +124,7 @@ def test_the_dropouts_of_a_transformer_block(at: Any) -> None:
     block = at("block")
     assert [one.name for one in block.layers] == ["dropout1", "dropout", "dropout2"]
     assert all(one.found.noise_shape == "(batch, time, channel)" and not one.wrong for one in block.layers)
-    assert any("attention weights" in note for note in block.notes)
+    assert any("self_attn (MultiheadAttention): F.multi_head_attention_forward" in note for note in block.notes)
 
 
 def test_uses_of_one_layer_time_first_and_what_is_not_reached(at: Any) -> None:

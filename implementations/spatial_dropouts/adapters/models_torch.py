@@ -55,17 +55,12 @@ def survey(
 ) -> Tuple[List[Use], List[str]]:
     """Uses of dropout layers in forward passes in training, and what cannot be seen. The model is left as it was."""
     compiled, model = model, torch_programs.unwrapped(model)
-    modes = {module: module.training for module in model.modules()}
     unasked: Dict[str, str] = {}
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        try:
-            torch_programs.refuse(model, lambda: _arguments(model, sample, shape))
-            model.train()
-            args, kwargs, how = _arguments(model, sample, shape)
-            uses = _observe(model, args, kwargs, calls, seconds, unasked)
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+    with sites_torch.left_alone(model), torch.no_grad():
+        torch_programs.refuse(model, lambda: _arguments(model, sample, shape))
+        model.train()
+        args, kwargs, how = _arguments(model, sample, shape)
+        uses = _observe(model, args, kwargs, calls, seconds, unasked)
     notes = [how] if how else []
     if compiled is not model:
         notes.append("the model is compiled, and its layers are asked as they stand in the module that was compiled")
@@ -81,13 +76,8 @@ def survey(
 def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequence[str]) -> Dict[str, Any]:
     """Plain data for ``dropcheck.contract.sites.Sites``. ``reached``: the layers that are audited in place."""
     model = torch_programs.unwrapped(model)
-    modes = {module: module.training for module in model.modules()}
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        try:
-            args, kwargs, _ = _arguments(model, sample, shape)
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+    with sites_torch.left_alone(model), torch.no_grad():
+        args, kwargs, _ = _arguments(model, sample, shape)
     return sites_torch.found(model, args, kwargs, reached)
 
 

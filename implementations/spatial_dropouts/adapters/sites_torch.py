@@ -23,7 +23,7 @@ def found(model: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any], reached: Se
     def forward() -> Any:
         return model(*args, **kwargs)
 
-    with _left_alone(model):
+    with left_alone(model):
         model.train()
         with torch.no_grad():
             training = draws_torch.watched(model, forward)
@@ -43,11 +43,13 @@ def found(model: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any], reached: Se
 
 
 @contextlib.contextmanager
-def _left_alone(model: Any) -> Iterator[None]:
+def left_alone(model: Any) -> Iterator[None]:
     """Flags, gradients, buffers and generators are restored: batch statistics count no pass of ours."""
     modes = {module: module.training for module in model.modules()}
     gradients = [(p, p.grad) for p in model.parameters()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    for parameter, _ in gradients:
+        parameter.grad = None  # a backward pass adds to what is there
     try:
         with torch.random.fork_rng(devices=[]):
             yield

@@ -123,9 +123,7 @@ def _opened(chosen: list[targets.Target], request: AuditRequest, checks: list[Ch
     of_layers = any(check.sites is None for check in checks)
     inside = {t.name for t in chosen if t.sites is not None}
     return [
-        t
-        for t in chosen
-        if (of_models if t.sites is not None else of_layers or t.name.partition("#")[0] not in inside)
+        t for t in chosen if (of_models if t.sites is not None else of_layers or t.name.partition("#")[0] not in inside)
     ]
 
 

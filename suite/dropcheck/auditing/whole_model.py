@@ -33,6 +33,7 @@ def whole_model(audit: TargetAudit, sites: Sites) -> Outcome:
         findings=findings,
         source=audit.source,
         planned=results.planned(findings),
+        model=True,
     )
     if audit.progress is not None:
         state = "failed" if result.verdict in ("fail", "error") else "finished"

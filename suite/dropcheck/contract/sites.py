@@ -40,7 +40,9 @@ class Draw:
     @property
     def drops(self) -> bool:
         """Whether it is a dropout by what it calls: Bernoulli numbers, or a function with a drop probability."""
-        return self.rate is not None or self.op.startswith(("bernoulli", "native_dropout")) or "dropout" in self.function
+        return (
+            self.rate is not None or self.op.startswith(("bernoulli", "native_dropout")) or "dropout" in self.function
+        )
 
 
 @dataclass(frozen=True)

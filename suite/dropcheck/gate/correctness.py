@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import msgspec
 
 from dropcheck.gate.decision import Counts, Line
-from dropcheck.gate.evidence import device_of, of_target, unsuited
+from dropcheck.gate.evidence import device_of, model_of, of_target, unsuited
 from dropcheck.gate.policy import FAILURE, NOT_JUDGED, Sourced
 from dropcheck.gate.records import Evidence, Here
 from dropcheck.gate.releases import unmatched_releases
 from dropcheck.gate.waivers import Book, deviation, measured, unjudged
 from dropcheck.judge import levels
+from dropcheck.judge.claims import of_whole_models
 from dropcheck.results.audit import Finding, TargetResult, missing, missing_words
 from dropcheck.results.naming import dtype_of
 from dropcheck.results.plain_text import count, line
@@ -34,7 +35,9 @@ def required_targets(asked: Asked) -> tuple[str, ...]:
     """Those of the policy; where it names none, those that the evidence is of."""
     if asked.sourced.policy.targets:
         return asked.sourced.policy.targets
-    return tuple(dict.fromkeys(t.target for _, result in asked.evidence.audits for t in result.targets))
+    found = [t for _, result in asked.evidence.audits for t in result.targets]
+    whole = {t.target for t in found if t.model}  # which stand for their layers, too
+    return tuple(dict.fromkeys(t.target for t in found if t.target in whole or model_of(t.target) not in whole))
 
 
 def missing_counts(sourced: Sourced, absent: bool) -> Counts:
@@ -115,6 +118,11 @@ def _target(asked: Asked, name: str, device: str) -> Iterator[Line]:
         yield from _suited(asked, target, device, rule, again)
     if not suited:
         yield _missing(asked, name, device, *unfit, again=again)
+    of_models = [check for check in sourced.checks if of_whole_models(check)]
+    layers = [one for _, _, one in found if one.target != name and one.framework == "torch"]
+    if of_models and layers and not any(one.model for _, _, one in found):
+        text = f"there is no audit of the model as a whole: {of_models[0]} did not run"
+        yield _missing(asked, name, device, text, sourced.rule("checks"), again=again)
 
 
 def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: str) -> Iterator[Line]:
@@ -134,7 +142,7 @@ def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: s
                 asked, target.target, device, line(missing_words(target)), sourced.rule("checks"), again=again
             )
     judged = {one.check for one in target.findings}
-    left_out = [name for name in sourced.checks if name not in judged]
+    left_out = [name for name in sourced.checks if name not in judged and of_whole_models(name) == target.model]
     if left_out and target.error is None:
         more = f" and {count(len(left_out) - 1, 'more check')}" if len(left_out) > 1 else ""
         yield _missing(
@@ -142,7 +150,7 @@ def _suited(asked: Asked, target: TargetResult, device: str, rule: str, again: s
         )
     judged_in = {dtype_of(one) for one in target.findings if one.verdict != "skipped" and one.check in sourced.checks}
     for place, dtype in enumerate(sourced.policy.dtypes):
-        if dtype not in judged_in and target.error is None:
+        if dtype not in judged_in and target.error is None and not target.model:
             text = f"nothing that is required was judged in {dtype}"
             yield _missing(asked, target.target, device, text, sourced.rule("dtypes", place), again=again)
     judged_at_all = any((one.counts in ("pass", "waived", "fail") or one.below) and not one.unjudged for one in made)

@@ -74,6 +74,11 @@ def families(checks: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in FAMILIES if name not in OF_MODELS or name in asked)
 
 
+def of_whole_models(check: str) -> bool:
+    """Whether a check is one of models as a whole."""
+    return check.partition(".")[0] in OF_MODELS
+
+
 class UnknownName(UsageError):
     """A check or a prefix that does not exist."""
 

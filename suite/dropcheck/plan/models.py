@@ -367,4 +367,6 @@ def _hidden_only(model: Model, sites: Sites, width: int) -> str:
     head = f"{mark}{line(model.target.name)}: no dropout layer, {sites.counted}"
     head += f"; {drawn} in inference, expected 0." if drawn else "."
     notes = (piece for note in model.notes for piece in textwrap.wrap(line(note), width, subsequent_indent="    "))
-    return "\n".join([*textwrap.wrap(head, width), "", *notes, "", f"Audit it: dropcheck audit {model.target.name}", ""])
+    return "\n".join(
+        [*textwrap.wrap(head, width), "", *notes, "", f"Audit it: dropcheck audit {model.target.name}", ""]
+    )

@@ -154,6 +154,8 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     ``planned``: the results that belong to this target, check -> the cases of its findings; what is planned and not among
     ``findings`` is missing evidence. None: a result from before there were plans, whose completeness nobody can tell.
 
+    ``model``: it is a model as a whole, whose checks are those of models alone; its layers are targets of their own.
+
     ``fault``: its audit ended by a fault of dropcheck's own code, which ``error`` describes.
     """
 
@@ -173,6 +175,7 @@ class TargetResult(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     planned: dict[str, list[str]] | None = None
     fault: bool = False
+    model: bool = False
 
     def __repr__(self) -> str:
         failing = dict.fromkeys(one.check for one in self.findings if one.verdict == "fail")

@@ -29,7 +29,9 @@ def _training(check: Check, sites: Sites) -> Finding:
     if hidden:
         text += f" ({_some(grouped(hidden))}); what they draw is not judged here"
     if not sites.training:
-        return finding(check, "training", "fail", "no random draw in a training pass; expected one of each dropout layer")
+        return finding(
+            check, "training", "fail", "no random draw in a training pass; expected one of each dropout layer"
+        )
     return finding(check, "training", "pass", text, estimate=len(sites.training), unit="random draws")
 
 
