@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import torch
@@ -32,7 +33,8 @@ class Draws:
 
     ``op`` the operation that drew; ``function`` the public function around it, empty for none; ``module`` and ``kind`` the
     innermost module and its class; ``rate`` the drop probability, None where the operation has none; ``shape`` of what it
-    drew; ``file``, ``line``, ``where``: the innermost line outside of PyTorch, and the function that it stands in.
+    drew; ``file``, ``line``, ``where``: the innermost line outside of PyTorch, and the function that it stands in; ``made``:
+    whether a module drew that is none of the model's, as it was made during the pass.
     """
 
     def __init__(self, model: Any) -> None:
@@ -51,7 +53,7 @@ class Draws:
             kept = next((a for a in args[1:] if isinstance(a, float)), None)
             rate = None if kept is None else 1 - kept
         first = out[-1] if op == "native_dropout" else out[0] if isinstance(out, (tuple, list)) else out
-        file, line, where = _caller()
+        file, line, where, made = self._caller()
         self.found.append(
             {
                 "op": op,
@@ -63,21 +65,22 @@ class Draws:
                 "file": file,
                 "line": line,
                 "where": where,
+                "made": made,
             }
         )
 
-
-def _caller() -> Tuple[str, int, str]:
-    """File, line and function of the innermost frame that belongs neither to PyTorch nor to this package."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((_TORCH, _HERE, "<")) and os.sep + "contextlib" not in name:
-            return name, frame.f_lineno, frame.f_code.co_name
-        if frame.f_back is None:
-            break
-        frame = frame.f_back
-    return "", 0, ""
+    def _caller(self) -> Tuple[str, int, str, bool]:
+        """File, line and function of the innermost frame outside of PyTorch and this package, and ``made``."""
+        made = False
+        frame: Optional[FrameType] = sys._getframe(2)
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if not name.startswith((_TORCH, _HERE, "<")) and os.sep + "contextlib" not in name:
+                return name, frame.f_lineno, frame.f_code.co_name, made
+            owner = frame.f_locals.get("self")
+            made = made or (isinstance(owner, torch.nn.Module) and owner not in self.names)
+            frame = frame.f_back
+        return "", 0, "", made
 
 
 class _Operations(TorchDispatchMode):

@@ -91,7 +91,7 @@ class _Pass:
         self.gradients: List[Tuple[str, int, Any, Dict[str, Any]]] = []
 
     def before(self, _: Any, given: Any) -> Any:
-        x = given[0] if given else None
+        x: Any = given[0] if given else None
         if not torch.is_tensor(x) or not x.is_floating_point() or not x.requires_grad:
             return None
         # an input that others use as well gets gradients from them, too: a copy has this layer's alone
@@ -99,11 +99,13 @@ class _Pass:
 
     def after(self, name: str) -> Callable[[Any, Any, Any], None]:
         def hook(_: Any, given: Any, y: Any) -> None:
-            x = given[0] if given else None
+            x: Any = given[0] if given else None
             if not torch.is_tensor(x) or not torch.is_tensor(y) or x.shape != y.shape or not x.is_floating_point():
                 return
-            seen = (x != 0).detach()
-            mask = (seen & (y == 0)).detach()
+            given_zero: Any = x == 0
+            seen = ~given_zero.detach()
+            zero: Any = y == 0
+            mask = (seen & zero).detach()
             kept = self.first if self.forward else self.again
             kept.setdefault(name, []).append((seen, mask))
             if x.requires_grad and y.requires_grad:
@@ -139,7 +141,7 @@ def _backward(
                 return [], "no output of the model can be differentiated"
             seen.forward = False
             total = sum((t * torch.randn_like(t)).sum() for t in outputs)
-            total.backward()  # type: ignore[union-attr]
+            total.backward()
     except Exception as error:  # a model that is used in inference alone, or differentiated by code of its own
         words = str(error).splitlines()[0][:160] if str(error) else ""
         return [], f"a backward pass raises {type(error).__name__}: {words}"

@@ -15,6 +15,7 @@ class Draw:
     ``op``: the operation that drew. ``function``: the framework's public function around it, empty for none. ``module``,
     ``kind``: the innermost module and its class. ``rate``: its drop probability, None where it has none. ``shape``: of what
     it drew. ``file``, ``line``, ``where``: the line of code that called it, and the function that the line stands in.
+    ``made``: a layer drew that was made during the pass, and belongs to no model.
     """
 
     op: str
@@ -26,6 +27,7 @@ class Draw:
     file: str
     line: int
     where: str
+    made: bool = False
 
     @property
     def place(self) -> str:

@@ -122,7 +122,7 @@ PRESET: dict[str, dict[str, Any]] = {
         "on_missing": "fail",
         "stale_waivers": "fail",
     },
-    "quick": {"checks": ["form", "mode", "mask", "rate", "scale"]},
+    "quick": {"checks": ["form", "mode", "mask", "rate", "scale", "site"]},
 }
 
 

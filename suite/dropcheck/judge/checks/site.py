@@ -43,9 +43,9 @@ def _inference(check: Check, sites: Sites, inference: str) -> Finding:
         return skipped(check, "inference", "the contract declares that dropout stays active in inference")
     if drops:
         text = f"dropout is active in inference: {_some(grouped(drops))}; expected no random draw"
-        return finding(
-            check, "inference", "fail", text, estimate=len(drops), expected=0, unit="dropout draws in inference"
-        )
+        called = [{"what": d.what, "place": d.place, "kind": d.kind, "rate": d.rate, "made": d.made} for d in drops]
+        numbers = {"estimate": len(drops), "expected": 0, "unit": "dropout draws in inference"}
+        return finding(check, "inference", "fail", text, tallies={"called": called}, **numbers)
     if drawn:
         text = f"the model draws random numbers in inference, by no dropout: {_some(grouped(drawn))}"
         return skipped(check, "inference", text)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from dropcheck.judge.checks import CHECK
-from dropcheck.judge.diagnosis import edges, forms, gradients, masks, modes, rates, scales
+from dropcheck.judge.diagnosis import edges, forms, gradients, masks, modes, rates, scales, sites
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.record import Diagnosis
 from dropcheck.judge.diagnosis.seen import Cause, Seen, cause
@@ -39,6 +39,7 @@ LOOKS: tuple[Look, ...] = (
     edges.one,
     edges.invalid,
     forms.later,
+    sites.inference,
 )
 
 
@@ -69,7 +70,7 @@ def _told(one: Cause) -> Diagnosis:
 @lru_cache
 def _order(check: str) -> int:
     """The place of a check among causes: what makes everything else unreadable, masks, rates, scale, then the rest."""
-    families = ("mask", "rate", "scale", "mode", "seed", "gradient", "form")
+    families = ("mask", "rate", "scale", "mode", "seed", "gradient", "form", "site")
     if check == "form.shape-dtype":
         return 0
     if check not in CHECK:
