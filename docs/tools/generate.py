@@ -22,6 +22,7 @@ FAMILY = {
     "gradient": "Whether the backward pass matches the forward pass.",
     "mode": "Training, inference, global settings and threads.",
     "form": "Shapes, dtypes, memory layouts and copies.",
+    "site": "Models as a whole: where dropout draws, and whether the backward pass uses its masks.",
 }
 LEVEL = {
     "defect": "wrong results at a rate between 0 and 1",

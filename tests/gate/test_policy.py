@@ -34,7 +34,7 @@ WRONG = {
     "[speed]\nmax_ratio = 1.1": '3: max_ratio is a ratio to a reference; add reference = "TARGET" to [speed]',
     "[speed]\nmin_fraction_of_limit = 0.3\ncells = ['1,1']": "4: ",
     "[speed]\nreference = 'a'": "2: [speed] asks for nothing",
-    "ignore = ['mask', 'rate', 'scale', 'seed', 'gradient', 'mode', 'form']": "2: no check is left",
+    "ignore = ['mask', 'rate', 'scale', 'seed', 'gradient', 'mode', 'form', 'site']": "2: no check is left",
     "[[waiver]]\ncheck = 'rate.one'\ntarget = 'a'\nreason = ' '\nexpires = 2027-01-01": "5: a waiver needs a reason",
     "[[waiver]]\ncheck = 'rate.one'\ntarget = 'a'\nreason = 'r'": "2: waiver lacks 'expires'",
     "[[waiver]]\ncheck = 'rate.on'\ntarget = 'a'\nreason = 'r'\nexpires = 2027-01-01": "3: there is no check 'rate.on'",
