@@ -34,7 +34,7 @@ from dropcheck.results.audit import Finding, Statistic
 from dropcheck.results.plain_text import differing
 from dropcheck.statistics import association, dispersion, goodness
 
-_OF_CALLS = "the masks of calls"
+_OF_CALLS = "masks"
 FULL_LAG = 2 / 3  # share of the most pairs of any lag that a lag must have to be asked
 
 
@@ -322,7 +322,7 @@ def _lagged(
             check,
             got.case,
             "fail",
-            f"{unit} {where} apart have correlation {rho:+.4f}, expected 0",
+            f"{unit} {'1 call' if where == '1 calls' else where} apart have correlation {rho:+.4f}, expected 0",
             picture=_sample(got),
             **numbers,
         )
@@ -498,8 +498,8 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             check,
             case,
             "fail",
-            f"{name} depend on each other: their joint patterns are not those of independent channels (G = {g:.4g}, expected "
-            f"about {degrees})",
+            f"groups of channels depend on each other: {name} do not have the joint patterns of independent channels (G = "
+            f"{g:.4g}, expected about {degrees})",
             picture=_sample(got),
             **numbers,
         )

@@ -315,7 +315,7 @@ def _invalid(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 check,
                 where,
                 "fail",
-                f"accepted rate {'NaN' if name == 'nan' else name} and {did}",
+                f"accepted rate {'NaN' if name == 'nan' else name} and {did}, expected an error",
                 estimate=share,
                 unit="share of elements that are dropped",
                 log10_evidence=-math.inf,

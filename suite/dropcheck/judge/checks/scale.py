@@ -260,7 +260,8 @@ def _mean_at(check: Check, bench: Bench, limits: Limits, dtype: str, rate: float
         check,
         where,
         "fail" if failed else settle(False, margin + sure + accepted, None),
-        f"kept values are multiplied by {differing((1 + mean) * factor, factor, 9)} on average"
+        "on average, kept values are multiplied by "
+        + differing((1 + mean) * factor, factor, 9)
         + (
             f" (relative error {mean:+.3e}, {mean / u:+.2f} units of rounding: {_KINDS.get(kind, kind)})"
             if abs(mean) < 64 * u

@@ -63,7 +63,7 @@ def affine_mean(
         check,
         where,
         "fail" if failed else settle(False, resolution, None),
-        f"kept values are multiplied by {differing(a + errors[0], a, 9)}, and have the offset "
+        f"on average, kept values are multiplied by {differing(a + errors[0], a, 9)}, and have the offset "
         f"{differing(b + errors[1], b, 9)} ({kind})",
         estimate=float(errors[0] / a),
         expected=0.0,

@@ -1,0 +1,21 @@
+"""Wrong and right code for gradient.edges."""
+
+import torch
+
+
+def wrong(x, rate, training):
+    if not training:
+        return x
+    n, c, _ = x.shape
+    keep = torch.rand(n, c, 1) >= rate
+    return torch.where(keep, x / (1 - rate), 0)  # at rate 1 the gradient is 0 / 0
+
+
+def right(x, rate, training):
+    if not training:
+        return x
+    if rate == 1:
+        return x * 0
+    n, c, _ = x.shape
+    keep = torch.rand(n, c, 1) >= rate
+    return torch.where(keep, x / (1 - rate), 0)

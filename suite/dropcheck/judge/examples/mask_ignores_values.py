@@ -1,0 +1,20 @@
+"""Wrong and right code for mask.ignores-values."""
+
+import torch
+
+
+def wrong(x, rate, training):
+    if not training:
+        return x
+    n, c, _ = x.shape
+    threshold = rate * torch.where(x[:, :, :1] > 0, 1.2, 0.8)  # drops positive values more often
+    keep = torch.rand(n, c, 1) >= threshold
+    return x * keep / (1 - rate)
+
+
+def right(x, rate, training):
+    if not training:
+        return x
+    n, c, _ = x.shape
+    keep = torch.rand(n, c, 1) >= rate
+    return x * keep / (1 - rate)

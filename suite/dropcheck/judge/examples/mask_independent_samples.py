@@ -1,0 +1,21 @@
+"""Wrong and right code for mask.independent-samples."""
+
+import torch
+
+
+def wrong(x, rate, training):
+    if not training:
+        return x
+    n, c, _ = x.shape
+    numbers = torch.rand(n, c, 1)
+    reuse = torch.rand(n, c, 1) < 0.3
+    numbers = torch.where(reuse, numbers.roll(1, dims=0), numbers)  # some from the sample before
+    return x * (numbers >= rate) / (1 - rate)
+
+
+def right(x, rate, training):
+    if not training:
+        return x
+    n, c, _ = x.shape
+    keep = torch.rand(n, c, 1) >= rate
+    return x * keep / (1 - rate)

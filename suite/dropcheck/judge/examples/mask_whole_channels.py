@@ -1,0 +1,18 @@
+"""Wrong and right code for mask.whole-channels."""
+
+import torch
+
+
+def wrong(x, rate, training):
+    if not training:
+        return x
+    keep = torch.rand(x.shape) >= rate  # one number for each element
+    return x * keep / (1 - rate)
+
+
+def right(x, rate, training):
+    if not training:
+        return x
+    n, c, _ = x.shape
+    keep = torch.rand(n, c, 1) >= rate  # one number for each channel
+    return x * keep / (1 - rate)
