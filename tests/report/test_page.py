@@ -287,17 +287,17 @@ def test_speed_stands_beside_a_passed_audit_only() -> None:
     told = [(re.sub(r"<[^>]*>", "", r.split("</th>")[0]).strip(), r.rsplit("<td", 1)[1]) for r in rows]
     beside = dict(told)
     assert "of the limit" in beside[PASSES] and 'href="#speed"' in beside[PASSES]
-    assert "no speed: fails" in beside[FAILS] and "not measured" in beside["x.Layer"]
+    assert "not timed: fails" in beside[FAILS] and "not measured" in beside["x.Layer"]
     assert f"{FAILS}: every cell" not in page.text and f"{PASSES}: every cell" in page.text
     assert "Throughput against size" in page.text and "Distance to the physical limit" in page.text
     drawing = text[text.index("Throughput against size") :][:4000]
     assert PASSES in drawing and FAILS not in drawing
     twin = markdown.render(audits, benches=[measured])
-    assert f"{FAILS} has no speed: fails" in twin and f"{FAILS} against" not in twin
+    assert f"{FAILS} is not timed: fails" in twin and f"{FAILS} against" not in twin
     of_it = [
         row.split("|") for row in twin.splitlines() if row.startswith("|") and f"`{FAILS}`" in row and "forward" in row
     ]
-    assert len(of_it) >= 2 and all(not "".join(row[3:6]).strip() and "no speed" in row[6] for row in of_it)
+    assert len(of_it) >= 2 and all(not "".join(row[3:6]).strip() and "not timed" in row[6] for row in of_it)
 
 
 def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_bench() -> None:
@@ -306,7 +306,7 @@ def test_a_target_that_the_page_has_no_audit_of_is_told_by_the_audit_of_its_benc
     )
     one, two = speeds.section(measured, result([]), Sheet()).rows
     assert not one.barred and "reference" in one.told
-    assert two.barred.startswith("no speed: ") and "seed.reset" in two.barred and not two.told
+    assert two.barred.startswith("not timed: ") and "seed.reset" in two.barred and not two.told
 
 
 def test_a_speed_stands_beside_edge_cases_that_fail_and_names_them() -> None:
@@ -324,7 +324,7 @@ def test_the_heading_of_speeds_alone_bars_what_the_page_bars() -> None:
     assert [c.target for c in measured.comparisons] == [FAILS]
     (section,) = [speeds.section(measured, result([]), Sheet())]
     told = speeds.headline([section])
-    assert told.startswith(f"{FAILS} has no speed: fails rate.marginal.") and "against" not in told
+    assert told.startswith(f"{FAILS} is not timed: fails rate.marginal.") and "against" not in told
     assert f"{PASSES}: measured in 2 of 2 cells." in told
 
 
@@ -340,7 +340,7 @@ def test_an_audit_of_another_release_or_of_few_checks_clears_no_bench() -> None:
         return speeds._row(measured, bare, audit).barred
 
     assert barred(whole) == ""
-    assert barred(other) == "no speed: its audit was of another release or file, 0.9"
+    assert barred(other) == "not timed: its audit was of another release or file, 0.9"
     assert "its audit left out" in barred(narrow)
     failing = msgspec.structs.replace(other, verdict="fail", findings=[finding("seed.reset", "fail")])
     assert not speeds._row(measured, one, failing).barred  # of another release: the bench's own audit tells

@@ -62,7 +62,7 @@ def answer(result: BenchResult, target: str) -> str:
     if told:
         against = "" if target == result.reference else f" against {line(result.reference)}"
         return f"{line(target)}{against}: {', '.join(told)} of {len(result.cells)} cells."
-    return "" if measured else f"{line(target)} has no speed: {line(_why(result, target))}"
+    return "" if measured else f"{line(target)} is not timed: {line(_why(result, target))}"
 
 
 def _why(result: BenchResult, target: str) -> str:
@@ -81,8 +81,8 @@ def resolution(result: BenchResult) -> str:
     text = (
         f"This run resolves {_percent(per[len(per) // 2])} in the middle cell, {_percent(per[-1])} in the coarsest "
         f"(half-width of the reference against itself, {result.processes} fresh processes, {result.blocks} blocks each); "
-        f"differences below {result.margin:.0%} count as the same; identical code is called different in at most "
-        f"{result.level:g} of runs a target."
+        f"differences below {result.margin:.0%} count as the same; the probability that identical "
+        f"code counts as different is at most {result.level:g} for each target."
     )
     if different:
         text += f" The reference differed from itself in {len(different)} cells, whose comparisons decide nothing."
@@ -220,7 +220,7 @@ def _audits(result: BenchResult) -> list[str]:
     for one in result.targets:
         if one.audit is not None:
             made.append(
-                f"{line(one.target)} {line(one.version)}: audit {one.audit.verdict}, {one.audit.claims} claims hold "
+                f"{line(one.target)} {line(one.version)}: audit {one.audit.verdict}, {one.audit.claims} checks pass "
                 f"({line(one.audit.profile)}; {line(one.audit.source)})"
                 + (f"; edge cases fail: {line(', '.join(one.audit.edges))}" if one.audit.edges else "")
                 + (f"; waived: {line(', '.join(one.audit.waived))}" if one.audit.waived else "")

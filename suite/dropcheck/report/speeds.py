@@ -58,7 +58,7 @@ def sentences(bench: BenchResult, told: Sequence[Row]) -> list[str]:
     """The answer of a bench, a sentence a target, its reference last: what is barred on the page has no speed here either."""
     found = []
     for row in sorted(told, key=lambda r: r.target == bench.reference):
-        said = f"{plain_text.line(row.target)} has {row.barred}." if row.barred else text.answer(bench, row.target)
+        said = f"{plain_text.line(row.target)} is {row.barred}." if row.barred else text.answer(bench, row.target)
         found += [said] if said else []
     return found
 
@@ -80,11 +80,11 @@ def barred(target: TargetResult) -> str:
         return ""
     failing = list(dict.fromkeys(f.check for f in target.findings if f.verdict == "fail" and levels.of(f) == "defect"))
     if failing:
-        return f"no speed: fails {plain_text.some(failing, 2)}"
+        return f"not timed: fails {plain_text.some(failing, 2)}"
     if target.skipped is not None or target.error is not None:
-        return "no speed: it was not audited to the end"
+        return "not timed: it was not audited to the end"
     unsure = levels.worst(target.findings) is None or any(map(_open, target.findings))
-    return "no speed: what is unsure is not cleared" if unsure else ""
+    return "not timed: an inconclusive check clears nothing" if unsure else ""
 
 
 def _open(one: Finding) -> bool:
@@ -112,13 +112,13 @@ def _bars(one: BenchTarget, audit: TargetResult | None, profile: str) -> str:
         if one.audit.verdict in ("pass", "waived") or (one.audit.edges and not one.audit.disqualified):
             return ""
         reason = next(iter(one.audit.disqualified.values()), f"its audit says {one.audit.verdict}")
-        return f"no speed: {plain_text.line(reason, 200)}"
+        return f"not timed: {plain_text.line(reason, 200)}"
     if audit is None:
-        return "no speed: not audited"
+        return "not timed: not audited"
     if not same:
-        return f"no speed: its audit was of another release or file, {plain_text.line(audit.version or 'unnamed', 60)}"
+        return f"not timed: its audit was of another release or file, {plain_text.line(audit.version or 'unnamed', 60)}"
     seen = honesty.stamp(audit, profile.partition(", ")[0], "")
-    return f"no speed: {seen.disqualified[ANY]}" if ANY in seen.disqualified else ""
+    return f"not timed: {seen.disqualified[ANY]}" if ANY in seen.disqualified else ""
 
 
 def _same(audit: TargetResult, one: BenchTarget) -> bool:
@@ -135,14 +135,14 @@ def _same(audit: TargetResult, one: BenchTarget) -> bool:
 def _row(bench: BenchResult, one: BenchTarget, audit: TargetResult | None, profile: str = "quick") -> Row:
     why = _bars(one, audit, profile)
     if not why and (one.error or one.skipped):
-        why = f"no speed: {plain_text.line(one.error or one.skipped or '', 200)}"
+        why = f"not timed: {plain_text.line(one.error or one.skipped or '', 200)}"
     if why:
         return Row(one.target, "", why, [])
     speeds = [s for s in bench.speeds if s.target == one.target]
     measured = [s for s in speeds if s.state == "measured"]
     if not measured:
         reason = next((s.reason for s in speeds if s.reason), "nothing was measured")
-        return Row(one.target, "", f"no speed: {plain_text.line(reason, 200)}", [])
+        return Row(one.target, "", f"not timed: {plain_text.line(reason, 200)}", [])
     fractions = [s.fraction for s in measured if s.fraction is not None]
     told = f"{float(np.median(fractions)):.2f} of the limit" if fractions else f"{len(measured)} cells measured"
     compared = [c for c in bench.comparisons if c.target == one.target]
