@@ -1,4 +1,4 @@
-"""The pytest plugin: ``--dropcheck TARGET``, tests by claims, and timed cells. Loads no framework, no SciPy and no pandas.
+"""The pytest plugin: ``--dropcheck TARGET``, one test a check, and timed cells. Loads no framework, no SciPy and no pandas.
 
     pytest --dropcheck mine.py:MyDropout --dropcheck torch.Dropout1d -k mask
 
@@ -29,7 +29,7 @@ __all__ = ["cells", "dropcheck_benchmark"]
 
 _OPTIONS = {
     "profile": ("quick, standard or deep.", "PROFILE"),
-    "seed": ("Root seed; fixed by default, so that a rerun tells the same.", "SEED"),
+    "seed": ("Root seed; fixed by default, so that a rerun gives the same result.", "SEED"),
     "select": ("Checks or families; repeatable.", "CHECK"),
     "ignore": ("Checks or families to leave out; repeatable.", "CHECK"),
     "pattern": ("Which axes share a coin, such as 'n l c -> n c'.", "PATTERN"),
@@ -90,7 +90,7 @@ def _options(config: pytest.Config) -> dict[str, Any]:
         found["seed"], drawn = option_values.seed(seed, DEFAULT_SEED)
         if drawn:
             raise UsageError(
-                "--dropcheck-seed takes a number: with 'fresh', workers and reruns would tell different things"
+                "--dropcheck-seed takes a number: with 'fresh', workers and reruns would give different results"
             )
     found.update({n: option_values.listed(config.getoption(f"dropcheck_{n}")) for n in ("select", "ignore")})
     return {name: value for name, value in found.items() if value != ()}

@@ -34,7 +34,7 @@ def test_slower_than_allowed_fails_and_faster_never_does(ns: float, code: int) -
 def test_an_interval_on_both_sides_of_the_bound_is_missing_evidence() -> None:
     made = speed(bench(1100.0, spread=0.05))
     (one,) = [one for one in made.lines if one.check == "speed.ratio"]
-    assert made.exit_code == 3 and one.counts == "missing" and one.message.endswith("too coarse to tell")
+    assert made.exit_code == 3 and one.counts == "missing" and one.message.endswith("too coarse to decide")
 
 
 def test_a_bench_that_was_narrowed_is_missing_the_other_cells_of_its_profile() -> None:
@@ -48,7 +48,7 @@ def test_a_bench_of_another_pattern_or_beside_no_audit_is_no_evidence() -> None:
     other = changed(GOOD, argv=["bench", SPEEDY, "--pattern", "n c l -> n l"])
     assert "timed with --pattern" in lines(speed(other), "missing")[0].message
     bare = changed(GOOD, targets=[msgspec.structs.replace(one, audit=None) for one in GOOD.targets])
-    assert "beside no audit" in lines(speed(bare), "missing")[0].message
+    assert "names no audit" in lines(speed(bare), "missing")[0].message
 
 
 def test_a_policy_that_asks_for_speed_gets_none_without_a_bench() -> None:
@@ -81,7 +81,7 @@ GOOD = bench(900.0, spread=0.002)
 NO_EVIDENCE: dict[str, tuple[BenchResult, str]] = {
     "a sample less of the target": (without(GOOD, SPEEDY), "has 24 samples, 25 were to be taken"),
     "a sample less of the reference": (without(GOOD, REFERENCE), "has 24 samples, 25 were to be taken"),
-    "an empty run": (changed(GOOD, samples=[]), "it holds no sample"),
+    "an empty run": (changed(GOOD, samples=[]), "it has no sample"),
     "an interrupted run": (changed(GOOD, interrupted=True), "it was interrupted"),
     "no placebo": (changed(GOOD, placebos=[]), "the reference was not timed twice"),
     "a reference that differs from itself": (
@@ -162,7 +162,7 @@ def test_compiling_is_a_ratio_of_cold_starts_and_an_eager_target_has_nothing_to_
     assert speed(compiled(2.1, 1.0), asked).exit_code == 1
     for unknown in (compiled(None, 1.0), compiled(1.0, None), compiled(1.0, 0.0), GOOD):
         made = speed(unknown, asked)
-        assert made.exit_code == 3 and "does not tell the compile time" in lines(made, "missing")[0].message
+        assert made.exit_code == 3 and "does not say the compile time" in lines(made, "missing")[0].message
     eager = changed(GOOD, setups=[msgspec.structs.replace(s, compilations=0) for s in GOOD.setups])
     made = speed(eager, "max_ratio = 1.1\n" + asked)
     assert made.exit_code == 0 and lines(made, "none")[0].message == "nothing is compiled"

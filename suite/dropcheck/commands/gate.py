@@ -199,7 +199,7 @@ def _decided(
             print(f"dropcheck: the ratchet {place} stays as it is: the gate does not pass", file=sys.stderr)
             return decision, evidence
         better = ratchet.update(place, ratchet.found_in(sourced, evidence, here))
-        print(f"dropcheck: the ratchet {place} holds the best figures so far", file=sys.stderr)
+        print(f"dropcheck: the ratchet {place} has the best figures so far", file=sys.stderr)
         decision = decide(sourced, evidence.audits, evidence.benches, waived, today, here, better)
     return decision, evidence
 

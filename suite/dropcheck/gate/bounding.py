@@ -99,7 +99,7 @@ def bounded(
         elif broken:
             return _waivable(asked, bound, text, rule, middle, (low, high), allowed, bench, one, cell, again)
         else:
-            text += ": too coarse to tell"
+            text += ": too coarse to decide"
         return figure(
             asked, bound.check, counts, text, rule, target=one.target, device=bench.device, case=cell, again=again,
             estimate=middle, expected=allowed, unit=bound.unit,
@@ -131,7 +131,7 @@ def counted(
         or mine < 0
     ):
         what = "memory" if bound is MEMORY else "compile time"
-        text = f"the bench does not tell the {what} of {'the target' if mine is None else 'the reference'} here"
+        text = f"the bench does not say the {what} of {'the target' if mine is None else 'the reference'} here"
         counts = missing_counts(asked.sourced, False)
         return figure(
             asked, bound.check, counts, text, rule, target=one.target, device=bench.device, case=cell, again=again

@@ -232,7 +232,7 @@ def _failing(asked: Asked, target: TargetResult, device: str, one: Finding) -> L
         return _line(asked, target, device, found, "waived", line(one.message), rule=rule)
     text = line(one.message) + (f"; {why}" if why else "")
     if granted is not None:
-        text += f"; the tolerance of {granted:g} does not hold: the deviation is " + (
+        text += f"; it is beyond the tolerance of {granted:g}: the deviation is " + (
             f"up to {far:.4g}" if far is not None else "not a number"
         )
     return _line(asked, target, device, one, "fail", text)

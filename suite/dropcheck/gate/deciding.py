@@ -186,7 +186,7 @@ def _told(asked: Asked) -> tuple[list[Line], list[Note]]:
             text = f"waiver {name} accepts nothing: {about} is not judged"
             notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
         else:
-            text = f"waiver {name} matches nothing: no finding is about {about}"
+            text = f"waiver {name} matches nothing: no result is about {about}"
             if policy.stale_waivers == "fail":
                 lines.append(
                     Line(

@@ -180,7 +180,11 @@ def unsuited(sourced: Sourced, result: Result, target: TargetResult, here: Here)
         )
     if target.target != model and target.target not in policy.targets:
         if result.interrupted:
-            return "it was interrupted, so nobody can tell which layers were to come", sourced.rule("targets"), True
+            return (
+                "it was interrupted, so the layers that were still to come are unknown",
+                sourced.rule("targets"),
+                True,
+            )
         typed = {_bare(name) for name in given.names}
         if _bare(target.target) in typed and _bare(model) not in typed:
             return "it was asked for one layer of the model", sourced.rule("targets"), True

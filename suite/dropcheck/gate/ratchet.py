@@ -124,7 +124,7 @@ def judge(asked: Asked, kept: Ratchet) -> Iterator[Line]:
     slack = asked.sourced.policy.ratchet_slack
     found = figures(asked)
     if not found:
-        yield _line(asked, missing_counts(asked.sourced, False), "there is no figure to hold against the ratchet", rule)
+        yield _line(asked, missing_counts(asked.sourced, False), "there is no figure to compare with the ratchet", rule)
     for name in sorted(found):
         known, here = kept.machines.get(name, {}), found.get(name, {})
         if not known:

@@ -79,7 +79,7 @@ def unsuited(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget) 
     if one.error or one.skipped:
         return one.error or one.skipped or "", sourced.rule("speed")
     if one.audit is None:
-        return "it stands beside no audit", sourced.rule("speed")
+        return "it names no audit", sourced.rule("speed")
     model = model_of(one.target)
     named = one.target if one.target in sourced.policy.patterns else model
     pattern = sourced.policy.patterns.get(named)
@@ -88,7 +88,7 @@ def unsuited(asked: Asked, wanted: Speed, bench: BenchResult, one: BenchTarget) 
     if pattern is None and option(bench.argv, "--pattern"):
         return f"it was timed with --pattern {one.pattern!r}, which the policy does not name", sourced.rule("patterns")
     if not bench.samples:
-        return "it holds no sample", sourced.rule("speed")
+        return "it has no sample", sourced.rule("speed")
     return "", ""
 
 

@@ -144,7 +144,9 @@ class Book:
         if far is None:
             if one.unmeasured:
                 return ""
-            return f"waiver {one.id} has a ceiling of {one.ceiling:g}, and this finding has no deviation to hold against it"
+            return (
+                f"waiver {one.id} has a ceiling of {one.ceiling:g}, and this result has no deviation to compare with it"
+            )
         if one.ceiling is None:
             return f"waiver {one.id} accepts failures without a number, and the deviation may be {far:.4g}"
         if not far <= one.ceiling:
