@@ -89,6 +89,17 @@ def test_a_pattern_changes_what_is_promised() -> None:
     dropcheck.check(user.shares, pattern="n c l -> c", **asked)
 
 
+def test_what_fails_below_the_level_is_a_warning_and_the_result_keeps_its_verdict() -> None:
+    few = {"select": "rate.rejects-invalid", **FEW}
+    with pytest.raises(dropcheck.Broken, match=r"^invalid rates are accepted"):
+        dropcheck.check(user.careless, **few)
+    with pytest.warns(dropcheck.Tolerated, match=r"edge cases fail \(rate.rejects-invalid\)"):
+        result = dropcheck.check(user.careless, fail_on="defect", **few)
+    assert result.verdict == "fail"
+    with pytest.raises(UsageError, match="the nearest is 'defect'"):
+        dropcheck.check(user.careless, fail_on="defects", **few)
+
+
 def test_too_few_coins_are_no_pass() -> None:
     with pytest.raises(Unproven, match="1 of 1 check needs more samples"):
         dropcheck.check(user.right, select="rate.marginal", cases="float32 rate=0.3 8,8,3 calls=2")
