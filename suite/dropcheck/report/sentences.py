@@ -80,11 +80,11 @@ def smallest_of(one: Diagnosis) -> tuple[Picture | None, str, str]:
     own = [f for f in one.findings if f.check == one.check]
     shrunk = one.lead if one.lead.smallest is not None else next((f for f in own if f.smallest is not None), None)
     case, command = one.lead.case, one.lead.replay
-    drawn = one.lead.picture
     if shrunk is not None:
         case, command = shrunk.smallest or case, shrunk.smallest_replay or command
-        if shrunk.picture is not None and (drawn is None or one.check != "mask.distinct-calls"):
-            drawn = shrunk.picture
+    # a planned case shows more of the pattern than the smallest one
+    whole = [f.picture for f in (one.lead, *own) if f.picture is not None and f.smallest is None]
+    drawn = next(iter(whole), shrunk.picture if shrunk is not None else None)
     return drawn, case, command
 
 

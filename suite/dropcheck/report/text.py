@@ -31,6 +31,7 @@ MOST_CAUSES = 3  # a target shows so many in full, unless everything is asked fo
 MOST_TARGETS = 4  # above so many failing targets, each cause is a line
 _PICTURE = 4  # rows of a picture
 _INDENT = 12
+_LEGEND = "# kept, . dropped"
 
 
 def render(
@@ -167,9 +168,9 @@ def _cause(console: Console, one: Diagnosis, owner: str, width: int) -> None:
     if drawn is not None and one.level == "defect":
         labels = drawn.labels or [""] * len(drawn.rows)
         wide = min(20, max((len(label) for label in labels), default=0))
-        for i, (label, row) in enumerate(list(zip(labels, drawn.rows, strict=False))[:_PICTURE]):
-            lead = "picture" if not i else ""
-            text = f"  {lead:<{_INDENT - 2}}{plain_text.line(label, 20):<{wide}}  {plain_text.line(row)}"
+        field(console, "picture", _LEGEND if drawn.columns != "channel" else f"{_LEGEND}; across: channels", width)
+        for label, row in list(zip(labels, drawn.rows, strict=False))[:_PICTURE]:
+            text = f"{'':<{_INDENT}}{plain_text.line(label, 20):<{wide}}  {plain_text.line(row)}"
             console.print(Text(text), overflow="ellipsis", no_wrap=True)
     field(console, "fix", one.fix, width)
     if one.level == "defect":

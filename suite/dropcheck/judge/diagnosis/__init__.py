@@ -10,7 +10,7 @@ from dropcheck.judge.diagnosis import edges, forms, gradients, masks, modes, rat
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.record import Diagnosis
 from dropcheck.judge.diagnosis.seen import Cause, Seen, cause
-from dropcheck.judge.levels import LEVELS, of
+from dropcheck.judge.levels import EDGES, LEVELS, of
 from dropcheck.results.audit import TargetResult
 from dropcheck.results.plain_text import strongest
 
@@ -40,6 +40,7 @@ LOOKS: tuple[Look, ...] = (
     edges.invalid,
     forms.later,
     sites.inference,
+    forms.copies,
 )
 
 
@@ -52,6 +53,8 @@ def diagnose(target: TargetResult) -> tuple[Diagnosis, ...]:
     found = [one for look in LOOKS for one in look(seen)]
     for check, some in list(seen.left.items()):
         lead, place = strongest(some), only(seen.judged[check])
+        if check in EDGES or check == "form.batch-change":
+            place = ""  # their sentences say where
         text = f"{lead.message}, {place}" if place else lead.message
         found.append(cause(f"{check} {place}".strip(), text, "", some, lead))
     made = [_told(one) for one in found]

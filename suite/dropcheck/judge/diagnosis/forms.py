@@ -63,6 +63,9 @@ def seeds(seen: Seen) -> Iterator[Cause]:
         return
     lead, place = strongest(some), only(seen.judged["seed.reproducible"])
     follow = [*some, *seen.failing("seed.reset")]
+    if all("another seed" in f.case for f in some):  # the same masks whatever the seed
+        follow += seen.failing("seed.distinct", "seed.neighbours", "seed.instances")
+        follow += [f for f in seen.failing("form.copies") if "in turn" in f.case]
     text = f"{lead.message}, {place}" if place else lead.message
     yield cause(f"seed.reproducible {place}".strip(), text, "", seen.take(follow), lead)
 
@@ -76,3 +79,14 @@ def alike(seen: Seen) -> Iterator[Cause]:
     follow = [*some, *seen.failing("seed.reset", "seed.neighbours", "seed.instances")]
     follow += [f for f in seen.failing("form.copies") if "in turn" in f.case]
     yield cause("seed.distinct", lead.message, "", seen.take(follow), lead)
+
+
+def copies(seen: Seen) -> Iterator[Cause]:
+    """Copies of a layer that are not like it, with the ways that they were made."""
+    some = seen.failing("form.copies")
+    if not some:
+        return
+    lead = strongest(some)
+    ways = dict.fromkeys(" ".join(w for w in case_of(f.case).words if w not in ("in", "turn")) for f in some)
+    text = f"{lead.message} (made by {', '.join(w for w in ways if w)})" if any(ways) else lead.message
+    yield cause("form.copies", text, "", seen.take(some), lead)

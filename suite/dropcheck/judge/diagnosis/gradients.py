@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.seen import Cause, Seen, cause
+from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 
 _MASK, _RECOMPUTE = "gradient.mask", "gradient.recompute"
+_SIZES = (33, 65, 3)  # rows, channels and elements of a coin in the calls of these checks
 
 
 def mask(seen: Seen) -> Iterator[Cause]:
@@ -32,10 +35,28 @@ def mask(seen: Seen) -> Iterator[Cause]:
         lead = strongest(plain)
         text = f"{lead.tallies['leaking']} dropped elements have a gradient that is not 0: the backward pass applies no mask"
         fix, name = "Multiply the gradient by the mask of the forward pass.", "no mask in the backward pass"
+    elif plain and all(_everywhere(seen, f) for f in plain):
+        lead = strongest(plain)
+        text = "no gradient passes: the gradient is 0 at 100 % of the kept positions"
+        fix, name = (
+            "Do not detach the output, and compute it from the input by operations that are differentiated.",
+            "no gradient",
+        )
     follow = [*some, *(seen.failing(_RECOMPUTE) if plain else [])]
     if plain and leaking:
         follow += [f for f in seen.failing("gradient.edges") if "rate=1" in f.case.split()]
     yield cause(f"{name} {place}".strip(), f"{text}, {place}" if place else text, fix, seen.take(follow), lead)
+
+
+def _everywhere(seen: Seen, one: Finding) -> bool:
+    """Whether every element of every kept coin has a gradient of 0."""
+    contract, coins = seen.contract, int(one.tallies.get("coins", 0))
+    kept = coins - int(one.tallies.get("dropped", 0))
+    if contract is None or not kept or one.tallies.get("leaking"):
+        return False
+    rows, channels, shared = _SIZES
+    one_coin = math.prod(contract.pattern.shape(rows, channels, shared)) / (rows * channels)
+    return coins == rows * channels and int(one.tallies.get("missing", 0)) == kept * one_coin
 
 
 def recomputed(seen: Seen) -> Iterator[Cause]:

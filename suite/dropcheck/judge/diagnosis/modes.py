@@ -79,4 +79,10 @@ def toggle(seen: Seen) -> Iterator[Cause]:
 
 
 def _plainest(plain: list[Finding]) -> Finding:
-    return max(plain, key=lambda f: (f.tallies.get("wrong", 0) / f.tallies["size"], -len(f.case)))
+    """One whose rate is known, with most of its elements wrong; among equals the largest, whose shares are the surest."""
+
+    def key(one: Finding) -> tuple[bool, float, int]:
+        size = one.tallies["size"]
+        return case_of(one.case).rate is not None, round(one.tallies.get("wrong", 0) / size, 1), size
+
+    return max(plain, key=key)

@@ -36,7 +36,8 @@ def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[st
         if all(map(has, failing)) and not any(map(has, passing)):
             yield words
     layouts = list(dict.fromkeys(c.layout for c in failing))
-    if "contiguous" not in layouts and not {c.layout for c in passing} & set(layouts):
+    counted = all(c.rows is not None for c in failing)
+    if counted and "contiguous" not in layouts and not {c.layout for c in passing} & set(layouts):
         yield f"only with {' and '.join(layouts)} inputs"
     for word, words in _WORDS.items():
         if all(word in c.words for c in failing) and not any(word in c.words for c in passing):

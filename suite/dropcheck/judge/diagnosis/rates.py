@@ -12,6 +12,7 @@ from dropcheck.results.plain_text import strongest
 
 _MARGINAL = "rate.marginal"
 _APART = ("rate.per-channel", "rate.per-sample", "rate.per-shape")
+_HALF = {"float16", "bfloat16"}
 _GRIDS = tuple(2**k for k in range(3, 13))
 Law = Callable[[float], float]
 
@@ -27,6 +28,7 @@ def marginal(seen: Seen) -> Iterator[Cause]:
         return
     dtypes = {case_of(f.case).dtype for f in wrong}
     within = [f for f in judged if case_of(f.case).dtype in dtypes]
+    others = [f for f in judged if case_of(f.case).dtype not in dtypes]
     lead = strongest(wrong)
     place = only(judged)
     found = _law(within, wrong)
@@ -37,11 +39,19 @@ def marginal(seen: Seen) -> Iterator[Cause]:
     name, observed, fix, whole = found
     if place and not (whole and "rate" in place):
         observed += f", {place}"
+    elif others and _law([*within, *others], wrong) != found:
+        observed += f", only in {' and '.join(sorted(dtypes))}"
+    if dtypes <= _HALF and others and name not in ("never", "always"):
+        fix = "Draw the uniform numbers in float32, whatever the dtype of the input, and compare them with the rate in float32."
     follow = [*some, *seen.failing("rate.per-shape")]
     if name == "keep and drop":
         follow += seen.failing("scale.kept-values", "scale.mean", "gradient.scale")
     if name in ("never", "always"):
         follow += seen.failing("mode.toggle", *_APART)
+    values = seen.failing("scale.kept-values", "scale.mean")
+    if name == "never" and not place and values and all(f.estimate == 1 for f in values if f.check != "scale.mean"):
+        observed = observed.replace("never drops", "returns its input and never drops")
+        follow += [*values, *seen.failing("gradient.scale", "form.input-untouched")]
     yield cause(f"rate: {name} {place}".strip(), observed, fix, seen.take(follow), lead)
 
 
@@ -132,7 +142,7 @@ def _law(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str,
     if _holds(lambda p: 1.0, within):
         return "always", "the layer drops everything, at every rate", "", True
     if max(bad) != min(bad) or abs(bad[0] - 0.5) > 0.01:
-        p = next((b for b in bad if abs(b - 0.5) > 0.01), bad[0])
+        p = min((b for b in bad if abs(b - 0.5) > 0.01), key=lambda b: abs(b - 0.1))
         if _holds(lambda p: 1 - p, within) and len(rates) > 1:
             text = f"keep and drop are swapped: the layer drops {shown(1 - p)} at rate {p:g}"
             return (

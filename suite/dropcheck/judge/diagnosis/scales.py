@@ -35,13 +35,14 @@ def forward(seen: Seen) -> Iterator[Cause]:
     if not some:
         return
     judged = [f for check in (_KEPT, _MEAN) for f in seen.judged.get(check, ())]
-    lead = _clearest(some)
+    shown_of = [f for f in some if f.estimate is not None] or some  # sizes of daily use show no value
+    lead = _clearest(shown_of)
     place = only([f for f in judged if f.check == lead.check])
-    factors = [one for f in some if (one := _factor(f)) is not None]
+    factors = [one for f in shown_of if (one := _factor(f)) is not None]
     affine = seen.target.contract.get("scale") == "alpha"
     every = _share_wrong(some)
     follow = [*some]
-    found = None if affine or len(factors) < len(some) else _named(factors)
+    found = None if affine or len(factors) < len(shown_of) else _named(factors)
     if found is not None and every is not None and every < _ALL and found[0] not in ("sign", "constant"):
         found = None if found[0] in ("bits", "other") else (*found[:3], True)
     if found is None:
