@@ -191,7 +191,13 @@ def audit(
         ),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also list what passes.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Show all causes, the numbers of each check, passes, what was skipped, traits.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     fail_on: Annotated[
         str | None,

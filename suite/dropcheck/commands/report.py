@@ -97,6 +97,12 @@ def report(
     verify: Annotated[
         bool, typer.Option("--verify", help="Say how the verdicts were computed again from the stored numbers.")
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Show all causes, the numbers of each check, passes, what was skipped, traits."
+        ),
+    ] = False,
 ) -> None:
     """Write one report from stored results of audits, benches and a self-test."""
     from dropcheck.report import fitting
@@ -115,7 +121,7 @@ def report(
     elif wanted:
         out_text(_markdown(given, most))
     else:
-        out_text(_text(given))
+        out_text(_text(given, verbose))
     for sentence in given.recomputed if verify else ():
         out_text(sentence)
     for sentence in given.missing:
@@ -176,14 +182,14 @@ def _markdown(given: Given, most: int | None) -> str:
     return markdown.render(given.audit, benches=given.benches, selftest=given.selftest, most=most)
 
 
-def _text(given: Given) -> str:
+def _text(given: Given, verbose: bool) -> str:
     from dropcheck.report import bench as text
     from dropcheck.report import selftest as selftest
     from dropcheck.report.text import render
 
     parts = []
     if given.audit is not None:
-        parts.append(render(given.audit, width=width(), colour=colour()))
+        parts.append(render(given.audit, width=width(), colour=colour(), every=verbose))
     parts += [text.render(bench, width()) for bench in given.benches]
     if given.selftest is not None:
         parts.append(selftest.summary(given.selftest))

@@ -85,7 +85,7 @@ def render(result: Result | None, *, benches: Sequence[BenchResult] = (), selfte
 def write(result: Result, out: Path, *, benches: Sequence[BenchResult] = (), selftest: SelfTest | None = None) -> None:
     """Write ``index.html``, ``result.json`` and ``report.txt`` into the folder, each whole or not at all."""
     write_atomically(out / "result.json", encode(result))
-    write_atomically(out / "report.txt", text.render(result, width=110, colour=False).encode())
+    write_atomically(out / "report.txt", text.render(result, width=110, colour=False, details=True).encode())
     write_atomically(out / "index.html", render(result, benches=benches, selftest=selftest).encode())
 
 

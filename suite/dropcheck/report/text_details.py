@@ -16,14 +16,14 @@ from dropcheck.results.audit import Result
 
 def render(console: Console, result: Result, width: int, every: bool) -> None:
     """All details; ``every``: each pass, too."""
+    if every:
+        _passes(console, result)
     failing = sentences.groups(result.targets, ("fail",))
     if failing:
         console.print(Text("Every failing check:"))
         console.print()
     for group in failing:
         _group(console, group, CLAIMS.get(group.check, ""), len(result.targets) > 1, width)
-    if every:
-        _passes(console, result)
     _worth(console, result)
     _not_run(console, result)
     _traits(console, result)
