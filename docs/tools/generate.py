@@ -108,8 +108,8 @@ def _worth(check: Check) -> list[str]:
     ]
     if check.resolution_words:
         lines.append(
-            f"* **Pass**: {check.resolution_words} above the printed detection limit would have been missed with probability "
-            f"below {BETA:g}."
+            f"* **Pass**: the printed detection limit is {check.resolution_words}. Anything larger would have been missed with "
+            f"probability below {BETA:g}."
         )
     if check.coarsest:
         limits = ", ".join(f"{name} {value:g}" for name, value in check.coarsest.items())
