@@ -237,7 +237,7 @@ BANNED = re.compile(
     r"\b(accus\w+|obey\w*|mend\w*|gone on with|has not|have not|that has not|planted defects?|tell apart|claims?)\b",
     re.I,
 )
-WRITTEN = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+WRITTEN = [*PAGES, *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"))]
 
 
 def _prose(markdown: str) -> Iterator[str]:
