@@ -66,7 +66,7 @@ def test_side_by_side_with_one_that_runs_out_of_memory_one_that_is_killed_and_a_
     assert "out of memory: MemoryError: Unable to allocate" in told["hungry", "16"][1]
     assert "SIGKILL" in told["killed", "16"][1]
     assert told["frozen", "4"] == ("error", "two calls drew the same mask: a frozen mask would be timed")
-    assert "This run resolves" in ran.out and "audit pass" in ran.out
+    assert "Smallest difference that this run detects" in ran.out and "audit pass" in ran.out
     assert "History kept: added" in ran.out and len(list((ran.folder / "kept").glob("*.json*"))) >= 1
     for host in result.hosts:
         assert host.threads["processors"] in (1, None)

@@ -73,16 +73,15 @@ def _why(result: BenchResult, target: str) -> str:
 
 
 def resolution(result: BenchResult) -> str:
-    """What the run can tell apart, from the reference against itself."""
+    """The smallest difference that the run detects, from the reference against itself."""
     if not result.placebos:
-        return "The reference was not timed twice: this run resolves nothing, and no difference is called."
+        return "The reference was not timed twice, so this run detects no difference."
     per = sorted(p.resolution for p in result.placebos)
     different = [p for p in result.placebos if p.verdict in ("faster", "slower")]
     text = (
-        f"This run resolves {_percent(per[len(per) // 2])} in the middle cell, {_percent(per[-1])} in the coarsest "
-        f"(half-width of the reference against itself, {result.processes} fresh processes, {result.blocks} blocks each); "
-        f"differences below {result.margin:.0%} count as the same; the probability that identical "
-        f"code counts as different is at most {result.level:g} for each target."
+        f"Smallest difference that this run detects: {_percent(per[len(per) // 2])} in the median cell, {_percent(per[-1])} in "
+        f"the worst (the reference against itself: {result.processes} fresh processes, {result.blocks} blocks each). "
+        f"Differences below {result.margin:.0%} count as the same. False-alarm rate per target: at most {result.level:g}."
     )
     if different:
         text += f" The reference differed from itself in {len(different)} cells, whose comparisons decide nothing."
@@ -90,7 +89,7 @@ def resolution(result: BenchResult) -> str:
 
 
 def _percent(value: float) -> str:
-    return "nothing" if not math.isfinite(value) or value > 10 else f"{value:.1%}"
+    return "none" if not math.isfinite(value) or value > 10 else f"{value:.1%}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -242,5 +241,5 @@ def changes(found: Sequence[Change], margin: float) -> str:
             reason = f": {line(one.reason)}" if one.reason else f" (against {line(one.anchor)})" if one.anchor else ""
             rows.append((line(one.target), line(one.cell), numbers, one.verdict + reason))
         out += table(rows)
-    out += ["", f"Differences below {margin:.0%} count as the same; what is missing is no pass."]
+    out += ["", f"Differences below {margin:.0%} count as the same. A missing result is not a pass."]
     return "\n".join(out) + "\n"

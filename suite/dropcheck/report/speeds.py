@@ -84,7 +84,7 @@ def barred(target: TargetResult) -> str:
     if target.skipped is not None or target.error is not None:
         return "not timed: it was not audited to the end"
     unsure = levels.worst(target.findings) is None or any(map(_open, target.findings))
-    return "not timed: an inconclusive check clears nothing" if unsure else ""
+    return "not timed: its audit has checks without a verdict" if unsure else ""
 
 
 def _open(one: Finding) -> bool:
