@@ -173,7 +173,7 @@ def test_the_direction_tells_two_defects_of_one_check_apart() -> None:
 def test_two_defects_that_cannot_be_told_apart_are_named_together() -> None:
     got = only(causes(copies(WIDE), [*KNOWN, signature("wraps-too", copies(WIDE))]))
     assert got.names == "wraps or wraps-too"
-    assert "not to be told apart" in got.text
+    assert "does not distinguish them" in got.text
 
 
 def test_where_many_fit_equally_well_none_is_named() -> None:

@@ -11,6 +11,7 @@ import pytest
 import dropcheck
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import Check
+from dropcheck.judge.claims import OF_MODELS
 
 ONE = ("float32 rate=0.3 129,66,2 calls=64",)
 HALF = ("float32 rate=0.5 129,66,2 calls=64",)
@@ -37,13 +38,15 @@ def audited(check: Check, which: str, place: Path) -> set[str]:
     file.write_text(code)
     name = which.capitalize() if f"class {which.capitalize()}(torch.nn.Module)" in code else which
     options = {"dtypes": ("float32",), **FEW.get(check.name, {})}
+    if check.family in OF_MODELS:
+        file.write_text(f"{code}\n\nmodel = {name}()\n")
+        name, options = "model", {}
     target: Any = f"{file}:{name}"
     if (contract := options.pop("contract", None)) is not None:
         target = dropcheck.Implementation(make=target, contract=contract)
     done = dropcheck.audit(target, select=(check.name,), in_process=True, jobs=1, causes=False, **options)
-    (found,) = done.targets
-    assert found.error is None, found.error
-    return {one.verdict for one in found.findings if one.check == check.name}
+    assert all(one.error is None for one in done.targets), done.targets
+    return {one.verdict for target in done.targets for one in target.findings if one.check == check.name}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)

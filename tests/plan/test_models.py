@@ -142,7 +142,7 @@ def test_two_axes_given_to_a_spatial_layer_lose_whole_samples(at: Any) -> None:
     assert drop.coins == "one drop decision per (batch)"
     assert (
         drop.wrong
-        == "whatever is dropped loses all its channels at once; expected one drop decision per (batch, channel)"
+        == "a dropped position loses all its channels at once; expected one drop decision per (batch, channel)"
     )
 
 

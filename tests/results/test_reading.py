@@ -124,10 +124,10 @@ def tampered(**changed: Any) -> Result:
         (tampered(verdict="pass", log10_evidence=-0.3, estimate=0.3), "the estimate is 0.3, but 520000 of 1579008"),
         (tampered(fail_interval=(0.29, 0.31)), "but its counts make it"),
         (result(target("t", [msgspec.structs.replace(GOOD, verdict="fail")])), "but nothing fails"),
-        (result(target("t", [rate(3000, 10_000, verdict="pass")])), "is the coarsest that counts as one"),
+        (result(target("t", [rate(3000, 10_000, verdict="pass")])), "is the largest of a pass"),
         (result(target("t", [BAD]), verdict="pass"), "the verdict is pass, but that of all targets is fail"),
-        (result(target("t", [BAD], verdict="pass")), "its findings make it fail"),
-        (result(target("t", [GOOD], verdict="skipped", error="it crashed")), "its findings make it error"),
+        (result(target("t", [BAD], verdict="pass")), "its results make it fail"),
+        (result(target("t", [GOOD], verdict="skipped", error="it crashed")), "its results make it error"),
         (
             result(target("t", [finding("mask.whole-channels", "pass", tallies={"disagreeing": 3, "coins": 9})])),
             "the verdict is pass, but it fails",

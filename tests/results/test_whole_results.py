@@ -127,14 +127,14 @@ def test_a_finding_that_no_plan_names_is_damage(made: Tree, folder: Path, capsys
 
 
 EDITS: dict[str, tuple[str, Edit, str]] = {
-    "a resolution of the rate": ("rate.marginal", lambda f: f.update(resolution=1e-9), "resolve no less than"),
-    "a resolution of no event": ("rate.zero", lambda f: f.update(resolution=1e-9), "resolve no less than"),
-    "a resolution of channels": ("rate.per-channel", lambda f: f.update(resolution=1e-9), "resolve no less than"),
-    "a resolution of copies": ("mask.distinct-calls", lambda f: f.update(resolution=1e-9), "resolve no less than"),
-    "a resolution of the scale": ("scale.mean", lambda f: f.update(resolution=1e-30), "its resolution is"),
-    "coins of a case": ("rate.marginal", lambda f: f.update(coins=10**15), "coins, but its case has"),
-    "coins beyond a case": ("mask.distinct-calls", lambda f: f.update(coins=10**15), "coins, but its case has"),
-    "coins of an exact question": ("rate.zero", lambda f: f.update(coins=10**15), "coins, but its case has"),
+    "a resolution of the rate": ("rate.marginal", lambda f: f.update(resolution=1e-9), "allow no less than"),
+    "a resolution of no event": ("rate.zero", lambda f: f.update(resolution=1e-9), "allow no less than"),
+    "a resolution of channels": ("rate.per-channel", lambda f: f.update(resolution=1e-9), "allow no less than"),
+    "a resolution of copies": ("mask.distinct-calls", lambda f: f.update(resolution=1e-9), "allow no less than"),
+    "a resolution of the scale": ("scale.mean", lambda f: f.update(resolution=1e-30), "its detection limit is"),
+    "coins of a case": ("rate.marginal", lambda f: f.update(coins=10**15), "decisions, but its case has"),
+    "coins beyond a case": ("mask.distinct-calls", lambda f: f.update(coins=10**15), "decisions, but its case has"),
+    "coins of an exact question": ("rate.zero", lambda f: f.update(coins=10**15), "decisions, but its case has"),
     "coins and counts": (
         "rate.zero",
         lambda f: (f.update(coins=10**9, resolution=1e-7), f["tallies"].update(coins=10**6)),

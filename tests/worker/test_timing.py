@@ -216,7 +216,7 @@ def test_masks_that_chance_may_repeat_are_not_judged() -> None:
     assert same_mask_chance(0.5, 4) == pytest.approx(1 / 16)
     cell = {**CELL, "shape": [2, 2, 4], "coins": 4}
     answer = Stopwatch(numpy_adapter(lambda x, rate, *, training, rng: x * 2), Device()).setup(cell, 0.1, 0.1)
-    assert answer["masks"] == "too few coins to tell"
+    assert answer["masks"] == "too few drop decisions to compare"
 
 
 class Compiler(Device):

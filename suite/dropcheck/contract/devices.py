@@ -202,4 +202,4 @@ def allocation(regime: str) -> str:
         ]
     else:
         done = [set_option(_MMAP_MAX, 0), set_option(_TRIM_THRESHOLD, -1)]
-    return "set" if all(done) else "not set: mallopt refused"
+    return "set" if all(done) else "not set: mallopt failed"

@@ -24,7 +24,9 @@ MODES: dict[str, Mode] = {
         Mode("compiled", ("torch",), "torch.compile, the default backend"),
         Mode("reduce-overhead", ("torch",), "torch.compile, mode reduce-overhead: CUDA graphs; on a CPU, as compiled"),
         Mode("vmap-different", ("torch",), "torch.func.vmap over samples, randomness='different'"),
-        Mode("vmap-same", ("torch",), "torch.func.vmap over samples, randomness='same': the samples share their coins"),
+        Mode(
+            "vmap-same", ("torch",), "torch.func.vmap over samples, randomness='same': all samples have the same mask"
+        ),
         Mode("checkpoint", ("torch", "jax"), "activation checkpointing (rematerialisation), random state preserved"),
         Mode(
             "checkpoint-unpreserved",

@@ -52,7 +52,7 @@ class Pattern:
             raise ContractError(f"a pattern is a text such as 'n c l -> n c', not {type(text).__name__}")
         if text.count(_ARROW) != 1:
             raise ContractError(
-                f"the pattern {text!r} needs one arrow between input axes and coin axes, as in 'n c l -> n c'"
+                f"the pattern {text!r} needs one arrow between the input axes and the axes of the mask, as in 'n c l -> n c'"
             )
         cut = text.index(_ARROW)
         words = [(m.group(), m.start()) for m in re.finditer(r"\S+", text)]
@@ -85,7 +85,7 @@ class Pattern:
         if [w for w, _ in right] == [_ONE]:
             right = []  # one coin a call
         elif not right:
-            raise _point(text, cut, 2, "no coin axes stand after the arrow: write '-> 1' for one coin a call")
+            raise _point(text, cut, 2, "no axes stand after the arrow: write '-> 1' for one drop decision per call")
         for word, start in left + right:
             if not _AXIS.match(word):
                 raise _point(text, start, len(word), f"{word!r} is no axis name: letters, digits and _ only")
@@ -102,13 +102,16 @@ class Pattern:
             if word not in names:
                 near = difflib.get_close_matches(word, names, 1, 0.0)
                 hint = f"; the input axes are {' '.join(names)}" + (f", the nearest is {near[0]!r}" if near else "")
-                raise _point(text, start, len(word), f"coin axis {word!r} is not an input axis{hint}")
+                raise _point(text, start, len(word), f"the axis {word!r} is not an input axis{hint}")
         coin_names = [w for w, _ in right]
         ordered = [w for w in names if w in coin_names]
         if ordered != coin_names:
             word, start = next((w, s) for (w, s), o in zip(right, ordered) if w != o)
             raise _point(
-                text, start, len(word), f"coin axes keep the order of the input axes: write '-> {' '.join(ordered)}'"
+                text,
+                start,
+                len(word),
+                f"the axes of the mask keep the order of the input axes: write '-> {' '.join(ordered)}'",
             )
         return cls(tuple(names), tuple(coin_names), _with_room(fixed, blocks, names), tuple(blocks.items()))
 
@@ -335,7 +338,7 @@ class Contract:
                 raise ContractError(f"a seed reaches a layer by one of {', '.join(known)}, not {way!r}")
         for promise in self.promises:
             if promise not in PROMISES:
-                raise ContractError(f"a promise is one of {', '.join(PROMISES)}, not {promise!r}")
+                raise ContractError(f"promises takes {', '.join(PROMISES)}, not {promise!r}")
         for name, value in self.tolerances.items():
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise ContractError(f"the tolerance of {name} is a finite number of at least 0, not {value!r}")
@@ -354,7 +357,9 @@ class Contract:
         if not blocks or any(axis not in coins for axis in blocks):
             odd = next((axis for axis in blocks if axis not in coins), None)
             what = f"{odd!r} is none of them" if odd is not None else "it has none beside those of batch and channels"
-            raise ContractError(f"block: blocks lie along coin axes of the pattern '{self.pattern}', and {what}")
+            raise ContractError(
+                f"block: blocks lie along the axes of the mask in the pattern '{self.pattern}', and {what}"
+            )
         if any(not isinstance(k, int) or isinstance(k, bool) or k < 1 for k in blocks.values()):
             raise ContractError(f"block: a length is a whole number of at least 1, not {self.block!r}")
         right = " ".join(f"{a}/{blocks[a]}" if a in blocks else a for a in coins)

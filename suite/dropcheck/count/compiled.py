@@ -211,7 +211,7 @@ class Library:
         """Put the coins of (rows, bytes) without a gap behind the first ``at`` bits of ``out``; see stretches.flat."""
         rows, width = packed.shape
         if channels > 8 * width or 64 * len(out) < at + rows * channels + 64:
-            raise ValueError(f"{len(out)} words hold no {at + rows * channels} coins and a word behind them")
+            raise ValueError(f"{len(out)} words hold no {at + rows * channels} bits and a word behind them")
         self._call("flat", packed, rows, width, channels, at, out)
 
     def anchored(
@@ -219,7 +219,7 @@ class Library:
     ) -> tuple[Words, Words, NDArray[np.int64]]:
         """Both hashes and the offsets of the words that begin with an anchor; see stretches.anchored."""
         if length < 64 or len(bits) < coins // 64 + 3:
-            raise ValueError(f"words have 64 coins or more, and two words stand behind {coins} coins")
+            raise ValueError(f"words have at least 64 bits, and two words stand behind {coins} bits")
         room = max(0, coins - length + 1) // 6 + 1
         one, two, places = np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.int64)
         given = np.array(constants, np.uint64)

@@ -52,7 +52,7 @@ class Cause:
         if self.exact and self.narrow:
             return f"{what} ({word} {self.names}, as far as was asked: {features})"
         if self.exact:
-            sure = "exact signature" if len(self.defects) == 1 else "one signature, not to be told apart"
+            sure = "exact signature" if len(self.defects) == 1 else "one signature, which does not distinguish them"
             return f"{what} ({word} {self.names}, {sure})"
         return f"not recognised, but like {word} {self.names}: {what} ({features})"
 

@@ -166,9 +166,9 @@ FOLLOWS = (
         for claim in ("mask", "scale", "edges", "two-passes", "cotangents", "second-derivative", "recompute")
     ),
     Row("form.shape-dtype", "form.batch-change", _batches, _anywhere, "a batch of another size comes out wrong"),
-    Row("mode.toggle", "mask.whole-channels", _dtype, _dtype, "a coin is read off elements that do not agree"),
+    Row("mode.toggle", "mask.whole-channels", _dtype, _dtype, "elements that drop together do not agree"),
     *(
-        Row(claim, basis, _dtype, _dtype, "calls of few different coins drop nothing by chance")
+        Row(claim, basis, _dtype, _dtype, "calls of few different decisions drop nothing by chance")
         for claim, basis in (
             ("mode.toggle", "mask.distinct-channels"),
             ("mode.toggle", "mask.distinct-samples"),
@@ -183,15 +183,15 @@ FOLLOWS = (
         if basis != "mask.distinct-channels" or claim not in ("mask.independent-samples", "mask.independent-calls")
     ),
     Row(
-        "mask.distinct-samples", "mask.distinct-channels", _one_row, _dtype, "copied channels repeat coins of their row"
+        "mask.distinct-samples", "mask.distinct-channels", _one_row, _dtype, "copied channels repeat parts of their row"
     ),
     *(
-        Row(claim, basis, _by_chance, _few_coins, "calls of one coin fall alike, or all one way, by chance")
+        Row(claim, basis, _by_chance, _few_coins, "calls of one decision are equal, or all drop, by chance")
         for basis in ("mask.distinct-samples", "mask.distinct-channels")
         for claim in ("seed.reproducible", "seed.reset", *of("layers in turn"))
     ),
     *(
-        Row(claim, "mask.distinct-channels", _short, _few_coins_here, "every channel counts as a coin of its own")
+        Row(claim, "mask.distinct-channels", _short, _few_coins_here, "every channel counts as a separate decision")
         for claim in ("mask.independent-calls", "mask.independent-samples")
     ),
     *(
@@ -199,7 +199,7 @@ FOLLOWS = (
         for claim in ("rate.marginal", "scale.kept-values")
     ),
     *(
-        Row(claim, "seed.distinct", _cases, _cases, "coins that stand under several seeds count several times")
+        Row(claim, "seed.distinct", _cases, _cases, "masks that occur under several seeds count several times")
         for claim in ("seed.neighbours", "rate.marginal", "rate.per-shape")
     ),
 )

@@ -355,7 +355,7 @@ def _axes_of(one: Dependence, every: Sequence[Dependence]) -> list[int]:
 def _words(one: Dependence, every: Sequence[str]) -> str:
     along = " and ".join(every[i] for i, step in enumerate(one.shift) if step)
     where = "neighbours" if sum(map(abs, one.shift)) == 1 else "diagonal neighbours"
-    return f"{where} along {along} are mostly dropped or kept together (10^{max(one.log10_p, -999):.0f} for independent coins)"
+    return f"{where} along {along} are mostly dropped or kept together (10^{max(one.log10_p, -999):.0f} for independent decisions)"
 
 
 def unfitting(found: Inferred) -> str:

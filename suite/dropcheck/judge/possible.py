@@ -39,10 +39,10 @@ def impossible(
         yield f"its {bad[0]} is no finite number"
         return
     if one.coins < 0 or (one.resolution or 0.0) < 0:
-        yield "its coins or its resolution are below 0"
+        yield "its number of drop decisions or its detection limit is below 0"
         return
     if (one.log10_evidence or 0.0) > 1e-9:
-        yield f"its evidence is 10^{one.log10_evidence:.3g}, which is no probability"
+        yield f"its evidence is 10^{one.log10_evidence:.3g}, which is above 10^0"
     if one.fail_interval is not None and not one.fail_interval[0] <= one.fail_interval[1]:
         yield "its interval ends before it begins"
     if one.level is not None and not _may_be_a_trait(one, target, strict):
@@ -114,10 +114,10 @@ def _coins(one: Finding, check: Check, case: Case | None) -> Iterator[str]:
     else:
         most = MOST_EXACT
     if one.coins > most:
-        yield f"it counts {one.coins:.6g} coins, but its case has {most:.6g}"
+        yield f"it counts {one.coins:.6g} drop decisions, but its case has {most:.6g}"
     name = check.coins_are
     if one.coins and name and name in one.tallies and one.coins != one.tallies[name]:
-        yield f"its coins are {one.coins}, but its counts are of {one.tallies[name]}"
+        yield f"it counts {one.coins} drop decisions, but its counts are of {one.tallies[name]}"
 
 
 def _counts(one: Finding, check: Check, target: TargetResult) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _counts(one: Finding, check: Check, target: TargetResult) -> Iterator[str]:
         words, some, coins = (int(kept[name]) for name in ("offsets", "offset_words", "offset_coins"))
         extent = least_extent(words, some, coins, BETA)
         if not 0 < some <= words or not math.isclose(extent, kept["offset_extent"], rel_tol=SLACK):
-            yield f"a stretch of {kept['offset_extent']} coins would have shown, but its counts make it {extent}"
+            yield f"it detects {kept['offset_extent']} repeated decisions, but its counts make it {extent}"
         if float(kept["offset_log10_chance"]) > CERTAIN:
             yield f"words at any offset repeat by chance with probability 10^{kept['offset_log10_chance']:.1f}"
     if one.check in ("rate.per-channel", "rate.per-sample"):
@@ -153,7 +153,7 @@ def _positions(one: Finding) -> Iterator[str]:
         return  # of many positions the first ones are stored
     sizes = np.full(places, size, np.int64)
     if one.coins != places * size:
-        yield f"its coins are {one.coins}, but {places} positions of {size} are {places * size}"
+        yield f"it counts {one.coins} drop decisions, but {places} positions of {size} are {places * size}"
     spread = float(homogeneity.spread(dropped, sizes)[2])
     yield from _evidence(one, min(0.0, min(_position_log10(dropped, sizes), spread) + math.log10(2)))
 
@@ -191,7 +191,7 @@ def _resolution(one: Finding, check: Check, case: Case | None, profiles: Sequenc
         if 0 < p < 1:
             least = max(homogeneity.position_resolution(int(n), len(sizes), p, alpha, BETA) for n in sizes)
     if math.isfinite(least) and one.resolution < least * (1 - SLACK):
-        yield f"it passes at a resolution of {one.resolution:.4g}, but its coins resolve no less than {least:.4g}"
+        yield f"it passes with a detection limit of {one.resolution:.4g}, but its counts allow no less than {least:.4g}"
 
 
 @lru_cache(maxsize=65536)
@@ -230,7 +230,7 @@ def _mean(one: Finding, target: TargetResult, profiles: Sequence[str], check: Ch
     if one.estimate is not None and not math.isclose(one.estimate, kept["mean"], rel_tol=1e-5, abs_tol=1e-300):
         yield f"the estimate is {one.estimate:.6g}, but its counts make it {kept['mean']:.6g}"
     if one.resolution is not None and one.resolution < (half + kept["accepted"]) * (1 - SLACK):
-        yield f"its resolution is {one.resolution:.4g}, but its interval and what it accepts are {half + kept['accepted']:.4g}"
+        yield f"its detection limit is {one.resolution:.4g}, but its interval and tolerance make it {half + kept['accepted']:.4g}"
 
 
 def _tolerance(one: Finding, case: Case, target: TargetResult) -> Iterator[str]:
@@ -246,7 +246,7 @@ def _tolerance(one: Finding, case: Case, target: TargetResult) -> Iterator[str]:
     if one.verdict == "pass" and one.resolution is not None and one.alpha and "units" not in one.tallies:
         least = binomial.resolution(int(one.tallies["coins"]), case.rate, one.alpha, BETA, right)
         if math.isfinite(least) and one.resolution < least * (1 - 1e-3):
-            yield f"it passes at a resolution of {one.resolution:.4g}, but its coins resolve no less than {least:.4g}"
+            yield f"it passes with a detection limit of {one.resolution:.4g}, but its counts allow no less than {least:.4g}"
 
 
 def granted_by(target: TargetResult) -> Contract | None:

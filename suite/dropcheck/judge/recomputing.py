@@ -68,9 +68,9 @@ class Recomputed:
         rest = self.findings - self.counted - self.evidence
         plural = "" if self.findings == 1 else "s"
         return (
-            f"Recomputed: {self.findings:,} verdict{plural}, {self.counted:,} of them from the counts themselves, "
-            f"{self.evidence:,} from evidence and resolution; {rest:,} rest on exact answers or reasons, which the result "
-            f"only states. {self.whole}"
+            f"Recomputed: {self.findings:,} verdict{plural}, {self.counted:,} of them from the counts, "
+            f"{self.evidence:,} from evidence and detection limit. The result only states the other {rest:,}, from exact tests or "
+            f"reasons. {self.whole}"
         )
 
 
@@ -118,7 +118,7 @@ def recompute(result: Result) -> Recomputed:
 def _target(target: TargetResult) -> Iterator[str]:
     expected = verdict_of(target.findings, target.error)
     if target.verdict != expected:
-        yield f"the verdict of {target.target[:200]} is {target.verdict}, but its findings make it {expected}"
+        yield f"the verdict of {target.target[:200]} is {target.verdict}, but its results make it {expected}"
     yield from _granted(target)
     # the order of judgement: what was counted on a broken basis may not stand as a pass. A failure may: a later release may
     # withhold more of them, and a result with one failure too many lets nothing through
@@ -186,7 +186,7 @@ def _plan(target: TargetResult, profiles: Sequence[str]) -> Iterator[str]:
     cases = {text: _case(text) for some in target.planned.values() for text in some}
     most = sum(case.coins for case in cases.values() if case is not None)
     if target.coins > possible.LONGER * most:
-        yield f"{target.target[:200]} counts {target.coins:.6g} coins, but the cases of its plan have {most:.6g}"
+        yield f"{target.target[:200]} counts {target.coins:.6g} drop decisions, but the cases of its plan have {most:.6g}"
     for check, some in target.planned.items():
         if profiles and len(set(some)) > max(MOST_CASES[p] for p in profiles) and CHECK[check].judge is not None:
             yield f"the plan of {target.target[:200]} has {len(set(some))} cases of {check}, more than its profile has"
@@ -294,7 +294,7 @@ def _fine_enough(
         return  # a page may leave the counts of passes out
     reached = one.resolution - float(one.tallies.get("tolerated", 0.0))
     if reached > coarsest * (1 + SLACK):
-        yield f"the verdict is pass at a resolution of {reached:.4g}, but {coarsest:.4g} is the coarsest that counts as one"
+        yield f"the verdict is pass with a detection limit of {reached:.4g}, but {coarsest:.4g} is the largest of a pass"
 
 
 @lru_cache(maxsize=4096)
@@ -349,11 +349,11 @@ def _marginal(one: Finding, kept: Mapping[str, object], alpha: float) -> _Counts
     log = max(-99999.0, binomial.log10_outside(dropped, coins, one.expected, tolerated))
     said = []
     if coins and one.estimate is not None and not math.isclose(one.estimate, dropped / coins, rel_tol=1e-9):
-        said.append(f"the estimate is {one.estimate:.6g}, but {dropped} of {coins} coins is {dropped / coins:.6g}")
+        said.append(f"the estimate is {one.estimate:.6g}, but {dropped} of {coins} decisions are {dropped / coins:.6g}")
     stated = one.log10_evidence
     if stated is not None and not math.isclose(stated, log, rel_tol=1e-3, abs_tol=1e-3) and max(stated, log) > FAR:
         said.append(
-            f"the evidence is 10^{stated:.2f}, but {dropped} of {coins} coins at rate {one.expected:g} is 10^{log:.2f}"
+            f"the evidence is 10^{stated:.2f}, but {dropped} of {coins} decisions at rate {one.expected:g} is 10^{log:.2f}"
         )
     if one.fail_interval is not None and one.alpha is not None:
         low, high = binomial.clopper_pearson(dropped, coins, alpha)
@@ -372,7 +372,7 @@ def _odd_calls(one: Finding, kept: Mapping[str, object]) -> _Counts:
     stated = one.log10_evidence
     if stated is None or (not math.isclose(stated, log, rel_tol=1e-3, abs_tol=1e-3) and max(stated, log) > FAR):
         said.append(
-            f"the evidence is 10^{stated or 0.0:.2f}, but {worst} of {coins} coins of one call make it 10^{log:.2f}"
+            f"the evidence is 10^{stated or 0.0:.2f}, but {worst} of {coins} decisions of one call make it 10^{log:.2f}"
         )
     return _Counts(log <= CERTAIN, tuple(said))
 

@@ -84,7 +84,7 @@ class Layer:
             return f"channels are on {where}: did you mean {self._remedy(place)}?"
         parts = []
         if lost == ["channel"]:
-            parts.append("whatever is dropped loses all its channels at once")
+            parts.append("a dropped position loses all its channels at once")
         elif lost:
             parts.append(f"all of {' and '.join(lost)} share{'s' if len(lost) == 1 else ''} one")
         if extra:

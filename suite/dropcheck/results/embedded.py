@@ -25,7 +25,7 @@ _AT_BEST = 24
 
 LEFT_OUT = "left out of the page"
 _COUNTS = (
-    "the counts behind findings that pass, and what follows the sixth digit of their numbers; the result that it was made "
+    "the counts behind results that pass, and what follows the sixth digit of their numbers; the result that it was made "
     "from has them"
 )
 _NUMBERS = ("estimate", "expected", "resolution", "log10_evidence", "fail_interval", "pass_interval")

@@ -50,9 +50,7 @@ def in_order(checks: Iterable[Check]) -> dict[str, Check]:
         twice = sorted(check.name for check in made if named[check.name] is not check)
         raise LookupError(f"defined twice in judge/checks: {', '.join(twice)}")
     if alone := sorted(named.keys() ^ claims.CLAIMS.keys()):
-        raise LookupError(
-            f"either in judge/claims.py or in a module of judge/checks, but not in both: {', '.join(alone)}"
-        )
+        raise LookupError(f"named in one of judge/claims.py and judge/checks, but not in both: {', '.join(alone)}")
     return {name: named[name] for name in claims.CLAIMS}
 
 

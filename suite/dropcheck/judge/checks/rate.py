@@ -284,7 +284,7 @@ CHECKS = (
         how="All drops of a case are counted. Their number is compared with the requested rate by the exact binomial law, "
         "two-sided. If the layer declares that it rounds rates to a grid, half a step is allowed. The detection limit is the "
         "smallest deviation that is missed with a probability below 10^-6.",
-        remedy="Draw the uniform numbers in float32 whatever the dtype of the input, and compare them with the rate there. "
+        remedy="Draw the uniform numbers in float32 for every dtype of the input, and compare them with the rate there. "
         "Check that the constructor's argument is the drop probability, not the keep probability (`keep_probability=True` "
         "declares the other). Check the direction: drop where `u < rate`.",
         resolution_words="an error of the drop rate",

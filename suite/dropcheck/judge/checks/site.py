@@ -27,7 +27,7 @@ def _training(check: Check, sites: Sites) -> Finding:
     hidden = [one for one in sites.hidden if one.drops]
     text = sites.counted
     if hidden:
-        text += f" ({_some(grouped(hidden))}); what they draw is not judged here"
+        text += f" ({_some(grouped(hidden))}); their masks are not tested here"
     if not sites.training:
         return finding(
             check, "training", "fail", "no random draw in a training pass; expected one of each dropout layer"
@@ -92,8 +92,8 @@ def backward(check: Check, sites: Sites, inference: str) -> list[Finding]:
 CHECKS = (
     Check(
         name="site.reached",
-        how="dropcheck runs the model once in training and once in inference and records every operation that moves a random "
-        "generator, with the module and the line of code that called it. A dropout that draws in inference fails. A dropout "
+        how="dropcheck runs the model once in training and once in inference. It records every operation that moves a random "
+        "generator, with its module and its line of code. A dropout that draws in inference fails. A dropout "
         "layer that no training pass calls is inconclusive, unless a function around it draws at its rate. Layers that are "
         "audited in place are judged by their own checks. PyTorch models only.",
         remedy="Pass the training flag to every function: `F.dropout(x, p, self.training)`, and "

@@ -41,9 +41,7 @@ def invalid(seen: Seen) -> Iterator[Cause]:
     text = f"invalid rates are accepted: {', '.join(parts)}; expected a ValueError"
     if crashed:
         text += f"; {' and '.join(crashed)} end{'s' if len(crashed) == 1 else ''} in a crash"
-    fix = (
-        "Validate in the constructor: `if not 0 <= rate <= 1: raise ValueError(...)`; written so, NaN is refused, too."
-    )
+    fix = "Validate in the constructor: `if not 0 <= rate <= 1: raise ValueError(...)`; this rejects NaN, too."
     lead = next((f for f in accepted if f.case == "rate=1.5"), accepted[0])
     yield cause("invalid rates are accepted", text, fix, seen.take(some), lead)
 

@@ -155,7 +155,7 @@ def _law(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str,
     if len(bad) > 1:
         level = _share(wrong)
         if _holds(lambda p: level, within):
-            return "constant", f"the layer drops {shown(level, 3)} of the elements whatever rate is asked for", "", True
+            return "constant", f"the layer drops {shown(level, 3)} of the elements at every requested rate", "", True
         ratio = sum(f.tallies["dropped"] for f in within) / sum(f.tallies["coins"] * (f.expected or 0) for f in within)
         off = _mean_difference(within)
         scaled, moved = _holds(lambda p: p * ratio, within), _holds(lambda p: p + off, within)
@@ -175,7 +175,7 @@ def _law(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str,
                 if _holds(_rounding(steps, rounded), within):
                     there = shown(_share(_at(wrong, bad[0])), 3)
                     text = f"rates are rounded {how} of 1/{steps}: the layer drops {there} at rate {bad[0]:g}"
-                    fix = "Draw the uniform numbers with at least 24 bits, whatever the dtype of the input."
+                    fix = "Draw the uniform numbers with at least 24 bits, for every dtype of the input."
                     return "grid", text, fix, True
         return None
     measured = _share(wrong)

@@ -186,7 +186,7 @@ def clear_pool(dtype: str, size: int, seed: int, rate: float, contract: Contract
     values = _clear_of(dtype, 4 * size, seed, rate, contract.scale, contract.offset, contract.dropped)
     if len(values) < FEWEST:
         raise Unsupported(
-            f"at rate {rate:g} in {dtype} a kept value may be rounded so far that it cannot be told from a dropped one; "
+            f"at rate {rate:g} in {dtype} a kept value may be rounded so far that it looks like a dropped one; "
             "ask for a lower rate or a finer dtype"
         )
     return values[np.arange(size) % len(values)]

@@ -368,7 +368,7 @@ class Stopwatch:
         if cell["direction"] == "inference" or not 0 < cell["rate"] < 1:
             return "nothing is drawn"
         if same_mask_chance(cell["rate"], cell["coins"]) > FROZEN_CHANCE:
-            return "too few coins to tell"
+            return "too few drop decisions to compare"
         one, two = output(), output()
         if self.adapter.contract.dropped == 0:  # else what is dropped is some other value, and all of the output tells
             one, two = one == 0, two == 0
