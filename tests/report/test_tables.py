@@ -35,6 +35,7 @@ def test_numbers_come_back_from_csv_and_parquet_digit_for_digit() -> None:
         assert read["estimate"][0] == first.estimate
         assert first.fail_interval is not None and read["fail_high"][0] == first.fail_interval[1]
     assert list(from_parquet["waiver_reason"]) == ["", "known upstream", "", ""]
+    assert list(from_parquet["level"]) == ["defect", "defect", "", ""]
 
 
 def test_times_have_one_row_a_target() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dropcheck.judge import levels
 from dropcheck.results import frames, plain_text
 from dropcheck.results.audit import Finding, Result, TargetResult, write_atomically
 from dropcheck.results.bench import BenchResult
@@ -44,6 +45,7 @@ _FINDING: dict[str, Callable[[TargetResult, Finding], Any]] = {
     "waiver_reason": lambda t, f: f.waiver.reason if f.waiver else "",
     "waiver_expires": lambda t, f: f.waiver.expires if f.waiver else "",
     "replay": lambda t, f: f.replay,
+    "level": lambda t, f: levels.of(f) if f.verdict in ("fail", "waived") else "",
 }
 _NUMBERS = (
     "estimate",
