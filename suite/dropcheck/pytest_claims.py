@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dropcheck.contract.errors import UsageError, nearest
+from dropcheck.gate import project_options
+from dropcheck.plan import python_options
 from dropcheck.shared_audits import NotApplicable, SharedAudit
 
 if TYPE_CHECKING:
@@ -81,15 +83,18 @@ def parametrize_with_checks(
     given a target and returns them; such a test is an expected failure (xfail), and only a failing check counts as one.
     ``{"edge": "issue 12"}`` expects edge cases of all checks (rates 0 and 1, invalid rates, empty inputs), never a defect.
     ``strict``: whether one that holds after all fails the run; None: as pytest is configured (``xfail_strict``).
-    Options are those of ``dropcheck.audit``, such as ``select``, ``ignore``, ``profile``, ``pattern`` and ``seed``.
+    Options are those of ``dropcheck.audit``, such as ``select``, ``ignore``, ``profile``, ``pattern`` and ``seed``; beneath
+    them those of the policy in the present folder (dropcheck.toml, or [tool.dropcheck] of pyproject.toml).
 
     Loads no framework. Raises UsageError for what cannot be asked.
     """
     if isinstance(targets, str) or not isinstance(targets, Iterable):
         raise UsageError(f"parametrize_with_checks takes a list of targets, not {targets!r}; write [{targets!r}]")
     some = list(targets)
-    checks = asked([one for one in some if isinstance(one, str)], options)
-    given = {name: value for name, value in options.items() if name not in ("select", "ignore")}
+    typed = python_options.of_audit(options)
+    wanted = {**project_options.read(Path()).beneath(typed), **typed}
+    checks = asked([one for one in some if isinstance(one, str)], wanted)
+    given = {name: value for name, value in wanted.items() if name not in ("select", "ignore")}
     parameters = []
     for place, target in enumerate(some):
         shared = SharedAudit(target, given, tuple(checks), place)

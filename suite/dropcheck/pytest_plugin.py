@@ -80,7 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _options(config: pytest.Config) -> dict[str, Any]:
-    """The options of an audit, as far as they were given. Raises UsageError."""
+    """The options of an audit: those that were given, and beneath them the project's file. Raises UsageError."""
+    from dropcheck.gate import project_options
     from dropcheck.plan import option_values
     from dropcheck.plan.request import DEFAULT_SEED
 
@@ -93,7 +94,8 @@ def _options(config: pytest.Config) -> dict[str, Any]:
                 "--dropcheck-seed takes a number: with 'fresh', workers and reruns would give different results"
             )
     found.update({n: option_values.listed(config.getoption(f"dropcheck_{n}")) for n in ("select", "ignore")})
-    return {name: value for name, value in found.items() if value != ()}
+    found = {name: value for name, value in found.items() if value != ()}
+    return {**project_options.read(config.rootpath).beneath(found), **found}
 
 
 def _checks(config: pytest.Config) -> list[str]:

@@ -137,14 +137,14 @@ def test_failures_speak_for_themselves_and_a_surprising_pass_is_told(project: py
     ran.assert_outcomes(failed=5, skipped=1, xpassed=1)
     ran.stdout.fnmatch_lines_random(
         [
-            "E *dropcheck.Broken: row * of call 0*",
+            "E *dropcheck.Broken: in call 0, sample *",
             "*rerun     dropcheck audit layers_of_a_user.py:shares --select mask.distinct-samples --case '"
             + CASE
             + "'",
             "*RuntimeError: no such kernel*",
             "[[]XPASS(strict)[]] old",
             "*needs more samples*",
-            "FAILED test_mine.py::test_bad[[]shares-mask.distinct-samples[]] - row *",
+            "FAILED test_mine.py::test_bad[[]shares-mask.distinct-samples[]] - in call 0*",
             "SKIPPED *test_mine.py*: *gradient*",
         ]
     )
@@ -281,7 +281,7 @@ def test_a_run_that_asks_for_no_audit_loads_nothing_of_ours_and_makes_no_folder(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--dropcheck", "layers_of_a_user.py:rihgt"], "has no 'rihgt'; the nearest is 'right'"),
+        (["--dropcheck", "layers_of_a_user.py:rihgt"], "has no attribute 'rihgt'; the nearest is 'right'"),
         (["--dropcheck", "layers_of_a_usr.py:right"], "there is no file layers_of_a_usr.py; the nearest is"),
         (["--dropcheck", "torch.Dropuot1d"], "the nearest is 'torch.Dropout1d'"),
         (["--dropcheck", "torch.Dropout1d", "--dropcheck-profile", "quik"], "the nearest is 'quick'"),

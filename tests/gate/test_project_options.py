@@ -76,6 +76,22 @@ def test_a_project_file_serves_too_and_a_typo_is_named_with_its_line(asked: Any)
     assert "the nearest is 'profile'" in done.err
 
 
+def test_pytest_has_the_options_beneath_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dropcheck
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dropcheck.toml").write_text(
+        'version = 1\nchecks = ["rate"]\nignore = ["rate.one"]\nprofile = "deep"\n'
+    )
+    claims = [one.values[1] for one in dropcheck.parametrize_with_checks(["custom.reference"]).args[1]]
+    names = {claim.name for claim in claims}
+    assert "rate.marginal" in names and "rate.one" not in names and all(name.startswith("rate.") for name in names)
+    assert claims[0].audit.options["profile"] == "deep"
+    mine = dropcheck.parametrize_with_checks(["custom.reference"], select="rate.one", profile="quick").args[1]
+    assert [one.values[1].name for one in mine] == ["rate.one"]
+    assert mine[0].values[1].audit.options["profile"] == "quick"
+
+
 def test_without_a_target_nothing_is_audited(asked: Any) -> None:
     request, done = asked("version = 1\n")
     assert request is None and done.code == 2 and "--all" in done.err and "implementations" in done.err

@@ -360,12 +360,10 @@ def _asked(request: AuditRequest, every: bool, typed: dict[str, Any], project: P
     names = request.targets or (() if every else project.targets)
     if not names and not every:
         raise UsageError(_no_target())
-    beneath = dict(project.options)
-    if "select" in typed:
-        beneath.pop("ignore", None)  # a check that was asked for by name is not left out by a file
+    beneath = project.beneath(typed)
     if "pattern" not in typed and (pattern := project.pattern([str(one) for one in names])) is not None:
         beneath["pattern"] = pattern
-    used = [key for key in beneath if key not in typed]
+    used = list(beneath)
     if not request.targets and names:
         used.insert(0, "targets")
     if used:

@@ -35,6 +35,11 @@ class ProjectOptions:
     patterns: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
 
+    def beneath(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the file says and ``given``, fields of a request, does not. A check that was asked for is not left out."""
+        gone = {*given, *(["ignore"] if "select" in given else [])}
+        return {key: value for key, value in self.options.items() if key not in gone}
+
     def pattern(self, names: Sequence[str]) -> str | None:
         """The pattern of these targets. Raises PolicyError where they have different ones, as an audit has one."""
         found = {self.patterns.get(name) for name in names}

@@ -14,6 +14,7 @@ from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.modes import EAGER, MODES
 from dropcheck.contract.register import Registered, register
 from dropcheck.contract.sites import Sites
+from dropcheck.plan.finding_layers import names_in
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -157,8 +158,21 @@ def _located(text: str, base: str, environment: tuple[tuple[str, str], ...]) -> 
         if not path.is_file():
             siblings = [str(p) for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
             raise UnknownTarget(f"target {text!r}: there is no file {place}{nearest(place, siblings)}")
+        _refuse_a_typo(text, path, attr)
         return Target(text, f"{path.resolve()}:{attr}", "user", environment, path=(str(path.resolve().parent),))
     return Target(text, base, "user", environment, path=(os.getcwd(),))
+
+
+def _refuse_a_typo(text: str, path: Path, attr: str) -> None:
+    """Raise UnknownTarget for a name that a file's text does not define, before a framework is loaded to find that out."""
+    try:
+        names = names_in(path.read_bytes())
+    except OSError:
+        return  # opening it says what is wrong
+    first = attr.partition("#")[0].partition(".")[0]
+    if names is not None and first not in names:
+        known = [name for name in names if not name.startswith("_")]
+        raise UnknownTarget(f"target {text!r}: {path.name} has no attribute {first!r}{nearest(first, known)}")
 
 
 def defaults() -> list[Target]:
