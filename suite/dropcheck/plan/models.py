@@ -152,6 +152,13 @@ class Model:
     calls: int = 0
     sites: Sites | None = None
 
+    @property
+    def wrong(self) -> bool:
+        """Whether a layer has a fault, something is random in inference, or the backward pass used another mask."""
+        sites = self.sites
+        elsewhere = sites is not None and (bool(sites.inference) or any(one.problem for one in sites.backward))
+        return elsewhere or any(one.faults for one in self.layers)
+
 
 def may_be_model(target: Target) -> bool:
     """Whether a target may be a model, by its source alone: a class or a function that stands there by name is none."""
@@ -324,10 +331,14 @@ def text(model: Model, width: int) -> str:
     target = model.target
     bad = [one for one in model.layers if one.faults]
     names = len({one.name for one in model.layers})
-    head = f"{line(target.name)}: {names} dropout layer{'' if names == 1 else 's'} in {model.calls} forward passes"
-    lines = [
-        f"{head}; {len(bad) or 'none'} of their uses {'is' if len(bad) == 1 else 'are'} wrong." if bad else f"{head}."
-    ]
+    mark = "✗ " if model.wrong else ""
+    head = (
+        f"{mark}{line(target.name)}: {names} dropout layer{'' if names == 1 else 's'} in {model.calls} forward passes"
+    )
+    head += f"; {len(bad)} of their uses {'is' if len(bad) == 1 else 'are'} wrong" if bad else ""
+    drawn = len(model.sites.inference) if model.sites is not None else 0
+    head += f"; {drawn} random draw{'' if drawn == 1 else 's'} in inference, expected 0" if drawn else ""
+    lines = textwrap.wrap(f"{head}.", width)
     rows = [("layer", "class", "input", "noise shape here", "rate", "seen")]
     for one in model.layers:
         sizes = ", ".join(f"{a} {s}" for a, s in zip(one.axes, one.shape, strict=True))
@@ -348,14 +359,21 @@ def text(model: Model, width: int) -> str:
         sentence = f"{line(one.name)} was found by its behaviour: its output is sometimes 0 where its input is not."
         lines += ["", *textwrap.wrap(sentence, width)]
     if model.notes:
-        lines += [
-            "",
-            *(piece for note in model.notes for piece in textwrap.wrap(line(note), width, subsequent_indent="    ")),
-        ]
+        lines += ["", *_notes(model, width)]
     lines += ["", f"Audit them where they stand: dropcheck audit {target.name}"]
     if model.layers:
         lines.append(f"One of them, drawn: dropcheck explain {named(target, (bad or list(model.layers))[0]).name}")
     return "\n".join([*lines, ""])
+
+
+def _notes(model: Model, width: int) -> list[str]:
+    """What else was seen, marked where it is wrong."""
+    from dropcheck.results.plain_text import line
+
+    marked = [("✗ " if note.endswith(": random in inference") else "") + line(note) for note in model.notes]
+    if model.sites is not None:
+        marked += [f"✗ {line(one.name)}: {line(one.problem)}" for one in model.sites.backward if one.problem]
+    return [piece for note in marked for piece in textwrap.wrap(note, width, subsequent_indent="    ")]
 
 
 def _hidden_only(model: Model, sites: Sites, width: int) -> str:
@@ -366,7 +384,7 @@ def _hidden_only(model: Model, sites: Sites, width: int) -> str:
     mark = "✗ " if drawn else ""
     head = f"{mark}{line(model.target.name)}: no dropout layer, {sites.counted}"
     head += f"; {drawn} in inference, expected 0." if drawn else "."
-    notes = (piece for note in model.notes for piece in textwrap.wrap(line(note), width, subsequent_indent="    "))
+    notes = _notes(model, width)
     return "\n".join(
         [*textwrap.wrap(head, width), "", *notes, "", f"Audit it: dropcheck audit {model.target.name}", ""]
     )

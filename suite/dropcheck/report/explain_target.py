@@ -57,7 +57,7 @@ def explained(
     model = models.look(target, shape, python) if models.may_be_model(target) else None
     if model is not None:
         if "#" not in target.locator:
-            return Explained(models.text(model, width), any(one.faults for one in model.layers))
+            return Explained(models.text(model, width), model.wrong)
         (target,) = models.layers_of(target, model)
     implementation = _declared(target)
     lines = []
