@@ -162,7 +162,10 @@ def test_a_dask_cluster_gives_the_identical_result(small: None, scheduler: str, 
     assert facts(run(request(dask=scheduler))) == alone
 
 
-def test_a_scheduler_that_is_not_there_is_named() -> None:
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    client = distributed.Client
+    monkeypatch.setattr(distributed, "Client", lambda *a, **more: client(*a, **{**more, "timeout": "1s"}))
     with pytest.raises(UsageError, match=r"no Dask scheduler at 'tcp://127\.0\.0\.1:9'"):
         run(request(dask="tcp://127.0.0.1:9"))
 

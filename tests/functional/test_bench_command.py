@@ -90,6 +90,7 @@ def test_an_absent_device_is_said_and_the_others_finish(call: Any, layers: Any) 
 
 
 @pytest.mark.slow
+@pytest.mark.workers("torch._dynamo", "torch._inductor.compile_fx")
 def test_compiled_and_eager_side_by_side(call: Any, layers: Any, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     audit_file(tmp_path / "both.json", "torch.Dropout1d", "torch.Dropout1d@compiled")

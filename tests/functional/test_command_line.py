@@ -88,7 +88,8 @@ def test_a_function_is_given_what_it_takes_and_inference_is_its_callers_business
     call: Any, write: Write, name: str
 ) -> None:
     write(name, FUNCTIONS[name])
-    done = call("audit", f"{name}:drop", "--dtype", "float32", "--rate", ".3", "--json", "r.json", inside=True)
+    few = ("--case", "float32 rate=0.3 257,64,4 calls=84", "--case", "float32 rate=0.3 129,65,3 calls=64 values")
+    done = call("audit", f"{name}:drop", "--dtype", "float32", *few, "--json", "r.json", inside=True)
     assert done.code == 0, done.out
     found = done.result()["targets"][0]["findings"]
     assert {f["verdict"] for f in found if f["check"] in ("mode.inference", "mode.toggle")} == {"skipped"}

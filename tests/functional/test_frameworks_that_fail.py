@@ -79,7 +79,8 @@ def test_what_does_not_import_is_skipped_with_the_reason(run: Callable[..., Any]
 
 def test_noise_and_threads_at_import_harm_nobody(run: Callable[..., Any], fakes: dict[str, str]) -> None:
     done = run(
-        *("audit", "fake.noisy", "custom.reference", "--dtype", "float32", "--select", "mask,rate", "--json", "r.json"),
+        *("audit", "fake.noisy", "custom.reference", "--select", "mask,rate", "--json", "r.json"),
+        *("--dtype", "float32", "--case", "float32 rate=0.3 257,64,4 calls=84"),
         **fakes,
     )
     assert done.code == 0, done.out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -38,10 +40,14 @@ def gated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str,
     shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
     made = {}
     for name in CODES:
-        command = [sys.executable, "-m", "dropcheck", "gate", "--policy", f"{name}.toml", "--out", name, "--jobs", "1"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-        assert "Traceback" not in done.stderr
-        made[name] = (done.returncode, done.stdout, folder / name)
+        words = ["gate", "--policy", f"{name}.toml", "--out", name, "--jobs", "1"]
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as here, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            here.chdir(folder)
+            here.setattr(sys, "argv", ["dropcheck", *words])
+            code = cli.main(words)
+        assert "Traceback" not in err.getvalue()
+        made[name] = (code, out.getvalue(), folder / name)
     return made
 
 

@@ -257,7 +257,7 @@ def test_edges_of_the_rate_that_could_not_be_read_are_no_clean_pass(call: Any, l
         ("dies", ("--jobs", "1"), "signal SIGABRT"),
         ("dies", ("--jobs", "2"), "signal SIGABRT"),
         ("seeded", ("--jobs", "2"), "signal SIGABRT"),
-        ("lasts", ("--timeout", "20s", "--jobs", "2"), "time limit of 20 s"),
+        ("lasts", ("--timeout", "10s", "--jobs", "2"), "time limit of 10 s"),
     ],
 )
 def test_what_was_found_before_a_target_ended_stands(

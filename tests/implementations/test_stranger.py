@@ -25,8 +25,8 @@ def test_it_is_shorter_than_sixty_lines(adapter: str) -> None:
     assert len(adapter.splitlines()) < 60
 
 
-def test_the_correct_layer_passes(run: Any, adapter: str) -> None:
-    done = run("audit", "pebble_adapter.py:channel_dropout", "--json", "r.json")
+def test_the_correct_layer_passes(call: Any, adapter: str) -> None:
+    done = call("audit", "pebble_adapter.py:channel_dropout", "--dtype", "float32", "--json", "r.json")
     assert done.code == 0, done.out
     (target,) = done.result()["targets"]
     passed = {f["check"] for f in target["findings"] if f["verdict"] == "pass"}
@@ -34,15 +34,15 @@ def test_the_correct_layer_passes(run: Any, adapter: str) -> None:
     assert target["framework"] == "pebble" and target["version"] == "0.3"
 
 
-def test_the_planted_defect_is_caught(run: Any, adapter: str, tmp_path: Path) -> None:
+def test_the_planted_defect_is_caught(call: Any, adapter: str, tmp_path: Path) -> None:
     more = "\nfrom dataclasses import replace\nthrifty = replace(channel_dropout, make=pebble.ThriftyDropout)\n"
     (tmp_path / "pebble_adapter.py").write_text(adapter + more)
-    done = run("audit", "pebble_adapter.py:thrifty", "--dtype", "float32", "--json", "r.json")
+    done = call("audit", "pebble_adapter.py:thrifty", "--dtype", "float32", "--select", "mask", "--json", "r.json")
     assert done.code == 1
     (target,) = done.result()["targets"]
     assert "mask.distinct-samples" in {f["check"] for f in target["findings"] if f["verdict"] == "fail"}
 
 
-def test_its_pattern_is_explained(run: Any, adapter: str) -> None:
-    done = run("explain", "pebble_adapter.py:channel_dropout")
+def test_its_pattern_is_explained(call: Any, adapter: str) -> None:
+    done = call("explain", "pebble_adapter.py:channel_dropout")
     assert done.code == 0 and "One drop decision per (n, c), shared along l." in done.out

@@ -16,7 +16,7 @@ from dropcheck.worker.caller_state import untouched
 def cheapest_first(target: str, **options: Any) -> list[PlannedCase]:
     """The cases of coins that this audit would count; a call costs about as much as a hundred coins."""
     with untouched():
-        (planned,) = plan(AuditRequest(targets=(target,), in_process=True, **options))
+        (planned,) = plan(AuditRequest(targets=(target,), **{"in_process": True, **options}))
     assert planned.error is None, planned.error
     counted = [one for one in planned.cases if one.coins]
     return sorted(counted, key=lambda one: one.coins + 100 * parse_case(one.case).calls)

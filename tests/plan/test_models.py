@@ -12,6 +12,8 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.plan import models
 from dropcheck.plan.targets import parse
 
+pytestmark = pytest.mark.workers("torch")
+
 TEXT = '''
 """A text classifier in four versions, and what else people write."""
 import torch
