@@ -2,6 +2,7 @@
 
 import keras
 
+keras.utils.set_random_seed(0)
 model = keras.Sequential(
     [
         keras.Input((20,), dtype="int32"),
