@@ -374,7 +374,7 @@ def test_one_cause_of_several_targets_is_told_once_with_its_dtypes() -> None:
     assert (group.targets, group.checks, group.dtypes) == (("one", "two"), (RATE,), ("bfloat16",))
 
 
-def test_the_text_report_shows_the_smallest_case_its_command_and_the_cause() -> None:
+def test_the_text_report_shows_the_smallest_case_and_its_command_and_names_the_known_defect_in_its_details() -> None:
     one = found(
         COPIES,
         "fail",
@@ -384,9 +384,10 @@ def test_the_text_report_shows_the_smallest_case_its_command_and_the_cause() -> 
         smallest_replay="dropcheck audit x --case 'float32 rate=0.5 64,2,1 calls=1'",
     )
     shown = text.render(result_of(target_of("x", [one])))
-    assert "  smallest    float32 rate=0.5 64,2,1 calls=1" in shown
-    assert "dropcheck audit x --case 'float32 rate=0.5 64,2,1 calls=1'" in shown
-    assert "  likely      groups of four (planted defect quads, exact signature)" in shown
+    assert "  case      float32 rate=0.5 64,2,1 calls=1" in shown
+    assert "  rerun     dropcheck audit x --case 'float32 rate=0.5 64,2,1 calls=1'" in shown
+    assert "quads" not in shown
+    assert "  like        known defect quads" in text.render(result_of(target_of("x", [one])), details=True)
 
 
 def test_the_page_shows_them_too_and_escapes_them() -> None:

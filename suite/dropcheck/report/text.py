@@ -144,14 +144,15 @@ def _causes(console: Console, result: Result, width: int, every: bool) -> None:
     for target, found in failing:
         owner = plain_text.line(target.target) if len(result.targets) > 1 else ""
         shown = found if every else found[:MOST_CAUSES]
-        for one in shown:
+        for one, after in zip(shown, [*shown[1:], None], strict=True):
             if short:
                 head = Text(f"✗ {owner}", style=_STYLES["fail"])
                 console.print(head)
                 field(console, "observed", one.observed, width)
                 _command(console, sentences.smallest_of(one)[2])
             else:
-                _cause(console, one, owner, width)
+                close = one.level != "defect" and after is not None  # edge cases stand together
+                _cause(console, one, owner, width, close)
         if len(found) > len(shown):
             console.print(Text(f"  and {plain_text.count(len(found) - len(shown), 'more cause')}: --verbose"))
             console.print()
@@ -159,7 +160,8 @@ def _causes(console: Console, result: Result, width: int, every: bool) -> None:
         console.print()
 
 
-def _cause(console: Console, one: Diagnosis, owner: str, width: int) -> None:
+def _cause(console: Console, one: Diagnosis, owner: str, width: int, close: bool = False) -> None:
+    """One block; ``close``: without an empty line behind it."""
     drawn, case, command = sentences.smallest_of(one)
     head = Text(f"{sentences.MARKS[one.level]} {owner or one.check}", style=_STYLES[one.level])
     head.append(f"   {one.check}, {one.level}" if owner else f"   {one.level}", style="default")
@@ -173,14 +175,15 @@ def _cause(console: Console, one: Diagnosis, owner: str, width: int) -> None:
             text = f"{'':<{_INDENT}}{plain_text.line(label, 20):<{wide}}  {plain_text.line(row)}"
             console.print(Text(text), overflow="ellipsis", no_wrap=True)
     field(console, "fix", one.fix, width)
-    if one.level == "defect":
+    if one.level == "defect" and case not in command:
         field(console, "case", plain_text.line(case), width)
     if one.also:
         field(
             console, "also", f"{', '.join(one.also)} fail{'s' if len(one.also) == 1 else ''} for the same cause", width
         )
     _command(console, command)
-    console.print()
+    if not close:
+        console.print()
 
 
 def _command(console: Console, replay: str) -> None:

@@ -42,10 +42,31 @@ def mask(seen: Seen) -> Iterator[Cause]:
             "Do not detach the output, and compute it from the input by operations that are differentiated.",
             "no gradient",
         )
+    elif _negative(seen, some):
+        lead = strongest([f for f in some if f.case.endswith("negative")])
+        zero = " or 0" if any(f.case.endswith("zeros") for f in some) else ""
+        text = f"the gradient is 0 at every kept position whose input is negative{zero}"
+        fix, name = (
+            "Store the mask of the forward pass; do not infer it from signs or from `output > 0`.",
+            "mask from signs",
+        )
     follow = [*some, *(seen.failing(_RECOMPUTE) if plain else [])]
     if plain and leaking:
         follow += [f for f in seen.failing("gradient.edges") if "rate=1" in f.case.split()]
     yield cause(f"{name} {place}".strip(), f"{text}, {place}" if place else text, fix, seen.take(follow), lead)
+
+
+def _negative(seen: Seen, some: list[Finding]) -> bool:
+    """Whether gradients are missing wherever inputs are negative, and among others at most where they are 0."""
+    kinds: dict[str, list[Finding]] = {}
+    for one in some:
+        kinds.setdefault(one.case.rpartition(" ")[2], []).append(one)
+    at_zero = all(
+        not f.tallies.get("leaking") and f.tallies.get("missing") == f.tallies.get("missing_at_zero")
+        for f in kinds.get("zeros", [])
+    )
+    negative = kinds.get("negative", [])
+    return bool(negative) and at_zero and all(_everywhere(seen, f) for f in negative)
 
 
 def _everywhere(seen: Seen, one: Finding) -> bool:

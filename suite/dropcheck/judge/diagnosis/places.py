@@ -43,6 +43,7 @@ def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[st
         if all(word in c.words for c in failing) and not any(word in c.words for c in passing):
             yield words
     yield from _sizes(failing, passing)
+    yield from _multiples(failing, passing)
     low, high = [c.rate for c in failing], [c.rate for c in passing]
     if None not in low and low:
         asked = sorted({r for r in low if r is not None})
@@ -61,6 +62,29 @@ _WORDS = {
     "zeros": "only where the input has zeros, as after a ReLU",
     "inference": "only in inference",
 }
+
+
+def _multiples(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[str]:
+    """Sizes that are no multiple of a power of two, where all passing ones are; nothing where two kinds of size could be it."""
+    found = []
+    sizes: tuple[tuple[str, _Size], ...] = (("channels", lambda c: c.channels), ("drop decisions a call", _decisions))
+    for name, size in sizes:
+        fails = [n for c in failing if (n := size(c)) is not None]
+        fine = [n for c in passing if (n := size(c)) is not None]
+        if not len(failing) == len(fails) >= 2 or not len(passing) == len(fine) >= _ENOUGH:
+            continue
+        for k in (2, 4, 8, 16, 32):
+            if all(n % k for n in fails) and not any(n % k for n in fine):
+                found.append(f"only where the number of {name} is no multiple of {k}")
+                break
+    if len(found) == 1:
+        yield found[0]
+
+
+def _decisions(case: Case) -> int | None:
+    return None if case.rows is None or case.channels is None or case.batches else case.rows * case.channels
+
+
 _ENOUGH = 3  # passing cases below a size
 _SIZES: tuple[tuple[str, _Size], ...] = (
     ("channels", lambda c: c.channels),

@@ -64,6 +64,8 @@ def positions(seen: Seen) -> Iterator[Cause]:
         lead, text = _position(check, some)
         place = only(seen.judged[check])
         follow = [*some, *seen.failing(_MARGINAL, *_APART)]
+        if check == "rate.per-sample":  # rows of another rate go together from call to call
+            follow += seen.failing("mask.independent-samples", "mask.independent-calls")
         if not seen.failing("mask.independent-channels", "mask.patterns"):
             follow += seen.failing("mask.dropped-count")  # rows of another rate spread the number of drops
         yield cause(f"{check} {place}".strip(), f"{text}, {place}" if place else text, "", seen.take(follow), lead)
@@ -75,10 +77,31 @@ def shapes(seen: Seen) -> Iterator[Cause]:
     if not some or not seen.failing(_MARGINAL):
         return
     lead = strongest([f for f in seen.failing(_MARGINAL) if _measured(f)] or seen.failing(_MARGINAL))
-    place = only(seen.judged[_MARGINAL])
-    yield cause(
-        f"{_MARGINAL} {place}".strip(), f"{lead.message}, {place}" if place else lead.message, "", seen.take(some), lead
-    )
+    place = only([f for f in seen.judged[_MARGINAL] if _measured(f)])
+    text = lead.message if place else _by_shape(seen) or lead.message
+    yield cause(f"{_MARGINAL} {place}".strip(), f"{text}, {place}" if place else text, "", seen.take(some), lead)
+
+
+def _by_shape(seen: Seen) -> str | None:
+    """Shapes that drop otherwise than others at one rate; None where no rate has both."""
+    judged = [f for f in seen.judged[_MARGINAL] if _measured(f) and case_of(f.case).rows is not None]
+    for rate in sorted({f.expected for f in judged if f.expected is not None}, key=lambda r: abs(r - 0.3)):
+        bad = [f for f in _at(judged, rate) if f.verdict == "fail"]
+        fine = [f for f in _at(judged, rate) if f.verdict == "pass"]
+        if bad and fine:
+            word = "more" if _share(bad) > _share(fine) else "less"
+            return (
+                f"the rate depends on the shape: at rate {rate:g} the layer drops {percent(_share(bad))} in calls of "
+                f"{_sizes(bad)}, {word} than the {percent(_share(fine))} in calls of {_sizes(fine)} (samples, channels, positions)"
+            )
+    return None
+
+
+def _sizes(findings: Sequence[Finding]) -> str:
+    """At most three shapes of cases."""
+    known = [case_of(f.case) for f in findings]
+    words = list(dict.fromkeys(f"{c.rows},{c.channels},{c.shared}" for c in known))
+    return ", ".join(words[:3]) + (", ..." if len(words) > 3 else "")
 
 
 def _position(check: str, some: Sequence[Finding]) -> tuple[Finding, str]:
