@@ -32,7 +32,7 @@ _OPTIONS = {
     "seed": ("Root seed; fixed by default, so that a rerun gives the same result.", "SEED"),
     "select": ("Checks or families; repeatable.", "CHECK"),
     "ignore": ("Checks or families to leave out; repeatable.", "CHECK"),
-    "pattern": ("Which axes share a coin, such as 'n l c -> n c'.", "PATTERN"),
+    "pattern": ("Which axes are dropped together, such as 'n l c -> n c'.", "PATTERN"),
     "fail_on": ("The least grave failure that fails a test: defect, edge or trait; others are warnings.", "LEVEL"),
 }
 _SHARED = pytest.StashKey[str]()  # of the controller of xdist: the folder in which its workers share audits

@@ -84,7 +84,7 @@ def test_a_planted_bias_is_failed_with_far_fewer_coins_than_the_fixed_plan(mine:
     fixed = one.tallies["planned"]
     assert fixed == 257 * 64 * 96
     assert one.coins <= fixed / 8
-    assert f"decided after {one.coins:,} coins, where a fixed plan takes {fixed:,}" in one.message
+    assert f"decided after {one.coins:,} drop decisions, where a fixed plan takes {fixed:,}" in one.message
     assert one.log10_evidence <= -8.9
 
 
@@ -96,7 +96,7 @@ def test_a_right_layer_passes_with_its_coins_and_the_resolution_of_the_plan(mine
     limits = next(c for c in CHECKS if c.name == "rate.marginal").limits("quick")
     assert one.resolution == pytest.approx(binomial.resolution(one.tallies["planned"], 0.3, limits.alpha, limits.beta))
     shown = text.render(result, every=True, width=200)
-    assert f"decided after {one.coins:,} coins" in shown
+    assert f"decided after {one.coins:,} drop decisions" in shown
     assert f"a rate error of {one.resolution * 100:.2g} points" in shown
     assert "--sequential" in one.replay
 

@@ -199,8 +199,8 @@ def test_the_audit_as_the_waivers_leave_it_says_which_waiver() -> None:
     [
         ({"log10_evidence": -9.0, "alpha": 1e-8}, "it passes, though its evidence is beyond its alpha"),
         ({"log10_evidence": -99999.0, "alpha": 1e-8}, "it passes, though its evidence is beyond its alpha"),
-        ({"log10_evidence": -1.0, "alpha": 0.0}, "its alpha is no probability"),
-        ({"resolution": 0.01, "coins": 0}, "it passes at a resolution without a coin"),
+        ({"log10_evidence": -1.0, "alpha": 0.0}, "its alpha must lie between 0 and 1"),
+        ({"resolution": 0.01, "coins": 0}, "it passes with a detection limit, but without a drop decision"),
         ({"log10_evidence": -99.0, "alpha": None}, "it passes without an alpha"),
         ({"check": "rate.marginl"}, "there is no check 'rate.marginl'"),
         ({"verdict": "waived"}, "it is waived by nothing"),

@@ -141,11 +141,11 @@ def test_a_release_that_no_evidence_is_of_is_missing_with_the_nearest_name() -> 
 def test_a_result_without_a_level_and_a_skipped_target_that_fails_are_damage() -> None:
     for field in ("alpha", "beta"):
         for value in (0.0, 1.0, -1.0):
-            with pytest.raises(ResultError, match=f"its {field} is no probability"):
+            with pytest.raises(ResultError, match=f"its {field} must lie between 0 and 1"):
                 decode(results.encode(msgspec.structs.replace(audit(), **{field: value})), "r.json")
     bad = failing()
     one = msgspec.structs.replace(bad.targets[0], skipped="not here")
-    with pytest.raises(ResultError, match="it is skipped, though findings of it fail"):
+    with pytest.raises(ResultError, match="it is skipped, though results of it fail"):
         decode(results.encode(msgspec.structs.replace(bad, targets=[one])), "r.json")
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
+
+from dropcheck import cli
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "suite" / "dropcheck"
-FOLDERS = ("judge", "count", "worker", "contract", "plan", "results")
+FOLDERS = (
+    *("judge", "count", "worker", "contract", "plan", "results"),
+    *("statistics", "auditing", "speed", "gate", "commands", "report"),
+)
+# programs that users run, the suite measured like an instrument, and the page of a whole field
+OTHERS = ("examples", "reproduction", "selftest.py")
 
 # what is not written, as a regular expression, and what is written instead
 BANNED = {
@@ -83,11 +91,12 @@ def sentences(text: str) -> list[str]:
     return [one for one in re.split(r"(?<=[.:;?!])\s|\n\s*\n|\n\s*[-*|#]", text) if one.strip()]
 
 
-def wrong(text: str) -> list[str]:
+def wrong(text: str, banned: Iterable[str] = BANNED) -> list[str]:
     """What is not plain in a text, with the plain word."""
     found = [
         f"{m[0]!r} (write: {plain})"
         for word, plain in BANNED.items()
+        if word in banned
         for m in re.finditer(rf"\b({word})\b", text, re.I)
     ]
     long = [one for one in sentences(text) if len(one.split()) > LONGEST]
@@ -95,18 +104,51 @@ def wrong(text: str) -> list[str]:
 
 
 def modules() -> list[Path]:
-    return sorted(p for folder in FOLDERS for p in (SUITE / folder).rglob("*.py") if "examples" not in p.parts)
+    every = [*SUITE.glob("*.py"), *(p for folder in FOLDERS for p in (SUITE / folder).rglob("*.py"))]
+    return sorted(p for p in every if not set(OTHERS) & set(p.parts))
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", (*FOLDERS, "."))
 def test_messages_are_plain(folder: str) -> None:
     said = [
         f"{place.relative_to(ROOT)}:{line}: {what} in {text[:90]!r}"
         for place in modules()
-        if place.is_relative_to(SUITE / folder)
+        if place.parent == SUITE / folder or (folder != "." and place.is_relative_to(SUITE / folder))
         for line, text in templates(place)
         for what in wrong(text)
     ]
+    assert not said, "\n".join(said)
+
+
+# in documents, a glossary says what a coin and a finding are
+DOCUMENTS = {word for word in BANNED if not re.match(r"coins|findings|refus|claims|words of|a \(rate|promis", word)}
+
+
+def prose(markdown: str) -> str:
+    """A page without its code, its commands and its links."""
+    text = re.sub(r"```.*?```|<!--.*?-->", "", markdown, flags=re.DOTALL)
+    return re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`]*`", "X", text))
+
+
+def paragraphs(markdown: str) -> list[str]:
+    """Its paragraphs, items of lists and cells of tables, each on one line."""
+    return [" ".join(one.split()) for one in re.split(r"\n\s*\n|\n(?=\s*[*#|-])|\|", prose(markdown)) if one.strip()]
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_documents_are_plain(page: Path) -> None:
+    said = [what for text in paragraphs(page.read_text()) for what in wrong(text, DOCUMENTS)]
+    assert not said, "\n".join(said)
+
+
+def test_help_is_plain() -> None:
+    said = []
+    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+        texts = [command.help or "", *(str(getattr(one, "help", None) or "") for one in command.params)]
+        said += [f"{name}: {what}" for text in texts for one in paragraphs(text) for what in wrong(one, DOCUMENTS)]
     assert not said, "\n".join(said)
 
 

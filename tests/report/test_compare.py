@@ -68,7 +68,7 @@ def test_a_finer_look_that_finds_what_a_coarse_pass_could_not_see_is_no_change()
     assert any("other cases and resolutions" in note for note in found.notes)
     # and the other way round, a pass at a coarser resolution mends nothing
     assert pair([after], [before]).owners[0].words == ["unproven"]
-    assert "nothing shows that it was mended" in pair([after], [before]).rows[0].changes[0].text
+    assert "nothing shows that it was fixed" in pair([after], [before]).rows[0].changes[0].text
 
 
 def test_edge_cases_that_fail_have_a_mark_of_their_own_in_every_format() -> None:

@@ -62,15 +62,15 @@ class Early:
         failed = sequential.decide(self.sides, state) == "fail"
         sides, share = self.sides, state.k / max(1, state.n)
         off = share - sides.p
-        seen = f"coins drop with probability {share:.5g}"
+        seen = f"the layer drops with probability {share:.5g}"
         if failed:
-            seen += f" instead of {sides.p:g}: {abs(off) * 100:.3g} points {'more' if off > 0 else 'less'}"
+            seen += f", expected {sides.p:g}: {abs(off) * 100:.3g} points too {'high' if off > 0 else 'low'}"
         else:
-            seen += f", asked for {sides.p:g}"
+            seen += f", expected {sides.p:g}"
         return msgspec.structs.replace(
             fixed,
             verdict=settle(failed, sides.delta1 - sides.delta0, self.coarsest),
-            message=f"{seen}; decided after {state.n:,} coins, where a fixed plan takes {self.case.coins:,}",
+            message=f"{seen}; decided after {state.n:,} drop decisions, where a fixed plan takes {self.case.coins:,}",
             coins=state.n,
             resolution=sides.delta1,
             log10_evidence=max(-99999.0, sequential.log10_evidence(sides, state)),

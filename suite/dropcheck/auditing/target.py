@@ -320,7 +320,7 @@ def _first_refusal(contract: Contract, bench: Bench) -> None:
         if refused.kind == "Undeclared":
             raise UsageError(refused.message) from refused
         raise TargetError(
-            f"the constructor refuses rate {rate:g}: {refused}{guessed}", "\n".join(refused.lines)
+            f"the constructor rejects rate {rate:g}: {refused}{guessed}", "\n".join(refused.lines)
         ) from refused
     try:
         ask(bench.session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False)
@@ -385,7 +385,7 @@ def _refusal(bench: Bench, dtype: str, *sizes: int) -> str:
 def _unasked(opened: Opened, bench: Bench) -> list[Finding]:
     """Of each check but the one that tells of it, that a refused dtype was not asked; an error where that one is not selected."""
     told = opened.audit.has(SHAPE)
-    words = "{}: the layer refuses {}; --dtype {} leaves it out"
+    words = "{}: the layer rejects {}; --dtype {} skips it"
     return [
         finding(
             check,

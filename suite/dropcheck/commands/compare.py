@@ -59,7 +59,7 @@ def compare(
         told = ", ".join(f"{path} is of kind {one.kind}" for path, one in zip(paths, loaded, strict=True))
         raise UsageError(f"compare takes results of one kind, audits or benches: {told}")
     if margin is not None or level is not None:
-        raise UsageError("--margin and --level are of benches; audits are compared at the levels of their own findings")
+        raise UsageError("--margin and --level apply to benches; audits are compared at the levels of their results")
     audits = [one for one in loaded if isinstance(one, Result)]
     gone = [
         f"{path}: {text}"

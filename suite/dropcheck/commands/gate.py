@@ -67,7 +67,7 @@ def gate(
         ),
     ] = None,
     update_ratchet: Annotated[
-        bool, typer.Option("--update-ratchet", help="Write the figures that got better; refused in CI.")
+        bool, typer.Option("--update-ratchet", help="Write the figures that got better; not available in CI.")
     ] = False,
     seed: options.Seed = None,
     jobs: options.Jobs = 0,

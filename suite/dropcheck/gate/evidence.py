@@ -79,18 +79,18 @@ def agrees(result: Result, name: str) -> None:
     """Raise ResultError where a result contradicts itself: verdicts are functions of what lies below them."""
     for what in ("alpha", "beta"):
         if not 0 < getattr(result, what) < 1:
-            raise ResultError(f"{name} is damaged: its {what} is no probability - at `$.{what}`")
+            raise ResultError(f"{name} is damaged: its {what} must lie between 0 and 1 - at `$.{what}`")
     for place, target in enumerate(result.targets):
         where = f"$.targets[{place}]"
         for number, one in enumerate(target.findings):
             if problem := _contradiction(one):
                 raise ResultError(f"{name} is damaged: {problem} - at `{where}.findings[{number}]`")
         if target.skipped is not None and any(one.verdict in ("fail", "waived") for one in target.findings):
-            raise ResultError(f"{name} is damaged: it is skipped, though findings of it fail - at `{where}.skipped`")
+            raise ResultError(f"{name} is damaged: it is skipped, though results of it fail - at `{where}.skipped`")
         expected = verdict_of(target.findings, target.error)
         if target.verdict != expected:
             raise ResultError(
-                f"{name} is damaged: the verdict {target.verdict!r} is not that of the findings below it, "
+                f"{name} is damaged: the verdict {target.verdict!r} is not that of the results below it, "
                 f"{expected!r} - at `{where}.verdict`"
             )
     expected = overall([target.verdict for target in result.targets])
@@ -116,14 +116,14 @@ def _contradiction(one: Finding) -> str:
         return ""
     if one.alpha is not None and one.log10_evidence is not None:
         if not 0 < one.alpha < 1:
-            return "its alpha is no probability"
+            return "its alpha must lie between 0 and 1"
         if one.log10_evidence <= math.log10(one.alpha):
             return "it passes, though its evidence is beyond its alpha"
     # the mean of the scale is judged by its interval
     if one.alpha is None and one.check != "scale.mean" and (one.log10_evidence or 0.0) <= LEAST_LOG10:
         return "it passes without an alpha, though its evidence is beyond every level"
     if one.resolution is not None and not one.coins:
-        return "it passes at a resolution without a coin"
+        return "it passes with a detection limit, but without a drop decision"
     return ""
 
 

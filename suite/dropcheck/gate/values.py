@@ -68,7 +68,7 @@ def checked(where: Where, policy: Policy) -> Policy:
     for name, value in policy.tolerances.items():
         if name not in CLAIMS:
             raise _refuse(where, ("tolerances", name), f"there is no check {name!r}{nearest(name, list(CLAIMS))}")
-        _number(where, value, ("tolerances", name), 0, math.inf, "a deviation above 0, in the unit of the finding")
+        _number(where, value, ("tolerances", name), 0, math.inf, "a deviation above 0, in the unit of the result")
     if policy.on_missing == "skip" and not policy.missing_reason.strip():
         raise _refuse(where, ("on_missing",), 'evidence is skipped only for a reason: add missing_reason = "..."')
     if policy.speed is not None:

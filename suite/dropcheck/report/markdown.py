@@ -47,13 +47,13 @@ def _audit(result: Result) -> list[Section]:
     found = [Section("the answer", 0, [text for text in answer if text is not None])]
     if rest and good and len(here) > 12:
         found.append(Section("matrix of what is not a pass", 1, _matrix(rest)))
-        folded = details(f"{plain_text.count(len(good), 'implementation')} that keep every promise", _matrix(good))
+        folded = details(f"{plain_text.count(len(good), 'implementation')} that pass every check", _matrix(good))
         found.append(Section("matrix of passes", 6, folded))
     elif here:
         found.append(Section("matrix", 1, _matrix(here)))
     found += _causes(result)
     found += _groups(result, "inconclusive", "Evidence that is missing", 3)
-    found += _groups(result, "error", "Claims that could not be judged", 3)
+    found += _groups(result, "error", "Checks that could not be judged", 3)
     found += _errors(result)
     found += _waived(result)
     found += _not_run(result)
@@ -69,8 +69,8 @@ def _counts(result: Result) -> str:
         for one in target.findings:
             counts[one.verdict] = counts.get(one.verdict, 0) + 1
     order = [v for v in sentences.WORDS if v in counts]
-    shown = ", ".join(f"{counts[v]:,} {'not judged' if v == 'skipped' else v}" for v in order)
-    return f"Findings: {shown}. Profile {prose(result.profile, 60)}, root seed {result.seed}." if shown else ""
+    shown = ", ".join(f"{counts[v]:,} {v}" for v in order)
+    return f"Results: {shown}. Profile {prose(result.profile, 60)}, root seed {result.seed}." if shown else ""
 
 
 def _matrix(targets: Sequence[TargetResult]) -> list[str]:
@@ -224,8 +224,8 @@ def _worth(result: Result) -> list[Section]:
     if not lines:
         return []
     told = (
-        "In the cases that ran, each of these would have been caught with probability .999999; this run accuses a correct "
-        f"layer with probability below {len(result.targets)} × 10⁻⁶ ({plain_text.count(len(result.targets), 'target')})."
+        "In the cases that ran, each of these would have been detected with probability .999999. In this run, a correct "
+        f"layer fails with probability below {len(result.targets)} × 10⁻⁶ ({plain_text.count(len(result.targets), 'target')})."
     )
     return [Section("what a pass is worth", 5, details("What a pass is worth", [told, "", *lines]))]
 
@@ -258,9 +258,9 @@ def _environment(result: Result) -> list[str]:
 
 def _how() -> list[str]:
     return [
-        "A *fail* accuses a correct layer less than once in a million audits of it. A *pass* says that a deviation of the "
-        "resolution or more would have been missed less than once in a million. *Unsure* means that the coins were too few "
-        "for either; a dash, that the claim does not apply or could not be asked."
+        "*Fail*: a correct layer fails less than once in a million audits. *Pass*: a deviation above the detection limit would "
+        "have been missed less than once in a million audits. *Unsure*: too few drop decisions for either. A dash: the check "
+        "does not apply or could not run."
     ]
 
 

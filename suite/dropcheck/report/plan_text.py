@@ -19,12 +19,12 @@ def render(plans: Sequence[TargetPlan], width: int) -> str:
             lines += [f"{line(one.target)}: cannot be planned: {line(one.error)}", ""]
             continue
         lines.append(
-            f"{line(one.target)}  {one.contract_text}   {count(len(one.cases), 'case')}, {one.coins:,} coins, about "
+            f"{line(one.target)}  {one.contract_text}   {count(len(one.cases), 'case')}, {one.coins:,} decisions, about "
             f"{one.seconds:.0f} s"
         )
         for case in one.cases:
             lines.append(
-                f"  {case.case:<58} {case.coins:>12,} coins {case.seconds:7.2f} s  {_layers(case)}{case.resolution}".rstrip()
+                f"  {case.case:<58} {case.coins:>12,} decisions {case.seconds:7.2f} s  {_layers(case)}{case.resolution}".rstrip()
             )
         lines.append("")
     total = sum(p.seconds for p in plans)

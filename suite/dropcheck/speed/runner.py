@@ -188,7 +188,7 @@ def _problem(error: Refused | TargetError) -> Problem:
         "memory": f"out of memory: {error.kind}: {error.message.splitlines()[0] if error.message else ''}".rstrip(": "),
         "frozen": error.message,
         "recompiles": error.message,
-        "construct": f"its constructor refused: {error}",
+        "construct": f"its constructor raises {error}",
     }.get(error.where, str(error))
     return Problem("error", sentence, "\n".join(error.lines))
 

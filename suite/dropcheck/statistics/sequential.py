@@ -98,7 +98,7 @@ def plan(p: float, coins: int, alpha: float, beta: float, delta0: float = 0.0, d
     if delta1 is None:
         delta1 = binomial.resolution(coins, p, alpha, beta, delta0)
     if not (math.isfinite(delta1) and 0 <= delta0 < delta1 and (p + delta1 <= 1 or p - delta1 >= 0)):
-        raise ValueError(f"a rate of {p:g} cannot be told from one {delta1:g} away (tolerated: {delta0:g})")
+        raise ValueError(f"a rate of {p:g} cannot be distinguished from one {delta1:g} away (tolerated: {delta0:g})")
     # a deviation at the very end of the range, to the last bit
     if abs(p - delta1) < 1e-12:
         delta1 = p

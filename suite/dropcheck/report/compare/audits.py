@@ -86,7 +86,7 @@ def _notes(sides: Sequence[Side], alone: Sequence[int], told: Sequence[str] = ()
             )
         if first.seed != side.seed:
             notes.append(
-                f"{pair} have the root seeds {first.seed} and {side.seed}: their drawn cases and coins differ."
+                f"{pair} have the root seeds {first.seed} and {side.seed}: their drawn cases and masks differ."
             )
         if first.machine != side.machine:
             notes.append(f"{pair} ran on other machines: {first.machine} and {side.machine}.")

@@ -60,7 +60,7 @@ def decide(old: Finding, new: Finding, one_draw: bool = True) -> Change:
         if now == "fail":
             text = f"fails now, but nothing shows that it held before: {told.why}"
         else:
-            text = f"passes now, but nothing shows that it was mended: {told.why}"
+            text = f"passes now, but nothing shows that it was fixed: {told.why}"
         return Change(word="unproven", text=text, error=told.error)
     accepted = " (waived)" if "waived" in (old.verdict, new.verdict) else ""
     if now == "fail":

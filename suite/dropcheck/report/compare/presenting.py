@@ -19,7 +19,7 @@ TITLES: dict[Word, str] = {
     "lost": "Evidence that is missing now",
     "disappeared": "Judged before, and not now",
     "better": "Got better",
-    "moved": "Differs, and keeps the promise in both",
+    "moved": "Differs, and passes in both",
     "gained": "Evidence that was missing before",
     "appeared": "Judged now, and not before",
 }
@@ -40,11 +40,11 @@ ANSWER: dict[Word, str] = {
     "worse": "got worse",
     "unproven": "with another verdict but no proof of a change",
     "lost": "lost evidence",
-    "disappeared": "with fewer claims judged",
+    "disappeared": "with fewer checks judged",
     "better": "got better",
-    "moved": "moved within the promise",
+    "moved": "different, and right in both",
     "gained": "gained evidence",
-    "appeared": "with more claims judged",
+    "appeared": "with more checks judged",
     "same": "as before",
 }
 
@@ -137,7 +137,7 @@ def whole(found: Comparison, word: Word) -> list[tuple[str, int, str]]:
             if one == word and (owner.target, place) not in told:
                 now, before = owner.reasons[place + 1], owner.reasons[0]
                 there = owner.names[place + 1] is not None
-                reason = now or before or ("no finding in common" if there else "not in this result")
+                reason = now or before or ("no result in common" if there else "not in this result")
                 if word in ("gained", "appeared") and there:
                     reason = f"verdict {owner.verdicts[place + 1]}" + (f"; before: {before}" if before else "")
                 made.append((owner.target, place, reason))

@@ -14,7 +14,7 @@ Word = Literal["worse", "better", "moved", "unproven", "lost", "gained", "appear
 WORDS: dict[Word, str] = {
     "worse": "got worse",
     "better": "got better",
-    "moved": "differ, and keep the promise in both",
+    "moved": "differ, and pass in both",
     "unproven": "another verdict, but no proof of a change",
     "lost": "evidence that is missing now",
     "gained": "evidence that was missing before",
