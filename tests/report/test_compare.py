@@ -303,7 +303,7 @@ def test_the_command_tells_writes_and_ends_with_its_code(files: Path, capsys: py
     [
         (["good.json", "gone.json"], "cannot read the result gone.json"),
         (["good.json", "forged.json"], "forged.json does not agree with its own numbers"),
-        (["good.json", "bad.json", "--margin", ".1"], "--margin and --level are of benches"),
+        (["good.json", "bad.json", "--margin", ".1"], "--margin and --level apply to benches"),
         (["good.json", "SELFTEST"], "compare takes results of one kind, audits or benches: good.json is of kind audit"),
         (["good.json"], "compare takes two stored results or more, OLD and NEW: only good.json was given"),
         ([], "compare takes two stored results or more, OLD and NEW: none was given"),
