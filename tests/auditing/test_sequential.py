@@ -97,7 +97,7 @@ def test_a_right_layer_passes_with_its_coins_and_the_resolution_of_the_plan(mine
     assert one.resolution == pytest.approx(binomial.resolution(one.tallies["planned"], 0.3, limits.alpha, limits.beta))
     shown = text.render(result, every=True, width=200)
     assert f"decided after {one.coins:,} drop decisions" in shown
-    assert f"an error of the drop rate of {one.resolution * 100:.2g} points" in shown
+    assert f"an error of the drop rate, {one.resolution * 100:.2g} points" in shown
     assert "--sequential" in one.replay
 
 

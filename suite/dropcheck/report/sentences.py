@@ -422,7 +422,7 @@ def ledger(targets: Sequence[TargetResult]) -> list[str]:
 
 
 def worth(targets: Sequence[TargetResult]) -> list[str]:
-    """What a pass is worth: for every claim with a resolution, the finest and the coarsest that was reached."""
+    """What a pass is worth: the smallest and the largest detection limit of every check that has one."""
     from dropcheck.judge.checks import CHECKS
 
     lines = []
@@ -438,6 +438,7 @@ def worth(targets: Sequence[TargetResult]) -> list[str]:
                 (100, " points") if check.name.startswith("rate.") and "rate" in check.resolution_words else (1, "")
             )
             low, high = min(values) * scale, max(values) * scale
-            span = f"{low:.2g}{unit}" if high < 1.2 * low else f"{low:.2g} to {high:.2g}{unit}"
-            lines.append(f"{check.name}: {check.resolution_words} of {span}, by case")
+            least, most = (f"{v:.2g}" if v < 100 else f"{v:,.0f}" for v in (low, high))
+            span = f"{least}{unit}" if high < 1.2 * low else f"{least} to {most}{unit}, depending on the case"
+            lines.append(f"{check.name}: {check.resolution_words}, {span}")
     return lines
