@@ -442,6 +442,14 @@ def test_a_coin_is_a_cell_of_the_drawing() -> None:
     assert torn[1].count("z") == 1
 
 
+@pytest.mark.parametrize("words", ["all # or all .", "all # (kept) or all . (dropped)"])
+def test_a_caption_speaks_of_squares_and_dots(words: str) -> None:
+    caption = f"across: channels; # kept, . dropped. Expected: each column {words}"
+    made = coins.figure(Picture(caption=caption, columns="", rows=["#."]), "x")
+    assert made.note == "Across: channels. Expected: each column all squares or all dots."
+    assert [word for _, word in made.legend] == ["kept", "dropped"]
+
+
 def test_the_histogram_shows_the_counts_of_the_finding() -> None:
     one = of("mask.dropped-count")
     made = counts.figure(one)

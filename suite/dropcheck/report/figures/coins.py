@@ -13,7 +13,9 @@ from dropcheck.results.audit import Picture
 
 _CELL = 11.0
 _MOST_ROWS, _MOST_COLUMNS = 32, 96
+# what captions say of the characters of a terminal
 _LEGEND = re.compile(r"[;,]\s*# kept, \. dropped")
+_COLUMNS = re.compile(r"all #(?: \(kept\))? or all \.(?: \(dropped\))?")
 
 READING = (
     "One square or dot is one drop decision. Independent decisions look like noise. Rows or groups that look alike, or a number "
@@ -50,7 +52,7 @@ def figure(picture: Picture, what: str) -> Figure:
     for kind, sign in (("kept", "#"), ("dropped", "."), ("torn", "?")):
         if paths[sign]:
             parts.append(Markup('<path class="{}" d="{}"/>').format(kind, "".join(paths[sign])))
-    caption = plain_text.clean(_LEGEND.sub("", picture.caption)).replace("all # or all .", "all squares or all dots")
+    caption = _COLUMNS.sub("all squares or all dots", plain_text.clean(_LEGEND.sub("", picture.caption)))
     more = "" if len(picture.rows) <= _MOST_ROWS else f" The first {_MOST_ROWS} of {len(picture.rows)} rows are drawn."
     return Figure(
         title=f"Mask of {what}",
