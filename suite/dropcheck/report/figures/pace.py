@@ -32,14 +32,13 @@ from dropcheck.speed.cells import CENTRE
 _MOST = 8  # implementations in one drawing: more lines cannot be told apart; the table has all
 
 THROUGHPUT = (
-    "Bytes that must move a second, by the size of the input, both on logarithmic scales: higher is faster. At the left a call's "
-    "fixed cost rules and the line climbs; at the right it ends at what the memory gives (dashed: the best copy that was measured "
-    "here). A line that stays low on the right does more work than it has to."
+    "Bytes that must move, per second, by the size of the input; both scales are logarithmic. Higher is faster. On the left the "
+    "fixed cost of a call dominates. On the right the memory is the limit (dashed: the fastest copy measured here). A line that "
+    "stays low on the right does unnecessary work."
 )
 LIMIT = (
-    "The share of the physical limit: the time that the best copy and fill on this machine would need for the bytes that must "
-    "move, over the time that was measured; 1 is as fast as memory allows. What lies above 1 stayed in a cache. Cells are "
-    "situations (samples, channels, positions, dtype, rate, direction); read down a column to see where time is lost."
+    "The time that the fastest copy on this machine needs for the same bytes, divided by the measured time. 1 is as fast as "
+    "memory allows; above 1 the data stayed in a cache. A cell is a situation: samples, channels, positions, dtype, direction."
 )
 
 
