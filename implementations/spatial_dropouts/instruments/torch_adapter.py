@@ -1,0 +1,57 @@
+"""Drives instruments of PyTorch layers: gradients are read from a backward pass through the real layer."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
+import torch
+
+from dropcheck.contract.adapter import Unsupported
+from spatial_dropouts.adapters.torch_layers import TorchLayers
+
+
+class TorchInstrument(TorchLayers):
+    """An instrument is a module with ``carrier(x)``, ``run(carrier)``, ``read(output, x)``, ``cotangent(output, x)`` and
+    ``read_back(gradient, x)``: what is fed to the real layer, its output, the mask times scale that the output shows in the
+    shape of x, the gradient of the output that makes a backward pass show them, and what that pass shows.
+    """
+
+    switches: Tuple[str, ...] = ("eval()", "eval() of a parent", "setting .training")
+
+    def control(self) -> Any:
+        """None: what the instrument shows is the framework's own layer."""
+        raise Unsupported("an instrument shows a layer of the framework's own")
+
+    def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        """Raises Unsupported at rate 0: the incoming gradient comes back as the layer's own sums round it."""
+        if layer.p == 0:
+            raise Unsupported("at rate 0 a gradient through the whole layer is rounded by its own sums")
+        return self._shown(layer, x, cotangent, layer.run)
+
+    def inference_gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
+        """Raises Unsupported, as ``gradient`` at rate 0."""
+        raise Unsupported("in inference a gradient through the whole layer is rounded by its own sums")
+
+    def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
+        """Like ``gradient``, with the real layer run again in the backward pass (torch.utils.checkpoint)."""
+        from torch.utils.checkpoint import checkpoint
+
+        def run(carrier: Any) -> Any:
+            return checkpoint(layer.run, carrier, use_reentrant=way == "reentrant-checkpoint", preserve_rng_state=True)
+
+        return self._shown(layer, x, cotangent, run)
+
+    def _shown(self, layer: Any, x: Any, cotangent: Any, run: Any) -> Tuple[Any, Optional[Any]]:
+        if self.mode is not None:
+            raise Unsupported("gradients of an instrument are asked of eager calls")
+        if not layer.training:
+            layer.train()
+        with torch.enable_grad():
+            given = x.detach()
+            carrier = layer.carrier(given).detach().requires_grad_(True)
+            output = run(carrier)
+            y = given * layer.read(output, given)
+            if not output.requires_grad:
+                return y.detach(), None
+            output.backward(layer.cotangent(output, given))
+        return y.detach(), cotangent * layer.read_back(carrier.grad, given)

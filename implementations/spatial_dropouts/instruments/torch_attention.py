@@ -1,0 +1,100 @@
+"""Attention of PyTorch: with equal scores and one-hot values the output is the mask of the attention weights.
+
+Queries and keys are 0, so each of k weights is 1 / k; values are unit vectors, so element j of an output is weight j after
+dropout. Exact where k is a power of two. A backward pass with unit gradients shows the weights that it uses, transposed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class _Weights(nn.Module):
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        self.p = p
+
+    def carrier(self, x: Any) -> Any:
+        """Values (n, h, k, w): unit vectors of width w, at least the number of queries, which a backward pass needs."""
+        n, h, q, k = x.shape
+        return torch.eye(k, max(k, q), dtype=x.dtype, device=x.device).expand(n, h, k, max(k, q)).contiguous()
+
+    def run(self, values: Any) -> Any:
+        """The real layer."""
+        raise NotImplementedError
+
+    def read(self, output: Any, x: Any) -> Any:
+        """Mask times scale: the output (n, h, q, w) times the number of keys."""
+        return output[..., : x.shape[-1]] * x.shape[-1]
+
+    def cotangent(self, output: Any, x: Any) -> Any:
+        """Unit gradients: element (q, j) is 1 where q is j."""
+        return torch.eye(x.shape[2], output.shape[-1], dtype=x.dtype, device=x.device).expand_as(output).contiguous()
+
+    def read_back(self, gradient: Any, x: Any) -> Any:
+        """The gradient of the values (n, h, k, w), transposed, times the number of keys."""
+        return gradient[..., : x.shape[2]].transpose(-1, -2) * x.shape[-1]
+
+    def forward(self, x: Any) -> Any:
+        return x * self.read(self.run(self.carrier(x.detach())), x)
+
+
+class Sdpa(_Weights):
+    """``torch.nn.functional.scaled_dot_product_attention`` with ``dropout_p``."""
+
+    def carrier(self, x: Any) -> Any:
+        self.queries = x.shape[2]
+        return super().carrier(x)
+
+    def run(self, values: Any) -> Any:
+        n, h, k, w = values.shape
+        queries = values.new_zeros(n, h, self.queries, w)
+        keys = values.new_zeros(n, h, k, w)
+        return nn.functional.scaled_dot_product_attention(
+            queries, keys, values, dropout_p=self.p if self.training else 0.0
+        )
+
+
+class Multihead(_Weights):
+    """``torch.nn.MultiheadAttention``: weights of queries and keys are 0, those of values and output the identity."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p)
+        self.built: Any = None
+
+    def carrier(self, x: Any) -> Any:
+        self.queries = x.shape[2]
+        _, h, q, k = x.shape
+        self.build(h, max(k, q), x)
+        return super().carrier(x)
+
+    def build(self, heads: int, width: int, x: Any) -> None:
+        """The real layer for these sizes."""
+        key = (heads, width, x.dtype, x.device, self.p)
+        if self.built == key:
+            return
+        size = heads * width
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and thrown away
+            layer = nn.MultiheadAttention(size, heads, dropout=self.p, batch_first=True, dtype=x.dtype)
+        with torch.no_grad():
+            layer.in_proj_weight.zero_()
+            layer.in_proj_weight[2 * size :].copy_(torch.eye(size, dtype=x.dtype))
+            layer.in_proj_bias.zero_()
+            layer.out_proj.weight.copy_(torch.eye(size, dtype=x.dtype))
+            layer.out_proj.bias.zero_()
+        for parameter in layer.parameters():
+            parameter.requires_grad_(False)
+        self.held, self.built = [layer.to(x.device)], key  # in a list: its weights are no state of the instrument
+
+    def run(self, values: Any) -> Any:
+        n, h, k, w = values.shape
+        rows = values.transpose(1, 2).reshape(n, k, h * w)
+        queries = values.new_zeros(n, self.queries, h * w)
+        layer = self.held[0].train(self.training)
+        output, _ = layer(queries, rows, rows, need_weights=False)
+        return output.reshape(n, self.queries, h, w).transpose(1, 2)

@@ -1,0 +1,83 @@
+"""Instruments show the masks of attention and recurrent layers exactly; planted defects in such layers are caught by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import dropcheck
+from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.promise import Contract, Pattern
+
+torch = pytest.importorskip("torch")
+
+from kits import planted_attention as planted  # noqa: E402
+
+import spatial_dropouts  # noqa: E402
+from spatial_dropouts import instruments  # noqa: E402
+
+ATTENTION, RECURRENT = "n h=4 q k=64 -> n h q k", "t=2 n h -> t n h"
+CASES = ("float32 rate=0.5 64,64,1 calls=40", "float32 rate=0.3 64,64,1 calls=40")
+CHECKS = ("mask.distinct-samples", "mask.distinct-calls", "rate.marginal", "scale.kept-values", "mode.inference",
+          "gradient.mask", "rate.one")  # fmt: skip
+
+
+def failing(layer: type[Any], pattern: str) -> set[str]:
+    """Checks that fail, and none that raises."""
+    one = Implementation(
+        make=layer,
+        adapter="spatial_dropouts.instruments.torch_adapter:TorchInstrument",
+        framework="torch",
+        contract=Contract(pattern=Pattern.parse(pattern)),
+    )
+    result = dropcheck.audit(one, select=CHECKS, cases=CASES, in_process=True, jobs=1, causes=False)
+    findings = [f for t in result.targets for f in t.findings]
+    assert findings and not [f for f in findings if f.verdict == "error"]
+    return {f.check for f in findings if f.verdict == "fail"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "check"),
+    [
+        (planted.Manual, None),
+        (planted.OneMaskForAllHeads, "mask.distinct-samples"),
+        (planted.OneMaskForTheBatch, "mask.distinct-samples"),
+        (planted.NotRescaled, "scale.kept-values"),
+        (planted.DroppedInInference, "mode.inference"),
+        (planted.BackwardDrawsAgain, "gradient.mask"),
+    ],
+)
+def test_planted_attention(layer: type[Any], check: str | None) -> None:
+    assert failing(layer, ATTENTION) == ({check} if check else set())
+
+
+def test_a_mask_that_is_kept_for_all_steps_is_another_pattern() -> None:
+    assert failing(planted.OneMaskForAllSteps, RECURRENT) == {"mask.distinct-samples"}
+
+
+@pytest.mark.parametrize("name", sorted(instruments.REGISTER))
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_instruments_are_exact(name: str, dtype: str) -> None:
+    """Elements are 0 or the rounded 1 / (1 - rate), and inference gives the input back, bit for bit."""
+    entry = spatial_dropouts.REGISTER[name]
+    from spatial_dropouts.adapters.loading import loaded
+
+    place, _, attr = str(entry.make).partition(":")
+    kind = getattr(torch, dtype)
+    for rate in (0.3, 0.9, 0.99):
+        layer = getattr(loaded(place), attr)(rate, **entry.options)
+        assert isinstance(entry.contract, Contract)
+        x = torch.ones(entry.contract.pattern.shape(64, 17, 1), dtype=kind)
+        y = layer.train()(x)
+        kept = torch.ones((), dtype=kind) / torch.tensor(1 - rate, dtype=torch.float64).to(kind)
+        near = torch.nextafter(kept, kept * 2) if dtype != "bfloat16" and dtype != "float16" else kept * (1 + 2**-7)
+        values = set(y.flatten().tolist())
+        assert len(values) == 2 and 0.0 in values
+        assert abs(max(values) - 1 / (1 - rate)) <= 2 * abs(float(near) - float(kept)) + 1e-12
+        assert torch.equal(layer.eval()(x), x)
+
+
+def test_they_are_registered_and_no_default() -> None:
+    assert set(instruments.REGISTER) <= set(spatial_dropouts.REGISTER)
+    assert not any(one.default for one in instruments.REGISTER.values())
