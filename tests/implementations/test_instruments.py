@@ -78,6 +78,12 @@ def test_instruments_are_exact(name: str, dtype: str) -> None:
         assert torch.equal(layer.eval()(x), x)
 
 
+def test_what_a_model_hidden_draw_is_audited_as_is_registered() -> None:
+    from dropcheck.contract.sites import AUDITED_AS
+
+    assert set(AUDITED_AS.values()) <= set(spatial_dropouts.REGISTER)
+
+
 def test_they_are_registered_and_no_default() -> None:
     assert set(instruments.REGISTER) <= set(spatial_dropouts.REGISTER)
     assert not any(one.default for one in instruments.REGISTER.values())

@@ -7,6 +7,18 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 # Imported by the worker: the standard library only, Python 3.9 at run time.
 
+# public functions whose dropout has a registered target of its own
+AUDITED_AS = {
+    "F.dropout": "torch.Dropout",
+    "F.dropout1d": "torch.Dropout1d",
+    "F.dropout2d": "torch.Dropout2d",
+    "F.dropout3d": "torch.Dropout3d",
+    "F.scaled_dot_product_attention": "torch.sdpa#weights",
+    "F.multi_head_attention_forward": "torch.MultiheadAttention#weights",
+    "torch.lstm": "torch.LSTM#between",
+    "torch.gru": "torch.GRU#between",
+}
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -106,6 +118,8 @@ class Sites:
     def notes(self) -> List[str]:
         """What is not audited in place, a sentence each: draws by module and function, and layers that are not called."""
         said = [f"{words}: not audited in place" for words in grouped(self.hidden)]
+        by_name = sorted({AUDITED_AS[one.what] for one in self.hidden if one.what in AUDITED_AS})
+        said += [f"The function itself is a target: dropcheck audit {name}" for name in by_name]
         said += [f"{words}: random in inference" for words in grouped(self.inference)]
         for one in self.unreached:
             text = f"{one.name} ({one.kind}) is not called in this forward pass"
