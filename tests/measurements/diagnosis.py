@@ -173,6 +173,7 @@ _NUMBERS = frozenset(
         "elements",
         "leaking",
         "missing",
+        "missing_at_zero",
         "repeats",
         "words",
         "copied_rows",
