@@ -79,7 +79,7 @@ def first(*findings: Finding, **changed: Any) -> Diagnosis:
         (lambda p: 0.0, "the layer never drops, at every rate"),
         (lambda p: 1.0, "the layer drops everything, at every rate"),
         (lambda p: 1 - p, "keep and drop are swapped: the layer drops 0.9 at rate 0.1"),
-        (lambda p: 0.5, "the layer drops 0.5 of the elements whatever rate is asked for"),
+        (lambda p: 0.5, "the layer drops 0.5 of the elements at every requested rate"),
         (lambda p: 1.01 * p, "the layer drops 1.01 times the requested rate at every rate"),
         (lambda p: p + 0.02, "the layer drops 2 percentage points more than requested at every rate"),
         (
