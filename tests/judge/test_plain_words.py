@@ -108,6 +108,20 @@ def modules() -> list[Path]:
     return sorted(p for p in every if not set(OTHERS) & set(p.parts))
 
 
+PAGES = ("page", "parts", "notebook", "comparison", "trend")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_are_plain(name: str) -> None:
+    text = (SUITE / "report" / f"{name}.html.j2").read_text()
+    shown = re.sub(r"\{%.*?%\}", "", re.sub(r"\{\{.*?\}\}", "X", text, flags=re.S), flags=re.S)
+    pieces = [one for one in re.split(r"<[^>]*>", shown) if one.count(" ") > 1]
+    labels = re.findall(r'(?:aria-label|title)="([^"]*)"', shown)
+    assert len(pieces) + len(labels) > 0
+    said = [f"{what} in {one.strip()[:90]!r}" for one in [*pieces, *labels] for what in wrong(one)]
+    assert not said, "\n".join(said)
+
+
 @pytest.mark.parametrize("folder", (*FOLDERS, "."))
 def test_messages_are_plain(folder: str) -> None:
     said = [
