@@ -80,6 +80,14 @@ def swapped(found: Inferred, asked: float) -> bool:
     return not low <= asked <= high and low <= 1 - asked <= high
 
 
+def constant(found: Inferred, read: Marks, contract: Contract, asked: float) -> str:
+    """That dropped elements have another value than the contract says."""
+    expected = contract.dropped_at(asked)
+    if found.nothing or abs(read.constant - expected) <= _NEAR * max(1.0, abs(expected)):
+        return ""
+    return f"dropped values are {read.constant:.4g}, expected {expected:.4g}"
+
+
 def scale(found: Inferred, read: Marks, contract: Contract, asked: float, share: float = _NEAR) -> str:
     """That kept values are not what the contract makes of x."""
     if found.everything or contract.scale == "realised" or not contract.keeps_at(asked):

@@ -57,13 +57,16 @@ class Observed:
 def faults(seen: Observed, declared: bool) -> tuple[str, ...]:
     """Every fault that was seen. ``declared``: whether its pattern was declared, by itself, by a model or by --pattern."""
     found, contract, rate = seen.found, seen.contract, seen.rate
+    if constant := observed_faults.constant(found, seen.marks, contract, rate):
+        return (constant, *([seen.active] if seen.active else []))  # which elements were dropped is a guess then
     parts = [
         observed_faults.drops_at_all(found, seen.calls, rate),
         observed_faults.repeats(found),
         seen.active,
         observed_faults.one_for_all(found, contract.pattern, seen.batch),
     ]
-    if declared and seen.refused is None:
+    odd = any(axis.kind in ("copies", "dependent") for axis in found.axes)
+    if declared and seen.refused is None and (seen.marks.affine or not odd):  # else a wrong value may look like a mask
         parts.append(observed_faults.axes(found, contract.pattern, seen.batch))
     parts.append(observed_faults.rate(found, rate, contract.rate_tolerance(rate)))
     if not (observed_faults.swapped(found, rate) and observed_faults.near(seen.marks.scale, 1 / rate)):
