@@ -24,7 +24,7 @@ CALLS = r"(call|mask).* (repeat|reuse)|(repeat|reuse)s? .*(call|mask)|same mask|
 TIED = r"correlation|depend|tied|lean"
 COUNT = r"number of dropped channels|dropped channels per (row|sample)|vary|variance|clumped|rationed|too (even|uneven)"
 PATTERNS = r"joint patterns?|groups? of (three|four|eight|3|4|8)|(three|four|eight) channels"
-VALUES = r"input'?s? values|depend on .*input|follow the (sign|input)|the input's"
+VALUES = r"input'?s? values|depend on .*input|on inputs with|follow the (sign|input)|the input's"
 MORE, LESS = (
     r"more|instead of|times the (requested )?rate",
     r"less|fewer|instead of|times the (requested )?rate|never drop",

@@ -48,7 +48,7 @@ def pattern(seen: Seen) -> Iterator[Cause]:
                 follow += seen.failing(_CALLS, *_OF_OLD_MASKS)
             yield cause(name, observed, fix, seen.take(follow), strongest(some))
             continue
-        lead = strongest(some)
+        lead = strongest([f for f in some if f.estimate is not None] or some)
         text = {_WHOLE: _torn, _CHANNELS: _copied, _SAMPLES: _repeated}[check](seen, lead)
         yield cause(f"{check} {place}".strip(), _at(text, place), "", seen.take(some), lead)
 
