@@ -6,7 +6,10 @@ BIN := $(VENV)/bin
 # what an installation is made of: where one of these changes, it is made again
 BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/count/*.c suite/dropcheck/worker/server/*.[ch])
 # Keras 2 asks for `tensorflow`, which would be installed over `tensorflow-cpu`; an extra cannot say --no-deps
-KERAS2 = $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps tf_keras
+KERAS2 = $(PIP) --no-deps tf_keras
+# pip compiles the 18,000 files that it installs one by one; all processors do it together, and tests of packages go without
+PIP = $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
 # several processes with threads each would take each other's cores
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -15,12 +18,12 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 audit: $(VENV)/.audit
 	$(BIN)/dropcheck audit --all --profile $(PROFILE) --out reports/latest --complete-is-success
 
+# mypy takes one processor for a minute: the tests run beside it, and either of them fails the whole
 test: $(VENV)/.test
 	$(BIN)/ruff check suite implementations tests docs/tools examples
 	$(BIN)/ruff format --check suite implementations tests docs/tools examples
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache # folders by stage, no circles (pyproject.toml)
-	$(PYTEST) -m "not long"
+	$(BIN)/mypy & types=$$!; $(PYTEST) -m "not long"; tests=$$?; wait $$types && exit $$tests
 
 # every test, also those that take minutes; of each of these a shorter one asks the same in `make test`
 test-long: $(VENV)/.test $(VENV)/.docs
@@ -39,13 +42,15 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.audit: $(BUILT) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
+	$(PIP) -e '.[all]'
 	$(KERAS2)
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.test: $(BUILT) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
+	$(PIP) -e '.[all,test]'
 	$(KERAS2)
+	$(COMPILE)
 	touch $@ $(VENV)/.audit
 
 $(VENV)/.docs: $(BUILT) | $(VENV)/bin/python
@@ -53,8 +58,9 @@ $(VENV)/.docs: $(BUILT) | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.field: $(VENV)/.audit
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[field]'
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps timm flair
+	$(PIP) -e '.[field]'
+	$(PIP) --no-deps timm flair
+	$(COMPILE)
 	touch $@
 
 clean:
