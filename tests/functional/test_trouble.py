@@ -192,7 +192,7 @@ def test_usage_gets_one_sentence_with_the_nearest_valid_thing(
         ("leaves", 3, ["SystemExit: 7"]),
         ("quits", 3, ["exit status 9"]),
         ("raises", 3, ["RuntimeError: no [bold]luck[/bold] today", "in raises"]),
-        ("Refuses", 3, ["this layer wants a licence", "constructor refuses"]),
+        ("Refuses", 3, ["this layer wants a licence", "constructor rejects"]),
         ("NoLayer", 3, ["NoLayer", "expected a torch.nn.Module"]),
         ("number", 3, ["an object of type int was given"]),
         ("short", 1, ["form.shape-dtype", "(3"]),

@@ -231,6 +231,13 @@ def finding(
     return Finding(check=check.name, case=str(case), verdict=verdict, message=message, **clean)
 
 
+def exact(check: Check, case: Case | str, problem: str, good: str, **numbers: Any) -> Finding:
+    """A result that one counter-example decides: a failure with the ``problem``, or a pass in the words ``good``."""
+    if not problem:
+        return finding(check, case, "pass", good, **{"log10_evidence": 0.0, **numbers})
+    return finding(check, case, "fail", problem, **{"log10_evidence": -math.inf, **numbers})
+
+
 def plain(value: Any) -> Any:
     """NumPy scalars and arrays as plain Python data."""
     if isinstance(value, dict):

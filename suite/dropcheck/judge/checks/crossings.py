@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.judge.checks.base import Bench, Check, Limits, exact, finding, skipped
 from dropcheck.judge.checks.exact_questions import OUTPUT_SHAPE, Layer, ladder, probe
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import percent
@@ -37,10 +37,7 @@ def recorded_and_edges(check: Check, bench: Bench, limits: Limits) -> list[Findi
                 continue  # judged without recording, and by rate.one
             wrong = [f"a {dtype} input gives a {answer.dtype} output"] if answer.dtype != dtype else []
             wrong += [f"an input of shape {x.shape} {OUTPUT_SHAPE} {answer.shape}"] if answer.shape != x.shape else []
-            text = "; ".join(wrong) or "the output has the shape and dtype of the input"
-            found.append(
-                finding(check, where, "fail" if wrong else "pass", text, log10_evidence=-math.inf if wrong else 0.0)
-            )
+            found.append(exact(check, where, "; ".join(wrong), "the output has the shape and dtype of the input"))
     return found
 
 
@@ -62,16 +59,8 @@ def mode_after(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 wrong = ["the call overwrites its input"] if answer.input_changed else []
                 if answer.earlier_changed:
                     wrong.append("a later call, in training or in inference, changes the output of an earlier one")
-                text = "; ".join(wrong) or "input and earlier outputs stay unchanged when the mode changes"
-                found.append(
-                    finding(
-                        check,
-                        f"{where} then inference",
-                        "fail" if wrong else "pass",
-                        text,
-                        log10_evidence=-math.inf if wrong else 0.0,
-                    )
-                )
+                good = "input and earlier outputs stay unchanged when the mode changes"
+                found.append(exact(check, f"{where} then inference", "; ".join(wrong), good))
     return found
 
 
@@ -119,15 +108,9 @@ def reset_in_other_dtypes(check: Check, bench: Bench, limits: Limits) -> list[Fi
             except Refused as refused:
                 found.append(skipped(check, where, f"the layer raises {refused}"))
                 continue
-            same = equal(first, second)
-            text = f"reseeding with the same seed draws {'the same' if same else 'other'} masks" + (
-                "" if same else ", expected the same"
-            )
-            found.append(
-                finding(
-                    check, where, "pass" if same else "fail", text, log10_evidence=0.0 if same else -math.inf, coins=210
-                )
-            )
+            start = "reseeding with the same seed draws"
+            problem = "" if equal(first, second) else f"{start} other masks, expected the same"
+            found.append(exact(check, where, problem, f"{start} the same masks", coins=210))
     return found
 
 
@@ -158,19 +141,9 @@ def gradient_of_inference(check: Check, bench: Bench, limits: Limits) -> list[Fi
         gradient = np.zeros_like(x) if gradient is None else gradient
         wrong = int(np.count_nonzero(gradient != cotangent)) if gradient.shape == x.shape else x.size
         zero = float(np.mean(gradient == 0))
-        text = "in inference the gradient equals the incoming gradient"
+        good, problem = "in inference the gradient equals the incoming gradient", ""
         if wrong:
-            text = (
-                f"in inference, {wrong} of {x.size} gradients differ from the incoming gradient; {percent(zero)} are 0"
-            )
-        found.append(
-            finding(
-                check,
-                where,
-                "fail" if wrong else "pass",
-                text,
-                log10_evidence=-math.inf if wrong else 0.0,
-                tallies={"wrong": wrong, "positions": int(x.size)},
-            )
-        )
+            problem = f"in inference, {wrong} of {x.size} gradients differ from the incoming gradient; "
+            problem += f"{percent(zero)} are 0"
+        found.append(exact(check, where, problem, good, tallies={"wrong": wrong, "positions": int(x.size)}))
     return found

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dropcheck.contract.promise import Pattern
-from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, skipped
+from dropcheck.judge.checks.base import Bench, Check, Limits, exact, finding, in_turn, skipped
 from dropcheck.judge.checks.crossings import mode_after, recorded_and_edges
 from dropcheck.judge.checks.daily_sizes import SHAPE, at_sizes
 from dropcheck.judge.checks.exact_questions import (
@@ -97,15 +97,7 @@ def _shape_dtype(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 wrong.append(f"a {dtype} input gives a {answer.dtype} output")
             if answer.shape != x.shape:
                 wrong.append(f"an input of shape {x.shape} {OUTPUT_SHAPE} {answer.shape}")
-            found.append(
-                finding(
-                    check,
-                    where,
-                    "fail" if wrong else "pass",
-                    "; ".join(wrong) or "the output has the shape and dtype of the input",
-                    log10_evidence=-math.inf if wrong else 0.0,
-                )
-            )
+            found.append(exact(check, where, "; ".join(wrong), "the output has the shape and dtype of the input"))
     return found
 
 
@@ -296,18 +288,11 @@ def _empty(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     continue
                 found.append(finding(check, where, "pass", f"the layer rejects an empty input ({name}): {refused}"))
                 continue
-            good = answer.shape == x.shape and answer.dtype == bench.first
-            found.append(
-                finding(
-                    check,
-                    where,
-                    "pass" if good else "fail",
-                    f"an empty input ({name}) gives {answer.dtype} {answer.shape}, expected {bench.first} {x.shape}"
-                    if not good
-                    else f"an empty input ({name}) works",
-                    log10_evidence=0.0 if good else -math.inf,
-                )
-            )
+            problem = ""
+            if (answer.shape, answer.dtype) != (x.shape, bench.first):
+                problem = f"gives {answer.dtype} {answer.shape}, expected {bench.first} {x.shape}"
+                problem = f"an empty input ({name}) {problem}"
+            found.append(exact(check, where, problem, f"an empty input ({name}) works"))
     return found
 
 
@@ -352,13 +337,8 @@ def _ranks(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 
 
 def _of_rank(check: Check, where: str, pattern: Pattern, problem: str | None) -> Finding:
-    return finding(
-        check,
-        where,
-        "fail" if problem else "pass",
-        f"for '{pattern}', {problem}" if problem else f"inputs of rank {len(pattern.axes)} follow '{pattern}'",
-        log10_evidence=-math.inf if problem else 0.0,
-    )
+    good = f"inputs of rank {len(pattern.axes)} follow '{pattern}'"
+    return exact(check, where, f"for '{pattern}', {problem}" if problem else "", good)
 
 
 def _at_the_main_rank(bench: Bench, rate: float) -> set[str]:
@@ -433,15 +413,7 @@ def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     wrong.append("a later call changes the output of an earlier one")
                 if answer.same_object and training and 0 < rate < 1:
                     wrong.append("the output of a training call shares memory with the input")
-                found.append(
-                    finding(
-                        check,
-                        where,
-                        "fail" if wrong else "pass",
-                        "; ".join(wrong) or "input and earlier outputs stay unchanged",
-                        log10_evidence=-math.inf if wrong else 0.0,
-                    )
-                )
+                found.append(exact(check, where, "; ".join(wrong), "input and earlier outputs stay unchanged"))
     return found
 
 

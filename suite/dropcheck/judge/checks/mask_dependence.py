@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -65,16 +66,30 @@ def _columns(table: Association) -> tuple[Any, ...]:
     return table.pairs, table.first, table.second, table.both
 
 
-def _worst_pair(groups: Sequence[Any], tables: Sequence[Any]) -> tuple[float, int, int, float]:
-    """log10 p of the pair that depends most (0: none at all), its first channel, its stride, its correlation."""
+@dataclass(frozen=True)
+class _Worst:
+    """The pair of channels, or all pairs of one stride (``first`` is 0), that depend most; log10_p is 0 where none does."""
+
+    log10_p: float = 0.0
+    first: int = 0
+    stride: int = 1
+    rho: float = 0.0
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        return self.first, self.first + self.stride
+
+
+def _worst_pair(groups: Sequence[Any], tables: Sequence[Any]) -> _Worst:
+    """The pair of channels that depends most."""
     *joined, starts = _joined(tables)
     logs = association.association_many(*joined)
     at = int(np.argmin(logs))
     if logs[at] >= 0:
-        return 0.0, 0, 1, 0.0
+        return _Worst()
     which = int(np.searchsorted(starts, at, side="right")) - 1
     rho = association.correlation(*(x[at : at + 1] for x in joined))
-    return float(logs[at]), at - int(starts[which]), groups[which][0], rho
+    return _Worst(float(logs[at]), at - int(starts[which]), groups[which][0], rho)
 
 
 def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
@@ -100,37 +115,39 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     ]
     logs = association.log10_two_sided_groups(*_joined(pooled))
     i = int(np.argmin(logs))
-    stride_worst = (float(logs[i]), groups[i][0], association.correlation(*pooled[i])) if logs[i] < 0 else (0.0, 0, 0.0)
+    of_stride = _Worst(stride=0)
+    if logs[i] < 0:
+        of_stride = _Worst(float(logs[i]), 0, groups[i][0], association.correlation(*pooled[i]))
     lags = {
         str(s): round(association.correlation(*pooled[k]), 6)
         for k, (s, _, margin, _) in enumerate(groups)
         if s in (1, 2, 4, 8, 16) and margin is tally.channel
     }
-    pair_log = worst[0] + math.log10(tests)
-    stride_log = stride_worst[0] + math.log10(len(groups))
+    pair_log = worst.log10_p + math.log10(tests)
+    stride_log = of_stride.log10_p + math.log10(len(groups))
     failed = pair_log <= log_alpha or stride_log <= log_alpha
     # of any pair: above ALL_PAIRS_UP_TO channels, on the thinned rows where all pairs are counted
     fewest = tally.far_rows or n
     by_pair = pair_log <= stride_log
     resolution = association.correlation_resolution(fewest, _pooled_rate(tally), limits.alpha / 2 / tests, limits.beta)
     numbers: dict[str, Any] = dict(
-        estimate=worst[3] if by_pair else stride_worst[2],
+        estimate=worst.rho if by_pair else of_stride.rho,
         expected=0.0,
         unit="correlation",
         coins=n * tally.channels,
         resolution=resolution,
         # twice the smaller of the two, each corrected for its own tests: a valid p-value of the check
         log10_evidence=min(0.0, min(pair_log, stride_log) + math.log10(2)),
-        tallies={"rows": n, "pairs": tests, "worst_pair": [worst[1], worst[1] + worst[2]], "stride_correlation": lags},
+        tallies={"rows": n, "pairs": tests, "worst_pair": list(worst.pair), "stride_correlation": lags},
     )
     if failed:
         what = (
-            f"the masks of channels {worst[1]} and {worst[1] + worst[2]} have correlation {worst[3]:+.3f}, expected 0"
+            f"the masks of channels {worst.pair[0]} and {worst.pair[1]} have correlation {worst.rho:+.3f}, expected 0"
             if by_pair
-            else f"the masks of channels {stride_worst[1]} apart have correlation {stride_worst[2]:+.4f} on average, expected 0"
+            else f"the masks of channels {of_stride.stride} apart have correlation {of_stride.rho:+.4f} on average, expected 0"
         )
         numbers["tallies"]["matrix"] = _matrix(
-            tally, worst[1] if by_pair else 0, worst[2] if by_pair else stride_worst[1]
+            tally, worst.first if by_pair else 0, worst.stride if by_pair else of_stride.stride
         )
         return finding(check, case, "fail", what, picture=_sample(got), **numbers)
     return finding(
@@ -139,9 +156,9 @@ def _channels(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         settle(False, resolution, limits.coarsest),
         f"the masks of {tests} pairs of channels are independent; the largest correlation is "
         + (
-            f"{worst[3]:+.3f}, of channels {worst[1]} and {worst[1] + worst[2]}"
+            f"{worst.rho:+.3f}, of channels {worst.pair[0]} and {worst.pair[1]}"
             if by_pair
-            else f"{stride_worst[2]:+.4f} on average, of channels {stride_worst[1]} apart"
+            else f"{of_stride.rho:+.4f} on average, of channels {of_stride.stride} apart"
         ),
         **numbers,
     )

@@ -14,7 +14,7 @@ from dropcheck.count.copies import rows_alike
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.repeated_words import place_of
 from dropcheck.count.tallies import Tally
-from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, settle, skipped
+from dropcheck.judge.checks.base import Bench, Check, Limits, exact, finding, in_turn, settle, skipped
 from dropcheck.judge.checks.crossings import equal, outputs, reset_in_other_dtypes, restarts
 from dropcheck.judge.checks.exact_questions import Layer, coins_of, dropped, familiar, ladder, probe
 from dropcheck.judge.checks.mask_copies import (
@@ -122,14 +122,9 @@ def _reproducible(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 
 
 def _same_or_not(check: Check, where: str, same: bool, who: str, coins: int) -> Finding:
-    return finding(
-        check,
-        where,
-        "pass" if same else "fail",
-        f"{who} with the same seed draw {'the same masks' if same else 'different masks, expected the same'}",
-        log10_evidence=0.0 if same else -math.inf,
-        coins=coins,
-    )
+    start = f"{who} with the same seed draw"
+    problem = "" if same else f"{start} different masks, expected the same"
+    return exact(check, where, problem, f"{start} the same masks", coins=coins)
 
 
 def _across_processes(check: Check, bench: Bench) -> list[Finding]:
@@ -185,15 +180,8 @@ def _seeded_apart(check: Check, bench: Bench, where: str, here: list[Any], there
     if not any(dropped(one, bench, rate, bench.first).any() for one in here):
         return skipped(check, where, "nothing drops (see rate.marginal)")
     same = _same_calls(bench, here, there)
-    text = f"two processes {SAME_MASKS}{_in_calls(same, len(here))}" if same else ""
-    return finding(
-        check,
-        where,
-        "fail" if same else "pass",
-        text or "two processes with different seeds draw different masks",
-        log10_evidence=-math.inf if same else 0.0,
-        coins=coins,
-    )
+    problem = f"two processes {SAME_MASKS}{_in_calls(same, len(here))}" if same else ""
+    return exact(check, where, problem, "two processes with different seeds draw different masks", coins=coins)
 
 
 def unseeded_digest(bench: Bench) -> str | None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dropcheck.contract.promise import Pattern
-from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
+from dropcheck.judge.checks.base import Bench, Check, Limits, exact, finding, skipped
 from dropcheck.judge.checks.exact_questions import Layer, by_coin, dropped, ladder, probe, telling
 from dropcheck.judge.checks.refusals import crashed
 from dropcheck.judge.checks.visible import right_values
@@ -93,12 +93,11 @@ def changing(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             problem = f"in a call of shape {x.shape} after one of {first}, {problem}"
             break
     return [
-        finding(
+        exact(
             check,
             where,
-            "fail" if problem else "pass",
-            problem or "the layer accepts or rejects other numbers of channels and other lengths",
-            log10_evidence=-math.inf if problem else 0.0,
+            problem or "",
+            "the layer accepts or rejects other numbers of channels and other lengths",
             coins=sum(r * c for r, c, _ in sizes) if not problem else 0,
         )
     ]
@@ -130,11 +129,10 @@ def no_channels(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             else:
                 found.append(finding(check, where, "pass", f"the layer rejects an empty input ({name}): {refused}"))
             continue
-        good = answer.shape == x.shape and answer.dtype == dtype
-        text = f"an empty input ({name}) works"
-        if not good:
-            text = f"an empty input ({name}) gives {answer.dtype} {answer.shape}, expected {dtype} {x.shape}"
-        found.append(finding(check, where, "pass" if good else "fail", text, log10_evidence=0.0 if good else -math.inf))
+        problem = ""
+        if (answer.shape, answer.dtype) != (x.shape, dtype):
+            problem = f"an empty input ({name}) gives {answer.dtype} {answer.shape}, expected {dtype} {x.shape}"
+        found.append(exact(check, where, problem, f"an empty input ({name}) works"))
     return found
 
 
