@@ -37,15 +37,17 @@ def names_in(source: bytes) -> tuple[str, ...] | None:
 
 
 def dropouts(folder: Path) -> list[str]:
-    """Targets that a folder's files suggest, as ``file.py:Name``: classes and functions that drop, by their names."""
+    """Targets that a folder's files suggest, as ``file.py:Name``: what is called like a dropout, and layers made of a rate."""
     found = []
     for file in _files(folder):
         try:
             tree = _tree(file.read_bytes())
         except OSError:
             continue
-        for node in tree.body if tree is not None else ():
-            if _drops(node):
+        body = tree.body if tree is not None else []
+        classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+        for node in body:
+            if _drops(node) or (isinstance(node, ast.ClassDef) and _takes_a_rate(node, classes)):
                 found.append(f"{file.relative_to(folder).as_posix()}:{node.name}")  # type: ignore[attr-defined]
     return found
 
@@ -58,6 +60,24 @@ def _drops(node: ast.stmt) -> bool:
         words = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         return "drop" in node.name.lower() and len(words) > 1 and bool(set(words[1:]) & set(_RATES))
     return False
+
+
+def _takes_a_rate(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
+    """Whether a class, or a base of it in the same file, is called like a layer and made of a rate, its first argument."""
+    methods: dict[str, ast.FunctionDef] = {}
+    todo, seen = [node], set()
+    while todo:
+        one = todo.pop(0)
+        if one.name in seen:
+            continue
+        seen.add(one.name)
+        for method in one.body:
+            if isinstance(method, ast.FunctionDef):
+                methods.setdefault(method.name, method)
+        todo += [classes[base.id] for base in one.bases if isinstance(base, ast.Name) and base.id in classes]
+    made = methods.get("__init__")
+    words = [one.arg for one in (*made.args.posonlyargs, *made.args.args)] if made is not None else []
+    return bool(methods.keys() & set(_CALLED)) and len(words) > 1 and words[1] in _RATES
 
 
 def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
