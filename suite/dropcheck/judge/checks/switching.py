@@ -146,7 +146,9 @@ class Round:
         """What is wrong with a step, and after what."""
         after = " after a training call" if self.trained(step) else ""
         fault = self.fault(step)
-        return (fault.replace(_AFTER, after) if _AFTER in fault else fault + after) + self.how(step)
+        if _AFTER in fault:
+            return fault.replace(_AFTER, after) + self.how(step)
+        return fault + (f" ({after.strip()})" if after else "") + self.how(step)
 
     def _active(self, step: int) -> str:
         """What is wrong with an inference that shall drop as training does."""
@@ -158,7 +160,7 @@ class Round:
         if not gone.any() and self.coins(step) * _log_keep(self.rate) < _SURE:
             return "inference drops nothing, but the contract declares that it drops"
         if (problem := _right(self.bench, pattern, answer["x"], y, self.rate, self.dtype)) is not None:
-            return f"inference must drop as training does, but {problem}"
+            return f"inference must drop as training does, but {problem.words}"
         count, falls = self.coins(step), round(float(gone.mean()) * self.coins(step))
         if binomial.log10_outside(falls, count, self.rate, self.bench.contract.rate_tolerance(self.rate)) < _RARE:
             return f"inference drops with probability {falls / count:.4g}, expected {self.rate:g}"
