@@ -106,9 +106,12 @@ def test_what_cannot_be_asked_of_environments_is_refused(request_: AuditRequest,
         prepare(request_)
 
 
-def test_two_releases_are_audited_side_by_side_and_the_defect_is_in_one(run: Any, index: dict[str, str]) -> None:
-    words = ("audit", "tinydrop:layer", "--select", "rate.marginal", "--dtype", "float32", "--json", "r.json")
-    done = run(*words, "--with", "tinydrop==1.0", "--with", "tinydrop==1.1", **index)
+FEW = ("--dtype", "float32", "--case", "float32 rate=0.3 257,64,4 calls=84")
+
+
+def test_two_releases_are_audited_side_by_side_and_the_defect_is_in_one(call: Any, index: dict[str, str]) -> None:
+    words = ("audit", "tinydrop:layer", "--select", "rate.marginal", *FEW, "--json", "r.json")
+    done = call(*words, "--with", "tinydrop==1.0", "--with", "tinydrop==1.1", **index)
     found = {t["target"]: t["verdict"] for t in done.result()["targets"]}
     assert found == {"tinydrop:layer with tinydrop==1.0": "pass", "tinydrop:layer with tinydrop==1.1": "fail"}
     assert done.code == 1
@@ -116,19 +119,19 @@ def test_two_releases_are_audited_side_by_side_and_the_defect_is_in_one(run: Any
     assert "--with tinydrop==1.1" in failed["replay"]
     import shlex
 
-    again = run(*shlex.split(failed["replay"])[1:], "--json", "again.json", **index)
+    again = call(*shlex.split(failed["replay"])[1:], "--json", "again.json", **index)
     (target,) = again.result("again.json")["targets"]
     assert failed["estimate"] in [f["estimate"] for f in target["findings"] if f["verdict"] == "fail"]
-    listed = run("environments", **index)
+    listed = call("environments", **index)
     assert "tinydrop==1.0" in listed.out and "2 environments" in listed.out
-    repeated = run("repro", "r.json#1", "--run", **index)
+    repeated = call("repro", "r.json#1", "--run", **index)
     assert repeated.code == 0 and "confirmed" in repeated.out, repeated.out
 
 
 def test_an_environment_that_cannot_be_built_is_one_sentence_with_pips_own_lines(
-    run: Any, index: dict[str, str]
+    call: Any, index: dict[str, str]
 ) -> None:
-    done = run("audit", "tinydrop:layer", "--with", "tinydrop==9", **index)
+    done = call("audit", "tinydrop:layer", "--with", "tinydrop==9", **index)
     assert done.code == 2
     assert "the environment with tinydrop==9 could not be built; pip says:\n    ERROR" in done.err
     left = [
