@@ -55,7 +55,7 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     ratio = (seen["output"] - got.contract.offset_at(case.rate)) / seen["input"] if seen["input"] else math.nan
     what = _example(seen["input"], seen["output"], seen["low"], seen["high"], ratio)
     if proof["nonfinite"]:
-        what = f"{_nonfinite(proof)}, though the input is finite; the first: {what}"
+        what = f"{_nonfinite(proof)} for finite inputs; the first: {what}"
     return finding(
         check,
         case,
@@ -73,6 +73,8 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
 
 def _factors(wrong: int, ratio: float, scale: float, right: str, example: str, affine: bool) -> str:
     """The sentence of a failure: the factor measured and the factor expected where a value has one, then the first value."""
+    if example.partition(" ")[0].isdigit():  # NaN and Inf are counted there
+        return example
     text = f"{wrong} kept values are wrong, expected {right}"
     if math.isfinite(ratio) and not affine and abs(ratio / scale - 1) > 1e-3:
         text = f"kept values are multiplied by {differing(ratio, scale)} ({wrong} wrong values)"
@@ -84,10 +86,11 @@ def _example(given: float, output: float, low: float, high: float, ratio: float)
     right = (low + high) / 2
     digits = next((d for d in (9, 12, 17) if len({f"{v:.{d}g}" for v in (output, low, high)}) == 3 or low == high), 17)
     shown = f"{low:.{digits}g} to {high:.{digits}g}" if low != high else f"{low:.{digits}g}"
-    text = f"input {given:.{digits}g} becomes {output:.{digits}g}, expected {shown} (factor {ratio:.6g}"
-    if right and math.isfinite(output):
-        text += f", relative error {(output - right) / abs(right):+.3g}"
-    return f"{text})"
+    text = f"input {given:.{digits}g} becomes {output:.{digits}g}, expected {shown}"
+    if not math.isfinite(output):
+        return text
+    text += f" (factor {ratio:.6g}"
+    return f"{text}, relative error {(output - right) / abs(right):+.3g})" if right else f"{text})"
 
 
 def _nonfinite(proof: dict[str, Any]) -> str:
