@@ -12,7 +12,7 @@ from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.looks import IN_COMMON, OFF, ONE_MASK
 from dropcheck.judge.checks.seed import NO_EFFECT, SAME_MASKS
 from dropcheck.judge.following import FOLLOWS, withheld
-from dropcheck.results.audit import Finding, Verdict
+from dropcheck.results.audit import Finding, Verdict, for_another
 
 
 def one(check: str, case: str, verdict: Verdict = "fail") -> Finding:
@@ -192,3 +192,9 @@ def test_a_layer_of_one_coin_a_call_fails_for_its_copies_alone(tmp_path: Path) -
     (found,) = dropcheck.audit(f"{tmp_path}/mine.py:OneCoinACall", **given).targets  # type: ignore[arg-type]
     failing = {f.check for f in found.findings if f.verdict == "fail"}
     assert failing == {"mask.distinct-samples", "mask.distinct-channels"}
+
+
+def test_results_of_earlier_versions_are_known_to_follow_from_another_failure() -> None:
+    text = "not interpretable while mask.whole-channels fails: coins drop with probability 0.3"
+    assert for_another(text) and for_another("skipped because mask.whole-channels fails: x")
+    assert not for_another("the check needs at least two channels")
