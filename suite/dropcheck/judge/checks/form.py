@@ -552,8 +552,8 @@ CHECKS = (
     Check(
         name="form.ranks",
         how="For every further pattern of the contract, mask, values and shape are tested. A fault that the main pattern shows, "
-        "too, belongs to another check. The share of drops must be the rate (a false failure has a probability below 10^-12 per "
-        "rank), two calls must differ, and inference must return its input. Undeclared ranks are only reported.",
+        "too, belongs to another check. The share of drops must be the rate (false failures: below 10^-12 per rank). Two "
+        "calls must differ, and inference must return its input. Undeclared ranks are only reported.",
         remedy="Find the channel axis from the rank of the input: torch's Dropout1d takes (c, l) and (n, c, l). Reject "
         "ranks that are ambiguous: `if x.dim() not in (2, 3): raise ValueError(x.shape)`.",
         observe=in_turn(_ranks, law_at_ranks),
@@ -569,8 +569,8 @@ CHECKS = (
     ),
     Check(
         name="form.nonfinite",
-        how="Some channels hold Inf and NaN. Whether they are dropped is known from a layer with the same seed on a finite input, "
-        "or else from elements that drop together with them. Dropped ones must become 0. This is a failure only if the "
+        how="Some channels hold Inf and NaN. A layer with the same seed on a finite input shows whether they are dropped, or else "
+        "the elements that drop together with them. Dropped ones must become 0. This is a failure only if the "
         "contract declares it, or under --strict; otherwise it is reported as a trait.",
         remedy="Select instead of multiplying, since 0 * Inf is NaN: torch.where(keep, x * scale, 0), jnp.where, "
         "keras.ops.where, or x.masked_fill(~keep, 0) * scale.",

@@ -523,8 +523,8 @@ CHECKS = (
         forbidden=("leaking", "missing"),
         how="The gradient of sum(output * g), with a random g, must be 0 exactly where the forward pass drops. Elements are "
         "compared one by one, in the second pass of a layer. The inputs are ordinary, with zeros as after a ReLU, and negative. "
-        "For a zero input, the mask is known from elements that are dropped together with it, or from the same seed on an "
-        "input without zeros. In inference the gradient must equal g bit for bit (PyTorch).",
+        "For a zero input, the elements that are dropped together with it show the mask, or else the same seed on an input "
+        "without zeros. In inference the gradient must equal g bit for bit (PyTorch).",
         remedy="Save the mask of the forward pass and use it in the backward pass: ctx.save_for_backward(mask) in PyTorch, the "
         "residuals of jax.custom_vjp, a local variable in tf.custom_gradient. Do not derive the mask from `output == 0` or "
         "from signs, and do not draw it again.",

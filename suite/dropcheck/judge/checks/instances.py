@@ -196,7 +196,7 @@ CHECKS = (
         role="layers in turn",
         how="A layer in use is copied in every way of its framework: copy.deepcopy, pickle, state_dict, get_config, clone_model, "
         "nnx.clone and others. The copy must have the pattern, rate and scale of the original. If the random numbers come from "
-        "outside of the layer, copy and original are called in turn and must have no mask rows in common (below 10^-9 by "
+        "outside of the layer, copy and original are called in turn. They must have no mask rows in common (below 10^-9 by "
         "chance). If the copy takes its own generator along, the masks in common are a trait. A copy that raises is skipped.",
         remedy="Store the rate as an attribute or buffer, in get_config() for Keras, and draw the mask in forward. Do not keep "
         "masks, caches or tables by id(self): a copy has another id, or shares the old mask.",

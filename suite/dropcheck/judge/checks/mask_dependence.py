@@ -763,7 +763,7 @@ CHECKS = (
         "direction differs from place to place is located in every second call and tested in the others (below 10^-15 by "
         "chance). Special inputs are tested, too: zero channels, equal samples, constants.",
         remedy="Draw the mask without looking at the values: torch.rand(n, c, 1, device=x.device). Do not seed from x.sum() or "
-        "a hash of x, do not compare with x, and do not take 0 in the input for a dropped element.",
+        "a hash of x, and do not compare with x. Do not take 0 in the input for a dropped element.",
         resolution_words="a correlation between the mask and the sign or magnitude of the input",
         share=0.04,
         coarsest={"quick": 0.05, "standard": 0.02, "deep": 0.005},

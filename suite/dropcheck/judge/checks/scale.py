@@ -347,7 +347,7 @@ CHECKS = (
         coins_are="values",
         how="The relative errors of thousands of distinct kept values are averaged. The rounding of each value averages out "
         "(Hoeffding's bound), so that the common error of the factor remains. The check fails above u (3 + rate / (1 - rate)), "
-        "where u is the rounding unit of the dtype, and under --strict above u / 4. For alpha dropout, factor and offset are "
+        "where u is the rounding unit of the dtype. Under --strict it fails above u / 4. For alpha dropout, factor and offset are "
         "estimated together by least squares. The order of roundings that explains the values is reported as a trait.",
         remedy="Compute the factor 1 / (1 - rate) in float32 or float64, multiply there, and convert the product to the dtype "
         "of the input: `(x.float() * scale).to(x.dtype)`. A factor rounded to float16 or bfloat16 shifts all values.",
