@@ -669,7 +669,7 @@ def _dependence_case(case: Case) -> bool:
 
 
 _CONDITIONAL = (
-    "The measured number of drops of each channel is given, so that a wrong rate does not look like dependence. The "
+    "The measured number of drops of each channel is taken as fixed, so that a wrong rate does not look like dependence. The "
     "number of joint drops then follows a known (hypergeometric) law"
 )
 
