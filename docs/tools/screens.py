@@ -1,6 +1,6 @@
 """The page of answers: what `dropcheck audit` prints of layers that people write in a minute, as a terminal shows it.
 
-    python docs/tools/screens.py     audits the layers of tests/kits/layers_in_a_minute.py and writes docs/explanation/answers.md
+python docs/tools/screens.py     audits the layers of tests/kits/layers_in_a_minute.py and writes docs/explanation/answers.md
 """
 
 from __future__ import annotations

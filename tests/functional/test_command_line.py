@@ -167,7 +167,7 @@ def test_a_plan_runs_nothing_and_says_what_would_run(call: Any, mine: Path) -> N
     done = call("audit", "mine.py:MyDropout", "--plan", "--profile", "standard", "--json", "r.json", inside=True)
     assert done.code == 0
     assert not (mine.parent / "r.json").exists()
-    assert "coins" in done.out and "points" in done.out and "rate=0.15" in done.out
+    assert "decisions" in done.out and "points" in done.out and "rate=0.15" in done.out
 
 
 def test_a_budget_is_kept_and_costs_resolution_not_truth(call: Any, mine: Path) -> None:

@@ -384,7 +384,6 @@ def test_the_text_report_shows_the_smallest_case_and_its_command_and_names_the_k
         smallest_replay="dropcheck audit x --case 'float32 rate=0.5 64,2,1 calls=1'",
     )
     shown = text.render(result_of(target_of("x", [one])))
-    assert "  case      float32 rate=0.5 64,2,1 calls=1" in shown
     assert "  rerun     dropcheck audit x --case 'float32 rate=0.5 64,2,1 calls=1'" in shown
     assert "quads" not in shown
     assert "  like        known defect quads" in text.render(result_of(target_of("x", [one])), details=True)

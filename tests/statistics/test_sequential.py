@@ -141,7 +141,7 @@ def test_a_side_without_room_is_not_tested() -> None:
 
 
 def test_what_cannot_be_resolved_is_refused() -> None:
-    with pytest.raises(ValueError, match="cannot be told"):
+    with pytest.raises(ValueError, match="cannot be distinguished"):
         sequential.plan(0.5, 3, 1e-8, 1e-6)
     with pytest.raises(ValueError, match="tolerated"):
         sequential.plan(0.5, 1000, 1e-8, 1e-6, delta0=0.1, delta1=0.05)

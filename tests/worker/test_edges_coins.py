@@ -226,7 +226,7 @@ def test_rate_1_says_what_came_out_and_what_crashed(
     place.write_text(EDGE.format(first=first, result=result))
     found = audited(place, select=("rate.one",))["float32 rate=1"]
     assert (found.verdict, words in found.message) == (verdict, True), found.message
-    assert ("NaN" in found.message) == ("NaN" in words)
+    assert verdict == "pass" or ("NaN" in found.message) == ("NaN" in words)
 
 
 @pytest.mark.parametrize(

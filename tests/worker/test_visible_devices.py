@@ -71,8 +71,8 @@ def test_a_model_is_looked_at_on_the_device_that_it_is_audited_on(
         return real(spec)
 
     monkeypatch.setattr(SessionSpec, "bare", bare)
-    (one,) = models.expanded([targets.parse(f"{place}:net")], (2, 4), None, False, "cuda")
-    assert one.name.endswith("#1") and seen[0].device == "cuda"
+    one, whole = models.expanded([targets.parse(f"{place}:net")], (2, 4), None, False, "cuda")
+    assert one.name.endswith("#1") and whole.sites is not None and seen[0].device == "cuda"
 
 
 def test_what_cannot_be_placed_says_so() -> None:

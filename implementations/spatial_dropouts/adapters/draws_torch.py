@@ -61,7 +61,7 @@ class Draws:
                 "module": self.names.get(module, ""),
                 "kind": type(module).__name__,
                 "rate": rate,
-                "shape": [int(n) for n in getattr(first, "shape", ())],
+                "shape": _sizes(first),
                 "file": file,
                 "line": line,
                 "where": where,
@@ -81,6 +81,13 @@ class Draws:
             made = made or (isinstance(owner, torch.nn.Module) and owner not in self.names)
             frame = frame.f_back
         return "", 0, "", made
+
+
+def _sizes(tensor: Any) -> List[int]:
+    """The shape of what was drawn; empty for a nested tensor, whose sizes are no numbers."""
+    if getattr(tensor, "is_nested", False):
+        return []
+    return [int(n) for n in getattr(tensor, "shape", ())]
 
 
 class _Operations(TorchDispatchMode):

@@ -232,8 +232,13 @@ def survey(
     sample = None if shape is not None else _sample(module, thing, attr)
     uses, notes = part.survey(thing, sample, shape, calls, seconds)
     layers = [use.answer() for use in uses]
-    # a framework whose draws nobody watches yet has no sites
-    sites = part.sites(thing, sample, shape, [use.name for use in uses]) if hasattr(part, "sites") else None
+    sites = None  # a framework whose draws nobody watches yet has none
+    if hasattr(part, "sites"):
+        try:
+            sites = part.sites(thing, sample, shape, [use.name for use in uses])
+        except Exception as error:  # a model that runs, but not while it is watched
+            words = str(error).splitlines()[0][:160] if str(error) else ""
+            notes = [*notes, f"its random draws cannot be recorded ({type(error).__name__}: {words})"]
     return {"kind": "model", "framework": known[1], "layers": layers, "notes": notes, "sites": sites}
 
 

@@ -92,7 +92,7 @@ class _Pass:
 
     def before(self, _: Any, given: Any) -> Any:
         x: Any = given[0] if given else None
-        if not torch.is_tensor(x) or not x.is_floating_point() or not x.requires_grad:
+        if not torch.is_tensor(x) or x.is_nested or not x.is_floating_point() or not x.requires_grad:
             return None
         # an input that others use as well gets gradients from them, too: a copy has this layer's alone
         return (x.clone(), *given[1:])
@@ -100,7 +100,14 @@ class _Pass:
     def after(self, name: str) -> Callable[[Any, Any, Any], None]:
         def hook(_: Any, given: Any, y: Any) -> None:
             x: Any = given[0] if given else None
-            if not torch.is_tensor(x) or not torch.is_tensor(y) or x.shape != y.shape or not x.is_floating_point():
+            if (
+                not torch.is_tensor(x)
+                or not torch.is_tensor(y)
+                or x.is_nested
+                or y.is_nested
+                or x.shape != y.shape
+                or not x.is_floating_point()
+            ):
                 return
             given_zero: Any = x == 0
             seen = ~given_zero.detach()

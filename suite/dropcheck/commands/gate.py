@@ -220,7 +220,7 @@ def _here(sourced: Sourced, loaded: Evidence | None) -> Here:
             from dropcheck.plan import targets
 
             try:
-                sources[name] = targets.parse(name).digest()
+                sources[name] = targets.parse(name, defined=False).digest()
             except (UsageError, OSError, ValueError):
                 sources[name] = None
     return Here(datetime.datetime.now(datetime.UTC), sources)

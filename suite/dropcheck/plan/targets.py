@@ -86,11 +86,14 @@ class Listing:
     default: bool = True
 
 
-def parse(text: str) -> Target:
-    """What the user typed. Raises UnknownTarget with the nearest valid name."""
+def parse(text: str, defined: bool = True) -> Target:
+    """What the user typed. Raises UnknownTarget with the nearest valid name.
+
+    ``defined``: whether a file has to define the name; not where a stored result is of a file that has changed.
+    """
     if requirements.JOIN in text:  # as reports name a target in an environment of its own
         name, _, releases = text.partition(requirements.JOIN)
-        return parse(name).in_environment(requirements.read(releases))
+        return parse(name, defined).in_environment(requirements.read(releases))
     base, words = _split_words(text)
     environment: tuple[tuple[str, str], ...] = ()
     backend, mode = "", EAGER
@@ -106,10 +109,12 @@ def parse(text: str) -> Target:
                 f"target {text!r}: '@{word}' is neither a Keras backend nor a mode"
                 f"{nearest(word, [*KERAS_BACKENDS, *MODES])}"
             )
-    return replace(_parsed(text, base, backend, environment), mode=mode)
+    return replace(_parsed(text, base, backend, environment, defined), mode=mode)
 
 
-def _parsed(text: str, base: str, backend: str, environment: tuple[tuple[str, str], ...]) -> Target:
+def _parsed(
+    text: str, base: str, backend: str, environment: tuple[tuple[str, str], ...], defined: bool = True
+) -> Target:
     known = register()
     if base in known:
         entry = known[base]
@@ -126,7 +131,7 @@ def _parsed(text: str, base: str, backend: str, environment: tuple[tuple[str, st
             return Target(text, base, "spatial_dropouts:find", environment)
         raise UnknownTarget(f"the zoo has no {base!r}{nearest(base, spatial_dropouts.zoo_names())}")
     if ":" in base:
-        return _located(text, base, environment)
+        return _located(text, base, environment, defined)
     if base.endswith(".py") or os.sep in base:
         raise UnknownTarget(f"target {text!r} names a file but no layer in it; expected path/to/file.py:LayerName")
     raise UnknownTarget(
@@ -146,7 +151,7 @@ def _split_words(text: str) -> tuple[str, list[str]]:
         words.append(word)
 
 
-def _located(text: str, base: str, environment: tuple[tuple[str, str], ...]) -> Target:
+def _located(text: str, base: str, environment: tuple[tuple[str, str], ...], defined: bool) -> Target:
     place, _, attr = base.partition("#")[0].rpartition(":")
     attr += "".join(base.partition("#")[1:])
     if not attr or not place:
@@ -158,7 +163,8 @@ def _located(text: str, base: str, environment: tuple[tuple[str, str], ...]) -> 
         if not path.is_file():
             siblings = [str(p) for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
             raise UnknownTarget(f"target {text!r}: there is no file {place}{nearest(place, siblings)}")
-        _refuse_a_typo(text, path, attr)
+        if defined:
+            _refuse_a_typo(text, path, attr)
         return Target(text, f"{path.resolve()}:{attr}", "user", environment, path=(str(path.resolve().parent),))
     return Target(text, base, "user", environment, path=(os.getcwd(),))
 

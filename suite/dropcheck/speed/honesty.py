@@ -85,13 +85,14 @@ def due(contract: Mapping[str, Any], profile: str) -> list[str]:
     try:
         promise = Contract.from_dict(contract)
     except (KeyError, TypeError, ValueError):  # none, or one that says too little to leave a check out
-        return [c.name for c in CHECKS]
+        return [c.name for c in CHECKS if c.sites is None]
     # a layer whose calls are expensive has larger and fewer ones: which it was, the result does not tell
     plans = [
         core(promise, heavy, ("float32",), ("contiguous",), promise.gradient, PROFILES[profile], marginal, None)
         for heavy in (False, True)
     ]
-    return [c.name for c in CHECKS if c.wants is None or all(any(c.asks(x, profile) for x in p) for p in plans)]
+    of_layers = [c for c in CHECKS if c.sites is None]
+    return [c.name for c in of_layers if c.wants is None or all(any(c.asks(x, profile) for x in p) for p in plans)]
 
 
 def stamps(result: Result, source: str, device: str = "") -> Audits:
