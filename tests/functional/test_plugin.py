@@ -172,7 +172,9 @@ def test_what_fails_below_the_level_is_a_warning_and_a_level_can_be_expected(pro
         """
     )
     ran = project.runpytest_inprocess("-rA")
-    ran.assert_outcomes(passed=4, failed=2, xfailed=2, warnings=2)
+    outcomes = ran.parseoutcomes()  # frameworks may warn when they are imported first
+    assert {k: outcomes[k] for k in ("passed", "failed", "xfailed")} == {"passed": 4, "failed": 2, "xfailed": 2}
+    assert sum("Tolerated: " in line for line in ran.outlines) == 2
     ran.stdout.fnmatch_lines_random(
         [
             "*Tolerated: *careless: edge cases fail (rate.rejects-invalid); they do not count with fail_on='defect'",
