@@ -198,3 +198,22 @@ def test_results_of_earlier_versions_are_known_to_follow_from_another_failure() 
     text = "not interpretable while mask.whole-channels fails: coins drop with probability 0.3"
     assert for_another(text) and for_another("skipped because mask.whole-channels fails: x")
     assert not for_another("the check needs at least two channels")
+
+
+@pytest.mark.parametrize(
+    ("case", "copies", "expected"),
+    [
+        ("float16 rate=0.63 64,1,515 calls=95", 16115.0, "skipped"),
+        ("float16 rate=0.63 64,2,515 calls=95", 16115.0, "fail"),  # two channels fall apart
+        ("float32 rate=0.63 64,1,515 calls=95", 16115.0, "fail"),  # another dtype
+        ("float16 rate=0.63 64,1,515 calls=95", 40.0, "fail"),  # few samples are copies
+    ],
+)
+def test_calls_of_one_channel_that_drop_all_or_nothing_follow_from_a_mask_for_the_batch(
+    case: str, copies: float, expected: str
+) -> None:
+    odd = msgspec.structs.replace(one("rate.marginal", case), tallies={"odd_calls": 37, "calls": 95})
+    shared = msgspec.structs.replace(
+        one("mask.distinct-samples", "float16 rate=0.5 1025,65,4 calls=25"), estimate=copies
+    )
+    assert withheld([shared, odd])[1].verdict == expected

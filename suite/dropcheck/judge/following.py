@@ -116,6 +116,11 @@ def _few_coins_here(one: Finding) -> tuple[str, ...]:
     return _dtype_and_rate(one) if _wholly(one) else ()
 
 
+def _odd_calls_of_one_channel(one: Finding) -> tuple[str, ...]:
+    """Calls that drop all or nothing, where a call has one channel: one decision for all of its samples is the whole call."""
+    return _dtype(one) if "odd_calls" in one.tallies and _counts(one)[1] == 1 else ()
+
+
 def _by_chance(one: Finding) -> tuple[str, ...]:
     """Of exact questions: these sentences, and no others of their check."""
     return _dtype(one) if any(words in one.message for words in (*_SAID, *_SAID_BEFORE)) else ()
@@ -189,6 +194,13 @@ FOLLOWS = (
         Row(claim, basis, _by_chance, _few_coins, "calls of one decision are equal, or all drop, by chance")
         for basis in ("mask.distinct-samples", "mask.distinct-channels")
         for claim in ("seed.reproducible", "seed.reset", *of("layers in turn"))
+    ),
+    Row(
+        "rate.marginal",
+        "mask.distinct-samples",
+        _odd_calls_of_one_channel,
+        _few_coins,
+        "a call of one channel whose samples share one decision drops all or nothing",
     ),
     *(
         Row(claim, "mask.distinct-channels", _short, _few_coins_here, "every channel counts as a separate decision")

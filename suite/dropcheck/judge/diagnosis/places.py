@@ -48,7 +48,7 @@ def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[st
     if None not in low and low:
         asked = sorted({r for r in low if r is not None})
         fine = {r for r in high if r is not None}
-        if not fine & set(asked):
+        if not fine & set(asked) and len(passing) >= _ENOUGH and (len(fine) > 1 or len(asked) == 1):
             if len(asked) == 1:
                 yield f"only at rate {asked[0]:g}"
             elif fine and asked[-1] < min(fine):
