@@ -13,16 +13,19 @@ import re
 
 TORN = (
     r"own drop decision|not dropped as a whole|some positions are kept|partly dropped|one decision per|parts? of a channel"
-    r"|follow the pattern"
+    r"|follow the pattern|dropped and kept elements"
 )
-COPIES = r"channels? .*(copies|copy|identical|same drop|share|repeat)|(copies|repeat).* channel"
+COPIES = r"channels? .*(copies|copy|identical|same drop|share|repeat|drop together|mask of another)|(copies|repeat).* channel"
 ROWS = (
     r"samples? .*(share|same|repeat|cop|identical)|rows? .*(repeat|same|cop|identical)|one mask (for|per) (the|all|batch)"
-    r"|repeats the (mask|coins) of (row|sample)"
+    r"|repeats the (mask|coins) of (row|sample)|sample \d+ has the mask of sample"
 )
 CALLS = r"(call|mask).* (repeat|reuse)|(repeat|reuse)s? .*(call|mask)|same mask|one mask|mask (never|does not) change"
 TIED = r"correlation|depend|tied|lean"
-COUNT = r"number of dropped channels|dropped channels per (row|sample)|vary|variance|clumped|rationed|too (even|uneven)"
+COUNT = (
+    r"same number of its|number of dropped channels|dropped channels per (row|sample)"
+    r"|vary|variance|clumped|rationed|too (even|uneven)"
+)
 PATTERNS = r"joint patterns?|groups? of (three|four|eight|3|4|8)|(three|four|eight) channels"
 VALUES = r"input'?s? values|depend on .*input|on inputs with|follow the (sign|input)|the input's"
 MORE, LESS = (
@@ -67,7 +70,7 @@ def _all(words: tuple[str, ...], *names: str) -> None:
 # masks
 _all((r"every element has its own|element by element|each element",), "drops-elements", "alpha-torn")
 _all(
-    (r"every element has its own|element by element|each element|own drop decision|not dropped as a whole",),
+    (r"every element has its own|each element|own drop decision|not dropped as a whole|per \(l, c\), shared along n",),
     "keras-seeded-elementwise",
     "time-first-by-mistake",
     "guesses-channels",
@@ -100,7 +103,7 @@ _all((COPIES, r"2048|4096|channels"), "channels-above-2048")
 _all((COPIES, r"bfloat16", r"4|four"), "bfloat16-quads")
 _all((COPIES, r"float64"), "float64-repeats")
 _all(
-    (r"(one|a single|own).*(per|a|each) (sample|\(n\)|n\b)|all channels|-> n\b",),
+    (r"(one|a single|own).*(per|a|each) (sample|\(n\)|n\b)|all (\d+ )?channels|-> n\b",),
     "drops-samples",
     "keras-sample-wise",
     "couples-channels",
@@ -224,7 +227,7 @@ _all((INVALID, r"1\.5", r"-0\.1"), "obeys-any-rate")
 _all((INVALID, r"1\.5|-0\.1"), "keras-any-rate")
 _all((INVALID, r"NaN"), "accepts-nan")
 _all((r"call", rf"{NEVER}|drop"), "skips-a-call", "warms-up", "every-thousandth")
-_all((r"rate 0?\.2\b|rate=0?\.2\b", r"0?\.25|quarter|5 (percentage )?points"), "fifth-is-a-quarter")
+_all((r"rate 0?\.2\b|rate=0?\.2\b", r"0?\.25|25 %|quarter|5(\.\d+)? (percentage )?points"), "fifth-is-a-quarter")
 _all((r"0?\.99|0?\.0001|0?\.95|clamp",), "clamped-rates")
 _all((r"drop", r"batch|rows|32|64|128|power"), "powers-of-two-shift")
 _all((r"drop", r"instead of|more|times"), "blocks-rate-of-seeds")
@@ -250,7 +253,7 @@ _all((r"twice|position", FACTOR + r"|scaled"), "last-step-scaled-twice")
 _all((r"bits|round|precision|relative", FACTOR), "factor-too-coarse", "factor-rounded-up")
 _all((r"bfloat16|round|precision", FACTOR), "factor-in-bfloat16")
 _all((r"1 ?/ ?rate\b|by the rate",), "scaled-by-rate")
-_all((r"small|0\.001|10\^-3|become 0|became 0|flush",), "small-become-zero", "tiny-flushed")
+_all((r"small|0\.001|10\^-3|becomes? 0|became 0|flush",), "small-become-zero", "tiny-flushed")
 _all((r"large|1000|saturat|clip",), "huge-saturates")
 _all(
     (r"not changed|multiplied by 1\b|unchanged|copied|factor 1\b|not scaled|scaling is missing",), "elements-above-2-22"
@@ -381,7 +384,7 @@ _all(
 )
 _all((r"earlier (result|output)|buffer|later call|previous|result",), "reuses-output", "inference-reuses-output")
 _all((r"NaN|Inf", r"dropped"), "nan-leaks", "elements-leak")
-_all((r"float64", r"batch|large|comes out|\(|1\d\d\d"), "large-batches-come-out-wider")
+_all((r"float64", r"batch|large|comes out|output|\(|1\d\d\d"), "large-batches-come-out-wider")
 _all((r"bfloat16", r"refus|raise|not"), "no-bfloat16")
 _all((r"shape", r"channels|\("), "removes-channels")
 _all((r"width|channels|size|shape|batch",), "width-stale", "width-crashes")

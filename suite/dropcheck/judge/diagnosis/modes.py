@@ -69,7 +69,7 @@ def toggle(seen: Seen) -> Iterator[Cause]:
     lead, place = strongest(some), only(seen.judged[_TOGGLE])
     stuck, calls = lead.tallies.get("stuck"), lead.tallies.get("calls")
     text, fix, name = lead.message, "", _TOGGLE
-    if stuck and calls and lead.estimate == 0:
+    if stuck and stuck == calls and lead.estimate == 0:
         text = f"after inference, training never drops again: {stuck} of {calls} training calls drop nothing"
         fix = "Decide by the mode of each call; inference must not change what the layer stores."
         name = "off after inference"
