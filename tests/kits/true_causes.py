@@ -27,7 +27,7 @@ COUNT = (
     r"|vary|variance|clumped|rationed|too (even|uneven)"
 )
 PATTERNS = r"joint patterns?|groups? of (three|four|eight|3|4|8)|(three|four|eight) channels"
-VALUES = r"input'?s? values|depend on .*input|on inputs with|follow the (sign|input)|the input's"
+VALUES = r"input'?s? values|depend on .*input|on inputs with|follow the (sign|input)|the input's|sign of the input"
 MORE, LESS = (
     r"more|instead of|times the (requested )?rate",
     r"less|fewer|instead of|times the (requested )?rate|never drop",
@@ -39,7 +39,7 @@ UNSCALED = r"(multiplied by 1\b|not scaled|factor (of )?1\b).*|scaling is missin
 FACTOR = r"multiplied by|factor"
 INFER_DROP = r"inference.*(drop|0)|drop.*inference"
 INFER = r"inference"
-AFTER_INFERENCE = r"after (an )?inference"
+AFTER_INFERENCE = r"after (an )?inference|inference calls between"
 SEED = r"same seed|seed.*(different|other) masks|different masks.*seed|reproduc"
 RESEED = r"reseed"
 SEEDS = r"different seeds|seeds? .*(same|repeat|share|overlap)|(same|repeat|share|overlap).* seed"
@@ -70,7 +70,9 @@ def _all(words: tuple[str, ...], *names: str) -> None:
 # masks
 _all((r"every element has its own|element by element|each element",), "drops-elements", "alpha-torn")
 _all(
-    (r"every element has its own|each element|own drop decision|not dropped as a whole|per \(l, c\), shared along n",),
+    (
+        r"every element has its own|each element|own drop decision|not dropped as a whole|per \(l, c\), shared along n|dropped and kept elements",
+    ),
     "keras-seeded-elementwise",
     "time-first-by-mistake",
     "guesses-channels",
@@ -175,7 +177,9 @@ _all(
     "follows-by-place",
 )
 _all((rf"{VALUES}|equal samples|equal inputs",), "key-from-sample")
-_all((r"differ|own drop decision|every sample|not dropped as a whole|along n",), "one-coin-split")
+_all(
+    (r"differ|own drop decision|every sample|not dropped as a whole|along n|declared: one per call",), "one-coin-split"
+)
 _all((TORN + r"|last position|kept", r"position|long|L|512"), "long-tail-kept")
 _all((TORN + r"|block",), "blocks-flat")
 _all((rf"{TIED}|block",), "blocks-larger")
@@ -185,7 +189,7 @@ _all((SWAPPED,), "swaps-keep-and-drop", "rate-means-keep", "alpha-swapped")
 _all((r"1/256|256",), "eight-bit-threshold")
 _all((r"float16", r"drop", r"more|rounded|1/128|grid|instead"), "half-precision-uniform")
 _all(
-    (r"bfloat16|low precision|half precision", r"drop", r"more|rounded|grid|instead"),
+    (r"bfloat16|low precision|half precision", r"drop", r"more|rounded|grid|instead|too high"),
     "low-precision-uniform",
     "keras-low-precision-noise",
 )
@@ -197,7 +201,7 @@ _all(
 )
 _all((r"1/16|16",), "coarser-grid")
 _all((ALL, r"float16"), "everything-drops-in-float16")
-_all((r"twice|2(\.\d+)? times|double", r"0?\.0[12]|small"), "small-rates-doubled")
+_all((r"twice|2(\.\d+)? times|1\.9\d times|double", r"0?\.0[12]|small"), "small-rates-doubled")
 _all((NEVER, r"bfloat16"), "nothing-drops-in-bfloat16")
 _all(
     (r"channel", rf"{NEVER}|rate of (its|their) own|less|fewer|drops? with probability 0\b"),
@@ -231,7 +235,7 @@ _all((r"rate 0?\.2\b|rate=0?\.2\b", r"0?\.25|25 %|quarter|5(\.\d+)? (percentage 
 _all((r"0?\.99|0?\.0001|0?\.95|clamp",), "clamped-rates")
 _all((r"drop", r"batch|rows|32|64|128|power"), "powers-of-two-shift")
 _all((r"drop", r"instead of|more|times"), "blocks-rate-of-seeds")
-_all((r"drop", r"instead of|less|fewer|more|times"), "blocks-plain-area")
+_all((r"drop", r"instead of|less|fewer|more|times|too low"), "blocks-plain-area")
 
 # scale
 _all((UNSCALED,), "not-scaled", "blocks-unscaled", "keras-seeded-unscaled")
@@ -291,7 +295,7 @@ _all(
     ),
     "inference-spends-randomness",
 )
-_all((INFER, r"round|last bit|relative|values|multiplied|changes"), "inference-rounds", "narrow-inference")
+_all((INFER, r"round|last bit|relative|values|multipli|changes"), "inference-rounds", "narrow-inference")
 _all((INFER, r"values|first output|return|earlier"), "output-by-shape", "inference-aliases")
 _all((INFER, r"1\.001|multiplied|scale"), "large-inference-scaled")
 _all((AFTER_INFERENCE, NEVER + r"|drop"), "stuck-off", "inference-sticks")
@@ -392,7 +396,7 @@ _all((r"length|size|shape|positions|batch",), "length-stale")
 
 # daily use
 _all(
-    (LATER, r"rate"),
+    (rf"{LATER}|second layer", r"rate"),
     "later-rate-ignored",
     "later-rate-without-scale",
     "later-rate-without-coins",

@@ -9,9 +9,9 @@ from dropcheck.judge.checks import CHECK
 from dropcheck.judge.diagnosis import edges, forms, gradients, masks, modes, rates, scales, sites
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.record import Diagnosis
-from dropcheck.judge.diagnosis.seen import Cause, Seen, cause
+from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause
 from dropcheck.judge.levels import EDGES, LEVELS, of
-from dropcheck.results.audit import TargetResult
+from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.results.plain_text import strongest
 
 __all__ = ["Diagnosis", "diagnose"]
@@ -52,13 +52,18 @@ def diagnose(target: TargetResult) -> tuple[Diagnosis, ...]:
     seen = Seen.of(target)
     found = [one for look in LOOKS for one in look(seen)]
     for check, some in list(seen.left.items()):
-        lead, place = strongest(some), only(seen.judged[check])
+        lead, place = strongest(some), only(seen.judged[check]) or _all_in(some)
         if check in EDGES or check == "form.batch-change":
             place = ""  # their sentences say where
         text = f"{lead.message}, {place}" if place else lead.message
         found.append(cause(f"{check} {place}".strip(), text, "", some, lead))
     made = [_told(one) for one in found]
     return tuple(sorted(made, key=lambda d: (LEVELS.index(d.level), _order(d.check))))
+
+
+def _all_in(failing: list[Finding]) -> str:
+    """What all failing cases are in, also where some passing ones are."""
+    return "in inference" if all("inference" in case_of(f.case).words for f in failing) else ""
 
 
 def _told(one: Cause) -> Diagnosis:
@@ -78,4 +83,6 @@ def _order(check: str) -> int:
         return 0
     if check not in CHECK:
         return 10_000
+    if check == "gradient.recompute":
+        return 9_000  # a forward pass that runs again depends on everything else
     return 1 + families.index(check.partition(".")[0]) * 100 + list(CHECK).index(check)
