@@ -71,7 +71,8 @@ def _all(words: tuple[str, ...], *names: str) -> None:
 _all((r"every element has its own|element by element|each element",), "drops-elements", "alpha-torn")
 _all(
     (
-        r"every element has its own|each element|own drop decision|not dropped as a whole|per \(l, c\), shared along n|dropped and kept elements",
+        r"every element has its own|each element|own drop decision|not dropped as a whole"
+        r"|per \(l, c\), shared along n|dropped and kept elements",
     ),
     "keras-seeded-elementwise",
     "time-first-by-mistake",
