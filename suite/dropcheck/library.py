@@ -227,14 +227,12 @@ def fits(target: Target, options: Mapping[str, Any]) -> bool:
     return keras is not None and keras.config.backend() == backend
 
 
-def request_of(chosen: tuple[Target, ...], options: Mapping[str, Any]) -> AuditRequest:
-    """The request of options as Python gives them. Raises UsageError for one that there is not, with the nearest."""
+def request_of(chosen: tuple[Target, ...], fields: Mapping[str, Any]) -> AuditRequest:
+    """The request with these fields, as ``python_options.of_audit`` reads them."""
     from dropcheck.auditing.run import AuditRequest
 
-    values = python_options.of_audit(options)
-    if values.get("in_process"):
-        values["jobs"] = 1  # one generator for all
-    return AuditRequest(targets=chosen, **values)
+    alone = {"jobs": 1} if fields.get("in_process") else {}  # one generator for all
+    return AuditRequest(targets=chosen, **{**fields, **alone})
 
 
 def load(path: str | Path) -> AuditResult:

@@ -115,11 +115,12 @@ def asked(names: Sequence[str], options: Mapping[str, Any]) -> list[str]:
     """The checks that the options select; everything that cannot be asked is refused. Raises UsageError."""
     from dropcheck.library import request_of
     from dropcheck.plan.python_objects import SOURCE
+    from dropcheck.plan.python_options import of_audit
     from dropcheck.plan.request import prepare
     from dropcheck.plan.targets import Target, parse
 
     chosen = tuple(parse(name) for name in names) or (Target("an object", "an object", SOURCE),)
-    return [check.name for check in prepare(request_of(chosen, options))[1]]
+    return [check.name for check in prepare(request_of(chosen, of_audit(options)))[1]]
 
 
 def _label(target: Any) -> str:

@@ -16,10 +16,8 @@ class TorchInstrument(TorchLayers):
     shape of x, the gradient of the output that makes a backward pass show them, and what that pass shows.
     """
 
-    switches: Tuple[str, ...] = ("eval()", "eval() of a parent", "setting .training")
-
     def control(self) -> Any:
-        """None: what the instrument shows is the framework's own layer."""
+        """Raises Unsupported: what the instrument shows is the framework's own layer."""
         raise Unsupported("an instrument shows a layer of the framework's own")
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:

@@ -22,6 +22,7 @@ class _Weights(nn.Module):
     def carrier(self, x: Any) -> Any:
         """Values (n, h, k, w): unit vectors of width w, at least the number of queries, which a backward pass needs."""
         n, h, q, k = x.shape
+        self.queries = q
         return torch.eye(k, max(k, q), dtype=x.dtype, device=x.device).expand(n, h, k, max(k, q)).contiguous()
 
     def run(self, values: Any) -> Any:
@@ -47,10 +48,6 @@ class _Weights(nn.Module):
 class Sdpa(_Weights):
     """``torch.nn.functional.scaled_dot_product_attention`` with ``dropout_p``."""
 
-    def carrier(self, x: Any) -> Any:
-        self.queries = x.shape[2]
-        return super().carrier(x)
-
     def run(self, values: Any) -> Any:
         n, h, k, w = values.shape
         queries = values.new_zeros(n, h, self.queries, w)
@@ -68,7 +65,6 @@ class Multihead(_Weights):
         self.built: Any = None
 
     def carrier(self, x: Any) -> Any:
-        self.queries = x.shape[2]
         _, h, q, k = x.shape
         self.build(h, max(k, q), x)
         return super().carrier(x)

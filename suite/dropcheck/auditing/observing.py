@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from dropcheck.contract.promise import Contract
 from dropcheck.judge.pattern_inference import infer, marks
-from dropcheck.plan.observed_masks import probe, shape_of
+from dropcheck.plan.observed_masks import RATE, outputs, probe, shape_of
 from dropcheck.results.audit import Finding
-from dropcheck.worker.client import Refused, Session, ask
+from dropcheck.worker.client import Refused, Session
 
 _FAILS = ("mask.whole-channels", "mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls")
-_RATE = 0.4  # away from .5, where swapped keep and drop look the same
 _CALLS = 256
 _MOST = 1 << 20  # elements of all outputs together
 
@@ -35,11 +31,12 @@ def observed(
     ):
         return None
     x = probe(shape_of(contract.pattern))
+    rate = (contract.rates or (RATE,))[0]
     try:
-        ys = _outputs(session, info, contract, x)
-        if any(y.shape != x.shape for y in ys):
+        ys = outputs(session, info, contract, rate, x, max(64, min(_CALLS, _MOST // x.size)))
+        if ys.shape[1:] != x.shape:
             return None
-        found = infer(marks(x, np.stack(ys)).dropped, contract.pattern.axes)
+        found = infer(marks(x, ys).dropped, contract.pattern.axes)
     except (Refused, ValueError):
         return None
     if not found.sure:
@@ -49,16 +46,3 @@ def observed(
         "axes": {axis.name: axis.kind for axis in found.axes},
         "calls": found.calls.kind,
     }
-
-
-def _outputs(session: Session, info: dict[str, Any], contract: Contract, x: Any) -> list[Any]:
-    from dropcheck.worker.server.rounding import to_float64
-
-    dtype = info["dtypes"][0]
-    rate = (contract.rates or (_RATE,))[0]
-    calls = max(64, min(_CALLS, _MOST // math.prod(x.shape)))
-    made = ask(session, "make", rate=rate, dtype=dtype, seed=20141110, way=(*contract.seeds, "global")[0])
-    given = {"id": made["id"], "x": x, "dtype": dtype, "layout": "contiguous", "training": True, "record": False}
-    answer = ask(session, "apply", times=calls, **given)
-    ask(session, "forget", id=made["id"])
-    return [to_float64(np.asarray(y), answer["dtype"]) for y in answer["ys"]]

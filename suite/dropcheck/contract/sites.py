@@ -68,6 +68,11 @@ class Unreached:
     rate: Optional[float]
     user: str
 
+    @property
+    def used(self) -> str:
+        """Who takes its rate instead of calling it; an empty text for nobody."""
+        return f"; its rate {self.rate:g} is used by {short(self.user)}" if self.user else ""
+
 
 @dataclass(frozen=True)
 class Backward:
@@ -122,8 +127,7 @@ class Sites:
         said += [f"The function itself is a target: dropcheck audit {name}" for name in by_name]
         said += [f"{words}: random in inference" for words in grouped(self.inference)]
         for one in self.unreached:
-            text = f"{one.name} ({one.kind}) is not called in this forward pass"
-            said.append(text + (f"; its rate {one.rate:g} is used by {short(one.user)}" if one.user else ""))
+            said.append(f"{one.name} ({one.kind}) is not called in this forward pass{one.used}")
         return said
 
     @property

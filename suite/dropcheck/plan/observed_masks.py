@@ -96,7 +96,7 @@ def observe(target: Target, pattern: str | None = None, python: str | None = Non
         def called(given: Pattern) -> tuple[tuple[int, ...], Any, Any]:
             shape = shape_of(given)
             x = probe(shape)
-            return shape, x, _outputs(session, info, contract, rate, x, max(64, min(512, _MOST // math.prod(shape))))
+            return shape, x, outputs(session, info, contract, rate, x, max(64, min(512, _MOST // math.prod(shape))))
 
         try:
             shape, x, ys = called(contract.pattern)
@@ -118,7 +118,7 @@ def observe(target: Target, pattern: str | None = None, python: str | None = Non
         return Observed(info, contract, rate, shape, calls, read, found, example, shown, refused, quiet, active)
 
 
-def _outputs(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any, calls: int) -> Any:
+def outputs(session: Session, info: dict[str, Any], contract: Contract, rate: float, x: Any, calls: int) -> Any:
     """(calls, *shape) outputs in training of one fresh layer; float32, or the first dtype that the layer has."""
     from dropcheck.worker.server.rounding import to_float64
 
@@ -197,6 +197,6 @@ def _example(session: Session, info: dict[str, Any], contract: Contract, rate: f
     for value in (1, 2):
         index[pattern.axes.index(middle)] = value - 1
         x[tuple(index)] = value
-    ys = _outputs(session, info, contract, rate, x, 64)
+    ys = outputs(session, info, contract, rate, x, 64)
     mixed = [y for y in ys if 0 < (y == contract.dropped).sum() < y.size]
     return (x, mixed[0]) if mixed else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -127,11 +126,8 @@ def _matrix(result: Result) -> Table:
 
 
 def field(console: Console, name: str, text: str, width: int) -> None:
-    """``name`` and its text, wrapped beside it."""
-    body = textwrap.wrap(plain_text.clean(text), max(30, width - _INDENT)) or [""]
-    console.print(Text(f"  {name:<{_INDENT - 2}}{body[0]}"))
-    for more in body[1:]:
-        console.print(Text(" " * _INDENT + more))
+    """A field of a block."""
+    text_details.field(console, name, text, width, _INDENT)
 
 
 # --- causes ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
 from dropcheck.results.audit import Result
 
+_INDENT = 14
+
 
 def render(console: Console, result: Result, width: int, every: bool) -> None:
     """All details; ``every``: each pass, too."""
@@ -31,11 +33,12 @@ def render(console: Console, result: Result, width: int, every: bool) -> None:
         console.print(Text(f"How to fix: dropcheck explain {failing[0].check}"))
 
 
-def _field(console: Console, name: str, text: str, width: int, indent: int = 2) -> None:
-    body = textwrap.wrap(plain_text.clean(text), max(30, width - 14)) or [""]
-    console.print(Text(f"{' ' * indent}{name:<{13 - indent}} {body[0]}"))
+def field(console: Console, name: str, text: str, width: int, indent: int = _INDENT) -> None:
+    """``name`` and its text, wrapped beside it from column ``indent`` on."""
+    body = textwrap.wrap(plain_text.clean(text), max(30, width - indent)) or [""]
+    console.print(Text(f"  {name:<{indent - 2}}{body[0]}"))
     for more in body[1:]:
-        console.print(Text(" " * 14 + more))
+        console.print(Text(" " * indent + more))
 
 
 def _group(console: Console, group: Group, claim: str, many: bool, width: int) -> None:
@@ -44,20 +47,20 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int) -
     head.append(f"   {sentences.case_words(lead)}", style="default")
     console.print(head)
     if many:
-        _field(console, "in", plain_text.some(group.targets, 12), width)
-    _field(console, "check", claim, width)
-    _field(console, "observed", lead.message, width)
+        field(console, "in", plain_text.some(group.targets, 12), width)
+    field(console, "check", claim, width)
+    field(console, "observed", lead.message, width)
     for name, one in group.apart[:12]:
         seen = f"{plain_text.number(one.estimate)} {one.unit}, expected {plain_text.number(one.expected)}"
-        _field(console, "estimate", f"{plain_text.line(name, 60)}: {seen} ({plain_text.line(one.case)})", width)
+        field(console, "estimate", f"{plain_text.line(name, 60)}: {seen} ({plain_text.line(one.case)})", width)
     if lead.estimate is not None and not group.apart:
         text = f"{plain_text.number(lead.estimate)} {lead.unit}, expected {plain_text.number(lead.expected)}"
         interval = lead.fail_interval
         if interval is not None:
             text += f"; interval {plain_text.number(interval[0])} to {plain_text.number(interval[1])}"
-        _field(console, "estimate", text, width)
+        field(console, "estimate", text, width)
     if lead.coins:
-        _field(
+        field(
             console, "evidence", f"{sentences.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; "), width
         )
     for statistic in lead.statistics:
@@ -66,10 +69,10 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int) -
             text += f" with {statistic.degrees} degrees of freedom"
         if statistic.p_value is not None:
             text += f", p = {statistic.p_value:.3g}"
-        _field(console, "beside it", f"{statistic.name}: {text}", width)
+        field(console, "beside it", f"{statistic.name}: {text}", width)
     drawn = group.drawn
     if drawn.picture is not None:
-        _field(console, "picture", drawn.picture.caption, width)
+        field(console, "picture", drawn.picture.caption, width)
         labels = drawn.picture.labels or [""] * len(drawn.picture.rows)
         for label, row in zip(labels, drawn.picture.rows, strict=False):
             console.print(
@@ -78,17 +81,17 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int) -
                 no_wrap=True,
             )
     if group.shrunk is not None:
-        _field(console, "smallest", group.shrunk.smallest or "", width)
+        field(console, "smallest", group.shrunk.smallest or "", width)
         console.print(Text(f"  {'':<11} {plain_text.line(group.shrunk.smallest_replay, 1000)}"), soft_wrap=True)
     if len(group.cases) > 1:
-        _field(
+        field(
             console,
             "also in",
             f"{plain_text.some(group.cases[:1] and [c for c in group.cases if c != lead.case])}",
             width,
         )
     if (known := sentences.known_defect(lead)) is not None:
-        _field(console, "like", known, width)
+        field(console, "like", known, width)
     console.print(Text(f"  {'rerun':<11} {plain_text.line(lead.replay, 1000)}"), soft_wrap=True)
     console.print()
 

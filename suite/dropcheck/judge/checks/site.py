@@ -5,7 +5,7 @@ What is random is seen, not estimated: an operation draws if it moves a generato
 
 from __future__ import annotations
 
-from dropcheck.contract.sites import Draw, Sites, Unreached, grouped, short
+from dropcheck.contract.sites import Draw, Sites, Unreached, grouped
 from dropcheck.judge.checks.base import Check, finding, skipped
 from dropcheck.results.audit import Finding
 
@@ -62,8 +62,7 @@ def _is_dropout(draw: Draw) -> bool:
 def _unreached(check: Check, one: Unreached) -> Finding:
     case = f"layer {one.name}"
     if one.user:
-        text = f"{one.name} ({one.kind}) is not called; its rate {one.rate:g} is used by {short(one.user)}"
-        return finding(check, case, "pass", text)
+        return finding(check, case, "pass", f"{one.name} ({one.kind}) is not called{one.used}")
     rate = f" with rate {one.rate:g}" if one.rate is not None else ""
     text = (
         f"{one.name} ({one.kind}){rate} is not called in a training pass, and nothing around it draws at its rate; give a "

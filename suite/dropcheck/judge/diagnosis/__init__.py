@@ -9,7 +9,7 @@ from dropcheck.judge.checks import CHECK
 from dropcheck.judge.diagnosis import edges, forms, gradients, masks, modes, rates, scales, sites
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.record import Diagnosis
-from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause
+from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause
 from dropcheck.judge.levels import EDGES, LEVELS, of
 from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.results.plain_text import strongest
@@ -55,7 +55,7 @@ def diagnose(target: TargetResult) -> tuple[Diagnosis, ...]:
         lead, place = strongest(some), only(seen.judged[check]) or _all_in(some)
         if check in EDGES or check == "form.batch-change":
             place = ""  # their sentences say where
-        text = f"{lead.message}, {place}" if place else lead.message
+        text = at(lead.message, place)
         found.append(cause(f"{check} {place}".strip(), text, "", some, lead))
     made = [_told(one) for one in found]
     return tuple(sorted(made, key=lambda d: (LEVELS.index(d.level), _order(d.check))))

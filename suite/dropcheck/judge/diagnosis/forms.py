@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause, percent
+from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause, percent
 from dropcheck.results.plain_text import strongest
 
 _STRIDES, _BATCHES, _LATER = "form.strides", "form.batch-change", "rate.set-later"
@@ -66,7 +66,7 @@ def seeds(seen: Seen) -> Iterator[Cause]:
     if all("another seed" in f.case for f in some):  # the same masks whatever the seed
         follow += seen.failing("seed.distinct", "seed.neighbours", "seed.instances")
         follow += [f for f in seen.failing("form.copies") if "in turn" in f.case]
-    text = f"{lead.message}, {place}" if place else lead.message
+    text = at(lead.message, place)
     yield cause(f"seed.reproducible {place}".strip(), text, "", seen.take(follow), lead)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import Cause, Seen, cause
+from dropcheck.judge.diagnosis.seen import Cause, Seen, at, cause
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 
@@ -53,7 +53,7 @@ def mask(seen: Seen) -> Iterator[Cause]:
     follow = [*some, *(seen.failing(_RECOMPUTE) if plain else [])]
     if plain and leaking:
         follow += [f for f in seen.failing("gradient.edges") if "rate=1" in f.case.split()]
-    yield cause(f"{name} {place}".strip(), f"{text}, {place}" if place else text, fix, seen.take(follow), lead)
+    yield cause(f"{name} {place}".strip(), at(text, place), fix, seen.take(follow), lead)
 
 
 def _negative(seen: Seen, some: list[Finding]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from dropcheck.contract.promise import ContractError, Pattern
 from dropcheck.judge.checks import CHECK
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import OBSERVED, Cause, Seen, case_of, cause, percent, shown
+from dropcheck.judge.diagnosis.seen import OBSERVED, Cause, Seen, at, case_of, cause, percent, shown
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 
@@ -50,7 +50,7 @@ def pattern(seen: Seen) -> Iterator[Cause]:
             continue
         lead = strongest([f for f in some if f.estimate is not None] or some)
         text = {_WHOLE: _torn, _CHANNELS: _copied, _SAMPLES: _repeated}[check](seen, lead)
-        yield cause(f"{check} {place}".strip(), _at(text, place), "", seen.take(some), lead)
+        yield cause(f"{check} {place}".strip(), at(text, place), "", seen.take(some), lead)
 
 
 def calls(seen: Seen) -> Iterator[Cause]:
@@ -68,7 +68,7 @@ def calls(seen: Seen) -> Iterator[Cause]:
         fix += ": do not keep the mask or the seed on the layer, and do not seed within the call."
         name = "one mask for every call"
     else:
-        observed, name = _at(lead.message, place), f"{_CALLS} {place}".strip()
+        observed, name = at(lead.message, place), f"{_CALLS} {place}".strip()
         fix = ""
     spent = [one for one in seen.failing("mode.inference") if "randomness" in one.case]
     yield cause(name, observed, fix, seen.take([*some, *seen.failing(*_OF_OLD_MASKS), *spent]), lead)
@@ -102,7 +102,7 @@ def ties(seen: Seen) -> Iterator[Cause]:
         if count is not None and lead is not count and ratio is not None and abs(ratio - 1) >= _AS_INDEPENDENT:
             observed += f"; the number of dropped channels varies {shown(ratio, 3)} times as much as that of independent decisions"
     place = only(seen.judged[lead.check])
-    yield cause(f"channels depend on each other {place}".strip(), _at(observed, place), fix, seen.take(some), lead)
+    yield cause(f"channels depend on each other {place}".strip(), at(observed, place), fix, seen.take(some), lead)
 
 
 # --- sentences -------------------------------------------------------------------------------------------------------
@@ -228,10 +228,6 @@ def _repeated(seen: Seen, lead: Finding) -> str:
     if rows and copied and copied == rows - 1:
         return f"all {rows} samples of a batch share one mask"
     return lead.message
-
-
-def _at(text: str, place: str) -> str:
-    return f"{text}, {place}" if place else text
 
 
 assert all(check in CHECK for check in (_WHOLE, _CHANNELS, _SAMPLES, _CALLS, *_TIES, *_OF_OLD_MASKS))

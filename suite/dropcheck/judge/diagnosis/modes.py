@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause, percent, shown
+from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause, percent, shown
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 
@@ -75,7 +75,7 @@ def toggle(seen: Seen) -> Iterator[Cause]:
         name = "off after inference"
     follow = [*some, *seen.failing("seed.reset")]
     follow += [f for f in seen.failing(_INFERENCE) if "randomness" in f.case]
-    yield cause(f"{name} {place}".strip(), f"{text}, {place}" if place else text, fix, seen.take(follow), lead)
+    yield cause(f"{name} {place}".strip(), at(text, place), fix, seen.take(follow), lead)
 
 
 def _plainest(plain: list[Finding]) -> Finding:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause, percent, shown
+from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause, percent, shown
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 
@@ -68,7 +68,7 @@ def positions(seen: Seen) -> Iterator[Cause]:
             follow += seen.failing("mask.independent-samples", "mask.independent-calls")
         if not seen.failing("mask.independent-channels", "mask.patterns"):
             follow += seen.failing("mask.dropped-count")  # rows of another rate spread the number of drops
-        yield cause(f"{check} {place}".strip(), f"{text}, {place}" if place else text, "", seen.take(follow), lead)
+        yield cause(f"{check} {place}".strip(), at(text, place), "", seen.take(follow), lead)
 
 
 def shapes(seen: Seen) -> Iterator[Cause]:
@@ -79,7 +79,7 @@ def shapes(seen: Seen) -> Iterator[Cause]:
     lead = strongest([f for f in seen.failing(_MARGINAL) if _measured(f)] or seen.failing(_MARGINAL))
     place = only([f for f in seen.judged[_MARGINAL] if _measured(f)])
     text = lead.message if place else _by_shape(seen) or lead.message
-    yield cause(f"{_MARGINAL} {place}".strip(), f"{text}, {place}" if place else text, "", seen.take(some), lead)
+    yield cause(f"{_MARGINAL} {place}".strip(), at(text, place), "", seen.take(some), lead)
 
 
 def _by_shape(seen: Seen) -> str | None:

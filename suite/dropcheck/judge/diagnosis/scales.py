@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import Cause, Seen, case_of, cause, percent, shown
+from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause, percent, shown
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 from dropcheck.worker.server import rounding
@@ -47,14 +47,14 @@ def forward(seen: Seen) -> Iterator[Cause]:
         found = None if found[0] in ("bits", "other") else (*found[:3], True)
     if found is None:
         text = (_dropped(some) if affine else None) or _special(some) or lead.message
-        yield cause(f"{lead.check} {place}".strip(), _at(text, place), "", seen.take(follow), lead)
+        yield cause(f"{lead.check} {place}".strip(), at(text, place), "", seen.take(follow), lead)
         return
     name, text, fix, partly = found
     if partly and every is not None:
         text = f"{percent(every)} of the {text}" if text.startswith("kept values") else text
     if not partly:
         follow += seen.failing(_GRADIENT)
-    yield cause(f"scale: {name} {place}".strip(), _at(text, place), fix, seen.take(follow), lead)
+    yield cause(f"scale: {name} {place}".strip(), at(text, place), fix, seen.take(follow), lead)
 
 
 def _dropped(some: Sequence[Finding]) -> str | None:
@@ -107,7 +107,7 @@ def backward(seen: Seen) -> Iterator[Cause]:
                 f"{_example(factors)}"
             )
             fix = "Multiply the gradient by the factor a of the forward pass."
-    yield cause(f"{_GRADIENT} {place}".strip(), _at(text, place), fix, seen.take(some), lead)
+    yield cause(f"{_GRADIENT} {place}".strip(), at(text, place), fix, seen.take(some), lead)
 
 
 # --- factors ---------------------------------------------------------------------------------------------------------
@@ -263,7 +263,3 @@ def _special(some: Sequence[Finding]) -> str | None:
     if len(signs) > 2 and all(float(e["input"]) < 0 < float(e["output"]) for e in signs):
         return "negative values become positive: the sign of kept values is lost"
     return None
-
-
-def _at(text: str, place: str) -> str:
-    return f"{text}, {place}" if place else text

@@ -129,6 +129,11 @@ def cause(name: str, observed: str, fix: str, findings: Sequence[Finding], lead:
     return Cause(name, observed, fix, tuple(findings), lead or strongest(findings))
 
 
+def at(text: str, place: str) -> str:
+    """A sentence with the one condition that separates failing cases from passing ones, where there is one."""
+    return f"{text}, {place}" if place else text
+
+
 def shown(value: float, digits: int = 5) -> str:
     """A number as a reader wants it: ``1.1111``."""
     return "0" if value == 0 else f"{value:.{digits}g}"
