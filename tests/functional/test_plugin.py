@@ -186,7 +186,8 @@ def test_what_fails_below_the_level_is_a_warning_and_a_level_can_be_expected(pro
     words = ("--dropcheck", "layers_of_a_user.py:careless", "--dropcheck-select", "rate.rejects-invalid")
     project.runpytest_inprocess(*words).assert_outcomes(failed=1)
     below = project.runpytest_inprocess(*words, "--dropcheck-fail-on", "defect")
-    below.assert_outcomes(passed=1, warnings=1)
+    below.assert_outcomes(passed=1)  # pytest may warn of modules that it finds imported
+    assert sum("Tolerated: " in line for line in below.outlines) == 1
     refused = project.runpytest_inprocess(*words, "--dropcheck-fail-on", "edges")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     refused.stderr.fnmatch_lines(["*--fail-on takes defect, edge or trait, not 'edges'; the nearest is 'edge'"])
