@@ -17,7 +17,7 @@ from kits import planted_attention as planted  # noqa: E402
 import spatial_dropouts  # noqa: E402
 from spatial_dropouts import instruments  # noqa: E402
 
-ATTENTION, RECURRENT = "n h=4 q k=64 -> n h q k", "t=2 n h -> t n h"
+ATTENTION, RECURRENT = "n h=4 q k=64 -> n h q k", "t=2 n h=64 -> t n h"
 CASES = ("float32 rate=0.5 64,64,1 calls=40", "float32 rate=0.3 64,64,1 calls=40")
 CHECKS = ("mask.distinct-samples", "mask.distinct-calls", "rate.marginal", "scale.kept-values", "mode.inference",
           "gradient.mask", "rate.one")  # fmt: skip
@@ -56,7 +56,10 @@ def test_a_mask_that_is_kept_for_all_steps_is_another_pattern() -> None:
     assert failing(planted.OneMaskForAllSteps, RECURRENT) == {"mask.distinct-samples"}
 
 
-@pytest.mark.parametrize("name", sorted(instruments.REGISTER))
+TORCH = sorted(name for name, one in instruments.REGISTER.items() if one.framework == "torch")
+
+
+@pytest.mark.parametrize("name", TORCH)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_instruments_are_exact(name: str, dtype: str) -> None:
     """Elements are 0 or the rounded 1 / (1 - rate), and inference gives the input back, bit for bit."""
@@ -76,6 +79,15 @@ def test_instruments_are_exact(name: str, dtype: str) -> None:
         assert len(values) == 2 and 0.0 in values
         assert abs(max(values) - 1 / (1 - rate)) <= 2 * abs(float(near) - float(kept)) + 1e-12
         assert torch.equal(layer.eval()(x), x)
+
+
+@pytest.mark.parametrize("name", ["torch.sdpa#weights", "torch.LSTM#between"])
+def test_what_the_instrument_fixes_is_skipped_with_that_reason(name: str) -> None:
+    result = dropcheck.audit(name, select=("mask.ignores-values", "rate.one"), in_process=True, jobs=1, rates=(0.5,))
+    (target,) = result.targets
+    assert {f.check: f.verdict for f in target.findings} == {"rate.one": "pass", "mask.ignores-values": "skipped"}
+    (skipped,) = (f for f in target.findings if f.verdict == "skipped")
+    assert skipped.message == "the instrument fixes the input of the layer: its values are constants"
 
 
 def test_what_a_model_hidden_draw_is_audited_as_is_registered() -> None:

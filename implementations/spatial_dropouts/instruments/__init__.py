@@ -31,7 +31,7 @@ def _recurrent(kind: str, **options: Any) -> Implementation:
     words = ", bidirectional" if options.get("bidirectional") else ""
     return _torch(
         "torch_recurrent:Between",
-        "t=2 n h -> t n h",
+        "t=2 n h=64 -> t n h",
         f"PyTorch's {kind}{words}: dropout between two layers",
         kind=kind,
         **options,

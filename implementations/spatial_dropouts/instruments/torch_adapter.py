@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 import torch
 
 from dropcheck.contract.adapter import Unsupported
 from spatial_dropouts.adapters.torch_layers import TorchLayers
+from spatial_dropouts.instruments import fixed
+
+_ROUNDED = "without dropout the gradient through the whole layer is rounded by its own sums"
 
 
 class TorchInstrument(TorchLayers):
     """An instrument is a module with ``carrier(x)``, ``run(carrier)``, ``read(output, x)``, ``cotangent(output, x)`` and
     ``read_back(gradient, x)``: what is fed to the real layer, its output, the mask times scale that the output shows in the
-    shape of x, the gradient of the output that makes a backward pass show them, and what that pass shows.
+    shape of x, the gradient of the output that makes a backward pass show them, and what that pass shows. ``rounds``: whether
+    its gradients without dropout are rounded.
     """
+
+    fixed: Mapping[str, str] = {**fixed.INPUT, **fixed.RATE, **fixed.BACKWARD}
+
+    def layouts(self) -> Tuple[str, ...]:
+        return ("contiguous",)
 
     def control(self) -> Any:
         """Raises Unsupported: what the instrument shows is the framework's own layer."""
         raise Unsupported("an instrument shows a layer of the framework's own")
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
-        """Raises Unsupported at rate 0: the incoming gradient comes back as the layer's own sums round it."""
-        if layer.p == 0:
-            raise Unsupported("at rate 0 a gradient through the whole layer is rounded by its own sums")
+        """Raises Unsupported at rate 0 where the layer's own sums round the gradient."""
+        if layer.p == 0 and getattr(layer, "rounds", False):
+            raise Unsupported(_ROUNDED)
         return self._shown(layer, x, cotangent, layer.run)
 
     def inference_gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:
-        """Raises Unsupported, as ``gradient`` at rate 0."""
-        raise Unsupported("in inference a gradient through the whole layer is rounded by its own sums")
+        """One inference call and its gradient; raises Unsupported as ``gradient`` at rate 0."""
+        if getattr(layer, "rounds", False):
+            raise Unsupported(_ROUNDED)
+        return self._shown(layer, x, cotangent, layer.run, False)
 
     def recompute(self, layer: Any, x: Any, cotangent: Any, way: str) -> Tuple[Any, Optional[Any]]:
         """Like ``gradient``, with the real layer run again in the backward pass (torch.utils.checkpoint)."""
@@ -39,11 +50,11 @@ class TorchInstrument(TorchLayers):
 
         return self._shown(layer, x, cotangent, run)
 
-    def _shown(self, layer: Any, x: Any, cotangent: Any, run: Any) -> Tuple[Any, Optional[Any]]:
+    def _shown(self, layer: Any, x: Any, cotangent: Any, run: Any, training: bool = True) -> Tuple[Any, Optional[Any]]:
         if self.mode is not None:
             raise Unsupported("gradients of an instrument are asked of eager calls")
-        if not layer.training:
-            layer.train()
+        if layer.training != training:
+            layer.train(training)
         with torch.enable_grad():
             given = x.detach()
             carrier = layer.carrier(given).detach().requires_grad_(True)

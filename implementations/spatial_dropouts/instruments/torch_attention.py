@@ -15,8 +15,6 @@ from torch import nn
 class _Weights(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
         self.p = p
 
     def carrier(self, x: Any) -> Any:
@@ -48,6 +46,8 @@ class _Weights(nn.Module):
 class Sdpa(_Weights):
     """``torch.nn.functional.scaled_dot_product_attention`` with ``dropout_p``."""
 
+    rounds = True
+
     def run(self, values: Any) -> Any:
         n, h, k, w = values.shape
         queries = values.new_zeros(n, h, self.queries, w)
@@ -63,6 +63,8 @@ class Multihead(_Weights):
     def __init__(self, p: float) -> None:
         super().__init__(p)
         self.built: Any = None
+        with torch.random.fork_rng(devices=[]):
+            nn.MultiheadAttention(1, 1, dropout=p)  # it refuses what the real layer refuses
 
     def carrier(self, x: Any) -> Any:
         _, h, q, k = x.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dropcheck.auditing.finished_units import Store
@@ -60,6 +60,14 @@ class Opened:
     contract: Contract
     pool: SessionPool
     entry: Entry | None = None
+    fixed: tuple[Check, ...] = ()
+
+    def asking(self) -> Opened:
+        """Without the checks that the adapter itself decides, as an instrument fixes the input: they are ``fixed``."""
+        fixed = tuple(c for c in self.audit.checks if c.name in self.info.get("fixed", {}))
+        return replace(
+            self, audit=replace(self.audit, checks=[c for c in self.audit.checks if c not in fixed]), fixed=fixed
+        )
 
     @property
     def name(self) -> str:

@@ -60,7 +60,7 @@ def audit_target(audit: TargetAudit, cluster: Executor | None = None) -> Outcome
             primary, second = _started(audit, pool, spare)
             found.info = primary.collect()
             opened = Opened(audit, audit.request, found.info, Contract.from_dict(found.info["contract"]), pool)
-            opened = _registered(opened)
+            opened = _registered(opened.asking())
             _examine(opened, found, advance, primary, second, cluster)
     except Refused as refused:
         sentence = _open_failure(refused)
@@ -181,6 +181,7 @@ def _examine(
             whole = [got for got in everything if got.case not in ends]
             found.findings.extend(opened.replayable(f, None) for f in check.compare(check, whole, limits))
     found.findings.extend(opened.replayable(f, None) for f in _unasked(opened, bench))
+    found.findings.extend(finding(c, "exact", "skipped", info["fixed"][c.name]) for c in opened.fixed)
     _beside(opened, found, everything)
     found.findings = over_runs.judged(opened.entry, found.findings, asked, opened.request, opened.name)
     found.findings = following.withheld(interpret(found.findings, found.beside), found.beside)

@@ -134,6 +134,7 @@ class Worker:
             "inference": bool(getattr(adapter, "inference", True)),
             "overwrites": bool(getattr(adapter, "overwrites", False)),
             "switches": list(getattr(adapter, "switches", ())),
+            "fixed": dict(getattr(adapter, "fixed", {})),
             "gradients": adapter.gradients() and adapter.contract.gradient,
             "python": platform.python_version(),
             "numpy": np.__version__,

@@ -1,0 +1,21 @@
+"""What an instrument decides itself: checks that would say something about the instrument, and nothing about the layer."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+_INPUT = "the instrument fixes the input of the layer"
+
+INPUT: Dict[str, str] = {
+    "mask.ignores-values": f"{_INPUT}: its values are constants",
+    "form.nonfinite": f"{_INPUT}: it is finite",
+    "form.input-untouched": f"{_INPUT}: it is made anew for each call",
+    "form.strides": f"{_INPUT}: it is contiguous",
+}
+
+RATE: Dict[str, str] = {"rate.set-later": "the instrument builds the layer anew for each rate"}
+
+BACKWARD: Dict[str, str] = dict.fromkeys(
+    ("gradient.two-passes", "gradient.cotangents", "gradient.second-derivative"),
+    "the instrument fixes the gradients that enter the layer: one backward pass of unit gradients",
+)
