@@ -55,7 +55,7 @@ def audit(folder: Path, names: list[str]) -> None:
     defects = {d.name: d for d in broken.DEFECTS}
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or _order():
-        path = _path(folder, name.removeprefix("unusual."))
+        path = _path(folder, name)
         if path.exists():
             continue
         start = time.monotonic()
@@ -80,7 +80,7 @@ def audit(folder: Path, names: list[str]) -> None:
 
 def stored(folder: Path, name: str) -> TargetResult:
     """The target of one stored result."""
-    data = gzip.decompress(_path(folder, name.removeprefix("unusual.")).read_bytes())
+    data = gzip.decompress(_path(folder, name).read_bytes())
     (target,) = msgspec.json.decode(data, type=Result).targets
     return target
 
@@ -135,7 +135,7 @@ def measure(folder: Path) -> None:
         print(f"       nothing fails: {', '.join(n for n, word in told.items() if not word) or 'none'}")
         if title == "after":
             print("       not right: " + ", ".join(f"{n} ({word})" for n, word in seen.items() if word != "right"))
-    right_ones = [n for n in unusual.REGISTER if _path(folder, n.removeprefix("unusual.")).exists()]
+    right_ones = [n for n in unusual.REGISTER if _path(folder, n).exists()]
     named = [n for n in right_ones if diagnose(stored(folder, n))]
     print(f"       {len(right_ones)} correct layers, causes named in {len(named)} {named or ''}")
 

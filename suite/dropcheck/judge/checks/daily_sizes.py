@@ -18,6 +18,7 @@ from dropcheck.contract.cases import Case, seed_of
 from dropcheck.contract.promise import Pattern
 from dropcheck.count import repeated_stretches
 from dropcheck.count.coins import unpack
+from dropcheck.judge.checks import wrong_values
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding
 from dropcheck.judge.checks.refusals import crashed
 from dropcheck.results.audit import Finding, Verdict
@@ -85,6 +86,7 @@ class Seen:
     faults: list[tuple[Case, str, str, float, Verdict]] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     coins: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    examples: dict[Case, dict[str, float]] = field(default_factory=dict)  # a wrong value of each size that has some
     rates: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -188,6 +190,8 @@ def _sweep(bench: Bench) -> Seen:
         for check, text, chance in faults:
             if check not in silent:
                 found.faults.append((case, check, text, chance, "fail"))
+                if check == VALUES and answer["proof"]["wrong_example"] is not None:
+                    found.examples[case] = answer["proof"]["wrong_example"]
         for check in (*ORDER, VALUES):
             if check not in silent:
                 found.sizes[check] += 1
@@ -401,9 +405,29 @@ def at_sizes(name: str) -> Callable[[Check, Bench, Limits], list[Finding]]:
             tail = f"; {counted(more, 'other size')} fail{'s' if more == 1 else ''} in the same way" if more > 0 else ""
             # a number of calls with which the counted check of the same name has enough coins
             replayed = replace(case, calls=max(case.calls, min(256, -(-(1 << 17) // max(1, case.coins // case.calls)))))
+            tallies: dict[str, Any] = {"sizes": 1}
+            if more > 0:
+                tallies["others"] = [str(one[0]) for one in faults[3:]]
+            numbers: dict[str, Any] = {}
+            if name == VALUES and case in told.examples:
+                value = told.examples[case]
+                factor = wrong_values.factor_of(value, bench.contract.offset_at(case.rate))
+                text, tallies["example"] = f"{text}; {wrong_values.shown(value, factor)}", value
+                numbers = {
+                    "estimate": factor,
+                    "expected": bench.contract.scale_at(case.rate),
+                    "unit": wrong_values.UNIT,
+                }
             found.append(
                 finding(
-                    check, replayed, verdict, text + tail, log10_evidence=log, coins=case.coins, tallies={"sizes": 1}
+                    check,
+                    replayed,
+                    verdict,
+                    text + tail,
+                    log10_evidence=log,
+                    coins=case.coins,
+                    tallies=tallies,
+                    **numbers,
                 )
             )
         if not found and told.sizes[name] > 0:

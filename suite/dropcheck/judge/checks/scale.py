@@ -10,6 +10,7 @@ import numpy as np
 
 from dropcheck.contract.adapter import Unsupported
 from dropcheck.count.gathered import Gathered
+from dropcheck.judge.checks import wrong_values
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, settle, skipped
 from dropcheck.judge.checks.daily_inputs import on_inputs
 from dropcheck.judge.checks.daily_sizes import VALUES, at_sizes
@@ -52,8 +53,8 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             tallies={"wrong": 0, "kept": kept},
         )
     seen = proof["wrong_example"]
-    ratio = (seen["output"] - got.contract.offset_at(case.rate)) / seen["input"] if seen["input"] else math.nan
-    what = _example(seen["input"], seen["output"], seen["low"], seen["high"], ratio)
+    ratio = wrong_values.factor_of(seen, got.contract.offset_at(case.rate))
+    what = wrong_values.shown(seen, ratio)
     if proof["nonfinite"]:
         what = f"{_nonfinite(proof)} for finite inputs; the first: {what}"
     return finding(
@@ -63,7 +64,7 @@ def _kept(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         _factors(wrong, ratio, scale, right_words, what, got.contract.affine),
         estimate=ratio,
         expected=scale,
-        unit="factor of a kept value",
+        unit=wrong_values.UNIT,
         coins=kept,
         resolution=resolution,
         log10_evidence=-math.inf,
@@ -79,18 +80,6 @@ def _factors(wrong: int, ratio: float, scale: float, right: str, example: str, a
     if math.isfinite(ratio) and not affine and abs(ratio / scale - 1) > 1e-3:
         text = f"kept values are multiplied by {differing(ratio, scale)} ({wrong} wrong values)"
     return f"{text}; {example}"
-
-
-def _example(given: float, output: float, low: float, high: float, ratio: float) -> str:
-    """One wrong value beside what is right, with as many digits as tell them apart, and its relative error."""
-    right = (low + high) / 2
-    digits = next((d for d in (9, 12, 17) if len({f"{v:.{d}g}" for v in (output, low, high)}) == 3 or low == high), 17)
-    shown = f"{low:.{digits}g} to {high:.{digits}g}" if low != high else f"{low:.{digits}g}"
-    text = f"input {given:.{digits}g} becomes {output:.{digits}g}, expected {shown}"
-    if not math.isfinite(output):
-        return text
-    text += f" (factor {ratio:.6g}"
-    return f"{text}, relative error {(output - right) / abs(right):+.3g})" if right else f"{text})"
 
 
 def _nonfinite(proof: dict[str, Any]) -> str:
@@ -156,10 +145,11 @@ def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: st
         return skipped(check, where, "values of ordinary magnitude are wrong, too: see the other cases")
     first = tuple(np.argwhere(wrong)[0])
     low, high = (float(v[first]) for v in kept_bounds(contract, x, rate, dtype, of=y))
-    ratio = float(y[first] / x[first])
+    seen = {"input": float(x[first]), "output": float(y[first]), "low": low, "high": high}
+    ratio = wrong_values.factor_of(seen, 0.0)
     some = np.abs(x[wrong])
     text = f"{int(wrong.sum())} kept values from {some.min():.3g} to {some.max():.3g} in magnitude are wrong, expected "
-    text += f"{contract.kept_words(rate)}; {_example(float(x[first]), float(y[first]), low, high, ratio)}"
+    text += f"{contract.kept_words(rate)}; {wrong_values.shown(seen, ratio)}"
     return finding(
         check,
         where,
@@ -167,7 +157,7 @@ def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: st
         text,
         estimate=ratio,
         expected=contract.scale_at(rate),
-        unit="factor of a kept value",
+        unit=wrong_values.UNIT,
         log10_evidence=-math.inf,
         coins=kept,
         tallies={"wrong": int(wrong.sum()), "kept": max(kept, int(wrong.sum()))},

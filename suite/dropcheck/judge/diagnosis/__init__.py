@@ -22,8 +22,11 @@ Look = Callable[[Seen], Iterator[Cause]]
 LOOKS: tuple[Look, ...] = (
     forms.strides,
     forms.batches,
+    forms.overwritten,
+    masks.values,
     masks.pattern,
     masks.calls,
+    rates.calls,
     rates.positions,
     masks.ties,
     rates.marginal,

@@ -39,6 +39,16 @@ def batches(seen: Seen) -> Iterator[Cause]:
         yield cause(_BATCHES, lead.message, "", seen.take([*some, *here]), lead)
 
 
+def overwritten(seen: Seen) -> Iterator[Cause]:
+    """Inputs that a call overwrites: a framework that refuses that for inputs with a gradient raises for it."""
+    some = seen.failing("form.input-untouched")
+    raised = [f for checks in list(seen.left.values()) for f in checks if "in-place operation" in f.message]
+    if some and raised:
+        lead = strongest([f for f in some if case_of(f.case).rows is None] or some)
+        text = f"{lead.message}; with an input that requires a gradient the layer raises for it"
+        yield cause("form.input-untouched", text, "", seen.take([*some, *raised]), lead)
+
+
 def later(seen: Seen) -> Iterator[Cause]:
     """A rate that is set after construction and is not what the layer does."""
     some = seen.failing(_LATER)
@@ -76,9 +86,15 @@ def alike(seen: Seen) -> Iterator[Cause]:
     if not some:
         return
     lead = strongest(some)
+    text, fix = lead.message, ""
+    repeats, words, length = (lead.tallies.get(f"offset_{name}") for name in ("repeats", "words", "coins"))
+    if repeats and not seen.failing("mask.distinct-calls", "mask.distinct-samples"):
+        text = f"different seeds repeat parts of each other's masks: {repeats} of {words} stretches of {length} decisions occur "
+        text += "under two seeds, expected none"
+        fix = "Derive a stream of its own from each seed; do not take the seed as a place in one stream."
     follow = [*some, *seen.failing("seed.reset", "seed.neighbours", "seed.instances")]
     follow += [f for f in seen.failing("form.copies") if "in turn" in f.case]
-    yield cause("seed.distinct", lead.message, "", seen.take(follow), lead)
+    yield cause("seed.distinct", text, fix, seen.take(follow), lead)
 
 
 def copies(seen: Seen) -> Iterator[Cause]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dropcheck.contract.promise import ContractError, Pattern
@@ -11,10 +12,12 @@ from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.seen import OBSERVED, Cause, Seen, at, case_of, cause, percent, shown
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
+from dropcheck.worker.server.probe import POOL
 
 _WHOLE, _CHANNELS = "mask.whole-channels", "mask.distinct-channels"
 _SAMPLES, _CALLS = "mask.distinct-samples", "mask.distinct-calls"
 _TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")
+_STRONG = 0.5  # from such a correlation on, a few samples show channels that are equal by chance
 _AS_INDEPENDENT = 0.05  # so near to 1 is the spread of the dropped channels that it names no cause
 # what a mask that never changes fails, too: reseeding changes nothing, copies and later rates show the old mask
 _OF_OLD_MASKS = (
@@ -27,12 +30,28 @@ _OF_OLD_MASKS = (
 )
 
 
+def values(seen: Seen) -> Iterator[Cause]:
+    """Equal inputs that get equal masks: samples that the probe repeats repeat their masks, and no others."""
+    some = seen.failing("mask.ignores-values")
+    equal = [f for f in some if "equal samples" in f.tallies.get("kinds", ())]
+    rows = seen.failing(_SAMPLES)
+    if not equal or not rows:
+        return
+    # in counted calls the inputs of samples come again after POOL of them
+    if any(max(case_of(f.case).samples, default=0) <= POOL for f in rows):
+        return
+    lead = strongest(equal)
+    text = f"samples with equal inputs get the same mask: {lead.message}"
+    fix = "Draw the mask from a generator, whatever the values of the input."
+    yield cause("masks follow the values", text, fix, seen.take([*some, *rows]), lead)
+
+
 def pattern(seen: Seen) -> Iterator[Cause]:
     """Elements that should fall together do not, or more of them than declared do."""
     declared, found = _declared(seen), _found(seen)
     for check in (_WHOLE, _CHANNELS, _SAMPLES):
         some = seen.failing(check)
-        if not some:
+        if not some or (check != _WHOLE and _by_dependence(seen, some)):
             continue
         place = only(seen.judged[check])
         sentence = None
@@ -50,6 +69,8 @@ def pattern(seen: Seen) -> Iterator[Cause]:
             continue
         lead = strongest([f for f in some if f.estimate is not None] or some)
         text = {_WHOLE: _torn, _CHANNELS: _copied, _SAMPLES: _repeated}[check](seen, lead)
+        if check == _SAMPLES and (period := _period(some)) is not None:
+            text = f"{period}: {text}"
         yield cause(f"{check} {place}".strip(), at(text, place), "", seen.take(some), lead)
 
 
@@ -79,6 +100,15 @@ def ties(seen: Seen) -> Iterator[Cause]:
     some = seen.failing(*_TIES)
     if not some:
         return
+    some = [
+        *some,
+        *(
+            f
+            for check in (_CHANNELS, _SAMPLES)
+            if _by_dependence(seen, seen.failing(check))
+            for f in seen.failing(check)
+        ),
+    ]
     first = {check: strongest(f) for check in _TIES if (f := seen.failing(check))}
     count = first.get("mask.dropped-count")
     ratio = count.tallies.get("variance_ratio") if count is not None else None
@@ -208,6 +238,17 @@ def _odd_position(lead: Finding) -> int | None:
     return odd.pop() if len(odd) == 1 else None
 
 
+def _by_dependence(seen: Seen, some: Sequence[Finding]) -> bool:
+    """Whether these copies follow from channels that depend on each other strongly.
+
+    They show at sizes of few samples, and with more samples no channel copies another.
+    """
+    tied = [f.estimate for f in seen.failing("mask.independent-channels") if f.estimate is not None]
+    if not some or not tied or min(tied) < _STRONG or not all("sizes" in f.tallies for f in some):
+        return False
+    return any(f.verdict == "pass" and case_of(f.case).rows for f in seen.judged.get(_CHANNELS, ()))
+
+
 def _copied(seen: Seen, lead: Finding) -> str:
     copies, channels = lead.tallies.get("copies"), case_of(lead.case).channels
     if copies and channels:
@@ -221,6 +262,14 @@ def _copied(seen: Seen, lead: Finding) -> str:
                 f"channels are copies of each other in groups of {int(size)} ({copies} pairs among {channels} channels)"
             )
     return lead.message
+
+
+def _period(some: Sequence[Finding]) -> str | None:
+    """After how many decisions the same ones come again, where every result names one number."""
+    found = {int(m.group(1)) for f in some if (m := re.search(r"(\d+) decisions before", f.message))}
+    if len(some) < 2 or len(found) != 1 or not all(" decisions before" in f.message for f in some):
+        return None
+    return f"drop decisions repeat after {found.pop()} decisions, so that samples have parts of the masks of earlier samples"
 
 
 def _repeated(seen: Seen, lead: Finding) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dropcheck.judge.diagnosis.seen import Case, case_of
 from dropcheck.results.audit import Finding
@@ -15,7 +15,7 @@ def only(judged: Sequence[Finding]) -> str:
 
     Empty where nothing separates them, or where every case fails.
     """
-    failing = [case_of(f.case) for f in judged if f.verdict == "fail"]
+    failing = [case_of(text) for f in judged if f.verdict == "fail" for text in (f.case, *f.tallies.get("others", ()))]
     passing = [case_of(f.case) for f in judged if f.verdict == "pass"]
     if not failing or not passing:
         return ""
@@ -33,9 +33,12 @@ def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[st
     flags: tuple[tuple[str, Callable[[Case], bool]], ...] = (
         ("only where the input requires a gradient", lambda c: c.grad),
         ("only with inference calls between the training calls", lambda c: c.infer),
-        ("only with batches of changing size", lambda c: c.batches),
-        ("only with batches of one sample", lambda c: c.rows == 1 and not c.batches),
+        ("only with batches of changing size", lambda c: bool(c.batches)),
     )
+    # where batches change, those of one sample may be too few to show what calls of one sample show
+    alone = [[c for c in some if c.rows == 1 and not c.batches] for some in (failing, passing)]
+    if alone[0] and not alone[1] and all(1 in c.samples for c in failing):
+        yield "only with batches of one sample"
     for words, has in flags:
         if all(map(has, failing)) and not any(map(has, passing)):
             yield words
@@ -48,6 +51,8 @@ def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[st
             yield words
     yield from _sizes(failing, passing)
     yield from _multiples(failing, passing)
+    yield from _powers(failing, passing)
+    yield from _squares(failing, passing)
     low, high = [c.rate for c in failing], [c.rate for c in passing]
     if None not in low and low:
         asked = sorted({r for r in low if r is not None})
@@ -85,6 +90,45 @@ def _multiples(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[str
         yield found[0]
 
 
+def _powers(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[str]:
+    """Sizes that are powers of two, where passing ones as large are none; nothing where two kinds of size could be it."""
+    found = []
+    sizes: tuple[tuple[str, Callable[[Case], tuple[int, ...]]], ...] = (
+        ("samples", lambda c: c.samples),
+        ("channels", lambda c: () if c.channels is None else (c.channels,)),
+        ("positions", lambda c: () if c.shared is None else (c.shared,)),
+    )
+    for name, size in sizes:
+        fails, fine = [_power(size(c)) for c in failing], [n for c in passing for n in size(c)]
+        least = min((n for n in fails if n), default=0)
+        beside = [n for n in fine if n > least]
+        if not all(fails) or len(set(fails)) < 2 or least < 4 or len(beside) < _ENOUGH or _power(beside):
+            continue
+        if least not in fine:
+            found.append(f"only where the number of {name} is a power of two from {least} on")
+    if len(found) == 1:
+        yield found[0]
+
+
+def _power(sizes: Iterable[int]) -> int:
+    """The least of these sizes that is a power of two from 4 on; 0 where none is."""
+    return min((n for n in sizes if n >= 4 and n & (n - 1) == 0), default=0)
+
+
+def _squares(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[str]:
+    """Two sizes that are equal, where they differ in all that passes; nothing where two pairs could be it."""
+    if len(failing) < 2 or len(passing) < _ENOUGH:
+        return
+    pairs: tuple[tuple[str, Callable[[Case], bool]], ...] = (
+        ("samples as channels", lambda c: c.channels in c.samples),
+        ("channels as positions", lambda c: c.channels is not None and c.channels == c.shared),
+        ("samples as positions", lambda c: c.shared in c.samples),
+    )
+    found = [words for words, has in pairs if all(map(has, failing)) and not any(map(has, passing))]
+    if len(found) == 1 and all(c.rows is not None for c in (*failing, *passing)):
+        yield f"only with as many {found[0]}"
+
+
 def _decisions(case: Case) -> int | None:
     return None if case.rows is None or case.channels is None or case.batches else case.rows * case.channels
 
@@ -94,7 +138,7 @@ _SIZES: tuple[tuple[str, _Size], ...] = (
     ("channels", lambda c: c.channels),
     ("samples", lambda c: None if c.batches else c.rows),
     ("positions", lambda c: c.shared),
-    ("calls of one layer", lambda c: c.calls),
+    ("calls of one layer", lambda c: None if "seeds" in c.words else c.calls),  # there each seed has a few of them
 )
 
 

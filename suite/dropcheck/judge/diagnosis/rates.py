@@ -26,6 +26,10 @@ def marginal(seen: Seen) -> Iterator[Cause]:
     wrong = [f for f in some if _measured(f)]
     if not wrong or any("odd_calls" in f.tallies for f in some) or _of_positions(seen, wrong):
         return
+    if (blocks := _blocks(seen, judged)) is not None:
+        text, fix = blocks
+        yield cause("rate: blocks", text, fix, seen.take(some), strongest(wrong))
+        return
     dtypes = {case_of(f.case).dtype for f in wrong}
     within = [f for f in judged if case_of(f.case).dtype in dtypes]
     others = [f for f in judged if case_of(f.case).dtype not in dtypes]
@@ -55,6 +59,28 @@ def marginal(seen: Seen) -> Iterator[Cause]:
     yield cause(f"rate: {name} {place}".strip(), observed, fix, seen.take(follow), lead)
 
 
+def calls(seen: Seen) -> Iterator[Cause]:
+    """Calls with a rate of their own, at one place of the order in all cases: channels that vary together follow from them."""
+    some = seen.failing(_MARGINAL)
+    odd = [f for f in some if "odd_calls" in f.tallies]
+    kinds = {(f.tallies.get("first_odd_call"), f.tallies["odd_calls"]) for f in odd if not case_of(f.case).batches}
+    if len(odd) < 3 or len(kinds) != 1:
+        return
+    first, number = kinds.pop()
+    # the others have no more calls than these
+    if not isinstance(first, int) or any((case_of(f.case).calls or 0) > first + number for f in some if f not in odd):
+        return
+    some_beside = [f for f in odd if not case_of(f.case).batches and f.tallies.get("calls", 0) > first + number]
+    lead = strongest(some_beside or [f for f in odd if not case_of(f.case).batches])
+    rate = case_of(lead.case).rate
+    place = only([f for f in seen.judged[_MARGINAL] if "odd_calls" in f.tallies or f.verdict == "pass"])
+    follow = [*some, *seen.failing("mode.toggle", "mask.independent-calls")]
+    for check in ("mask.independent-channels", "mask.dropped-count", "mask.patterns"):
+        follow += [f for f in seen.failing(check) if (case_of(f.case).calls or 0) > first]
+    text = f"{lead.message}{f', at rate {rate:g}' if rate is not None else ''}"
+    yield cause(f"calls of another rate {place}".strip(), text, "", seen.take(follow), lead)
+
+
 def positions(seen: Seen) -> Iterator[Cause]:
     """Channels, samples or shapes with a rate of their own; that the rate over all is off follows from it."""
     for check in ("rate.per-channel", "rate.per-sample"):
@@ -63,12 +89,35 @@ def positions(seen: Seen) -> Iterator[Cause]:
             continue
         lead, text = _position(check, some)
         place = only(seen.judged[check])
+        single = [f for f in some if "single_places" in f.tallies]
+        if single and not seen.failing("mask.independent-channels", "mask.dropped-count"):
+            # pooled over places of several rates, groups of channels are no independent ones; the rates show more clearly
+            tied = seen.failing("mask.patterns")
+            if tied and _evidence(strongest(tied)) < _evidence(strongest(single)):
+                some = [*some, *tied]
+        unscaled = _returned(seen, some)
+        if unscaled:
+            text += " and are not scaled: the layer returns them as they are"
+            some = [*some, *unscaled]
         follow = [*some, *seen.failing(_MARGINAL, *_APART)]
         if check == "rate.per-sample":  # rows of another rate go together from call to call
             follow += seen.failing("mask.independent-samples", "mask.independent-calls")
         if not seen.failing("mask.independent-channels", "mask.patterns"):
             follow += seen.failing("mask.dropped-count")  # rows of another rate spread the number of drops
         yield cause(f"{check} {place}".strip(), at(text, place), "", seen.take(follow), lead)
+
+
+def _evidence(one: Finding) -> float:
+    """How far from chance a failure is, in powers of ten."""
+    return -(one.log10_evidence or 0.0)
+
+
+def _returned(seen: Seen, some: Sequence[Finding]) -> list[Finding]:
+    """Wrong values of the same cases that are multiplied by 1, where some positions never drop: they were left out."""
+    cases = {f.case for f in some if "never drop" in f.message}
+    values = seen.failing("scale.kept-values")
+    fit = values and all(f.case in cases and f.estimate == 1 and f.expected != 1 for f in values)
+    return values if fit else []
 
 
 def shapes(seen: Seen) -> Iterator[Cause]:
@@ -216,6 +265,32 @@ def _law(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str,
         f"at rate {bad[0]:g} the layer drops {percent(measured)}: {shown(100 * abs(off), 3)} percentage points {word}"
     )
     return "one rate", text, "", True
+
+
+def _blocks(seen: Seen, judged: Sequence[Finding]) -> tuple[str, str] | None:
+    """Of blocks that overlap: how often one begins, in units of what is declared, where that is one number at every rate."""
+    contract = seen.contract
+    if contract is None or not contract.pattern.blocks:
+        return None
+    area = math.prod(size for _, size in contract.pattern.blocks)
+    ratios = []
+    for one in judged:
+        n, k, p = one.tallies["coins"], one.tallies["dropped"], one.expected or 0.0
+        if not 100 < k < n - 100 or not 0 < p < 1:
+            continue  # nearly all fall, or none: how often a block begins is not seen
+        begins, declared = (1 - (1 - share) ** (1 / area) for share in (k / n, p))
+        ratios.append((begins / declared, one))
+    if len(ratios) < 2:
+        return None
+    ratio = ratios[0][0]
+    if abs(ratio - 1) < 0.02 or any(abs(other / ratio - 1) > 0.05 for other, _ in ratios):
+        return None
+    one = min((f for _, f in ratios), key=lambda f: f.expected or 0.0)
+    text = f"blocks begin {shown(ratio, 3)} times as often as declared at every rate: the layer drops {percent(_share([one]))} "
+    text += f"instead of {percent(one.expected or 0.0)} at rate {case_of(one.case).rate or 0:g}"
+    if abs(ratio / area - 1) < 0.05:
+        return text, f"Divide the rate at which blocks begin by the {area} positions of a block."
+    return text, ""
 
 
 def _rounding(steps: int, rounded: Callable[[float], int]) -> Law:

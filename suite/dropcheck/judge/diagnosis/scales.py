@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dropcheck.judge.diagnosis import affine_laws
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause, percent, shown
 from dropcheck.results.audit import Finding
@@ -45,12 +46,20 @@ def forward(seen: Seen) -> Iterator[Cause]:
     found = None if affine or len(factors) < len(shown_of) else _named(factors)
     if found is not None and every is not None and every < _ALL and found[0] not in ("sign", "constant"):
         found = None if found[0] in ("bits", "other") else (*found[:3], True)
+    one_call = every is not None and every < _ALL and _in_one_call(some)
     if found is None:
-        text = (_dropped(some) if affine else None) or _special(some) or lead.message
-        yield cause(f"{lead.check} {place}".strip(), at(text, place), "", seen.take(follow), lead)
+        law = affine_laws.sentence(shown_of) if affine and not one_call else None
+        text, fix = law or ((_dropped(some) if affine else None) or _special(some) or lead.message, "")
+        if law is None and text == lead.message and not affine and every is not None and every >= _ALL:
+            text = _no_factor(factors) or text
+        if one_call:
+            text += "; the wrong values are those of one call of a layer, whatever the number of its calls"
+        yield cause(f"{lead.check} {place}".strip(), at(text, place), fix, seen.take(follow), lead)
         return
     name, text, fix, partly = found
-    if partly and every is not None:
+    if one_call and partly:
+        text = f"in one call of a layer, whatever the number of its calls, {text}"
+    elif partly and every is not None:
         text = f"{percent(every)} of the {text}" if text.startswith("kept values") else text
     if not partly:
         follow += seen.failing(_GRADIENT)
@@ -242,6 +251,42 @@ def _share_wrong(some: Sequence[Finding]) -> float | None:
             wrong += int(one.tallies["wrong"])
             kept += int(one.tallies["kept"]) * shared
     return wrong / kept if kept else None
+
+
+def _in_one_call(some: Sequence[Finding]) -> bool:
+    """Whether the wrong values number those that one call keeps, in cases of few calls and of many.
+
+    Within 6 standard errors of the drop decisions of that call.
+    """
+    calls = []
+    for one in some:
+        case = case_of(one.case)
+        if one.check != _KEPT or "wrong" not in one.tallies or "seeds" in case.words or case.batches:
+            continue
+        if not (case.rows and case.channels and case.shared and case.calls and case.rate) or case.rate >= 1:
+            continue
+        decisions = case.rows * case.channels
+        number = one.tallies["wrong"] / (case.shared * decisions * (1 - case.rate))
+        if abs(number - 1) > 6 * math.sqrt(case.rate / ((1 - case.rate) * decisions)):
+            return False
+        calls.append(case.calls)
+    return len(calls) >= 3 and max(calls) >= 10
+
+
+def _no_factor(factors: Sequence[_Factor]) -> str | None:
+    """What kept values become where they share no factor: x times the scale plus a constant, or another factor each time."""
+    known = [one for one in factors if one.u < 1e-6 and isinstance(one.finding.tallies.get("example"), dict)]
+    examples = [one.finding.tallies["example"] for one in known]
+    off = [float(e["output"]) - (float(e["low"]) + float(e["high"])) / 2 for e in examples]
+    if len({one.rate for one in known}) > 2 and max(off) - min(off) <= 1e-3 * abs(off[0]):
+        return f"kept values are x times the scale plus {shown(off[0], 3)}, expected nothing added"
+    for rate in sorted({one.rate for one in known}, key=lambda r: abs(r - 0.3)):
+        some = sorted((one for one in known if one.rate == rate), key=lambda one: one.factor)
+        low, high = some[0], some[-1]
+        if len(some) > 2 and high.factor - low.factor > 1e-5 * abs(low.right):
+            text = f"kept values share no common factor: at rate {rate:g} one is multiplied by {shown(low.factor)} and another by "
+            return text + f"{shown(high.factor)}, expected {shown(low.right)}"
+    return None
 
 
 def _clearest(some: Sequence[Finding]) -> Finding:

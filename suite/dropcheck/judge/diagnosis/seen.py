@@ -19,7 +19,7 @@ FIRST_CASES = ("stream", "seeds", "values")
 
 @dataclass(frozen=True)
 class Case:
-    """The parts of a case's text; what it does not name is None, or the usual."""
+    """The parts of a case's text; what it does not name is None, or the usual. ``batches``: sizes that take turns."""
 
     dtype: str = ""
     rate: float | None = None
@@ -30,8 +30,13 @@ class Case:
     layout: str = "contiguous"
     grad: bool = False
     infer: bool = False
-    batches: bool = False
+    batches: tuple[int, ...] = ()
     words: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> tuple[int, ...]:
+        """The sizes of its batches; empty where they are not known."""
+        return self.batches or (() if self.rows is None else (self.rows,))
 
 
 @cache
@@ -54,7 +59,7 @@ def case_of(text: str) -> Case:
         elif key == "infer":
             given["infer"] = True
         elif key == "batches":
-            given["batches"] = True
+            given["batches"] = tuple(int(n) for n in value.split(",") if n.isdigit()) or (0,)
         elif re.fullmatch(r"\d+,\d+,\d+", word):
             given["rows"], given["channels"], given["shared"] = map(int, word.split(","))
         else:
