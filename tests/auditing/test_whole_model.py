@@ -45,7 +45,11 @@ def test_a_model_is_one_target_more_than_its_layers(audited: Any) -> None:
     result = audited("right", "site", "rate.zero")
     layer, whole = result.targets
     assert layer.target.endswith("right#drop") and not layer.model and whole.target.endswith(":right") and whole.model
-    assert whole.verdict == "pass" and {f.check for f in whole.findings} == {"site.reached", "site.gradient"}
+    assert whole.verdict == "pass" and {f.check for f in whole.findings} == {
+        "site.reached",
+        "site.gradient",
+        "site.independent",
+    }
     assert whole.traits["sites"].endswith("1 in layers that are audited in place, 1 elsewhere")
     assert whole.planned is not None and "site.reached" in whole.planned
 

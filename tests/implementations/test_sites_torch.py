@@ -25,7 +25,11 @@ def seen(kind: type[Any], audited: tuple[str, ...] = ("drop",)) -> Sites:
 
 def verdicts(kind: type[Any], inference: str = "", audited: tuple[str, ...] = ("drop",)) -> dict[str, str]:
     sites = seen(kind, audited)
-    found = [f for n in ("site.reached", "site.gradient") for f in CHECK[n].sites(CHECK[n], sites, inference)]  # type: ignore[misc]
+    found = [
+        f
+        for n in ("site.reached", "site.gradient", "site.independent")
+        for f in CHECK[n].sites(CHECK[n], sites, inference)
+    ]  # type: ignore[misc]
     return {f"{f.check} {f.case}": f.verdict for f in found}
 
 
@@ -54,12 +58,38 @@ def test_planted_models_fail_one_check(wrong: type[Any], check: str) -> None:
         models.RealCheckpoint,
         models.Residual,
         models.Sampling,
+        models.Variational,
     ],
 )
 def test_their_correct_twins_fail_nothing(right: type[Any]) -> None:
     found = verdicts(right)
     assert not {"fail", "inconclusive"} & set(found.values())
     assert found["site.reached training"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "case"),
+    [
+        (models.TwoOfOneSeed, "sites first second"),
+        (models.SeededInForward, "sites SeededInForward (planted_models.py:"),
+    ],
+)
+def test_one_random_state_for_two_draws_fails(wrong: type[Any], case: str) -> None:
+    found = verdicts(wrong, audited=("first", "second"))
+    (failed,) = [name for name, verdict in found.items() if verdict == "fail"]
+    assert failed.startswith(f"site.independent {case}")
+
+
+def test_two_draws_from_one_stream_are_independent() -> None:
+    found = verdicts(models.Two, audited=("first", "second"))
+    assert found["site.independent sites"] == "pass" and "fail" not in found.values()
+
+
+def test_a_model_is_judged_alike_by_explain_and_by_audit() -> None:
+    assert seen(models.FunctionAlways).wrong and seen(models.PathAlways).wrong
+    sampling = seen(models.Sampling)
+    assert not sampling.wrong and not sampling.active and len(sampling.sampled) == 1
+    assert any(note.endswith("random in inference, by no dropout") for note in sampling.notes())
 
 
 def test_a_layer_that_is_never_called_is_inconclusive_and_named() -> None:
@@ -75,7 +105,9 @@ def test_a_layer_whose_rate_a_function_uses_is_reached() -> None:
 
 
 def test_dropout_that_is_declared_active_in_inference_is_no_failure() -> None:
-    assert verdicts(models.FunctionAlways, inference="active")["site.reached inference"] == "skipped"
+    """Monte Carlo dropout passes where it drops in inference, and fails where nothing does."""
+    assert verdicts(models.FunctionAlways, inference="active")["site.reached inference"] == "pass"
+    assert verdicts(models.FunctionInTraining, inference="active")["site.reached inference"] == "fail"
 
 
 def test_numbers_that_are_drawn_by_no_dropout_are_no_failure() -> None:

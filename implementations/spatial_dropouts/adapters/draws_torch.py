@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from types import FrameType
@@ -39,12 +40,13 @@ class Draws:
 
     def __init__(self, model: Any) -> None:
         self.found: List[Dict[str, Any]] = []
+        self.states: List[str] = []
         self.names = {module: name for name, module in model.named_modules(remove_duplicate=True)}
         self.modules: List[Any] = [model]
         self.functions: List[Tuple[str, Optional[float]]] = []
 
-    def take(self, op: str, args: Tuple[Any, ...], out: Any) -> None:
-        """One draw."""
+    def take(self, op: str, args: Tuple[Any, ...], out: Any, before: bytes = b"") -> None:
+        """One draw. ``before``: the state of its generator before it, which ``states`` keeps as a digest."""
         if len(self.found) >= _MOST:
             return
         module = self.modules[-1]
@@ -54,6 +56,7 @@ class Draws:
             rate = None if kept is None else 1 - kept
         first = out[-1] if op == "native_dropout" else out[0] if isinstance(out, (tuple, list)) else out
         file, line, where, made = self._caller()
+        self.states.append(hashlib.sha256(before).hexdigest()[:24] if before else "")
         self.found.append(
             {
                 "op": op,
@@ -106,7 +109,8 @@ class _Operations(TorchDispatchMode):
         out = func(*args, **given)
         after = [g.get_state() for g in own] or [torch.get_rng_state()]
         if any(not torch.equal(a, b) for a, b in zip(before, after)):
-            self.draws.take(func._schema.name.split("::")[-1], args, out)
+            state = b"".join(one.numpy().tobytes() for one in before)
+            self.draws.take(func._schema.name.split("::")[-1], args, out, state)
         return out
 
 
@@ -138,8 +142,8 @@ def _rate(name: str, args: Tuple[Any, ...], given: Dict[str, Any]) -> Optional[f
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def watched(model: Any, run: Callable[[], Any]) -> List[Dict[str, Any]]:
-    """All draws of one call of ``run``, a forward pass of ``model``; see Draws. Exceptions pass through."""
+def watched(model: Any, run: Callable[[], Any]) -> Draws:
+    """The draws of one call of ``run``, a forward pass of ``model``. Exceptions pass through."""
     draws = Draws(model)
     handles = [_stacked(module, draws.modules) for module in draws.names if module is not model]
     try:
@@ -148,7 +152,7 @@ def watched(model: Any, run: Callable[[], Any]) -> List[Dict[str, Any]]:
     finally:
         for handle in (h for pair in handles for h in pair):
             handle.remove()
-    return draws.found
+    return draws
 
 
 def _stacked(module: Any, stack: List[Any]) -> Iterator[Any]:

@@ -19,6 +19,7 @@ KEPT = ("keep_prob", "keep", "q")
 NUMBERS = ("p", "rate", "prob", "drop_prob", "drop_rate", "dropout_rate", "keep_prob")  # no flags: True is 1 there
 CALLS, SECONDS = 100, 10.0  # forward passes of one look, and the time that they may take
 STILL = 4  # forward passes in inference
+_SPREAD = 2e-2  # relative: models may compute in half precision
 MOST = 8192  # elements of one call that are sent on: further positions of large feature maps are left out
 
 
@@ -101,8 +102,10 @@ class Use:
 
     ``still``: what came out in inference, where that was looked at.
 
-    ``channel``, ``batch``: axes by the layers around it; ``why``: the sentence that says so. ``expected``: the coin axes that
-    the layer's class promises, by name; None: unknown. ``found_by``: class, name, rate or behaviour.
+    ``channel``, ``batch``: axes by the layers around it; ``why``: the sentence that says so; ``unsure``: it says features, not
+    channels; ``doubt``: a question where it says too little, or two layers disagree. ``expected``: the coin axes that the
+    layer's class documents, by name, empty for one coin a call; None: unknown. ``form``: what its class documents that no
+    pattern says. ``found_by``: class, name, rate or behaviour. ``rolled``: what came out of rolled input, if that was asked.
     """
 
     def __init__(self, name: str, kind: str, found_by: str, rate: Optional[float], shape: Sequence[int]) -> None:
@@ -120,10 +123,41 @@ class Use:
         self.own_channel: Optional[int] = None  # where the class takes channels to be
         self.noise: Optional[List[int]] = None  # coin axes that a noise shape given to it asks for
         self.plain = True  # kept values are x / (1 - rate) by its class
+        self.unsure = False
+        self.doubt = self.form = ""
+        self.rolled: Optional[Any] = None
 
     def take(self, y: Any, still: bool = False) -> None:
         """One output, as an array. ``still``: of inference."""
         (self.still if still else self.ys).append(np.array(y[self.cut], dtype=np.float64))
+
+    @property
+    def ever_zero(self) -> bool:
+        """Whether an output is ever 0."""
+        return any(bool((y == 0).any()) for y in self.ys)
+
+    @property
+    def constant(self) -> bool:
+        """Whether outputs are 0 at the same places in every call, and at some."""
+        return self.ever_zero and all(np.array_equal(y == 0, self.ys[0] == 0) for y in self.ys)
+
+    @property
+    def drops(self) -> bool:
+        """Whether outputs are sometimes 0 where the input is not, and not always at the same places (as ReLU's are)."""
+        return len(self.ys) >= 2 and self.ever_zero and not self.constant
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether what is not 0 is a multiple of the input, the same for all of a sample of one call."""
+        x = self.x[self.cut].reshape(self.cut[0].stop if self.cut else 1, -1)
+        for y in self.ys[:16]:
+            flat = y.reshape(x.shape)
+            ratio = flat / x
+            high, low = np.where(flat == 0, -np.inf, ratio).max(axis=1), np.where(flat == 0, np.inf, ratio).min(axis=1)
+            kept = (flat != 0).any(axis=1)
+            if bool(((high - low)[kept] > _SPREAD * np.abs(high[kept])).any()):
+                return False
+        return bool(self.ys)
 
     def answer(self) -> Dict[str, Any]:
         """As plain data for the suite."""
@@ -145,6 +179,9 @@ class Use:
             "why": self.why,
             "expected": self.pattern(names),
             "plain": self.plain,
+            "unsure": self.unsure,
+            "doubt": self.doubt,
+            "form": self.form,
             "x": np.ascontiguousarray(self.x[self.cut]),
             "ys": self._stacked(self.ys),
             "still": self._stacked(self.still),
@@ -161,15 +198,19 @@ class Use:
         if self.expected is None:
             return None
         coins = [n for n in names if self.expected == "all" or n in self.expected.split()]
-        return str(Pattern(tuple(names), tuple(coins))) if coins else None
+        return str(Pattern(tuple(names), tuple(coins))) if coins or not self.expected else None
+
+
+_WHOLE = ("spatialdropout", "channeldropout", "featuredropout", "featurealphadropout", "lockeddropout")
+_WHOLE_CHANNELS = (*_WHOLE, *(f"{word}dropout{n}d" for word in ("", "spatial") for n in (1, 2, 3)))
 
 
 def expected_of(kind: str) -> Optional[str]:
-    """Coin axes that a class promises by its name: ``all``, or names; None where the name says nothing."""
+    """Coin axes that a class documents by its whole name: ``all``, or names; None where the name says nothing."""
     word = kind.lower().replace("_", "")
-    if "path" in word or "stochasticdepth" in word or "dropsample" in word:
+    if word.endswith(("droppath", "stochasticdepth", "dropsample")):
         return "batch"
-    if any(part in word for part in ("spatial", "channel", "feature", "1d", "2d", "3d", "locked", "variational")):
+    if word in _WHOLE_CHANNELS:
         return "batch channel"
     return "all" if word in ("dropout", "alphadropout") else None
 
@@ -232,6 +273,7 @@ def survey(
     sample = None if shape is not None else _sample(module, thing, attr)
     uses, notes = part.survey(thing, sample, shape, calls, seconds)
     layers = [use.answer() for use in uses]
+    names = part.names(thing) if hasattr(part, "names") else None
     sites = None  # a framework whose draws nobody watches yet has none
     if hasattr(part, "sites"):
         try:
@@ -239,7 +281,8 @@ def survey(
         except Exception as error:  # a model that runs, but not while it is watched
             words = str(error).splitlines()[0][:160] if str(error) else ""
             notes = [*notes, f"its random draws cannot be recorded ({type(error).__name__}: {words})"]
-    return {"kind": "model", "framework": known[1], "layers": layers, "notes": notes, "sites": sites}
+    found = {"kind": "model", "framework": known[1], "layers": layers, "notes": notes, "sites": sites}
+    return {**found, "names": names} if names is not None else found
 
 
 def _sample(module: Any, thing: Any, attr: str) -> Any:

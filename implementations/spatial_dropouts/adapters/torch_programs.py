@@ -79,7 +79,13 @@ def refuse(model: Any, arguments: Callable[[], Any]) -> None:
     kind = kind_of(model)
     if not kind:
         return
-    args, kwargs, _ = arguments()
+    article = "an" if kind == "exported" else "a"
+    try:
+        args, kwargs, _ = arguments()
+    except NoDropout as error:
+        raise NoDropout(
+            f"{article} {kind} program was given, whose layers cannot be asked one by one; {_FACTORY}"
+        ) from error
     training = _random(model, args, kwargs, True)
     inference = _random(model, args, kwargs, False)
     seen = "its output differs from call to call" if training else "its output is the same in every call"
@@ -89,7 +95,6 @@ def refuse(model: Any, arguments: Callable[[], Any]) -> None:
         seen += " after train(), and " + (
             "after eval(), too: it drops in inference" if inference else "not after eval()"
         )
-    article = "an" if kind == "exported" else "a"
     raise NoDropout(f"{article} {kind} program was given, whose layers cannot be asked one by one: {seen}; {_FACTORY}")
 
 

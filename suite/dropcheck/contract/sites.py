@@ -19,6 +19,10 @@ AUDITED_AS = {
     "torch.gru": "torch.GRU#between",
 }
 
+# how notes end that say what is wrong
+DROPS = ": drops in inference"
+SHARES = "; expected masks of their own"
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -58,6 +62,13 @@ class Draw:
             self.rate is not None or self.op.startswith(("bernoulli", "native_dropout")) or "dropout" in self.function
         )
 
+    @property
+    def of_a_dropout(self) -> bool:
+        """Whether uniform numbers are drawn by a class that calls itself a dropout."""
+        word = self.kind.lower()
+        named = "drop" in word or "stochasticdepth" in word
+        return named and self.op.startswith(("rand", "uniform")) and not self.op.startswith(("randn", "randint"))
+
 
 @dataclass(frozen=True)
 class Unreached:
@@ -75,6 +86,19 @@ class Unreached:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """Two places of one model that drop alike in every pass: ``how`` says what was seen.
+
+    ``passes``: it is one place, which starts from the same random state in every pass.
+    """
+
+    first: str
+    second: str
+    how: str
+    passes: bool = False
+
+
+@dataclass(frozen=True)
 class Backward:
     """What one backward pass showed of one use of one layer: ``problem`` is empty where it used the forward pass's mask."""
 
@@ -86,19 +110,26 @@ class Backward:
 
 @dataclass(frozen=True)
 class Sites:
-    """All of it, of one model. ``version``: of the framework. ``unasked``: why there was no backward pass, or empty."""
+    """All of it, of one model. ``version``: of the framework. ``unasked``: why there was no backward pass, or empty.
+
+    ``layers``: audited in place. ``dropouts``: all that are dropouts by their class or by what they do, these among them.
+    """
 
     framework: str
     version: str
-    layers: Tuple[str, ...]  # audited in place
+    layers: Tuple[str, ...]
     training: Tuple[Draw, ...]
     inference: Tuple[Draw, ...]
     unreached: Tuple[Unreached, ...]
     backward: Tuple[Backward, ...]
     unasked: str
+    shared: Tuple[Shared, ...] = ()
+    dropouts: Tuple[str, ...] = ()
 
     @classmethod
-    def from_answer(cls, answer: Mapping[str, Any], framework: str, layers: Tuple[str, ...]) -> Sites:
+    def from_answer(
+        cls, answer: Mapping[str, Any], framework: str, layers: Tuple[str, ...], dropouts: Tuple[str, ...] = ()
+    ) -> Sites:
         """From a worker's answer, plain data."""
         return cls(
             framework=framework,
@@ -109,11 +140,35 @@ class Sites:
             unreached=tuple(Unreached(**one) for one in answer["unreached"]),
             backward=tuple(Backward(**one) for one in answer["backward"]),
             unasked=str(answer["unasked"]),
+            shared=tuple(Shared(**one) for one in answer.get("shared", ())),
+            dropouts=tuple(dict.fromkeys((*layers, *dropouts))),
         )
 
     def inside(self, draw: Draw) -> bool:
         """Whether a draw is made by a layer that is audited in place, or inside of it."""
-        return any(draw.module == name or draw.module.startswith(f"{name}.") for name in self.layers)
+        return _within(draw, self.layers)
+
+    def is_dropout(self, draw: Draw) -> bool:
+        """Whether a draw decides what is dropped: by what it calls, by its class, or as the layer was seen to drop.
+
+        Everything else (noise, sampling) is named where it draws in inference, and fails nothing.
+        """
+        return draw.drops or draw.of_a_dropout or _within(draw, self.dropouts)
+
+    @property
+    def active(self) -> Tuple[Draw, ...]:
+        """Draws of dropout in inference, outside of the layers that are audited in place, which are judged by themselves."""
+        return tuple(one for one in self.inference if not self.inside(one) and self.is_dropout(one))
+
+    @property
+    def sampled(self) -> Tuple[Draw, ...]:
+        """Other draws in inference, outside of these layers."""
+        return tuple(one for one in self.inference if not self.inside(one) and not self.is_dropout(one))
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something here is a failure of the model: dropout in inference, another mask backward, one mask for two."""
+        return bool(self.active or self.shared) or any(one.problem for one in self.backward)
 
     @property
     def hidden(self) -> Tuple[Draw, ...]:
@@ -125,7 +180,9 @@ class Sites:
         said = [f"{words}: not audited in place" for words in grouped(self.hidden)]
         by_name = sorted({AUDITED_AS[one.what] for one in self.hidden if one.what in AUDITED_AS})
         said += [f"The function itself is a target: dropcheck audit {name}" for name in by_name]
-        said += [f"{words}: random in inference" for words in grouped(self.inference)]
+        said += [f"{words}{DROPS}" for words in grouped(self.active)]
+        said += [f"{words}: random in inference, by no dropout" for words in grouped(self.sampled)]
+        said += [f"{one.first}{f' and {one.second}' if one.second else ''}: {one.how}{SHARES}" for one in self.shared]
         for one in self.unreached:
             said.append(f"{one.name} ({one.kind}) is not called in this forward pass{one.used}")
         return said
@@ -150,6 +207,10 @@ def grouped(draws: Sequence[Draw]) -> List[str]:
         shapes = list(dict.fromkeys(" x ".join(map(str, one.shape)) or "one number" for one in same))
         said.append(f"{text}, {' and '.join(shapes[:3])}" + (f", {len(same)} times" if len(same) > 1 else ""))
     return said
+
+
+def _within(draw: Draw, names: Sequence[str]) -> bool:
+    return any(draw.module == name or draw.module.startswith(f"{name}.") for name in names)
 
 
 def short(function: str) -> str:

@@ -58,6 +58,7 @@ CLAIMS: dict[str, str] = {
     "gradient.second-derivative": "the gradient can be differentiated again, with the same mask",
     "site.reached": "each dropout of a model draws in training, and none draws in inference",
     "site.gradient": "the backward pass of a model uses the masks of its forward pass",
+    "site.independent": "each dropout of a model draws masks of its own",
 }
 
 # as results are told

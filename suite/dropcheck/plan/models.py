@@ -14,9 +14,9 @@ import numpy as np
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.contract.requirements import JOIN
-from dropcheck.contract.sites import Sites
+from dropcheck.contract.sites import DROPS, SHARES, Sites
 from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
-from dropcheck.plan import observed_faults
+from dropcheck.plan import observed_faults, shared_masks
 from dropcheck.plan.observed_masks import limited
 from dropcheck.plan.opening import spec_of
 from dropcheck.plan.targets import Target
@@ -30,8 +30,9 @@ class Layer:
     """One use of one dropout layer in a model's forward pass.
 
     ``expected``: what its class promises on this tensor, None where nothing is known. ``channel`` and ``own_channel``: the
-    axis of channels by the layers around it (``why``), and the one that its class takes for it. ``active``: what is wrong
-    with it in inference.
+    axis of channels by the layers around it (``why``), and the one that its class takes for it; ``unsure``: they say features;
+    ``doubt``: a question where they disagree. ``form``: what its class documents that no pattern says. ``active``: what is
+    wrong with it in inference.
     """
 
     name: str
@@ -49,6 +50,14 @@ class Layer:
     marks: Marks
     found: Inferred
     active: str = ""
+    unsure: bool = False
+    doubt: str = ""
+    form: str = ""
+
+    @property
+    def off(self) -> bool:
+        """Whether its rate is 0 and it does nothing, as it should."""
+        return self.rate == 0 and self.found.nothing
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -61,7 +70,11 @@ class Layer:
             observed_faults.one_for_all(found, promised, "batch"),
             self.wrong,
         ]
-        if asked is not None and 0 < asked < 1 and len(self.marks.dropped):
+        if self.form:
+            return tuple(part for part in parts[:2] if part)
+        # a rate under a usual name is that of an element where the class says so, or where masks fit a pattern
+        meant = self.expected is not None or found.fits or found.nothing or found.everything
+        if asked is not None and 0 < asked < 1 and meant and len(self.marks.dropped):
             contract = Contract(promised)
             parts.insert(0, observed_faults.drops_at_all(found, len(self.marks.dropped), asked))
             parts.append(observed_faults.rate(found, asked))
@@ -71,7 +84,18 @@ class Layer:
 
     @property
     def wrong(self) -> str:
-        """What is wrong with its pattern here, in one clause; empty where it follows what its class documents."""
+        """What is wrong with its pattern here, in one clause; empty where it follows what its class documents, or in doubt."""
+        return "" if self.unsure or self.doubt else self._deviation
+
+    @property
+    def question(self) -> str:
+        """What only the author knows: which axis holds channels, where the layers around it do not say it."""
+        if self.doubt:
+            return self.doubt
+        return f"{self.why}: is that the axis of your channels?" if self.unsure and self._deviation else ""
+
+    @property
+    def _deviation(self) -> str:
         found, expected = self.found, self.expected
         if not found.sure or expected is None:
             return ""
@@ -91,7 +115,11 @@ class Layer:
             parts.append(f"drop decisions vary along {' and '.join(extra)}")
         if not found.fits and not extra:
             parts.append("channels are not dropped independently")
-        return f"{', '.join(parts)}; expected one drop decision per ({', '.join(expected.coins)})" if parts else ""
+        return (
+            f"{', '.join(parts)}; expected one drop decision per ({', '.join(expected.coins) or 'call'})"
+            if parts
+            else ""
+        )
 
     def _remedy(self, place: int) -> str:
         if self.kind.startswith("Spatial") and self.kind.endswith(("2D", "3D")):
@@ -115,9 +143,12 @@ class Layer:
         again = f" (use {self.use + 1})" if self.use else ""
         text = f"{self.kind} at {self.name}{again}: "
         silent = self.found.nothing or self.found.everything  # said by the fault
+        if self.off:
+            return f"{text}its rate is 0: it is off"
         parts = [*([] if silent and self.faults else [self.coins]), *self.faults]
         if self.why and "channels are on" in self.wrong:
             parts[parts.index(self.wrong)] += f" ({self.why})"
+        parts += [part for part in (self.form, self.question) if part]
         return text + "; ".join(parts)
 
     @property
@@ -127,6 +158,8 @@ class Layer:
             return "it holds no rate under a usual name (p, rate, drop_prob, ...): audit its class, or a factory with a contract"
         if not 0 < self.rate < 1:
             return f"its rate is {self.rate:g}: it decides nothing by chance"
+        if self.form:
+            return f"{self.form}: audit its class, or a factory with a contract that says so"
         if not self.plain:
             return f"{self.kind} keeps no multiple of x: audit its class, whose registered contract knows its constants"
         if self.pattern is None:
@@ -137,8 +170,9 @@ class Layer:
 
     @property
     def pattern(self) -> Pattern | None:
-        """What it is audited against: what its class promises, else what it was seen to follow."""
-        return self.expected or self.found.pattern
+        """What it is audited against: what its class documents, else what it was seen to follow."""
+        seen = self.found.pattern
+        return seen if self.question and self._deviation and seen is not None else self.expected or seen
 
 
 @dataclass(frozen=True)
@@ -151,13 +185,12 @@ class Model:
     notes: tuple[str, ...]
     calls: int = 0
     sites: Sites | None = None
+    names: tuple[str, ...] | None = None  # of all modules, where the framework names them
 
     @property
     def wrong(self) -> bool:
-        """Whether a layer has a fault, something is random in inference, or the backward pass used another mask."""
-        sites = self.sites
-        elsewhere = sites is not None and (bool(sites.inference) or any(one.problem for one in sites.backward))
-        return elsewhere or any(one.faults for one in self.layers)
+        """Whether a layer has a fault, or the model as a whole (see ``Sites.wrong``, which audits judge by)."""
+        return (self.sites is not None and self.sites.wrong) or any(one.faults for one in self.layers)
 
 
 def may_be_model(target: Target) -> bool:
@@ -219,9 +252,15 @@ def look(
     notes, sites = list(answer["notes"]), None
     if answer.get("sites") is not None:
         audited = tuple(dict.fromkeys(one.name for one in layers if not one.refusal))
-        sites = Sites.from_answer(answer["sites"], answer["framework"], audited)
+        sites = Sites.from_answer(
+            answer["sites"], answer["framework"], audited, tuple(one.name for one in layers if not one.found.nothing)
+        )
+        sites = replace(sites, shared=(*sites.shared, *shared_masks.among(layers, sites.shared)))
         notes += sites.notes()
-    return Model(target, answer["framework"], layers, tuple(notes), calls, sites)
+    names = answer.get("names")
+    return Model(
+        target, answer["framework"], layers, tuple(notes), calls, sites, tuple(names) if names is not None else None
+    )
 
 
 def _layer(one: dict[str, Any]) -> Layer:
@@ -247,6 +286,9 @@ def _layer(one: dict[str, Any]) -> Layer:
         active=observed_faults.in_inference(x, still, Contract(Pattern(axes, axes)), one["rate"] or 0.0, _HALF)[1]
         if len(still)
         else "",
+        unsure=bool(one.get("unsure")),
+        doubt=str(one.get("doubt", "")),
+        form=str(one.get("form", "")),
     )
 
 
@@ -292,12 +334,23 @@ def layers_of(target: Target, model: Model) -> list[Target]:
     order = list(dict.fromkeys(one.name for one in model.layers))
     if inner:
         if inner not in chosen:
-            return [target]  # opening it names the nearest, or audits what no forward pass reached
+            said = _not_reached(model, inner)
+            return [replace(target, note=said, skip=said) if said else target]  # opening it names the nearest
         return [named(target, chosen[inner])]
     whole = [replace(target, sites=model.sites)] if model.sites is not None and _draws(model.sites) else []
     if not order and not whole:
         raise UsageError(_without(model))
     return [*(named(target, chosen[name]) for name in order), *whole]
+
+
+def _not_reached(model: Model, inner: str) -> str:
+    """Why a module of that name is not audited: no pass reached it, so that nothing tells what it should do there."""
+    if model.names is None or inner not in model.names:
+        return ""
+    for note in model.notes:
+        if note.startswith(f"{inner} ("):
+            return note
+    return f"{inner} is called as a dropout in no training pass"
 
 
 def _draws(sites: Sites) -> bool:
@@ -336,8 +389,7 @@ def text(model: Model, width: int) -> str:
         f"{mark}{line(target.name)}: {names} dropout layer{'' if names == 1 else 's'} in {model.calls} forward passes"
     )
     head += f"; {len(bad)} of their uses {'is' if len(bad) == 1 else 'are'} wrong" if bad else ""
-    drawn = len(model.sites.inference) if model.sites is not None else 0
-    head += f"; {drawn} random draw{'' if drawn == 1 else 's'} in inference, expected 0" if drawn else ""
+    head += _elsewhere(model.sites)
     lines = textwrap.wrap(f"{head}.", width)
     rows = [("layer", "class", "input", "noise shape here", "rate", "seen")]
     for one in model.layers:
@@ -346,14 +398,15 @@ def text(model: Model, width: int) -> str:
         rate = f"{one.rate:g}" if one.rate is not None else "?"
         name = one.name + (f" (use {one.use + 1})" if one.use else "")
         mark = "✗ " if one.faults else "  "
-        rows.append(
-            (mark + line(name, 40), line(one.kind, 30), sizes, one.found.noise_shape or "none fits", rate, seen)
-        )
+        shape = "off" if one.off else one.found.noise_shape or "none fits"
+        rows.append((mark + _cut(line(name, 400)), line(one.kind, 30), sizes, shape, rate, seen))
     rows[0] = ("  layer", *rows[0][1:])
     wide = [max(len(row[i]) for row in rows) for i in range(6)]
     lines += ["", *("  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows), ""]
-    for one in model.layers:
-        lines += textwrap.wrap(line(one.sentence, 600) + ".", width, subsequent_indent="    ")
+    for sentence in _sentences(model.layers):
+        lines += textwrap.wrap(
+            line(sentence, 600) + ("" if sentence.endswith("?") else "."), width, subsequent_indent="    "
+        )
     unknown = [one for one in model.layers if one.found_by == "behaviour"]
     for one in unknown:
         sentence = f"{line(one.name)} was found by its behaviour: its output is sometimes 0 where its input is not."
@@ -366,11 +419,42 @@ def text(model: Model, width: int) -> str:
     return "\n".join([*lines, ""])
 
 
+def _elsewhere(sites: Sites | None) -> str:
+    """What the head of the table says of dropout in inference and of shared masks."""
+    drawn, shared = (len(sites.active), len(sites.shared)) if sites is not None else (0, 0)
+    said = f"; {drawn} dropout draw{'' if drawn == 1 else 's'} in inference, expected 0" if drawn else ""
+    return said + (f"; {shared} shared mask{'' if shared == 1 else 's'}, expected 0" if shared else "")
+
+
+def _cut(name: str, most: int = 40) -> str:
+    """A name cut in its middle: its end tells layers apart."""
+    return name if len(name) <= most else f"{name[:12]}...{name[len(name) - most + 15 :]}"
+
+
+def _sentences(layers: Sequence[Layer]) -> list[str]:
+    """A sentence for each layer; layers without a fault that have the same to say share one."""
+    some: dict[str, list[Layer]] = {}
+    for one in layers:
+        alike = one.sentence.partition(": ")[2] if not one.faults and not one.question else one.sentence
+        some.setdefault(f"{one.kind}: {alike}", []).append(one)
+    said = []
+    for same in some.values():
+        first, names = same[0], list(dict.fromkeys(one.name for one in same))
+        if len(same) == 1:
+            said.append(first.sentence)
+        elif len(names) == 1:
+            said.append(f"{first.kind} at {names[0]} ({len(same)} uses): {first.sentence.partition(': ')[2]}")
+        else:
+            more = f"{', '.join(names[:2])} and {len(names) - 2} more" if len(names) > 3 else " and ".join(names)
+            said.append(f"{first.kind} at {more}: {first.sentence.partition(': ')[2]}")
+    return said
+
+
 def _notes(model: Model, width: int) -> list[str]:
     """What else was seen, marked where it is wrong."""
     from dropcheck.results.plain_text import line
 
-    marked = [("✗ " if note.endswith(": random in inference") else "") + line(note) for note in model.notes]
+    marked = [("✗ " if note.endswith((DROPS, SHARES)) else "") + line(note) for note in model.notes]
     if model.sites is not None:
         marked += [f"✗ {line(one.name)}: {line(one.problem)}" for one in model.sites.backward if one.problem]
     return [piece for note in marked for piece in textwrap.wrap(note, width, subsequent_indent="    ")]
@@ -380,10 +464,8 @@ def _hidden_only(model: Model, sites: Sites, width: int) -> str:
     """What ``text`` is of a model whose dropout stands in functions alone."""
     from dropcheck.results.plain_text import line
 
-    drawn = len(sites.inference)
-    mark = "✗ " if drawn else ""
-    head = f"{mark}{line(model.target.name)}: no dropout layer, {sites.counted}"
-    head += f"; {drawn} in inference, expected 0." if drawn else "."
+    mark = "✗ " if sites.wrong else ""
+    head = f"{mark}{line(model.target.name)}: no dropout layer, {sites.counted}{_elsewhere(sites)}."
     notes = _notes(model, width)
     return "\n".join(
         [*textwrap.wrap(head, width), "", *notes, "", f"Audit it: dropcheck audit {model.target.name}", ""]

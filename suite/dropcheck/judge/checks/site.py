@@ -1,11 +1,11 @@
-"""The sites of a model: whether each dropout is reached in training, none in inference, and the backward pass uses its mask.
+"""The sites of a model: each dropout draws in training, none in inference, each its own masks, and backward uses them.
 
 What is random is seen, not estimated: an operation draws if it moves a generator. These verdicts have no error probability.
 """
 
 from __future__ import annotations
 
-from dropcheck.contract.sites import Draw, Sites, Unreached, grouped
+from dropcheck.contract.sites import Sites, Unreached, grouped
 from dropcheck.judge.checks.base import Check, finding, skipped
 from dropcheck.results.audit import Finding
 
@@ -37,26 +37,30 @@ def _training(check: Check, sites: Sites) -> Finding:
 
 def _inference(check: Check, sites: Sites, inference: str) -> Finding:
     """Draws of layers that are audited in place are left to ``mode.inference`` of these layers."""
-    drawn = [one for one in sites.inference if not sites.inside(one)]
-    drops = [one for one in drawn if _is_dropout(one)]
+    drops = sites.active
     if inference == "active":
-        return skipped(check, "inference", "the contract declares that dropout stays active in inference")
+        return _declared(check, sites)
     if drops:
         text = f"dropout is active in inference: {_some(grouped(drops))}; expected no random draw"
         called = [{"what": d.what, "place": d.place, "kind": d.kind, "rate": d.rate, "made": d.made} for d in drops]
         numbers = {"estimate": len(drops), "expected": 0, "unit": "dropout draws in inference"}
         return finding(check, "inference", "fail", text, tallies={"called": called}, **numbers)
-    if drawn:
-        text = f"the model draws random numbers in inference, by no dropout: {_some(grouped(drawn))}"
+    if sites.sampled:
+        text = f"the model draws random numbers in inference, by no dropout: {_some(grouped(sites.sampled))}"
         return skipped(check, "inference", text)
     return finding(check, "inference", "pass", "no random draw in inference outside of the audited layers")
 
 
-def _is_dropout(draw: Draw) -> bool:
-    """Bernoulli numbers and functions that take a drop probability; uniform numbers in a class that calls itself a dropout."""
-    word = draw.kind.lower()
-    named = "drop" in word or "stochasticdepth" in word
-    return draw.drops or (named and draw.op.startswith(("rand", "uniform")) and not draw.op.startswith("randn"))
+def _declared(check: Check, sites: Sites) -> Finding:
+    """Monte Carlo dropout: the contract declares that dropout stays active in inference."""
+    expected = sum(1 for one in sites.training if sites.is_dropout(one))
+    drawn = sum(1 for one in sites.inference if sites.is_dropout(one))
+    numbers = {"estimate": drawn, "expected": expected, "unit": "dropout draws in inference"}
+    seen = f"{drawn} of {expected} dropout draws of a training pass are drawn in inference"
+    if expected and not drawn:
+        text = f"{seen}; the contract declares that dropout stays active in inference"
+        return finding(check, "inference", "fail", text, **numbers)
+    return finding(check, "inference", "pass", f"{seen}, as the contract declares (inference active)", **numbers)
 
 
 def _unreached(check: Check, one: Unreached) -> Finding:
@@ -88,6 +92,23 @@ def backward(check: Check, sites: Sites, inference: str) -> list[Finding]:
     return found
 
 
+def independent(check: Check, sites: Sites, inference: str) -> list[Finding]:
+    """Masks of each place of their own: no two draws from one random state, no two layers with one mask."""
+    found = []
+    for one in sites.shared:
+        case = f"sites {one.first} {one.second}".rstrip()
+        whose = f"{one.first} and {one.second}" if one.second else one.first
+        text = f"{whose}: {one.how}; expected masks of their own"
+        if one.passes:
+            text = f"{whose}: {one.how}; expected a new mask in each pass"
+        found.append(finding(check, case, "fail", text))
+    places = sum(1 for one in sites.training if sites.is_dropout(one))
+    if found or places < 2:
+        return found
+    text = f"{places} dropout draws, each from a random state of its own; no two layers have one mask"
+    return [finding(check, "sites", "pass", text, estimate=places, unit="dropout draws")]
+
+
 CHECKS = (
     Check(
         name="site.reached",
@@ -108,5 +129,15 @@ CHECKS = (
         remedy="Restore the state of the random generator before the forward pass runs again: use "
         "`torch.utils.checkpoint.checkpoint(..., preserve_rng_state=True)`.",
         sites=backward,
+    ),
+    Check(
+        name="site.independent",
+        how="dropcheck compares the state of the random generator before each random draw of a training pass, and between "
+        "two passes. Two draws from one state drop alike. It also compares the masks of all dropout layers, call by call. "
+        "Two layers with one mask fail, and so does a function that draws the same in each pass. Two uses "
+        "of one layer may share a mask (variational dropout). PyTorch models only.",
+        remedy="Do not seed the generator inside of `forward`, and do not hand the mask of one layer to another. Where layers "
+        "share masks on purpose, use `--ignore site.independent`.",
+        sites=independent,
     ),
 )
