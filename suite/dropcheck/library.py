@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from dropcheck.contract.errors import UsageError
 from dropcheck.plan import python_options
-from dropcheck.plan.python_options import AuditOptions, BenchOptions
+from dropcheck.plan.python_options import AuditOptions, BenchOptions, signed
 from dropcheck.results import frames
 from dropcheck.results.audit import Finding, Result, TargetResult
 
@@ -22,26 +21,6 @@ if TYPE_CHECKING:
     from dropcheck.plan.targets import Target
     from dropcheck.report.python_result import AuditResult
     from dropcheck.results.bench import BenchResult
-
-Callee = TypeVar("Callee", bound=Callable[..., Any])
-
-
-def _signed(options: type[Any], names: Mapping[str, str]) -> Callable[[Callee], Callee]:
-    """Show options one by one where a program looks at the signature: ``help``, notebooks, editors that run no checker."""
-
-    def sign(function: Callee) -> Callee:
-        seen = inspect.signature(function)
-        kept = [one for one in seen.parameters.values() if one.kind is not one.VAR_KEYWORD]
-        more = [
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options.__annotations__[name]
-            )
-            for name in names
-        ]
-        function.__signature__ = seen.replace(parameters=[*kept, *more])  # type: ignore[attr-defined]
-        return function
-
-    return sign
 
 
 class Broken(AssertionError):
@@ -66,7 +45,7 @@ class Unproven(AssertionError):
     result: AuditResult | None = None
 
 
-@_signed(AuditOptions, python_options.OF_AUDIT)
+@signed(AuditOptions, python_options.OF_AUDIT)
 def audit(*targets: Any, **options: Unpack[AuditOptions]) -> AuditResult:
     """Audit targets and return the result.
 
@@ -117,7 +96,7 @@ def _audited(targets: tuple[Any, ...], options: Mapping[str, Any]) -> AuditResul
     return AuditResult.of(told_in_python(result, nameless) if nameless else result)
 
 
-@_signed(BenchOptions, python_options.OF_BENCH)
+@signed(BenchOptions, python_options.OF_BENCH)
 def bench(*targets: str, **options: Unpack[BenchOptions]) -> BenchResult:
     """Measure targets side by side, the first as the reference; options are those of the command line, as in ``audit``.
 
@@ -137,7 +116,7 @@ def bench(*targets: str, **options: Unpack[BenchOptions]) -> BenchResult:
     return run(BenchRequest(targets=targets, **python_options.of_bench(options)))
 
 
-@_signed(AuditOptions, python_options.OF_AUDIT)
+@signed(AuditOptions, python_options.OF_AUDIT)
 def check(target: Any, **options: Unpack[AuditOptions]) -> AuditResult:
     """Audit one layer in this process; raise an AssertionError that begins with what was observed, unless every check passes.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.gate import project_options
 from dropcheck.plan import python_options
+from dropcheck.plan.python_options import ClaimOptions, signed
 from dropcheck.shared_audits import NotApplicable, SharedAudit
 
 if TYPE_CHECKING:
@@ -66,12 +67,13 @@ class Claim:
         return self.expected.get(gravest) if gravest is not None else None
 
 
+@signed(ClaimOptions, python_options.OF_CLAIMS)
 def parametrize_with_checks(
     targets: Iterable[Any],
     *,
     expected_failures: Expected = None,
     strict: bool | None = None,
-    **options: Any,
+    **options: Unpack[ClaimOptions],
 ) -> pytest.MarkDecorator:
     """A parametrisation over ``target`` and ``check``: one test a target and check, one audit a target.
 

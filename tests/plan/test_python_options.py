@@ -15,13 +15,13 @@ from dropcheck import cli
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Pattern
 from dropcheck.plan import audit_options, python_options
-from dropcheck.plan.python_options import AuditOptions, BenchOptions, of_audit, of_bench
+from dropcheck.plan.python_options import AuditOptions, BenchOptions, ClaimOptions, of_audit, of_bench
 from dropcheck.plan.request import AuditRequest
 from dropcheck.speed.run import BenchRequest
 
 ONLY_PYTHON = {"in_process", "causes"}
 # what commands show and write, and what chooses the targets
-BESIDE = {"all", "plan", "json", "out", "history", "verbose", "complete_is_success", "pytest_json", "help"}
+BESIDE = {"all", "plan", "json", "out", "format", "history", "verbose", "complete_is_success", "pytest_json", "help"}
 
 
 def options_of(command: str) -> set[str]:
@@ -47,6 +47,35 @@ def test_command_line_and_library_take_the_same_options(
     shown = inspect.signature(getattr(dropcheck, command)).parameters
     assert list(shown)[1:] == list(names) and all(one.annotation is not Any for one in shown.values())
     assert inspect.signature(dropcheck.check).parameters.keys() - {"target"} == set(python_options.OF_AUDIT)
+
+
+def test_tests_of_pytest_take_the_options_of_an_audit_but_strict_which_is_their_own() -> None:
+    shown = inspect.signature(dropcheck.parametrize_with_checks).parameters
+    assert set(shown) == {"targets", "expected_failures", "strict", *python_options.OF_CLAIMS}
+    assert all(one.annotation is not Any for name, one in shown.items() if name != "targets")
+    typed = set(get_type_hints(AuditOptions)) - set(get_type_hints(ClaimOptions))
+    assert typed == {"strict"} == set(python_options.OF_AUDIT) - set(python_options.OF_CLAIMS)
+
+
+@pytest.mark.long
+def test_a_checker_of_types_knows_the_options(tmp_path: Path) -> None:
+    from mypy import api
+
+    lines = [
+        "import dropcheck",
+        'dropcheck.parametrize_with_checks([object], select="mask", rate=0.3, strict=True, fail_on="edge")',
+        'dropcheck.audit("torch.Dropout1d", select=("mask",), strict=True)',
+        "dropcheck.parametrize_with_checks([object], rat=0.3)",
+        "dropcheck.parametrize_with_checks([object], jobs=[])",
+        'dropcheck.check(object, slect="mask")',
+        'dropcheck.bench("torch.Dropout1d", blocks="many")',
+    ]
+    file = tmp_path / "typed.py"
+    file.write_text("\n".join(lines) + "\n")
+    said, _, code = api.run(
+        ["--follow-imports=silent", "--ignore-missing-imports", "--cache-dir", str(tmp_path), str(file)]
+    )
+    assert code == 1 and [int(line.split(":")[1]) for line in said.splitlines() if ": error:" in line] == [4, 5, 6, 7]
 
 
 def test_both_names_and_both_forms_say_the_same() -> None:

@@ -290,7 +290,7 @@ def test_the_command_tells_writes_and_ends_with_its_code(files: Path, capsys: py
     shown = capsys.readouterr().out
     assert shown.startswith("bad against good: of 1 target, 1 got worse.")
     assert "dropcheck audit mine.py:layer --select rate.marginal" in shown
-    assert sorted(p.name for p in (files / "page").iterdir()) == ["compare.html", "compare.json", "compare.md"]
+    assert sorted(p.suffix for p in (files / "page").iterdir()) == [".html", ".json", ".md", ".txt"]
     tree = json.loads((files / "c.json").read_text())
     assert tree["schema"] == "dropcheck.comparison/1"
     assert msgspec.convert(tree, records.Comparison).owners[0].words == ["worse"]
@@ -298,9 +298,24 @@ def test_the_command_tells_writes_and_ends_with_its_code(files: Path, capsys: py
     assert "as before" in capsys.readouterr().out
 
 
+def test_a_comparison_is_printed_in_the_formats_of_a_report(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "good.json", "bad.json", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["schema"] == "dropcheck.comparison/1"
+    assert main(["compare", "good.json", "bad.json", "--format", "markdown"]) == 1
+    assert capsys.readouterr().out.startswith("#")
+    assert main(["compare", "good.json", "bad.json", "--format", "html,text", "--out", "some"]) == 1
+    assert sorted(p.name for p in (files / "some").iterdir()) == ["compare.html", "compare.txt"]
+    assert main(["report", "bad.json", "--format", "text"]) == 1
+    shown = capsys.readouterr().out
+    assert main(["report", "bad.json", "--format", "text", "--out", "some"]) == 1
+    assert (files / "some" / "report.txt").read_text().splitlines()[0] in shown
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["good.json", "bad.json", "--format", "pdf"], "there is no format 'pdf'; expected text, markdown, json, html"),
+        (["good.json", "bad.json", "--format", "html"], "--format html writes files: give the folder with --out DIR"),
         (["good.json", "gone.json"], "cannot read the result gone.json"),
         (["good.json", "forged.json"], "forged.json does not agree with its own numbers"),
         (["good.json", "bad.json", "--margin", ".1"], "--margin and --level apply to benches"),

@@ -11,13 +11,14 @@ import typer
 
 from dropcheck.commands import options
 from dropcheck.commands.help_text import Command
-from dropcheck.commands.report import colour, out_text, width
+from dropcheck.commands.report import chosen, colour, out_text, width
 from dropcheck.contract.errors import UsageError
 from dropcheck.plan import option_values
 
 if TYPE_CHECKING:
     from dropcheck.gate.project_options import ProjectOptions
     from dropcheck.plan.request import AuditRequest
+    from dropcheck.results.audit import Result
 
 Texts = list[str] | None
 
@@ -199,6 +200,15 @@ def audit(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    formats: Annotated[
+        Texts,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="What is printed: text (default), markdown or json.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -253,6 +263,7 @@ def audit(
 
     limit = option_values.duration(timeout, "--timeout")
     root, drawn = option_values.seed(seed, auditing.DEFAULT_SEED)
+    printed = chosen(formats, ("text", "markdown", "json"), None, out) or ("text",)
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
     options.history(history)
@@ -334,21 +345,36 @@ def audit(
             ) from error
         if journal is not None and not result.interrupted:
             journal.unlink(missing_ok=True)
-    from dropcheck.report.text import render
-
-    out_text(render(result, width=width(), colour=colour(), every=verbose))
+    for one in printed:
+        out_text(_shown(result, one, verbose))
+    notes = sys.stdout if printed == ("text",) else sys.stderr  # what a program reads has no other line in it
     if out is not None:
-        out_text(f"Report: {out / 'index.html'}")
+        print(f"Report: {out / 'index.html'}", file=notes)
     if history is not None:
         from dropcheck.results.history import stores
 
-        out_text(stores.record(history, result))
+        print(stores.record(history, result).rstrip("\n"), file=notes)
     if result.interrupted:
         raise typer.Exit(130)
     from dropcheck.judge.levels import exit_code
 
     code = exit_code(result)
     raise typer.Exit(0 if complete and code in (0, 1, 3) and result.targets else code)
+
+
+def _shown(result: Result, form: str, verbose: bool) -> str:
+    """A result as it is printed."""
+    if form == "json":
+        from dropcheck.results.audit import encode
+
+        return encode(result).decode()
+    if form == "markdown":
+        from dropcheck.report import markdown
+
+        return markdown.render(result)
+    from dropcheck.report.text import render
+
+    return render(result, width=width(), colour=colour(), every=verbose)
 
 
 def _asked(request: AuditRequest, every: bool, typed: dict[str, Any], project: ProjectOptions) -> AuditRequest:

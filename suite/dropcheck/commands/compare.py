@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dropcheck.commands import options
-from dropcheck.commands.report import out_text, width
+from dropcheck.commands.report import chosen, out_text, width
 from dropcheck.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from dropcheck.results.audit import Result
     from dropcheck.results.bench import BenchResult
+
+FORMATS = ("text", "markdown", "json", "html")
+_ENDINGS = {"text": "txt", "markdown": "md", "json": "json", "html": "html"}
 
 
 def compare(
@@ -26,7 +30,17 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Write compare.html, compare.md and compare.json (benches: compare.txt)."
+            "--out",
+            metavar="DIR",
+            help="Write the comparison in every format, or in those of --format: compare.html, ...",
+        ),
+    ] = None,
+    formats: Annotated[
+        options.Texts,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="text (default), markdown, json or html; html needs --out. Benches: no html.",
         ),
     ] = None,
     margin: Annotated[
@@ -50,11 +64,15 @@ def compare(
         raise UsageError(f"compare takes two stored results or more, OLD and NEW: {given}")
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
+    wanted = chosen(formats, FORMATS, "html", out)
     paths = [old, *new]
     loaded = [reading.load(path) for path in paths]
     kinds = {one.kind for one in loaded}
     if kinds == {"bench"}:
-        _benches([one for one in loaded if isinstance(one, BenchResult)], paths, json_file, out, margin, level)
+        if "html" in wanted:
+            raise UsageError("benches are compared as text, markdown or json, not html")
+        benches = [one for one in loaded if isinstance(one, BenchResult)]
+        _benches(benches, paths, _Shown(json_file, out, wanted), margin, level)
     if kinds != {"audit"}:
         told = ", ".join(f"{path} is of kind {one.kind}" for path, one in zip(paths, loaded, strict=True))
         raise UsageError(f"compare takes results of one kind, audits or benches: {told}")
@@ -66,37 +84,56 @@ def compare(
         for one, path in zip(audits, paths, strict=True)
         for text in recomputing.verified(one, str(path)).missing
     ]
-    _audits(audits, paths, json_file, out, gone)
+    _audits(audits, paths, _Shown(json_file, out, wanted), gone)
 
 
-def _audits(
-    loaded: Sequence[Result], paths: Sequence[Path], json_file: Path | None, out: Path | None, gone: Sequence[str]
-) -> None:
+@dataclass(frozen=True)
+class _Shown:
+    """Where a comparison is written, and in which formats it is shown; without any, as text and in files of every format."""
+
+    json_file: Path | None
+    out: Path | None
+    formats: tuple[str, ...]
+
+    def show(self, made: Mapping[str, Callable[[], str]]) -> None:
+        """Write the files and print. ``made``: how each format is made, the usual one first."""
+        from dropcheck.results.audit import write_atomically
+
+        if self.json_file is not None:
+            write_atomically(self.json_file, made["json"]().encode())
+        usual = next(iter(made))
+        if self.out is None:
+            for one in self.formats or (usual,):
+                out_text(made[one]())
+            return
+        for one in self.formats or made:
+            write_atomically(self.out / f"compare.{_ENDINGS[one]}", made[one]().encode())
+        out_text(made[usual]())
+
+
+def _audits(loaded: Sequence[Result], paths: Sequence[Path], shown: _Shown, gone: Sequence[str]) -> None:
     import msgspec
 
     from dropcheck.report.compare import audits, markdown, page, records, text
-    from dropcheck.results.audit import write_atomically
 
     found = audits.compare(loaded, [str(path) for path in paths])
     found = msgspec.structs.replace(found, notes=[*found.notes, *gone])
-    data = records.encode(found)
-    if json_file is not None:
-        write_atomically(json_file, data)
-    if out is not None:
-        write_atomically(out / "compare.json", data)
-        write_atomically(out / "compare.md", markdown.render(found).encode())
-        write_atomically(out / "compare.html", page.render(found).encode())
-    out_text(text.render(found, width()))
-    if out is not None:
-        out_text(f"Report: {out / 'compare.html'}")
+    made: dict[str, Callable[[], str]] = {
+        "text": lambda: text.render(found, width()),
+        "markdown": lambda: markdown.render(found),
+        "html": lambda: page.render(found),
+        "json": lambda: records.encode(found).decode(),
+    }
+    shown.show(made)
+    if shown.out is not None and "html" in (shown.formats or ("html",)):
+        out_text(f"Report: {shown.out / 'compare.html'}")
     raise typer.Exit(records.exit_code(found) or (3 if gone else 0))
 
 
 def _benches(
     loaded: Sequence[BenchResult],
     paths: Sequence[Path],
-    json_file: Path | None,
-    out: Path | None,
+    shown: _Shown,
     margin: float | None,
     level: float | None,
 ) -> None:
@@ -105,7 +142,6 @@ def _benches(
 
     from dropcheck.report import bench as text
     from dropcheck.report.compare import benches as comparing
-    from dropcheck.results.audit import write_atomically
     from dropcheck.speed import ratio
 
     allowed, alarms = ratio.MARGIN if margin is None else margin, ratio.LEVEL if level is None else level
@@ -121,12 +157,14 @@ def _benches(
         msgspec.json.encode({"schema": "dropcheck.comparison/1", "kind": "bench-comparison", "pairs": changes}),
         indent=1,
     )
-    if json_file is not None:
-        write_atomically(json_file, data + b"\n")
-    if out is not None:
-        write_atomically(out / "compare.json", data + b"\n")
-        write_atomically(out / "compare.txt", "\n".join(told).encode())
-    out_text("\n".join(told))
+    whole = "\n".join(told)
+    shown.show(
+        {
+            "text": lambda: whole,
+            "markdown": lambda: f"```text\n{whole.rstrip()}\n```\n",
+            "json": lambda: data.decode() + "\n",
+        }
+    )
     raise typer.Exit(next((code for code in (1, 3) if code in codes), 0))
 
 

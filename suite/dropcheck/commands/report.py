@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dropcheck.results.bench import BenchResult
     from dropcheck.results.selftest import SelfTest
 
-FORMATS = ("html", "markdown", "csv", "parquet")
+FORMATS = ("text", "html", "markdown", "csv", "parquet")
 DEFAULT = ("html", "markdown")
 Texts = list[str] | None
 
@@ -88,7 +88,11 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the report into this folder.")] = None,
     formats: Annotated[
         Texts,
-        typer.Option("--format", metavar="FORMAT", help="html, markdown, csv, parquet; html,markdown by default."),
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="text (default), markdown; with --out html, markdown (both by default), text, csv, parquet.",
+        ),
     ] = None,
     limit: Annotated[
         str | None,
@@ -108,20 +112,18 @@ def report(
     from dropcheck.report import fitting
 
     options.writable_folder(out, "--out")
-    wanted = _formats(formats)
+    wanted = chosen(formats, FORMATS, None, out)
     most = fitting.limit(limit) if limit is not None else None
-    if out is None and (beyond := [f for f in wanted if f != "markdown"]):
+    if out is None and (beyond := [f for f in wanted if f not in ("text", "markdown")]):
         raise UsageError(f"--format {beyond[0]} writes files: give the folder with --out DIR")
-    if most is not None and out is None and wanted != ("markdown",):
+    if most is not None and out is None and "markdown" not in wanted:
         raise UsageError("--limit is of the Markdown: give --format markdown, or --out DIR")
     given = gathered(files)
     if out is not None:
-        for path in written(given, out, wanted or DEFAULT, most):
+        for path in written(given, out, wanted or DEFAULT, most, verbose):
             out_text(f"Report: {path}")
-    elif wanted:
-        out_text(_markdown(given, most))
-    else:
-        out_text(_text(given, verbose))
+    for one in () if out is not None else wanted or ("text",):
+        out_text(_markdown(given, most) if one == "markdown" else _text(given, verbose))
     for sentence in given.recomputed if verify else ():
         out_text(sentence)
     for sentence in given.missing:
@@ -129,16 +131,19 @@ def report(
     raise typer.Exit(_exit_code(given))
 
 
-def _formats(given: Texts) -> tuple[str, ...]:
+def chosen(given: Texts, known: Sequence[str], file: str | None, out: Path | None) -> tuple[str, ...]:
+    """The formats that ``--format`` names, once each. ``file``: one that is a file and needs ``--out``. Raises UsageError."""
     wanted = tuple(dict.fromkeys(option_values.listed(given or ())))
     for one in wanted:
-        if one not in FORMATS:
-            raise UsageError(f"there is no format {one!r}; expected {', '.join(FORMATS)}{nearest(one, FORMATS)}")
+        if one not in known:
+            raise UsageError(f"there is no format {one!r}; expected {', '.join(known)}{nearest(one, known)}")
+    if out is None and file in wanted:
+        raise UsageError(f"--format {file} writes files: give the folder with --out DIR")
     return wanted
 
 
-def written(given: Given, out: Path, formats: Sequence[str], most: int | None) -> list[Path]:
-    """Write the report in these formats; the files that a reader opens first."""
+def written(given: Given, out: Path, formats: Sequence[str], most: int | None, verbose: bool = False) -> list[Path]:
+    """Write the report in these formats; returns the files that a reader opens first."""
     from dropcheck.report import tables
     from dropcheck.results.audit import write_atomically
 
@@ -149,6 +154,9 @@ def written(given: Given, out: Path, formats: Sequence[str], most: int | None) -
         text = _markdown(given, most)
         made.append(out / "report.md")
         write_atomically(made[-1], text.encode())
+    if "text" in formats:
+        made.append(out / "report.txt")
+        write_atomically(made[-1], _text(given, verbose, coloured=False).encode())
     return made + tables.write(given.audit, given.benches, out, formats)
 
 
@@ -182,14 +190,14 @@ def _markdown(given: Given, most: int | None) -> str:
     return markdown.render(given.audit, benches=given.benches, selftest=given.selftest, most=most)
 
 
-def _text(given: Given, verbose: bool) -> str:
+def _text(given: Given, verbose: bool, coloured: bool = True) -> str:
     from dropcheck.report import bench as text
     from dropcheck.report import selftest as selftest
     from dropcheck.report.text import render
 
     parts = []
     if given.audit is not None:
-        parts.append(render(given.audit, width=width(), colour=colour(), every=verbose))
+        parts.append(render(given.audit, width=width(), colour=coloured and colour(), every=verbose))
     parts += [text.render(bench, width()) for bench in given.benches]
     if given.selftest is not None:
         parts.append(selftest.summary(given.selftest))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.plan import audit_options, option_values
 
+Callee = TypeVar("Callee", bound=Callable[..., Any])
 Texts = str | Sequence[str]  # "a,b" or ("a", "b")
 Rates = float | str | Sequence[float] | Sequence[str]
 Shape = str | Sequence[int]  # "256,64,3" or (256, 64, 3)
@@ -19,8 +21,8 @@ Profile = Literal["quick", "standard", "deep"] | str
 Device = Literal["cpu", "cuda"] | str
 
 
-class AuditOptions(TypedDict, total=False):
-    """Options of ``dropcheck.audit`` and ``dropcheck.check``: those of the command line, and three that only Python has.
+class ClaimOptions(TypedDict, total=False):
+    """Options of an audit but ``strict``, which is a word of pytest's own in ``dropcheck.parametrize_with_checks``.
 
     ``in_process``: audit names in this process, too. ``causes``: shrink failing cases and name the likely cause (True).
     The names of the last block say the same as those above, as fields of ``AuditRequest``.
@@ -29,7 +31,6 @@ class AuditOptions(TypedDict, total=False):
     profile: Profile
     budget: Time
     resolution: float | str
-    strict: bool
     case: Texts
     select: Texts
     ignore: Texts
@@ -64,6 +65,15 @@ class AuditOptions(TypedDict, total=False):
     timeout_s: float
     memory_mb: int
     releases: Texts
+
+
+class AuditOptions(ClaimOptions, total=False):
+    """Options of ``dropcheck.audit`` and ``dropcheck.check``: those of the command line, and two that only Python has.
+
+    ``strict``: traits are judged, too.
+    """
+
+    strict: bool
 
 
 class BenchOptions(TypedDict, total=False):
@@ -114,11 +124,30 @@ OF_AUDIT: Mapping[str, str] = {
     **{one.argument: one.field for one in audit_options.OPTIONS},
     **{name: name for name in ("in_process", "causes")},
 }
+OF_CLAIMS: Mapping[str, str] = {name: field for name, field in OF_AUDIT.items() if name != "strict"}
 OF_BENCH: Mapping[str, str] = {
     name: _OF_BENCH.get(name, name) for name in BenchOptions.__annotations__ if name not in _OF_BENCH.values()
 }
 # fields that the suite's own programs set; no option of a user's
 _INNER = ("journal", "argv", "seed_given")
+
+
+def signed(options: type[Any], names: Iterable[str]) -> Callable[[Callee], Callee]:
+    """Show options one by one where a program looks at the signature: ``help``, notebooks, editors that run no checker."""
+
+    def sign(function: Callee) -> Callee:
+        seen = inspect.signature(function)
+        kept = [one for one in seen.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        more = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options.__annotations__[name]
+            )
+            for name in names
+        ]
+        function.__signature__ = seen.replace(parameters=[*kept, *more])  # type: ignore[attr-defined]
+        return function
+
+    return sign
 
 
 def of_audit(options: Mapping[str, Any]) -> dict[str, Any]:
