@@ -90,7 +90,9 @@ def selftest_command(
     ] = None,
     search: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="With --from: how long to look for what would have caught a miss (60s)."),
+        typer.Option(
+            metavar="TIME", help="With --from: how long to search for a case that detects a missed layer (60s)."
+        ),
     ] = None,
 ) -> None:
     """Measure dropcheck itself: false alarms, detection limits, known defects, and common practice beside it."""

@@ -143,7 +143,7 @@ def test_a_crash_at_rate_1_is_shown_and_a_refusal_is_not(
     assert status == 1 and ("crashes" in said) == (worth != "1"), said
     (tmp_path / "mine.py").write_text(CRASHES.replace("WORTH", "1 if p < 1 else int('rate 1 is refused')"))
     status, said = run_here(script, tmp_path, monkeypatch)
-    assert status == 0 and "refused: ValueError" in said, said
+    assert status == 0 and "rejected: ValueError" in said, said
 
 
 def test_what_a_framework_has_not_has_no_script() -> None:

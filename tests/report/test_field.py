@@ -19,6 +19,7 @@ from dropcheck.report import reproduction
 from dropcheck.report.field import command, confirming, report
 from dropcheck.report.field.cells import Failure, by_evidence, failures, row, rows
 from dropcheck.report.field.deviations import Deviation, explained
+from dropcheck.report.field.earlier import today
 from dropcheck.report.field.report import Confirmation
 from dropcheck.report.reproduction import Confirmed
 from dropcheck.results.audit import Finding, Result, ResultError, TargetResult, Timing
@@ -459,3 +460,18 @@ def test_known_deviations_name_registered_implementations_and_checks_that_exist(
         for glob in one.checks:
             assert any(fnmatchcase(check.name, glob) for check in CHECKS), glob
         assert all(link.startswith("https://") for link in one.links)
+
+
+def test_sentences_of_earlier_releases_are_shown_in_the_words_of_today() -> None:
+    assert today("not interpretable while scale.mean fails: 3 coins of 4") == "scale.mean fails first"
+    assert today("seed 2 repeats coins of seed 1") == "seed 2 repeats drop decisions of seed 1"
+    assert today("rate 1.5 is no probability, yet it is obeyed: all drop") == "rate 1.5 is accepted: all drop"
+    assert today("every row drops at .3") == "every row drops at .3"
+
+
+def test_a_failure_is_told_by_its_cause_with_what_to_change() -> None:
+    failing = finding("rate.one", "float32 rate=1", "fail", -9999, "6435 of 6435 are NaN")
+    whole = msgspec.structs.replace(field(), targets=[target("a.Dropout", failing, verdict="fail")])
+    (group,) = report.diagnosed(whole, report.groups(rows(whole), {}, []))
+    assert group.cause is not None and group.cause.lead is failing and group.fix == group.cause.fix != ""
+    assert group.fix in report.html(whole, [group], "dropcheck field").replace("&#39;", "'")

@@ -209,7 +209,7 @@ def test_numbers_of_failures_are_those_of_the_result(whole: Result, shown: str) 
             lead = group.lead
             for value in (lead.estimate, lead.expected, lead.resolution):
                 assert plain_text.number(value) in text
-            assert f"{lead.coins:,} samples" in text and lead.case in text
+            assert f"{lead.coins:,} decisions" in text and lead.case in text
     for one in whole.targets:
         for family in {plain_text.family(f.check) for f in one.findings}:
             told = Counter(f.verdict for f in one.findings if plain_text.family(f.check) == family)

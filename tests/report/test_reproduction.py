@@ -350,7 +350,7 @@ def test_dtypes_of_a_check_share_a_script_that_takes_one_as_its_argument() -> No
     assert all(case in " ".join(script.text.split()) for case in cases.values())
     for dtype, rate in (("float32", "0.3"), ("float64", "0.1")):
         got = run_script(result, script.text, script.arguments(dtype))
-        assert isinstance(got, Confirmed) and got.expected == f"coins drop with probability {rate}"
+        assert isinstance(got, Confirmed) and got.expected == f"the drop rate is {rate}"
     right = told("custom.reference", "rate.marginal", cases["float32"])[0]
     (acquits,) = together(right, {dtype: finding for dtype, (_, finding) in some.items()})
     got = run_script(right, acquits.text, acquits.arguments("float64"))

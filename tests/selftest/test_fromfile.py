@@ -57,9 +57,9 @@ def test_caught_passed_and_missed_with_the_case_that_catches(call: Callable[...,
     write("layers.py", LAYERS + TABLE)
     ran = call("selftest", "--part", "zoo", "--from", "layers.py", "--jobs", "1", "--json", "s.json", "--out", "told")
     assert ran.code == 1, ran.err
-    assert ran.out.startswith("2 of 3 audits of the layers of layers.py come to what its table expects.")
-    assert "1 of 2 wrong layers caught; missed: halved_at_4096; 1 of 1 correct layer passed" in ran.out
-    assert "would have caught it: float32 rate=0.2 4096,4,2 calls=4 (65,536 coins) fails rate.marginal" in ran.out
+    assert ran.out.startswith("2 of 3 audits of the layers of layers.py give what its table expects.")
+    assert "1 of 2 wrong layers detected; missed: halved_at_4096; 1 of 1 correct layer passed" in ran.out
+    assert "would have detected it: float32 rate=0.2 4096,4,2 calls=4 (65,536 decisions) fails rate.marginal" in ran.out
     result = records.load(ran.folder / "s.json")
     assert result.from_file is not None and result.verdict == "fail"
     assert [(one.layer, one.outcome) for one in result.from_file.judged] == [
@@ -74,7 +74,7 @@ def test_caught_passed_and_missed_with_the_case_that_catches(call: Callable[...,
     assert again.code == 1 and "rate.marginal" in again.out
     text = (ran.folder / "told" / "report.md").read_text()
     assert "| halved_at_4096 | quick | rate.marginal | MISSED |" in text
-    assert "What would have caught the misses" in (ran.folder / "told" / "index.html").read_text()
+    assert "What would have detected the missed layers" in (ran.folder / "told" / "index.html").read_text()
     assert not list(ran.folder.glob("*.journal*"))
     assert call("report", "s.json").code == 1
 

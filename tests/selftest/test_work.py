@@ -88,8 +88,8 @@ def test_a_check_that_accuses_at_the_level_of_the_gate_is_flagged(monkeypatch: p
 
     planted_fault(monkeypatch, "rate.marginal", judge=odd)
     _, _, promises = calibrated(SMALL, 120)
-    assert "rate.marginal" in next(p for p in promises if p.name.startswith("no accusation")).text
-    assert not next(p for p in promises if p.name.startswith("no accusation")).held
+    assert "rate.marginal" in next(p for p in promises if p.name.startswith("no false alarm")).text
+    assert not next(p for p in promises if p.name.startswith("no false alarm")).held
 
 
 def test_the_far_tail_keeps_its_level_and_a_missing_safety_factor_shows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ class Teller:
         if done < whole and now - self.last < self.every_s:
             return
         self.last = now
-        text = f"selftest: {done} of {whole} pieces of work after {seconds(elapsed)}"
+        text = f"selftest: {done} of {whole} steps after {seconds(elapsed)}"
         if left is not None and done < whole:
             text += f", about {seconds(left)} left"
         print(f"{text} ({key.split('/', 1)[0]})", file=sys.stderr, flush=True)
@@ -147,9 +147,7 @@ def execute(
     if from_file is not None and scale != 1:
         raise UsageError("--from audits every layer of its file: leave out --scale")
     if search is not None and from_file is None:
-        raise UsageError(
-            "--search bounds the search for what would have caught a layer of a file: it goes with --from FILE"
-        )
+        raise UsageError("--search limits the search for a case that detects a missed layer: it goes with --from FILE")
     limit_s = option_values.duration(search, "--search") if search is not None else SEARCH_S
     profiles = _chosen(profile, PROFILES, "profile of the self-test") or ["quick"]
     root, drawn = option_values.seed(seed, DEFAULT_SEED)

@@ -122,5 +122,5 @@ def _selftest(result: SelfTest | None, sheet: Sheet) -> dict[str, Any] | None:
     return {
         "headline": report.headline(result),
         "figures": sheet.take(charts.seconds_figure(result)),
-        "promises": [[p.name, "held" if p.held else "BROKEN", f"{p.n:,}", p.text] for p in result.promises],
+        "promises": [[p.name, "yes" if p.held else "NO", f"{p.n:,}", p.text] for p in result.promises],
     }

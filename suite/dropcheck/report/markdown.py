@@ -149,7 +149,7 @@ def _group(group: Group, claim: str) -> list[str]:
             text += f"; interval {plain_text.number(low)} to {plain_text.number(high)}"
         rows.append(("estimate", text))
     if lead.coins:
-        rows.append(("evidence", f"{sentences.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; ")))
+        rows.append(("evidence", f"{sentences.evidence(lead.log10_evidence)}; {lead.coins:,} decisions".lstrip("; ")))
     if group.verdict == "inconclusive" and lead.resolution is not None:
         rows.append(("resolution", f"{plain_text.number(lead.resolution)} is coarser than this profile accepts"))
     if lead.waiver is not None:
@@ -314,9 +314,10 @@ def _selftest(result: SelfTest) -> list[Section]:
     broken = [p for p in result.promises if not p.held]
     total = len(result.promises)
     lines = ["### Self-test", ""]
+    hold = "holds" if total == 1 else "hold"
     lines.append(
-        f"{total - len(broken)} of {plain_text.count(total, 'promise')} of the suite held; scale {result.scale:g}."
+        f"{total - len(broken)} of {plain_text.count(total, 'guarantee')} of dropcheck {hold}; scale {result.scale:g}."
     )
-    rows = [(prose(p.part), prose(p.name), "held" if p.held else "**BROKEN**", prose(p.text)) for p in result.promises]
-    lines += ["", *details("Promises", table(["part", "promise", "", "measured"], rows))]
+    rows = [(prose(p.part), prose(p.name), "yes" if p.held else "**NO**", prose(p.text)) for p in result.promises]
+    lines += ["", *details("Guarantees", table(["part", "guarantee", "holds", "measured"], rows))]
     return [Section("self-test", 4, lines)]

@@ -13,32 +13,32 @@ from dropcheck.results.plain_text import count as counted
 from dropcheck.results.selftest import FromFile, SelfTest, Sought, encode
 
 _READ = {
-    "calibration": "Every check judged coins that keep the contract. At a level of .05 (.01) it may fail at most 5 % (1 %) of "
-    "them; “at most” is the count that a test of exactly that level exceeds with probability 1e-6. Checks that rest on a "
-    "bound or divide their level among several tests stay far below it, by design.",
-    "tails": "At the gate's level nothing can be counted: sizes are exact sums, or sampled where failures happen and weighted "
-    "back (± one standard error).",
-    "power": "Coins with a deviation of exactly the printed resolution. Misses may be 5 % at beta .05; at beta 1e-6 none may "
-    "be seen, and where the law is known the probability of a miss is computed.",
-    "thresholds": "Critical values computed again by summing the laws, without the suite's own code, and the figures of its "
-    "documentation beside what its code gives now.",
-    "zoo": "Every layer was audited with all checks. “Also” lists checks whose evidence says fail but which the "
-    "report calls not interpretable beside a more basic failure.",
-    "owners": "A check earns its place by a defect that only it catches.",
-    "file": "Every layer of the file was audited as `dropcheck audit` does, and set beside the table in the file. Of each failing "
-    "check the cheapest case that fails is shown.",
-    "sought": "For each layer that was missed, the cheapest case that catches it, of larger profiles, drawn cases of other root "
-    "seeds, and unusual sizes and rates.",
-    "practice": "The same zoo asked by the assertions of frameworks' own tests and by scripts in use today.",
+    "calibration": "Every check judged drop decisions of a correct layer. At a level of .05 (.01) it may fail at most 5 % (1 %) "
+    "of them. “At most” is the count that a test of exactly that level exceeds with probability 1e-6. Checks that rest on a "
+    "bound, or divide their level among several tests, stay far below it by design.",
+    "tails": "At the level of an audit, failures are too rare to count. Sizes are exact sums, or sampled where failures happen "
+    "and weighted back (± one standard error).",
+    "power": "Drop decisions with a deviation of exactly the printed detection limit. At beta .05, 5 % may be missed. At beta "
+    "1e-6 no miss may occur, and where the distribution is known the probability of a miss is computed.",
+    "thresholds": "Critical values recomputed by summing the distributions, without dropcheck's own code. Below them, the figures "
+    "of its documentation beside what its code gives now.",
+    "zoo": "Every known defect and every unusual correct layer was audited with all checks. “Also” lists checks that would fail, "
+    "but are skipped because a more basic check fails.",
+    "owners": "Each check has a known defect that only it detects.",
+    "file": "Every layer of the file was audited as `dropcheck audit` does, and compared with the table in the file. For each "
+    "failing check, the cheapest case that fails is shown.",
+    "sought": "For each missed layer, the cheapest case that detects it. Larger profiles, other root seeds, and unusual sizes and "
+    "rates are tried.",
+    "practice": "The same layers, tested with the assertions of the frameworks' own tests and with scripts in use today.",
 }
 
 OUTCOMES = {
-    "caught": "caught",
-    "other": "caught by another check",
+    "caught": "detected",
+    "other": "detected by another check",
     "missed": "MISSED",
     "passes": "passes",
-    "false": "FALSE",
-    "unjudged": "not judged",
+    "false": "FALSE FAIL",
+    "unjudged": "not audited",
 }
 
 
@@ -65,8 +65,10 @@ def headline(result: SelfTest) -> str:
         return _of_file(result.from_file)
     small = "" if result.scale >= 1 else f" (at scale {result.scale:g} of the full self-test)"
     if not broken:
-        return f"All {len(result.promises)} promises that were measured held{small}: {', '.join(result.parts)}."
-    return f"{len(broken)} of {len(result.promises)} promises did not hold{small}: {'; '.join(p.name for p in broken)}."
+        return f"All {len(result.promises)} guarantees that were measured hold{small}: {', '.join(result.parts)}."
+    return (
+        f"{len(broken)} of {len(result.promises)} guarantees do not hold{small}: {'; '.join(p.name for p in broken)}."
+    )
 
 
 def _of_file(told: FromFile) -> str:
@@ -74,17 +76,17 @@ def _of_file(told: FromFile) -> str:
     held = sum(one.held for one in told.judged)
     cut = "Interrupted: " if told.interrupted else ""
     if held == len(told.judged):
-        return f"{cut}all {held} audits of the layers of {told.path} come to what its table expects."
-    return f"{cut}{held} of {len(told.judged)} audits of the layers of {told.path} come to what its table expects."
+        return f"{cut}all {held} audits of the layers of {told.path} give what its table expects."
+    return f"{cut}{held} of {len(told.judged)} audits of the layers of {told.path} give what its table expects."
 
 
 def sought_words(one: Sought) -> str:
     """What would have caught a layer that was missed."""
     spent = f"{counted(one.tried, 'case')} and exact checks tried in {one.seconds:.0f} s"
     if one.case is None:
-        rest = "all that the search knows" if one.whole else "the limit of time, or an error, ended the search"
+        rest = "which is the whole search" if one.whole else "and the time limit, or an error, ended the search"
         return f"nothing found: {spent}, {rest}"
-    coins = f" ({one.coins:,} coins)" if one.coins else ""
+    coins = f" ({one.coins:,} decisions)" if one.coins else ""
     return f"{one.case}{coins} fails {one.check}; from {one.place}" + (f"; {spent}" if one.tried else "")
 
 
@@ -93,7 +95,7 @@ def _from_file(told: FromFile) -> list[Section]:
         Section(
             f"Layers of {told.path}",
             _READ["file"],
-            ("layer", "profile", "expected", "outcome", "failing checks", "why not judged"),
+            ("layer", "profile", "expected", "outcome", "failing checks", "why not audited"),
             [
                 [
                     one.layer,
@@ -111,7 +113,10 @@ def _from_file(told: FromFile) -> list[Section]:
         rows = [[one.layer, one.profile, sought_words(one), one.command] for one in told.sought]
         found.append(
             Section(
-                "What would have caught the misses", _READ["sought"], ("layer", "missed in", "case", "command"), rows
+                "What would have detected the missed layers",
+                _READ["sought"],
+                ("layer", "missed in", "case", "command"),
+                rows,
             )
         )
     return found
@@ -125,10 +130,10 @@ def sections(result: SelfTest) -> list[Section]:
     """All tables of a result."""
     found = [
         Section(
-            "Promises",
-            "What the suite promises, and what was measured on how much.",
-            ("promise", "held", "n", "measured"),
-            [[p.name, "held" if p.held else "BROKEN", f"{p.n:,}", p.text] for p in result.promises],
+            "Guarantees",
+            "What dropcheck guarantees, on how many cases that was measured (n), and the result.",
+            ("guarantee", "holds", "n", "measured"),
+            [[p.name, "yes" if p.held else "NO", f"{p.n:,}", p.text] for p in result.promises],
         )
     ]
     if result.calibration:
@@ -149,7 +154,7 @@ def sections(result: SelfTest) -> list[Section]:
         ]
         found.append(
             Section(
-                "Sizes at the level of the gate",
+                "Probability of a false alarm at the level of an audit",
                 _READ["tails"],
                 ("check", "case", "method", "nominal", "size", "size/nominal", "n", "holds"),
                 rows,
@@ -176,15 +181,15 @@ def sections(result: SelfTest) -> list[Section]:
             )
         found.append(
             Section(
-                "Power at exactly the printed resolution",
+                "Power at exactly the printed detection limit",
                 _READ["power"],
                 (
                     "check",
                     "planted",
                     "case",
                     "beta",
-                    "resolution",
-                    "caught",
+                    "detection limit",
+                    "detected",
                     "lower bound (99 %)",
                     "least",
                     "P(miss)",
@@ -215,7 +220,7 @@ def sections(result: SelfTest) -> list[Section]:
             Section(
                 "Documented figures",
                 "For alpha 1e-8, beta 1e-6, rate .1 and 64 channels unless said otherwise.",
-                ("figure", "stated", "computed now", "difference", "granted", "holds"),
+                ("figure", "stated", "computed now", "difference", "accepted", "holds"),
                 rows,
             )
         )
@@ -238,7 +243,7 @@ def sections(result: SelfTest) -> list[Section]:
 def _calibration(result: SelfTest) -> Section:
     rows = []
     for c in result.calibration:
-        exact = "" if c.attained is None else f"{c.attained:.4g}" + ("" if c.agrees else " DISAGREES")
+        exact = "" if c.attained is None else f"{c.attained:.4g}" + ("" if c.agrees else " DIFFERS")
         rows.append(
             [
                 c.check,
@@ -253,7 +258,7 @@ def _calibration(result: SelfTest) -> Section:
             ]
         )
     return Section(
-        "Null calibration",
+        "False alarms on correct drop decisions",
         _READ["calibration"],
         ("check", "case", "alpha", "audits", "failed", "at most", "attained/nominal", "exact size", "holds"),
         rows,
@@ -270,7 +275,7 @@ def _zoo(result: SelfTest) -> list[Section]:
             "" if one.names is None else "yes" if one.names in one.failing else "by others" if one.failing else "MISSED"
         )
         if one.names is None:
-            caught = "passes" if one.verdict == "pass" else "ACCUSED"
+            caught = "passes" if one.verdict == "pass" else "FALSE FAIL"
         rows.append(
             [
                 one.layer,
@@ -287,27 +292,27 @@ def _zoo(result: SelfTest) -> list[Section]:
         )
     return [
         Section(
-            "Defect x check",
+            "Known defects by check",
             _READ["zoo"],
             (
                 "layer",
                 "profile",
-                "names",
-                "caught",
+                "expected check",
+                "detected",
                 "failing checks",
                 "also",
                 "log10 evidence",
-                "s until caught",
-                "s in all",
+                "s until detected",
+                "s in total",
                 "error",
             ),
             rows,
             figure=seconds_figure(result),
         ),
         Section(
-            "No idle check",
+            "Each check is needed",
             _READ["owners"],
-            ("check", "only it catches", "names it, others catch it too"),
+            ("check", "only it detects", "it detects, and others too"),
             [
                 [
                     o.check,
@@ -351,7 +356,7 @@ def markdown(result: SelfTest) -> str:
 
 def _broken(result: SelfTest) -> list[str]:
     bad = [p for p in result.promises if not p.held]
-    lines = ["## What did not hold", ""]
+    lines = ["## What does not hold", ""]
     return lines + ([f"* {p.part}: {p.name}. {p.text}" for p in bad] or ["Nothing."]) + [""]
 
 
@@ -376,7 +381,7 @@ def _file_lines(told: FromFile) -> list[str]:
         lines.append(f"{'✓' if one.held else '✗'} {one.layer:<{wide}}  {one.profile:<8}  {one.expected}  ->  {words}")
         for found in told.sought:
             if (found.layer, found.profile) == (one.layer, one.profile):
-                lines.append(f"    would have caught it: {sought_words(found)}")
+                lines.append(f"    would have detected it: {sought_words(found)}")
                 lines += [f"    {found.command}"] if found.command else []
     return lines
 

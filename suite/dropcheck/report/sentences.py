@@ -390,14 +390,14 @@ def causes(targets: Sequence[TargetResult]) -> list[CauseGroup]:
 
 
 def evidence(value: float | None) -> str:
-    """log10 evidence in words."""
+    """log10 evidence in words: how probable the observation is in a correct layer."""
     if value is None:
         return ""
     if value <= -9999:
-        return "impossible under the contract"
+        return "cannot happen in a correct layer"
     if value > -2:
-        return "as expected under the contract"
-    return f"10^{value:.0f} under the contract"
+        return "usual in a correct layer"
+    return f"p = 1e{value:.0f} in a correct layer"
 
 
 def ledger(targets: Sequence[TargetResult]) -> list[str]:

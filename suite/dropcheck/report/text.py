@@ -102,7 +102,7 @@ def _heading(console: Console, target: TargetResult) -> None:
         f"{target.timing.wall_s:.0f} s",
     ]
     text = "  ".join(p for p in parts if p)
-    counted = f", {target.coins:,} coins"
+    counted = f", {target.coins:,} decisions"
     console.print(Text(text + (counted if len(text) + len(counted) <= console.width else "")))
 
 

@@ -61,7 +61,10 @@ def _group(console: Console, group: Group, claim: str, many: bool, width: int) -
         field(console, "estimate", text, width)
     if lead.coins:
         field(
-            console, "evidence", f"{sentences.evidence(lead.log10_evidence)}; {lead.coins:,} coins".lstrip("; "), width
+            console,
+            "evidence",
+            f"{sentences.evidence(lead.log10_evidence)}; {lead.coins:,} decisions".lstrip("; "),
+            width,
         )
     for statistic in lead.statistics:
         text = f"{plain_text.number(statistic.value)}"

@@ -19,7 +19,7 @@ def _close(a: Values, b: Values | float, rtol: float, atol: float) -> bool:
 def _refused(*rates: float) -> Part:
     def invalid_rates(layer: Subject) -> str | None:
         obeyed = [rate for rate in rates if not layer.refuses(rate)]
-        return f"rate {obeyed[0]} was not refused" if obeyed else None
+        return f"rate {obeyed[0]} was not rejected" if obeyed else None
 
     return invalid_rates
 
@@ -184,7 +184,7 @@ def flax_slices(layer: Subject) -> str | None:
     size = 10 ** len(layer.pattern.shared)
     sums = layer.coins(layer.make(0.5).call(layer.ones(10, 10, size))).sum(axis=1)
     right = (layer.dropped * size, float(layer.kept(1.0, 0.5)) * size)
-    return None if bool(np.isin(sums, right).all()) else "elements that share a coin differ"
+    return None if bool(np.isin(sums, right).all()) else "elements that are dropped together differ"
 
 
 def nnx_same_seed(layer: Subject) -> str | None:
@@ -240,7 +240,7 @@ def tensorflow_correlation(layer: Subject) -> str | None:
     for keep in (0.1, 0.5, 0.8):
         y = layer.coins(layer.make(1 - keep).call(layer.ones(10, 4, 30)))
         if not bool(np.all(y == y[:, :1])):
-            return f"keep {keep}: elements that share a coin differ"
+            return f"keep {keep}: elements that are dropped together differ"
     return None
 
 
@@ -288,13 +288,13 @@ FRAMEWORKS: tuple[Battery, ...] = (
     Battery(
         "PyTorch Dropout1d",
         "pytorch/pytorch: test/nn/test_dropout.py",
-        "means of output and gradient within .05 at rate .2 over 100 to 225 coins, 40 whole channels, inference, rates",
+        "means of output and gradient within .05 at rate .2 over 100 to 225 decisions, 40 whole channels, inference, rates",
         (torch_1d_mean, torch_1d_channels, _refused(-0.1, 1.1)),
     ),
     Battery(
         "PyTorch Dropout2d",
         "pytorch/pytorch: test/nn/test_dropout.py",
-        "the same means over 1000 to 5000 coins, 40 whole channels, strided input at rates 0 and 1e-10, inference, rates",
+        "the same means over 1000 to 5000 decisions, 40 whole channels, strided input at rates 0 and 1e-10, inference, rates",
         (torch_2d_mean, torch_2d_channels, torch_strided, _refused(-0.1, 1.1)),
     ),
     Battery(
@@ -306,25 +306,25 @@ FRAMEWORKS: tuple[Battery, ...] = (
     Battery(
         "Keras Dropout",
         "keras-team/keras: keras/src/layers/regularization/dropout_test.py",
-        "mean within .02 and greatest value 2 over 10 000 coins at rate .5, two positions equal, rates -.5 and 1.5 refused",
+        "mean within .02 and greatest value 2 over 10 000 decisions at rate .5, two positions equal, rates -.5 and 1.5 rejected",
         (keras_rescaling, keras_partial_noise_shape, _refused(-0.5, 1.5)),
     ),
     Battery(
         "Flax linen",
         "google/flax: tests/linen/linen_test.py",
-        "kept share at nine rates over 100 000 coins within 4 standard deviations, rates 0 and 1, whole slices, two keys",
+        "kept share at nine rates over 100 000 decisions within 4 standard deviations, rates 0 and 1, whole slices, two keys",
         (flax_two_keys, flax_rates, flax_limits, flax_slices),
     ),
     Battery(
         "Flax nnx",
         "google/flax: tests/nnx/nn/stochastic_test.py",
-        "ten coins: one seed gives one stream, two seeds differ, training and inference differ",
+        "ten decisions: one seed gives one stream, two seeds differ, training and inference differ",
         (nnx_same_seed, nnx_inference),
     ),
     Battery(
         "TensorFlow",
         "tensorflow/tensorflow: tensorflow/python/ops/nn_test.py",
-        "two values and 15 % relative error over 1200 coins at three rates, equal elements of a coin, rates -1 and 1.1",
+        "two values and 15 % relative error over 1200 decisions at three rates, equal elements within a channel, rates -1 and 1.1",
         (tensorflow_plain, tensorflow_shaped, tensorflow_correlation, tensorflow_edges, _refused(-1.0, 1.1)),
     ),
     Battery(

@@ -188,13 +188,13 @@ def _promises(sums: Mapping[tuple[str, str], list[int]], table: list[Calibration
     found.append(
         Promise(
             part="calibration",
-            name="no check fails perfect coins more often than its level",
+            name="no check fails correct drop decisions more often than its level",
             held=not bad and audits > 0,
             n=audits,
-            text=f"{len(table) - len(bad)} of {len(table)} counts of rejections lie within the exact bound of nominal "
+            text=f"{len(table) - len(bad)} of {len(table)} counts of failures lie within the exact bound of their level "
             f"(exceeded by chance with probability {UNLIKELY:g}) and agree with exactly known sizes"
             + "".join(
-                f"; {c.check} at alpha {c.alpha:g} in '{c.case}': {c.rejections} of {c.audits} rejected, at most {c.most}"
+                f"; {c.check} at alpha {c.alpha:g} in '{c.case}': {c.rejections} of {c.audits} fail, at most {c.most}"
                 + (f", exact size {c.attained:.4g}" if c.attained is not None else "")
                 for c in bad[:6]
             ),
@@ -210,11 +210,11 @@ def _promises(sums: Mapping[tuple[str, str], list[int]], table: list[Calibration
     found.append(
         Promise(
             part="calibration",
-            name="no accusation at the level of the gate",
+            name="no false alarm at the level of an audit",
             held=not accused and judged > 0,
             n=whole,
-            text=f"{sum(accused.values())} accusations in {whole:,} null audits ({judged:,} judgements) at the levels of the "
-            f"gate (about 1e-8); the rate is below {upper:.1e} with 95 % confidence by counting alone"
+            text=f"{sum(accused.values())} false alarms in {whole:,} audits of correct drop decisions ({judged:,} results) "
+            f"at the levels of an audit (about 1e-8); the rate is below {upper:.1e} with 95 % confidence by counting alone"
             + "".join(f"; {name}: {n}" for name, n in accused.items()),
         )
     )
@@ -236,8 +236,8 @@ def _promises(sums: Mapping[tuple[str, str], list[int]], table: list[Calibration
                 name="the far tail keeps its level",
                 held=not over,
                 n=sum(t.n for t in tails),
-                text=f"{len(tails) - len(over)} of {len(tails)} sizes at the level of the gate, by exact sums or tilted "
-                "sampling, are at most nominal"
+                text=f"{len(tails) - len(over)} of {len(tails)} false-alarm probabilities at the level of an audit are at "
+                "most nominal, by exact sums or tilted sampling"
                 + "".join(
                     f"; {t.check}, {t.case}: {t.size:.3g} (error {t.error:.1g}) above {t.alpha:g}" for t in over[:6]
                 ),

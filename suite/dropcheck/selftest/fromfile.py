@@ -172,7 +172,7 @@ def execute(
         found = _judged(values)
         known, todo = searches(path, rows, found, seed, limit_s)
         if todo:
-            words = f"searching for cases that would have caught {counted(len(todo), 'layer')}"
+            words = f"searching for cases that detect {counted(len(todo), 'layer')}"
             print(f"selftest: {words}, at most {limit_s:g} s each", file=sys.stderr, flush=True)
             work.run(todo, jobs=jobs, journal=later, resume=resume, tell=tell, note=note)
     except KeyboardInterrupt:
@@ -217,7 +217,7 @@ def conclude(told: FromFile, profiles: Sequence[str], seed: int, seconds: float,
             promises.append(
                 Promise(
                     part="zoo",
-                    name=f"the layers of {told.path} come to what its table expects in {profile}",
+                    name=f"the layers of {told.path} give what its table expects in {profile}",
                     held=all(one.held for one in some),
                     n=len(some),
                     text=f"{profile}: {sentence(some)}",
@@ -257,12 +257,12 @@ def sentence(some: Sequence[Judged]) -> str:
     wrong, right = [one for one in some if not one.correct], [one for one in some if one.correct]
     parts = []
     if wrong:
-        parts.append(f"{len(named('caught'))} of {counted(len(wrong), 'wrong layer')} caught")
+        parts.append(f"{len(named('caught'))} of {counted(len(wrong), 'wrong layer')} detected")
     if missed := named("missed"):
         parts.append("missed: " + ", ".join(one.layer for one in missed))
     if other := named("other"):
         parts.append(
-            "caught by another check than expected: "
+            "detected by another check than expected: "
             + ", ".join(f"{one.layer} ({one.expected} expected, {', '.join(one.failing)} failed)" for one in other)
         )
     if right:
@@ -272,5 +272,5 @@ def sentence(some: Sequence[Judged]) -> str:
             "correct layers that fail: " + ", ".join(f"{one.layer} ({', '.join(one.failing)})" for one in false)
         )
     if unjudged := named("unjudged"):
-        parts.append("not judged: " + ", ".join(f"{one.layer} ({one.error})" for one in unjudged))
+        parts.append("not audited: " + ", ".join(f"{one.layer} ({one.error})" for one in unjudged))
     return "; ".join(parts)

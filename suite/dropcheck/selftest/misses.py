@@ -30,7 +30,9 @@ def exact(draws: int, seed: int) -> list[dict[str, Any]]:
     for coins in (3537, 100_000):
         eps = binomial.zero_tolerance_resolution(coins, BETA)
         miss = math.exp(coins * math.log1p(-eps))
-        found.append(_exact_row("mask.whole-channels", "a share of coins disagrees", f"{coins} coins", eps, miss))
+        found.append(
+            _exact_row("mask.whole-channels", "a share of channels is dropped in part", f"{coins} decisions", eps, miss)
+        )
     check = named("rate.per-channel")
     for positions, coins, p in ((17, 512, 0.3), (64, 1000, 0.1)):
         alpha = check.limits("quick").alpha / 2
@@ -40,7 +42,7 @@ def exact(draws: int, seed: int) -> list[dict[str, Any]]:
                 continue
             miss = position_miss(coins, positions, p, sign * size, alpha)
             words = f"one channel {'more' if sign > 0 else 'less'}"
-            found.append(_exact_row(check.name, words, f"{positions} x {coins} coins, rate {p:g}", size, miss))
+            found.append(_exact_row(check.name, words, f"{positions} x {coins} decisions, rate {p:g}", size, miss))
     check = named("mask.independent-channels")
     for channels, rows, p in ((9, 1024, 0.3), (64, 16_448, 0.1), (16, 512, 0.5)):
         tests = channels * (channels - 1) // 2

@@ -140,15 +140,15 @@ def conclude(values: Mapping[str, Any]) -> tuple[list[Power], list[Promise]]:
     table.sort(key=lambda r: (r.check, r.plant, r.case, -r.beta, r.miss is not None))
     bad = [r for r in table if not r.holds]
     text = (
-        f"{len(table) - len(bad)} of {len(table)} plants at exactly the printed resolution are caught as promised "
-        "(beta .05 and 1e-6 by counting, 1e-6 by exact sums where the law is known)"
+        f"{len(table) - len(bad)} of {len(table)} known defects of exactly the printed detection limit are detected "
+        "(beta .05 and 1e-6 by counting, 1e-6 by exact sums where the distribution is known)"
     )
     for r in bad[:8]:
         seen = (
             f"missed with probability {r.miss:.3g}"
             if r.miss is not None
-            else f"{r.caught} of {r.tries} caught, promised {r.least}"
+            else f"{r.caught} of {r.tries} detected, at least {r.least} expected"
         )
         text += f"; {r.check}, {r.plant}, {r.case}, beta {r.beta:g}: {seen}"
-    name = "a defect of the printed resolution is caught"
+    name = "a defect of the printed detection limit is detected"
     return table, [Promise(part="power", name=name, held=not bad, n=sum(r.tries for r in table), text=text)]

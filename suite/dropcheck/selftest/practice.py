@@ -142,7 +142,7 @@ def ours_from(
 def table(comparison: Comparison, ours: Score | None = None) -> str:
     """The comparison as a markdown table, one row a battery, ours last."""
     lines = [
-        "| battery | defects caught | sometimes | missed | correct layers accused (of runs) | 95 % interval | seconds a layer |",
+        "| tests | defects detected | sometimes | missed | correct layers that fail (of runs) | 95 % interval | seconds a layer |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for one in [*comparison.scores, *([ours] if ours is not None else [])]:
@@ -160,9 +160,9 @@ def table(comparison: Comparison, ours: Score | None = None) -> str:
 
 def _below(comparison: Comparison, ours: Score | None) -> str:
     text = (
-        f"{len(comparison.layers)} planted defects, {comparison.runs} runs each: caught fails in every run, sometimes in "
-        f"some. {len(comparison.correct)} correct layers, {comparison.correct_runs} runs each. Free seeds from root seed "
-        f"{comparison.root}; seconds are the median of one run; {comparison.seconds:.0f} s in all."
+        f"{len(comparison.layers)} known defects, {comparison.runs} runs each. Detected: fails in every run; sometimes: in "
+        f"some runs. {len(comparison.correct)} correct layers, {comparison.correct_runs} runs each. Free seeds from root seed "
+        f"{comparison.root}; Seconds are the median of one run; {comparison.seconds:.0f} s in total."
     )
     if ours is not None:
         text += f" {ours.battery}: one audit a layer."

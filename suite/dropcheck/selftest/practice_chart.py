@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dropcheck.results.selftest import Comparison, Score
 
-TITLE = "Planted defects caught against seconds spent"
+TITLE = "Known defects detected, by seconds spent"
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 900, 60, 560, 40, 330
 _LINE = 19.0  # from one name to the next
 _STYLE = "text{font:12px sans-serif;fill:#000}.grid{stroke:#ddd}circle{stroke:#000;fill:#000}.open{fill:#fff}"
@@ -48,14 +48,14 @@ def figure(comparison: Comparison, ours: Score | None = None) -> str:
     parts.append(_text(middle, _BOTTOM + 40, "seconds for one layer (median of one run)", "middle"))
     turned = Markup('<g transform="rotate(-90 16 {0:.0f})">{1}</g>')
     height = (_TOP + _BOTTOM) / 2
-    parts.append(turned.format(height, _text(16, height, f"defects caught in every run, of {total}", "middle")))
+    parts.append(turned.format(height, _text(16, height, f"defects detected in every run, of {total}", "middle")))
     for number, one in enumerate(scores, 1):
         x, y = across(one.seconds_a_layer), up(len(one.caught))
         kind = Markup(' class="open"') if one.accusations else Markup("")
         parts.append(Markup('<circle cx="{:.1f}" cy="{:.1f}" r="4"{}/>').format(x, y, kind))
         # alternating sides keep the numbers of neighbouring points apart
         parts.append(_text(x + 7, y - 5, str(number)) if number % 2 else _text(x - 7, y + 14, str(number), "end"))
-        share = f", accuses {one.accusations / one.correct_runs:.1%}" if one.accusations else ""
+        share = f", fails correct layers in {one.accusations / one.correct_runs:.1%}" if one.accusations else ""
         name = f"{number}  {one.battery} ({len(one.caught)}{share})"
         parts.append(_text(_RIGHT + 24, _TOP + _LINE * number - 8, name))
     tall = max(_BOTTOM + 56, _TOP + _LINE * len(scores) + 12)
@@ -69,7 +69,7 @@ def _described(scores: Sequence[Score], total: int) -> str:
     """The numbers of the chart, for screen readers."""
     return "; ".join(
         f"{s.battery}: {len(s.caught)} of {total} in {s.seconds_a_layer:.2g} s, "
-        f"{s.accusations} accusations in {s.correct_runs} runs of correct layers"
+        f"{s.accusations} failures in {s.correct_runs} runs of correct layers"
         for s in scores
     )
 

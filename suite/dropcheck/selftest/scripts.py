@@ -112,7 +112,7 @@ def gradient(layer: Subject) -> str | None:
     return None if np.allclose(found, right) else "the gradient does not follow the mask and the scale"
 
 
-_SIZE = f"{CALLS} calls of {ROWS} x {CHANNELS} coins"
+_SIZE = f"{CALLS} calls of {ROWS} x {CHANNELS} decisions"
 
 SCRIPTS: tuple[Battery, ...] = (
     Battery(

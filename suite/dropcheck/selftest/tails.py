@@ -60,7 +60,7 @@ def _marginal(draws: int, rng: Any) -> Any:
         k = np.arange(n + 1)
         logs = binomial.log10_two_sided_many(k, n, p)
         size = binom.pmf(k, n, p)[logs <= math.log10(ALPHA)].sum()
-        yield _row("rate.marginal", f"{n} coins, rate {p:g}", "exact sum", size, 0.0, n + 1)
+        yield _row("rate.marginal", f"{n} decisions, rate {p:g}", "exact sum", size, 0.0, n + 1)
 
 
 def _position(draws: int, rng: Any) -> Any:
@@ -73,7 +73,7 @@ def _position(draws: int, rng: Any) -> Any:
         law = hypergeom.pmf(k, population, marked, size)
         reject = logs + math.log10(positions) <= math.log10(ALPHA)
         total = float(law[reject].sum()) * positions
-        yield _row("rate.per-channel", f"{positions} x {size} coins, rate {p:g}", "exact sum", total, 0.0, len(k))
+        yield _row("rate.per-channel", f"{positions} x {size} decisions, rate {p:g}", "exact sum", total, 0.0, len(k))
 
 
 def _pair(draws: int, rng: Any) -> Any:
@@ -187,7 +187,9 @@ def _spread(draws: int, rng: Any) -> Any:
         log_weight = (k * math.log(p) + (size - k) * math.log1p(-p)).sum(axis=1) - (
             log_beta(k + a, size - k + b) - log_beta(a, b)
         ).sum(axis=1)
-        yield _overdispersed("rate.per-sample", f"{positions} positions of {size} coins, rate {p:g}", logs, log_weight)
+        yield _overdispersed(
+            "rate.per-sample", f"{positions} positions of {size} decisions, rate {p:g}", logs, log_weight
+        )
 
 
 def _copies(draws: int, rng: Any) -> Any:
@@ -198,4 +200,6 @@ def _copies(draws: int, rng: Any) -> Any:
         # the first two terms of inclusion and exclusion suffice at 1e-8
         pairs = words * (words - 1) / 2
         size = pairs * (p * p + (1 - p) ** 2) ** coins
-        yield _row("mask.distinct-calls", f"{words} words of {coins} coins, rate {p:g}", "exact sum", size, 0.0, coins)
+        yield _row(
+            "mask.distinct-calls", f"{words} stretches of {coins} decisions, rate {p:g}", "exact sum", size, 0.0, coins
+        )

@@ -103,7 +103,7 @@ def hypergeometric() -> list[dict[str, Any]]:
             differ &= np.abs(exact - math.log10(alpha)) > _CLOSE
             if differ.any():
                 wrong.append(
-                    f"{population} coins, {marked} dropped, position of {draws}, alpha {alpha:g}: differs at counts "
+                    f"{population} decisions, {marked} dropped, position of {draws}, alpha {alpha:g}: differs at counts "
                     f"{k[differ][:6].tolist()}"
                 )
     return [_row("counts that a position or a pair may have (hypergeometric)", compared, wrong)]
@@ -120,8 +120,8 @@ def events() -> list[dict[str, Any]]:
                 beta
             )
             if not inside:
-                wrong.append(f"eps {eps:g}, beta {beta:g}: {n} coins")
-    return [_row("coins after which no event may have escaped", compared, wrong)]
+                wrong.append(f"eps {eps:g}, beta {beta:g}: {n} decisions")
+    return [_row("decisions after which no event may have escaped", compared, wrong)]
 
 
 def words() -> list[dict[str, Any]]:
@@ -135,8 +135,8 @@ def words() -> list[dict[str, Any]]:
                 pairs = positions * (positions - 1) / 2
                 chance = [pairs * float((Fraction(p) ** 2 + (1 - Fraction(p)) ** 2) ** m) for m in (n - 1, n)]
                 if not chance[1] <= alpha * (1 + 1e-9) or not chance[0] > alpha * (1 - 1e-9):
-                    wrong.append(f"{positions} positions, rate {p:g}, alpha {alpha:g}: {n} coins")
-    return [_row("coins of a word that does not repeat by chance", compared, wrong)]
+                    wrong.append(f"{positions} positions, rate {p:g}, alpha {alpha:g}: {n} decisions")
+    return [_row("decisions of a stretch that does not repeat by chance", compared, wrong)]
 
 
 def _size(resolution: Callable[[int], float], delta: float) -> int:
@@ -162,10 +162,10 @@ def goldens() -> list[dict[str, Any]]:
         return association.correlation_resolution(n, 0.1, a, b)
 
     rows: list[tuple[str, float, float, float]] = [
-        ("coins for a rate error of .5 points at rate .1", 404e3, binomial.coins_needed(0.1, 0.005, a, b), 0.01),
-        ("coins for a rate error of .5 points at rate .3", 928e3, binomial.coins_needed(0.3, 0.005, a, b), 0.01),
-        ("coins for a rate error of .5 points at rate .5", 1.10e6, binomial.coins_needed(0.5, 0.005, a, b), 0.01),
-        ("coins for leaks of 2^-8", 3.5e3, binomial.zero_tolerance_coins(2**-8, b), 0.02),
+        ("decisions for a rate error of .5 points at rate .1", 404e3, binomial.coins_needed(0.1, 0.005, a, b), 0.01),
+        ("decisions for a rate error of .5 points at rate .3", 928e3, binomial.coins_needed(0.3, 0.005, a, b), 0.01),
+        ("decisions for a rate error of .5 points at rate .5", 1.10e6, binomial.coins_needed(0.5, 0.005, a, b), 0.01),
+        ("decisions for leaks of 2^-8", 3.5e3, binomial.zero_tolerance_coins(2**-8, b), 0.02),
         (
             "rows for one channel 2 points off",
             31e3,
@@ -192,8 +192,8 @@ def goldens() -> list[dict[str, Any]]:
             _size(lambda n: dispersion.dispersion_resolution(n, flat, a, b), 0.01),
             0.15,
         ),
-        ("coins of a word among 20 000 rows, rate .5", 54, duplicates.word_length(20_000, 0.5, a), 0.02),
-        ("coins of a word among 20 000 rows, rate .1", 189, duplicates.word_length(20_000, 0.1, a), 0.02),
+        ("decisions of a stretch among 20 000 rows, rate .5", 54, duplicates.word_length(20_000, 0.5, a), 0.02),
+        ("decisions of a stretch among 20 000 rows, rate .1", 189, duplicates.word_length(20_000, 0.1, a), 0.02),
     ]
     return [{"figure": f, "stated": s, "computed": float(c), "slack": k} for f, s, c, k in rows]
 

@@ -29,7 +29,7 @@ def names() -> dict[str, str | None]:
     try:
         from spatial_dropouts import broken
     except ImportError as error:
-        raise UsageError(f"the zoo of planted defects is not installed: {error}") from error
+        raise UsageError(f"the collection of known defects is not installed: {error}") from error
     # a Keras defect is asked on the backend where it lives
     named = {f"broken.{d.name}" + (f"@{d.backend}" if d.backend else ""): d.check for d in broken.DEFECTS}
     found: dict[str, str | None] = {}
@@ -203,15 +203,16 @@ def conclude(
     if whole and profiles:
         idle = [o.check for o in table if not o.only]
         bare = [c for c in idle if not next(o for o in table if o.check == c).shared]
-        text = f"{len(table) - len(idle)} of {len(table)} checks catch a defect that nothing else catches (profile {profiles[0]})"
+        text = f"{len(table) - len(idle)} of {len(table)} checks detect a defect that no other check detects"
+        text += f" (profile {profiles[0]})"
         strictly = sorted(o.check for o in table if o.only and asked_strictly().issuperset(o.only))
         if strictly:
-            text += f"; under --strict alone: {', '.join(strictly)}"
+            text += f"; only with --strict: {', '.join(strictly)}"
         if idle:
-            text += f"; without a defect of their own alone: {', '.join(idle)}"
+            text += f"; without such a defect: {', '.join(idle)}"
         if bare:
-            text += f"; naming no caught defect at all: {', '.join(bare)}"
-        promises.append(Promise(part="zoo", name="no check is idle", held=not idle, n=len(table), text=text))
+            text += f"; without any detected defect: {', '.join(bare)}"
+        promises.append(Promise(part="zoo", name="each check is needed", held=not idle, n=len(table), text=text))
     return layers, clocks, table, signatures, promises
 
 
@@ -226,20 +227,20 @@ def _promises(profile: str, some: Sequence[Layer]) -> list[Promise]:
     found = [
         Promise(
             part="zoo",
-            name=f"planted defects are caught in {profile}",
+            name=f"known defects are detected in {profile}",
             held=share >= least,
             n=len(defects),
-            text=f"{len(defects) - len(missed)} of {len(defects)} planted defects caught in {profile}, at least {least:.0%} "
-            "promised" + (f"; missed: {', '.join(one.layer for one in missed)}" if missed else ""),
+            text=f"{len(defects) - len(missed)} of {len(defects)} known defects are detected in {profile}, at least {least:.0%} "
+            "guaranteed" + (f"; missed: {', '.join(one.layer for one in missed)}" if missed else ""),
         ),
         Promise(
             part="zoo",
-            name=f"defects are caught by the check that they name in {profile}",
+            name=f"known defects are detected by the expected check in {profile}",
             held=not other,
             n=len(defects) - len(missed),
-            text=f"{len(defects) - len(missed) - len(other)} of {len(defects) - len(missed)} caught defects are caught by the "
-            "check that names them"
-            + "".join(f"; {one.layer} names {one.names}, caught by {', '.join(one.failing)}" for one in other),
+            text=f"{len(defects) - len(missed) - len(other)} of {len(defects) - len(missed)} detected defects fail the "
+            "expected check"
+            + "".join(f"; {one.layer}: {one.names} was expected, it fails {', '.join(one.failing)}" for one in other),
         ),
     ]
     more = surplus(defects)
@@ -247,10 +248,10 @@ def _promises(profile: str, some: Sequence[Layer]) -> list[Promise]:
     found.append(
         Promise(
             part="zoo",
-            name=f"the failing checks of every planted defect are those of its record in {profile}",
+            name=f"known defects fail no other checks than expected in {profile}",
             held=not more,
             n=len(defects),
-            text=f"{len(defects) - len(more)} of {len(defects)} planted defects fail no check that their record does not name"
+            text=f"{len(defects) - len(more)} of {len(defects)} known defects fail no check that was not expected"
             + (f"; {counted(count, 'such failure')}" if more else "")
             + "".join(f"; {layer}: {', '.join(checks)}" for layer, checks in sorted(more.items())),
         )

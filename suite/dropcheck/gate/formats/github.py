@@ -48,7 +48,7 @@ def _commands(decision: Decision) -> Iterator[str]:
             cases = f" ({count(len(some), 'case')})" if len(some) > 1 else ""
             where = f"{lead.target}: " if lead.target else ""
             text = f"{where}{lead.message}{cases}\nPolicy: {lead.rule}" + (
-                f"\nAgain: {lead.again}" if lead.again else ""
+                f"\nRerun: {lead.again}" if lead.again else ""
             )
             yield _command(kind, file, row, lead.check, text)
     for note in decision.notes:

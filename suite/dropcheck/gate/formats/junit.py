@@ -79,7 +79,7 @@ def _tell(case: ElementTree.Element, kind: str, some: Sequence[Line]) -> None:
     shown = shown or worst_first([one for one in some if one.below]) or list(some)
     lead = shown[0]
     rows = [lead.message, *cases(shown, len(some)), f"policy: {lead.rule}"]
-    rows += [f"again: {lead.again}"] if lead.again else []
+    rows += [f"rerun: {lead.again}"] if lead.again else []
     rows += [f"accept: {lead.accept}"] if lead.accept else []
     rows += [f"link: {lead.waiver.link}"] if lead.waiver is not None and lead.waiver.link else []
     _outcome(case, kind, _message(lead), "\n".join(rows), lead.level or lead.verdict)

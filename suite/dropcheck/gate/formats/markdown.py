@@ -52,7 +52,7 @@ def _table(lines: Sequence[Line], title: str) -> list[str]:
             ]
         )
     left = [f"{len(some) - MOST_ROWS} more are in the log.", ""] if len(some) > MOST_ROWS else []
-    return [f"### {title}", "", *table(["", "check", "target", "observed", "policy", "again"], rows), "", *left]
+    return [f"### {title}", "", *table(["", "check", "target", "observed", "policy", "rerun"], rows), "", *left]
 
 
 def _waived(lines: Sequence[Line]) -> list[str]:

@@ -96,7 +96,7 @@ def _results(decision: Decision, names: list[str]) -> list[dict[str, Any]]:
 def _result(decision: Decision, some: Sequence[Line], total: int, index: int, mark: str) -> dict[str, Any]:
     one = some[0]
     rows = [f"{one.target}: {one.message}" if one.target else one.message, *cases(some, total), f"Policy: {one.rule}"]
-    rows += [f"Again: {one.again}"] if one.again else []
+    rows += [f"Rerun: {one.again}"] if one.again else []
     rows += [f"Accept: {one.accept}"] if one.accept else []
     uri, row = location(decision, one)
     made: dict[str, Any] = {

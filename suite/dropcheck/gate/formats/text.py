@@ -68,7 +68,7 @@ def _group(some: Sequence[Line], glyph: str, width: int) -> Iterator[str]:
     yield from _field("observed" if lead.counts == "fail" else "missing", lead.message, width)
     yield from _field("policy", lead.rule, width)
     if lead.again:
-        yield f"  {'again':<10} {lead.again}"
+        yield f"  {'rerun':<10} {lead.again}"
     if lead.accept:
         yield f"  {'accept':<10} {lead.accept}"
 
@@ -99,7 +99,7 @@ def _proven(decision: Decision, width: int) -> Iterator[str]:
             text += f"; rate errors above {typical} percentage points are detected"
             text += f" ({coarsest} in the smallest case)" if coarsest != typical else ""
         elif coins:
-            text += f"; {coins:,} coins"
+            text += f"; {coins:,} decisions"
         yield from _wrapped(text, width)
     if names:
         yield ""

@@ -148,16 +148,16 @@ def numbers(cell: Cell | None, unit: str = "") -> str:
     """What one result says, in one line."""
     if cell is None:
         return "not asked"
-    parts = [words.WORDS[cell.mark] if cell.verdict != "skipped" else "not judged"]
+    parts = [words.WORDS[cell.mark] if cell.verdict != "skipped" else "skipped"]
     if cell.estimate is not None:
         text = digits(cell.estimate)
         if cell.interval is not None:
             text += f" [{digits(cell.interval[0])}, {digits(cell.interval[1])}]"
         parts.append(text)
     if cell.resolution is not None:
-        parts.append(f"resolution {plain_text.number(cell.resolution)}")
+        parts.append(f"detection limit {plain_text.number(cell.resolution)}")
     if cell.coins:
-        parts.append(f"{cell.coins:,} coins")
+        parts.append(f"{cell.coins:,} decisions")
     return ", ".join(parts)
 
 

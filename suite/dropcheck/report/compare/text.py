@@ -63,7 +63,7 @@ def _group(found: Comparison, group: Group, width: int) -> list[str]:
         lines += _field("unit", about, width, wide)
     lines += _field("why", group.text, width, wide)
     if command := presenting.replay(lead, group.place):
-        lines.append(f"  {'again':<{wide}} {line(command, 1000)}")
+        lines.append(f"  {'rerun':<{wide}} {line(command, 1000)}")
     return lines
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from dropcheck.contract.adapter import DTYPES
+from dropcheck.judge.diagnosis import Diagnosis, diagnose
 from dropcheck.report import sentences
 from dropcheck.report.field.cells import Failure, Key, Row, failures, rows
 from dropcheck.report.field.deviations import Deviation, explained
+from dropcheck.report.field.earlier import today
 from dropcheck.report.furniture import furniture
 from dropcheck.report.templates import environment
 from dropcheck.results import asked, plain_text
@@ -37,7 +40,7 @@ __all__ = [
 class Confirmation:
     """What an independent script said of one failure. ``confirmed`` None: there is no script for it, ``output`` says why.
 
-    ``control``: what it observed of its control, a plain right layer in the same place, where the script has one; ``same``:
+    ``control``: what it observed of its control, a plain correct layer in the same place, where the script has one; ``same``:
     that shows the defect too, so that the failure is not confirmed: it is of the measurement or of the framework.
     """
 
@@ -70,6 +73,20 @@ class Group:
     known: Deviation | None
     failures: tuple[tuple[Failure, str, Confirmation | None], ...]  # with their modes
     shared: bool = False  # of the framework, not of a layer
+    cause: Diagnosis | None = None  # of the failure with the most evidence
+
+    @property
+    def observed(self) -> str:
+        """What was observed, in the words of today where a cause says it."""
+        if self.cause is None:
+            return today(self.lead.finding.message)
+        observed = today(self.cause.observed)
+        return observed if self.cause.check == self.check else f"{self.cause.check}: {observed}"
+
+    @property
+    def fix(self) -> str:
+        """What to change; empty where no cause says it."""
+        return self.cause.fix if self.cause is not None else ""
 
     @property
     def lead(self) -> Failure:
@@ -113,6 +130,18 @@ def groups(
     ]
 
 
+def diagnosed(result: Result, told: Iterable[Group]) -> list[Group]:
+    """The groups with the causes of their failures, which follow from what is stored."""
+    by_name = {target.target: target for target in result.targets}
+    causes = lru_cache(maxsize=None)(lambda name: diagnose(by_name[name]))
+    made = []
+    for group in told:
+        lead = group.lead.finding
+        found = (one for one in causes(group.lead.target) if any(lead is each for each in one.findings))
+        made.append(replace(group, cause=next(found, None)))
+    return made
+
+
 def of_frameworks(told: Iterable[Group]) -> frozenset[Key]:
     """The failures that are a framework's own and so stand in no cell."""
     return frozenset((f.target, f.check, f.dtype) for group in told if group.shared for f, _, _ in group.failures)
@@ -153,7 +182,7 @@ def claims(result: Result, shared: Collection[Key]) -> list[Claim]:
             n["shared"],
             n["inconclusive"],
             n["skipped"],
-            reasons[check].most_common(1)[0][0] if n["skipped"] else "",
+            today(reasons[check].most_common(1)[0][0]) if n["skipped"] else "",
         )
         for check, n in sorted(found.items())
     ]
@@ -226,6 +255,7 @@ def confirmation(told: Sequence[Group]) -> str:
 def _context(result: Result, told: Sequence[Group], command: str) -> dict[str, Any]:
     shared = of_frameworks(told)
     table = rows(result, shared)
+    told = diagnosed(result, told)
     return {
         "result": result,
         "headline": headline(table),

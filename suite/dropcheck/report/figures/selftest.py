@@ -28,8 +28,8 @@ CALIBRATION = (
     "Far left are checks that rest on a bound or divide their level among several tests: conservative, not wrong."
 )
 SECONDS = (
-    "How many planted defects were caught within so many seconds of work on each: a step is one defect more. A line that rises "
-    "early finds the plain defects at once; where it ends below the top, defects were missed."
+    "How many known defects are detected within how many seconds of work on each. Each step is one defect. A line that rises "
+    "early detects the plain defects at once; where it ends below the top, defects were missed."
 )
 
 
@@ -109,16 +109,16 @@ def seconds_figure(result: SelfTest) -> Figure | None:
         middle, last = times[len(times) // 2], times[-1]
         rows.append([one_line(profile), str(len(times)), str(defects_), f"{middle:.2g}", f"{last:.2g}"])
     return Figure(
-        title="Planted defects caught against seconds",
+        title="Known defects detected, by seconds",
         desc="; ".join(
-            f"{r[0]}: {r[1]} of {r[2]} caught, half of them within {r[3]} s, all within {r[4]} s" for r in rows
+            f"{r[0]}: {r[1]} of {r[2]} detected, half of them within {r[3]} s, all within {r[4]} s" for r in rows
         )
         + ".",
         reading=SECONDS,
         width=WIDTH,
         height=bottom + 40,
         body=joined(parts),
-        columns=("profile", "caught", "planted", "half of them within, s", "all of them within, s"),
+        columns=("profile", "detected", "known defects", "half of them within, s", "all of them within, s"),
         rows=rows,
         legend=[(f"l{i % 2}", one_line(p, 40)) for i, p in enumerate(lines)],
     )

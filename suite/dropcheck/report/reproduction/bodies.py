@@ -11,8 +11,8 @@ for mask in masks(make(RATE, SEED)):
     dropped, total = dropped + int(mask.sum()), total + mask.size
 deviation = np.sqrt(total * RATE * (1 - RATE))
 z = (dropped - total * RATE) / max(deviation, 1e-9)
-expected = f"coins drop with probability {RATE:g}"
-observed = f"{dropped} of {total} coins dropped: {dropped / total:.6g}, {z:+.1f} standard deviations"
+expected = f"the drop rate is {RATE:g}"
+observed = f"{dropped} of {total} decisions dropped: {dropped / total:.6g}, {z:+.1f} standard deviations"
 defect = abs(z) > 6 + ALLOWED * total / max(deviation, 1e-9)  # a right layer: 2 in 10^9
 """
 
@@ -38,15 +38,15 @@ defect = abs(z[worst]) > 7 or together > 9  # a right layer: below 10^-8
 _DISTINCT = """
 streams = list(enumerate(apart(masks(make(RATE, SEED)), AXES)))
 found = [r for r in repeats(streams) if r[0] CONDITION r[2]]
-expected = "no WORDS share their coins"
+expected = "no WORDS share their mask"
 observed = f"{len(found)} runs of rows occur twice"
 if found:
     observed += ": row {1} of call {0} is row {3} of call {2}".format(*found[0])
 else:
     found = [r for r in stretches(streams) if r[0] CONDITION r[2]]
-    observed = f"{len(found)} words of coins occur twice at any offset"
+    observed = f"{len(found)} stretches of decisions occur twice at any offset"
     if found:
-        observed += ": that from coin {1} of call {0} on is that from coin {3} of call {2} on".format(*found[0])
+        observed += ": that from decision {1} of call {0} on is that from decision {3} of call {2} on".format(*found[0])
 defect = bool(found)
 """
 
@@ -61,7 +61,7 @@ for lag in (1, 2, 3, 4, 8, 16, 32):
         r = (one * two).mean() / every.var()
         if abs(r) * np.sqrt(one.size) > abs(worst) * np.sqrt(every.size):
             worst, lag_of = r, lag
-expected = "coins of different WORDS are independent: correlation 0"
+expected = "masks of different WORDS are independent: correlation 0"
 observed = f"correlation {worst:+.5f} between WORDS {lag_of} apart, {worst * np.sqrt(every.size):+.1f} standard deviations"
 defect = abs(worst) * np.sqrt(every.size) > 9
 """
@@ -90,7 +90,7 @@ defect = changed > 0
 """,
     "rate.one": """
 kept = infinite = total = 0
-expected, crash = "rate 1 drops everything, or is refused", ""
+expected, crash = "rate 1 drops everything, or is rejected", ""
 try:
     layer = make(1.0, SEED)
     for _ in range(8):
@@ -99,17 +99,17 @@ try:
 except Exception as error:
     # what the interpreter raises when code goes wrong is no refusal
     wrong = isinstance(error, (ArithmeticError, AttributeError, LookupError, MemoryError, NameError, RecursionError, SystemError))
-    crash = f"{'crashes' if wrong else 'refused'}: {type(error).__name__}: {error}"
+    crash = f"{'crashes' if wrong else 'rejected'}: {type(error).__name__}: {error}"
 observed = crash or f"{kept} of {total} elements are not dropped, {infinite} of them not finite"
 defect = kept > 0 or crash.startswith("crashes")
 """,
     "rate.rejects-invalid": """
-expected = f"rate {INVALID} is refused"
+expected = f"rate {INVALID} is rejected"
 try:
     y = numpy(call(make(float(INVALID), SEED), tensor(values(SHAPES[0]))))
     observed, defect = f"accepted rate {INVALID}; {np.mean(y == 0):.1%} of the elements are 0", True
 except Exception as error:
-    observed, defect = f"refused: {type(error).__name__}: {error}", False
+    observed, defect = f"rejected: {type(error).__name__}: {error}", False
 """,
     "mask.whole-channels": """
 mixed = total = 0
@@ -117,8 +117,8 @@ for y in outputs(make(RATE, SEED)):
     gone = y == DROPPED
     some, every = gone.any(axis=SHARED), gone.all(axis=SHARED)
     mixed, total = mixed + int((some & ~every).sum()), total + some.size
-expected = "elements that share a coin are dropped or kept together"
-observed = f"{mixed} of {total} coins are dropped in part only"
+expected = "elements that share a decision are dropped or kept together"
+observed = f"{mixed} of {total} channels are dropped in part only"
 defect = mixed > 0
 """,
     "mask.distinct-channels": """
@@ -129,7 +129,7 @@ groups = {}
 for channel, column in enumerate(columns):
     groups.setdefault(column.tobytes(), []).append(channel)
 same = [g for g in groups.values() if len(g) > 1]
-expected = "no two channels share all their coins"
+expected = "no two channels have the same mask"
 observed = f"{sum(map(len, same))} of {CHANNELS} channels are copies over {columns.shape[1]} rows" + (
     f", such as channels {same[0][:8]} (by chance: {chance:.0e})" if same else ""
 )
@@ -177,7 +177,7 @@ p = rows.mean(axis=0)
 variance = np.sum(p * (1 - p))  # of the number of dropped channels, if they are independent
 ratio = rows.sum(axis=1).var() / variance
 z = (ratio - 1) / np.sqrt((2 + (1 - 6 * RATE * (1 - RATE)) / (CHANNELS * RATE * (1 - RATE))) / len(rows))
-expected = "the number of dropped channels in a row varies as that of independent coins"
+expected = "the number of dropped channels in a row varies as if channels drop independently"
 observed = f"its variance over {len(rows)} rows is {ratio:.4f} times that, {z:+.1f} standard deviations"
 defect = abs(z) > 8  # a right layer: below 10^-8, with room for the skewness
 """,
@@ -219,7 +219,7 @@ for i in range(CALLS):
 p = dropped.sum() / seen.sum()
 z = (dropped - seen * p) / np.sqrt(seen * p * (1 - p))
 worst = int(np.argmax(abs(z)))
-expected = "coins do not depend on the input's values"
+expected = "masks do not depend on the input's values"
 observed = f"inputs of {kinds[worst]:g} drop at rate {dropped[worst] / seen[worst]:.5g}, all at {p:.5g}"
 observed += f": {z[worst]:+.1f} standard deviations"
 defect = abs(z[worst]) > 7
@@ -290,9 +290,9 @@ if found:
     observed += ": row {3} of seed {2} is row {1} of seed {0} (rows of successive calls counted on)".format(*found[0])
 else:
     found = [r for r in stretches(streams) if r[0] != r[2]]
-    observed = f"{len(found)} words of coins occur under two of {SEEDS} seeds, at any offset"
+    observed = f"{len(found)} stretches of decisions occur under two of {SEEDS} seeds, at any offset"
     if found:
-        observed += ": that from coin {3} of seed {2} on is that from coin {1} of seed {0} on".format(*found[0])
+        observed += ": that from decision {3} of seed {2} on is that from decision {1} of seed {0} on".format(*found[0])
 defect = bool(found)
 """,
     "seed.neighbours": """
@@ -312,7 +312,7 @@ for k in range(1, len(flips)):
             unequal = (np.sum(each**2) - each.size) / np.sqrt(each.size * (2 + np.mean(product**4) / SEEDS))
             for z, what in (
                 (product.mean() * np.sqrt(product.size), f"correlation {product.mean():+.4f}"),
-                (unequal, f"correlations of single coins are {np.sqrt(np.mean(each**2)):.3g} times as large as by chance"),
+                (unequal, f"correlations of single decisions are {np.sqrt(np.mean(each**2)):.3g} times as large as by chance"),
             ):
                 if abs(z) > abs(best):
                     best, observed = z, f"call {i + 1} of seed and call {j + 1} of {names[k]}: {what}"
@@ -364,7 +364,7 @@ for i in range(8):
     y, g = recompute(layer, x, cotangent, REENTRANT)
     gone = y == DROPPED
     leaking, missing = leaking + int(((g != 0) & gone).sum()), missing + int(((g == 0) & ~gone).sum())
-expected = "the recomputed forward pass flips the same coins: the gradient is 0 where the output was dropped, and only there"
+expected = "the recomputed forward pass draws the same mask: the gradient is 0 where the output was dropped, and only there"
 observed = f"in 8 calls it is 0 at {missing} kept positions and not 0 at {leaking} dropped ones"
 defect = leaking + missing > 0
 """,
@@ -454,18 +454,18 @@ defect = observed != "they do"
 """,
     "form.empty": """
 x = tensor(values(SHAPES[0]))
-expected = f"{DTYPE} {tuple(x.shape)}, or a refusal"
+expected = f"{DTYPE} {tuple(x.shape)}, or a rejection"
 try:
     y = call(make(RATE, SEED), x, training=TRAINING)
     observed, defect = f"{kind_of(y)} {tuple(y.shape)}", (kind_of(y), tuple(y.shape)) != (DTYPE, tuple(x.shape))
 except Exception as error:
     # what the interpreter raises when code goes wrong is no refusal
     crash = isinstance(error, (ArithmeticError, AttributeError, LookupError, MemoryError, NameError, RecursionError, SystemError))
-    observed, defect = f"{'crashes' if crash else 'refused'}: {type(error).__name__}: {error}", crash
+    observed, defect = f"{'crashes' if crash else 'rejected'}: {type(error).__name__}: {error}", crash
 """,
     "form.ranks": """
 layer, problems = make(RATE, SEED), []
-expected = f"elements along axes {SHARED} of {len(SHAPES[0])} share a coin, no others do"
+expected = f"elements along axes {SHARED} of {len(SHAPES[0])} share a decision, no others do"
 for _ in range(4):
     try:
         y, wrong = numpy(call(layer, tensor(values(SHAPES[0])))), None

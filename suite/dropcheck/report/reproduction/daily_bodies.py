@@ -18,8 +18,8 @@ for _ in range(3):
     for layer, some in zip(pair, (first, second)):
         some.append(coins(numpy(call(layer, tensor(values(SHAPES[0]))))))
 @COMMON@
-expected = "two layers that are called in turn have coins of their own"
-observed = f"{common} of {len(one)} words of coins (rows, whole calls) are those of the other layer, too"
+expected = "two layers that are called in turn have masks of their own"
+observed = f"{common} of {len(one)} stretches of decisions (rows, whole calls) are those of the other layer, too"
 defect = common > 0
 """
 
@@ -45,8 +45,8 @@ for _ in range(max(3, min(CALLS, 128))):
     for one, some in ((layer, first), (other, second)):
         some.append(coins(numpy(call(one, tensor(values(SHAPES[0]))))))
 @COMMON@
-expected = "a layer and its copy draw from one source outside of them and share no coins"
-observed = f"{common} of {len(one)} words of coins (rows, whole calls) of the original are those of the copy, too"
+expected = "a layer and its copy draw from one source outside of them and share no mask"
+observed = f"{common} of {len(one)} stretches of decisions (rows, whole calls) of the original are those of the copy, too"
 defect = common > 0
 """
 
@@ -83,7 +83,7 @@ plain = wrong_gradients(*gradient(layer, x, cotangent), numpy(cotangent))  # one
 _TWO_PASSES = (
     _PAIRS
     + """
-expected, problems = "after two forward passes, each backward pass uses the coins of its own", []
+expected, problems = "after two forward passes, each backward pass uses its own mask", []
 try:
     some = passes(layer, *zip(*others))
     for name, i, (y, g) in zip(("the first", "the second", "the first once more"), (0, 1, 0), some):
@@ -113,7 +113,7 @@ _SECOND = (
     _PAIRS
     + """
 direction = tensor(values(SHAPES[0], 47))
-expected = "the derivative of the gradient by the cotangent has the coins and the scale of the forward pass"
+expected = "the derivative of the gradient by the cotangent has the mask and the scale of the forward pass"
 try:
     wrong = wrong_gradients(*twice(layer, x, cotangent, direction), numpy(direction)) * (plain == 0)
     observed, defect = gradient_words(wrong), wrong.any()
@@ -159,8 +159,8 @@ for number, some in enumerate(each):
 if not problems:
     first, second = ([coins(y) for _, y, _ in some] for some in each)
     @COMMON@
-    problems += [f"both threads show {common} of {len(one)} words of coins (rows, whole calls)"] if common else []
-expected = "two threads that call the layer at once get right outputs and coins of their own"
+    problems += [f"both threads show {common} of {len(one)} stretches of decisions (rows, whole calls)"] if common else []
+expected = "two threads that call the layer at once get correct outputs and masks of their own"
 observed = "; ".join(problems) or "they do"
 defect = bool(problems)
 """

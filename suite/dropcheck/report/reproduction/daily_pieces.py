@@ -21,13 +21,13 @@ def faults(some, usual):
     if odd or any((y.shape, kind) != (x.shape, DTYPE) for x, y, kind in usual):
         return odd[:1]
     (share, shown, factor), (before, theirs, _) = measures(some), measures(usual)
-    words = [f"{shown[0]:.1%} of the elements disagree with their coin", f"{len(some)} calls show one mask"]
+    words = [f"{shown[0]:.1%} of the elements differ from the rest of their channel", f"{len(some)} calls show one mask"]
     words.insert(1, f"kept values are the input times {factor:.6g}, expected {float(EXACT_SCALE):.6g}")
     found = [w for w, one, other in zip(words, shown, theirs) if one > 0.01 and other <= 0.005]
     # a right layer: below 10^-12 in so many coins
     far = max(0.2, np.sqrt(58 / (len(some) * np.prod([n for a, n in enumerate(SHAPES[0]) if a not in SHARED]))))
     off = abs(share - before) > far and abs(share - RATE) > 0.1
-    return [f"{share:.1%} of the coins drop, expected {RATE:.0%}"] * int(off) + found
+    return [f"{share:.1%} of the decisions drop, expected {RATE:.0%}"] * int(off) + found
 """,
     "seen": """
 def seen(layer, given):  # training calls: triples of input, output and dtype

@@ -90,12 +90,12 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     contract = Contract.from_dict(target.contract)
     if (contract.pattern.blocks or contract.scale == "realised") and found.check != "rate.one":
         raise UsageError(
-            f"there is no script for {found.check} of a layer of overlapping blocks or of scale 'realised': expected coins of "
+            f"there is no script for {found.check} of a layer of overlapping blocks or of scale 'realised': expected decisions of "
             "their own and a factor that the rate gives"
         )
     if contract.affine and not found.check.startswith(_OF_AFFINE):
         raise UsageError(
-            f"there is no script for {found.check} of a layer with an affine correction: expected a check of its coins "
+            f"there is no script for {found.check} of a layer with an affine correction: expected a check of its masks "
             f"({', '.join(_OF_AFFINE)})"
         )
     if contract.inference == "active" and found.check in ("mode.inference", "mode.toggle"):
@@ -308,7 +308,7 @@ def _constants(found: Finding, case: Situation, contract: Contract, layer: Layer
         "SEED": repr(SEED),
         "SEEDS": repr(max(16, min(256, case.calls // 2))),
         "SHAPES": repr(list(case.shapes)),
-        "SHARED": f"{shared!r}  # axes along which all elements share one coin",
+        "SHARED": f"{shared!r}  # axes along which all elements share one decision",
         "CHANNELS": repr(pattern.matrix_shape(case.shapes[0])[1]),
         "MOST_ROWS": repr(max(rows)),
         "CALLS": repr(_calls(found, case)),
