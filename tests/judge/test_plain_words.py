@@ -19,8 +19,8 @@ FOLDERS = (
     *("judge", "count", "worker", "contract", "plan", "results"),
     *("statistics", "auditing", "speed", "gate", "commands", "report", "selftest"),
 )
-# programs that users run
-OTHERS = ("examples", "reproduction")
+# programs that users run, and the words that are replaced
+OTHERS = ("examples", "reproduction", "earlier.py")
 
 # what is not written, as a regular expression, and what is written instead
 BANNED = {
