@@ -14,7 +14,7 @@ import dropcheck
 from dropcheck.auditing import run as auditing
 from dropcheck.judge.causes import MOST_NAMES, Cause, causes, contradicted, match, named
 from dropcheck.judge.signatures import Facts, Signature, added, classes, facts, library, likeness
-from dropcheck.report import sentences, text
+from dropcheck.report import text
 from dropcheck.results.audit import Finding, TargetResult
 from dropcheck.selftest.signatures import rebuild
 from spatial_dropouts import broken
@@ -365,13 +365,6 @@ def target_of(name: str, findings: list[Finding]) -> TargetResult:
         traits={},
         findings=findings,
     )
-
-
-def test_one_cause_of_several_targets_is_told_once_with_its_dtypes() -> None:
-    failing = named_with(rates(1, BRAIN), causes(rates(1, BRAIN), KNOWN))
-    failing = [msgspec.structs.replace(f, cause="drawn too coarsely") if f.defect else f for f in failing]
-    (group,) = sentences.causes([target_of("one", failing), target_of("two", failing)])
-    assert (group.targets, group.checks, group.dtypes) == (("one", "two"), (RATE,), ("bfloat16",))
 
 
 def test_the_text_report_shows_the_smallest_case_and_its_command_and_names_the_known_defect_in_its_details() -> None:

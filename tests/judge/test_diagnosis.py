@@ -13,6 +13,7 @@ from kits.stored import finding, target
 from kits.true_causes import TRUE, false, right
 
 import dropcheck
+from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks import CHECK
 from dropcheck.judge.diagnosis import Diagnosis, diagnose
 from dropcheck.judge.diagnosis.seen import OBSERVED
@@ -217,6 +218,213 @@ def test_inference_that_drops_or_scales_says_how_much() -> None:
     assert (
         "scaled by 1 - rate in inference, and not scaled in training" in one.observed and "--inference keep" in one.fix
     )
+
+
+OF_CALLS = "only from 128 calls of one layer on (99 pass)"
+
+
+def sized(check: str, failing: str, passing: str, **changed: Any) -> Diagnosis:
+    """What is said of a check that fails and passes at these sizes of samples, channels and positions."""
+    some = [
+        finding(
+            check,
+            verdict,
+            f"float32 rate=0.3 {case}" if "=" in case else f"float32 rate=0.3 {case} calls=64",
+            **changed,
+        )
+        for verdict, cases in (("fail", failing), ("pass", passing))
+        for case in cases.split(";")
+    ]
+    return first(*some)
+
+
+@pytest.mark.parametrize(
+    ("failing", "passing", "words"),
+    [
+        ("32,33,4;64,33,4", "33,33,4;65,33,4;129,33,4;2,33,4", "only where the number of samples is a power of two from 32 on"),
+        ("65,64,4;65,64,3", "65,33,4;65,65,4;65,128,4", ""),
+        ("64,64,4;33,33,4", "64,33,4;33,64,4;2,65,4", "only with as many samples as channels"),
+        ("64,33,33;64,9,9", "64,33,4;33,64,99;2,65,4", "only with as many channels as positions"),
+        ("64,64,64;33,33,33", "64,33,4;33,64,99;2,65,4", ""),  # three pairs of sizes are equal
+        ("1,64,4;8,33,3 calls=64 batches=8,1,5", "2,64,4;3,64,4;8,33,3 calls=64 batches=8,1,5", "only with batches of one sample"),
+        ("8,33,3 calls=64 batches=8,1,5", "2,64,4;1,64,4;8,33,4", "only with batches of changing size"),
+        ("8,33,3 calls=128;9,4,3 calls=200", "8,33,3 calls=99;9,4,3 calls=2;8,4,3", OF_CALLS),
+        (
+            "8,33,3 calls=128;9,64,3 calls=200",
+            "8,33,3 calls=99;9,64,3 calls=2;8,64,3 calls=64;8,33,3 calls=512 seeds way=global",
+            OF_CALLS,
+        ),
+    ],
+)  # fmt: skip
+def test_what_separates_failing_cases_from_passing_ones_is_said(failing: str, passing: str, words: str) -> None:
+    found = sized("form.input-untouched", failing, passing).observed
+    assert found == "form.input-untouched fail" + (f", {words}" if words else "")
+
+
+def test_sizes_that_fail_beside_those_shown_count_too() -> None:
+    """A sweep shows three of its sizes; a fourth that is smaller denies the condition that the three have."""
+    shown = [finding("mask.distinct-samples", "fail", f"float32 rate=0.3 {n},33,4 calls=9") for n in (512, 1024)]
+    beside = finding(
+        "mask.distinct-samples",
+        "fail",
+        "float32 rate=0.3 2048,33,4 calls=9",
+        tallies={"others": ["float32 rate=0.3 5,33,4 calls=9"]},
+    )
+    fine = [finding("mask.distinct-samples", "pass", f"float32 rate=0.3 {n},33,4 calls=9") for n in (9, 65, 257)]
+    alone = finding("mask.distinct-samples", "fail", "float32 rate=0.3 2048,33,4 calls=9")
+    assert first(*shown, alone, *fine).observed.endswith("only from 512 samples on (257 pass)")
+    assert "only" not in first(*shown, beside, *fine).observed
+
+
+ROOM = (0.1, 0.3, 0.5, 0.9)
+
+
+def values(law: Any, sizes: str = "257,64,4", **contract: Any) -> list[Finding]:
+    """Results of scale.kept-values whose first wrong value is ``law(rate, input)``, at four rates, of two inputs."""
+    made = []
+    for number, p in enumerate((*ROOM, *ROOM)):
+        given = 0.7 * (-1.3) ** number
+        output, right = law(p, given), given / (1 - p)
+        seen = {"input": given, "output": output, "low": right, "high": right}
+        tallies = {"wrong": 500_000, "kept": 125_000, "nonfinite": 0, "example": seen}
+        case = f"float32 rate={p:g} {sizes} calls={8 + number}"
+        made.append(
+            finding("scale.kept-values", "fail", case, estimate=output / given, expected=1 / (1 - p), tallies=tallies)
+        )
+    return made
+
+
+def test_a_constant_that_is_added_and_factors_of_their_own_are_told_apart() -> None:
+    assert first(*values(lambda p, x: x / (1 - p) + 0.125)).observed == (
+        "kept values are x times the scale plus 0.125, expected nothing added"
+    )
+    noise = iter((0.01, -0.004, 0.007, 0.002, -0.006, 0.004, -0.009, 0.003, 0.001, 0.005, -0.002, 0.006))
+    drifting = [one for _ in range(2) for one in values(lambda p, x: x / (1 - p) + next(noise, 0.0085))]
+    assert first(*drifting).observed.startswith("kept values share no common factor: at rate 0.3 one is multiplied by ")
+
+
+def alpha(rate: float, constant: float, given: float | None) -> float:
+    """What feature alpha dropout with this constant makes of an element; None: of a dropped one."""
+    a = ((1 - rate) * (1 + rate * constant**2)) ** -0.5
+    return float(a * ((constant if given is None else given) - rate * constant))
+
+
+def test_the_constant_and_the_rate_that_alpha_dropout_follows_are_named() -> None:
+    dropped = iter([True, False] * 8)
+    some = values(lambda p, x: alpha(p, -1.0, None if next(dropped) else x))
+    contract = {"scale": "alpha", "pattern": "n c l -> n c"}
+    assert first(*some, contract=contract).observed.startswith(
+        "dropped elements become -1 before the affine step instead of -1.7581"
+    )
+    chance = iter((3, -7, 12, 5, -4, 9, -11, 2))
+    some = values(lambda p, x: alpha(round(p * 2145 + next(chance)) / 2145, -1.7580993408473766, x), "33,65,4")
+    assert "the share of elements that the call keeps" in first(*some, contract=contract).observed
+    some = values(lambda p, x: x + p)
+    assert first(*some, contract=contract).observed in {f.message for f in some}
+
+
+def test_values_that_are_wrong_in_one_call_of_many_say_so() -> None:
+    some = []
+    for p, calls in ((0.1, 2), (0.3, 64), (0.5, 4000)):
+        one_call = round(4 * 257 * 64 * (1 - p))
+        tallies = {"wrong": one_call, "kept": calls * one_call // 4, "nonfinite": 0}
+        case = f"float32 rate={p:g} 257,64,4 calls={calls}"
+        some.append(finding("scale.kept-values", "fail", case, estimate=1.0, expected=1 / (1 - p), tallies=tallies))
+    assert first(*some).observed.startswith(
+        "in one call of a layer, whatever the number of its calls, kept values are multiplied by 1"
+    )
+
+
+def odd(first_call: int, number: int, calls: int, sizes: str = "257,64,4") -> Finding:
+    tallies = {"odd_calls": number, "first_odd_call": first_call, "calls": calls}
+    return finding(
+        "rate.marginal", "fail", f"float32 rate=0.3 {sizes} calls={calls}", message="calls drop less", tallies=tallies
+    )
+
+
+def test_calls_with_a_rate_of_their_own_explain_channels_that_vary_together() -> None:
+    tied = finding("mask.dropped-count", "fail", tallies={"variance_ratio": 9.0})
+    some = [odd(0, 5, 64), odd(0, 5, 99), odd(0, 5, 32), tied]
+    (one,) = diagnose(target("mine.py:layer", some))
+    assert one.observed == "calls drop less, at rate 0.3" and one.also == ("mask.dropped-count",)
+    later = [odd(0, 5, 64), odd(3, 5, 99), odd(1, 4, 32)]  # no one place in the order of calls
+    assert "at rate 0.3" not in first(*later).observed
+
+
+def test_blocks_that_begin_too_often_say_how_often() -> None:
+    def at(rate: float, begins: float) -> Finding:
+        expected, got = (1 - (1 - rate / 9 * times) ** 9 for times in (1, begins))
+        tallies = {"dropped": round(COINS * got), "coins": COINS, "tolerated": 0.0}
+        case = f"float32 rate={rate:g} blocks 35x35x11x11 in 28 calls"
+        return finding("rate.marginal", "fail", case, estimate=got, expected=expected, tallies=tallies)
+
+    contract = Contract(Pattern.parse("n c h w -> n c h/3 w/3")).to_dict()
+    one = first(at(0.1, 9), at(0.3, 9), contract=contract)
+    assert one.observed.startswith("blocks begin 9 times as often as declared at every rate: the layer drops ")
+    assert one.fix == "Divide the rate at which blocks begin by the 9 positions of a block."
+    assert first(at(0.1, 0.7), at(0.3, 0.7), contract=contract).observed.startswith("blocks begin 0.7 times as often")
+    assert "blocks begin" not in first(at(0.1, 0.7), at(0.3, 1.4), contract=contract).observed
+
+
+def test_equal_samples_with_equal_masks_are_no_repeats_of_samples() -> None:
+    follows = finding("mask.ignores-values", "fail", message="on equal samples", tallies={"kinds": ["equal samples"]})
+    wide = finding("mask.distinct-samples", "fail", "float32 rate=0.3 257,64,4 calls=96")
+    (one,) = diagnose(target("mine.py:layer", [wide, follows]))
+    assert one.observed == "samples with equal inputs get the same mask: on equal samples"
+    few = finding("mask.distinct-samples", "fail", "float32 rate=0.3 33,64,4 calls=96")
+    assert len(diagnose(target("mine.py:layer", [wide, few, follows]))) == 2
+
+
+def test_seeds_that_are_places_in_one_stream_are_told_by_how_much_is_repeated() -> None:
+    tallies = {"offset_repeats": 24, "offset_words": 93, "offset_coins": 90}
+    one = first(
+        finding("seed.distinct", "fail", "float32 rate=0.5 9,131,3 calls=512 seeds way=global", tallies=tallies)
+    )
+    assert one.observed == (
+        "different seeds repeat parts of each other's masks: 24 of 93 stretches of 90 decisions occur under two seeds, "
+        "expected none"
+    )
+
+
+def test_an_error_about_an_input_that_is_overwritten_follows_from_it() -> None:
+    raised = finding(
+        "gradient.mask", "fail", "float32 rate=0.3 grad inference", message="raises: an in-place operation."
+    )
+    written = finding("form.input-untouched", "fail", "float32 rate=0.3", message="the call overwrites its input")
+    (one,) = diagnose(target("mine.py:layer", [raised, written]))
+    assert one.observed.startswith("the call overwrites its input") and one.also == ("gradient.mask",)
+
+
+def test_copies_among_channels_that_depend_strongly_follow_from_that() -> None:
+    tied = finding("mask.independent-channels", "fail", estimate=0.8, message="correlation +0.8")
+    few = finding("mask.distinct-channels", "fail", "float32 rate=0.5 1,512,2 calls=72", tallies={"sizes": 1})
+    many = finding("mask.distinct-channels", "pass", "float32 rate=0.5 257,64,4 calls=99")
+    (one,) = diagnose(target("mine.py:layer", [tied, few, many]))
+    assert one.check == "mask.independent-channels" and one.also == ("mask.distinct-channels",)
+    weak = finding("mask.independent-channels", "fail", estimate=0.2)
+    assert len(diagnose(target("mine.py:layer", [weak, few, many]))) == 2
+
+
+def test_samples_that_are_returned_as_they_are_explain_their_scale() -> None:
+    case = "float32 rate=0.5 3073,86,16 calls=2"
+    rows = finding(
+        "rate.per-sample", "fail", case, message="24 batch positions never drop in 2 calls", tallies={"sizes": 1}
+    )
+    kept = finding("scale.kept-values", "fail", case, estimate=1.0, expected=2.0, tallies={"sizes": 1})
+    (one,) = diagnose(target("mine.py:layer", [rows, kept]))
+    assert one.observed.endswith("never drop in 2 calls and are not scaled: the layer returns them as they are")
+    assert len(diagnose(target("mine.py:layer", [rows, msgspec.structs.replace(kept, estimate=1.5)]))) == 2
+
+
+def test_a_stream_that_comes_round_says_after_how_many_decisions() -> None:
+    text = "6 stretches repeat 92 decisions of the same call: the mask from here on is that from there on, {} decisions before"
+    some = [
+        finding("mask.distinct-samples", "fail", f"float32 rate=0.5 {n},48,1 calls=2", message=text.format(262144))
+        for n in (9, 12)
+    ]
+    assert first(*some).observed.startswith("drop decisions repeat after 262144 decisions")
+    other = finding("mask.distinct-samples", "fail", "float32 rate=0.5 15,48,1 calls=2", message=text.format(700))
+    assert not first(*some, other).observed.startswith("drop decisions repeat")
 
 
 @pytest.mark.parametrize("name", sorted(stored()))

@@ -3,7 +3,8 @@
     python tests/measurements/diagnosis.py audit FOLDER [NAME ...]   audits what FOLDER lacks; may be stopped and resumed
     python tests/measurements/diagnosis.py tell FOLDER [NAME ...]    what is said of each, computed anew from FOLDER
     python tests/measurements/diagnosis.py measure FOLDER            shares right, silent and false, before and after
-    python tests/measurements/diagnosis.py keep FOLDER FILE          results without what no sentence needs, for the tests
+    python tests/measurements/diagnosis.py keep FOLDER FILE [NAME ...]  results without what no sentence needs, for the
+                                                                     tests: these names beside those that FILE has
 
 The truth is a table that was written from the defects' own descriptions (tests/kits/true_causes.py).
 """
@@ -140,10 +141,13 @@ def measure(folder: Path) -> None:
     print(f"       {len(right_ones)} correct layers, causes named in {len(named)} {named or ''}")
 
 
-def keep(folder: Path, file: Path) -> None:
+def keep(folder: Path, file: Path, names: list[str]) -> None:
     """Stored results of the defects as the tests read them: no coins, no commands, no text that no sentence needs."""
     made = {}
-    for name in [d.name for d in broken.DEFECTS if _path(folder, d.name).exists()]:
+    kept = (
+        msgspec.json.decode(lzma.decompress(file.read_bytes()), type=dict[str, TargetResult]) if file.exists() else {}
+    )
+    for name in [d.name for d in broken.DEFECTS if d.name in kept or d.name in names]:
         target = stored(folder, name)
         findings = [stripped(f) for f in target.findings if f.verdict in ("pass", "fail")]
         traits = {OBSERVED: target.traits[OBSERVED]} if OBSERVED in target.traits else {}
@@ -182,6 +186,13 @@ _NUMBERS = frozenset(
         "variance_ratio",
         "stuck",
         "calls",
+        "odd_calls",
+        "first_odd_call",
+        "single_places",
+        "sizes",
+        "offset_repeats",
+        "offset_words",
+        "offset_coins",
     ]
 )
 
@@ -190,6 +201,7 @@ def stripped(one: Finding) -> Finding:
     """A result without what no sentence reads; of one that passes its case and counts alone."""
     failed = one.verdict == "fail"
     tallies = {k: v for k, v in one.tallies.items() if k in _NUMBERS and not isinstance(v, list)}
+    tallies |= {k: v for k, v in one.tallies.items() if k in ("kinds", "others")}
     return Finding(
         check=one.check,
         case=one.case,
@@ -213,7 +225,7 @@ def main() -> None:
     elif what == "measure":
         measure(folder)
     elif what == "keep":
-        keep(folder, Path(names[0]))
+        keep(folder, Path(names[0]), names[1:])
     else:
         sys.exit(__doc__)
 

@@ -22,7 +22,6 @@ from dropcheck.results.audit import (
     missing_words,
     overall,
 )
-from dropcheck.results.naming import dtype_in
 from dropcheck.results.plain_text import count, family, line, number, strongest
 from dropcheck.statistics import evalues
 
@@ -353,40 +352,6 @@ def _shrunk(members: Sequence[tuple[str, Finding]]) -> Finding | None:
     first = next(target for target, one in members if one is lead)
     found = [(target != first, one) for target, one in members if one.smallest is not None]
     return min(found, key=lambda pair: pair[0])[1] if found else None
-
-
-@dataclass(frozen=True)
-class CauseGroup:
-    """One likely cause: its line, and where it shows: checks, targets, and dtypes if not in all that were judged."""
-
-    defect: str
-    text: str
-    checks: tuple[str, ...]
-    targets: tuple[str, ...]
-    dtypes: tuple[str, ...]
-
-
-def causes(targets: Sequence[TargetResult]) -> list[CauseGroup]:
-    """The likely causes of all failures, each once, across checks and targets."""
-    found: dict[str, list[tuple[TargetResult, Finding]]] = defaultdict(list)
-    for target in targets:
-        for one in target.findings:
-            if one.verdict == "fail" and one.cause:
-                found[one.defect or one.cause].append((target, one))
-    made = []
-    for defect, members in found.items():
-        owners = list(dict.fromkeys(t.target for t, _ in members))
-        checks = list(dict.fromkeys(f.check for _, f in members))
-        judged = {
-            dtype_in(f.case)
-            for t in targets
-            for f in t.findings
-            if t.target in owners and f.check in checks and f.verdict in ("pass", "fail")
-        }
-        failing = list(dict.fromkeys(dtype_in(f.case) for _, f in members))
-        dtypes = failing if "" not in failing and judged - {*failing} - {""} else []
-        made.append(CauseGroup(defect, members[0][1].cause or "", tuple(checks), tuple(owners), tuple(dtypes)))
-    return made
 
 
 def evidence(value: float | None) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dropcheck.judge.claims import CLAIMS
-from dropcheck.report import sentences
+from dropcheck.report import sentences, this_run
 from dropcheck.report.sentences import Group
 from dropcheck.results import plain_text
 from dropcheck.results.audit import Result
@@ -161,21 +161,11 @@ def _not_run(console: Console, result: Result) -> None:
 
 
 def _traits(console: Console, result: Result) -> None:
-    shown = []
-    for target in result.targets:
-        for name, value in target.traits.items():
-            if isinstance(value, dict) and name == "scale rounding":
-                value = {
-                    k: f"{v['class']}, {v['in_units']:+.2f} u"
-                    for k, v in value.items()
-                    if k.endswith(("=0.1", "=0.15"))
-                }
-            if isinstance(value, dict):
-                same: dict[str, list[str]] = {}
-                for key, item in value.items():
-                    same.setdefault(str(item), []).append(str(key))
-                value = "; ".join(f"{', '.join(k)}: {v}" for v, k in same.items())
-            shown.append((target.target, name, str(value)))
+    shown = [
+        (target.target, name, "; ".join(this_run.trait_lines(value)))
+        for target in result.targets
+        for name, value in target.traits.items()
+    ]
     if not shown or len(result.targets) > 3:
         return
     console.print(Text("Traits (information only):"))

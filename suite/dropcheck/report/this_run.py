@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,10 +157,11 @@ def traits(result: Result) -> list[dict[str, Any]]:
     ran = [t for t in result.targets if t.skipped is None]
     for target in ran:
         names.update(dict.fromkeys(target.traits))
-    return [{"name": name, "cells": [_trait(target.traits.get(name, "")) for target in ran]} for name in names]
+    return [{"name": name, "cells": [trait_lines(target.traits.get(name, "")) for target in ran]} for name in names]
 
 
-def _trait(value: Any) -> Sequence[str]:
+def trait_lines(value: Any) -> list[str]:
+    """The value of a trait as lines that people read: what several parts have in common once, roundings at two rates."""
     if not isinstance(value, dict):
         return [words(value)]
     same: dict[str, list[str]] = {}

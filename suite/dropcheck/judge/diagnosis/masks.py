@@ -17,6 +17,7 @@ from dropcheck.worker.server.probe import POOL
 _WHOLE, _CHANNELS = "mask.whole-channels", "mask.distinct-channels"
 _SAMPLES, _CALLS = "mask.distinct-samples", "mask.distinct-calls"
 _TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")
+_IN_GROUPS = ("groups", "copies")
 _STRONG = 0.5  # from such a correlation on, a few samples show channels that are equal by chance
 _AS_INDEPENDENT = 0.05  # so near to 1 is the spread of the dropped channels that it names no cause
 # what a mask that never changes fails, too: reseeding changes nothing, copies and later rates show the old mask
@@ -68,7 +69,7 @@ def pattern(seen: Seen) -> Iterator[Cause]:
             yield cause(name, observed, fix, seen.take(follow), strongest(some))
             continue
         lead = strongest([f for f in some if f.estimate is not None] or some)
-        text = {_WHOLE: _torn, _CHANNELS: _copied, _SAMPLES: _repeated}[check](seen, lead)
+        text = {_WHOLE: _torn, _CHANNELS: _copied, _SAMPLES: _repeated}[check](seen, lead, place)
         if check == _SAMPLES and (period := _period(some)) is not None:
             text = f"{period}: {text}"
         yield cause(f"{check} {place}".strip(), at(text, place), "", seen.take(some), lead)
@@ -209,7 +210,7 @@ def _renamed(declared: Pattern, coins: tuple[str, ...]) -> Pattern | None:
     return made if made != declared else None
 
 
-def _torn(seen: Seen, lead: Finding) -> str:
+def _torn(seen: Seen, lead: Finding, place: str) -> str:
     share = lead.estimate
     declared = _declared(seen)
     axes = " and ".join(declared.shared) if declared is not None else ""
@@ -220,12 +221,18 @@ def _torn(seen: Seen, lead: Finding) -> str:
     text += f" (along {axes})"
     if (position := _odd_position(lead)) is not None:
         text += f"; the odd one is position {position}"
+    elif (found := _found(seen)) is not None and not place:
+        grouped = [
+            axis for axis in (declared.shared if declared is not None else ()) if found.axes.get(axis) in _IN_GROUPS
+        ]
+        if grouped:
+            text += f"; several positions along {' and '.join(grouped)} share one decision, others have another"
     return text
 
 
 def _odd_position(lead: Finding) -> int | None:
     """The one position of a picture that differs from all others wherever a channel is torn; None where there is none."""
-    if lead.picture is None or len(lead.picture.rows) < 3:
+    if lead.picture is None or len(lead.picture.rows) < 4:  # of three, every second one is one, too
         return None
     rows = [row.replace(" ", "") for row in lead.picture.rows]
     odd: set[int] = set()
@@ -249,7 +256,7 @@ def _by_dependence(seen: Seen, some: Sequence[Finding]) -> bool:
     return any(f.verdict == "pass" and case_of(f.case).rows for f in seen.judged.get(_CHANNELS, ()))
 
 
-def _copied(seen: Seen, lead: Finding) -> str:
+def _copied(seen: Seen, lead: Finding, place: str) -> str:
     copies, channels = lead.tallies.get("copies"), case_of(lead.case).channels
     if copies and channels:
         size = 2 * copies / channels + 1
@@ -272,7 +279,7 @@ def _period(some: Sequence[Finding]) -> str | None:
     return f"drop decisions repeat after {found.pop()} decisions, so that samples have parts of the masks of earlier samples"
 
 
-def _repeated(seen: Seen, lead: Finding) -> str:
+def _repeated(seen: Seen, lead: Finding, place: str) -> str:
     rows, copied = lead.tallies.get("rows"), lead.tallies.get("copied_rows")
     if rows and copied and copied == rows - 1:
         return f"all {rows} samples of a batch share one mask"
