@@ -17,7 +17,7 @@ from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks import CHECK
 from dropcheck.judge.diagnosis import Diagnosis, diagnose
 from dropcheck.judge.diagnosis.seen import OBSERVED
-from dropcheck.results.audit import Finding, TargetResult
+from dropcheck.results.audit import Finding, Picture, TargetResult
 from spatial_dropouts import broken
 
 HERE = Path(__file__).parent
@@ -123,6 +123,10 @@ def test_rates_that_follow_no_law_are_told_as_they_are() -> None:
         (
             lambda p: 1 - p,
             "kept values are multiplied by 0.7, expected 1.4286 at rate 0.3: they are multiplied by 1 - rate",
+        ),
+        (
+            lambda p: 1 + p,
+            "kept values are multiplied by 1.3, expected 1.4286 at rate 0.3: they are multiplied by 1 + rate",
         ),
         (
             lambda p: 1.05 / (1 - p),
@@ -349,6 +353,58 @@ def test_calls_with_a_rate_of_their_own_explain_channels_that_vary_together() ->
     assert one.observed == "calls drop less, at rate 0.3" and one.also == ("mask.dropped-count",)
     later = [odd(0, 5, 64), odd(3, 5, 99), odd(1, 4, 32)]  # no one place in the order of calls
     assert "at rate 0.3" not in first(*later).observed
+
+
+def test_calls_that_drop_nothing_explain_values_that_are_not_scaled() -> None:
+    def values_of(number: int) -> list[Finding]:
+        tallies = {"wrong": number * 257 * 64 * 4, "kept": 500_000}
+        return [
+            finding("scale.kept-values", "fail", one.case, estimate=1.0, expected=1 / 0.7, tallies=tallies)
+            for one in skipping
+        ]
+
+    skipping = [msgspec.structs.replace(odd(0, 5, n), message="calls 0 to 4 drop nothing") for n in (64, 99, 32)]
+    (one,) = diagnose(target("mine.py:layer", [*skipping, *values_of(5)]))
+    assert one.observed.endswith("; where nothing drops, the layer returns its input")
+    assert len(diagnose(target("mine.py:layer", [*skipping, *values_of(6)]))) == 2
+
+
+def test_pairs_of_channels_are_the_cause_where_they_tie_more_than_a_fixed_number_of_drops() -> None:
+    count = finding("mask.dropped-count", "fail", tallies={"variance_ratio": 0.03})
+    pairs = finding("mask.independent-channels", "fail", estimate=-1.0, message="correlation -1")
+    assert first(count, pairs).observed.startswith("correlation -1")
+    few = finding("mask.independent-channels", "fail", estimate=-1 / 63, message="correlation -0.0159")
+    assert first(count, few).observed.startswith("the number of dropped channels varies too little")
+
+
+def test_positions_that_share_decisions_in_groups_name_no_odd_one() -> None:
+    picture = Picture(caption="positions", columns="channels", rows=["#..", "##.", "#.."], labels=["l 0", "l 1", "l 2"])
+    some = finding("mask.whole-channels", "fail", estimate=0.42, picture=picture)
+    trait = {"pattern": "", "axes": {"n": "coin", "c": "coin", "l": "copies"}, "calls": "coin"}
+    text = first(some, traits={OBSERVED: trait}).observed
+    assert text.endswith("(along l); several positions along l share one decision, others have another")
+    assert "odd one" not in first(some).observed
+    four = Picture(
+        caption="positions", columns="channels", rows=["#..", "##.", "#..", "#.."], labels=["l 0", "l 1", "l 2", "l 3"]
+    )
+    assert first(msgspec.structs.replace(some, picture=four)).observed.endswith("; the odd one is position 1")
+
+
+def test_gradients_that_are_off_by_one_factor_say_by_which() -> None:
+    some = [
+        finding(
+            "gradient.scale",
+            "fail",
+            f"float32 rate={p:g} grad plain",
+            estimate=0.5 / (1 - p),
+            expected=1 / (1 - p),
+            tallies={"wrong": 990, "positions": 1000},
+        )
+        for p in (0.3, 0.4)
+    ]
+    assert first(*some).observed == (
+        "gradients of kept elements are multiplied by 0.71429, expected 1.4286 at rate 0.3: 0.5 times the right gradient"
+    )
 
 
 def test_blocks_that_begin_too_often_say_how_often() -> None:

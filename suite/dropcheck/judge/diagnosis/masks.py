@@ -17,6 +17,7 @@ from dropcheck.worker.server.probe import POOL
 _WHOLE, _CHANNELS = "mask.whole-channels", "mask.distinct-channels"
 _SAMPLES, _CALLS = "mask.distinct-samples", "mask.distinct-calls"
 _TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")
+_PAIRS = 8  # a fixed number of drops among C channels ties pairs by 1 / (C - 1)
 _IN_GROUPS = ("groups", "copies")
 _STRONG = 0.5  # from such a correlation on, a few samples show channels that are equal by chance
 _AS_INDEPENDENT = 0.05  # so near to 1 is the spread of the dropped channels that it names no cause
@@ -114,7 +115,7 @@ def ties(seen: Seen) -> Iterator[Cause]:
     count = first.get("mask.dropped-count")
     ratio = count.tallies.get("variance_ratio") if count is not None else None
     fix = ""
-    if count is not None and ratio is not None and ratio < 0.5:
+    if count is not None and ratio is not None and ratio < 0.5 and not _by_pairs(some):
         lead = count
         channels = case_of(count.case).channels
         if ratio < 1e-9:
@@ -134,6 +135,16 @@ def ties(seen: Seen) -> Iterator[Cause]:
             observed += f"; the number of dropped channels varies {shown(ratio, 3)} times as much as that of independent decisions"
     place = only(seen.judged[lead.check])
     yield cause(f"channels depend on each other {place}".strip(), at(observed, place), fix, seen.take(some), lead)
+
+
+def _by_pairs(some: Sequence[Finding]) -> bool:
+    """Whether pairs of channels depend on each other by much more than a fixed number of dropped ones among all makes them."""
+    return any(
+        f.check == "mask.independent-channels"
+        and f.estimate is not None
+        and abs(f.estimate) * ((case_of(f.case).channels or 0) - 1) > _PAIRS
+        for f in some
+    )
 
 
 # --- sentences -------------------------------------------------------------------------------------------------------

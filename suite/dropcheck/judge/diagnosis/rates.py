@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 
+from dropcheck.judge.diagnosis import rate_laws
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause, percent, shown
 from dropcheck.results.audit import Finding
@@ -13,8 +14,8 @@ from dropcheck.results.plain_text import strongest
 _MARGINAL = "rate.marginal"
 _APART = ("rate.per-channel", "rate.per-sample", "rate.per-shape")
 _HALF = {"float16", "bfloat16"}
-_GRIDS = tuple(2**k for k in range(3, 13))
-Law = Callable[[float], float]
+_NOTHING = re.compile("never drop|drop nothing")
+_UNCHANGED = " and are not scaled: the layer returns them as they are"
 
 
 def marginal(seen: Seen) -> Iterator[Cause]:
@@ -26,7 +27,7 @@ def marginal(seen: Seen) -> Iterator[Cause]:
     wrong = [f for f in some if _measured(f)]
     if not wrong or any("odd_calls" in f.tallies for f in some) or _of_positions(seen, wrong):
         return
-    if (blocks := _blocks(seen, judged)) is not None:
+    if (blocks := rate_laws.blocks(seen, judged)) is not None:
         text, fix = blocks
         yield cause("rate: blocks", text, fix, seen.take(some), strongest(wrong))
         return
@@ -35,15 +36,15 @@ def marginal(seen: Seen) -> Iterator[Cause]:
     others = [f for f in judged if case_of(f.case).dtype not in dtypes]
     lead = strongest(wrong)
     place = only(judged)
-    found = _law(within, wrong)
+    found = rate_laws.named(within, wrong)
     if found is None and place:
-        found = _law(wrong, wrong)
+        found = rate_laws.named(wrong, wrong)
     if found is None:
         return
     name, observed, fix, whole = found
     if place and not (whole and "rate" in place):
         observed += f", {place}"
-    elif others and _law([*within, *others], wrong) != found:
+    elif others and rate_laws.named([*within, *others], wrong) != found:
         observed += f", only in {' and '.join(sorted(dtypes))}"
     if dtypes <= _HALF and others and name not in ("never", "always"):
         fix = "Draw the uniform numbers in float32, whatever the dtype of the input, and compare them with the rate in float32."
@@ -78,6 +79,9 @@ def calls(seen: Seen) -> Iterator[Cause]:
     for check in ("mask.independent-channels", "mask.dropped-count", "mask.patterns"):
         follow += [f for f in seen.failing(check) if (case_of(f.case).calls or 0) > first]
     text = f"{lead.message}{f', at rate {rate:g}' if rate is not None else ''}"
+    if unscaled := _passed_on(seen, odd):
+        text += "; where nothing drops, the layer returns its input"
+        follow += [*unscaled, *seen.failing("seed.reset")]
     yield cause(f"calls of another rate {place}".strip(), text, "", seen.take(follow), lead)
 
 
@@ -97,7 +101,7 @@ def positions(seen: Seen) -> Iterator[Cause]:
                 some = [*some, *tied]
         unscaled = _returned(seen, some)
         if unscaled:
-            text += " and are not scaled: the layer returns them as they are"
+            text += _UNCHANGED
             some = [*some, *unscaled]
         follow = [*some, *seen.failing(_MARGINAL, *_APART)]
         if check == "rate.per-sample":  # rows of another rate go together from call to call
@@ -113,11 +117,27 @@ def _evidence(one: Finding) -> float:
 
 
 def _returned(seen: Seen, some: Sequence[Finding]) -> list[Finding]:
-    """Wrong values of the same cases that are multiplied by 1, where some positions never drop: they were left out."""
-    cases = {f.case for f in some if "never drop" in f.message}
+    """Wrong values, and what a returned input fails, where values are multiplied by 1 in cases with what never drops."""
+    cases = {f.case for f in some if f.estimate == 0 or _NOTHING.search(f.message)}
     values = seen.failing("scale.kept-values")
-    fit = values and all(f.case in cases and f.estimate == 1 and f.expected != 1 for f in values)
-    return values if fit else []
+    if not values or not all(f.case in cases and f.estimate == 1 and f.expected != 1 for f in values):
+        return []
+    return [*values, *seen.failing("form.input-untouched")]
+
+
+def _passed_on(seen: Seen, odd: Sequence[Finding]) -> list[Finding]:
+    """The same of calls that drop nothing: as many values are multiplied by 1 as those calls have, in every case of both."""
+    values = seen.failing("scale.kept-values")
+    if not values or not all(f.estimate == 1 and f.expected != 1 for f in values):
+        return []
+    wrong = {f.case: f.tallies.get("wrong") for f in values}
+    both = [(case_of(f.case), f) for f in odd if f.case in wrong and _NOTHING.search(f.message)]
+    whole = [
+        wrong[f.case] == f.tallies["odd_calls"] * (c.rows or 0) * (c.channels or 0) * (c.shared or 0)
+        for c, f in both
+        if not c.batches
+    ]
+    return [*values, *seen.failing("form.input-untouched")] if len(whole) > 1 and all(whole) else []
 
 
 def shapes(seen: Seen) -> Iterator[Cause]:
@@ -128,6 +148,9 @@ def shapes(seen: Seen) -> Iterator[Cause]:
     lead = strongest([f for f in seen.failing(_MARGINAL) if _measured(f)] or seen.failing(_MARGINAL))
     place = only([f for f in seen.judged[_MARGINAL] if _measured(f)])
     text = lead.message if place else _by_shape(seen) or lead.message
+    if unscaled := _returned(seen, some):
+        text += "; where nothing drops, the layer returns its input"
+        some = [*some, *unscaled]
     yield cause(f"{_MARGINAL} {place}".strip(), at(text, place), "", seen.take(some), lead)
 
 
@@ -135,14 +158,15 @@ def _by_shape(seen: Seen) -> str | None:
     """Shapes that drop otherwise than others at one rate; None where no rate has both."""
     judged = [f for f in seen.judged[_MARGINAL] if _measured(f) and case_of(f.case).rows is not None]
     for rate in sorted({f.expected for f in judged if f.expected is not None}, key=lambda r: abs(r - 0.3)):
-        bad = [f for f in _at(judged, rate) if f.verdict == "fail"]
-        fine = [f for f in _at(judged, rate) if f.verdict == "pass"]
+        bad = [f for f in rate_laws.at_rate(judged, rate) if f.verdict == "fail"]
+        fine = [f for f in rate_laws.at_rate(judged, rate) if f.verdict == "pass"]
         # the same shapes drop otherwise in another dtype or way of calling: the shape is no cause
         if bad and fine and not {_size(f) for f in bad} & {_size(f) for f in fine}:
-            word = "more" if _share(bad) > _share(fine) else "less"
+            share, usual = rate_laws.share(bad), rate_laws.share(fine)
             return (
-                f"the rate depends on the shape: at rate {rate:g} the layer drops {percent(_share(bad))} in calls of "
-                f"{_sizes(bad)}, {word} than the {percent(_share(fine))} in calls of {_sizes(fine)} (samples, channels, positions)"
+                f"the rate depends on the shape: at rate {rate:g} the layer drops {percent(share)} in calls of {_sizes(bad)}, "
+                f"{'more' if share > usual else 'less'} than the {percent(usual)} in calls of {_sizes(fine)} (samples, channels, "
+                "positions)"
             )
     return None
 
@@ -190,127 +214,3 @@ def _of_positions(seen: Seen, wrong: Sequence[Finding]) -> bool:
     return bool(seen.failing("rate.per-channel", "rate.per-sample")) and any(
         0 < f.tallies["dropped"] < f.tallies["coins"] for f in wrong
     )
-
-
-def _holds(law: Law, findings: Sequence[Finding]) -> bool:
-    """Whether a law fits every measured rate to within what chance allows."""
-    for one in findings:
-        n, k = one.tallies["coins"], one.tallies["dropped"]
-        assert one.expected is not None
-        p = min(1.0, max(0.0, law(one.expected)))
-        room = 5.2 * math.sqrt(n * p * (1 - p)) + 3 if 0 < p < 1 else 0.0
-        if abs(k - n * p) > room:
-            return False
-    return True
-
-
-def _law(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str, str, bool] | None:
-    """The simplest law of the measured rates: its name, sentence, fix, and whether it says at which rates."""
-    rates = sorted({f.expected for f in within if f.expected is not None})
-    bad = sorted({f.expected for f in wrong if f.expected is not None})
-    each = "at every rate" if len(rates) > 2 else f"at rate {' and '.join(f'{r:g}' for r in rates)}"
-    if _holds(lambda p: 0.0, within):
-        fix = "Check that the layer runs in training mode and that the mask is multiplied in."
-        return (
-            "never",
-            f"the layer never drops, {each}" if len(rates) > 2 else f"the layer never drops {each}",
-            fix,
-            True,
-        )
-    if _holds(lambda p: 1.0, within):
-        return "always", "the layer drops everything, at every rate", "", True
-    if max(bad) != min(bad) or abs(bad[0] - 0.5) > 0.01:
-        p = min((b for b in bad if abs(b - 0.5) > 0.01), key=lambda b: abs(b - 0.1))
-        if _holds(lambda p: 1 - p, within) and len(rates) > 1:
-            text = f"keep and drop are swapped: the layer drops {shown(1 - p)} at rate {p:g}"
-            return (
-                "keep and drop",
-                text,
-                "If the argument is the keep probability by design, declare it: Implementation(keep_probability=True). "
-                "Otherwise compare the other way round.",
-                True,
-            )
-    if len(bad) > 1:
-        level = _share(wrong)
-        if _holds(lambda p: level, within):
-            return "constant", f"the layer drops {shown(level, 3)} of the elements at every requested rate", "", True
-        ratio = sum(f.tallies["dropped"] for f in within) / sum(f.tallies["coins"] * (f.expected or 0) for f in within)
-        off = _mean_difference(within)
-        scaled, moved = _holds(lambda p: p * ratio, within), _holds(lambda p: p + off, within)
-        if scaled and not moved:
-            text = f"the layer drops {shown(ratio, 3)} times the requested rate {each}"
-            return "ratio", text, "Compare the uniform numbers with the rate itself.", True
-        if moved and not scaled:
-            word = "more" if off > 0 else "less"
-            text = f"the layer drops {shown(100 * abs(off), 3)} percentage points {word} than requested {each}"
-            return "offset", text, "Compare the uniform numbers with the rate itself.", True
-        for steps in _GRIDS:
-            for how, rounded in (
-                ("up to multiples", math.ceil),
-                ("down to multiples", math.floor),
-                ("to multiples", round),
-            ):
-                if _holds(_rounding(steps, rounded), within):
-                    there = shown(_share(_at(wrong, bad[0])), 3)
-                    text = f"rates are rounded {how} of 1/{steps}: the layer drops {there} at rate {bad[0]:g}"
-                    fix = "Draw the uniform numbers with at least 24 bits, for every dtype of the input."
-                    return "grid", text, fix, True
-        return None
-    measured = _share(wrong)
-    if measured == 0:
-        return "never", f"the layer never drops at rate {bad[0]:g}", "", True
-    off = measured - bad[0]
-    word = "more" if off > 0 else "less"
-    text = (
-        f"at rate {bad[0]:g} the layer drops {percent(measured)}: {shown(100 * abs(off), 3)} percentage points {word}"
-    )
-    return "one rate", text, "", True
-
-
-def _blocks(seen: Seen, judged: Sequence[Finding]) -> tuple[str, str] | None:
-    """Of blocks that overlap: how often one begins, in units of what is declared, where that is one number at every rate."""
-    contract = seen.contract
-    if contract is None or not contract.pattern.blocks:
-        return None
-    area = math.prod(size for _, size in contract.pattern.blocks)
-    ratios = []
-    for one in judged:
-        n, k, p = one.tallies["coins"], one.tallies["dropped"], one.expected or 0.0
-        if not 100 < k < n - 100 or not 0 < p < 1:
-            continue  # nearly all fall, or none: how often a block begins is not seen
-        begins, declared = (1 - (1 - share) ** (1 / area) for share in (k / n, p))
-        ratios.append((begins / declared, one))
-    if len(ratios) < 2:
-        return None
-    ratio = ratios[0][0]
-    if abs(ratio - 1) < 0.02 or any(abs(other / ratio - 1) > 0.05 for other, _ in ratios):
-        return None
-    one = min((f for _, f in ratios), key=lambda f: f.expected or 0.0)
-    text = f"blocks begin {shown(ratio, 3)} times as often as declared at every rate: the layer drops {percent(_share([one]))} "
-    text += f"instead of {percent(one.expected or 0.0)} at rate {case_of(one.case).rate or 0:g}"
-    if abs(ratio / area - 1) < 0.05:
-        return text, f"Divide the rate at which blocks begin by the {area} positions of a block."
-    return text, ""
-
-
-def _rounding(steps: int, rounded: Callable[[float], int]) -> Law:
-    return lambda p: rounded(p * steps) / steps
-
-
-def _at(findings: Sequence[Finding], rate: float) -> list[Finding]:
-    return [f for f in findings if f.expected == rate]
-
-
-def _share(findings: Sequence[Finding]) -> float:
-    return float(sum(f.tallies["dropped"] for f in findings) / max(1, sum(f.tallies["coins"] for f in findings)))
-
-
-def _mean_difference(findings: Sequence[Finding]) -> float:
-    """The mean of measured minus requested rate, each case by its precision."""
-    top = bottom = 0.0
-    for one in findings:
-        n, p = one.tallies["coins"], one.expected or 0.0
-        weight = n / max(p * (1 - p), 1e-9)
-        top += weight * (one.tallies["dropped"] / n - p)
-        bottom += weight
-    return top / max(bottom, 1e-300)
