@@ -10,8 +10,10 @@ KERAS2 = $(PIP) --no-deps tf_keras
 # pip compiles the 18,000 files that it installs one by one; all processors do it together, and tests of packages go without
 PIP = $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
 COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
-# several processes with threads each would take each other's cores
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
+# hundreds of processes import the package, some of them told to write no bytecode: compiled once, here
+OWN = $(BIN)/python -m compileall -qq suite implementations
+# several processes with threads each would take each other's cores; what pytest rewrites while it collects is kept for the next
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: audit test test-long docs field clean
@@ -20,6 +22,7 @@ audit: $(VENV)/.audit
 
 # mypy takes one processor for a minute: the tests run beside it, and either of them fails the whole
 test: $(VENV)/.test
+	$(OWN)
 	$(BIN)/ruff check suite implementations tests docs/tools examples
 	$(BIN)/ruff format --check suite implementations tests docs/tools examples
 	$(BIN)/lint-imports --no-logo --no-cache # folders by stage, no circles (pyproject.toml)
@@ -27,6 +30,7 @@ test: $(VENV)/.test
 
 # every test, also those that take minutes; of each of these a shorter one asks the same in `make test`
 test-long: $(VENV)/.test $(VENV)/.docs
+	$(OWN)
 	$(PYTEST)
 
 # the documentation as a site: site/index.html, which needs no server and no network

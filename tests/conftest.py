@@ -21,6 +21,12 @@ import pytest
 import setuptools  # noqa: F401
 from kits.forked import Parents
 
+from dropcheck.worker import caches
+
+# what JAX compiles is kept, as workers keep it, also in this process and in scripts: many tests ask for the same programs
+for variable, setting in caches.compiled().items():
+    os.environ.setdefault(variable, setting)
+
 # a shell that starts the tests in the background has them ignore Ctrl-C, and with them every process that they interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,6 +36,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if (name := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
     free = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {free[int(name.removeprefix("gw")) % len(free)]})
+
+
+def pytest_collection_finish() -> None:
+    """What was imported by now is kept compiled, for the next process; files that tests write and write again are not."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 @dataclass
