@@ -1,4 +1,4 @@
-"""Keras' global seed reaches what is imported, and what is imported later; it imports nothing."""
+"""Keras' global seed reaches what is imported, and what is imported later; it imports nothing, nor does a copy of a layer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 import pytest
 
 SCRIPT = """
-import importlib.util, os, random, sys
+import copy, importlib.util, os, random, sys
 os.environ["KERAS_BACKEND"] = {backend!r}
 import keras
 import numpy as np
-from spatial_dropouts.adapters.keras_seeding import seed_everything
+from spatial_dropouts.adapters.keras_seeding import seed_everything, spared
 
 def draws(seed, kind):
     seed(kind)
@@ -22,6 +22,8 @@ def draws(seed, kind):
 
 mine, again = (draws(lambda s: seed_everything(keras, s), 7) for _ in range(2))
 assert mine == again
+layer = keras.layers.SpatialDropout1D(.3)
+assert spared(keras.backend.backend(), lambda: copy.deepcopy(layer)).rate == .3
 assert "tensorflow" not in sys.modules
 assert importlib.util.find_spec("tensorflow")  # somebody looks whether it is there, and does not import it
 import tensorflow as tf

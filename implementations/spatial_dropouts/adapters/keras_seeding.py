@@ -7,7 +7,9 @@ import importlib
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional, TypeVar
+
+Made = TypeVar("Made")
 
 
 def seed_everything(keras: Any, seed: int) -> None:
@@ -25,6 +27,19 @@ def seed_everything(keras: Any, seed: int) -> None:
             keras.utils.set_random_seed(seed)
             return
     keras.utils.set_random_seed(seed)
+
+
+def spared(backend: str, make: Callable[[], Made]) -> Made:
+    """What ``make`` makes, without an import of TensorFlow that is of no use.
+
+    Keras imports it to ask whether a value that it stores is one of TensorFlow's: before the import there is none. What does
+    need it is made once more with it.
+    """
+    if backend == "tensorflow" or "tensorflow" in sys.modules:
+        return make()
+    with contextlib.suppress(ImportError), _without_tensorflow():
+        return make()
+    return make()
 
 
 @contextlib.contextmanager

@@ -8,8 +8,13 @@ import pickle
 from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from dropcheck.contract.adapter import Unsupported
+from spatial_dropouts.adapters import keras_seeding
 
 Passed = Tuple[Any, Optional[Any], Optional[Any]]
+
+
+def _copied(layer: Any, way: str) -> Any:
+    return copy.deepcopy(layer) if way == "copy.deepcopy" else pickle.loads(pickle.dumps(layer))
 
 
 class KerasLife:
@@ -42,7 +47,7 @@ class KerasLife:
             made = fresh()
             made.set_weights(layer.get_weights())
         else:
-            made = copy.deepcopy(layer) if way == "copy.deepcopy" else pickle.loads(pickle.dumps(layer))
+            made = keras_seeding.spared(self.backend, lambda: _copied(layer, way))
         made._dropcheck_made = getattr(layer, "_dropcheck_made", None)
         return made
 

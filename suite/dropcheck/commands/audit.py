@@ -256,10 +256,13 @@ def audit(
     Options that stand in dropcheck.toml, or in [tool.dropcheck] of pyproject.toml, hold here too; the command line comes
     first.
     """
-    from dropcheck.auditing import journal as journals
-    from dropcheck.auditing import run as auditing
-    from dropcheck.gate import project_options
-    from dropcheck.results import audit as results
+    from dropcheck.worker.server.collecting import uncollected
+
+    with uncollected():
+        from dropcheck.auditing import journal as journals
+        from dropcheck.auditing import run as auditing
+        from dropcheck.gate import project_options
+        from dropcheck.results import audit as results
 
     limit = option_values.duration(timeout, "--timeout")
     root, drawn = option_values.seed(seed, auditing.DEFAULT_SEED)

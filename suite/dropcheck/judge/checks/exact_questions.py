@@ -19,7 +19,8 @@ from dropcheck.worker.server import rounding
 from dropcheck.worker.server.probe import clear_pool
 
 Values = NDArray[np.float64]
-_MOST_REMEMBERED = 8192  # elements of an input whose bounds are kept for the next question
+# Elements of an input whose bounds are kept for the next question: of many small ones, and of a few that are asked in turn.
+_SMALL, _MOST_REMEMBERED = 8192, 1 << 17
 OUTPUT_SHAPE = "gives an output of shape"  # by this part of a sentence ``judge.following`` knows a wrong shape
 Step = tuple[tuple[int, ...], bool, bool, str]  # shape, training, recording, way of switching
 
@@ -213,17 +214,22 @@ def kept_bounds(
     x, offset = np.asarray(x), 0.0 if gradient else contract.offset
     if x.size > _MOST_REMEMBERED:
         return _distinct_bounds(x, rate, contract.scale, dtype, offset)
-    return _remembered_bounds(x.tobytes(), x.dtype.str, x.shape, rate, contract.scale, dtype, offset)
+    remembered = _bounds_of_small if x.size <= _SMALL else _bounds_of_large
+    return remembered(x.tobytes(), x.dtype.str, x.shape, rate, contract.scale, dtype, offset)
 
 
-@lru_cache(maxsize=256)  # the same few inputs are asked again and again
-def _remembered_bounds(
+def _unwritable_bounds(
     x: bytes, kind: str, shape: tuple[int, ...], rate: float, scale: str | float, dtype: str, offset: str | float
 ) -> tuple[Values, Values]:
     found = _distinct_bounds(np.frombuffer(x, kind).reshape(shape), rate, scale, dtype, offset)
     for bound in found:
         bound.flags.writeable = False  # it is handed out again
     return found
+
+
+# the same few inputs are asked again and again
+_bounds_of_small = lru_cache(maxsize=256)(_unwritable_bounds)
+_bounds_of_large = lru_cache(maxsize=4)(_unwritable_bounds)  # up to 3 MB each
 
 
 def _distinct_bounds(x: Any, rate: float, scale: str | float, dtype: str, offset: str | float) -> tuple[Values, Values]:

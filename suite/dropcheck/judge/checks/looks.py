@@ -209,7 +209,9 @@ def repeats(bench: Bench, seen: Look, x: Any) -> int:
     every = [mask for mask in seen.masks if _telling(mask)]
     words = [mask.tobytes() for mask in every]
     if rows > 1:
-        words += [b"row" + row.tobytes() for mask in every for row in mask.reshape(rows, channels) if _telling(row)]
+        for mask in every:
+            some = mask.reshape(rows, channels)
+            words += [b"row" + row.tobytes() for row in some[_telling_rows(some)]]
     return len(words) - len(set(words))
 
 

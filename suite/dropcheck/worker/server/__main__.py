@@ -59,6 +59,7 @@ def main() -> int:
     os.dup2(2, 1)
     from dropcheck.worker.server import wire
     from dropcheck.worker.server.answers import Worker
+    from dropcheck.worker.server.collecting import handled
 
     pipe = Connection(descriptor)
     worker = Worker()
@@ -73,7 +74,7 @@ def main() -> int:
             return 0
         if request.get("ask") == "stop":
             return 0
-        answers.put(worker.handle(request))
+        answers.put(handled(worker, request))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from typing import Any, Dict, List
 
@@ -54,7 +55,7 @@ def _whole(value: Any, data: bytes, place: List[int]) -> Any:
     if isinstance(value, dict):
         if set(value) == {_MARK}:
             _, dtype, shape = value[_MARK]
-            array = np.frombuffer(data, np.dtype(dtype), int(np.prod(shape, dtype=np.int64)), place[0]).reshape(shape)
+            array = np.frombuffer(data, np.dtype(dtype), math.prod(shape), place[0]).reshape(shape)
             place[0] += array.nbytes
             return array
         return {k: _whole(v, data, place) for k, v in value.items()}
