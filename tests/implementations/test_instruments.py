@@ -19,11 +19,11 @@ from spatial_dropouts import instruments  # noqa: E402
 
 ATTENTION, RECURRENT = "n h=4 q k=64 -> n h q k", "t=2 n h=64 -> t n h"
 CASES = ("float32 rate=0.5 64,64,1 calls=40", "float32 rate=0.3 64,64,1 calls=40")
-CHECKS = ("mask.distinct-samples", "mask.distinct-calls", "rate.marginal", "scale.kept-values", "mode.inference",
-          "gradient.mask", "rate.one")  # fmt: skip
+CHECKS = ("mask.whole-channels", "mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls",
+          "rate.marginal", "scale.kept-values", "mode.inference", "gradient.mask", "rate.one")  # fmt: skip
 
 
-def failing(layer: type[Any], pattern: str) -> set[str]:
+def failing(layer: type[Any], pattern: str, shared: int = 1) -> set[str]:
     """Checks that fail, and none that raises."""
     one = Implementation(
         make=layer,
@@ -31,7 +31,8 @@ def failing(layer: type[Any], pattern: str) -> set[str]:
         framework="torch",
         contract=Contract(pattern=Pattern.parse(pattern)),
     )
-    result = dropcheck.audit(one, select=CHECKS, cases=CASES, in_process=True, jobs=1, causes=False)
+    cases = [text.replace(",1 ", f",{shared} ") for text in CASES]
+    result = dropcheck.audit(one, select=CHECKS, cases=cases, in_process=True, jobs=1, causes=False)
     findings = [f for t in result.targets for f in t.findings]
     assert findings and not [f for f in findings if f.verdict == "error"]
     return {f.check for f in findings if f.verdict == "fail"}
@@ -44,6 +45,7 @@ def failing(layer: type[Any], pattern: str) -> set[str]:
         (planted.OneMaskForAllHeads, "mask.distinct-samples"),
         (planted.OneMaskForTheBatch, "mask.distinct-samples"),
         (planted.NotRescaled, "scale.kept-values"),
+        (planted.IgnoresRateOne, "rate.one"),
         (planted.DroppedInInference, "mode.inference"),
         (planted.BackwardDrawsAgain, "gradient.mask"),
     ],
@@ -52,8 +54,24 @@ def test_planted_attention(layer: type[Any], check: str | None) -> None:
     assert failing(layer, ATTENTION) == ({check} if check else set())
 
 
-def test_a_mask_that_is_kept_for_all_steps_is_another_pattern() -> None:
-    assert failing(planted.OneMaskForAllSteps, RECURRENT) == {"mask.distinct-samples"}
+@pytest.mark.parametrize(
+    ("layer", "check"),
+    [
+        (planted.ManualStack, None),
+        (planted.OneMaskForAllSteps, "mask.distinct-samples"),
+        (planted.OneMaskForAllSequences, "mask.distinct-samples"),
+        (planted.SecondDirectionCopies, "mask.distinct-channels"),
+        (planted.StackNotRescaled, "scale.kept-values"),
+        (planted.StackIgnoresRateOne, "rate.one"),
+        (planted.StackDropsInInference, "mode.inference"),
+    ],
+)
+def test_planted_stacks(layer: type[Any], check: str | None) -> None:
+    assert failing(layer, RECURRENT) == ({check} if check else set())
+
+
+def test_a_mask_that_is_renewed_at_each_step_is_another_pattern_than_one_for_all_steps() -> None:
+    assert failing(planted.ManualStack, "t=2 n h=64 -> n h", shared=2) >= {"mask.whole-channels"}
 
 
 TORCH = sorted(name for name, one in instruments.REGISTER.items() if one.framework == "torch")
@@ -73,12 +91,41 @@ def test_instruments_are_exact(name: str, dtype: str) -> None:
         assert isinstance(entry.contract, Contract)
         x = torch.ones(entry.contract.pattern.shape(64, 17, 1), dtype=kind)
         y = layer.train()(x)
+        assert y.shape == x.shape and y.dtype == kind
         kept = torch.ones((), dtype=kind) / torch.tensor(1 - rate, dtype=torch.float64).to(kind)
         near = torch.nextafter(kept, kept * 2) if dtype != "bfloat16" and dtype != "float16" else kept * (1 + 2**-7)
         values = set(y.flatten().tolist())
         assert len(values) == 2 and 0.0 in values
         assert abs(max(values) - 1 / (1 - rate)) <= 2 * abs(float(near) - float(kept)) + 1e-12
         assert torch.equal(layer.eval()(x), x)
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_the_gradient_is_that_of_the_real_layer(name: str) -> None:
+    """0 exactly where the forward pass dropped, and the incoming gradient times the scale elsewhere."""
+    from spatial_dropouts.adapters import adapter_for, load
+
+    entry = spatial_dropouts.REGISTER[name]
+    adapter = adapter_for(load(str(entry.make)), entry)
+    x = torch.ones(adapter.contract.pattern.shape(64, 17, 1))
+    y, gradient = adapter.gradient(adapter.make(0.5, "float32", 1, "global"), x, torch.full_like(x, 0.75))
+    assert gradient is not None and 0 < int((y == 0).sum()) < y.numel()
+    assert torch.equal(gradient, 0.75 * y)
+
+
+def test_padding_of_packed_sequences_spends_no_coins() -> None:
+    """One call of 12 packed elements draws as much from the generator as a dropout of 12 x 64 numbers."""
+    from spatial_dropouts.instruments.torch_stacks import Packed
+
+    layer = Packed(0.5, "GRU").train()
+    x = torch.ones(12, 64)
+    layer(x)
+    torch.manual_seed(5)
+    layer(x)
+    after = torch.get_rng_state()
+    torch.manual_seed(5)
+    torch.nn.functional.dropout(torch.ones(12, 64))
+    assert torch.equal(torch.get_rng_state(), after)
 
 
 @pytest.mark.parametrize("name", ["torch.sdpa#weights", "torch.LSTM#between"])

@@ -44,6 +44,11 @@ class NotRescaled(Manual):
     rescaled = False
 
 
+class IgnoresRateOne(Manual):
+    def dropped(self, weights: Any) -> Any:
+        return weights if self.p == 1 else super().dropped(weights)
+
+
 class DroppedInInference(Manual):
     def dropped(self, weights: Any) -> Any:
         return nn.functional.dropout(weights, self.p)
@@ -69,8 +74,11 @@ class BackwardDrawsAgain(Manual):
         return _Redrawn.apply(weights, values, self.p) if self.training else weights @ values
 
 
-class OneMaskForAllSteps(Between):
-    """The mask between the layers is drawn once a call, not at every step: another pattern than PyTorch documents."""
+class ManualStack(Between):
+    """Two recurrent layers that hand on their input, with a dropout in three lines between them, right."""
+
+    shared: tuple[int, ...] = ()
+    rescaled = True
 
     def __init__(self, p: float) -> None:
         super().__init__(p, "LSTM")
@@ -78,5 +86,43 @@ class OneMaskForAllSteps(Between):
     def run(self, carrier: Any) -> Any:
         if not self.training or self.p == 0:
             return carrier
-        kept = (torch.rand(1, *carrier.shape[1:]) >= self.p).to(carrier.dtype)
-        return carrier * kept / (1 - self.p) if self.p < 1 else carrier * 0
+        return self.dropped(carrier)
+
+    def kept(self, shape: Any) -> Any:
+        return torch.rand([1 if axis in self.shared else size for axis, size in enumerate(shape)]) >= self.p
+
+    def dropped(self, carrier: Any) -> Any:
+        if self.p == 1:
+            return carrier * 0
+        return carrier * self.kept(carrier.shape).to(carrier.dtype) * (1 / (1 - self.p) if self.rescaled else 1)
+
+
+class OneMaskForAllSteps(ManualStack):
+    """The mask between the layers is drawn once a call, not at every step: another pattern than PyTorch documents."""
+
+    shared = (0,)
+
+
+class OneMaskForAllSequences(ManualStack):
+    shared = (1,)
+
+
+class StackNotRescaled(ManualStack):
+    rescaled = False
+
+
+class StackIgnoresRateOne(ManualStack):
+    def dropped(self, carrier: Any) -> Any:
+        return carrier if self.p == 1 else super().dropped(carrier)
+
+
+class StackDropsInInference(ManualStack):
+    def run(self, carrier: Any) -> Any:
+        return self.dropped(carrier)
+
+
+class SecondDirectionCopies(ManualStack):
+    """The features of the backward direction, the second half, have the mask of the forward direction."""
+
+    def kept(self, shape: Any) -> Any:
+        return super().kept((*shape[:-1], shape[-1] // 2)).repeat(1, 1, 2)

@@ -10,6 +10,7 @@ from typing import Any, Dict, Tuple
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
+from spatial_dropouts.instruments import jax_register
 
 _HERE = "spatial_dropouts.instruments"
 
@@ -38,9 +39,32 @@ def _recurrent(kind: str, **options: Any) -> Implementation:
     )
 
 
+def _gap(kind: str, gap: int) -> Implementation:
+    summary = f"PyTorch's {kind} of three layers: dropout behind layer {gap}"
+    return _torch("torch_stacks:Gap", "n h=64 -> n h", summary, kind=kind, gap=gap)
+
+
+def _packed(kind: str) -> Implementation:
+    summary = f"PyTorch's {kind}, a packed sequence: dropout between two layers"
+    return _torch("torch_stacks:Packed", "n h=64 -> n h", summary, kind=kind)
+
+
+def _dropout(kind: str, site: str, place: str) -> Implementation:
+    summary = f"PyTorch's {kind}: dropout {place}"
+    return _torch("torch_transformer:Dropout", "l=2 n c=64 -> l n c", summary, kind=kind, site=site)
+
+
+def _attention(kind: str, attention: str, words: str) -> Implementation:
+    summary = f"PyTorch's {kind}: dropout of attention weights{words}"
+    return _torch("torch_transformer:Weights", "n h=4 q=16 k=16 -> n h q k", summary, kind=kind, attention=attention)
+
+
+_KINDS = ("RNN", "GRU", "LSTM")
+_ENCODER, _DECODER = "TransformerEncoderLayer", "TransformerDecoderLayer"
 _WEIGHTS: Tuple[str, str] = ("n h=4 q k=64 -> n h q k", "n h=4 q k=16 -> n h q k")
 
 REGISTER: Dict[str, Implementation] = {
+    **jax_register.REGISTER,
     "torch.sdpa#weights": _torch(
         "torch_attention:Sdpa", _WEIGHTS[0], "PyTorch's scaled_dot_product_attention: dropout of attention weights"
     ),
@@ -51,4 +75,16 @@ REGISTER: Dict[str, Implementation] = {
     "torch.GRU#between": _recurrent("GRU"),
     "torch.LSTM#between": _recurrent("LSTM"),
     "torch.LSTM#between-bidirectional": _recurrent("LSTM", bidirectional=True),
+    **{f"torch.{kind}#between.{gap}": _gap(kind, gap) for kind in _KINDS for gap in (1, 2)},
+    **{f"torch.{kind}#between-packed": _packed(kind) for kind in _KINDS},
+    "torch.TransformerEncoderLayer#weights": _attention(_ENCODER, "self_attn", ""),
+    "torch.TransformerEncoderLayer#dropout1": _dropout(_ENCODER, "dropout1", "behind its attention"),
+    "torch.TransformerEncoderLayer#dropout": _dropout(_ENCODER, "dropout", "in its feed-forward part"),
+    "torch.TransformerEncoderLayer#dropout2": _dropout(_ENCODER, "dropout2", "behind its feed-forward part"),
+    "torch.TransformerDecoderLayer#self-weights": _attention(_DECODER, "self_attn", " of its own"),
+    "torch.TransformerDecoderLayer#cross-weights": _attention(_DECODER, "multihead_attn", " of its memory"),
+    "torch.TransformerDecoderLayer#dropout1": _dropout(_DECODER, "dropout1", "behind its own attention"),
+    "torch.TransformerDecoderLayer#dropout2": _dropout(_DECODER, "dropout2", "behind its memory's attention"),
+    "torch.TransformerDecoderLayer#dropout": _dropout(_DECODER, "dropout", "in its feed-forward part"),
+    "torch.TransformerDecoderLayer#dropout3": _dropout(_DECODER, "dropout3", "behind its feed-forward part"),
 }

@@ -19,3 +19,10 @@ BACKWARD: Dict[str, str] = dict.fromkeys(
     ("gradient.two-passes", "gradient.cotangents", "gradient.second-derivative"),
     "the instrument fixes the gradients that enter the layer: one backward pass of unit gradients",
 )
+
+# where the gradient of what is shown is read from the backward pass of the real layer, call by call
+PULLED: Dict[str, str] = {
+    **INPUT,
+    **RATE,
+    **{name: BACKWARD[name] for name in BACKWARD if name != "gradient.two-passes"},
+}

@@ -57,6 +57,20 @@ class Sdpa(_Weights):
         )
 
 
+def set_identity(layer: Any) -> None:
+    """Weights of queries and keys 0, of values and output the identity."""
+    size = layer.embed_dim
+    eye = torch.eye(size, dtype=layer.out_proj.weight.dtype)
+    with torch.no_grad():
+        layer.in_proj_weight.zero_()
+        layer.in_proj_weight[2 * size :].copy_(eye)
+        layer.in_proj_bias.zero_()
+        layer.out_proj.weight.copy_(eye)
+        layer.out_proj.bias.zero_()
+    for parameter in layer.parameters():
+        parameter.requires_grad_(False)
+
+
 class Multihead(_Weights):
     """``torch.nn.MultiheadAttention``: weights of queries and keys are 0, those of values and output the identity."""
 
@@ -79,14 +93,7 @@ class Multihead(_Weights):
         size = heads * width
         with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and thrown away
             layer = nn.MultiheadAttention(size, heads, dropout=self.p, batch_first=True, dtype=x.dtype)
-        with torch.no_grad():
-            layer.in_proj_weight.zero_()
-            layer.in_proj_weight[2 * size :].copy_(torch.eye(size, dtype=x.dtype))
-            layer.in_proj_bias.zero_()
-            layer.out_proj.weight.copy_(torch.eye(size, dtype=x.dtype))
-            layer.out_proj.bias.zero_()
-        for parameter in layer.parameters():
-            parameter.requires_grad_(False)
+        set_identity(layer)
         self.held, self.built = [layer.to(x.device)], key  # in a list: its weights are no state of the instrument
 
     def run(self, values: Any) -> Any:

@@ -1,0 +1,65 @@
+"""Attention of Flax linen, as an instrument: the weights of queries and keys are 0, those of values and output the identity."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Tuple
+
+import flax.linen
+import jax.numpy as jnp
+
+from dropcheck.contract.adapter import Unsupported
+from spatial_dropouts.adapters.flax_linen import FlaxLinen
+from spatial_dropouts.instruments import fixed
+from spatial_dropouts.instruments.jax_shown import identity, masked
+
+
+class LinenInstrument(FlaxLinen):
+    """Drives linen modules that hold a real layer, whose backward pass is that of the real layer (see jax_shown)."""
+
+    fixed: Mapping[str, str] = fixed.PULLED
+
+    def use(self, mode: str) -> None:
+        """Raises Unsupported where one query cannot be taken from the others."""
+        super().use(mode)
+        axes = self.contract.pattern
+        if mode in ("vmap", "ranks") and axes.row_axes[0] == "q" and "q" in dict(axes.sizes):
+            raise Unsupported("self-attention has as many queries as keys: no query is run without the others")
+
+
+class Weights(flax.linen.Module):
+    """``MultiHeadDotProductAttention``, or another layer of that kind, with ``dropout_rate``; axes n, h, q, k."""
+
+    rate: Any
+    kind: str
+    broadcast_dropout: bool = True
+
+    def real(self, **given: Any) -> Any:
+        """The real layer, made of these."""
+        return getattr(flax.linen, self.kind)(**given)
+
+    def __call__(self, x: Any, deterministic: bool) -> Any:
+        _, h, q, k = x.shape
+        width = h * k
+        layer = self.real(
+            num_heads=h,
+            qkv_features=width,
+            out_features=width,
+            dropout_rate=self.rate,
+            broadcast_dropout=self.broadcast_dropout,
+            use_bias=False,
+            deterministic=deterministic,
+            parent=None,  # called by itself, with weights of its own
+        )
+        eye = identity(h, k, x.dtype)
+        into, out = eye.reshape(width, h, k), eye.reshape(h, k, width)
+        weights = {"query": into * 0, "key": into * 0, "value": into, "out": out}
+        variables = {"params": {name: {"kernel": kernel} for name, kernel in weights.items()}}
+
+        def run(rows: Any, key: Any) -> Tuple[Any, None]:
+            if self.kind == "SelfAttention":
+                return layer.apply(variables, rows, rngs={"dropout": key}), None
+            queries = jnp.zeros((rows.shape[0], q, width), x.dtype)
+            return layer.apply(variables, queries, rows, rows, rngs={"dropout": key}), None
+
+        shown, _ = masked(run, x, self.make_rng("dropout"))
+        return shown
