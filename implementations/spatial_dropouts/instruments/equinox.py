@@ -30,7 +30,7 @@ class Weights(equinox.Module):
 
     layer: equinox.nn.MultiheadAttention
 
-    def __init__(self, p: float, heads: int, keys: int, dtype: str) -> None:
+    def __init__(self, p: float, heads: int, keys: int, dtype: str = "float32") -> None:
         width, kind = heads * keys, jnp.dtype(dtype)
         layer = equinox.nn.MultiheadAttention(heads, width, dropout_p=p, dtype=kind, key=jax.random.key(0))
         eye = identity(heads, keys, kind)
