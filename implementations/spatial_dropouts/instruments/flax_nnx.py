@@ -27,7 +27,14 @@ class Weights(nnx.Module):
     """``flax.nnx.MultiHeadAttention`` with ``dropout_rate``; axes n, h, q, k."""
 
     def __init__(
-        self, rate: float, heads: int, keys: int, broadcast_dropout: bool = True, dtype: str = "float32", *, rngs: nnx.Rngs
+        self,
+        rate: float,
+        heads: int,
+        keys: int,
+        broadcast_dropout: bool = True,
+        dtype: str = "float32",
+        *,
+        rngs: nnx.Rngs,
     ) -> None:
         width, kind = heads * keys, jnp.dtype(dtype)
         self.layer = nnx.MultiHeadAttention(
