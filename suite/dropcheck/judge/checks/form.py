@@ -396,6 +396,7 @@ def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if bench.info.get("overwrites"):
         return [skipped(check, "input", "this is the in-place variant, which overwrites its input by design")]
     found = []
+    fresh = "fresh-output" in bench.contract.promises
     for rate in ladder(bench, (0.3, 0.0)):
         for dtype in bench.dtypes:
             for training in (True, False):
@@ -413,6 +414,11 @@ def _untouched(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                     wrong.append("a later call changes the output of an earlier one")
                 if answer.same_object and training and 0 < rate < 1:
                     wrong.append("the output of a training call shares memory with the input")
+                elif answer.same_object and fresh:
+                    where_not = "in inference" if not training else "at rate 0"
+                    wrong.append(
+                        f"{where_not} the output shares memory with the input; the contract declares a new array"
+                    )
                 found.append(exact(check, where, "; ".join(wrong), "input and earlier outputs stay unchanged"))
     return found
 
@@ -562,9 +568,9 @@ CHECKS = (
         name="form.input-untouched",
         how="The input is compared bit for bit before and after a call. The output of a call must stay the same in the next call, "
         "also after a change between training and inference. Ordinary rates, rates 0 and 1, and inputs with gradient "
-        "recording are tested.",
+        "recording are tested. If the contract declares `fresh-output`, the output must not share memory with the input.",
         remedy="Write into a new tensor: `x * mask`, not `x.mul_(mask)` or `x[drop] = 0`. Do not return a buffer that the next "
-        "call overwrites.",
+        "call overwrites. Return x.clone(), or np.copy(x), where a new array is declared.",
         observe=in_turn(_untouched, mode_after),
     ),
     Check(
