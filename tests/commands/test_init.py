@@ -18,6 +18,15 @@ def test_the_policy_names_the_layers_of_the_folder_and_is_read_by_the_gate(call:
     assert decoding.load(tmp_path / "dropcheck.toml").policy.targets == ("layers.py:ChannelDrop",)
 
 
+def test_what_cannot_be_audited_is_named_and_left_out(call: Any, tmp_path: Path) -> None:
+    base = "class DropBase:\n    def forward(self, x):\n        raise NotImplementedError\n"
+    (tmp_path / "layers.py").write_text(LAYER + base)
+    done = call("init")
+    assert done.code == 0 and "1 target:" in done.out
+    assert "layers.py:DropBase: a base class: forward raises NotImplementedError" in done.out
+    assert decoding.load(tmp_path / "dropcheck.toml").policy.targets == ("layers.py:ChannelDrop",)
+
+
 def test_a_file_that_is_there_is_kept_unless_forced(call: Any, tmp_path: Path) -> None:
     (tmp_path / "dropcheck.toml").write_text("version = 1\n")
     done = call("init")

@@ -60,10 +60,13 @@ def test_the_command_line_comes_before_the_file(asked: Any) -> None:
     text = 'version = 1\ntargets = ["torch.Dropout1d"]\nprofile = "standard"\nignore = ["rate.one"]\n'
     request, done = asked(text)
     assert (request.targets, request.profile, request.ignore) == (("torch.Dropout1d",), "standard", ("rate.one",))
-    assert "targets, profile, ignore: as in dropcheck.toml" in done.err
+    assert done.out == "dropcheck.toml sets: targets = torch.Dropout1d; profile = standard; ignore = rate.one\n"
     request, _ = asked(text, "custom.reference", "--profile", "quick", "--select", "rate.one")
     assert (request.targets, request.profile, request.ignore) == (("custom.reference",), "quick", ())
     assert request.select == ("rate.one",)
+    _, done = asked(text, "custom.reference", "--format", "json", "--select", "mask")
+    assert (done.out, done.err.splitlines()[0]) == ("", "dropcheck.toml sets: profile = standard")
+    assert not asked('version = 1\nprofile = "quick"\n', "custom.reference")[1].out, "it changes nothing"
     request, done = asked(text, "--all")
     assert request.targets == () and request.profile == "standard"
 

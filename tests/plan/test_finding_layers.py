@@ -18,6 +18,20 @@ class Base:
     def __init__(self, p=0.5): ...
     def forward(self, x): ...
 class Quiet(Base): ...
+class AbstractDropout(ABC):
+    @abc.abstractmethod
+    def mask(self, x): ...
+    def forward(self, x): return x * self.mask(x)
+class DropBase:
+    def __init__(self, p): self.p = p
+    def forward(self, x):
+        "What subclasses do."
+        raise NotImplementedError("drop")
+class DropPath(DropBase):
+    def forward(self, x): ...
+class WideDrop(DropBase):
+    def __init__(self, width, p): ...
+    def forward(self, x): ...
 class Block:
     def __init__(self, width, p=0.5): ...
     def forward(self, x): ...
@@ -35,8 +49,19 @@ def test_dropouts_are_classes_and_functions_that_look_like_one(tmp_path: Path) -
         (tmp_path / hidden / "a.py").write_text(LAYERS)
     (tmp_path / "venv" / "pyvenv.cfg").touch()
     (tmp_path / "test_layers.py").write_text(LAYERS)
-    names = ("ChannelDrop", "Base", "Quiet", "my_dropout")
-    assert finding_layers.dropouts(tmp_path) == [f"net/layers.py:{name}" for name in names]
+    found = {one.target.removeprefix("net/layers.py:"): one.why_not for one in finding_layers.dropouts(tmp_path)}
+    assert [name for name, why in found.items() if not why] == [
+        "ChannelDrop",
+        "Base",
+        "Quiet",
+        "DropPath",
+        "my_dropout",
+    ]
+    assert {name: why for name, why in found.items() if why} == {
+        "AbstractDropout": "abstract: mask is an abstract method",
+        "DropBase": "a base class: forward raises NotImplementedError",
+        "WideDrop": "its constructor also needs width: write an Implementation with options",
+    }
 
 
 def test_names_of_a_file_are_known_only_where_its_text_tells_all_of_them() -> None:

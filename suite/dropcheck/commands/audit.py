@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -267,6 +267,7 @@ def audit(
     limit = option_values.duration(timeout, "--timeout")
     root, drawn = option_values.seed(seed, auditing.DEFAULT_SEED)
     printed = chosen(formats, ("text", "markdown", "json"), None, out) or ("text",)
+    notes = sys.stdout if printed == ("text",) else sys.stderr  # what a program reads has no other line in it
     options.writable_file(json_file, "--json")
     options.writable_folder(out, "--out")
     options.history(history)
@@ -319,7 +320,7 @@ def audit(
         resume=resume,
         argv=tuple(sys.argv[1:]),
     )
-    request = _asked(request, every, {k: v for k, v in typed.items() if v}, project_options.read(Path()))
+    request = _asked(request, every, {k: v for k, v in typed.items() if v}, project_options.read(Path()), notes)
     if drawn:
         print(f"root seed {root}", file=sys.stderr)
     if plan:
@@ -350,7 +351,6 @@ def audit(
             journal.unlink(missing_ok=True)
     for one in printed:
         out_text(_shown(result, one, verbose))
-    notes = sys.stdout if printed == ("text",) else sys.stderr  # what a program reads has no other line in it
     if out is not None:
         print(f"Report: {out / 'index.html'}", file=notes)
     if history is not None:
@@ -380,8 +380,13 @@ def _shown(result: Result, form: str, verbose: bool) -> str:
     return render(result, width=width(), colour=colour(), every=verbose)
 
 
-def _asked(request: AuditRequest, every: bool, typed: dict[str, Any], project: ProjectOptions) -> AuditRequest:
-    """The request with what was typed, and beneath it what the project's file says. Raises UsageError without a target."""
+def _asked(
+    request: AuditRequest, every: bool, typed: dict[str, Any], project: ProjectOptions, notes: TextIO
+) -> AuditRequest:
+    """The request with what was typed, and beneath it what the project's file says, which is said in one line.
+
+    Raises UsageError without a target.
+    """
     if every and request.targets:
         raise UsageError(
             f"--all audits every implementation that can run here; leave out {request.targets[0]}, or --all"
@@ -392,12 +397,8 @@ def _asked(request: AuditRequest, every: bool, typed: dict[str, Any], project: P
     beneath = project.beneath(typed)
     if "pattern" not in typed and (pattern := project.pattern([str(one) for one in names])) is not None:
         beneath["pattern"] = pattern
-    used = list(beneath)
-    if not request.targets and names:
-        used.insert(0, "targets")
-    if used:
-        said = {"select": "checks", "strict": "traits", "device": "devices", "pattern": "patterns"}
-        print(f"dropcheck: {', '.join(said.get(key, key) for key in used)}: as in {project.file}", file=sys.stderr)
+    if said := project.sentence(beneath, () if request.targets else names):
+        print(said, file=notes)
     return replace(request, targets=names, **{**beneath, **typed})
 
 

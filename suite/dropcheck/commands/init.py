@@ -72,6 +72,7 @@ def init(
     from dropcheck.gate import decoding
     from dropcheck.plan.finding_layers import dropouts
     from dropcheck.results.audit import write_atomically
+    from dropcheck.results.plain_text import count
 
     file = Path(decoding.FILE)
     there = decoding.find(Path())
@@ -79,15 +80,21 @@ def init(
         raise UsageError(f"{there} has [tool.dropcheck] already, and a folder has one policy; nothing was written")
     if file.exists() and not force:
         raise UsageError(f"{file} exists already, and nothing was written; --force replaces it")
-    found = [one for one in dropouts(Path()) if '"' not in one and "\\" not in one]
+    layers = [one for one in dropouts(Path()) if '"' not in one.target and "\\" not in one.target]
+    found = [one.target for one in layers if not one.why_not]
     day = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=90)
     write_atomically(file, text(found, day.isoformat()).encode())
     shown = "".join(f"\n  {one}" for one in found)
-    out_text(
-        f"{file} is written, with {len(found)} target{'s' if len(found) != 1 else ''}:{shown}\nNext: dropcheck audit"
-        if found
-        else f"{file} is written. No dropout layer was found in the Python files of this folder: name yours under targets."
-    )
+    others = "".join(f"\n  {one.target}: {one.why_not}" for one in layers if one.why_not)
+    lines = [f"{file} is written, with {count(len(found), 'target')}:{shown}"]
+    if not found:
+        lines = [
+            f"{file} is written. No layer that can be audited was found in the Python files of this folder: name yours under "
+            "targets."
+        ]
+    lines += [f"Left out, since they cannot be audited as they are:{others}"] if others else []
+    lines += ["Next: dropcheck audit"] if found else []
+    out_text("\n".join(lines))
 
 
 def add(app: typer.Typer) -> None:

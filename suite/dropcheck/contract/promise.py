@@ -275,8 +275,8 @@ class Contract:
     ``gradient``   the layer can be differentiated (only asked where the framework can).
     ``ranks``      patterns of other ranks that the layer declares as well.
     ``rates``      the only rates that can be asked (a layer instance has one); None: any.
-    ``promises``   traits that this layer promises and is therefore judged on: ``nonfinite`` (dropped Inf and NaN become 0), ``fresh-output`` (inference
-                   and rate 0 return a new array, not the input).
+    ``promises``   traits that this layer declares and is therefore judged on: ``nonfinite`` (dropped Inf and NaN become 0),
+                   ``fresh-output`` (inference and rate 0 return a new array, not the input).
     ``sizes``      axis -> the only size that it has, as the pattern ``n c=3 l -> n c`` says it, too.
     ``tolerances`` check name -> largest acceptable deviation, in the unit of that check, granted by the owner.
     ``inference``  what inference returns: ``"identity"`` (the input), ``"keep"`` (the input times 1 - rate, the older

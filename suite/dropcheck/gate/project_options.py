@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from dropcheck.gate import decoding
 from dropcheck.gate.policy import PRESET, PolicyError, Sourced
+from dropcheck.plan.request import AuditRequest
 
 # key of the policy -> field of an audit's request
 _FIELDS = {
@@ -39,6 +40,20 @@ class ProjectOptions:
         """What the file says and ``given``, fields of a request, does not. A check that was asked for is not left out."""
         gone = {*given, *(["ignore"] if "select" in given else [])}
         return {key: value for key, value in self.options.items() if key not in gone}
+
+    def sentence(self, used: Mapping[str, Any], targets: Sequence[str] = ()) -> str:
+        """Which options this file sets, in one line; an empty text where it changes nothing.
+
+        ``used``: fields of an audit's request, as ``beneath`` gives them. ``targets``: those that are audited for it.
+        """
+        usual = {one.name: one.default for one in fields(AuditRequest)}
+        keys = {name: key for key, name in _FIELDS.items()} | {"pattern": "patterns"}
+        parts = [f"targets = {', '.join(targets)}"] if targets else []
+        for name, value in used.items():
+            if value != usual.get(name):
+                text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+                parts.append(f"{keys.get(name, name)} = {text}")
+        return f"{self.file} sets: {'; '.join(parts)}" if parts else ""
 
     def pattern(self, names: Sequence[str]) -> str | None:
         """The pattern of these targets. Raises PolicyError where they have different ones, as an audit has one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _CALLED = ("forward", "call", "__call__")
@@ -36,8 +37,16 @@ def names_in(source: bytes) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
-def dropouts(folder: Path) -> list[str]:
-    """Targets that a folder's files suggest, as ``file.py:Name``: what is called like a dropout, and layers made of a rate."""
+@dataclass(frozen=True)
+class Found:
+    """A layer that a file holds, as ``file.py:Name``; ``why_not``: why it cannot be audited as it is, else empty."""
+
+    target: str
+    why_not: str = ""
+
+
+def dropouts(folder: Path) -> list[Found]:
+    """What a folder's files suggest: what is called like a dropout, and layers made of a rate."""
     found = []
     for file in _files(folder):
         try:
@@ -47,8 +56,13 @@ def dropouts(folder: Path) -> list[str]:
         body = tree.body if tree is not None else []
         classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
         for node in body:
-            if _drops(node) or (isinstance(node, ast.ClassDef) and _takes_a_rate(node, classes)):
-                found.append(f"{file.relative_to(folder).as_posix()}:{node.name}")  # type: ignore[attr-defined]
+            name = f"{file.relative_to(folder).as_posix()}:{getattr(node, 'name', '')}"
+            if isinstance(node, ast.ClassDef):
+                methods = _methods(node, classes)
+                if _drops(node) or _takes_a_rate(methods):
+                    found.append(Found(name, _unfinished(methods)))
+            elif _drops(node):
+                found.append(Found(name))
     return found
 
 
@@ -62,8 +76,8 @@ def _drops(node: ast.stmt) -> bool:
     return False
 
 
-def _takes_a_rate(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
-    """Whether a class, or a base of it in the same file, is called like a layer and made of a rate, its first argument."""
+def _methods(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, ast.FunctionDef]:
+    """The methods of a class, with those of its bases in the same file."""
     methods: dict[str, ast.FunctionDef] = {}
     todo, seen = [node], set()
     while todo:
@@ -75,9 +89,34 @@ def _takes_a_rate(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
             if isinstance(method, ast.FunctionDef):
                 methods.setdefault(method.name, method)
         todo += [classes[base.id] for base in one.bases if isinstance(base, ast.Name) and base.id in classes]
+    return methods
+
+
+def _takes_a_rate(methods: dict[str, ast.FunctionDef]) -> bool:
+    """Whether a class is called like a layer and made of a rate, its first argument."""
     made = methods.get("__init__")
     words = [one.arg for one in (*made.args.posonlyargs, *made.args.args)] if made is not None else []
     return bool(methods.keys() & set(_CALLED)) and len(words) > 1 and words[1] in _RATES
+
+
+def _unfinished(methods: dict[str, ast.FunctionDef]) -> str:
+    """Why a class cannot be made of a rate and called; an empty text where nothing in its file speaks against it."""
+    for name, method in methods.items():
+        if any(ast.unparse(one).split(".")[-1] == "abstractmethod" for one in method.decorator_list):
+            return f"abstract: {name} is an abstract method"
+        *_, last = method.body
+        if isinstance(last, ast.Raise) and last.exc is not None and "NotImplementedError" in ast.unparse(last.exc):
+            return f"a base class: {name} raises NotImplementedError"
+    if (made := methods.get("__init__")) is None:
+        return ""
+    words = [*made.args.posonlyargs, *made.args.args][1:]
+    needed = [one.arg for one in words[: len(words) - len(made.args.defaults)]]
+    needed += [a.arg for a, value in zip(made.args.kwonlyargs, made.args.kw_defaults, strict=True) if value is None]
+    rates = [one for one in needed if one in _RATES]
+    if len(needed) > 1 or (needed and not rates and len(words) > 1):
+        others = [one for one in needed if one not in rates[:1]]
+        return f"its constructor also needs {', '.join(others)}: write an Implementation with options"
+    return ""
 
 
 def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
