@@ -1,10 +1,8 @@
-"""Write the outputs of the documents anew: ``python docs/tools/refresh.py [PAGE ...]``.
-
-``--cheap`` leaves out what is marked as long. What a page cuts in several places is shown, and is to be cut by hand.
-"""
+"""Write the outputs of the documents anew. What a page cuts in several places is shown, and is to be cut by hand."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -44,10 +42,15 @@ def refresh(page: Path, long: bool) -> list[str]:
 
 
 def main() -> int:
-    words = sys.argv[1:]
-    long = "--cheap" not in words
-    named = [Path(word).resolve() for word in words if not word.startswith("--")]
-    look = [one for page in named or commands.pages() for one in refresh(page, long)]
+    parser = argparse.ArgumentParser(prog="python docs/tools/refresh.py", description=__doc__)
+    parser.add_argument("pages", nargs="*", type=Path, metavar="PAGE", help="pages to write anew; all without one")
+    parser.add_argument("--cheap", action="store_true", help="leave out the commands that are marked as long")
+    given = parser.parse_args()
+    for page in given.pages:
+        if not page.is_file():
+            parser.error(f"there is no page {page}")
+    named = [page.resolve() for page in given.pages] or commands.pages()
+    look = [one for page in named for one in refresh(page, not given.cheap)]
     print("\n\n".join(look))
     return 1 if look else 0
 

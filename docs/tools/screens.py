@@ -1,10 +1,11 @@
-"""The page of answers: what `dropcheck audit` prints of layers that people write in a minute, as a terminal shows it.
+"""Write docs/explanation/answers.md: what `dropcheck audit` prints of layers that people write in a minute.
 
-python docs/tools/screens.py     audits the layers of tests/kits/layers_in_a_minute.py and writes docs/explanation/answers.md
+The layers are those of tests/kits/layers_in_a_minute.py; auditing all of them takes some minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import os
 import subprocess
@@ -53,6 +54,7 @@ def section(name: str, folder: Path) -> list[str]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python docs/tools/screens.py", description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "layers.py").write_text(LAYERS.read_text())

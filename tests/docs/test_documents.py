@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -161,6 +163,40 @@ def test_written_pages_name_only_options_that_exist() -> None:
     for page in PAGES:
         for word in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text(page)):
             assert word in known or foreign.match(word), f"{page.relative_to(ROOT)}: {word}"
+
+
+def _not_run(language: str) -> list[tuple[str, commands.Block]]:
+    found = [(str(page.relative_to(ROOT)), block) for page in PAGES for block in commands.blocks(text(page))]
+    return [(f"{name}:{block.line}", block) for name, block in found if block.language == language]
+
+
+def test_commands_that_are_only_shown_are_ones_that_the_program_takes() -> None:
+    known, seen = _commands(), 0
+    for place, block in _not_run(""):
+        whole = "\n".join(block.lines).replace("\\\n", " ")
+        for line in re.findall(r"^dropcheck (.+)$", whole, re.MULTILINE):
+            words = shlex.split(re.sub(r"\.\.\.|[\[\]]", "", line), comments=True)
+            seen += 1
+            try:
+                known[words[0]].make_context(words[0], words[1:])
+            except Exception as error:
+                raise AssertionError(f"{place}: dropcheck {line}: {error}") from error
+    assert seen > 50
+
+
+def test_code_and_files_that_are_only_shown_can_be_read() -> None:
+    import yaml
+
+    from dropcheck.gate import decoding
+
+    for place, block in _not_run("python"):
+        compile("\n".join(block.lines), place, "exec")
+    for _, block in _not_run("yaml"):
+        assert yaml.safe_load("\n".join(block.lines))
+    for place, block in _not_run("toml"):
+        whole = "\n".join(block.lines)
+        table = tomllib.loads(whole)
+        assert "version" not in table or decoding.decode(whole, place).policy.version == 1
 
 
 def _rows(page: str, heading: str) -> list[str]:
