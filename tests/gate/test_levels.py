@@ -124,7 +124,7 @@ def test_a_waiver_of_a_level_has_a_ceiling_and_an_end_like_others() -> None:
     [
         (WAIVER.replace("'edge'", "'defect'"), "a defect is waived by its check"),
         (WAIVER.replace("'edge'", "'edges'"), "there is no check 'edges'; the nearest is 'edge'"),
-        (WAIVER + 'of = "not judged"\n', "accepts what is not judged, too: leave out of"),
+        (WAIVER + 'of = "not judged"\n', "accepts skipped checks, too: leave out of"),
     ],
 )
 def test_a_waiver_of_a_level_that_cannot_be_is_refused(text: str, sentence: str) -> None:

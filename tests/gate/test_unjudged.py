@@ -45,7 +45,7 @@ def test_what_was_not_judged_beside_an_accepted_failure_is_missing_and_names_the
     assert [one.check for one in some] == list(COUNTED)
     assert all("because mask.whole-channels fails" in one.message and one.accept for one in some)
     for name in formats.FORMATS:
-        assert "not judged" in " ".join(formats.render(made, name).split()), name
+        assert "skipped" in " ".join(formats.render(made, name).split()), name
 
 
 def test_a_tolerance_that_accepts_the_basis_leaves_the_rest_missing() -> None:
@@ -67,11 +67,11 @@ def test_waivers_of_what_is_not_judged_accept_it_and_every_format_says_so() -> N
     made = gate(hidden(), toml=NAMED + BASIS + "".join(waiver(c, SO) for c in COUNTED))
     assert made.exit_code == 0
     assert made.headline == (
-        "Gate passed with 1 accepted failure (1 check in 1 target) and 2 checks that are not judged and accepted so "
+        "Gate passed with 1 accepted failure (1 check in 1 target) and 2 accepted skipped checks "
         "(2 checks in 1 target)."
     )
     for name in formats.FORMATS:
-        assert "not judged" in " ".join(formats.render(made, name).split()), name
+        assert "skipped" in " ".join(formats.render(made, name).split()), name
 
 
 def test_a_waiver_of_a_failure_does_not_accept_what_is_not_judged() -> None:
@@ -81,9 +81,7 @@ def test_a_waiver_of_a_failure_does_not_accept_what_is_not_judged() -> None:
 
 
 def test_a_waiver_of_what_is_not_judged_has_no_ceiling() -> None:
-    with pytest.raises(
-        PolicyError, match=r"dropcheck.toml:\d+: what is not judged has no deviation: leave out ceiling"
-    ):
+    with pytest.raises(PolicyError, match=r"dropcheck.toml:\d+: a skipped check has no deviation: leave out ceiling"):
         gate(hidden(), toml=NAMED + waiver("rate.marginal", SO + "ceiling = 9.0\n"))
 
 
@@ -92,8 +90,8 @@ def test_a_waiver_of_what_is_not_judged_ends_when_the_check_is_judged() -> None:
     made = gate(failing(), toml=toml)  # the basis holds now, and the rate fails on its own
     assert made.exit_code == 1
     (bad,) = lines(made, "fail")
-    assert bad.check == "rate.marginal" and "it is judged now" in bad.message
-    ended = [note.message for note in made.notes if "is judged now; remove it" in note.message]
+    assert bad.check == "rate.marginal" and "it is tested now" in bad.message
+    ended = [note.message for note in made.notes if "is tested now; remove it" in note.message]
     assert len(ended) == 2
     made = gate(audit(), toml=toml)  # all of it passes
     assert made.exit_code == 0 and made.headline.endswith("pass in 1 target.")

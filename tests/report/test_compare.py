@@ -150,7 +150,7 @@ def test_a_failing_case_that_the_other_run_did_not_ask_is_no_change() -> None:
     drawn = "float32 rate=0.3 9,17,4 calls=900"
     fails = rate(60_000, 137_700, drawn)
     found = pair([RIGHT], [RIGHT, fails])
-    assert found.owners[0].words == ["unproven"] and "not asked before" in found.rows[0].changes[0].text
+    assert found.owners[0].words == ["unproven"] and "did not run before" in found.rows[0].changes[0].text
     # where the claim fails in both, another drawn case that fails is nothing new
     assert pair([WRONG], [WRONG, fails]).owners[0].words == ["same"]
 
@@ -171,7 +171,7 @@ def test_two_layers_with_a_file_each_are_set_side_by_side() -> None:
     low, high = result(target("c.py:Low", [RIGHT])), result(target("c.py:High", [WRONG]))
     found = audits.compare([low, high], ["low.json", "high.json"])
     assert [(o.target, o.words) for o in found.owners] == [("c.py:Low and c.py:High", ["worse"])]
-    assert "these are set side by side (low: c.py:Low, high: c.py:High)" in found.notes[0]
+    assert "these are compared (low: c.py:Low, high: c.py:High)" in found.notes[0]
     # with a second target in one file nobody knows which two are meant
     three = result(*high.targets, target("c.py:Third", [RIGHT]))
     assert len(audits.compare([low, three], ["low.json", "three.json"]).owners) == 3

@@ -72,7 +72,7 @@ def test_another_verdict_at_another_resolution_is_no_change(kept: Path) -> None:
     assert fine.verdict == "fail"
     found = keep(kept, run(GOOD, version="1"), run(fine, version="2", profile="standard"))
     assert [c.word for c in found.changes] == ["unproven"]
-    assert "nothing shows that it held before" in found.changes[0].text
+    assert "nothing shows that it passed before" in found.changes[0].text
 
 
 def test_missing_evidence_is_neither_better_nor_worse(kept: Path) -> None:

@@ -46,11 +46,14 @@ def waive(
         bool, typer.Option("--unmeasured", help="Accept failures without a number; others only below --ceiling.")
     ] = False,
     of: Annotated[
-        str, typer.Option(metavar="KIND", help="failure; or 'not judged', which ends when the check is judged.")
+        str,
+        typer.Option(metavar="KIND", help="failure; or 'not judged': that the check is skipped, until it is tested."),
     ] = "failure",
     hides: Annotated[
         Texts,
-        typer.Option(metavar="CHECK", help="Checks that are not judged beside this failure; accepted until they are."),
+        typer.Option(
+            metavar="CHECK", help="Checks that this failure hides: skipped, and accepted until they are tested."
+        ),
     ] = None,
     stored: Annotated[
         list[Path] | None,
@@ -76,7 +79,7 @@ def waive(
         made += _hidden(made[0], option_values.listed(hides or ()))
     new = writing.write(path, made)
     for one in new:
-        what = "is waived" if one.of == "failure" else "is accepted as not judged"
+        what = "is waived" if one.of == "failure" else "is accepted while it is skipped"
         where = f" in {one.when.dtype}" if one.when.dtype else ""
         print(f"{one.id}: {one.check} of {one.target}{where} {what} until {one.expires.isoformat()}")
     kept = len(made) - len(new)
@@ -138,7 +141,7 @@ def _named(
     if not (reason or "").strip():
         raise UsageError("a waiver needs --reason TEXT: why is this accepted?")
     if kinds[of] == NOT_JUDGED and (ceiling is not None or unmeasured):
-        raise UsageError("what is not judged has no deviation: leave out --ceiling and --unmeasured")
+        raise UsageError("a skipped check has no deviation: leave out --ceiling and --unmeasured")
     return [
         Waiver(
             check=name,

@@ -204,6 +204,7 @@ def _unjudged(asked: Asked, target: TargetResult, device: str, one: Finding, fai
     Where it does not (it is waived, tolerated or not required) the claim is missing, until a waiver accepts that as well.
     """
     text = line(one.message)
+    text = text if text.startswith("skipped") else f"skipped: {text}"
     if fails:
         asked.book.meet(one, target.target, device)
         made = _line(asked, target, device, one, "none", text)
@@ -211,9 +212,9 @@ def _unjudged(asked: Asked, target: TargetResult, device: str, one: Finding, fai
     found, use, why = asked.book.accept(one, target.target, device)
     if found.verdict == "waived" and use is not None:
         rule = asked.sourced.rule("waiver", use.place)
-        made = _line(asked, target, device, found, "waived", f"it was not judged: {text}", rule=rule)
+        made = _line(asked, target, device, found, "waived", text, rule=rule)
     else:
-        text = f"it was not judged: {text}" + (f"; {why}" if why else "")
+        text += f"; {why}" if why else ""
         made = _line(asked, target, device, one, missing_counts(asked.sourced, False), text)
     return msgspec.structs.replace(made, unjudged=True)
 

@@ -89,7 +89,7 @@ def _headline(lines: Sequence[Line], verdict: str, policy: Sourced) -> str:
         what = f" for {names[0]}" if names else f": {missing[0].message}"
         more = f" and {count(len(names) - 1, 'more target')}" if len(names) > 1 else ""
         unjudged = _unjudged(lines, "missing")
-        tail = f"; {count(unjudged, 'check')} {'is' if unjudged == 1 else 'are'} not judged" if unjudged else ""
+        tail = f"; {count(unjudged, 'check')} {'is' if unjudged == 1 else 'are'} skipped" if unjudged else ""
         return f"Gate undecided: evidence is missing{what}{more}{tail}."
     if verdict == "inconclusive":
         return "Gate undecided: nothing was selected, so nothing is proven." if lines else _no_targets(policy)
@@ -143,8 +143,7 @@ def _accepted_words(lines: Sequence[Line], fail_on: str | None) -> str:
         parts.append(f"{count(len(below), 'failure')} that do not count (fail_on = {fail_on}; {_where(below)})")
     if hidden:
         checks = {(one.target, one.device, one.check) for one in hidden}
-        verb = "is" if len(checks) == 1 else "are"
-        parts.append(f"{count(len(checks), 'check')} that {verb} not judged and accepted so ({_where(hidden)})")
+        parts.append(f"{count(len(checks), 'accepted skipped check')} ({_where(hidden)})")
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else ""
 
 
@@ -175,7 +174,7 @@ def _told(asked: Asked) -> tuple[list[Line], list[Note]]:
             continue
         about = f"{one.check}{' cases' if one.check in OF_LEVELS else ''} of {line(one.target)}"
         if one.of == NOT_JUDGED and (use.ended or use.passed):
-            text = f"waiver {name} is not needed: {about} is judged now; remove it"
+            text = f"waiver {name} is not needed: {about} is tested now; remove it"
             notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
         elif use.refused or use.spared:
             continue  # the failure says why its waiver does not hold; or it covers what does not count now
@@ -183,7 +182,7 @@ def _told(asked: Asked) -> tuple[list[Line], list[Note]]:
             text = f"waiver {name} is not needed: {about} passes now; remove it"
             notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
         elif use.other:
-            text = f"waiver {name} accepts nothing: {about} is not judged"
+            text = f"waiver {name} accepts nothing: {about} is skipped"
             notes.append(Note(level="note", check="gate.waiver", message=text, rule=rule))
         else:
             text = f"waiver {name} matches nothing: no result is about {about}"

@@ -134,11 +134,11 @@ def _waivers(where: Where, policy: Policy) -> Policy:
         if one.ceiling is not None:
             _number(where, one.ceiling, (*key, "ceiling"), 0, math.inf, "the largest deviation that is accepted")
         if one.of == NOT_JUDGED and one.check in OF_LEVELS:
-            text = f"a waiver of level {one.check!r} accepts what is not judged, too: leave out of"
+            text = f"a waiver of level {one.check!r} accepts skipped checks, too: leave out of"
             raise _refuse(where, (*key, "of"), text)
         for name in ("ceiling", "unmeasured") if one.of == NOT_JUDGED else ():
             if getattr(one, name):
-                raise _refuse(where, (*key, name), f"what is not judged has no deviation: leave out {name}")
+                raise _refuse(where, (*key, name), f"a skipped check has no deviation: leave out {name}")
         _words_of_when(where, one.when, key)
         re.compile(translate(one.target))
         one = one if one.id else msgspec.structs.replace(one, id=id_of(one))

@@ -107,10 +107,10 @@ class Book:
             if one.of != of and one.check not in OF_LEVELS:
                 if of == FAILURE:
                     use.ended += 1
-                    other = f"waiver {one.id} accepted only that it was not judged, and it is judged now"
+                    other = f"waiver {one.id} accepted only that it was skipped, and it is tested now"
                 else:
                     use.other += 1
-                    other = f"waiver {one.id} accepts a failure of it, not that it is not judged"
+                    other = f"waiver {one.id} accepts a failure of it, not that it is skipped"
                 why, by = why or other, by or use
                 continue
             refusal = self._refusal(one, finding)

@@ -88,7 +88,7 @@ def _tell(case: ElementTree.Element, kind: str, some: Sequence[Line]) -> None:
 def _message(one: Line) -> str:
     if one.waiver is not None:
         if one.unjudged:
-            return f"not judged, accepted until {one.waiver.expires} by {one.waiver.id}: {one.waiver.reason}"
+            return f"skipped, accepted until {one.waiver.expires} by {one.waiver.id}: {one.waiver.reason}"
         return f"waived until {one.waiver.expires} by {one.waiver.id}: {one.waiver.reason}"
     return f"fails and does not count ({one.rule}): {one.message}" if one.below else one.message
 

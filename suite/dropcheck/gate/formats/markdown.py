@@ -60,7 +60,7 @@ def _waived(lines: Sequence[Line]) -> list[str]:
     for group in grouped(lines)[:MOST_ROWS]:
         lead = group[0]
         if lead.waiver is not None:
-            what = "not judged" if lead.unjudged else f"fails in {count(len(group), 'case')}"
+            what = "skipped" if lead.unjudged else f"fails in {count(len(group), 'case')}"
             why = " ".join([prose(lead.waiver.reason), *([code(lead.waiver.link)] if lead.waiver.link else [])])
             rows.append([code(lead.check), code(lead.target), what, lead.waiver.expires, why, code(lead.waiver.id)])
     head = ["check", "target", "accepted", "until", "reason", "waiver"]

@@ -21,7 +21,7 @@ def render(decision: Decision, width: int = 100) -> str:
     for some in grouped(decision.counting("waived")):
         lead = some[0]
         assert lead.waiver is not None
-        what = "not judged, accepted so" if lead.unjudged else "fails, accepted"
+        what = "skipped, accepted" if lead.unjudged else "fails, accepted"
         text = f"w {lead.check}  {lead.target}{_cases(some)}: {what} until {lead.waiver.expires} by "
         text += plain_text.line(lead.waiver.id)
         rows += _wrapped(text, width)

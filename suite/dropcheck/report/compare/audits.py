@@ -71,7 +71,7 @@ def _pair(loaded: Sequence[Result], sides: Sequence[Side]) -> list[str]:
     if any(len(one.targets) != 1 for one in loaded) or len({base(one.targets[0]) for one in loaded}) == 1:
         return []
     told = ", ".join(f"{side.label}: {one.targets[0].target}" for one, side in zip(loaded, sides, strict=True))
-    return [f"Each result has one target, and these are set side by side ({told})."]
+    return [f"Each result has one target, and these are compared ({told})."]
 
 
 def _notes(sides: Sequence[Side], alone: Sequence[int], told: Sequence[str] = ()) -> list[str]:
@@ -92,7 +92,7 @@ def _notes(sides: Sequence[Side], alone: Sequence[int], told: Sequence[str] = ()
             notes.append(f"{pair} ran on other machines: {first.machine} and {side.machine}.")
         if only:
             notes.append(
-                f"{only:,} answers of {pair} are on cases that only one of them asked, and say nothing of a change."
+                f"{only:,} results of {pair} are of cases that only one of them ran; they say nothing about a change."
             )
         if side.interrupted or first.interrupted:
             notes.append(f"{(side if side.interrupted else first).label} was interrupted: it holds what was finished.")
@@ -149,15 +149,13 @@ class _Target:
             if (place, check, dtype) in told and not failing:
                 return Change(word="same", text="")
             told.add((place, check, dtype))
-            when = (
-                "was judged for this dtype, and is not now" if before else "was not judged for this dtype, and is now"
-            )
+            when = "tested in this dtype before, and not now" if before else "not tested in this dtype before"
             return Change(word="disappeared" if before else "appeared", text=f"{_said(found)}: {when}")
         if failing and not other & {"fail", "waived"}:
             text = (
-                "failed in a case that was not asked again; the cases that were asked do not fail"
+                "failed in a case that did not run again; the cases that ran do not fail"
                 if before
-                else "fails in a case that was not asked before; the cases that were asked did not fail"
+                else "fails in a case that did not run before; the cases that ran did not fail"
             )
             return Change(word="unproven", text=text)
         return Change(word="same", text="")

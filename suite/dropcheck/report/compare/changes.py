@@ -71,7 +71,7 @@ def _verdicts(was: Result, now: Result) -> list[Change]:
     made = []
     for word in TOLD:
         for group in presenting.groups(found, word):
-            cells = [c.verdict if c is not None else "not asked" for c in group.lead.cells]
+            cells = [c.verdict if c is not None else "not tested" for c in group.lead.cells]
             cases = group.lead.case + (f" and {group.cases - 1} more" if group.cases > 1 else "")
             verdicts = f"{cells[0]} -> {cells[1]}, " if cells[0] != cells[1] else ""
             made.append(Change(what=group.check, word=word, text=f"{verdicts}{group.text} ({cases})"))

@@ -58,14 +58,14 @@ def decide(old: Finding, new: Finding, one_draw: bool = True) -> Change:
     told = established(*((new, old) if now == "fail" else (old, new)), one_draw=one_draw)
     if not told.changed:
         if now == "fail":
-            text = f"fails now, but nothing shows that it held before: {told.why}"
+            text = f"fails now, but nothing shows that it passed before: {told.why}"
         else:
             text = f"passes now, but nothing shows that it was fixed: {told.why}"
         return Change(word="unproven", text=text, error=told.error)
     accepted = " (waived)" if "waived" in (old.verdict, new.verdict) else ""
     if now == "fail":
-        return Change(word="worse", text=f"held, and fails now{accepted}: {told.why}", error=told.error)
-    return Change(word="better", text=f"failed{accepted}, and holds now: {told.why}", error=told.error)
+        return Change(word="worse", text=f"passed before, fails now{accepted}: {told.why}", error=told.error)
+    return Change(word="better", text=f"failed before{accepted}, passes now: {told.why}", error=told.error)
 
 
 def _state(one: Finding) -> str:

@@ -15,23 +15,23 @@ from dropcheck.results.plain_text import line
 SHOWN: tuple[Word, ...] = ("worse", "unproven", "lost", "disappeared", "better", "moved", "gained", "appeared")
 TITLES: dict[Word, str] = {
     "worse": "Got worse",
-    "unproven": "Another verdict, and no proof of a change",
+    "unproven": "Another verdict, but no proof of a change",
     "lost": "Evidence that is missing now",
-    "disappeared": "Judged before, and not now",
+    "disappeared": "Tested before, and not now",
     "better": "Got better",
     "moved": "Differs, and passes in both",
     "gained": "Evidence that was missing before",
-    "appeared": "Judged now, and not before",
+    "appeared": "Tested now, and not before",
 }
 SHORT: dict[Word, str] = {
     "worse": "worse",
     "unproven": "no proof",
     "lost": "missing",
-    "disappeared": "fewer claims",
+    "disappeared": "fewer checks",
     "better": "better",
     "moved": "moved",
     "gained": "gained",
-    "appeared": "more claims",
+    "appeared": "more checks",
     "same": "same",
 }
 
@@ -40,16 +40,16 @@ ANSWER: dict[Word, str] = {
     "worse": "got worse",
     "unproven": "with another verdict but no proof of a change",
     "lost": "lost evidence",
-    "disappeared": "with fewer checks judged",
+    "disappeared": "with fewer checks tested",
     "better": "got better",
-    "moved": "different, and right in both",
+    "moved": "different, and passing in both",
     "gained": "gained evidence",
-    "appeared": "with more checks judged",
+    "appeared": "with more checks tested",
     "same": "as before",
 }
 
 
-ENTIRE: dict[Word, str] = {"disappeared": "not judged any more", "appeared": "new"}  # of whole targets
+ENTIRE: dict[Word, str] = {"disappeared": "not tested any more", "appeared": "new"}  # of whole targets
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def sentences(found: Comparison) -> list[str]:
 def promise(found: Comparison) -> list[str]:
     """What "worse" and "better" are worth, one sentence for every result but the first."""
     return [
-        f"{pair}: a target that did not change is called worse, better or moved with probability below {_bound(error)}."
+        f"{pair}: a target that did not change is reported as worse, better or different with probability below {_bound(error)}."
         for pair, error in zip(pairs(found), found.error, strict=True)
     ]
 
@@ -147,7 +147,7 @@ def whole(found: Comparison, word: Word) -> list[tuple[str, int, str]]:
 def numbers(cell: Cell | None, unit: str = "") -> str:
     """What one result says, in one line."""
     if cell is None:
-        return "not asked"
+        return "not tested"
     parts = [words.WORDS[cell.mark] if cell.verdict != "skipped" else "skipped"]
     if cell.estimate is not None:
         text = digits(cell.estimate)

@@ -18,8 +18,8 @@ WORDS: dict[Word, str] = {
     "unproven": "another verdict, but no proof of a change",
     "lost": "evidence that is missing now",
     "gained": "evidence that was missing before",
-    "disappeared": "were judged before, and are not now",
-    "appeared": "are judged now, and were not before",
+    "disappeared": "were tested before, and are not now",
+    "appeared": "are tested now, and were not before",
     "same": "are as before",
 }
 GLYPHS: dict[Word, str] = {
