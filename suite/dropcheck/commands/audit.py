@@ -397,7 +397,8 @@ def _asked(
     beneath = project.beneath(typed)
     if "pattern" not in typed and (pattern := project.pattern([str(one) for one in names])) is not None:
         beneath["pattern"] = pattern
-    if said := project.sentence(beneath, () if request.targets else names):
+    named = () if request.targets or every else project.targets
+    if said := project.sentence(beneath, named):
         print(said, file=notes)
     return replace(request, targets=names, **{**beneath, **typed})
 
