@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause, percent
+from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 
 _STRIDES, _BATCHES, _LATER = "form.strides", "form.batch-change", "rate.set-later"
@@ -74,8 +75,7 @@ def seeds(seen: Seen) -> Iterator[Cause]:
     lead, place = strongest(some), only(seen.judged["seed.reproducible"])
     follow = [*some, *seen.failing("seed.reset")]
     if all("another seed" in f.case for f in some):  # the same masks whatever the seed
-        follow += seen.failing("seed.distinct", "seed.neighbours", "seed.instances")
-        follow += [f for f in seen.failing("form.copies") if "in turn" in f.case]
+        follow += [*seen.failing("seed.distinct"), *_of_equal_seeds(seen)]
     text = at(lead.message, place)
     yield cause(f"seed.reproducible {place}".strip(), text, "", seen.take(follow), lead)
 
@@ -92,9 +92,14 @@ def alike(seen: Seen) -> Iterator[Cause]:
         text = f"different seeds repeat parts of each other's masks: {repeats} of {words} stretches of {length} decisions occur "
         text += "under two seeds, expected none"
         fix = "Derive a stream of its own from each seed; do not take the seed as a place in one stream."
-    follow = [*some, *seen.failing("seed.reset", "seed.neighbours", "seed.instances")]
-    follow += [f for f in seen.failing("form.copies") if "in turn" in f.case]
+    follow = [*some, *seen.failing("seed.reset"), *_of_equal_seeds(seen)]
     yield cause("seed.distinct", text, fix, seen.take(follow), lead)
+
+
+def _of_equal_seeds(seen: Seen) -> list[Finding]:
+    """What fails, too, where several seeds give one mask."""
+    turns = [f for f in seen.failing("form.copies") if "in turn" in f.case]
+    return [*seen.failing("seed.neighbours", "seed.instances"), *turns]
 
 
 def copies(seen: Seen) -> Iterator[Cause]:
