@@ -10,7 +10,7 @@ from typing import Any, Dict, Tuple
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
-from spatial_dropouts.instruments import jax_register
+from spatial_dropouts.instruments import jax_register, keras_targets
 
 _HERE = "spatial_dropouts.instruments"
 
@@ -87,4 +87,5 @@ REGISTER: Dict[str, Implementation] = {
     "torch.TransformerDecoderLayer#dropout2": _dropout(_DECODER, "dropout2", "behind its memory's attention"),
     "torch.TransformerDecoderLayer#dropout": _dropout(_DECODER, "dropout", "in its feed-forward part"),
     "torch.TransformerDecoderLayer#dropout3": _dropout(_DECODER, "dropout3", "behind its feed-forward part"),
+    **keras_targets.REGISTER,
 }
