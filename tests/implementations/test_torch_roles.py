@@ -98,19 +98,18 @@ def test_what_is_no_multiple_of_its_input_is_no_dropout_that_drops_nothing(layer
     assert not layers and any("is no dropout" in note for note in notes)
 
 
-def test_a_layer_of_a_rate_that_drops_nothing_is_named() -> None:
+def test_a_layer_of_a_rate_that_multiplies_is_named_and_one_that_returns_its_input_never_drops() -> None:
     class Rated(nn.Module):
-        p = 0.4
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.p, self.factor = 0.4, factor
 
         def forward(self, x: Any) -> Any:
-            return x
+            return self.factor * x
 
-    class Dropout(Rated):
-        pass
-
-    layers, notes = looked(kit.Chain(nn.Linear(8, 8), Rated()), 2, 8)
-    assert not layers and "holds a rate of 0.4, and drops nothing" in notes[0]
-    assert one(kit.Chain(nn.Linear(8, 8), Dropout()), 2, 8).faults[0].startswith("it never drops")
+    layers, notes = looked(kit.Chain(nn.Linear(8, 8), Rated(2.0)), 2, 8)
+    assert not layers and "holds a rate of 0.4, and multiplies its input without dropping" in notes[0]
+    assert one(kit.Chain(nn.Linear(8, 8), Rated(1.0)), 2, 8).faults[0].startswith("it never drops")
 
 
 def test_two_layers_of_one_mask_are_named_and_their_twins_are_not() -> None:

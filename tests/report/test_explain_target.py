@@ -9,6 +9,7 @@ import pytest
 
 from dropcheck.plan import models
 from dropcheck.plan.targets import parse
+from dropcheck.report import explain_model
 
 LAYERS = """
 import torch
@@ -143,8 +144,7 @@ def test_the_rows_of_a_model_are_marked_by_everything_that_is_wrong(layers: str,
     for kind, words in told.items():
         expected = FAULTS[kind].replace("1.667", "1.429").replace("0.4 (40", "0.3 (30")
         assert expected in words and ";" not in words, kind
-    text = models.text(found, 120)
-    assert text.startswith("✗ ") and "6 of their uses are wrong; 1 random draw in inference, expected 0" in text
-    rows = [line.split()[1:3] for line in text.splitlines() if line.startswith("✗ ")][1:-1]
+    text = explain_model.text(found, 120)
+    assert text.startswith("✗ ") and "6 of their uses are wrong.\n" in text
+    rows = [line.split()[1:3] for line in text.splitlines() if line.startswith("✗ ")][1:]
     assert [kind for _, kind in rows] == [*told] and found.wrong
-    assert "✗ 4 (Active): torch.rand at layers.py:" in text

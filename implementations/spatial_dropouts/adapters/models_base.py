@@ -137,6 +137,11 @@ class Use:
         return any(bool((y == 0).any()) for y in self.ys)
 
     @property
+    def untouched(self) -> bool:
+        """Whether all outputs are the input, within rounding."""
+        return all(np.allclose(y, self.x[self.cut], rtol=_SPREAD, atol=0) for y in self.ys)
+
+    @property
     def constant(self) -> bool:
         """Whether outputs are 0 at the same places in every call, and at some."""
         return self.ever_zero and all(np.array_equal(y == 0, self.ys[0] == 0) for y in self.ys)

@@ -193,8 +193,8 @@ def _no_dropout(use: Use) -> str:
         return "changes the shape of its input: it is not audited in place"
     if not use.multiplies and not (use.found_by == "name" and use.drops):
         return "makes other values of its input than a multiple or 0: it is no dropout of its input"
-    if use.found_by == "rate" and use.rate and not use.ever_zero:
-        return f"holds a rate of {use.rate:g}, and drops nothing: it is taken for no dropout"
+    if use.found_by == "rate" and use.rate and not use.ever_zero and not use.untouched:
+        return f"holds a rate of {use.rate:g}, and multiplies its input without dropping: it is taken for no dropout"
     moved = use.rolled is not None and not np.array_equal(use.rolled == 0, use.ys[0] == 0)
     if use.found_by == "rate" and use.constant and moved:
         return "drops by the values of its input, the same in every call: it is no dropout"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.contract.requirements import JOIN
-from dropcheck.contract.sites import DROPS, SHARES, Sites
+from dropcheck.contract.sites import AUDITED_AS, Sites, short
 from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
 from dropcheck.plan import observed_faults, shared_masks
 from dropcheck.plan.observed_masks import limited
@@ -335,11 +334,11 @@ def layers_of(target: Target, model: Model) -> list[Target]:
     if inner:
         if inner not in chosen:
             said = _not_reached(model, inner)
-            return [replace(target, note=said, skip=said) if said else target]  # opening it names the nearest
+            return [replace(target, skip=said) if said else target]  # opening it names the nearest
         return [named(target, chosen[inner])]
-    whole = [replace(target, sites=model.sites)] if model.sites is not None and _draws(model.sites) else []
+    whole = [replace(target, sites=model.sites)] if model.sites is not None and draws(model.sites) else []
     if not order and not whole:
-        raise UsageError(_without(model))
+        raise UsageError(without(model))
     return [*(named(target, chosen[name]) for name in order), *whole]
 
 
@@ -347,17 +346,22 @@ def _not_reached(model: Model, inner: str) -> str:
     """Why a module of that name is not audited: no pass reached it, so that nothing tells what it should do there."""
     if model.names is None or inner not in model.names:
         return ""
+    for one in model.sites.unreached if model.sites is not None else ():
+        if one.name == inner:
+            audited = AUDITED_AS.get(short(one.user))
+            after = f"; dropcheck audit {audited} audits that function" if audited else ""
+            return f"{inner} ({one.kind}) is never called in a training pass{one.used}{after}"
     for note in model.notes:
         if note.startswith(f"{inner} ("):
             return note
     return f"{inner} is called as a dropout in no training pass"
 
 
-def _draws(sites: Sites) -> bool:
+def draws(sites: Sites) -> bool:
     return bool(sites.training or sites.inference or sites.unreached)
 
 
-def _without(model: Model) -> str:
+def without(model: Model) -> str:
     """What is said of a model without a dropout layer that can be audited."""
     unasked = [note for note in model.notes if " is called with " in note]
     if unasked:
@@ -367,106 +371,4 @@ def _without(model: Model) -> str:
     return (
         f"{model.target.name} is a {model.framework} model without dropout: of the layers that its forward pass reaches none "
         f"is a dropout by class or name, and none was seen to drop{'; ' + '; '.join(model.notes) if model.notes else ''}"
-    )
-
-
-def text(model: Model, width: int) -> str:
-    """The table of layers with their patterns, the wrong ones named in a sentence, and what to do next.
-
-    Raises UsageError for a model without dropout.
-    """
-    from dropcheck.results.plain_text import line
-
-    if not model.layers:
-        if model.sites is None or not _draws(model.sites):
-            raise UsageError(_without(model))
-        return _hidden_only(model, model.sites, width)
-    target = model.target
-    bad = [one for one in model.layers if one.faults]
-    names = len({one.name for one in model.layers})
-    mark = "✗ " if model.wrong else ""
-    head = (
-        f"{mark}{line(target.name)}: {names} dropout layer{'' if names == 1 else 's'} in {model.calls} forward passes"
-    )
-    head += f"; {len(bad)} of their uses {'is' if len(bad) == 1 else 'are'} wrong" if bad else ""
-    head += _elsewhere(model.sites)
-    lines = textwrap.wrap(f"{head}.", width)
-    rows = [("layer", "class", "input", "noise shape here", "rate", "seen")]
-    for one in model.layers:
-        sizes = ", ".join(f"{a} {s}" for a, s in zip(one.axes, one.shape, strict=True))
-        seen = f"{one.found.rate:.3f}" if not one.found.nothing else "none"
-        rate = f"{one.rate:g}" if one.rate is not None else "?"
-        name = one.name + (f" (use {one.use + 1})" if one.use else "")
-        mark = "✗ " if one.faults else "  "
-        shape = "off" if one.off else one.found.noise_shape or "none fits"
-        rows.append((mark + _cut(line(name, 400)), line(one.kind, 30), sizes, shape, rate, seen))
-    rows[0] = ("  layer", *rows[0][1:])
-    wide = [max(len(row[i]) for row in rows) for i in range(6)]
-    lines += ["", *("  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows), ""]
-    for sentence in _sentences(model.layers):
-        lines += textwrap.wrap(
-            line(sentence, 600) + ("" if sentence.endswith("?") else "."), width, subsequent_indent="    "
-        )
-    unknown = [one for one in model.layers if one.found_by == "behaviour"]
-    for one in unknown:
-        sentence = f"{line(one.name)} was found by its behaviour: its output is sometimes 0 where its input is not."
-        lines += ["", *textwrap.wrap(sentence, width)]
-    if model.notes:
-        lines += ["", *_notes(model, width)]
-    lines += ["", f"Audit them where they stand: dropcheck audit {target.name}"]
-    if model.layers:
-        lines.append(f"One of them, drawn: dropcheck explain {named(target, (bad or list(model.layers))[0]).name}")
-    return "\n".join([*lines, ""])
-
-
-def _elsewhere(sites: Sites | None) -> str:
-    """What the head of the table says of dropout in inference and of shared masks."""
-    drawn, shared = (len(sites.active), len(sites.shared)) if sites is not None else (0, 0)
-    said = f"; {drawn} dropout draw{'' if drawn == 1 else 's'} in inference, expected 0" if drawn else ""
-    return said + (f"; {shared} shared mask{'' if shared == 1 else 's'}, expected 0" if shared else "")
-
-
-def _cut(name: str, most: int = 40) -> str:
-    """A name cut in its middle: its end tells layers apart."""
-    return name if len(name) <= most else f"{name[:12]}...{name[len(name) - most + 15 :]}"
-
-
-def _sentences(layers: Sequence[Layer]) -> list[str]:
-    """A sentence for each layer; layers without a fault that have the same to say share one."""
-    some: dict[str, list[Layer]] = {}
-    for one in layers:
-        alike = one.sentence.partition(": ")[2] if not one.faults and not one.question else one.sentence
-        some.setdefault(f"{one.kind}: {alike}", []).append(one)
-    said = []
-    for same in some.values():
-        first, names = same[0], list(dict.fromkeys(one.name for one in same))
-        if len(same) == 1:
-            said.append(first.sentence)
-        elif len(names) == 1:
-            said.append(f"{first.kind} at {names[0]} ({len(same)} uses): {first.sentence.partition(': ')[2]}")
-        else:
-            more = f"{', '.join(names[:2])} and {len(names) - 2} more" if len(names) > 3 else " and ".join(names)
-            said.append(f"{first.kind} at {more}: {first.sentence.partition(': ')[2]}")
-    return said
-
-
-def _notes(model: Model, width: int) -> list[str]:
-    """What else was seen, marked where it is wrong."""
-    from dropcheck.results.plain_text import line
-
-    marked = [("✗ " if note.endswith((DROPS, SHARES)) else "") + line(note) for note in model.notes]
-    if model.sites is not None:
-        marked += [f"✗ {line(one.name)}: {line(one.problem)}" for one in model.sites.backward if one.problem]
-    return [piece for note in marked for piece in textwrap.wrap(note, width, subsequent_indent="    ")]
-
-
-def _hidden_only(model: Model, sites: Sites, width: int) -> str:
-    """What ``text`` is of a model whose dropout stands in functions alone."""
-    from dropcheck.results.plain_text import line
-
-    mark = "✗ " if sites.wrong else ""
-    head = f"{mark}{line(model.target.name)}: no dropout layer, {sites.counted}{_elsewhere(sites)}."
-    notes = _notes(model, width)
-    return "\n".join(
-        [*textwrap.wrap(head, width), "", *notes, "", f"Audit it: dropcheck audit {model.target.name}", ""]
     )

@@ -13,6 +13,7 @@ from dropcheck.judge.pattern_inference import Inferred, unfitting
 from dropcheck.plan import models, observed_faults, observed_masks, other_ranks
 from dropcheck.plan.observed_masks import Observed, batch_axis, channel_axis, observe
 from dropcheck.plan.targets import Target
+from dropcheck.report import explain_model
 from dropcheck.worker.client import Refused, TargetError
 
 _GAP = 4
@@ -57,14 +58,14 @@ def explained(
     model = models.look(target, shape, python) if models.may_be_model(target) else None
     if model is not None:
         if "#" not in target.locator:
-            return Explained(models.text(model, width), model.wrong)
+            return Explained(explain_model.text(model, width), model.wrong)
         (target,) = models.layers_of(target, model)
     implementation = _declared(target)
     lines = []
     if target.note:
         lines += _wrap(target.note + ".", width, "  ")
     if target.skip:
-        raise UsageError(f"{target.note}; not drawn: {target.skip}")
+        raise UsageError(f"{target.note}; not drawn: {target.skip}" if target.note else f"not drawn: {target.skip}")
     if implementation is not None and implementation.summary:
         lines.append(f"  {implementation.summary}")
     given = pattern or target.pattern

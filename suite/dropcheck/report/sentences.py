@@ -105,6 +105,10 @@ def coverage(targets: Sequence[TargetResult], details: bool = False) -> str:
     parts = []
     if fine:
         parts.append(f"Smallest rate error that would have been detected: {100 * min(fine):.2g} points.")
+    for target in targets:
+        counted = str(target.traits.get("sites", "")) if target.model else ""
+        if counted and not counted.endswith(" 0 elsewhere"):
+            parts.append(f"{line(target.target)}: {line(counted)}.")
     away: set[tuple[str, str]] = set()
     for target in targets:
         told = {f.check for f in target.findings if f.verdict != "skipped"}
