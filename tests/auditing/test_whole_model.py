@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import dropcheck
+from dropcheck.judge.diagnosis import diagnose
 
 TEXT = """
 import torch, torch.nn.functional as F
@@ -26,7 +27,11 @@ class Function(Net):
     def __init__(self):
         super().__init__()
         self.drop = nn.Identity()
-right, wrong, function = Net(), Always(), Function()
+class Seeded(Net):
+    def forward(self, x):
+        torch.manual_seed(3)
+        return super().forward(x)
+right, wrong, function, seeded = Net(), Always(), Function(), Seeded()
 sample_input = torch.randn(16, 8)
 """
 
@@ -69,3 +74,19 @@ def test_a_model_whose_only_dropout_is_a_function_is_no_model_without_dropout(au
 def test_layers_alone_are_audited_where_no_check_of_models_is_selected(audited: Any) -> None:
     (layer,) = audited("wrong", "rate.zero").targets
     assert layer.target.endswith("#drop")
+
+
+def test_a_model_that_seeds_itself_repeats_its_masks_and_the_report_says_where(audited: Any) -> None:
+    result = audited("seeded", "site.independent")
+    whole = result.targets[-1]
+    (cause,) = diagnose(whole)
+    assert cause.observed.startswith("Seeded (nets.py:") and "its mask never changes" in cause.observed
+    assert cause.fix.startswith("Do not seed the random generator inside of `forward`")
+
+
+def test_declared_dropout_that_is_off_in_inference_is_told_what_to_change(write: Callable[[str, str], Path]) -> None:
+    path = write("nets.py", TEXT)
+    options: dict[str, Any] = {"select": ("site.reached",), "in_process": True, "jobs": 1, "inference": "active"}
+    (cause,) = diagnose(dropcheck.audit(f"{path}:function", **options).targets[-1])
+    assert cause.observed.startswith("0 of 1 dropout draws") and "after `eval()`" in cause.fix
+    assert dropcheck.audit(f"{path}:wrong", **options).targets[-1].verdict == "pass"

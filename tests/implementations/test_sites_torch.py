@@ -142,3 +142,10 @@ def test_a_model_is_left_as_it_was() -> None:
     assert model[1].num_batches_tracked == 0 and not any(m.training for m in model.modules())
     assert torch.equal(model[0].weight.grad, torch.ones(8, 8)) and model[0].bias.grad is None
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_a_function_that_only_pytorch_calls_has_no_line_of_the_model() -> None:
+    answer = models_torch.sites(
+        torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Dropout(0.5)), torch.ones(4, 8), None, ()
+    )
+    assert [(one["module"], one["file"], one["line"]) for one in answer["training"]] == [("1", "", 0)]

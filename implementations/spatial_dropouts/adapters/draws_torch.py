@@ -78,6 +78,10 @@ class Draws:
         frame: Optional[FrameType] = sys._getframe(2)
         while frame is not None:
             name = frame.f_code.co_filename
+            if (
+                frame.f_code is watched.__code__
+            ):  # PyTorch called PyTorch, as a Sequential does: no line of the model's own
+                break
             if not name.startswith((_TORCH, _HERE, "<")) and os.sep + "contextlib" not in name:
                 return name, frame.f_lineno, frame.f_code.co_name, made
             owner = frame.f_locals.get("self")

@@ -43,6 +43,7 @@ LOOKS: tuple[Look, ...] = (
     edges.invalid,
     forms.later,
     sites.inference,
+    sites.shared,
     forms.copies,
 )
 

@@ -1,4 +1,4 @@
-"""Dropout of a model that no layer holds: functions that drop in inference, named with the line to change."""
+"""Dropout of a model as a whole: functions that drop in inference, named with the line to change, and masks that are shared."""
 
 from __future__ import annotations
 
@@ -18,11 +18,25 @@ def inference(seen: Seen) -> Iterator[Cause]:
     """Functions that drop in inference, each with the argument that is missing."""
     for lead in seen.failing("site.reached"):
         called = [one for one in lead.tallies.get("called", []) if isinstance(one, dict)]
-        if lead.case != "inference" or not called:
+        if lead.case != "inference":
+            continue
+        if not called:  # declared active, and nothing drops
+            fix = 'Keep the dropout of the model on after `eval()`, or leave out `inference="active"` (`--inference active`).'
+            yield cause("inactive in inference", lead.message, fix, seen.take([lead]), lead)
             continue
         text = f"dropout is active in inference: {shortened([_called(one) for one in called])}; expected no random draw"
-        said = [_fix(one) for one in called]
+        said = [*map(_fix, called), "If dropout is meant to stay on (Monte Carlo), declare it: --inference active."]
         yield cause("drops in inference", text, " ".join(dict.fromkeys(said)), seen.take([lead]), lead)
+
+
+def shared(seen: Seen) -> Iterator[Cause]:
+    """Places of a model that drop alike, each pair by itself."""
+    for lead in seen.failing("site.independent"):
+        fix = (
+            "Do not seed the random generator inside of `forward`, and let each layer draw a mask of its own. "
+            "`--ignore site.independent` accepts masks that are shared on purpose."
+        )
+        yield cause("shares a mask", lead.message, fix, seen.take([lead]), lead)
 
 
 def _called(one: dict[str, object]) -> str:
