@@ -14,10 +14,11 @@ try:
 except ImportError:  # setuptools before 70.1
     from wheel.bdist_wheel import bdist_wheel
 
-# library (dropcheck.<folder>.lib<name>) -> its source
+# library (<package>.<folder>.lib<name>) -> its source
 SOURCES = {
     "dropcheck.worker.server.libproof": "suite/dropcheck/worker/server/proof.c",
     "dropcheck.count.libcounting": "suite/dropcheck/count/counting.c",
+    "spatial_dropouts.custom.libselecting": "implementations/spatial_dropouts/custom/selecting.c",
 }
 
 SHARED = "suite/dropcheck/worker/server/portable.h"
@@ -48,6 +49,7 @@ def library(name: str, source: str) -> Extension:
         name,
         [source],
         depends=[SHARED],
+        include_dirs=[str(Path(SHARED).parent)],
         define_macros=[("SOURCE", f"{checksum}U")],
         extra_compile_args=[] if os.name == "nt" else ["-O3"],
         optional=True,  # without a compiler the package is whole all the same

@@ -1,0 +1,200 @@
+"""Our PyTorch layer: the compiled pass is bit for bit what PyTorch's own operations make, in every layout and wrapper."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from spatial_dropouts.custom import selecting, torch_layer, torch_operator  # noqa: E402
+from spatial_dropouts.custom.torch_layer import SpatialDropout  # noqa: E402
+
+ALL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+built = pytest.mark.skipif(torch.float32 not in selecting.DTYPES, reason="the compiled pass is not built here")
+
+
+def values(*shape: int, dtype: Any = torch.float32) -> Any:
+    """Of many sizes, both signs, with Inf, NaN, subnormal and largest numbers among them."""
+    made = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 10
+    flat = made.view(-1)
+    info = torch.finfo(dtype)
+    odd = [float("inf"), -float("inf"), float("nan"), info.max, info.min, info.tiny, info.tiny / 4, -0.0]
+    for k, one in enumerate(odd):
+        flat[k * 7 % len(flat)] = one
+    return made.to(dtype)
+
+
+def draws(*shape: int) -> Any:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal bit for bit, all NaN alike."""
+    missing = torch.isnan(a)
+    if (a.dtype, a.shape) != (b.dtype, b.shape) or not torch.equal(missing, torch.isnan(b)):
+        return False
+    return torch.equal(a[~missing], b[~missing]) and torch.equal(torch.signbit(a[~missing]), torch.signbit(b[~missing]))
+
+
+LAYOUTS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "channels first": (lambda dtype: values(5, 7, 33, dtype=dtype), (5, 7, 1)),
+    "rows of one": (lambda dtype: values(5, 40, 1, dtype=dtype), (5, 40, 1)),
+    "channels last": (lambda dtype: values(5, 33, 19, dtype=dtype), (5, 1, 19)),
+    "transposed": (lambda dtype: values(5, 33, 19, dtype=dtype).transpose(1, 2), (5, 19, 1)),
+    "channels-last memory": (
+        lambda dtype: values(3, 6, 5, 9, dtype=dtype).to(memory_format=torch.channels_last),
+        (3, 6, 1, 1),
+    ),
+    "a slice": (lambda dtype: values(9, 14, 40, dtype=dtype)[1:6, ::2, 3:36], (5, 7, 1)),
+    "every second": (lambda dtype: values(5, 7, 66, dtype=dtype)[..., ::2], (5, 7, 1)),
+    "expanded": (lambda dtype: values(5, 7, 1, dtype=dtype).expand(5, 7, 33), (5, 7, 1)),
+    "a coin an element": (lambda dtype: values(5, 7, 33, dtype=dtype), (5, 7, 33)),
+    "one coin": (lambda dtype: values(5, 7, 33, dtype=dtype), (1, 1, 1)),
+    "a coin a step": (lambda dtype: values(5, 7, 33, dtype=dtype), (5, 1, 33)),
+    "four groups": (lambda dtype: values(3, 4, 5, 6, dtype=dtype), (3, 1, 5, 1)),
+    "more than a piece": (lambda dtype: values(2, 3, 40_000, dtype=dtype), (2, 3, 1)),
+    "nothing": (lambda dtype: torch.empty(0, 7, 3, dtype=dtype), (0, 7, 1)),
+    "no channel": (lambda dtype: torch.empty(4, 0, 3, dtype=dtype), (4, 0, 1)),
+}
+
+
+@built
+@pytest.mark.parametrize("dtype", ALL, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("rate", [0.3, 0.5, 0.9999, 1.0])
+def test_the_pass_is_what_the_operations_make(layout: str, dtype: Any, rate: float) -> None:
+    make, shape = LAYOUTS[layout]
+    x, drawn = make(dtype), draws(*shape)
+    y = selecting.in_one_pass(x, drawn, rate, into=None)
+    expected = torch_operator.composed(x, drawn, rate)
+    assert y is not None and same(y, expected)
+    assert y.stride() == torch.empty_like(x).stride()
+
+
+@built
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_share_the_work_without_a_gap(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for shape, coins in (((64, 33, 129), (64, 33, 1)), ((3, 90_001), (3, 90_001)), ((2, 200_003), (2, 1))):
+            x, drawn = values(*shape), draws(*coins)
+            assert same(selecting.in_one_pass(x, drawn, 0.3, into=None), torch_operator.composed(x, drawn, 0.3))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_loops_merge_what_is_one() -> None:
+    contiguous = (231, 33, 1)
+    assert selecting.loops((5, 7, 33), contiguous, contiguous, (7, 1, 0)) == [(35, 33, 33, 1), (33, 1, 1, 0)]
+    assert selecting.loops((5, 7, 33), contiguous, contiguous, contiguous) == [(1155, 1, 1, 1)]
+    assert selecting.loops((5, 7, 33), contiguous, contiguous, (0, 0, 0)) == [(1155, 1, 1, 0)]
+    assert selecting.loops((1, 1), (1, 1), (1, 1), (0, 0)) == [(1, 1, 1, 0)]
+
+
+def test_a_layout_of_too_many_loops_is_composed() -> None:
+    x = values(*[2] * 10)
+    drawn = draws(*[2, 1] * 5)
+    assert selecting.in_one_pass(x, drawn, 0.3, into=None) is None
+    assert same(torch_layer.select(x, drawn, 0.3), torch_operator.composed(x, drawn, 0.3))
+
+
+def trained(layer: Any, x: Any, cotangent: Any) -> tuple[Any, Any]:
+    torch.manual_seed(7)
+    x = x.clone().requires_grad_()
+    y = layer(x)
+    y.backward(cotangent)
+    return y.detach(), x.grad
+
+
+@pytest.mark.parametrize("dtype", ALL, ids=str)
+@pytest.mark.parametrize("stretched", [False, True])
+def test_with_and_without_the_pass_coins_outputs_and_gradients_are_equal(
+    dtype: Any, stretched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = values(6, 8, 33, dtype=dtype)
+    cotangent = torch.ones((), dtype=dtype).expand(6, 8, 33) if stretched else values(6, 8, 33, dtype=dtype).flip(0)
+    layer = SpatialDropout(0.3)
+    once = trained(layer, x, cotangent)
+    monkeypatch.setattr(selecting, "DTYPES", frozenset())
+    for a, b in zip(once, trained(layer, x, cotangent), strict=True):
+        assert same(a, b)
+
+
+def test_gradients_of_gradients() -> None:
+    layer = SpatialDropout(0.3)
+
+    def again(x: Any) -> Any:
+        torch.manual_seed(3)
+        return layer(x) ** 2
+
+    x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(again, x) and torch.autograd.gradgradcheck(again, x)
+
+
+def test_in_place_the_input_holds_the_result_and_autograd_is_told() -> None:
+    x = values(6, 8, 33)
+    torch.manual_seed(5)
+    expected = SpatialDropout(0.3)(x)
+    torch.manual_seed(5)
+    written = x.clone()
+    version = written._version
+    assert SpatialDropout(0.3, inplace=True)(written) is written and same(written, expected)
+    assert written._version > version
+    leaf = torch.ones(2, 3, 4, requires_grad=True)
+    with pytest.raises(RuntimeError, match="leaf Variable"):
+        SpatialDropout(0.3, inplace=True)(leaf)
+    assert bool((leaf == 1).all()), "a refused call wrote all the same"
+    with pytest.raises(RuntimeError, match="memory location"):
+        SpatialDropout(0.3, inplace=True)(torch.ones(2, 3, 1).expand(2, 3, 4))
+
+
+def test_under_vmap_and_forward_differentiation() -> None:
+    layer = SpatialDropout(0.5)
+    y = torch.vmap(layer, randomness="different")(torch.ones(4, 3, 5, 7))
+    assert set(y.unique().tolist()) <= {0.0, 2.0} and len({tuple(one.flatten().tolist()) for one in y}) > 1
+    torch.manual_seed(1)
+    y, tangent = torch.func.jvp(layer, (torch.ones(3, 5, 7),), (torch.full((3, 5, 7), 3.0),))
+    assert torch.equal(tangent, 3 * y)
+
+
+def test_compiled_it_is_one_operator_and_exported_it_is_none_of_ours() -> None:
+    torch.compiler.reset()
+    layer, x = SpatialDropout(0.3), values(6, 8, 33)
+    seen: list[Any] = []
+
+    def keep_graph(module: Any, inputs: Any) -> Any:
+        seen.extend(node.target for node in module.graph.nodes)
+        return module.forward
+
+    compiled = torch.compile(layer, backend=keep_graph, fullgraph=True)
+    torch.manual_seed(5)
+    y = compiled(x)
+    torch.manual_seed(5)
+    assert same(y, layer(x))
+    ours = [one for one in seen if "spatial_dropouts" in str(one)]
+    assert len(ours) == int(torch.float32 in selecting.DTYPES)
+    program = torch.export.export(layer, (x,))
+    assert "spatial_dropouts" not in str(program.graph)
+
+
+@built
+def test_the_operator_keeps_the_rules_of_pytorch() -> None:
+    x = torch.randn(3, 4, 5, requires_grad=True)
+    torch.library.opcheck(torch_operator.select, (x, draws(3, 4, 1), 0.3))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_copies_keep_what_was_set(copied: Callable[[Any], Any]) -> None:
+    layer = copied(SpatialDropout(0.25, "n l c -> n c", inplace=True))
+    assert repr(layer) == "SpatialDropout(rate=0.25, pattern='n l c -> n c', inplace=True)"
+
+
+def test_in_inference_and_at_rate_0_nothing_is_computed() -> None:
+    x = values(2, 3, 4)
+    assert SpatialDropout(0.0)(x) is x and SpatialDropout(0.5).eval()(x) is x
