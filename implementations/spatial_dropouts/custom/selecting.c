@@ -19,8 +19,6 @@ typedef struct {
 } Plan;
 
 INLINE float divided_plain32(float x, double keep) { return (float)((double)x / keep); }
-INLINE double divided_plain64(double x, double keep) { return x / keep; }
-
 /* bfloat16 is the upper half of a float32: to nearest, ties to even; NaN stays one. */
 INLINE uint16_t divided_bfloat16(uint16_t x, double keep)
 {
@@ -47,7 +45,6 @@ INLINE uint16_t divided_bfloat16(uint16_t x, double keep)
     }
 
 PASSES(plain32, float)
-PASSES(plain64, double)
 PASSES(bfloat16, uint16_t)
 
 /* The reciprocal of a power of two is exact: the product is the quotient. */
@@ -78,53 +75,83 @@ DROPS(float64, double)
 DROPS(bfloat16, uint16_t)
 #define drop_float16 drop_bfloat16
 
-/* The division of float32 by fused multiply-adds, which are faster than the divider: the product with the rounded reciprocal is
- * corrected by its exact remainder. That leaves an error below 2^-104 of the quotient before it is rounded, first to float64 and
- * then to float32 as a division is (Markstein 1990). Zeros, Inf and NaN have no remainder that could be used, and are right. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+/* Divisions by fused multiply-adds: a quotient is corrected by its exact remainder, which leaves an error below 2^-104 before it is
+ * rounded (Markstein 1990). float32: the first quotient is the product with the rounded reciprocal, which is faster than the divider.
+ * float64: the remainder knows what 1 - rate lost when it was rounded ("lost"). Zeros, Inf, NaN and what overflows have no
+ * remainder that could be used, and are right. */
+#define REMAINS(r) (__builtin_isgreater(__builtin_fabs(r), 0.0) && __builtin_isless(__builtin_fabs(r), __builtin_inf()))
+#define CORRECTED(q, r, by) (REMAINS(r) ? __builtin_fma(r, by, q) : (q))
 #define FUSED(NAME, TARGET)                                                                                            \
-    __attribute__((target(TARGET), optimize("no-trapping-math"))) static void kept_##NAME(float *y, const float *x,    \
-                                                                                          int64_t n, double keep)      \
+    TARGET static void kept32_##NAME(float *y, const float *x, int64_t n, double keep)                                 \
     {                                                                                                                  \
         const double inverse = 1.0 / keep;                                                                             \
         for (int64_t i = 0; i < n; i++) {                                                                              \
             const double wide = (double)x[i], q = wide * inverse, r = __builtin_fma(-q, keep, wide);                   \
-            y[i] = (float)(__builtin_isgreater(__builtin_fabs(r), 0.0) ? __builtin_fma(r, inverse, q) : q);            \
+            y[i] = (float)CORRECTED(q, r, inverse);                                                                    \
+        }                                                                                                              \
+    }                                                                                                                  \
+    TARGET static void kept64_##NAME(double *y, const double *x, int64_t n, double keep, double lost)                  \
+    {                                                                                                                  \
+        const double inverse = 1.0 / keep;                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const double q = x[i] / keep, r = __builtin_fma(-q, lost, __builtin_fma(-q, keep, x[i]));                  \
+            y[i] = CORRECTED(q, r, inverse);                                                                           \
         }                                                                                                              \
     }
 
-FUSED(avx2, "avx2,fma")
-FUSED(avx512, "avx512f,avx512vl,avx512dq,fma,prefer-vector-width=512")
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+FUSED(avx2, __attribute__((target("avx2,fma"), optimize("no-trapping-math"))))
+FUSED(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,fma,prefer-vector-width=512"), optimize("no-trapping-math"))))
 
+/* Which of them the processor has: 0 for none. */
 static int level(void)
 {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) return 2;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-static void fused32(float *y, const float *x, int64_t n, double keep)
-{
     static int known = -1;
-    if (known < 0) known = level();
-    if (known == 2) kept_avx512(y, x, n, keep);
-    else if (known) kept_avx2(y, x, n, keep);
-    else kept_plain32(y, x, n, keep);
+    if (known < 0)
+        known = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") ? 2
+                : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")                                           ? 1
+                                                                                                                            : 0;
+    return known;
 }
+#elif defined(__GNUC__)
+FUSED(any, )
+static int level(void) { return 1; }
+#define kept32_avx512 kept32_any
+#define kept32_avx2 kept32_any
+#define kept64_avx512 kept64_any
+#define kept64_avx2 kept64_any
 #else
-#define fused32 kept_plain32
+static int level(void) { return 0; }
 #endif
 
 static void kept_float32(float *y, const float *x, int64_t n, double keep)
 {
     if (is_power_of_two(keep)) scaled_float32(y, x, n, (float)(1 / keep));
-    else fused32(y, x, n, keep);
+#if defined(__GNUC__)
+    else if (level() == 2) kept32_avx512(y, x, n, keep);
+    else if (level()) kept32_avx2(y, x, n, keep);
+#endif
+    else kept_plain32(y, x, n, keep);
 }
-static void kept_float64(double *y, const double *x, int64_t n, double keep)
+
+static void kept_float64(double *y, const double *x, int64_t n, double keep, double lost)
 {
-    if (is_power_of_two(keep)) scaled_float64(y, x, n, 1 / keep);
-    else kept_plain64(y, x, n, keep);
+    if (is_power_of_two(keep) && lost == 0) scaled_float64(y, x, n, 1 / keep);
+#if defined(__GNUC__)
+    else if (level() == 2) kept64_avx512(y, x, n, keep, lost);
+    else kept64_avx2(y, x, n, keep, lost);
+#endif
+}
+
+static void strided_float64(double *y, const double *x, const double *draws, const Loop *loop, int64_t n, double keep,
+                            double rate, double lost)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (draws[i * loop->coin] < rate) y[i * loop->y] = 0;
+        else kept_float64(y + i * loop->y, x + i * loop->x, 1, keep, lost);
+    }
 }
 #define strided_float32 strided_plain32
-#define strided_float64 strided_plain64
 
 /* float16, where the processor converts it; elsewhere PyTorch does the work (see "knows"). */
 #if defined(__GNUC__) && defined(__x86_64__)
@@ -173,7 +200,10 @@ static int converts(void) { return 0; }
 #endif
 
 /* Whether a dtype can be passed here. */
-API int64_t knows(int64_t kind) { return kind == FLOAT16 ? converts() : kind >= FLOAT32 && kind <= BFLOAT16; }
+API int64_t knows(int64_t kind)
+{
+    return kind == FLOAT16 ? converts() : kind == FLOAT64 ? level() > 0 : kind == FLOAT32 || kind == BFLOAT16;
+}
 
 /* A large output is written past the caches, which it would only empty: a stretch of it is made in the nearest cache first. */
 #if defined(__GNUC__) && defined(__x86_64__)
@@ -204,11 +234,11 @@ static void settle(void) {}
 #endif
 
 /* A stretch of the innermost loop. */
-#define STRETCH(NAME, TYPE)                                                                                            \
+#define STRETCH(NAME, TYPE, ...)                                                                                            \
     {                                                                                                                  \
         TYPE *to = (TYPE *)y + at_y;                                                                                   \
         const TYPE *from = (const TYPE *)x + at_x;                                                                     \
-        if (!dense || inner->coin > 1) strided_##NAME(to, from, coins, inner, n, plan->keep, plan->rate);              \
+        if (!dense || inner->coin > 1) strided_##NAME(to, from, coins, inner, n, plan->keep, plan->rate __VA_ARGS__);  \
         else if (inner->coin == 0 && *coins < plan->rate) {                                                            \
             if (stream) streamed((char *)to, 0, n * (int64_t)sizeof(TYPE));                                            \
             else memset(to, 0, (size_t)n * sizeof(TYPE));                                                              \
@@ -216,7 +246,7 @@ static void settle(void) {}
             for (int64_t done = 0; done < n; done += part) {                                                           \
                 const int64_t now = n - done < part ? n - done : part, bytes = now * (int64_t)sizeof(TYPE);            \
                 TYPE *made = direct ? to + done : (TYPE *)near_by;                                                     \
-                kept_##NAME(made, from + done, now, plan->keep);                                                       \
+                kept_##NAME(made, from + done, now, plan->keep __VA_ARGS__);                                           \
                 if (inner->coin) drop_##NAME((void *)made, coins + done, now, plan->rate);                             \
                 if (stream) streamed((char *)(to + done), (const char *)made, bytes);                                  \
                 else if (!direct) memcpy(to + done, made, (size_t)bytes);                                              \
@@ -229,6 +259,7 @@ static void pass(const void *x, void *y, const double *draws, const Plan *plan, 
                  int64_t first, int64_t last)
 {
     double near_by[NEAR / 8];
+    const double lost = (1.0 - plan->keep) - plan->rate; /* exact: 1 - rate is keep + lost */
     const int direct = !stream && x != y; /* loops are fast where the compiler's check finds two arrays */
     const int64_t part = direct ? PIECE : NEAR / 8;
     const Loop *inner = plan->loops + plan->count - 1;
@@ -248,11 +279,11 @@ static void pass(const void *x, void *y, const double *draws, const Plan *plan, 
         const int64_t at_x = x_row + begin * inner->x, at_y = y_row + begin * inner->y;
         const double *coins = draws + coin_row + begin * inner->coin;
         switch (plan->kind) {
-        case FLOAT32: STRETCH(float32, float)
-        case FLOAT64: STRETCH(float64, double)
-        case BFLOAT16: STRETCH(bfloat16, uint16_t)
+        case FLOAT32: STRETCH(float32, float, )
+        case FLOAT64: STRETCH(float64, double, , lost)
+        case BFLOAT16: STRETCH(bfloat16, uint16_t, )
 #if HALF
-        case FLOAT16: STRETCH(float16, half)
+        case FLOAT16: STRETCH(float16, half, )
 #endif
         default: break;
         }

@@ -1,7 +1,7 @@
-"""One pass over an array on the CPU that keeps or drops (selecting.c), where it was built, for plain tensors; else None.
+"""One pass over an array on the CPU that keeps or drops (selecting.c), where it was built.
 
-Kept elements are divided by the keep probability and rounded once; dropped ones become 0 and, where a coin covers a row, are
-never read. What it returns is bit for bit what PyTorch's own operations make of it in ``torch_layer.selected``.
+Kept elements are divided by 1 - rate and rounded once; dropped ones become 0 and, where a coin covers a row, are never read. It is
+bit for bit what ``torch_operator.composed`` makes of PyTorch's own operations, but for float64, which that rounds twice.
 """
 
 from __future__ import annotations

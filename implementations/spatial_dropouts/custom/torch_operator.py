@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import Any, Tuple
 
 import torch
@@ -11,11 +13,27 @@ from spatial_dropouts.custom import selecting
 
 def composed(x: torch.Tensor, draws: torch.Tensor, rate: float) -> torch.Tensor:
     """By operations that PyTorch differentiates, batches, exports and fuses itself."""
-    keep = selecting.kept(rate)
-    # a low-precision factor would shift every kept value by up to 0.3 %: divide wide, round the quotient once
-    wide = x.to(torch.float64) if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
+    if x.dtype == torch.float64:
+        # there is no wider dtype: 1 - rate would be rounded, and shift all kept values alike
+        up, down = fraction(rate)
+        kept = x * up / down
+    else:
+        # a low-precision factor would shift every kept value by up to 0.3 %: divide wide, round the quotient once
+        kept = (x.to(torch.float64 if x.dtype == torch.float32 else torch.float32) / selecting.kept(rate)).to(x.dtype)
     # selecting keeps Inf and NaN of dropped channels out, where 0 * inf would let them through
-    return torch.where(draws < rate, torch.zeros((), dtype=x.dtype, device=x.device), (wide / keep).to(x.dtype))
+    return torch.where(draws < rate, torch.zeros((), dtype=x.dtype, device=x.device), kept)
+
+
+def fraction(rate: float) -> Tuple[float, float]:
+    """Two numbers whose quotient is 1 / (1 - rate), but for an eighth of a rounding of float64 or less; (1, 1) at rate 1.
+
+    1 - rate itself is off by up to half a rounding. The first is above 1/2 and the second in (1/2, 1], so that the product with the
+    first neither vanishes nor overflows before the result does.
+    """
+    factor = 1 / (1 - Fraction(rate)) if rate < 1 else Fraction(1)
+    near = factor.limit_denominator(max(1, 2**53 // math.ceil(factor)))
+    unit = 2 ** (near.denominator - 1).bit_length()
+    return near.numerator / unit, near.denominator / unit
 
 
 def on_cpu(x: torch.Tensor, draws: torch.Tensor, rate: float) -> torch.Tensor:
