@@ -115,7 +115,7 @@ REGISTER: Mapping[str, Implementation] = {
         framework="torch",
         contract=Contract(pattern=Pattern.parse("n c l -> n c"), promises=("nonfinite",)),
         requires=("torch",),
-        summary="our own PyTorch layer: selects instead of multiplying, exact scale",
+        summary="our own PyTorch layer: one pass over memory that selects and divides exactly",
     ),
     "torch.Dropout1d": _torch("Dropout1d", "n c l -> n c", ("c l -> c",)),
     "torch.Dropout2d": _torch("Dropout2d", "n c h w -> n c", ("n c l -> n c",)),

@@ -205,7 +205,7 @@ def test_in_place_the_returned_tensor_must_be_what_is_left() -> None:
 
 
 def test_without_an_in_place_variant_the_target_is_skipped_with_the_reason() -> None:
-    (target,) = dropcheck.audit("custom.torch@in-place", in_process=True, jobs=1).targets
+    (target,) = dropcheck.audit("unusual.keyed-generator@in-place", in_process=True, jobs=1).targets
     assert target.verdict == "skipped" and "no in-place variant" in str(target.skipped)
 
 
