@@ -42,7 +42,7 @@ class AnyPython(bdist_wheel):
 
 
 def library(name: str, source: str) -> Extension:
-    """One library. It holds its sources' checksum: one of other sources is not used (see dropcheck.worker.server.native)."""
+    """One library. It holds its sources' checksum: one of other sources is not used (see dropcheck.contract.native)."""
     folder = Path(__file__).parent
     checksum = zlib.crc32(folder.joinpath(SHARED).read_bytes() + folder.joinpath(source).read_bytes())
     return Extension(

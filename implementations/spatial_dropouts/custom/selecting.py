@@ -14,7 +14,7 @@ from typing import Any, FrozenSet, List, Optional, Tuple
 
 import torch
 
-from dropcheck.worker.server import native
+from dropcheck.contract import native
 
 _LOOPS = 8
 # bytes of an output from which on it is written past the caches: what is larger would not stay in a core's own

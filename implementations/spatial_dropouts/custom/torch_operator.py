@@ -44,7 +44,7 @@ def on_cpu(x: torch.Tensor, draws: torch.Tensor, rate: float) -> torch.Tensor:
 
 def serves(x: torch.Tensor) -> bool:
     """Whether a graph that is being compiled shall hold the operator: an exported one runs where we are not installed."""
-    return x.device.type == "cpu" and x.dtype in selecting.DTYPES and not torch.compiler.is_exporting()
+    return select is not None and x.device.type == "cpu" and x.dtype in selecting.DTYPES and not _is_exporting()
 
 
 def _select(x: torch.Tensor, draws: torch.Tensor, rate: float) -> torch.Tensor:
@@ -67,6 +67,11 @@ def _gradient(ctx: Any, cotangent: torch.Tensor) -> Tuple[torch.Tensor, None, No
     return result, None, None
 
 
-select: Any = torch.library.custom_op("spatial_dropouts::select", _select, mutates_args=(), device_types="cpu")
-select.register_fake(_like)
-select.register_autograd(_gradient, setup_context=_remember)
+select: Any = None
+_is_exporting: Any = getattr(torch.compiler, "is_exporting", None)
+if (
+    hasattr(torch.library, "custom_op") and _is_exporting
+):  # PyTorch 2.6 on; graphs of earlier ones hold its own operations
+    select = torch.library.custom_op("spatial_dropouts::select", _select, mutates_args=(), device_types="cpu")
+    select.register_fake(_like)
+    select.register_autograd(_gradient, setup_context=_remember)

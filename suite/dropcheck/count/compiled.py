@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.worker.server import native
+from dropcheck.contract import native
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]

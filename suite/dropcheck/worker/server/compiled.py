@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-from dropcheck.worker.server import native
+from dropcheck.contract import native
 from dropcheck.worker.server.memory import Memory
 
 STEP = 1024  # elements that the library looks at in one go: a table is so much longer than its period
