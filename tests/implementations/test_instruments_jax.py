@@ -20,8 +20,7 @@ import spatial_dropouts
 from spatial_dropouts.adapters import adapter_for, load
 from spatial_dropouts.instruments import jax_register
 
-CHECKS = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-calls", "rate.marginal", "scale.kept-values",
-          "mode.inference", "gradient.mask", "rate.one")  # fmt: skip
+CHEAP = ("mask.distinct-samples", "mask.distinct-calls", "scale.kept-values", "rate.one")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +35,12 @@ CHECKS = ("mask.distinct-channels", "mask.distinct-samples", "mask.distinct-call
     ],
 )
 def test_planted_attention(layer: type[Any], check: str | None) -> None:
+    """Compiling is what costs: each is asked the check that names it and one more, the right twin the cheap ones."""
+    assert failing(layer, (check, "mask.distinct-calls") if check else CHEAP) == ({check} if check else set())
+
+
+def failing(layer: type[Any], checks: tuple[str, ...]) -> set[str]:
+    """Checks that fail, and none that raises."""
     one = Implementation(
         make=layer,
         adapter="spatial_dropouts.instruments.flax_linen:LinenInstrument",
@@ -44,7 +49,7 @@ def test_planted_attention(layer: type[Any], check: str | None) -> None:
     )
     result = dropcheck.audit(
         one,
-        select=CHECKS,
+        select=checks,
         cases=("float32 rate=0.5 64,16,1 calls=40",),
         modes=("jit",),
         dtypes=("float32",),
@@ -54,13 +59,15 @@ def test_planted_attention(layer: type[Any], check: str | None) -> None:
     )
     findings = [f for t in result.targets for f in t.findings]
     assert findings and not [f for f in findings if f.verdict == "error"]
-    assert {f.check for f in findings if f.verdict == "fail"} == ({check} if check else set())
+    return {f.check for f in findings if f.verdict == "fail"}
 
 
-@pytest.mark.parametrize("name", sorted(jax_register.REGISTER))
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+NAMES = sorted(jax_register.REGISTER)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in NAMES), (NAMES[0], "bfloat16")])
 def test_instruments_are_exact(name: str, dtype: str) -> None:
-    """Forward pass: 0 or the rounded scale; backward pass: the incoming gradient times the same; inference: the input."""
+    """Forward pass: 0 or the rounded scale; backward pass: the incoming gradient times the same."""
     entry = spatial_dropouts.REGISTER[name]
     adapter = adapter_for(load(str(entry.make)), entry)
     adapter.use("jit")  # type: ignore[attr-defined]
@@ -76,6 +83,5 @@ def test_instruments_are_exact(name: str, dtype: str) -> None:
     assert y.shape == shape and adapter.dtype_of(y) == dtype
     assert set(np.unique(values(y))) == {0.0, 2.0}
     assert np.array_equal(values(gradient), 0.75 * values(y))
-    assert np.array_equal(values(adapter.apply(layer, x, False)), np.ones(shape))
     shared = tuple(place for place, axis in enumerate(pattern.axes) if axis not in pattern.coins)
     assert (np.ptp(values(y), axis=shared) == 0).all() if shared else True
