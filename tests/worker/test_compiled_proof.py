@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dropcheck.contract import native
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.worker.server import coinwise, compiled, native
+from dropcheck.worker.server import coinwise, compiled
 from dropcheck.worker.server import probe as probes
 from dropcheck.worker.server import proof as proof_of
 from dropcheck.worker.server.memory import memory_of, order_of
