@@ -283,6 +283,8 @@ def survey(
     if hasattr(part, "sites"):
         try:
             sites = part.sites(thing, sample, shape, [use.name for use in uses])
+            # what was not seen layer by layer is among the draws
+            notes = [n for n in notes if not n.endswith((": not seen", " is not called in this forward pass"))]
         except Exception as error:  # a model that runs, but not while it is watched
             words = str(error).splitlines()[0][:160] if str(error) else ""
             notes = [*notes, f"its random draws cannot be recorded ({type(error).__name__}: {words})"]

@@ -6,12 +6,13 @@ import dataclasses
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import equinox as eqx
+import jax
 
 from dropcheck.contract.adapter import Implementation
-from spatial_dropouts.adapters import accepts
+from spatial_dropouts.adapters import accepts, sites_jax
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import RATES, Use
-from spatial_dropouts.adapters.models_jax import Watch, called, inputs
+from spatial_dropouts.adapters.models_jax import Watch, called, flags, inputs, runs, still
 
 _CHANNELS = {"Linear": -1, "Embedding": -1, "LayerNorm": -1, "RMSNorm": -1}
 
@@ -66,6 +67,36 @@ def survey(
             said = said or error
     assert said is not None
     raise said
+
+
+def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequence[str]) -> Dict[str, Any]:
+    """Plain data for ``dropcheck.contract.sites.Sites``. ``reached``: the layers that are audited in place."""
+    key = jax.random.key(20141110)
+    keyed = accepts(type(model).__call__, "key")
+    said = flags(type(model).__call__)
+    quiet = eqx.nn.inference_mode(model)
+
+    def run(one: Any, training: bool, args: Tuple[Any, ...], given: Any) -> Any:
+        words = said if training else {name: not on for name, on in said.items()}
+        return _pass_of_the_model(one, args, {**words, **({"key": given} if keyed else {})})
+
+    args, _ = runs(inputs(model, sample, shape), lambda *some: run(model, True, some, key))
+
+    def forward(watch: sites_jax.Layers, training: bool) -> Any:
+        one = model if training else quiet
+        named = _named(one)
+        classes = list({type(layer) for layer in named.values()} | {eqx.nn.Dropout})
+        with sites_jax.called(one, {id(layer): name for name, layer in named.items()}, classes, watch):
+            if training or not keyed:
+                return run(one, training, args, key)
+            return still(lambda: run(one, False, args, None), lambda: run(one, False, args, key))
+
+    dropouts = {name: layer for name, layer in _named(model).items() if isinstance(layer, eqx.nn.Dropout)}
+    return sites_jax.found(forward, model, lambda: dropouts, reached)
+
+
+def _pass_of_the_model(model: Any, args: Tuple[Any, ...], said: Dict[str, Any]) -> Any:
+    return model(*args, **said)
 
 
 def inside(model: Any, path: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 from spatial_dropouts.adapters.models_base import Use, expected_of, neighbours, rate_of, timed, wanted
 
 _CALL = "__call__"
-_ON, _OFF = ("training", "train", "is_training"), ("inference", "deterministic")
+ON, OFF = ("training", "train", "is_training"), ("inference", "deterministic")
 _LAST = ("Embed", "Embedding", "Dense", "DenseGeneral", "Linear", "LinearGeneral", "LayerNorm", "RMSNorm", "BatchNorm")
 
 
@@ -23,7 +23,7 @@ def flags(function: Any) -> Dict[str, bool]:
         names = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return {}
-    return next(({name: name in _ON} for name in (*_ON, *_OFF) if name in names), {})
+    return next(({name: name in ON} for name in (*ON, *OFF) if name in names), {})
 
 
 def last(layer: Any) -> Optional[int]:
@@ -47,6 +47,14 @@ def _arrays(layer: Any) -> List[Any]:
     return [v for v in found if hasattr(v, "shape") or hasattr(v, "value")]
 
 
+def _holds(layer: Any) -> bool:
+    """Whether modules or parameters are inside of a module: a dropout holds neither."""
+    if getattr(getattr(layer, "_state", None), "children", None):  # of linen
+        return True
+    parts = vars(layer).values() if hasattr(layer, "__dict__") else ()
+    return any(kind.__name__ == "Module" for part in parts for kind in type(part).__mro__ if part is not layer)
+
+
 class Watch:
     """Stands around the calls of layers: their order, and the outputs of those that may drop."""
 
@@ -57,6 +65,7 @@ class Watch:
         self.trace: List[Tuple[str, Any, Any, Any]] = []
         self.tracing = True
         self.hidden: Dict[str, str] = {}
+        self.whole: Set[str] = set()  # layers with layers or parameters inside, known after their first call
 
     def call(self, name: str, layer: Any, x: Any, forward: Callable[[Any], Any]) -> Any:
         """One call of a layer at ``name`` on ``x``."""
@@ -68,6 +77,8 @@ class Watch:
             return forward(x)
         if self.tracing:
             y = forward(x)
+            if _holds(layer):
+                self.whole.add(name)
             if hasattr(x, "shape") and hasattr(y, "shape"):
                 self.trace.append((name, layer, x, y))
             return y
@@ -81,6 +92,8 @@ class Watch:
 
     def _use(self, name: str, layer: Any, x: Any) -> Optional[Use]:
         by = reason(layer, self.dropout)
+        if by == "rate" and name in self.whole:  # attention holds the rate of its weights
+            return None
         if not by or not (hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)):
             return None
         key = (name, self.seen.get(name, 0))
@@ -128,6 +141,25 @@ def inputs(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> List[Tupl
         (jnp.asarray(np.random.default_rng(5).standard_normal(tuple(shape)), "float32"),),
         (jnp.zeros(tuple(shape), "int32"),),
     ]
+
+
+def runs(choices: Sequence[Tuple[Any, ...]], run: Callable[..., Any]) -> Tuple[Tuple[Any, ...], Any]:
+    """The first inputs on which something runs, and what it makes. Raises NoDropout where it runs on none."""
+    said = ""
+    for args in choices:
+        try:
+            return args, run(*args)
+        except Exception as error:
+            said = said or f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}"
+    raise wanted("the model does not run on its input", said)
+
+
+def still(without: Callable[[], Any], given: Callable[[], Any]) -> Any:
+    """Inference as it is run: without a random key where the model can do without one."""
+    try:
+        return without()
+    except Exception:  # whatever a missing key leads to in the code of the user
+        return given()
 
 
 @contextlib.contextmanager

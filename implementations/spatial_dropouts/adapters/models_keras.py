@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from spatial_dropouts.adapters import sites_keras
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import STILL, Use, expected_of, neighbours, rate_of, timed, wanted
 
@@ -97,6 +98,18 @@ def survey(
                 f"{name} ({type(layer).__name__}) drops inside its own function ({', '.join(inner)}): not seen"
             )
     return uses, notes
+
+
+def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequence[str]) -> Dict[str, Any]:
+    """Plain data for ``dropcheck.contract.sites.Sites``. ``reached``: the layers that are audited in place."""
+    given, _ = _input(model, sample, shape)
+    model(given, training=False)  # builds what is not built
+    own = _Keras(model)
+    named = dict(_named(model))
+    dropouts = {
+        n: layer for n, layer in named.items() if isinstance(layer, (own.layers.Dropout, own.layers.AlphaDropout))
+    }
+    return sites_keras.found(model, given, named, dropouts, reached)
 
 
 def _input(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> Tuple[Any, str]:

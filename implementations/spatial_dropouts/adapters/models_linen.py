@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -9,9 +10,10 @@ import flax.linen as nn
 import jax
 
 from dropcheck.contract.adapter import Implementation
+from spatial_dropouts.adapters import sites_jax
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use
-from spatial_dropouts.adapters.models_jax import Watch, flags, inputs, last
+from spatial_dropouts.adapters.models_jax import OFF, ON, Watch, flags, inputs, last, runs, still
 
 
 def is_model(thing: Any) -> bool:
@@ -58,6 +60,69 @@ def _surveyed(
             said = said or error
     assert said is not None
     raise said
+
+
+def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequence[str]) -> Dict[str, Any]:
+    """Plain data for ``dropcheck.contract.sites.Sites``. ``reached``: the layers that are audited in place."""
+    given = flags(type(model).__call__)
+    first, second = jax.random.split(jax.random.key(20141110))
+    args, variables = runs(
+        inputs(model, sample, shape),
+        lambda *args: model.init({"params": first, "dropout": second}, *args, **given),
+    )
+    quiet, uninferred = _inference(model)
+    dropouts: Dict[str, Any] = {}
+
+    def forward(watch: sites_jax.Layers, training: bool) -> Any:
+        def interceptor(call: Any, some: Any, kwargs: Any, context: Any) -> Any:
+            name = ".".join(context.module.path)
+            if context.method_name != "__call__":
+                return call(*some, **kwargs)
+            y = watch.call(name, context.module, some, lambda *x: call(*x, **kwargs))
+            _set_up(context.module, dropouts)
+            return y
+
+        def apply(one: Any, said: Dict[str, bool], **rngs: Any) -> Any:
+            with nn.intercept_methods(interceptor):
+                return _pass_of_the_model(one, variables, args, said, rngs)
+
+        if training:
+            return apply(model, given, rngs={"dropout": second})
+        return still(
+            lambda: apply(quiet, _turned(given)), lambda: apply(quiet, _turned(given), rngs={"dropout": second})
+        )
+
+    return sites_jax.found(forward, model, lambda: dropouts, reached, uninferred)
+
+
+def _pass_of_the_model(model: Any, variables: Any, args: Any, said: Dict[str, bool], rngs: Dict[str, Any]) -> Any:
+    return model.apply(variables, *args, mutable=["batch_stats"], **rngs, **said)
+
+
+def _turned(given: Dict[str, bool]) -> Dict[str, bool]:
+    return {name: not value for name, value in given.items()}
+
+
+def _inference(model: Any) -> Tuple[Any, str]:
+    """The model as it is used in inference, and why there is no such one: by its call, or by a field of its own."""
+    if flags(type(model).__call__):
+        return model, ""
+    names = {f.name for f in dataclasses.fields(model)}
+    field = next((name for name in (*ON, *OFF) if name in names), None)
+    if field is None:
+        return (
+            model,
+            f"{type(model).__name__} takes no train or deterministic argument, by which it would be put into inference",
+        )
+    return model.clone(**{field: field in OFF}), ""
+
+
+def _set_up(module: Any, dropouts: Dict[str, Any]) -> None:
+    """Dropout layers that a module holds, called or not."""
+    children = getattr(getattr(module, "_state", None), "children", {})
+    for one in (module, *children.values()):
+        if isinstance(one, nn.Dropout) and one.path:
+            dropouts[".".join(one.path)] = one
 
 
 def found(model: Any, path: str, sample: Any) -> Implementation:

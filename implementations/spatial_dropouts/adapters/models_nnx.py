@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+import jax
 from flax import nnx
 
 from dropcheck.contract.adapter import Implementation
+from spatial_dropouts.adapters import sites_jax
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use
-from spatial_dropouts.adapters.models_jax import Watch, called, inputs, last
+from spatial_dropouts.adapters.models_jax import Watch, called, flags, inputs, last, runs
 
 
 def _named(model: Any) -> Dict[str, Any]:
@@ -41,6 +43,38 @@ def survey(
             said = said or error
     assert said is not None
     raise said
+
+
+def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequence[str]) -> Dict[str, Any]:
+    """Plain data for ``dropcheck.contract.sites.Sites``. ``reached``: the layers that are audited in place."""
+    structure, state = nnx.split(model)
+    said = flags(type(model).__call__)
+
+    def copied(training: bool) -> Any:
+        one = nnx.merge(
+            structure, jax.tree_util.tree_map(lambda leaf: leaf, state)
+        )  # its keys move on, the model's do not
+        (one.train if training else one.eval)()
+        return one
+
+    def run(one: Any, training: bool, args: Tuple[Any, ...]) -> Any:
+        return _pass_of_the_model(one, args, said if training else {name: not on for name, on in said.items()})
+
+    args, _ = runs(inputs(model, sample, shape), lambda *given: run(copied(True), True, given))
+
+    def forward(watch: sites_jax.Layers, training: bool) -> Any:
+        one = copied(training)
+        named = _named(one)
+        classes = list({type(layer) for layer in named.values()} | {nnx.Dropout})
+        with sites_jax.called(one, {id(layer): name for name, layer in named.items()}, classes, watch, (nnx.Dropout,)):
+            return run(one, training, args)
+
+    dropouts = {name: layer for name, layer in _named(model).items() if isinstance(layer, nnx.Dropout)}
+    return sites_jax.found(forward, model, lambda: dropouts, reached)
+
+
+def _pass_of_the_model(model: Any, args: Tuple[Any, ...], said: Dict[str, bool]) -> Any:
+    return model(*args, **said)
 
 
 def inside(model: Any, path: str) -> Any:

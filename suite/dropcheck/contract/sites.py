@@ -100,18 +100,23 @@ class Shared:
 
 @dataclass(frozen=True)
 class Backward:
-    """What one backward pass showed of one use of one layer: ``problem`` is empty where it used the forward pass's mask."""
+    """What one backward pass showed of one use of one layer: ``problem`` is empty where it used the forward pass's mask.
+
+    ``unasked``: why the gradient of this use cannot be seen, or empty.
+    """
 
     name: str
     use: int
     dropped: int
     problem: str
+    unasked: str = ""
 
 
 @dataclass(frozen=True)
 class Sites:
-    """All of it, of one model. ``version``: of the framework. ``unasked``: why there was no backward pass, or empty.
+    """All of it, of one model.
 
+    ``version``: of the framework. ``unasked``, ``uninferred``: why there was no backward pass, no inference, or empty.
     ``layers``: audited in place. ``dropouts``: all that are dropouts by their class or by what they do, these among them.
     """
 
@@ -125,6 +130,8 @@ class Sites:
     unasked: str
     shared: Tuple[Shared, ...] = ()
     dropouts: Tuple[str, ...] = ()
+    uninferred: str = ""
+    compared: bool = True  # whether ``shared`` was looked for
 
     @classmethod
     def from_answer(
@@ -142,6 +149,8 @@ class Sites:
             unasked=str(answer["unasked"]),
             shared=tuple(Shared(**one) for one in answer.get("shared", ())),
             dropouts=tuple(dict.fromkeys((*layers, *dropouts))),
+            uninferred=str(answer.get("uninferred", "")),
+            compared="shared" in answer,
         )
 
     def inside(self, draw: Draw) -> bool:
@@ -183,6 +192,8 @@ class Sites:
         said += [f"{words}{DROPS}" for words in grouped(self.active)]
         said += [f"{words}: random in inference, by no dropout" for words in grouped(self.sampled)]
         said += [f"{one.first}{f' and {one.second}' if one.second else ''}: {one.how}{SHARES}" for one in self.shared]
+        if self.uninferred:
+            said.append(f"Not run in inference: {self.uninferred}")
         for one in self.unreached:
             said.append(f"{one.name} ({one.kind}) is not called in this forward pass{one.used}")
         return said

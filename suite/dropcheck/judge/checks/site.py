@@ -40,9 +40,13 @@ def _inference(check: Check, sites: Sites, inference: str) -> Finding:
     drops = sites.active
     if inference == "active":
         return _declared(check, sites)
+    if sites.uninferred:
+        return skipped(check, "inference", sites.uninferred)
     if drops:
         text = f"dropout is active in inference: {_some(grouped(drops))}; expected no random draw"
         called = [{"what": d.what, "place": d.place, "kind": d.kind, "rate": d.rate, "made": d.made} for d in drops]
+        for one in called:
+            one["framework"] = sites.framework
         numbers = {"estimate": len(drops), "expected": 0, "unit": "dropout draws in inference"}
         return finding(check, "inference", "fail", text, tallies={"called": called}, **numbers)
     if sites.sampled:
@@ -82,7 +86,9 @@ def backward(check: Check, sites: Sites, inference: str) -> list[Finding]:
     found = []
     for one in sites.backward:
         case = f"backward {one.name}" + (f" use {one.use + 1}" if one.use else "")
-        if one.problem:
+        if one.unasked:
+            found.append(skipped(check, case, f"{one.name}: {one.unasked}"))
+        elif one.problem:
             found.append(finding(check, case, "fail", f"{one.name}: {one.problem}"))
         elif one.dropped:
             text = f"{one.name}: the gradient is 0 exactly where the {one.dropped} dropped elements are"
@@ -103,6 +109,8 @@ def independent(check: Check, sites: Sites, inference: str) -> list[Finding]:
             text = f"{whose}: {one.how}; expected a new mask in each pass"
         found.append(finding(check, case, "fail", text))
     places = sum(1 for one in sites.training if sites.is_dropout(one))
+    if not sites.compared and places >= 2:
+        return [skipped(check, "sites", "the random states before the draws are compared in PyTorch models only")]
     if found or places < 2:
         return found
     text = f"{places} dropout draws, each from a random state of its own; no two layers have one mask"
@@ -115,7 +123,7 @@ CHECKS = (
         how="dropcheck runs the model once in training and once in inference. It records every operation that moves a random "
         "generator, with its module and its line of code. A dropout that draws in inference fails. A dropout "
         "layer that no training pass calls is inconclusive, unless a function around it draws at its rate. Layers that are "
-        "audited in place are judged by their own checks. PyTorch models only.",
+        "audited in place are judged by their own checks. PyTorch, Flax and Equinox models.",
         remedy="Pass the training flag to every function: `F.dropout(x, p, self.training)`, and "
         "`dropout_p=self.p if self.training else 0.0` to `scaled_dot_product_attention`. Create dropout layers in `__init__`, "
         "not in `forward`.",
@@ -125,7 +133,7 @@ CHECKS = (
         name="site.gradient",
         how="dropcheck runs one forward and one backward pass of the whole model. For each dropout layer the gradient of its "
         "input must be 0 exactly where its output was dropped. A layer that runs again inside of the backward pass "
-        "(activation checkpointing) must draw the same mask again. PyTorch models only.",
+        "(activation checkpointing) must draw the same mask again. PyTorch, Flax and Equinox models.",
         remedy="Restore the state of the random generator before the forward pass runs again: use "
         "`torch.utils.checkpoint.checkpoint(..., preserve_rng_state=True)`.",
         sites=backward,

@@ -14,6 +14,16 @@ _FLAGS = {
 }
 
 
+# what a layer of other frameworks than PyTorch asks
+_TRAINS = {
+    "linen": "`train` is true (`deterministic` is false)",
+    "nnx": "`deterministic` is false",
+    "equinox": "`inference` is false and a key is given",
+    "keras": "`training` is true",
+    "tf_keras": "`training` is true",
+}
+
+
 def inference(seen: Seen) -> Iterator[Cause]:
     """Functions that drop in inference, each with the argument that is missing."""
     for lead in seen.failing("site.reached"):
@@ -50,4 +60,8 @@ def _fix(one: dict[str, object]) -> str:
         if one.get("made"):
             return f"Create the dropout layer in `__init__` and call it at {place}: a layer made in `forward` always trains."
         return f"Call {what} with `{_FLAGS.get(what, 'training=self.training')}` at {place}."
+    if trains := _TRAINS.get(str(one.get("framework"))):
+        if one.get("made"):
+            return f"Create the dropout layer with the others and call it at {place}: a layer made in a call always trains."
+        return f"Draw at {place} in training only: where {trains}."
     return f"Return the input of {kind} unchanged where `self.training` is false ({place})."

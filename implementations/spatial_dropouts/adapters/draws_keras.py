@@ -1,0 +1,45 @@
+"""Every random draw of a Keras model on PyTorch: the operations of PyTorch, in the layers of Keras."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, Dict, List, Tuple
+
+import torch
+
+from spatial_dropouts.adapters import draws_torch
+from spatial_dropouts.adapters.draws_frames import caller, stack
+
+
+class Draws(draws_torch.Draws):
+    """``modules``: the stack of layers that run. ``named``: the model's layers by identity. ``made``: made during the pass."""
+
+    def __init__(self, model: Any, named: Dict[int, str], made: List[Any]) -> None:
+        super().__init__(model)
+        self.named, self.new, self.made = named, made, [False]
+        self.modules = [model]
+        self.paths = [""]
+
+    def take(self, op: str, args: Tuple[Any, ...], out: Any) -> None:
+        """One draw, with its layer and its caller."""
+        before = len(self.found)
+        super().take(op, args, out)
+        if len(self.found) == before:
+            return
+        row = self.found[-1]
+        called = caller(stack(sys._getframe(1)))
+        row.update(module=self.paths[-1], kind=type(self.modules[-1]).__name__, made=self.made[-1])
+        row.update(file="", line=0, where="")
+        if called is not None:
+            row.update(file=called.file, line=called.line, where=called.where)
+            row["function"] = called.function or row["function"]
+        kept = args[0] if args and op == "bernoulli" and torch.is_tensor(args[0]) else None
+        if row["rate"] is None and kept is not None and kept.numel() and bool((kept == kept.flatten()[0]).all()):
+            row["rate"] = round(1 - float(kept.flatten()[0]), 6)
+
+
+def watched(draws: Draws, run: Callable[[], Any]) -> List[Dict[str, Any]]:
+    """All draws of one call of ``run``."""
+    with draws_torch._Functions(draws), draws_torch._Operations(draws):
+        run()
+    return draws.found

@@ -1,0 +1,162 @@
+"""Every random draw of a TensorFlow program, read from the graph of its ``tf.function``: op, shape, rate, line of code, layer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
+
+import tensorflow as tf
+
+from spatial_dropouts.adapters.draws_frames import Caller, caller
+
+_DRAWS = re.compile(
+    r"(Stateless)?(Random(Uniform|StandardNormal|Shuffle|Gamma|Poisson|Binomial)|TruncatedNormal|Multinomial|"
+    r"ParameterizedTruncatedNormal|Random(Normal|Binomial|Gamma|Poisson)|Stateful(StandardNormal|Uniform|TruncatedNormal|"
+    r"RandomBinomial))(Int|Full|FullInt|V[23]|IntV2|FullIntV2)*$"
+)
+_SAME = ("Identity", "Cast", "Reshape", "BroadcastTo", "StopGradient", "Transpose", "Squeeze", "ExpandDims")
+_MOST = 10_000  # draws of one pass that are kept
+_MARK = re.compile(r"dropcheck(\d+)[x]")
+
+
+class Scopes:
+    """Name scopes that operations carry into the graph: which layer they belong to."""
+
+    def __init__(self, kind: str) -> None:
+        self.known: List[Tuple[str, str, bool]] = [("", kind, False)]
+
+    def mark(self, path: str, kind: str, made: bool) -> Any:
+        """A scope for what is traced inside."""
+        self.known.append((path, kind, made))
+        return tf.name_scope(f"dropcheck{len(self.known) - 1}x")
+
+    def of(self, name: str) -> Tuple[str, str, bool]:
+        """Module, class and ``made`` of an operation by its name."""
+        marks = _MARK.findall(name)
+        return self.known[int(marks[-1])] if marks else self.known[0]
+
+
+def traced(run: Callable[[], Any], scopes: Scopes) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]]]:
+    """The draws of ``run``, which is traced and not run, as rows of ``dropcheck.contract.sites.Draw``; those that outputs use."""
+    graph = tf.function(run, autograph=False).get_concrete_function().graph
+    wanted = _backwards(graph)
+    rows, used = [], []
+    for op, name, top, called in _operations(graph, "", None, None, 0):
+        if len(rows) < _MOST and _DRAWS.match(op.type) and 0 not in op.outputs[0].shape:
+            rows.append(_row(op, name, scopes, called))
+            if top in wanted:
+                used.append(rows[-1])
+    return rows, used
+
+
+def _operations(
+    graph: Any, prefix: str, top: Any, outer: Optional[Caller], depth: int
+) -> Iterator[Tuple[Any, str, Any, Optional[Caller]]]:
+    """All operations, also of functions that are called (loops, branches): with the whole name, and the one of the outer graph."""
+    for op in graph.get_operations():
+        name = f"{prefix}/{op.name}"
+        frames = [(f.filename, f.lineno, f.name) for f in reversed(list(op.traceback or ()))] if _asks(op) else []
+        called = caller(frames) if frames else None
+        called = called if called is not None and called.file else outer
+        yield op, name, top if top is not None else op, called
+        if depth < 20:
+            for inner in _functions(op, graph):
+                yield from _operations(inner, name, top if top is not None else op, called, depth + 1)
+
+
+def _asks(op: Any) -> bool:
+    return bool(_DRAWS.match(op.type)) or any(value.type == "func" for value in op.op_def.attr)
+
+
+def _functions(op: Any, graph: Any) -> Iterator[Any]:
+    for attribute in op.op_def.attr:
+        if attribute.type not in ("func", "list(func)"):
+            continue
+        value = op.get_attr(attribute.name)
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            found = graph._get_function(one.name)
+            if found is not None and hasattr(found, "graph"):
+                yield found.graph
+
+
+def _backwards(graph: Any) -> Set[Any]:
+    """The operations that the outputs depend on."""
+    seen: Set[Any] = set()
+    left = [t.op for t in graph.outputs]
+    while left:
+        op = left.pop()
+        if op not in seen:
+            seen.add(op)
+            left += [t.op for t in op.inputs]
+    return seen
+
+
+def _row(op: Any, name: str, scopes: Scopes, called: Optional[Caller]) -> Dict[str, Any]:
+    module, kind, made = scopes.of(name)
+    shape = op.outputs[0].shape
+    rate, compared = _rate(op)
+    known = called or Caller("", 0, "", "")
+    return {
+        "op": "bernoulli" if compared else op.type,
+        "function": known.function,
+        "module": module,
+        "kind": kind,
+        "rate": rate,
+        "shape": [-1 if n is None else int(n) for n in (shape.as_list() if shape.rank is not None else [])],
+        "file": known.file,
+        "line": known.line,
+        "where": known.where,
+        "made": made,
+    }
+
+
+def _rate(op: Any) -> Tuple[Optional[float], bool]:
+    """The drop probability of uniform numbers in [0, 1) that are compared with a constant, and whether they are compared."""
+    left, seen = [op.outputs[0]], 0
+    low = 0.0
+    while left and seen < 200:
+        tensor = left.pop()
+        for user in tensor.consumers():
+            seen += 1
+            if user.type in ("Greater", "GreaterEqual", "Less", "LessEqual"):
+                first = user.inputs[0] is tensor
+                bound = _number(user.inputs[1 if first else 0])
+                if bound is None:
+                    return None, True
+                above = user.type.startswith("Greater") == first
+                kept = 1 - (bound - low) if above else bound - low
+                return round(_dropped(user.outputs[0], min(1.0, max(0.0, kept))), 6), True
+            if user.type == "Floor":
+                return (round(1 - low, 6) if 0 < low < 1 else None), True
+            if user.type in ("Mul", "AddV2", "Add", "Sub"):
+                other = _number(user.inputs[1] if user.inputs[0] is tensor else user.inputs[0])
+                if other is None or (user.type == "Mul" and other != 1):
+                    continue
+                low += 0.0 if user.type == "Mul" else -other if user.type == "Sub" else other
+                left.append(user.outputs[0])
+            elif user.type in _SAME:
+                left.append(user.outputs[0])
+    return None, False
+
+
+def _dropped(mask: Any, true: float) -> float:
+    """The probability of dropping of a mask that is true with this one: where the other is 0, or multiplied with."""
+    for user in mask.consumers():
+        if user.type in ("SelectV2", "Select") and user.inputs[0] is mask:
+            if _number(user.inputs[1]) is not None and _number(user.inputs[2]) is None:
+                return true
+        if user.type == "LogicalNot":
+            return _dropped(user.outputs[0], 1 - true)
+    return 1 - true
+
+
+def _number(tensor: Any) -> Optional[float]:
+    """A constant that is the same everywhere, or None."""
+    while tensor.op.type in _SAME:
+        tensor = tensor.op.inputs[0]
+    if tensor.op.type in ("ZerosLike", "OnesLike"):
+        return float(tensor.op.type == "OnesLike")
+    if tensor.op.type == "Fill":
+        tensor = tensor.op.inputs[1]
+    value = tf.get_static_value(tensor)
+    return float(value.ravel()[0]) if value is not None and value.size and (value == value.ravel()[0]).all() else None
