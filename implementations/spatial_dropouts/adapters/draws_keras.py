@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Collection, Dict, List, Tuple
 
 import torch
 
@@ -12,19 +12,21 @@ from spatial_dropouts.adapters.draws_frames import caller, stack
 
 
 class Draws(draws_torch.Draws):
-    """``modules``: the stack of layers that run. ``named``: the model's layers by identity. ``made``: made during the pass."""
+    """``modules``, ``paths``, ``made``: the stack of layers that run, their names, and whether each was made during the pass.
 
-    def __init__(self, model: Any, named: Dict[int, str], made: List[Any]) -> None:
+    ``turned``: what is drawn by these draws, by number, is turned into its opposite (1 - x).
+    """
+
+    def __init__(self, model: Any, turned: Collection[int] = ()) -> None:
         super().__init__(model)
-        self.named, self.new, self.made = named, made, [False]
-        self.modules = [model]
-        self.paths = [""]
+        self.modules, self.paths, self.made = [model], [""], [False]
+        self.turned = frozenset(turned)
 
-    def take(self, op: str, args: Tuple[Any, ...], out: Any) -> None:
+    def take(self, op: str, args: Tuple[Any, ...], out: Any, before: bytes = b"") -> None:
         """One draw, with its layer and its caller."""
-        before = len(self.found)
-        super().take(op, args, out)
-        if len(self.found) == before:
+        count = len(self.found)
+        super().take(op, args, out, before)
+        if len(self.found) == count:
             return
         row = self.found[-1]
         called = caller(stack(sys._getframe(1)))
@@ -36,6 +38,14 @@ class Draws(draws_torch.Draws):
         kept = args[0] if args and op == "bernoulli" and torch.is_tensor(args[0]) else None
         if row["rate"] is None and kept is not None and kept.numel() and bool((kept == kept.flatten()[0]).all()):
             row["rate"] = round(1 - float(kept.flatten()[0]), 6)
+        self.turn(out)
+
+    def turn(self, out: Any) -> None:
+        """The opposite of the last draw, where that is asked."""
+        if len(self.found) - 1 in self.turned:
+            for one in out if isinstance(out, (tuple, list)) else (out,):
+                if torch.is_tensor(one):
+                    one.copy_(1 - one.to(torch.float32))
 
 
 def watched(draws: Draws, run: Callable[[], Any]) -> List[Dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Every random draw of a TensorFlow program, read from the graph of its ``tf.function``: op, shape, rate, line of code, layer."""
+"""Every random draw of a TensorFlow program, read from its graph: op, shape, rate, line of code, layer."""
 
 from __future__ import annotations
 
@@ -38,9 +38,12 @@ class Scopes:
 
 def traced(run: Callable[[], Any], scopes: Scopes) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]]]:
     """The draws of ``run``, which is traced and not run, as rows of ``dropcheck.contract.sites.Draw``; those that outputs use."""
-    graph = tf.function(run, autograph=False).get_concrete_function().graph
-    wanted = _backwards(graph)
-    rows, used = [], []
+    graph = tf.__internal__.FuncGraph("a_pass_of_the_model")  # tf.function refuses layers that are made in a call
+    with graph.as_default():
+        outputs = tf.nest.flatten(run())
+    wanted = _backwards([t for t in outputs if tf.is_tensor(t)])
+    rows: List[Dict[str, Any]] = []
+    used: List[Dict[str, Any]] = []
     for op, name, top, called in _operations(graph, "", None, None, 0):
         if len(rows) < _MOST and _DRAWS.match(op.type) and 0 not in op.outputs[0].shape:
             rows.append(_row(op, name, scopes, called))
@@ -57,7 +60,8 @@ def _operations(
         name = f"{prefix}/{op.name}"
         frames = [(f.filename, f.lineno, f.name) for f in reversed(list(op.traceback or ()))] if _asks(op) else []
         called = caller(frames) if frames else None
-        called = called if called is not None and called.file else outer
+        if called is None or (not called.file and outer is not None and outer.file):
+            called = outer
         yield op, name, top if top is not None else op, called
         if depth < 20:
             for inner in _functions(op, graph):
@@ -79,10 +83,10 @@ def _functions(op: Any, graph: Any) -> Iterator[Any]:
                 yield found.graph
 
 
-def _backwards(graph: Any) -> Set[Any]:
-    """The operations that the outputs depend on."""
+def _backwards(outputs: List[Any]) -> Set[Any]:
+    """The operations that these tensors depend on."""
     seen: Set[Any] = set()
-    left = [t.op for t in graph.outputs]
+    left = [t.op for t in outputs]
     while left:
         op = left.pop()
         if op not in seen:
@@ -142,9 +146,9 @@ def _rate(op: Any) -> Tuple[Optional[float], bool]:
 def _dropped(mask: Any, true: float) -> float:
     """The probability of dropping of a mask that is true with this one: where the other is 0, or multiplied with."""
     for user in mask.consumers():
-        if user.type in ("SelectV2", "Select") and user.inputs[0] is mask:
-            if _number(user.inputs[1]) is not None and _number(user.inputs[2]) is None:
-                return true
+        selects = user.type in ("SelectV2", "Select") and user.inputs[0] is mask
+        if selects and _number(user.inputs[1]) is not None and _number(user.inputs[2]) is None:
+            return true
         if user.type == "LogicalNot":
             return _dropped(user.outputs[0], 1 - true)
     return 1 - true
@@ -158,5 +162,8 @@ def _number(tensor: Any) -> Optional[float]:
         return float(tensor.op.type == "OnesLike")
     if tensor.op.type == "Fill":
         tensor = tensor.op.inputs[1]
+    if tensor.op.type in ("Sub", "AddV2"):  # the width of a range
+        first, second = (_number(one) for one in tensor.op.inputs)
+        return None if first is None or second is None else first + (second if tensor.op.type == "AddV2" else -second)
     value = tf.get_static_value(tensor)
     return float(value.ravel()[0]) if value is not None and value.size and (value == value.ravel()[0]).all() else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
 
 from spatial_dropouts.adapters import sites_base
 
@@ -14,10 +16,13 @@ Pass = Callable[[bool], Any]
 
 
 @contextlib.contextmanager
-def called(base: Any, model: Any, names: Dict[int, str], entered: Entered) -> Iterator[None]:
-    """Every call of a layer of a class below ``base`` is entered; ``names``: of the model's own layers by identity."""
+def called(base: Any, model: Any, named: Dict[str, Any], entered: Entered) -> Iterator[None]:
+    """Every call of a layer of a class below ``base`` is entered; ``named``: the model's own layers."""
     made: List[Any] = []  # kept, so that no identity is used twice
     call, start = base.__call__, base.__init__
+    names: Dict[int, str] = {}
+    for name, layer in named.items():
+        names.setdefault(id(layer), name)
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self is model:
@@ -29,9 +34,20 @@ def called(base: Any, model: Any, names: Dict[int, str], entered: Entered) -> It
         start(self, *args, **kwargs)
         made.append(self)
 
+    def around(name: str, layer: Any) -> Callable[[str, Tuple[Any, ...], Callable[..., Any]], Any]:
+        def entering(_: str, args: Tuple[Any, ...], forward: Callable[..., Any]) -> Any:
+            with entered(name, layer, False):
+                return forward(*args)
+
+        return entering
+
     base.__call__, base.__init__ = __call__, __init__
     try:
-        yield
+        with contextlib.ExitStack() as stack:
+            for layer in {id(one): one for one in named.values()}.values():  # wrappers run `call` of what they hold
+                name = names[id(layer)]
+                stack.enter_context(probed({name: layer}, around(name, layer)))
+            yield
     finally:
         base.__call__, base.__init__ = call, start
 
@@ -43,13 +59,17 @@ def probed(layers: Dict[str, Any], probe: Callable[[str, Tuple[Any, ...], Callab
     def around(name: str, call: Any) -> Any:
         return lambda *args, **kwargs: probe(name, args, lambda *given: call(*given, **kwargs))
 
+    before = {name: vars(layer).get("call") for name, layer in layers.items()}
     for name, layer in layers.items():
         layer.call = around(name, layer.call)
     try:
         yield
     finally:
-        for layer in layers.values():
-            del layer.call
+        for name, layer in layers.items():
+            if before[name] is None:
+                del layer.call
+            else:
+                layer.call = before[name]
 
 
 def _pass_of_the_model(model: Any, given: Any, training: bool) -> Any:
@@ -64,22 +84,19 @@ def found(
     ``given``: its input. ``named``: its layers by name, ``dropouts``: those that are dropouts. ``reached``: the layers that are
     audited in place.
     """
-    names: Dict[int, str] = {}
-    for name, layer in named.items():
-        names.setdefault(id(layer), name)
     asked = {name: named[name] for name in dict.fromkeys(reached) if name in named}
     old = any(kind.__module__.startswith("tf_keras.") for kind in type(model).__mro__)
     library = importlib.import_module("tf_keras" if old else "keras")
 
     def run(training: bool, entered: Entered) -> Any:
-        with called(library.layers.Layer, model, names, entered), _unmoved(library, model):
+        with called(library.layers.Layer, model, named, entered), _unmoved(library, model):
             return _pass_of_the_model(model, given, training)
 
     backend = "tensorflow" if old else library.config.backend()
     how = {"jax": _on_jax, "torch": _on_torch, "tensorflow": _on_tensorflow}.get(backend)
     if how is None:
         raise NotImplementedError(f"the draws of Keras on {backend} are not recorded")
-    answer = how(model, run, asked, names, dropouts, reached)
+    answer = how(model, run, asked, dropouts, reached)
     return {**answer, "version": f"{library.__version__} on {backend} {answer['version']}"}
 
 
@@ -93,9 +110,7 @@ def _unmoved(library: Any, model: Any) -> Iterator[None]:
     yield  # Keras 2 is traced here, and its variables are restored after the backward pass
 
 
-def _on_jax(
-    model: Any, run: Any, asked: Dict[str, Any], names: Any, dropouts: Dict[str, Any], reached: Any
-) -> Dict[str, Any]:
+def _on_jax(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, Any], reached: Any) -> Dict[str, Any]:
     import keras
     from keras.src.utils import jax_utils
 
@@ -116,15 +131,15 @@ def _on_jax(
     return sites_jax.found(forward, model, lambda: dropouts, reached)
 
 
-def _on_torch(
-    model: Any, run: Any, asked: Dict[str, Any], names: Any, dropouts: Dict[str, Any], reached: Any
-) -> Dict[str, Any]:
+def _on_torch(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, Any], reached: Any) -> Dict[str, Any]:
     import torch
 
     from spatial_dropouts.adapters import draws_keras
 
-    def drawn(training: bool) -> List[Dict[str, Any]]:
-        draws = draws_keras.Draws(model, names, [])
+    def drawn(training: bool, turned: Collection[int] = ()) -> Tuple[List[Dict[str, Any]], List[Any]]:
+        draws = draws_keras.Draws(model, turned)
+        torch.manual_seed(20141110)
+        made: List[Any] = []
 
         @contextlib.contextmanager
         def entered(name: Optional[str], layer: Any, made: bool) -> Iterator[None]:
@@ -139,7 +154,21 @@ def _on_torch(
                 draws.made.pop()
 
         with torch.no_grad():
-            return draws_keras.watched(draws, lambda: run(training, entered))
+            found = draws_keras.watched(draws, lambda: made.append(run(training, entered)))
+        return found, [_array(t) for t in _leaves(made)]
+
+    def inferred() -> List[Dict[str, Any]]:
+        """Draws in inference that the outputs depend on: recurrent layers draw masks there, too, and use none."""
+        rows, outputs = drawn(False)
+        groups: Dict[Any, List[int]] = {}
+        for number, row in enumerate(rows):
+            groups.setdefault((row["module"], row["kind"], row["file"], row["line"], row["rate"]), []).append(number)
+        used: List[int] = []
+        for some in groups.values():
+            others = drawn(False, some)[1]
+            if any(a.shape != b.shape or not np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, others)):
+                used += some
+        return [rows[number] for number in sorted(used)]
 
     seen: Dict[Tuple[str, int], Any] = {}
     uses: Dict[str, int] = {}
@@ -163,7 +192,7 @@ def _on_torch(
             if not some:
                 raise TypeError("no output of the model can be differentiated")
             kept = [(p, p.grad) for p in model.parameters()]
-            sum((t * torch.randn_like(t)).sum() for t in some).backward()  # type: ignore[union-attr]
+            sum((t * torch.randn_like(t)).sum() for t in some).backward()
             for parameter, gradient in kept:
                 parameter.grad = gradient
         zero = torch.zeros(())
@@ -176,7 +205,7 @@ def _on_torch(
         ]
 
     with torch.random.fork_rng(devices=[]):
-        training, inference = drawn(True), drawn(False)
+        (training, _), inference = drawn(True), inferred()
         rows, unasked = _backward(backward, asked, seen)
     return _answer(torch.__version__, training, inference, rows, unasked, dropouts, reached)
 
@@ -186,7 +215,7 @@ def _array(tensor: Any) -> Any:
 
 
 def _on_tensorflow(
-    model: Any, run: Any, asked: Dict[str, Any], names: Any, dropouts: Dict[str, Any], reached: Any
+    model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, Any], reached: Any
 ) -> Dict[str, Any]:
     import tensorflow as tf
 
@@ -246,8 +275,6 @@ def _on_tensorflow(
 
 
 def _weights(shape: Any) -> Any:
-    import numpy as np
-
     return np.random.default_rng(7).standard_normal(tuple(shape)).astype("float32")
 
 

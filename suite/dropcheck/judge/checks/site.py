@@ -123,7 +123,7 @@ CHECKS = (
         how="dropcheck runs the model once in training and once in inference. It records every operation that moves a random "
         "generator, with its module and its line of code. A dropout that draws in inference fails. A dropout "
         "layer that no training pass calls is inconclusive, unless a function around it draws at its rate. Layers that are "
-        "audited in place are judged by their own checks. PyTorch, Flax and Equinox models.",
+        "audited in place are judged by their own checks. PyTorch, Keras, Flax and Equinox models.",
         remedy="Pass the training flag to every function: `F.dropout(x, p, self.training)`, and "
         "`dropout_p=self.p if self.training else 0.0` to `scaled_dot_product_attention`. Create dropout layers in `__init__`, "
         "not in `forward`.",
@@ -133,7 +133,7 @@ CHECKS = (
         name="site.gradient",
         how="dropcheck runs one forward and one backward pass of the whole model. For each dropout layer the gradient of its "
         "input must be 0 exactly where its output was dropped. A layer that runs again inside of the backward pass "
-        "(activation checkpointing) must draw the same mask again. PyTorch, Flax and Equinox models.",
+        "(activation checkpointing) must draw the same mask again. PyTorch, Keras, Flax and Equinox models.",
         remedy="Restore the state of the random generator before the forward pass runs again: use "
         "`torch.utils.checkpoint.checkpoint(..., preserve_rng_state=True)`.",
         sites=backward,

@@ -1,0 +1,98 @@
+"""The sites of Keras models on its three backends: every draw is found, dropout in inference fails, and the gradient fits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropcheck.contract.sites import Sites
+from dropcheck.judge.checks import CHECK
+
+pytestmark = pytest.mark.keras
+BACKENDS = ["jax", "torch", "tensorflow"]
+KITS = Path(__file__).parents[1]
+
+# one process a backend, which looks at all models
+PROGRAM = """
+import json, sys
+from kits import planted_keras as kit
+from spatial_dropouts.adapters import models_keras
+found = {}
+for name in sys.argv[1:]:
+    audited = [] if name == "NeverCalled" else ["drop"]
+    found[name] = models_keras.sites(getattr(kit, name)(), kit.INPUT, None, audited)
+print(json.dumps(found))
+"""
+NAMES = (
+    "Block",
+    "FunctionAlways",
+    "FunctionInTraining",
+    "MadeInCall",
+    "NeverCalled",
+    "WrongFlag",
+    "RightFlag",
+    "Tagger",
+)
+
+
+@cache
+def answers(backend: str) -> dict[str, Any]:
+    import json
+    import os
+
+    pytest.importorskip("keras")
+    pytest.importorskip(backend)
+    path = os.pathsep.join([str(KITS), *sys.path])
+    env = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *NAMES], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def seen(backend: str, name: str) -> Sites:
+    return Sites.from_answer(answers(backend)[name], "keras", () if name == "NeverCalled" else ("drop",))
+
+
+def verdicts(backend: str, name: str) -> dict[str, str]:
+    sites = seen(backend, name)
+    found = [f for n in ("site.reached", "site.gradient") for f in CHECK[n].sites(CHECK[n], sites, "")]  # type: ignore[misc]
+    return {f"{f.check} {f.case}": f.verdict for f in found}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("wrong", ["FunctionAlways", "MadeInCall", "WrongFlag"])
+def test_dropout_in_inference_fails_by_its_place_and_rate(backend: str, wrong: str) -> None:
+    assert [n for n, v in verdicts(backend, wrong).items() if v == "fail"] == ["site.reached inference"]
+    (drawn,) = [d for d in seen(backend, wrong).inference if d.module != "drop"]
+    assert drawn.rate == pytest.approx(0.2) and drawn.place.startswith("planted_keras.py:")
+    assert drawn.function == "keras.random.dropout" and drawn.made == (wrong == "MadeInCall")
+    assert drawn.module.partition(".")[0] == ("attention" if wrong == "WrongFlag" else "")
+    assert drawn.shape == ((6, 2, 4, 4) if wrong == "WrongFlag" else (6, 16))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("right", ["Block", "FunctionInTraining", "RightFlag", "Tagger"])
+def test_their_correct_twins_fail_nothing(backend: str, right: str) -> None:
+    found = verdicts(backend, right)
+    assert not {"fail", "inconclusive"} & set(found.values())
+    assert found["site.reached inference"] == found["site.gradient backward drop"] == "pass"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_layer_that_is_never_called_is_named(backend: str) -> None:
+    found = verdicts(backend, "NeverCalled")
+    assert found["site.reached layer drop"] == "inconclusive" and found["site.reached training"] == "fail"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_recurrent_masks_are_counted(backend: str) -> None:
+    drawn = [d for d in seen(backend, "Tagger").training if d.module.startswith("gru")]
+    assert {(round(d.rate or 0, 5), d.shape) for d in drawn} == {(0.2, (6, 4)), (0.1, (6, 4))}
+    # recurrent dropout makes Keras draw one mask a gate; all backends draw as many
+    assert len(drawn) == len([d for d in seen("jax", "Tagger").training if d.module.startswith("gru")])
