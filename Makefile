@@ -1,4 +1,5 @@
-# `make audit`, `make test`, `make test-long`, `make docs` and `make field`: each creates .venv and installs what it needs.
+# `make audit`, `make test`, `make test-long`, `make docs` and `make field`: each creates .venv and installs what it needs. `make dist`
+# builds the packages.
 PYTHON ?= python3
 PROFILE ?= standard
 VENV := .venv
@@ -16,7 +17,7 @@ OWN = $(BIN)/python -m compileall -qq suite implementations
 PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: audit test test-long docs field clean
+.PHONY: audit test test-long docs field dist clean
 audit: $(VENV)/.audit
 	$(BIN)/dropcheck audit --all --profile $(PROFILE) --out reports/latest --complete-is-success
 
@@ -41,6 +42,18 @@ docs: $(VENV)/.docs
 # everything that is registered, in every mode: an hour or more
 field: $(VENV)/.field
 	$(BIN)/dropcheck field --out reports/field --resume
+
+# the source distribution and the wheel, each installed in an environment of its own and tried there
+dist:
+	rm -rf dist build
+	$(PYTHON) -m venv build/make && build/make/bin/python -m pip install --quiet build
+	build/make/bin/python -m build --outdir dist
+	set -e; for made in dist/*.tar.gz dist/*.whl; do \
+	    $(PYTHON) -m venv --clear build/try; build/try/bin/python -m pip install --quiet "$$made" pytest; \
+	    (cd build/try; bin/dropcheck --help >help.txt; bin/dropcheck list; bin/dropcheck explain mask.distinct-calls >help.txt; \
+	     bin/dropcheck audit custom.reference --select mask,rate --jobs 1; \
+	     bin/python -m pytest -q -p no:cacheprovider --dropcheck custom.reference --dropcheck-select rate.zero); \
+	    echo "$$made works"; done
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -68,4 +81,4 @@ $(VENV)/.field: $(VENV)/.audit
 	touch $@
 
 clean:
-	rm -rf $(VENV) reports/latest site
+	rm -rf $(VENV) reports/latest site dist build

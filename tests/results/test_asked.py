@@ -29,6 +29,8 @@ MODEL = "net.py:model"
 
 @pytest.mark.parametrize("name", sorted(STORED))
 def test_stored_results_are_read_as_they_always_were(name: str) -> None:
+    if not (REPORTS / name).is_file():
+        pytest.skip("a source distribution has no results of a whole field")
     found = reading.load(REPORTS / name)
     assert isinstance(found, Result)
     wanted, machine, device = STORED[name]
