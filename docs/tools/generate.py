@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from dropcheck.commands import help_text
 from dropcheck.judge import levels
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import ALPHA, BETA, Check
@@ -180,10 +181,9 @@ def _table(command: Any, params: list[Any]) -> list[str]:
     context = typer.Context(command, info_name=command.name)
     groups: dict[str, list[str]] = {}
     for param in params:
-        record = None if getattr(param, "hidden", False) else param.get_help_record(context)
-        if record:
-            names, told = record
-            names = str(param.metavar or names) if param.param_type_name == "argument" else names
+        found = None if getattr(param, "hidden", False) else help_text.record(param, context)
+        if found:
+            names, told = found
             panel = getattr(param, "rich_help_panel", None) or ""
             groups.setdefault(panel, []).append(f"| `{_cell(names)}` | {_cell(told)} |")
     parts: list[str] = []

@@ -26,7 +26,7 @@ from dropcheck.commands import repro as repro_commands
 from dropcheck.commands import trend as trend_commands
 from dropcheck.commands import waive as waive_commands
 from dropcheck.commands.help_text import COMMANDS as GROUPS
-from dropcheck.commands.help_text import Commands
+from dropcheck.commands.help_text import Command, Commands
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.version import __version__
 
@@ -68,7 +68,7 @@ def _root(
 @app.command("selftest")
 def selftest_command(
     profile: Annotated[
-        Texts, typer.Option("--profile", metavar="PROFILE", help="quick (default), standard; of the part zoo.")
+        Texts, typer.Option("--profile", metavar="PROFILE", help="Of the part zoo: quick (default), standard.")
     ] = None,
     part: Annotated[
         Texts,
@@ -131,6 +131,9 @@ field_commands.add(app)
 gate_commands.add(app)
 trend_commands.add(app)
 waive_commands.add(app)
+for one in app.registered_commands:
+    if not issubclass(one.cls or object, Command):
+        one.cls = Command
 
 
 def _usage_sentence(error: Any) -> str:

@@ -99,7 +99,12 @@ def audit(
         bool, typer.Option("--plan", help="Show cases, samples and time; run nothing.", rich_help_panel=MUCH)
     ] = False,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time limit per target, such as 2m.", rich_help_panel=MUCH)
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Take fewer samples, so that a target takes about this time, such as 2m.",
+            rich_help_panel=MUCH,
+        ),
     ] = None,
     resolution: Annotated[
         float | None,
@@ -156,7 +161,7 @@ def audit(
         bool,
         typer.Option(
             "--sequential",
-            help="End cases that only measure the rate as soon as it is decided.",
+            help="End a case that only measures the rate as soon as its verdict is sure.",
             rich_help_panel=STATISTICS,
         ),
     ] = False,
@@ -235,10 +240,12 @@ def audit(
             show_default=False,
         ),
     ] = 0,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.", rich_help_panel=RUNNING)] = "10m",
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="Stop a target after this time.", rich_help_panel=RUNNING)
+    ] = "10m",
     memory: Annotated[
         int | None,
-        typer.Option(metavar="MB", help="Limit of the memory of a layer's process.", rich_help_panel=RUNNING),
+        typer.Option(metavar="MB", help="Most memory that the process of a layer may use.", rich_help_panel=RUNNING),
     ] = None,
     dask: Annotated[
         str | None,
@@ -253,8 +260,8 @@ def audit(
 ) -> None:
     """Audit dropout layers: test masks, rates, scaling, seeds, gradients and modes.
 
-    Options that stand in dropcheck.toml, or in [tool.dropcheck] of pyproject.toml, hold here too; the command line comes
-    first.
+    Options of dropcheck.toml, or of [tool.dropcheck] in pyproject.toml, apply here, too. Those of the command line take
+    precedence.
     """
     from dropcheck.worker.server.collecting import uncollected
 

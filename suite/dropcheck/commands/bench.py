@@ -55,18 +55,18 @@ def bench(
         str | None,
         typer.Option(metavar="TARGET", help="What the others are compared with; the first target by default."),
     ] = None,
-    processes: Annotated[int | None, typer.Option(help="Fresh processes a target.")] = None,
-    blocks: Annotated[int | None, typer.Option(help="Blocks a process.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Fresh processes per target.")] = None,
+    blocks: Annotated[int | None, typer.Option(help="Blocks per process.")] = None,
     slot: Annotated[str | None, typer.Option(metavar="TIME", help="Length of a timed block, such as 15ms.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the layers; 0: as many as processors.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     pattern: options.Pattern = None,
     seed: options.Seed = None,
     margin: Annotated[
-        float | None, typer.Option(help="Differences below this share are the same; default .03.")
+        float | None, typer.Option(help="Differences below this share count as the same; default .03.")
     ] = None,
     level: Annotated[
-        float | None, typer.Option(help="Probability that a run calls identical code different; default .01.")
+        float | None, typer.Option(help="Probability of calling identical code different; default .01.")
     ] = None,
     resolution: Annotated[
         float | None,

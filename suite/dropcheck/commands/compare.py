@@ -25,7 +25,7 @@ def compare(
     old: Annotated[
         Path | None, typer.Argument(metavar="OLD", help="A stored result, with which the others are compared.")
     ] = None,
-    new: Annotated[list[Path] | None, typer.Argument(metavar="NEW", help="Later ones, or of other machines.")] = None,
+    new: Annotated[list[Path] | None, typer.Argument(metavar="NEW", help="Results that are compared with OLD.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the comparison.")] = None,
     out: Annotated[
         Path | None,
@@ -44,10 +44,10 @@ def compare(
         ),
     ] = None,
     margin: Annotated[
-        float | None, typer.Option(help="Of benches: differences below this share are the same; default .03.")
+        float | None, typer.Option(help="Of benches: differences below this share count as the same; default .03.")
     ] = None,
     level: Annotated[
-        float | None, typer.Option(help="Of benches: probability of a false alarm a target; default .01.")
+        float | None, typer.Option(help="Of benches: probability of a false alarm per target; default .01.")
     ] = None,
 ) -> None:
     """Compare stored results: what got worse, got better, appeared or disappeared.

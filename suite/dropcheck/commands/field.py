@@ -27,8 +27,8 @@ def field_command(
     profile: options.Profile = "quick",
     seed: options.Seed = None,
     device: Annotated[str, typer.Option(help="Where the layers run: cpu or cuda.")] = "cpu",
-    jobs: Annotated[int, typer.Option(help="Targets, then scripts, at once; 0: as many as cores.")] = 0,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="Limit of one target, and of one script.")] = "30m",
+    jobs: Annotated[int, typer.Option(help="Targets, then scripts, to run in parallel; 0: as many as cores.")] = 0,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Stop a target, or a script, after this time.")] = "30m",
     resume: options.Resume = False,
 ) -> None:
     """Audit everything that is registered, in every mode; confirm failures by scripts of their own."""

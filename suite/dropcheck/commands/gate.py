@@ -38,7 +38,8 @@ def gate(
     ] = None,
     fail_on: options.FailOn = None,
     values: Annotated[
-        Texts, typer.Option("--set", metavar="KEY=VALUE", help="Any other key of the policy, as speed.max_ratio=1.1.")
+        Texts,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other key of the policy, such as speed.max_ratio=1.1."),
     ] = None,
     dump: Annotated[
         bool, typer.Option("--dump-config", help="Print the policy in effect, with where each value is from.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "This tool": ("selftest",),
 }
 _OTHERS = "Help"
+_KINDS = {"str": "WORD", "int": "N", "float": "NUMBER", "path": "FILE"}  # what takes the place of a Python type
 
 
 class Command(TyperCommand):
@@ -30,16 +32,14 @@ class Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for one in self.get_params(ctx):
-            record = one.get_help_record(ctx)
-            if record is None:
+            found = record(one, ctx)
+            if found is None:
                 continue
             argument = one.param_type_name == "argument"
             group = getattr(one, "rich_help_panel", None) or ("Arguments" if argument else "Options")
             if "--help" in one.opts and self.examples:
                 group = _OTHERS
-            if argument:
-                record = (str(one.metavar or one.name), record[1])
-            groups.setdefault(group, []).append(record)
+            groups.setdefault(group, []).append(found)
         for group, rows in groups.items():
             with formatter.section(group):
                 formatter.write_dl(rows)
@@ -55,6 +55,16 @@ class Commands(TyperGroup):
         for group, names in COMMANDS.items():
             with formatter.section(group):
                 formatter.write_dl([(name.ljust(wide), sentence(self.commands[name].help or "")) for name in names])
+
+
+def record(param: Any, ctx: Any) -> tuple[str, str] | None:
+    """What help says of an option or an argument: its names with the kind of its value as a word, and its meaning."""
+    found = param.get_help_record(ctx)
+    if found is None:
+        return None
+    if param.param_type_name == "argument":
+        return str(param.metavar or param.name), found[1]
+    return re.sub(r"<([a-z]+)[^>]*>", lambda kind: _KINDS.get(kind[1], kind[1].upper()), found[0]), found[1]
 
 
 def sentence(text: str) -> str:

@@ -46,8 +46,8 @@ Input = Annotated[
 ]
 Seed = Annotated[str | None, typer.Option(metavar="SEED", help="Root seed, or 'fresh'.")]
 Jobs = Annotated[int, typer.Option(metavar="N", help="Number of targets to run in parallel; 0: as many as cores.")]
-TargetLimit = Annotated[str, typer.Option(metavar="TIME", help="Limit of one target.")]
-Memory = Annotated[int | None, typer.Option(metavar="MB", help="Limit of the memory of a layer's process.")]
+TargetLimit = Annotated[str, typer.Option(metavar="TIME", help="Stop a target after this time.")]
+Memory = Annotated[int | None, typer.Option(metavar="MB", help="Most memory that the process of a layer may use.")]
 Python = Annotated[str | None, typer.Option(metavar="PATH", help="The interpreter that runs the layer.")]
 ResultFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result.")]
 History = Annotated[

@@ -96,10 +96,10 @@ def report(
     ] = None,
     limit: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Most bytes of the Markdown: 1MiB for a job summary, 64KiB for a comment."),
+        typer.Option(metavar="SIZE", help="Largest size of the Markdown: 1MiB for a job summary, 64KiB for a comment."),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Say how the verdicts were computed again from the stored numbers.")
+        bool, typer.Option("--verify", help="Also say how the verdicts were recomputed from the stored numbers.")
     ] = False,
     verbose: Annotated[
         bool,

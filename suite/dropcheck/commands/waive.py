@@ -30,7 +30,7 @@ def waive(
     target: Annotated[str | None, typer.Argument(metavar="TARGET", help="The target; * stands for anything.")] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why this is accepted.")] = None,
     expires: Annotated[
-        str | None, typer.Option(metavar="DATE", help="The last day that it holds, as 2027-01-31.")
+        str | None, typer.Option(metavar="DATE", help="The last day of the waiver, such as 2027-01-31.")
     ] = None,
     link: Annotated[str, typer.Option(metavar="URL", help="Where it is discussed.")] = "",
     dtype: Annotated[
