@@ -99,6 +99,14 @@ def test_a_rate_that_is_off_in_one_dtype_says_so() -> None:
     assert one.observed == "the layer drops 1.05 times the requested rate at every rate, only in bfloat16"
 
 
+def test_a_law_of_some_rates_names_them() -> None:
+    asked = (0.001, 0.01, 0.02, 0.1, 0.3, 0.5, 0.9)
+    floor = first(*rates(lambda p: max(p, 0.05), asked=asked))
+    assert floor.observed == "the layer drops 0.05 of the elements at rates 0.001, 0.01 and 0.02"
+    none = first(*rates(lambda p: p if p > 0.05 else 0.0, asked=asked))
+    assert none.observed == "the layer never drops at rates 0.001, 0.01 and 0.02"
+
+
 def test_rates_that_follow_no_law_are_told_as_they_are() -> None:
     odd = {0.1: 0.12, 0.15: 0.11, 0.3: 0.31, 0.5: 0.47, 0.9: 0.905}
     findings = rates(lambda p: odd[p])
@@ -405,6 +413,23 @@ def test_gradients_that_are_off_by_one_factor_say_by_which() -> None:
     assert first(*some).observed == (
         "gradients of kept elements are multiplied by 0.71429, expected 1.4286 at rate 0.3: 0.5 times the right gradient"
     )
+
+
+def test_gradients_with_the_other_sign_say_of_which_inputs() -> None:
+    def scale(kind: str, wrong: int) -> Finding:
+        case, tallies = f"float32 rate=0.3 grad {kind}", {"wrong": wrong, "positions": 1000}
+        return finding("gradient.scale", "fail", case, estimate=-1 / 0.7, expected=1 / 0.7, tallies=tallies)
+
+    zeros = {"missing": 40, "missing_at_zero": 40, "leaking": 0}
+    beside = finding("gradient.mask", "fail", "float32 rate=0.3 grad zeros", tallies=zeros)
+    (one,) = diagnose(target("mine.py:layer", [scale("plain", 480), scale("negative", 1000), beside]))
+    assert (
+        one.observed
+        == "gradients of negative inputs have the wrong sign: they are multiplied by -1.4286, expected 1.4286"
+    )
+    assert first(scale("plain", 1000), scale("negative", 1000)).observed.startswith("gradients have the wrong sign")
+    other = msgspec.structs.replace(beside, tallies={**zeros, "missing": 90})
+    assert len(diagnose(target("mine.py:layer", [scale("plain", 480), scale("negative", 1000), other]))) == 2
 
 
 def test_blocks_that_begin_too_often_say_how_often() -> None:

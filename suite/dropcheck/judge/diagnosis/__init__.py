@@ -36,6 +36,7 @@ LOOKS: tuple[Look, ...] = (
     scales.forward,
     forms.seeds,
     forms.alike,
+    gradients.sign,
     gradients.mask,
     gradients.recomputed,
     scales.backward,

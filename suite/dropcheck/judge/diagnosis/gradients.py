@@ -6,12 +6,31 @@ import math
 from collections.abc import Iterator
 
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import Cause, Seen, at, cause
+from dropcheck.judge.diagnosis.seen import Cause, Seen, at, cause, shown
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 
-_MASK, _RECOMPUTE = "gradient.mask", "gradient.recompute"
+_MASK, _RECOMPUTE, _SCALE = "gradient.mask", "gradient.recompute", "gradient.scale"
 _SIZES = (33, 65, 3)  # rows, channels and elements of a coin in the calls of these checks
+
+
+def sign(seen: Seen) -> Iterator[Cause]:
+    """Gradients of the right size with the other sign, of negative inputs or of all; those of inputs of 0 may be missing."""
+    some = seen.failing(_SCALE)
+    if not some or any(
+        f.estimate is None or f.expected is None or abs(f.estimate + f.expected) > 1e-3 * f.expected for f in some
+    ):
+        return
+    whole = [f for f in some if f.tallies.get("wrong") == f.tallies.get("positions")]
+    beside = seen.failing(_MASK)
+    if not whole or any(f.tallies.get("missing") != f.tallies.get("missing_at_zero") for f in beside):
+        return
+    lead = strongest(whole)
+    negative = all(f.case.endswith("negative") for f in whole)
+    whose = "gradients of negative inputs have" if negative else "gradients have"
+    text = f"{whose} the wrong sign: they are multiplied by {shown(lead.estimate or 0.0)}, expected {shown(lead.expected or 0.0)}"
+    fix = "Multiply the incoming gradient by the factor of the forward pass; do not differentiate an absolute value."
+    yield cause("sign of the gradient", text, fix, seen.take([*some, *beside]), lead)
 
 
 def mask(seen: Seen) -> Iterator[Cause]:

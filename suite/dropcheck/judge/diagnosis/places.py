@@ -64,6 +64,7 @@ def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[st
                 yield f"only at rates of {asked[-1]:g} and less"
             elif fine and asked[0] > max(fine):
                 yield f"only at rates of {asked[0]:g} and more"
+    yield from _one_size(failing, passing)
 
 
 _WORDS = {
@@ -127,6 +128,17 @@ def _squares(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[str]:
     found = [words for words, has in pairs if all(map(has, failing)) and not any(map(has, passing))]
     if len(found) == 1 and all(c.rows is not None for c in (*failing, *passing)):
         yield f"only with as many {found[0]}"
+
+
+def _one_size(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[str]:
+    """The one size of all calls that fail, where calls of several others pass."""
+    sizes = [
+        {None if c.batches or c.rows is None else (c.rows, c.channels, c.shared) for c in some}
+        for some in (failing, passing)
+    ]
+    if len(sizes[0]) == 1 and None not in sizes[0] and not sizes[0] & sizes[1] and len(sizes[1] - {None}) >= _ENOUGH:
+        rows, channels, shared = next(iter(sizes[0])) or (0, 0, 0)
+        yield f"only in calls of {rows},{channels},{shared} (samples, channels, positions)"
 
 
 def _decisions(case: Case) -> int | None:

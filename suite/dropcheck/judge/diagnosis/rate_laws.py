@@ -24,21 +24,28 @@ def holds(law: Law, findings: Sequence[Finding]) -> bool:
     return True
 
 
-def named(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str, str, bool] | None:
-    """The simplest law of the measured rates: its name, sentence, fix, and whether it says at which rates."""
+def named(within: Sequence[Finding], wrong: Sequence[Finding], some: bool = False) -> tuple[str, str, str, bool] | None:
+    """The simplest law of the measured rates: its name, sentence, fix, and whether it says at which rates.
+
+    ``some``: other rates are right.
+    """
     rates = sorted({f.expected for f in within if f.expected is not None})
     bad = sorted({f.expected for f in wrong if f.expected is not None})
-    each = "at every rate" if len(rates) > 2 else f"at rate {' and '.join(f'{r:g}' for r in rates)}"
+    shown_rates = [f"{r:g}" for r in rates]
+    each = f"at rate{'s' if len(rates) > 1 else ''} {' and '.join([', '.join(shown_rates[:-1]), shown_rates[-1]][-len(rates) :])}"
+    if len(rates) > 2 and not some:
+        each = "at every rate"
     if holds(lambda p: 0.0, within):
         fix = "Check that the layer runs in training mode and that the mask is multiplied in."
         return (
             "never",
-            f"the layer never drops, {each}" if len(rates) > 2 else f"the layer never drops {each}",
+            f"the layer never drops, {each}" if "every" in each else f"the layer never drops {each}",
             fix,
             True,
         )
     if holds(lambda p: 1.0, within):
-        return "always", "the layer drops everything, at every rate", "", True
+        text = "the layer drops everything, at every rate" if not some else f"the layer drops everything {each}"
+        return "always", text, "", True
     if max(bad) != min(bad) or abs(bad[0] - 0.5) > 0.01:
         p = min((b for b in bad if abs(b - 0.5) > 0.01), key=lambda b: abs(b - 0.1))
         if holds(lambda p: 1 - p, within) and len(rates) > 1:
@@ -48,12 +55,13 @@ def named(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str
                 text,
                 "If the argument is the keep probability by design, declare it: Implementation(keep_probability=True). "
                 "Otherwise compare the other way round.",
-                True,
+                not some,
             )
     if len(bad) > 1:
         level = share(wrong)
         if holds(lambda p: level, within):
-            return "constant", f"the layer drops {shown(level, 3)} of the elements at every requested rate", "", True
+            where = each if some else "at every requested rate"
+            return "constant", f"the layer drops {shown(level, 3)} of the elements {where}", "", True
         ratio = sum(f.tallies["dropped"] for f in within) / sum(f.tallies["coins"] * (f.expected or 0) for f in within)
         off = _mean_difference(within)
         scaled, moved = holds(lambda p: p * ratio, within), holds(lambda p: p + off, within)
@@ -74,7 +82,7 @@ def named(within: Sequence[Finding], wrong: Sequence[Finding]) -> tuple[str, str
                     there = shown(share(at_rate(wrong, bad[0])), 3)
                     text = f"rates are rounded {how} of 1/{steps}: the layer drops {there} at rate {bad[0]:g}"
                     fix = "Draw the uniform numbers with at least 24 bits, for every dtype of the input."
-                    return "grid", text, fix, True
+                    return "grid", text, fix, not some
         return None
     measured = share(wrong)
     if measured == 0:

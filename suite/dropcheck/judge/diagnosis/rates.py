@@ -38,7 +38,7 @@ def marginal(seen: Seen) -> Iterator[Cause]:
     place = only(judged)
     found = rate_laws.named(within, wrong)
     if found is None and place:
-        found = rate_laws.named(wrong, wrong)
+        found = rate_laws.named(wrong, wrong, "rate" in place)
     if found is None:
         return
     name, observed, fix, whole = found

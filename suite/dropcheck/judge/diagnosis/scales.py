@@ -37,6 +37,16 @@ def forward(seen: Seen) -> Iterator[Cause]:
         text, fix = law or ((_dropped(some) if affine else None) or _special(some) or lead.message, "")
         if law is None and text == lead.message and not affine and every is not None and every >= _ALL:
             text, fix = factor_laws.no_common(factors) or (text, "")
+        if (
+            law is None
+            and text == lead.message
+            and "sizes" in lead.tallies
+            and lead.estimate is not None
+            and not affine
+        ):
+            share = lead.message.partition(" elements are neither")[0]
+            text = f"kept values are wrong: one is multiplied by {shown(lead.estimate)}, expected {shown(lead.expected or 0.0)} "
+            text += f"({share} elements)"
         if one_call:
             text += "; the wrong values are those of one call of a layer, whatever the number of its calls"
         yield cause(f"{lead.check} {place}".strip(), at(text, place), fix, seen.take(follow), lead)
