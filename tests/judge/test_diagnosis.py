@@ -177,6 +177,20 @@ def test_the_pattern_that_masks_follow_is_named(axes: str, calls: str, words: st
     assert words in one.observed and fix in one.fix
 
 
+def test_one_mask_for_a_batch_is_told_where_high_rates_show_no_copies() -> None:
+    """Rows that keep next to nothing are alike by chance: that copies are not seen at rate .9 is no condition."""
+    trait = {"pattern": "n c l -> c", "axes": {"n": "shared", "c": "coin", "l": "shared"}, "calls": "coin"}
+    some = [finding("mask.distinct-samples", "fail", f"float32 rate={p} 257,64,4 calls=99") for p in (0.3, 0.5)]
+    some += [finding("mask.distinct-samples", "pass", f"float32 rate={p} 257,64,4 calls=99") for p in (0.9, 0.95, 0.97)]
+    some.append(finding("rate.marginal", "fail", "float32 rate=0.5 31,1,1 calls=95", tallies={"odd_calls": 37}))
+    (one,) = diagnose(target("mine.py:layer", some, traits={OBSERVED: trait}))
+    assert (
+        one.observed
+        == "all samples of a batch share one mask: there is one drop decision per (c); declared: one per (n, c)"
+    )
+    assert first(*some[:-1]).observed == "mask.distinct-samples fail"
+
+
 def test_a_declared_pattern_that_holds_on_a_small_tensor_is_not_denied() -> None:
     trait = {"pattern": "n c l -> n c", "axes": {"n": "coin", "c": "coin", "l": "shared"}, "calls": "coin"}
     some = [
@@ -224,6 +238,19 @@ def test_defects_come_before_edges_and_a_check_without_a_cause_is_a_block_of_its
 def test_inference_that_drops_or_scales_says_how_much() -> None:
     drops = finding("mode.inference", "fail", "float32 rate=0.5", tallies={"size": 200, "zero": 100, "wrong": 200})
     assert first(drops).observed == "the layer drops 50 % of the elements in inference at rate 0.5; expected none"
+    tallies, calls = (
+        {"size": 200, "zero": 100, "wrong": 200},
+        "; 6 of 9 inference calls are wrong, the first on an input of shape (65, 4)",
+    )
+    later = finding(
+        "mode.inference", "fail", "float32 after training", tallies=tallies, message=f"drops in inference{calls}"
+    )
+    assert first(later).observed == f"the layer drops 50 % of the elements in inference; expected none{calls}"
+    after = msgspec.structs.replace(later, message=f"drops in inference after a training call{calls}")
+    assert (
+        first(after).observed
+        == "the layer drops 50 % of the elements in inference after a training call; expected none"
+    )
     scales = {"size": 200, "zero": 0, "wrong": 200, "factor": 0.5}
     older = [finding("mode.inference", "fail", "float32 rate=0.5", tallies=scales), *factors(lambda p: 1.0)]
     (one,) = diagnose(target("mine.py:layer", older))

@@ -55,7 +55,7 @@ def pattern(seen: Seen) -> Iterator[Cause]:
         some = seen.failing(check)
         if not some or (check != _WHOLE and _by_dependence(seen, some)):
             continue
-        place = only(seen.judged[check])
+        place = _place(seen, check)
         sentence = None
         if declared is not None and found is not None and not place:
             sentence = _another(declared, found)
@@ -64,6 +64,8 @@ def pattern(seen: Seen) -> Iterator[Cause]:
             observed, fix, name = sentence
             if check == _WHOLE:
                 follow += seen.failing("form.batch-change", "form.strides")
+            if found is not None and found.axes.get("n") == "shared":  # a call of one channel keeps or drops all
+                follow += [f for f in seen.failing("rate.marginal") if "odd_calls" in f.tallies]
             if found is not None and found.calls == "shared" and seen.failing(_CALLS):
                 observed += ", and every call uses the same mask"
                 follow += seen.failing(_CALLS, *_OF_OLD_MASKS)
@@ -81,7 +83,7 @@ def calls(seen: Seen) -> Iterator[Cause]:
     some = seen.failing(_CALLS)
     if not some:
         return
-    place, found = only(seen.judged[_CALLS]), _found(seen)
+    place, found = _place(seen, _CALLS), _found(seen)
     lead = strongest([f for f in some if f.tallies.get("repeats") and f.picture is not None] or some)
     fix = "Draw a new mask in every training call"
     if found is not None and found.calls == "shared" and not place:
@@ -254,6 +256,12 @@ def _odd_position(lead: Finding) -> int | None:
         if min(column.count("#"), column.count(".")) > 1:
             return None
     return odd.pop() if len(odd) == 1 else None
+
+
+def _place(seen: Seen, check: str) -> str:
+    """Where copies show and where not; a rate is no place: at high ones, and at low ones, fewer rows can show copies."""
+    place = only(seen.judged[check])
+    return "" if check != _WHOLE and place.startswith("only at rate") else place
 
 
 def _by_dependence(seen: Seen, some: Sequence[Finding]) -> bool:

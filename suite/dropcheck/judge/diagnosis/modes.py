@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from dropcheck.judge.diagnosis.places import only
@@ -10,6 +11,7 @@ from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 
 _INFERENCE, _TOGGLE = "mode.inference", "mode.toggle"
+_SOME_CALLS = re.compile(r"\d+ of \d+ inference calls are wrong, the first on an input of shape \([\d, ]+\)")
 
 
 def inference(seen: Seen) -> Iterator[Cause]:
@@ -23,7 +25,8 @@ def inference(seen: Seen) -> Iterator[Cause]:
     zero, size, factor = (lead.tallies.get(k) for k in ("zero", "size", "factor"))
     rate = case_of(lead.case).rate
     text, fix, name = lead.message, "", _INFERENCE
-    after = all("after training" in f.case for f in plain) and bool(plain)
+    sized = bool(plain) and all("after training" in f.case for f in plain)  # the sizes of training, small inputs pass
+    after = sized and "after a training call" in lead.message
     switched = sorted({f.case.partition("switched by ")[2] for f in plain if "switched by" in f.case})
     if zero and size and not lead.tallies.get("nonfinite"):
         where = " after a training call" if after else ""
@@ -32,6 +35,8 @@ def inference(seen: Seen) -> Iterator[Cause]:
         if len(switched) and len(switched) == len({f.case for f in plain}):
             text = f"the layer stays on in inference: switched by {' or '.join(switched)}, "
             text += f"it drops {percent(zero / size)} of the elements"
+        if sized and not after and (some_calls := _SOME_CALLS.search(lead.message)):
+            text += f"; {some_calls.group()}"
         fix = "Return the input unchanged where `training` is false. If the layer is meant to drop in inference (Monte Carlo "
         fix += "dropout), declare it: --inference active."
         name = "drops in inference"
