@@ -147,7 +147,7 @@ class Adapter(Protocol):
     """Drives one implementation in one framework. Arrays cross as NumPy; bfloat16 crosses as its uint16 bits.
 
     A new adapter is one file of about a page. ``layer`` objects are opaque to the suite: an adapter may return any
-    object that it can call later.
+    object that it can call later. What an adapter may offer besides, and what holds where it does not: ``contract.offers``.
     """
 
     framework: str

@@ -12,6 +12,7 @@ import numpy as np
 
 from dropcheck.contract import outputs
 from dropcheck.contract.adapter import Adapter, Unsupported
+from dropcheck.contract.offers import offered
 from dropcheck.worker.server import faults, packages, rounding
 from dropcheck.worker.server.draw import Stream
 
@@ -127,14 +128,14 @@ class Worker:
             "contract": adapter.contract.to_dict(),
             "dtypes": list(adapter.dtypes()),
             "layouts": list(adapter.layouts()),
-            "guessed": str(getattr(adapter, "guessed", "")),
+            "guessed": str(offered(adapter, "guessed")),
             "mode": mode,
-            "modes": ["eager", *getattr(adapter, "modes", ())],
-            "heavy": bool(getattr(adapter, "heavy", False)),
-            "inference": bool(getattr(adapter, "inference", True)),
-            "overwrites": bool(getattr(adapter, "overwrites", False)),
-            "switches": list(getattr(adapter, "switches", ())),
-            "fixed": dict(getattr(adapter, "fixed", {})),
+            "modes": ["eager", *offered(adapter, "modes")],
+            "heavy": bool(offered(adapter, "heavy")),
+            "inference": bool(offered(adapter, "inference")),
+            "overwrites": bool(offered(adapter, "overwrites")),
+            "switches": list(offered(adapter, "switches")),
+            "fixed": dict(offered(adapter, "fixed")),
             "gradients": adapter.gradients() and adapter.contract.gradient,
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -207,7 +208,7 @@ class Worker:
                     if first is None:
                         first = y
                     outputs.append(_copied(adapter, y))
-                    asked_again = number + 1 < times and not getattr(adapter, "immutable", False)
+                    asked_again = number + 1 < times and not offered(adapter, "immutable")
                     if asked_again and not np.array_equal(before, rounding.bits(adapter.array(native), dtype)):
                         # what it did to this input is told once: the next call gets the values that it was meant to have
                         overwritten = True
@@ -247,7 +248,7 @@ class Worker:
         In inference, what the adapter offers: ``inference_gradient(layer, x, cotangent)``, as ``gradient``; optional.
         """
         adapter = self.driver
-        differentiate = adapter.gradient if training else getattr(adapter, "inference_gradient", None)
+        differentiate = adapter.gradient if training else offered(adapter, "inference_gradient")
         if differentiate is None:
             raise Unsupported(f"the adapter of {adapter.framework} asks for no gradient in inference")
         try:
@@ -271,7 +272,7 @@ class Worker:
         ``recompute_ways``. Raises Unsupported where the adapter has none.
         """
         adapter: Any = self.control if id in self.of_control else self.driver
-        ways: Tuple[str, ...] = getattr(adapter, "recompute_ways", ())
+        ways: Tuple[str, ...] = offered(adapter, "recompute_ways")
         if not ways:
             raise Unsupported(f"{adapter.framework} has no checkpointing here that this adapter can ask for")
         answers: List[Dict[str, Any]] = []
@@ -396,11 +397,11 @@ class Worker:
 def _control(adapter: Any) -> Any:
     """The adapter's twin for the framework's own plain layer. Raises Unsupported where there is none or nothing to tell apart."""
     package = adapter.framework.partition("@")[0].partition("-")[0]
-    mine = getattr(adapter, "obj", None)
+    mine = offered(adapter, "obj")
     for thing in (mine, type(mine)):
         if (getattr(thing, "__module__", None) or "").partition(".")[0] == package:
             raise Unsupported(f"the layer is {adapter.framework}'s own")
-    made = getattr(adapter, "control", lambda: None)()
+    made = offered(adapter, "control")()
     if made is None:
         raise Unsupported(f"the adapter of {adapter.framework} names no plain layer of its framework")
     return made
@@ -412,7 +413,7 @@ def _place(adapter: Any, device: str) -> None:
     Optional in an adapter: ``place(device)``, called once, before ``use`` and before any layer is made. One without it runs on
     the CPU.
     """
-    place = getattr(adapter, "place", None)
+    place = offered(adapter, "place")
     if place is None and device == "cpu":
         return
     if place is None:
@@ -427,7 +428,7 @@ def _use(adapter: Any, mode: str) -> None:
     may change the contract (a mode in which samples share their coins by intention) and raises Unsupported itself where
     this object or machine has no such mode.
     """
-    known = tuple(getattr(adapter, "modes", ()))
+    known = tuple(offered(adapter, "modes"))
     if mode not in known:
         has = f"its modes are eager, {', '.join(known)}" if known else "it has no mode but eager"
         raise Unsupported(f"mode {mode!r} does not exist for {adapter.framework} here; {has}")

@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 import numpy as np
 
 from dropcheck.contract.adapter import Adapter
+from dropcheck.contract.offers import offered
 from dropcheck.contract.promise import Pattern
 from dropcheck.worker.server import rounding
 from dropcheck.worker.server.coinwise import Proof, pack
@@ -29,7 +30,7 @@ class Stream:
         self.way: str = request["way"]
         self.record: bool = request["record"]
         # nobody can write into an immutable array: copies of it would be waste
-        self.immutable = bool(getattr(adapter, "immutable", False))
+        self.immutable = bool(offered(adapter, "immutable"))
         self.reuse: bool = request["reuse"] or self.immutable
         self.values: bool = request["values"]
         self.infer: int = request["infer"]
@@ -60,7 +61,7 @@ class Stream:
         """One input a call: the reused one, or copies that nobody else holds."""
         if self.reuse:  # one by one: a call may show that none can be reused
             return (self._next(shape) for shape in shapes)
-        copies = getattr(self.adapter, "copies", None)
+        copies = offered(self.adapter, "copies")
         if copies is None or self.values:
             return (self.adapter.tensor(self.fresh(shape), self.dtype, self.layout) for shape in shapes)
         made = {shape: iter(copies(self.probe(shape).x, shapes.count(shape))) for shape in set(shapes)}

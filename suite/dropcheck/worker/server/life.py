@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from dropcheck.contract.adapter import Unsupported
+from dropcheck.contract.offers import offered
 from dropcheck.worker.server import faults, threads
 
 # method -> what it does
@@ -61,7 +62,7 @@ def needed(adapter: Any, name: str) -> Callable[..., Any]:
 
 def sibling(adapter: Any, layer: Any, rate: float, dtype: str, way: str) -> Any:
     """Another layer of the same model. Raises Unsupported where one object stands for all."""
-    own = getattr(adapter, "sibling", None)
+    own = offered(adapter, "sibling")
     made = own(layer, rate, dtype, way) if own is not None else adapter.make(rate, dtype, None, way)
     if made is layer:
         raise Unsupported("one layer as it stands in a model is audited: there is no second one")
@@ -115,7 +116,7 @@ def copies(
         return sibling(adapter, layer, rate, dtype, seed_way)
 
     answers: List[Dict[str, Any]] = []
-    getattr(adapter, "holder", lambda given: given)(layer)  # a function says that it is none, once
+    offered(adapter, "holder")(layer)  # a function says that it is none, once
     for way, stream in needed(adapter, "copy_ways")().items():
         told: Dict[str, Any] = {"way": way, "stream": stream}
         try:
@@ -169,7 +170,7 @@ def _plain(adapter: Any, y: Any, gradient: Any, again: Any) -> Dict[str, Any]:
 def under(adapter: Any, layer: Any, x: Any, dtype: str, setting: str, times: int) -> Dict[str, Any]:
     """Training calls under a setting, and what is set globally afterwards that was not set so before."""
     context = needed(adapter, "settings")()[setting]
-    ambient = getattr(adapter, "ambient", dict)
+    ambient = offered(adapter, "ambient")
     before: Dict[str, str] = ambient()
     # each call has an input of its own: a layer that writes into its input is judged for that elsewhere
     inputs = [adapter.tensor(np.asarray(x), dtype, "contiguous") for _ in range(times)]

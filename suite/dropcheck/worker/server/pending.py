@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from dropcheck.contract.adapter import Adapter
+from dropcheck.contract.offers import offered
 from dropcheck.worker.server.coinwise import Proof
 from dropcheck.worker.server.memory import Memory
 from dropcheck.worker.server.probe import Probe
@@ -49,7 +50,7 @@ class Shelf:
 
     def __init__(self, adapter: Adapter, probe: Probe, memory: Memory, array: Any) -> None:
         self.probe, self.memory, self.filled = probe, memory, 0
-        held = getattr(adapter, "held", None)
+        held = offered(adapter, "held")
         own = held(probe.shape, probe.dtype, memory.order, GROUP_CALLS) if held is not None else None
         self.held = own if own is not None else NumpyHeld(adapter, probe, memory, array)
         self.block = self.held.block

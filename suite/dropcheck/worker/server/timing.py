@@ -13,6 +13,7 @@ import numpy as np
 
 from dropcheck.contract.adapter import Adapter, Unsupported, unchanged
 from dropcheck.contract.devices import Call, Device, Thunk, allocation, faults, uncollected
+from dropcheck.contract.offers import offered
 
 Context = Callable[[], ContextManager[Any]]
 _WARM_CALLS = 3  # after the first call, before anything is counted
@@ -304,7 +305,7 @@ class Stopwatch:
         layout = "strided" if cell["strided"] else "contiguous"
         count = self.device.rotation(values.size * itemsize)
         made = [self.adapter.tensor(values, dtype, layout)]
-        copies = getattr(self.adapter, "copies", None)
+        copies = offered(self.adapter, "copies")
         if copies is not None and count > 1 and self.device.graphs:  # on the device: thousands would cross one by one
             made += copies(made[0], count - 1)
         while len(made) < count:
@@ -317,7 +318,7 @@ class Stopwatch:
         """The cell's call through the adapter, the context that it runs in, and what binds it barer after a first call."""
         adapter: Any = self.adapter
         direction = cell["direction"]
-        if direction == "inference" and not getattr(adapter, "inference", True):
+        if direction == "inference" and not offered(adapter, "inference"):
             raise Unsupported("the layer is called in training only: inference is its caller's business")
         if direction == "backward" and not (adapter.gradients() and adapter.contract.gradient):
             raise Unsupported("the layer has no gradient")
@@ -339,7 +340,7 @@ class Stopwatch:
 
             return whole or both, self._precise(cell["dtype"]), lambda: whole or both
         training, apply = direction == "forward", adapter.apply
-        bare = getattr(adapter, "caller", None) or functools.partial(_speed().caller, adapter)
+        bare = offered(adapter, "caller") or functools.partial(_speed().caller, adapter)
         return (
             lambda given: apply(layer, given, training),
             lambda: self._unrecorded(cell["dtype"]),
@@ -348,7 +349,7 @@ class Stopwatch:
 
     def _precise(self, dtype: str) -> Context:
         """What a framework needs around calls on this dtype: JAX's 64 bits."""
-        precision = getattr(self.adapter, "precision", None)
+        precision = offered(self.adapter, "precision")
         return unchanged if precision is None else functools.partial(precision, dtype)
 
     @contextlib.contextmanager
