@@ -8,9 +8,9 @@ BIN := $(VENV)/bin
 BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/count/*.c suite/dropcheck/worker/server/*.[ch])
 # Keras 2 asks for `tensorflow`, which would be installed over `tensorflow-cpu`; an extra cannot say --no-deps
 KERAS2 = $(PIP) --no-deps tf_keras
-# pip compiles the 18,000 files that it installs one by one; all processors do it together, and tests of packages go without
+# pip compiles the 18,000 files that it installs one by one; all processors do it together, without what nothing here imports
 PIP = $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
-COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/(tests|torch/testing/_internal|torchgen|mypy|mypyc|onnx/backend/test)/' $(VENV)/lib || true
 # hundreds of processes import the package, some of them told to write no bytecode: compiled once, here
 OWN = $(BIN)/python -m compileall -qq suite implementations
 # several processes with threads each would take each other's cores; what pytest rewrites while it collects is kept for the next

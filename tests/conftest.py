@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -40,6 +41,7 @@ if (name := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaff
 
 def pytest_collection_finish() -> None:
     """What was imported by now is kept compiled, for the next process; files that tests write and write again are not."""
+    gc.freeze()  # modules and tests stay: the search for garbage need not visit them again and again
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 

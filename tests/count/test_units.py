@@ -270,7 +270,7 @@ def test_a_run_killed_in_the_middle_of_a_target_goes_on_from_its_units(tmp_path:
     log = tmp_path / "calls"
     (tmp_path / "mine.py").write_text(SLOW.format(log=str(log)))
     words = [sys.executable, "-m", "dropcheck", "audit", "mine.py:drop", "--select", "mask", "--jobs", "1"]
-    words += ["--case", "float32 rate=0.5 1025,64,1 calls=1600", "--ignore", "mask.whole-channels"]
+    words += ["--case", "float32 rate=0.5 1025,64,1 calls=900", "--ignore", "mask.whole-channels"]
 
     def start(name: str, *more: str) -> subprocess.Popen[bytes]:
         quiet = subprocess.DEVNULL

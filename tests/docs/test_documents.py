@@ -50,6 +50,7 @@ def _kinds(name: str) -> set[str]:
     return {block.how for block in commands.blocks(text(ROOT / name)) if block.commands}
 
 
+@pytest.mark.workers("torch")
 @pytest.mark.parametrize("name", [name for name in NAMES if "" in _kinds(name)])
 def test_commands_print_what_the_page_shows(name: str, tmp_path: Path) -> None:
     for words, expected, printed in _shown(name, tmp_path, long=False):

@@ -38,6 +38,8 @@ HEAVY = {
 }
 # a variable that a framework reads when it is imported must be the same there
 READ_AT_IMPORT = re.compile(r"(CUDA|HIP|JAX|XLA|KERAS|TF|TORCH|OMP|PYTHON)\w*|PATH")
+# of these, what PyTorch alone does not read, or reads at each compilation
+NOT_BY_TORCH = re.compile(r"(JAX|XLA|KERAS|TF)\w*|TORCHINDUCTOR_CACHE_DIR")
 
 
 def needed(script: str) -> tuple[str, ...]:
@@ -53,6 +55,14 @@ def needed(script: str) -> tuple[str, ...]:
     if "torch.compile(" in script:
         found += ["torch._dynamo", "torch._inductor.compile_fx"]
     return ("numpy", *dict.fromkeys(found))
+
+
+def read_at_import(modules: Iterable[str], variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What of these variables must be the same where ``modules`` were imported."""
+    read = {name: value for name, value in variables.items() if READ_AT_IMPORT.fullmatch(name)}
+    if {module.partition(".")[0] for module in modules} <= {"numpy", "torch"}:
+        read = {name: value for name, value in read.items() if not NOT_BY_TORCH.fullmatch(name)}
+    return tuple(sorted(read.items()))
 
 
 class Program:
@@ -167,10 +177,16 @@ class Parents:
 
     def of(self, modules: Iterable[str], variables: Mapping[str, str]) -> Parent:
         """The process that has imported these modules under what of these variables is read at import."""
-        key = (tuple(modules), tuple(sorted((k, v) for k, v in variables.items() if READ_AT_IMPORT.fullmatch(k))))
+        wanted = tuple(modules)
         with self.alone:
-            if key not in self.known:
-                self.known[key] = Parent(tuple(modules), variables)
+            for (has, read), parent in self.known.items():
+                # one that has imported more will do, but where NumPy is enough
+                imported = {*has, *(module.partition(".")[0] for module in has)}
+                enough = set(wanted) <= imported if len(wanted) > 1 else wanted == has
+                if enough and read == read_at_import(has, variables):
+                    return parent
+            key = (wanted, read_at_import(wanted, variables))
+            self.known[key] = Parent(wanted, variables)
             return self.known[key]
 
     def close(self) -> None:
@@ -214,7 +230,9 @@ class Parents:
             if program != sys.executable:
                 return subprocess.Popen(command, stdout=stdout, stderr=stderr, pass_fds=pass_fds, env=env, **more)
             places = (stdout.fileno(), stderr.fileno())
-            return self.of(modules, env).start([path, *rest], os.getcwd(), env, places, pass_fds, group=True)
+            return self.of(dict.fromkeys(modules), env).start(
+                [path, *rest], os.getcwd(), env, places, pass_fds, group=True
+            )
 
         shown = {name: getattr(subprocess, name) for name in ("DEVNULL", "TimeoutExpired")}
         monkeypatch.setattr(client, "subprocess", SimpleNamespace(Popen=popen, **shown))

@@ -120,10 +120,12 @@ def _main(given: int, modules: Sequence[str]) -> None:
     import importlib
 
     sys.path.pop(0)  # this file's folder
+    gc.disable()  # what an import makes is no garbage
     for module in modules:
         with contextlib.suppress(ImportError):  # the program says so itself
             importlib.import_module(module)
     gc.freeze()
+    gc.enable()
     _Server(socket.socket(fileno=given)).serve()
 
 

@@ -453,6 +453,7 @@ def test_the_command_lists_prints_writes_and_runs(call: Any, write: Any, tmp_pat
         "rate.marginal,rate.one",
         "--dtype",
         "float32",
+        *("--case", "float32 rate=0.3 65,33,3 calls=64", "--case", "float32 rate=0.5 129,65,3 calls=64"),
         "--json",
         "r.json",
         inside=True,
