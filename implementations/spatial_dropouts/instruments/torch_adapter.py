@@ -22,6 +22,18 @@ class TorchInstrument(TorchLayers):
 
     fixed: Mapping[str, str] = {**fixed.INPUT, **fixed.RATE, **fixed.BACKWARD}
 
+    @property
+    def returns_weights(self) -> bool:
+        """Whether the instrument has ``returned(x)``: see ``weights``."""
+        return hasattr(self.obj, "returned")
+
+    def weights(self, layer: Any, x: Any) -> Tuple[Any, Any]:
+        """One training call that returns attention weights: these, and mask times scale as the output shows them, both as x."""
+        layer.train(True)
+        with torch.no_grad():
+            found: Tuple[Any, Any] = layer.returned(x)
+        return found
+
     def layouts(self) -> Tuple[str, ...]:
         return ("contiguous",)
 

@@ -103,3 +103,13 @@ class Multihead(_Weights):
         layer = self.held[0].train(self.training)
         output, _ = layer(queries, rows, rows, need_weights=False)
         return output.reshape(n, self.queries, h, w).transpose(1, 2)
+
+    def returned(self, x: Any) -> Any:
+        """Weights that one call returns with ``need_weights``, and the mask times scale that its output shows, both as x."""
+        n, h, q, k = x.shape
+        values = self.carrier(x)
+        width = values.shape[-1]
+        rows = values.transpose(1, 2).reshape(n, k, h * width)
+        layer = self.held[0].train(self.training)
+        output, weights = layer(values.new_zeros(n, q, h * width), rows, rows, average_attn_weights=False)
+        return weights * k, self.read(output.reshape(n, q, h, width).transpose(1, 2), x)

@@ -21,7 +21,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge import following
-from dropcheck.judge.checks import CHECK, blocks
+from dropcheck.judge.checks import CHECK, blocks, returned_weights
 from dropcheck.judge.checks.base import Bench, finding, plain
 from dropcheck.judge.checks.exact_questions import Layer, probe
 from dropcheck.judge.checks.seed import first_masks, unseeded_digest
@@ -155,6 +155,8 @@ def _examine(
     bench = _bench(opened, found, primary, second)
     if not bench.dtypes:
         return
+    if words := returned_weights.told(bench):
+        found.traits[returned_weights.TRAIT] = words
     if second is not None:
         bench.unseeded = unseeded_digest(bench)
         bench.begun = first_masks(bench, bench.seed)

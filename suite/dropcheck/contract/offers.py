@@ -17,6 +17,7 @@ OFFERS: Dict[str, Any] = {
     "inference": True,  # the layer can be called in inference
     "overwrites": False,  # the layer is documented to write into its input
     "switches": (),  # ways of switching to inference
+    "returns_weights": False,  # attention of which ``weights(layer, x)`` shows what it returns
     "fixed": _NONE,  # what an object as it stands does not leave open
     "immutable": False,  # nobody can write into an array
     "recompute_ways": (),  # ways of checkpointing that ``recompute`` knows
@@ -26,6 +27,7 @@ OFFERS: Dict[str, Any] = {
     "copies": None,  # many copies of a tensor at once
     "held": None,  # outputs of one shape, kept on the device
     "place": None,  # layers and tensors on another device than the CPU
+    "weights": None,  # one call's attention weights, and mask times scale that its output shows
     "sibling": None,  # another layer of the same model; ``make`` makes one elsewhere
     "caller": None,  # a call with as little around it as the framework allows
     "precision": None,  # a context for a dtype

@@ -135,6 +135,7 @@ class Worker:
             "inference": bool(offered(adapter, "inference")),
             "overwrites": bool(offered(adapter, "overwrites")),
             "switches": list(offered(adapter, "switches")),
+            "returns_weights": bool(offered(adapter, "returns_weights")),
             "fixed": dict(offered(adapter, "fixed")),
             "gradients": adapter.gradients() and adapter.contract.gradient,
             "python": platform.python_version(),

@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, List, Mapping
 
 import numpy as np
 
+from dropcheck.contract.offers import offered
 from dropcheck.worker.server import life
 
 
@@ -61,6 +62,13 @@ def _alike(worker: Any, rate: float, dtype: str, seed: int, way: str, x: Any, ti
     return life.alike(worker.driver, rate, dtype, seed, way, x, times)
 
 
+def _weights(worker: Any, id: int, x: Any, dtype: str) -> Dict[str, Any]:
+    """One training call that returns attention weights: these, and what the output shows of the mask, as arrays of one shape."""
+    adapter = worker.driver
+    made = offered(adapter, "weights")(worker.things[id], adapter.tensor(np.asarray(x), dtype, "contiguous"))
+    return dict(zip(("weights", "used"), (adapter.array(one) for one in made)))
+
+
 QUESTIONS: Mapping[str, Callable[..., Dict[str, Any]]] = {
     "sibling": _sibling,
     "unseeded": _unseeded,
@@ -74,4 +82,5 @@ QUESTIONS: Mapping[str, Callable[..., Dict[str, Any]]] = {
     "together": _together,
     "counted": _counted,
     "alike": _alike,
+    "weights": _weights,
 }
