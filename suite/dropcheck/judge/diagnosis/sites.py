@@ -43,7 +43,7 @@ def shared(seen: Seen) -> Iterator[Cause]:
     """Places of a model that drop alike, each pair by itself."""
     for lead in seen.failing("site.independent"):
         fix = (
-            "Do not seed the random generator inside of `forward`, and let each layer draw a mask of its own. "
+            "Do not seed the random generator inside of `forward`, and let each layer draw its own mask. "
             "`--ignore site.independent` accepts masks that are shared on purpose."
         )
         yield cause("shares a mask", lead.message, fix, seen.take([lead]), lead)
