@@ -1,4 +1,4 @@
-"""For whoever tests a checker of his own: layers with planted defects, correct layers that look unusual, and the reference.
+"""To test your own checker: layers with known defects, correct layers that look unusual, and the reference.
 
     from dropcheck.testing import correct_layers, planted_defects, reference
 
@@ -6,7 +6,7 @@
         layer = planted.build(rate=0.3, seed=1)       # NumPy array in, NumPy array out, whatever the framework
         assert my_checker(layer), f"{planted.name} is missed: {planted.summary}, {planted.size}, {planted.regime}"
     for correct in correct_layers():
-        assert not my_checker(correct.build(rate=0.3, seed=1)), f"{correct.name} is accused: {correct.summary}"
+        assert not my_checker(correct.build(rate=0.3, seed=1)), f"{correct.name} fails: {correct.summary}"
     y = reference(0.3, "n c l -> n c", seed=1)(x)
 
 Importing this loads no framework; a layer's framework is imported when it is built.
@@ -30,13 +30,13 @@ DTYPES = ("float32", "float64", "float16")  # of arrays that NumPy has
 
 @dataclass(frozen=True)
 class ZooLayer:
-    """One layer of the zoo.
+    """One layer of the collection.
 
     ``target``    what ``dropcheck.check`` and ``dropcheck audit`` take.
-    ``check``     the check that must catch it; None for a correct layer, which no check may accuse.
-    ``size``      the smallest size at which it is a defect, in words: points, correlation, share of coins, sizes.
+    ``check``     the check that must catch it; None for a correct layer, which must pass every check.
+    ``size``      the smallest size at which it is a defect, in words: points, correlation, share of decisions, sizes.
     ``regime``    where it lives: everywhere, or the dtype, size class, call or input that shows it.
-    ``quick``     whether the profile quick promises to catch it already.
+    ``quick``     whether the profile quick must detect it.
     ``strict``    only ``--strict`` calls it a defect.
     ``backend``   the Keras backend, and ``mode`` the mode that it lives in; empty for most.
     """
@@ -70,7 +70,7 @@ class ZooLayer:
 
     @property
     def contract(self) -> Contract:
-        """What it promises: pattern, scale, dropped value, ways of seeding, declarations."""
+        """What it declares: pattern, scale, dropped value, ways of seeding, declarations."""
         found: Contract = self._adapter().contract
         return found
 
@@ -115,7 +115,7 @@ class Built:
 
 
 def planted_defects(*, check: str | None = None, framework: str | None = "numpy") -> tuple[ZooLayer, ...]:
-    """Layers with a planted defect each. ``check``: those that this check or family must catch; ``framework`` None: all.
+    """Layers with a known defect each. ``check``: those that this check or family must detect; ``framework`` None: all.
 
     Those of NumPy are restatements of published defects that run everywhere. Raises UsageError for a check that there is not.
     """
@@ -144,7 +144,7 @@ def planted_defects(*, check: str | None = None, framework: str | None = "numpy"
 
 
 def correct_layers(*, framework: str | None = "numpy") -> tuple[ZooLayer, ...]:
-    """Correct layers that look unusual: other generators, orders, patterns, scales and declarations. None may be accused."""
+    """Correct layers that look unusual: other generators, orders, patterns, scales and declarations. All must pass."""
     from spatial_dropouts import REGISTER, unusual
 
     reference_layer = ("custom.reference", REGISTER["custom.reference"])
@@ -162,7 +162,7 @@ def correct_layers(*, framework: str | None = "numpy") -> tuple[ZooLayer, ...]:
 
 
 def reference(rate: float, pattern: str = "n c l -> n c", *, seed: int = 0) -> Built:
-    """The oracle at a rate: inverted dropout in plain NumPy, one coin an index of the pattern's coin axes, from Philox.
+    """The reference at a rate: inverted dropout in plain NumPy, with drop decisions from Philox, as the pattern says.
 
     Called with an array shaped as the pattern says. Raises ValueError for a rate that is no probability, ContractError for
     a pattern that cannot be read.
@@ -179,6 +179,6 @@ def _of(found: list[ZooLayer], framework: str | None) -> tuple[ZooLayer, ...]:
     known = dict.fromkeys(one.framework for one in found)
     if framework is not None and framework not in known:
         raise UsageError(
-            f"the zoo has no layers of {framework!r}{nearest(framework, known)}; expected one of {', '.join(known)}, or None"
+            f"there are no layers of {framework!r}{nearest(framework, known)}; expected one of {', '.join(known)}, or None"
         )
     return tuple(one for one in found if framework is None or one.framework == framework)
