@@ -113,6 +113,16 @@ def test_the_gradient_is_that_of_the_real_layer(name: str) -> None:
     assert torch.equal(gradient, 0.75 * y)
 
 
+def test_vmap_is_skipped_with_a_reason() -> None:
+    from dropcheck.contract.adapter import Unsupported
+    from spatial_dropouts.adapters import adapter_for, load
+
+    entry = spatial_dropouts.REGISTER["torch.sdpa#weights"]
+    adapter: Any = adapter_for(load(str(entry.make)), entry)
+    with pytest.raises(Unsupported, match="nothing of it to map over"):
+        adapter.use("vmap-different")
+
+
 def test_padding_of_packed_sequences_spends_no_coins() -> None:
     """One call of 12 packed elements draws as much from the generator as a dropout of 12 x 64 numbers."""
     from spatial_dropouts.instruments.torch_stacks import Packed

@@ -37,6 +37,12 @@ class TorchInstrument(TorchLayers):
     def layouts(self) -> Tuple[str, ...]:
         return ("contiguous",)
 
+    def use(self, mode: str) -> None:
+        """Raises Unsupported under vmap: there what the layer is given has to be mapped over."""
+        if mode.startswith("vmap"):
+            raise Unsupported("the instrument fixes the input of the layer: vmap has nothing of it to map over")
+        super().use(mode)
+
     def control(self) -> Any:
         """Raises Unsupported: what the instrument shows is the framework's own layer."""
         raise Unsupported("an instrument shows a layer of the framework's own")
