@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +81,44 @@ def test_a_narrow_audit_gives_the_known_verdict(name: str, backend: str) -> None
     assert found.pop("mask.ignores-values") == fixed
     assert {check for check, verdict in found.items() if verdict == "fail"} == known(name, backend)
     assert not {check for check, verdict in found.items() if verdict in ("error", "inconclusive")}
+
+
+@pytest.mark.parametrize("name", sorted(keras_targets.REGISTER))
+def test_scripts_of_failures_hold_the_whole_instrument(name: str) -> None:
+    from dropcheck.report.reproduction.layer import layer_of
+
+    layer = layer_of(f"{name}@torch", "keras@torch", "constructor", False)
+    assert "spatial_dropouts" not in layer.imports and "dtype=DTYPE" in layer.make
+    assert f"class {layer.thing}(" in layer.imports or f"def {layer.thing}(" in layer.imports
+    compile(layer.imports, name, "exec")
+
+
+# what a planted defect fails; the right twins fail nothing
+PLANTED = {
+    "Attention": [],
+    "OneMaskForAllHeads": ["mask.distinct-samples"],
+    "OneMaskForTheBatch": ["mask.distinct-samples"],
+    "NotRescaled": ["scale.kept-values"],
+    "DroppedInInference": ["mode.inference"],
+    "RateOneIgnored": ["rate.one"],
+    "Carried": [],
+    "RenewedAtEveryStep": ["mask.whole-channels"],
+    "GatesEqual": ["mask.distinct-samples"],
+    "MaskNotRescaled": ["scale.kept-values"],
+    "OneStateMaskForTheBatch": ["mask.distinct-samples"],
+    "CarriedStateMasked": ["scale.kept-values"],
+    "BothWays": [],
+    "SecondDirectionCopiesTheFirst": ["mask.distinct-samples"],
+}
+
+
+@pytest.mark.long  # half a minute of processor time
+@pytest.mark.skipif(find_spec("torch") is None, reason="the backend is not installed")
+def test_planted_defects_are_caught_by_name_and_their_right_twins_pass() -> None:
+    """All of them in one process, whose backend is another than that of this one."""
+    kit = Path(__file__).parents[1] / "kits" / "planted_keras_sites.py"
+    done = subprocess.run(
+        [sys.executable, kit], env={**os.environ, "KERAS_BACKEND": "torch"}, capture_output=True, text=True, check=True
+    )
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told == {"backend": "torch", "failing": PLANTED}

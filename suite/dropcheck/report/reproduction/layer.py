@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,11 +163,39 @@ def _imported(place: str, attr: str) -> tuple[str, str]:
             f"{name} = importlib.util.module_from_spec(spec)\n"
             f"spec.loader.exec_module({name})\n"
         ), attr
+    if (source := _whole_source(place)) is not None:
+        return source, attr
     top = place.partition(".")[0]
     if top in _WHOLE:  # these are imported whole already, and read better so
         return "", f"{_WHOLE[top] or top}{place[len(top) :]}.{attr}"
     first = attr.partition(".")[0]
     return f"from {place} import {first}\n", attr
+
+
+_INSTRUMENTS = "spatial_dropouts.instruments."
+
+
+def _whole_source(place: str) -> str | None:
+    """The source of an instrument's module with those that it imports, so that its script needs the framework alone.
+
+    None for other modules, and where it needs more of this distribution than instruments.
+    """
+    if not place.startswith(_INSTRUMENTS):
+        return None
+    import spatial_dropouts
+
+    text = Path(str(spatial_dropouts.__file__)).parent.joinpath(*place.split(".")[1:]).with_suffix(".py")
+    lines = []
+    for line in text.read_text().split("\n"):
+        found = re.match(r"from (\S+) import ", line)
+        if found is None or not found[1].startswith(("spatial_dropouts", "dropcheck", "__future__")):
+            lines.append(line)
+        elif found[1] != "__future__":
+            inner = _whole_source(found[1])
+            if inner is None:
+                return None
+            lines.append(inner)
+    return "\n".join(lines)
 
 
 def _expression(thing: str, framework: str, implementation: Implementation | None, way: str, place: str) -> str:
@@ -196,6 +225,7 @@ def _expression(thing: str, framework: str, implementation: Implementation | Non
         return f"{thing}(x, {', '.join(words)}, **given)"
     if way == "constructor":
         words.append(f"{options.seed_argument or 'seed'}=seed")
-    if (framework.startswith("keras@") and place.startswith("keras")) or place.startswith("tf_keras"):
+    of_keras = ("keras", f"{_INSTRUMENTS}keras")
+    if (framework.startswith("keras@") and place.startswith(of_keras)) or place.startswith("tf_keras"):
         words.append("dtype=DTYPE")
     return f"{thing}({', '.join(words)})"
