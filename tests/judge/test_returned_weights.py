@@ -1,4 +1,4 @@
-"""Returned attention weights are before dropout, after it, or have a mask of their own: named, not judged."""
+"""Returned attention weights are before dropout, after it, or have a different mask: named, not judged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USED = np.where(np.arange(64).reshape(4, 16) % 3 == 0, 0.0, 1.4)
     [
         (USED, "after dropout: of 64 weights 22 are dropped, and 22 are returned as 0"),
         (np.ones_like(USED), "before dropout: of 64 weights 22 are dropped, and 0 are returned as 0"),
-        (USED[::-1], "have a mask of their own"),
+        (USED[::-1], "have a different mask"),
         (np.ones((4, 4)), "have the shape (4, 4)"),
     ],
 )

@@ -41,4 +41,4 @@ def sentence(weights: Any, used: Any) -> str:
     if not zero.any():
         return f"returned attention weights are those before dropout: {seen}"
     both = int((dropped & zero).sum())
-    return f"returned attention weights have a mask of their own: {seen}, {both:,} of them the same"
+    return f"returned attention weights have a different mask: {seen}, {both:,} of them the same"
