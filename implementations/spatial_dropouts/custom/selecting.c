@@ -20,7 +20,7 @@ typedef struct {
 
 INLINE float divided_plain32(float x, double keep) { return (float)((double)x / keep); }
 /* bfloat16 is the upper half of a float32: to nearest, ties to even; NaN stays one. */
-INLINE uint16_t divided_bfloat16(uint16_t x, double keep)
+INLINE uint16_t divided_plain16(uint16_t x, double keep)
 {
     uint32_t bits = (uint32_t)x << 16, rounded;
     float wide;
@@ -45,7 +45,7 @@ INLINE uint16_t divided_bfloat16(uint16_t x, double keep)
     }
 
 PASSES(plain32, float)
-PASSES(bfloat16, uint16_t)
+PASSES(plain16, uint16_t)
 
 /* The reciprocal of a power of two is exact: the product is the quotient. */
 static int is_power_of_two(double keep)
@@ -61,6 +61,18 @@ CLONES static void scaled_float32(float *y, const float *x, int64_t n, float by)
 CLONES static void scaled_float64(double *y, const double *x, int64_t n, double by)
 {
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * by;
+}
+
+CLONES static void scaled_bfloat16(uint16_t *y, const uint16_t *x, int64_t n, float by)
+{
+    for (int64_t i = 0; i < n; i++) { /* by is at least 1, so that nothing is lost: there is nothing to round */
+        uint32_t bits = (uint32_t)x[i] << 16;
+        float wide;
+        memcpy(&wide, &bits, 4);
+        wide *= by;
+        memcpy(&bits, &wide, 4);
+        y[i] = (uint16_t)(bits >> 16);
+    }
 }
 
 /* What is dropped by a coin of its own becomes 0. */
@@ -134,6 +146,13 @@ static void kept_float32(float *y, const float *x, int64_t n, double keep)
     else kept_plain32(y, x, n, keep);
 }
 
+static void kept_bfloat16(uint16_t *y, const uint16_t *x, int64_t n, double keep)
+{
+    if (is_power_of_two(keep)) scaled_bfloat16(y, x, n, (float)(1 / keep));
+    else kept_plain16(y, x, n, keep);
+}
+#define strided_bfloat16 strided_plain16
+
 static void kept_float64(double *y, const double *x, int64_t n, double keep, double lost)
 {
     if (is_power_of_two(keep) && lost == 0) scaled_float64(y, x, n, 1 / keep);
@@ -167,16 +186,19 @@ F16C static inline half divided_float16(half x, double keep)
     return (half)_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_div_ps(wide, _mm_set1_ps((float)keep)), NEAREST));
 }
 
-F16C static inline __m128i eight_float16(const half *x, __m256 by)
+F16C static inline __m256 eight_wide(const half *x) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)x)); }
+F16C static inline void round_eight(half *y, __m256 wide)
 {
-    return _mm256_cvtps_ph(_mm256_div_ps(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)x)), by), NEAREST);
+    _mm_storeu_si128((__m128i *)y, _mm256_cvtps_ph(wide, NEAREST));
 }
 
 F16C static void kept_float16(half *y, const half *x, int64_t n, double keep)
 {
-    __m256 by = _mm256_set1_ps((float)keep);
+    const __m256 by = _mm256_set1_ps((float)keep), inverse = _mm256_set1_ps((float)(1 / keep));
     int64_t i = 0;
-    for (; i + 8 <= n; i += 8) _mm_storeu_si128((__m128i *)(y + i), eight_float16(x + i, by));
+    if (is_power_of_two(keep))
+        for (; i + 8 <= n; i += 8) round_eight(y + i, _mm256_mul_ps(eight_wide(x + i), inverse));
+    for (; i + 8 <= n; i += 8) round_eight(y + i, _mm256_div_ps(eight_wide(x + i), by));
     for (; i < n; i++) y[i] = divided_float16(x[i], keep);
 }
 

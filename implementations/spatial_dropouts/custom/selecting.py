@@ -17,8 +17,18 @@ import torch
 from dropcheck.contract import native
 
 _LOOPS = 8
-# bytes of an output from which on it is written past the caches: what is larger would not stay in a core's own
-_STREAMED = 4 << 20
+
+
+def _last_cache() -> int:
+    """Bytes of the largest cache, as far as the C library knows it; else those of a usual one."""
+    try:
+        return os.sysconf("SC_LEVEL3_CACHE_SIZE") or 32 << 20
+    except (AttributeError, ValueError, OSError):
+        return 32 << 20
+
+
+# bytes of an output from which on it is written past the caches, where it would not stay: the share at which glibc copies so
+_STREAMED = _last_cache() * 3 // 4
 _NUMBER = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 
 
