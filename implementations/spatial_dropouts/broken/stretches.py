@@ -65,3 +65,40 @@ class SeedsAStepApart(Layer):
             self.known = rng
             self.stream = at([7, turn(rng)], 1_009 * entropy(rng))
         return coins(self.stream, self.rate, x.shape[:2])
+
+
+class MirroredHalf(Layer):
+    """The second half of a batch has the masks of the first half, their channels in reverse order: a butterfly of lanes."""
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        made = super().mask(x, rng)
+        half = len(x) // 2
+        made[len(x) - half :] = made[:half, ::-1]
+        return made
+
+
+class AntitheticHalf(Layer):
+    """The second half of a batch compares 1 - u where the first half compared u, to reduce the variance of an estimate."""
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        n, c = x.shape[:2]
+        u = rng.random((n, c))
+        half = n // 2
+        u[n - half :] = 1 - u[:half]
+        return u < self.rate
+
+
+class AntitheticCalls(Layer):
+    """Each second call compares 1 - u with the uniforms of the call before."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.last: Any = None
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        shape = x.shape[:2]
+        if self.last is not None and self.last.shape == shape:
+            u, self.last = 1 - self.last, None
+        else:
+            u = self.last = rng.random(shape)
+        return u < self.rate

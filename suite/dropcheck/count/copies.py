@@ -90,7 +90,7 @@ def rows_alike(got: Gathered, sure: bool = True) -> NDArray[np.int64] | None:
     unchanged = (rate ** len(calls) + (1 - rate) ** len(calls)) ** got.tally.channels
     seen = len(np.unique(label[~still]))
     few = log10_few_words(seen, rows, rate, len(calls) * got.tally.channels, unchanged) if rows else 0.0
-    return None if sure and min(few, math.log10(pairs) + len(calls) * _agree(got)) > CERTAIN else label
+    return None if sure and min(few, math.log10(pairs) + len(calls) * agreement(got)) > CERTAIN else label
 
 
 def log10_few_words(seen: int, rows: int, p: float, coins: int, without: float = 0.0) -> float:
@@ -120,10 +120,11 @@ def calls_of(got: Gathered) -> Bytes | None:
     return got.sample[: len(got.sample) // size * size].reshape(-1, size, got.sample.shape[1])
 
 
-def _agree(got: Gathered) -> float:
-    """log10 of the chance that a coin of two calls agrees: at the measured rate or the asked one, whichever is likelier."""
+def agreement(got: Gathered, inverted: bool = False) -> float:
+    """log10 of the chance that a coin of two calls agrees, or ``inverted`` differs: at the likelier of measured and asked rate."""
     rates = np.array([got.case.rate, got.tally.dropped / max(1, got.tally.coins)])
-    return float(np.log10(rates**2 + (1 - rates) ** 2).max())
+    chance = 2 * rates * (1 - rates) if inverted else rates**2 + (1 - rates) ** 2
+    return float(np.log10(max(chance.max(), 1e-300)))
 
 
 def calls_alike(got: Gathered, coins: float = 1.0) -> tuple[int, int, int, float] | None:
@@ -141,7 +142,7 @@ def calls_alike(got: Gathered, coins: float = 1.0) -> tuple[int, int, int, float
     code = np.unique(found[:calls].reshape(calls, -1), axis=0, return_inverse=True)[1].ravel()
     if code.max() == calls - 1:
         return None
-    agree = 10 ** (_agree(got) * max(1.0, coins))
+    agree = 10 ** (agreement(got) * max(1.0, coins))
     best: tuple[int, int, int, float] | None = None
     lags = calls // 2
     for lag in range(1, lags + 1):

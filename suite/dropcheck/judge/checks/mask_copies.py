@@ -13,6 +13,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.count.coins import Counts
 from dropcheck.count.copies import calls_alike, distinct, log10_few_words, rows_alike, spread
 from dropcheck.count.gathered import Gathered
+from dropcheck.count.other_forms import OtherForm, calls_in_other_form, rows_in_other_form
 from dropcheck.count.repeated_stretches import coin_at
 from dropcheck.count.repeated_words import MOST_WORD_ROWS, least_extent, place_of, searched
 from dropcheck.count.tallies import SAMPLE, Tally
@@ -367,6 +368,52 @@ def _equal_rows(check: Check, got: Gathered, label: NDArray[np.int64]) -> Findin
     )
 
 
+def _in_other_form(got: Gathered, kind: str) -> OtherForm | None:
+    """What repeats turned round or inverted, where channels are not copies of each other, which turning round would show too."""
+    if got.proof.get("violations") or (
+        got.tally.channels > 1 and got.live.pair_rows and len(copied_channels(got.live, ALPHA))
+    ):
+        return None
+    return got.once(rows_in_other_form) if kind == "samples" else got.once(calls_in_other_form)
+
+
+def _other_form(check: Check, got: Gathered, seen: OtherForm, kind: str) -> Finding:
+    """Rows of a call, or calls, that come again turned round or inverted."""
+    if kind == "samples":
+        text = (
+            f"sample {seen.two} has the mask of sample {seen.one} {seen.form} in each of the first {seen.calls} calls; "
+        )
+        text += f"{seen.found} of {seen.of} samples are such pairs, expected none"
+    else:
+        text = f"call {seen.two} reuses the mask of call {seen.one} {seen.form}; "
+        text += f"{seen.found} of {seen.of} pairs of calls that are {seen.two - seen.one} apart do so, expected none"
+    shown = None
+    if got.sample is not None:
+        rows = got.case.rows
+        places = [(call, row) for call in (0, 1) for row in (seen.one, seen.two)]
+        if kind == "calls":
+            places = [(call, row) for call in (seen.one, seen.two) for row in range(min(3, rows))]
+        shown = picture(
+            "rows of the mask, across: channels; # kept, . dropped",
+            "channel",
+            [draw_matrix(got.sample, got.tally.channels, 1, 48, call * rows + row)[0] for call, row in places],
+            [f"call {call} row {row}" for call, row in places],
+        )
+    return finding(
+        check,
+        got.case,
+        "fail",
+        text,
+        estimate=float(seen.found),
+        expected=0.0,
+        unit=f"{'samples' if kind == 'samples' else 'pairs of calls'} that repeat a mask in another form",
+        coins=got.tally.coins,
+        log10_evidence=seen.log10_p,
+        tallies={"repeated": seen.found, "of": seen.of, "calls": seen.calls, "form": seen.form},
+        picture=shown,
+    )
+
+
 def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> Finding | None:
     """Copies among samples of one call, or among calls, from repeated words of the stream."""
     found, tally, case = got.repeats, got.tally, got.case
@@ -391,6 +438,8 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
     count = within if kind == "samples" else across
     if kind == "samples" and not count and (label := got.once(rows_alike)) is not None:
         return _equal_rows(check, got, label)  # no call holds a word, or all of a word is one coin
+    if not count and (form := _in_other_form(got, kind)) is not None:
+        return _other_form(check, got, form, kind)
     if count and (once := distinct_coins(got, limits.alpha, kind == "calls", sure=not within)) is not None:
         again = _repeat_finding(check, once, limits, kind)
         if again is None or again.verdict != "fail":
@@ -584,8 +633,8 @@ CHECKS = (
         how="Stretches of the mask of a call are looked up among all other stretches of the same call. All stretches of the "
         "first 2^20 decisions are compared, and a sample of 65,536 of the whole sequence. A stretch is so long that a repeat "
         "by chance has a probability below the check's share of 10^-6. Longer stretches (64 to 140 decisions) are looked up at "
-        "every offset, with a probability below 10^-15. In mode ranks, a layer that uses torch.distributed itself is also "
-        "tested with one seed on both ranks.",
+        "every offset, with a probability below 10^-15. Samples are also compared with each other inverted and in reverse "
+        "order. In mode ranks, a layer that uses torch.distributed itself is also tested with one seed on both ranks.",
         remedy="Give the mask a batch axis: torch.rand(n, c, 1), not torch.rand(1, c, 1); noise_shape=(None, 1, c) in Keras. In "
         "a kernel, let the counter of the generator advance from sample to sample. Seed data-parallel ranks differently.",
         resolution_words="a number of mask rows that repeat within a call",
@@ -602,7 +651,8 @@ CHECKS = (
         forbidden=("offset_repeats",),
         how="Stretches of the mask of a call are looked up in all other calls, as in mask.distinct-samples. This shows a mask that "
         "never changes, masks that come in a cycle, and a counter that restarts, wraps or overlaps. If k of n stretches are "
-        "looked up, m repeated rows are missed with probability (1 - k/n)^m.",
+        "looked up, m repeated rows are missed with probability (1 - k/n)^m. Calls up to eight apart are also compared with each "
+        "other inverted and with samples or channels in reverse order.",
         remedy="Draw the mask anew in every call: move torch.rand from __init__ into forward, and do not keep the mask on self. "
         "In JAX split the key in every call; a key or a NumPy mask inside a jitted function is a constant. In Keras use "
         "keras.random.SeedGenerator, not an integer seed.",

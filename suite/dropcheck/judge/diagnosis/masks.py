@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from dropcheck.contract.promise import ContractError, Pattern
 from dropcheck.judge.checks import CHECK
+from dropcheck.judge.diagnosis.other_patterns import another, declared_in, found_in
 from dropcheck.judge.diagnosis.places import only
-from dropcheck.judge.diagnosis.seen import OBSERVED, Cause, Seen, at, case_of, cause, percent, shown
+from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause, percent, shown
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import strongest
 from dropcheck.worker.server.probe import POOL
 
 _WHOLE, _CHANNELS = "mask.whole-channels", "mask.distinct-channels"
+_FRESH = "Use each random number for one drop decision: do not use it again inverted (1 - u) or in reverse order."
 _SAMPLES, _CALLS = "mask.distinct-samples", "mask.distinct-calls"
 _TIES = ("mask.independent-channels", "mask.dropped-count", "mask.patterns")
 _PAIRS = 8  # a fixed number of drops among C channels ties pairs by 1 / (C - 1)
@@ -50,7 +50,7 @@ def values(seen: Seen) -> Iterator[Cause]:
 
 def pattern(seen: Seen) -> Iterator[Cause]:
     """Elements that should fall together do not, or more of them than declared do."""
-    declared, found = _declared(seen), _found(seen)
+    declared, found = declared_in(seen), found_in(seen)
     for check in (_WHOLE, _CHANNELS, _SAMPLES):
         some = seen.failing(check)
         if not some or (check != _WHOLE and _by_dependence(seen, some)):
@@ -58,7 +58,7 @@ def pattern(seen: Seen) -> Iterator[Cause]:
         place = _place(seen, check)
         sentence = None
         if declared is not None and found is not None and not place:
-            sentence = _another(declared, found)
+            sentence = another(declared, found)
         if sentence is not None:
             follow = [one for other in (_WHOLE, _CHANNELS, _SAMPLES) for one in seen.failing(other)]
             observed, fix, name = sentence
@@ -75,7 +75,8 @@ def pattern(seen: Seen) -> Iterator[Cause]:
         text = {_WHOLE: _torn, _CHANNELS: _copied, _SAMPLES: _repeated}[check](seen, lead, place)
         if check == _SAMPLES and (period := _period(some)) is not None:
             text = f"{period}: {text}"
-        yield cause(f"{check} {place}".strip(), at(text, place), "", seen.take(some), lead)
+        fix = _FRESH if "form" in lead.tallies else ""
+        yield cause(f"{check} {place}".strip(), at(text, place), fix, seen.take(some), lead)
 
 
 def calls(seen: Seen) -> Iterator[Cause]:
@@ -83,7 +84,7 @@ def calls(seen: Seen) -> Iterator[Cause]:
     some = seen.failing(_CALLS)
     if not some:
         return
-    place, found = _place(seen, _CALLS), _found(seen)
+    place, found = _place(seen, _CALLS), found_in(seen)
     lead = strongest([f for f in some if f.tallies.get("repeats") and f.picture is not None] or some)
     fix = "Draw a new mask in every training call"
     if found is not None and found.calls == "shared" and not place:
@@ -94,7 +95,7 @@ def calls(seen: Seen) -> Iterator[Cause]:
         name = "one mask for every call"
     else:
         observed, name = at(lead.message, place), f"{_CALLS} {place}".strip()
-        fix = ""
+        fix = _FRESH if "form" in lead.tallies else ""
     spent = [one for one in seen.failing("mode.inference") if "randomness" in one.case]
     yield cause(name, observed, fix, seen.take([*some, *seen.failing(*_OF_OLD_MASKS), *spent]), lead)
 
@@ -152,80 +153,9 @@ def _by_pairs(some: Sequence[Finding]) -> bool:
 # --- sentences -------------------------------------------------------------------------------------------------------
 
 
-class _Found:
-    """The trait with what masks follow."""
-
-    def __init__(self, trait: dict[str, Any]) -> None:
-        self.pattern = str(trait.get("pattern", ""))
-        self.axes: dict[str, str] = {str(k): str(v) for k, v in dict(trait.get("axes", {})).items()}
-        self.calls = str(trait.get("calls", ""))
-
-
-def _found(seen: Seen) -> _Found | None:
-    trait = seen.target.traits.get(OBSERVED)
-    return _Found(trait) if isinstance(trait, dict) else None
-
-
-def _declared(seen: Seen) -> Pattern | None:
-    try:
-        return Pattern.parse(str(seen.target.contract.get("pattern", "")))
-    except ContractError:
-        return None
-
-
-def _per(axes: tuple[str, ...]) -> str:
-    return f"({', '.join(axes)})" if axes else "call"
-
-
-def _another(declared: Pattern, found: _Found) -> tuple[str, str, str] | None:
-    """Another pattern than the declared one: what is observed, the fix, a name; None where it is the declared one."""
-    kinds = [found.axes.get(axis, "") for axis in declared.axes]
-    if not all(kind in ("coin", "shared") for kind in kinds) or declared.blocks:
-        return None
-    coins = tuple(axis for axis, kind in zip(declared.axes, kinds, strict=True) if kind == "coin")
-    wanted = tuple(axis for axis in declared.axes if axis in declared.coins)
-    if coins == wanted:
-        return None
-    per, asked = _per(coins), f"declared: one per {_per(wanted)}"
-    if coins == declared.axes:
-        fix = f"Draw one decision per {_per(wanted)} and broadcast it along {' and '.join(_rest(declared, wanted))}."
-        return f"every element has its own drop decision; {asked}", fix, f"one decision per {per}"
-    shared = _rest(declared, coins)
-    observed = f"there is one drop decision per {per}, shared along {' and '.join(shared)}; {asked}"
-    if "n" in wanted and "n" not in coins and set(wanted) - set(coins) == {"n"} and set(coins) <= set(wanted):
-        observed = f"all samples of a batch share one mask: there is one drop decision per {per}; {asked}"
-    elif set(coins) < set(wanted):
-        lost = " and ".join(axis for axis in wanted if axis not in coins)
-        observed = f"the elements along {lost} are dropped together: there is one drop decision per {per}; {asked}"
-    fix = f"Draw one decision per {_per(wanted)}."
-    if len(coins) == len(wanted) and (other := _renamed(declared, coins)) is not None:
-        fix = f"If the layer takes `{' '.join(other.axes)}` by design, rerun with --pattern '{other}'. Otherwise draw one decision "
-        fix += f"per {_per(wanted)}."
-    elif coins:
-        fix += f" If this is by design, rerun with --pattern '{' '.join(declared.axes)} -> {' '.join(coins)}'."
-    return observed, fix, f"one decision per {per}"
-
-
-def _rest(declared: Pattern, coins: tuple[str, ...]) -> list[str]:
-    return [axis for axis in declared.axes if axis not in coins]
-
-
-def _renamed(declared: Pattern, coins: tuple[str, ...]) -> Pattern | None:
-    """The declared pattern with its axes in another order, so that its coin axes lie where drop decisions vary."""
-    wanted = [axis for axis in declared.axes if axis in declared.coins]
-    others = iter([axis for axis in declared.axes if axis not in declared.coins])
-    named = iter(wanted)
-    axes = tuple(next(named) if axis in coins else next(others) for axis in declared.axes)
-    try:
-        made = Pattern(axes, declared.coins)
-    except ContractError:
-        return None
-    return made if made != declared else None
-
-
 def _torn(seen: Seen, lead: Finding, place: str) -> str:
     share = lead.estimate
-    declared = _declared(seen)
+    declared = declared_in(seen)
     axes = " and ".join(declared.shared) if declared is not None else ""
     if share is None or not axes:
         return lead.message
@@ -234,7 +164,7 @@ def _torn(seen: Seen, lead: Finding, place: str) -> str:
     text += f" (along {axes})"
     if (position := _odd_position(lead)) is not None:
         text += f"; the odd one is position {position}"
-    elif (found := _found(seen)) is not None and not place:
+    elif (found := found_in(seen)) is not None and not place:
         grouped = [
             axis for axis in (declared.shared if declared is not None else ()) if found.axes.get(axis) in _IN_GROUPS
         ]
