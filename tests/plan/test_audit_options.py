@@ -13,7 +13,7 @@ from dropcheck.plan import audit_options, python_objects, request
 from dropcheck.plan.request import AuditRequest
 
 # options of the command that are no part of the request: what is shown and written
-BESIDE = {"--all", "--plan", "--json", "--out", "--history", "--verbose", "-v", "--complete-is-success"}
+BESIDE = {"--all", "--plan", "--json", "--format", "--out", "--history", "--verbose", "-v", "--complete-is-success"}
 
 
 def test_every_option_of_the_command_stands_in_the_table() -> None:

@@ -194,7 +194,10 @@ def test_the_command_reads_every_kind_and_a_tampered_page_says_no_pass(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--format", "cvs"], "there is no format 'cvs'; expected html, markdown, csv, parquet; the nearest is 'csv'"),
+        (
+            ["--format", "cvs"],
+            "there is no format 'cvs'; expected text, html, markdown, csv, parquet; the nearest is 'csv'",
+        ),
         (["--format", "csv"], "--format csv writes files: give the folder with --out DIR"),
         (["--limit", "64KiB"], "--limit is of the Markdown: give --format markdown, or --out DIR"),
         (

@@ -525,9 +525,7 @@ def test_compare_of_two_gpus_is_inconclusive() -> None:
 def test_compare_refuses_a_margin_and_a_level_that_bench_refuses(options: dict[str, float], words: str) -> None:
     result = bench(Workshop(1), ONE, processes=1)
     with pytest.raises(UsageError, match=words):
-        comparing._benches(
-            [result, result], [Path("a"), Path("b")], None, None, **{"margin": None, "level": None, **options}
-        )
+        comparing._benches([result, result], [Path("a"), Path("b")], None, **{"margin": None, "level": None, **options})
 
 
 def test_nothing_in_common_is_no_pass() -> None:
