@@ -295,7 +295,7 @@ def test_a_broken_promise_is_said_first_and_is_exit_code_1() -> None:
     assert "do not hold" in report.headline(result)
     page, text = report.page(result), report.markdown(result)
     assert "<script>" not in page and "broken.&lt;script&gt;" in page
-    assert text.startswith(f"# {report.headline(result)}") and "90 of 100 rejected" in text
+    assert text.startswith(f"# {report.headline(result)}") and "90 of 100 fail" in text
 
 
 def test_a_damaged_result_is_refused_with_the_place_of_the_damage(tmp_path: Path) -> None:
