@@ -23,7 +23,7 @@ FAMILY = {
     "gradient": "Whether the backward pass matches the forward pass.",
     "mode": "Training, inference, global settings and threads.",
     "form": "Shapes, dtypes, memory layouts and copies.",
-    "site": "Models as a whole: where dropout draws, and whether the backward pass uses its masks.",
+    "site": "Models as a whole: where dropout draws, whether places share masks, and whether the backward pass uses them.",
 }
 LEVEL = {
     "defect": "wrong results at a rate between 0 and 1",
@@ -105,19 +105,19 @@ def _worth(check: Check) -> list[str]:
         f"* **Fail**: the probability that a correct layer fails this check is below {ALPHA * check.share:.2g} for one target "
         f"(its share of {ALPHA:g})."
         if check.share
-        else "* **Fail**: a correct layer cannot fail this check. Outputs are compared with what they must be."
+        else "* **Fail**: a correct layer cannot fail this check: chance plays no part."
     ]
     if check.resolution_words:
         lines.append(
-            f"* **Pass**: the printed detection limit is {check.resolution_words}. Anything larger would have been missed with "
-            f"probability below {BETA:g}."
+            f"* **Pass**: the printed detection limit is the size of one kind of defect: {check.resolution_words}. A larger "
+            f"defect is missed with probability below {BETA:g}."
         )
     if check.coarsest:
         limits = ", ".join(f"{name} {value:g}" for name, value in check.coarsest.items())
         lines.append(
-            f"* **Inconclusive**: the detection limit is coarser than the profile accepts ({limits}). Limits are relaxed for "
-            "small cases: 4 times below 4096 decisions a call, 16 times below 64. They are relaxed for long channels: 2 times "
-            "above 8 positions a channel, 4 times above 40."
+            f"* **Inconclusive**: the detection limit is coarser than the profile accepts ({limits}). Small cases may "
+            "have larger limits: 4 times as large below 4096 decisions a call, 16 times below 64. So may long channels: 2 times "
+            "as large above 8 positions a channel, 4 times above 40."
         )
     return lines
 

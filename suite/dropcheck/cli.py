@@ -95,7 +95,7 @@ def selftest_command(
         ),
     ] = None,
 ) -> None:
-    """Measure dropcheck itself: false alarms, detection limits, known defects, and common practice beside it."""
+    """Measure dropcheck itself: false alarms, detection limits, known defects, and common tests beside it."""
     from dropcheck.commands import selftest as command
     from dropcheck.report import selftest as report
 

@@ -50,7 +50,7 @@ def audit(*targets: Any, **options: Unpack[AuditOptions]) -> AuditResult:
     """Audit targets and return the result.
 
     A target is a name as on the command line, or an object: a class, a function, a factory, an instance, an Implementation.
-    Without one, every implementation that can run here is audited. Options are those of the command line, with underscores
+    Without one, the default layers that can run here are audited. Options are those of the command line, with underscores
     and in its forms or as values: ``select="mask,rate"`` or ``("mask", "rate")``, ``rate=.3``, ``budget="2m"`` or 120.0
     (seconds), ``shape=(256, 64, 3)``, ``seed="fresh"``, ``with_="torch==2.4.1"``. ``in_process=True`` audits names in this
     process, too (objects always are): one target after the other, and generators, gradient mode and configuration are as

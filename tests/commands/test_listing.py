@@ -35,6 +35,16 @@ def test_rows_stand_below_their_framework_and_what_cannot_run_is_counted() -> No
     ]
 
 
+def test_the_name_of_an_instrument_says_the_layer_and_its_row_what_drops() -> None:
+    summary = "PyTorch's scaled_dot_product_attention: dropout of attention weights"
+    row = Listing("torch.sdpa#weights", "torch", "n h=4 q k=64 -> n h q k", summary, True, "")
+    assert listing.text([row], False, 80).splitlines()[1].endswith("  dropout of attention weights")
+
+
+def test_every_framework_of_the_register_has_a_heading() -> None:
+    assert {entry.implementation.framework for entry in register().values()} <= set(listing._FRAMEWORKS)
+
+
 def test_all_shows_what_cannot_run_with_each_reason_once() -> None:
     text = listing.text(ROWS, True, 80)
     assert "- timm.A           n c h w -> n  A" in text

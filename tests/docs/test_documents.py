@@ -237,6 +237,20 @@ def test_every_field_of_a_contract_is_in_the_reference() -> None:
     assert sorted(_rows(page, "Implementation")) == sorted(Implementation.__dataclass_fields__)
 
 
+def test_every_instrument_is_in_the_table_of_its_page() -> None:
+    from spatial_dropouts import instruments
+
+    part = text(commands.DOCS / "how-to" / "model.md").split("## Dropout inside of framework layers")[1]
+    rows = [line.split("|")[1:3] for line in part.splitlines() if line.startswith("| `")]
+    named = [
+        layer + site
+        for layers, sites in rows
+        for layer in re.findall(r"`([\w.]+)`", layers)
+        for site in re.findall(r"`(#[\w.-]+)`", sites)
+    ]
+    assert sorted(named) == sorted(instruments.REGISTER)
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     import dropcheck
 

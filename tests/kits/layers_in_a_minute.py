@@ -37,7 +37,7 @@ class Good(_Layer):
 
 
 class PerElement(_Layer):
-    """A drop decision an element."""
+    """One drop decision for each element."""
 
     def dropped(self, x: torch.Tensor) -> torch.Tensor:
         return x * (torch.rand(x.shape) >= self.p) / (1 - self.p)
@@ -51,7 +51,7 @@ class OnePercent(_Layer):
 
 
 class Frozen(_Layer):
-    """Keeps the mask of its first call of a shape."""
+    """Keeps the mask of the first call of each shape."""
 
     kept: Any = None
 

@@ -318,8 +318,11 @@ def test_a_comparison_is_printed_in_the_formats_of_a_report(files: Path, capsys:
         (["good.json", "bad.json", "--format", "html"], "--format html writes files: give the folder with --out DIR"),
         (["good.json", "gone.json"], "cannot read the result gone.json"),
         (["good.json", "forged.json"], "forged.json does not agree with its own numbers"),
-        (["good.json", "bad.json", "--margin", ".1"], "--margin and --level apply to benches"),
-        (["good.json", "SELFTEST"], "compare takes results of one kind, audits or benches: good.json is of kind audit"),
+        (["good.json", "bad.json", "--margin", ".1"], "--margin and --level apply to benchmarks"),
+        (
+            ["good.json", "SELFTEST"],
+            "compare takes results of one kind, audits or benchmarks: good.json is of kind audit",
+        ),
         (["good.json"], "compare takes two stored results or more, OLD and NEW: only good.json was given"),
         ([], "compare takes two stored results or more, OLD and NEW: none was given"),
     ],

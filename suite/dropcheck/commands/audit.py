@@ -48,7 +48,7 @@ def audit(
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Every implementation that can run here.", rich_help_panel=WHAT)
+        bool, typer.Option("--all", help="The default layers that can run here.", rich_help_panel=WHAT)
     ] = False,
     pattern: Annotated[
         str | None,
@@ -395,9 +395,7 @@ def _asked(
     Raises UsageError without a target.
     """
     if every and request.targets:
-        raise UsageError(
-            f"--all audits every implementation that can run here; leave out {request.targets[0]}, or --all"
-        )
+        raise UsageError(f"--all audits the default layers that can run here; leave out {request.targets[0]}, or --all")
     names = request.targets or (() if every else project.targets)
     if not names and not every:
         raise UsageError(_no_target())
@@ -416,8 +414,8 @@ def _no_target() -> str:
     found = [one.name for one in targets.defaults()]
     shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
     return (
-        f"audit needs a target, such as my_layers.py:ChannelDrop. --all audits the {len(found)} implementations that can run "
-        f"here ({shown}); `dropcheck list` shows them, `dropcheck init` finds the layers of this folder"
+        f"audit needs a target, such as my_layers.py:ChannelDrop. --all audits the {len(found)} default layers that can run here "
+        f"({shown}); `dropcheck list` shows these and more, `dropcheck init` finds the layers of this folder"
     )
 
 

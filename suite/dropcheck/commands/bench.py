@@ -59,7 +59,7 @@ def bench(
     blocks: Annotated[int | None, typer.Option(help="Blocks per process.")] = None,
     slot: Annotated[str | None, typer.Option(metavar="TIME", help="Length of a timed block, such as 15ms.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the layers; 0: as many as processors.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
     pattern: options.Pattern = None,
     seed: options.Seed = None,
     margin: Annotated[
@@ -70,7 +70,9 @@ def bench(
     ] = None,
     resolution: Annotated[
         float | None,
-        typer.Option(help="Half-width to reach, such as .03, by up to 4 times the processes; coarser is inconclusive."),
+        typer.Option(
+            help="Smallest difference to detect, such as .03, with up to 4 times the processes; coarser cells are inconclusive."
+        ),
     ] = None,
     audit: Annotated[
         Path | None,
@@ -89,7 +91,7 @@ def bench(
         bool, typer.Option("--resume", help="Resume an interrupted run, with the same --json or --out.")
     ] = False,
 ) -> None:
-    """Measure speed, side by side; the first target is the reference. No target: every implementation that can run here."""
+    """Measure speed, side by side; the first target is the reference. No target: the default layers that can run here."""
     from dropcheck.plan.request import DEFAULT_SEED
     from dropcheck.report import bench as text
     from dropcheck.results import bench as records
@@ -169,10 +171,14 @@ def _plan(plan: object) -> None:
     for one in plan.cells:
         print(one)
     print(
-        f"\n{len(plan.cells)} cells, {lanes - 1} targets and the reference again, {plan.processes} fresh processes of each, "
-        f"{plan.blocks} blocks of {plan.slot_ms:g} ms, {plan.threads} threads: about {timed:.0f} s of timing, and the "
-        "processes' start and setting up."
+        f"\n{_some(len(plan.cells), 'cell')}, {_some(lanes - 1, 'target')} and the reference again. Each runs in "
+        f"{plan.processes} fresh processes, {plan.blocks} blocks of {plan.slot_ms:g} ms each, on "
+        f"{_some(plan.threads, 'thread')}. Timing takes about {timed:.0f} s, besides the start of the processes."
     )
+
+
+def _some(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def add(app: typer.Typer) -> None:

@@ -40,14 +40,14 @@ def compare(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="text (default), markdown, json or html; html needs --out. Benches: no html.",
+            help="text (default), markdown, json or html; html needs --out. Benchmarks: no html.",
         ),
     ] = None,
     margin: Annotated[
-        float | None, typer.Option(help="Of benches: differences below this share count as the same; default .03.")
+        float | None, typer.Option(help="Of benchmarks: differences below this share count as the same; default .03.")
     ] = None,
     level: Annotated[
-        float | None, typer.Option(help="Of benches: probability of a false alarm per target; default .01.")
+        float | None, typer.Option(help="Of benchmarks: probability of a false alarm per target; default .01.")
     ] = None,
 ) -> None:
     """Compare stored results: what got worse, got better, appeared or disappeared.
@@ -70,14 +70,14 @@ def compare(
     kinds = {one.kind for one in loaded}
     if kinds == {"bench"}:
         if "html" in wanted:
-            raise UsageError("benches are compared as text, markdown or json, not html")
+            raise UsageError("benchmarks are compared as text, markdown or json, not html")
         benches = [one for one in loaded if isinstance(one, BenchResult)]
         _benches(benches, paths, _Shown(json_file, out, wanted), margin, level)
     if kinds != {"audit"}:
         told = ", ".join(f"{path} is of kind {one.kind}" for path, one in zip(paths, loaded, strict=True))
-        raise UsageError(f"compare takes results of one kind, audits or benches: {told}")
+        raise UsageError(f"compare takes results of one kind, audits or benchmarks: {told}")
     if margin is not None or level is not None:
-        raise UsageError("--margin and --level apply to benches; audits are compared at the levels of their results")
+        raise UsageError("--margin and --level apply to benchmarks; audits are compared at the levels of their results")
     audits = [one for one in loaded if isinstance(one, Result)]
     gone = [
         f"{path}: {text}"

@@ -28,7 +28,7 @@ def explain(
         bool, typer.Option("--check", help="Exit 1 if the target is marked ✗: a test that takes seconds.")
     ] = False,
 ) -> None:
-    """Explain a check; or show what a target does: which elements it drops together, drawn beside plain Dropout."""
+    """Explain a check, or draw which elements a target drops together, beside plain Dropout."""
     from dropcheck.report import explain_check
 
     sizes = option_values.shape(given, "--input") if given is not None else None

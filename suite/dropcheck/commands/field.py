@@ -31,7 +31,7 @@ def field_command(
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Stop a target, or a script, after this time.")] = "30m",
     resume: options.Resume = False,
 ) -> None:
-    """Audit everything that is registered, in every mode; confirm failures by scripts of their own."""
+    """Audit everything that is registered, in every mode; confirm each failure by a script."""
     from dropcheck.auditing.machine import processors
     from dropcheck.report.field import command, confirming, report
     from dropcheck.report.field.deviations import known

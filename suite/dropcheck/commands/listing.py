@@ -26,6 +26,7 @@ _FRAMEWORKS = {
     "jax": "JAX",
     "flax-linen": "Flax",
     "flax-nnx": "Flax",
+    "equinox": "Equinox",
     "equinox-batch": "Equinox",
     "haiku": "Haiku",
     "haliax": "Haliax",
@@ -112,6 +113,7 @@ def _reasons(rows: Iterable[Listing], width: int) -> list[str]:
 def _row(head: str, words: str, width: int) -> str:
     """A row with as many of its words as fit beside it; ``explain`` has all of them."""
     own = _WHOSE.sub("", words)  # the heading says it
+    own = own.partition(": ")[2] or own if "#" in head else own  # the name of an instrument says the layer
     room = width - len(head) - 2
     return f"{head}  {textwrap.shorten(own, room, placeholder=' ...') if room > 11 else ''}".rstrip()
 

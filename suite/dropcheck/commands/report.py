@@ -108,7 +108,7 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Write one report from stored results of audits, benches and a self-test."""
+    """Write one report from stored results of audits, benchmarks and a self-test."""
     from dropcheck.report import fitting
 
     options.writable_folder(out, "--out")

@@ -34,7 +34,9 @@ def trend(
     last: Annotated[int, typer.Option(metavar="N", help="Only the last N rows of each target.")] = 0,
     add: Annotated[
         list[Path] | None,
-        typer.Option("--add", metavar="RESULT", help="Add stored results of audits and benches to the history first."),
+        typer.Option(
+            "--add", metavar="RESULT", help="Add stored results of audits and benchmarks to the history first."
+        ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the trend as JSON.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write index.html and trend.json.")] = None,
@@ -96,7 +98,7 @@ def _added(kept: History, file: Path) -> str:
     told = []
     for one in reading.load_all(file):
         if not isinstance(one, Result | BenchResult):
-            raise UsageError(f"{file} is a {one.kind}; a history keeps audits and benches")
+            raise UsageError(f"{file} is a {one.kind}; a history keeps audits and benchmarks")
         told.append(record_in(kept, one))
     return "\n".join(told)
 

@@ -182,7 +182,7 @@ def _refuse_a_typo(text: str, path: Path, attr: str) -> None:
 
 
 def defaults() -> list[Target]:
-    """Every implementation that can run here, Keras layers once a backend."""
+    """The default layers that can run here (``Implementation.default``), Keras layers once a backend."""
     chosen = []
     for name, entry in register().items():
         if not entry.implementation.default:

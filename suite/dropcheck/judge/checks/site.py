@@ -122,8 +122,8 @@ CHECKS = (
         name="site.reached",
         how="dropcheck runs the model once in training and once in inference. It records every operation that moves a random "
         "generator, with its module and its line of code. A dropout that draws in inference fails. A dropout "
-        "layer that no training pass calls is inconclusive, unless a function around it draws at its rate. Layers that are "
-        "audited in place are judged by their own checks. PyTorch, Keras, Flax and Equinox models.",
+        "layer that no training pass calls is inconclusive, unless the module that holds it draws at the layer's rate itself. "
+        "Layers that are audited in place are judged by their own checks. PyTorch, Keras, Flax and Equinox models.",
         remedy="Pass the training flag to every function: `F.dropout(x, p, self.training)`, and "
         "`dropout_p=self.p if self.training else 0.0` to `scaled_dot_product_attention`. Create dropout layers in `__init__`, "
         "not in `forward`.",

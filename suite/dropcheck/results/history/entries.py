@@ -103,7 +103,7 @@ def entry(document: bytes, recorded: str, name: str) -> Entry:
     """What is kept of a document. Raises ResultError where it is damaged, UsageError where it is no audit and no bench."""
     (result, *_) = reading.parsed(document, name)
     if not isinstance(result, Result | BenchResult):
-        raise UsageError(f"{name} is a {result.kind}; a history keeps audits and benches")
+        raise UsageError(f"{name} is a {result.kind}; a history keeps audits and benchmarks")
     environment = result.environment
     return Entry(
         id=digest(document),
