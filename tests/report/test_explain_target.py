@@ -116,6 +116,14 @@ def test_without_check_it_is_an_explanation_and_a_right_layer_has_its_use(
     assert max(map(len, done.out.splitlines())) <= 110
 
 
+def test_what_an_instrument_shows_has_a_contract_and_no_advice_where_to_use_it(
+    call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside(monkeypatch)
+    done = call("explain", "torch.LSTM#between", "--check")
+    assert done.code == 0 and "Its contract" in done.out and "Use it where" not in done.out
+
+
 def test_a_pattern_that_was_given_is_a_fault_where_it_is_not_followed(
     call: Any, layers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

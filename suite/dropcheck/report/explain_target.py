@@ -99,7 +99,9 @@ def explained(
     if faults:
         lines += [*_wrap(seen.inference, width), "", f"For numbers, and how to fix it:  {again}"]
     else:
-        lines += [*_wrap(seen.inference, width), *_wrap(use(_shown(seen)), width), "", *_contract(seen.contract)]
+        # nobody chooses the dropout inside of a framework's layer: no advice for what an instrument shows
+        advice = [] if "mask.ignores-values" in seen.info.get("fixed", {}) else _wrap(use(_shown(seen)), width)
+        lines += [*_wrap(seen.inference, width), *advice, "", *_contract(seen.contract)]
         lines += ["", f"To verify this for all sizes, rates and seeds:  {again}"]
     return Explained("\n".join([*_first(target, seen, faults, width), *lines, ""]), bool(faults))
 
