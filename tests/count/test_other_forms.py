@@ -77,7 +77,6 @@ def test_coins_that_are_one_each_a_call_are_not_held_against_their_reverse() -> 
     [
         ("mirrored-half", "float32 rate=0.5 10,10,7 calls=256", "mask.distinct-samples"),
         ("antithetic-half", "float32 rate=0.5 10,10,7 calls=256", "mask.distinct-samples"),
-        ("antithetic-calls", "float32 rate=0.5 10,10,7 calls=256", "mask.distinct-calls"),
     ],
 )
 def test_planted_defects_fail_that_check_alone_and_a_right_twin_passes(defect: str, case: str, check: str) -> None:

@@ -124,7 +124,6 @@ _all(
 )
 _all((r"sample \d+ has the mask of sample \d+", r"reverse order"), "mirrored-half")
 _all((r"sample \d+ has the mask of sample \d+", r"inverted"), "antithetic-half")
-_all((r"call \d+ reuses the mask of call \d+", r"inverted"), "antithetic-calls")
 _all((ROWS, r"batch|samples|rows|128|129"), "large-batches-repeat", "batch-of-32", "batches-above-3000")
 _all((ROWS, r"batch|row"), "grown-rows-copy")
 _all(

@@ -86,19 +86,3 @@ class AntitheticHalf(Layer):
         half = n // 2
         u[n - half :] = 1 - u[:half]
         return u < self.rate
-
-
-class AntitheticCalls(Layer):
-    """Each second call compares 1 - u with the uniforms of the call before."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__(rate)
-        self.last: Any = None
-
-    def mask(self, x: Any, rng: Any) -> Any:
-        shape = x.shape[:2]
-        if self.last is not None and self.last.shape == shape:
-            u, self.last = 1 - self.last, None
-        else:
-            u = self.last = rng.random(shape)
-        return u < self.rate

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ FORMS = (
     ("inverted, with its samples and its channels in reverse order", True, True, True),
 )
 _FORM_COINS = 1 << 22  # coins of the first calls that are turned round, at most
+_FORM_CALLS = 160  # calls that rows are compared in: as many as make chance negligible at rates from .3 to .7
 _FORM_LAGS = 8  # calls up to so far apart are held against each other in other forms
 
 
@@ -56,7 +58,12 @@ def rows_in_other_form(got: Gathered) -> OtherForm | None:
     calls = calls_of(got)
     if calls is None or calls.shape[1] < 2 or got.tally.channels < 2:
         return None
-    calls = np.unique(calls[: max(4, _FORM_COINS // (calls.shape[1] * got.tally.channels))], axis=0)
+    most = _FORM_COINS // (calls.shape[1] * got.tally.channels)
+    calls = calls[: max(4, min(_FORM_CALLS, most))]
+    likely = min(agreement(got, inverted) for inverted in (False, True))
+    if 2 * math.log10(calls.shape[1]) + len(calls) * likely > CERTAIN:
+        return None
+    calls = np.unique(calls, axis=0)  # equal calls are one replicate
     bits = unpack(calls, got.tally.channels).transpose(1, 0, 2)  # by row
     still = (bits == bits[:, :1]).all(axis=(1, 2))  # alike by their rate, not by a coin
     rows = np.flatnonzero(~still)
@@ -95,30 +102,55 @@ def calls_in_other_form(got: Gathered) -> OtherForm | None:
     if found is None or len(found) < 4:
         return None
     some = found[: min(MOST_CALLS, max(4, _FORM_COINS // (found.shape[1] * got.tally.channels)))]
-    bits = unpack(some, got.tally.channels)
+    ends = unpack(
+        some[:, [0, -1]], got.tally.channels
+    )  # what a whole call is in another form, its first and last samples are
     best: OtherForm | None = None
-    lags = min(_FORM_LAGS, len(bits) // 2)
-    for name, inverted, turned, reversed_ in FORMS:
-        if (turned and bits.shape[2] < 2) or (reversed_ and bits.shape[1] < 2):
+    for form in FORMS:
+        _, inverted, turned, backwards = form
+        if (turned and ends.shape[2] < 2) or (backwards and some.shape[1] < 2):
             continue
-        other = bits[:, ::-1] if reversed_ else bits
-        other = other[:, :, ::-1] if turned else other
-        other = 1 - other if inverted else other
-        for lag, start in itertools.product(range(1, lags + 1), (0, 1)):  # a pair may begin at either of two calls
-            index = np.arange(len(bits) - lag)
-            first = index[(index // lag) % 2 == start]
-            if not len(first):
+        other = _in_form(ends, inverted, turned, backwards)
+        for lag, start in itertools.product(range(1, min(_FORM_LAGS, len(some) // 2) + 1), (0, 1)):
+            index = np.arange(len(some) - lag)
+            first = index[(index // lag) % 2 == start]  # a pair may begin at either of two calls
+            first = first[(ends[first] == other[first + lag]).all(axis=(1, 2))]
+            if len(first) < 2:
                 continue
-            a, b = bits[first].mean(), bits[first + lag].mean()  # calls with rates of their own agree oftener
-            agree = max(10 ** agreement(got, inverted), a + b - 2 * a * b if inverted else 1 - a - b + 2 * a * b)
-            same = (bits[first] == other[first + lag]).all(axis=(1, 2))
-            # a call of one kind throughout is turned round what it was: no form shows there
-            if turned or reversed_:
-                same &= ~(bits[first] == bits[first + lag]).all(axis=(1, 2))
-            equal = int(same.sum())
-            if equal > agree * len(first):
-                log = float(log10_two_sided_many(equal, len(first), agree)) + math.log10(2 * len(FORMS) * lags)
-                if log <= CERTAIN and (best is None or log < best.log10_p):
-                    at = int(first[same.argmax()])
-                    best = OtherForm(name, at, at + lag, equal, len(first), len(bits), log)
+            seen = _pairs_in_form(got, some, form, lag, start, first)
+            if seen is not None and (best is None or seen.log10_p < best.log10_p):
+                best = seen
     return best
+
+
+def _in_form(bits: Any, inverted: bool, turned: bool, backwards: bool) -> Any:
+    """(calls, rows, channels) of coins in another form."""
+    bits = bits[:, ::-1] if backwards else bits
+    bits = bits[:, :, ::-1] if turned else bits
+    return 1 - bits if inverted else bits
+
+
+def _pairs_in_form(
+    got: Gathered, calls: Any, form: tuple[str, bool, bool, bool], lag: int, start: int, candidates: Any
+) -> OtherForm | None:
+    """Of all pairs of calls a lag apart those whose first and last samples agree in a form: whether too many agree as a whole."""
+    name, inverted, turned, backwards = form
+    one, two = (unpack(calls[at], got.tally.channels) for at in (candidates, candidates + lag))
+    same = (one == _in_form(two, inverted, turned, backwards)).all(axis=(1, 2))
+    if turned or backwards:  # calls that are equal are no other form of each other
+        same &= ~(one == two).all(axis=(1, 2))
+    equal = int(same.sum())
+    index = np.arange(len(calls) - lag)
+    pairs = index[(index // lag) % 2 == start]
+    coins = calls.shape[1] * got.tally.channels
+    a, b = (
+        float(np.bitwise_count(calls[at]).sum()) / (len(pairs) * coins) for at in (pairs, pairs + lag)
+    )  # calls with rates of their own agree oftener
+    agree = max(10 ** agreement(got, inverted), a + b - 2 * a * b if inverted else 1 - a - b + 2 * a * b)
+    if equal <= agree * len(pairs):
+        return None
+    log = float(log10_two_sided_many(equal, len(pairs), agree)) + math.log10(2 * len(FORMS) * _FORM_LAGS)
+    if log > CERTAIN:
+        return None
+    at = int(candidates[same.argmax()])
+    return OtherForm(name, at, at + lag, equal, len(pairs), len(calls), log)

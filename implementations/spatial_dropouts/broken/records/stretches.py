@@ -53,13 +53,4 @@ DEFECTS: Tuple[Defect, ...] = (
         "rate .5",
         "antithetic sampling",
     ),
-    numpy_form(
-        "antithetic-calls",
-        "stretches:AntitheticCalls",
-        "mask.distinct-calls",
-        "each second call has the mask of the call before, inverted at rate .5",
-        "all calls, rate .5",
-        "rate .5",
-        "antithetic sampling",
-    ),
 )
