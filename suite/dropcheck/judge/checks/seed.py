@@ -416,7 +416,7 @@ CHECKS = (
         "masks in every call. In mode ranks, replicas with the same seed must return the same output.",
         remedy="Draw from the generator that the seed sets: torch.rand without a private torch.Generator, the rng or key "
         "argument in JAX, keras.random.SeedGenerator(seed) in Keras. Never use time, id(x) or random.random() for the mask. "
-        "With several threads, let each thread draw from a fixed part of the sequence.",
+        "Each thread needs a part of its own.",
         observe=in_turn(_reproducible, replicas),
     ),
     Check(
