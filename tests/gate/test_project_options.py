@@ -97,6 +97,6 @@ def test_pytest_has_the_options_beneath_its_own(tmp_path: Path, monkeypatch: pyt
 
 def test_without_a_target_nothing_is_audited(asked: Any) -> None:
     request, done = asked("version = 1\n")
-    assert request is None and done.code == 2 and "--all" in done.err and "implementations" in done.err
+    assert request is None and done.code == 2 and "--all" in done.err and "default layers" in done.err
     request, done = asked("version = 1\n", "--all", "custom.reference")
     assert request is None and done.code == 2 and "leave out custom.reference" in done.err

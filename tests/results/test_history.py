@@ -92,6 +92,19 @@ def test_entries_come_in_the_order_of_time_and_the_first_of_two_stands(place: st
     assert [(e.seed, e.recorded[:10]) for e in history.entries()] == [(n, days[n][:10]) for n in (1, 2, 3)]
 
 
+def test_runs_of_one_second_stand_in_the_order_in_which_they_came(place: str) -> None:
+    for seed in range(1, 9):
+        stores.record(place, one(seed=seed))
+    assert [e.seed for e in stores.at(place).entries()] == list(range(1, 9))
+
+
+def test_a_day_begins_before_every_moment_of_it_however_that_was_written() -> None:
+    day = entries.moment("2026-03-01", "--since")
+    assert (
+        day <= "2026-03-01T00:00:00Z" and day <= "2026-03-01T00:00:00.000001Z" and day > "2026-02-28T23:59:59.999999Z"
+    )
+
+
 def test_a_path_and_the_url_of_that_path_are_one_history(tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy")
     stores.record(str(tmp_path / "h.db"), one())

@@ -10,7 +10,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.results.audit import ResultError, write_atomically
 from dropcheck.results.history.entries import Entry, digest, entry, in_order
 
-_NAME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2})-(\d{2})-(\d{2})Z-([0-9a-f]{32})\.json")
+_NAME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2})-(\d{2})-(\d{2}(?:\.\d+)?)Z-([0-9a-f]{32})\.json")
 
 
 class Folder:
