@@ -8,9 +8,9 @@ The walk replaces the function of the framework that draws masks, and runs the m
 
 from __future__ import annotations
 
+import argparse
 import collections
 import importlib
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -185,6 +185,8 @@ def walked(library: str, model: Any, given: Any) -> Log:
             elif library == "keras":
                 model(given, training=True)
             else:
+                if library == "nnx":
+                    model.train()
                 model(given, **({"key": third} if library == "equinox" else {}))
     return log
 
@@ -210,4 +212,8 @@ def main(which: str, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words.add_argument("which", choices=("jax", "keras"))
+    words.add_argument("model", nargs="*", help="only these; all without one")
+    asked = words.parse_args()
+    main(asked.which, *asked.model)
