@@ -23,6 +23,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.judge.checks.base import Check
 from dropcheck.plan import targets
 from dropcheck.plan.request import AuditRequest
+from dropcheck.results.audit import TargetResult
 from dropcheck.statistics import binomial
 
 FRAMEWORKS = ("numpy", "torch", "torch-function")
@@ -71,6 +72,18 @@ def told(records: list[dict[str, Any]], coins: float) -> str:
     )
 
 
+def accusing(target: TargetResult) -> list[dict[str, str]]:
+    """What does not pass of a correct layer."""
+    bad = [
+        {"check": f.check, "case": f.case, "verdict": f.verdict, "message": f.message}
+        for f in target.findings
+        if f.verdict in BAD
+    ]
+    if target.error is not None:
+        bad.append({"check": "", "case": "", "verdict": "error", "message": target.error})
+    return bad
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
@@ -98,13 +111,7 @@ def main() -> None:
                     continue
                 request = AuditRequest(targets=(layer,), seed=seed, jobs=1, in_process=True, causes=False)
                 (target,) = run(request).targets
-                bad = [
-                    {"check": f.check, "case": f.case, "verdict": f.verdict, "message": f.message}
-                    for f in target.findings
-                    if f.verdict in BAD
-                ]
-                if target.error is not None:
-                    bad.append({"check": "", "case": "", "verdict": "error", "message": target.error})
+                bad = accusing(target)
                 record = {"layer": layer, "seed": seed, "verdict": target.verdict, "cases": counted[0], "findings": bad}
                 records.append(record)
                 out.write(json.dumps(record) + "\n")

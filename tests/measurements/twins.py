@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seeds import cheapest, known
+from seeds import accusing, cheapest, known
 
 import dropcheck
 from dropcheck.auditing import target as examination
@@ -39,7 +39,6 @@ SELECT = (
     "gradient.mask",
     "mode.inference",
 )
-BAD = ("fail", "error", "inconclusive")
 
 
 @dataclass(frozen=True)
@@ -103,14 +102,7 @@ def audited(implementation: Implementation, twin: Twin, seed: int) -> list[dict[
         causes=False,
     )
     (target,) = result.targets
-    bad = [
-        {"check": f.check, "case": f.case, "verdict": f.verdict, "message": f.message}
-        for f in target.findings
-        if f.verdict in BAD
-    ]
-    if target.error is not None:
-        bad.append({"check": "", "case": "", "verdict": "error", "message": target.error})
-    return bad
+    return accusing(target)
 
 
 def main() -> None:

@@ -10,9 +10,12 @@ from spatial_dropouts.adapters.models_base import rate_of
 
 
 def unreached(
-    layers: Iterable[Tuple[str, Any]], draws: Sequence[Dict[str, Any]], reached: Sequence[str]
+    layers: Iterable[Tuple[str, Any]], draws: Sequence[Dict[str, Any]], reached: Sequence[str], near: float = 1e-5
 ) -> List[Dict[str, Any]]:
-    """Dropout layers (name, layer) with a rate inside (0, 1) that drew nothing, each with who uses its rate instead of it."""
+    """Dropout layers (name, layer) with a rate inside (0, 1) that drew nothing, each with who uses its rate instead of it.
+
+    ``near``: how far rates may be apart that are one; a framework may have rounded them to float32.
+    """
     drew = {one["module"] for one in draws} | set(reached)
     missing = []
     for name, layer in layers:
@@ -22,7 +25,7 @@ def unreached(
         parent = name.rpartition(".")[0]
         user = next(
             (d["function"] or d["op"] for d in draws if d["module"] == parent and d["rate"] is not None
-             and abs(d["rate"] - rate) < 1e-5), ""
+             and abs(d["rate"] - rate) < near), ""
         )  # fmt: skip
         missing.append({"name": name, "kind": type(layer).__name__, "rate": rate, "user": user})
     return missing
@@ -39,8 +42,13 @@ def judged(name: str, use: int, x: Any, y: Any, into: Any, out: Any) -> Dict[str
     lost = int(((x != 0) & ~mask & (np.abs(out) > 1e-30) & (into == 0)).sum())
     problem = ""
     if through or lost:
-        problem = f"{through} dropped elements have a gradient and {lost} kept elements have none; expected 0 of both"
+        problem = uneven(through, lost)
     return {"name": name, "use": use, "dropped": int(mask.sum()), "problem": problem}
+
+
+def uneven(through: int, lost: int) -> str:
+    """What is wrong with a gradient that does not follow the mask."""
+    return f"{through} dropped elements have a gradient and {lost} kept elements have none; expected 0 of both"
 
 
 def not_asked(name: str, use: int, why: str) -> Dict[str, Any]:

@@ -9,8 +9,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import torch
 
-from spatial_dropouts.adapters import draws_torch
-from spatial_dropouts.adapters.models_base import rate_of
+from spatial_dropouts.adapters import draws_torch, sites_base
 
 _KNOWN = torch.nn.modules.dropout._DropoutNd
 _PAIRS = 8  # that are named
@@ -39,7 +38,7 @@ def found(model: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any], reached: Se
         "version": str(torch.__version__),
         "training": training,
         "inference": inference,
-        "unreached": _unreached(model, training, reached),
+        "unreached": sites_base.unreached(_dropouts(model), training, reached, 1e-9),
         "backward": backward,
         "unasked": unasked,
         "shared": _shared(first, again, reached),
@@ -108,21 +107,8 @@ def left_alone(model: Any) -> Iterator[None]:
                     buffer.copy_(kept)
 
 
-def _unreached(model: Any, draws: Sequence[Dict[str, Any]], reached: Sequence[str]) -> List[Dict[str, Any]]:
-    """Dropout modules with a rate inside (0, 1) that drew nothing and were not called, with who uses their rate instead."""
-    drew = {one["module"] for one in draws} | set(reached)
-    missing = []
-    for name, module in model.named_modules():
-        rate = rate_of(module)
-        if not isinstance(module, _KNOWN) or name in drew or rate is None or not 0 < rate < 1:
-            continue
-        parent = name.rpartition(".")[0]
-        user = next(
-            (d["function"] or d["op"] for d in draws if d["module"] == parent and d["rate"] is not None
-             and abs(d["rate"] - rate) < 1e-9), ""
-        )  # fmt: skip
-        missing.append({"name": name, "kind": type(module).__name__, "rate": rate, "user": user})
-    return missing
+def _dropouts(model: Any) -> Iterator[Tuple[str, Any]]:
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, _KNOWN))
 
 
 class _Pass:
@@ -194,8 +180,7 @@ def _backward(
             total = sum((t * torch.randn_like(t)).sum() for t in outputs)
             total.backward()
     except Exception as error:  # a model that is used in inference alone, or differentiated by code of its own
-        words = str(error).splitlines()[0][:160] if str(error) else ""
-        return [], f"a backward pass raises {type(error).__name__}: {words}"
+        return [], sites_base.raised(error)
     finally:
         for handle in handles:
             handle.remove()
@@ -221,9 +206,7 @@ def _read(seen: _Pass) -> List[Dict[str, Any]]:
         through = int((held["mask"] & (held["x"] != 0)).sum())
         lost = int((held["seen"] & ~held["mask"] & flows & (held["x"] == 0)).sum())
         if through or lost:
-            row["problem"] = (
-                f"{through} dropped elements have a gradient and {lost} kept elements have none; expected 0 of both"
-            )
+            row["problem"] = sites_base.uneven(through, lost)
     return list(found.values())
 
 

@@ -81,14 +81,16 @@ def rows_in_other_form(got: Gathered) -> OtherForm | None:
             for row, one in zip(rows, map(np.ndarray.tobytes, other), strict=True)
             if one in place
         ]
-        # rows with rates of their own agree oftener: two that are one in this form have one rate, or it and its complement
-        rates = bits.mean(axis=(1, 2))
-        likely = np.maximum(usual, np.log10(rates**2 + (1 - rates) ** 2))
-        found = [(one, two) for one, two in found if one != two and pairs + len(calls) * likely[one] <= CERTAIN]
+        found = [(one, two) for one, two in found if one != two]
+        if found:
+            # rows with rates of their own agree oftener: two that are one in this form have one rate, or it and its complement
+            rates = bits.mean(axis=(1, 2))
+            each = np.maximum(usual, np.log10(rates**2 + (1 - rates) ** 2))
+            found = [pair for pair in found if pairs + len(calls) * each[pair[0]] <= CERTAIN]
         if found:
             first = min(found, key=max)
             both = sorted({row for pair in found for row in pair})
-            log = pairs + len(calls) * float(likely[both].max())
+            log = pairs + len(calls) * float(each[both].max())
             return OtherForm(name, min(first), max(first), len(both), len(bits), len(calls), log)
     return None
 
@@ -102,9 +104,8 @@ def calls_in_other_form(got: Gathered) -> OtherForm | None:
     if found is None or len(found) < 4:
         return None
     some = found[: min(MOST_CALLS, max(4, _FORM_COINS // (found.shape[1] * got.tally.channels)))]
-    ends = unpack(
-        some[:, [0, -1]], got.tally.channels
-    )  # what a whole call is in another form, its first and last samples are
+    # what a whole call is in another form, its first and last samples are
+    ends = unpack(some[:, [0, -1]], got.tally.channels)
     best: OtherForm | None = None
     for form in FORMS:
         _, inverted, turned, backwards = form
@@ -143,9 +144,8 @@ def _pairs_in_form(
     index = np.arange(len(calls) - lag)
     pairs = index[(index // lag) % 2 == start]
     coins = calls.shape[1] * got.tally.channels
-    a, b = (
-        float(np.bitwise_count(calls[at]).sum()) / (len(pairs) * coins) for at in (pairs, pairs + lag)
-    )  # calls with rates of their own agree oftener
+    # calls with rates of their own agree oftener
+    a, b = (float(np.bitwise_count(calls[at]).sum()) / (len(pairs) * coins) for at in (pairs, pairs + lag))
     agree = max(10 ** agreement(got, inverted), a + b - 2 * a * b if inverted else 1 - a - b + 2 * a * b)
     if equal <= agree * len(pairs):
         return None

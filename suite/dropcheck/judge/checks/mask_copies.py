@@ -370,11 +370,12 @@ def _equal_rows(check: Check, got: Gathered, label: NDArray[np.int64]) -> Findin
 
 def _in_other_form(got: Gathered, kind: str) -> OtherForm | None:
     """What repeats turned round or inverted, where channels are not copies of each other, which turning round would show too."""
-    if got.proof.get("violations") or (
-        got.tally.channels > 1 and got.live.pair_rows and len(copied_channels(got.live, ALPHA))
-    ):
+    if got.proof.get("violations"):
         return None
-    return got.once(rows_in_other_form) if kind == "samples" else got.once(calls_in_other_form)
+    form = got.once(rows_in_other_form) if kind == "samples" else got.once(calls_in_other_form)
+    if form is None or (got.tally.channels > 1 and got.live.pair_rows and len(copied_channels(got.live, ALPHA))):
+        return None
+    return form
 
 
 def _other_form(check: Check, got: Gathered, seen: OtherForm, kind: str) -> Finding:
