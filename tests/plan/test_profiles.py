@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from dropcheck.count.gather import neighbouring_seeds
 from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES
 from dropcheck.plan.profiles import NOT_IN_QUICK, PROFILES, Wanted, plan_cases
+from dropcheck.statistics import binomial
 
 DTYPES = ["float32", "float64", "float16", "bfloat16"]
 PATTERNS = ["n c l -> n c", "n l c -> n c", "n c d h w -> n c", "n c l -> n", "n c l -> c", "n c l -> n c l"]
@@ -165,3 +167,15 @@ def test_selection_by_name_family_and_prefix() -> None:
 def test_every_planned_case_can_be_named(pattern: str) -> None:
     for one in planned(pattern, "standard"):
         assert planned(pattern, "standard", cases=(str(one),)) == [replace(one, drawn=False)]
+
+
+@pytest.mark.parametrize("profile", ["quick", "standard"])
+def test_high_rates_have_coins_for_kept_values_however_few_are_kept_by_chance(profile: str) -> None:
+    """A correct layer is never left undecided by a few kept values too few: six standard deviations below their mean suffice."""
+    kept = next(check for check in CHECKS if check.name == "scale.kept-values")
+    asked = [c for c in planned("n c l -> n c", profile) if kept.asks(c, profile, None) and c.rate >= 0.75]
+    assert asked
+    for case in asked:
+        mean = case.coins * (1 - case.rate)
+        least = mean - 6 * math.sqrt(mean)
+        assert binomial.zero_tolerance_resolution(int(least), BETA) <= kept.limits(profile, case).coarsest, str(case)

@@ -12,6 +12,7 @@ import numpy as np
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.cases import LADDER, Case, parse_case, seed_of
 from dropcheck.contract.promise import Contract, ContractError, Pattern
+from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
 from dropcheck.statistics.evidence import z
 
@@ -77,6 +78,15 @@ def ladder_coins(
     return int(worst * 1.12) + 1  # Check.asks keeps three per cent of the resolution in reserve
 
 
+def kept_coins(rate: float, share: float) -> int:
+    """Coins of which so many are kept that one wrong share of them is not missed: high rates keep few.
+
+    ln(1 / beta) / share kept ones, with a reserve of six standard deviations, as how many are kept is chance.
+    """
+    need = math.log(1 / BETA) / share
+    return math.ceil((math.sqrt(need + 9) + 3) ** 2 / (1 - rate)) if 0 < rate < 1 else 0
+
+
 def core(
     contract: Contract,
     heavy: bool,
@@ -91,6 +101,7 @@ def core(
 
     def sized(dtype: str, rate: float, rows: int, channels: int, shared: int, least_rows: int = 0, **more: Any) -> Case:
         coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels, shared)
+        coins = max(coins, kept_coins(rate, CHECK["scale.kept-values"].coarsest[profile.name]))
         calls = max(2, -(-max(coins, least_rows * channels) // (rows * channels)))
         return Case(dtype=dtype, rate=rate, rows=rows, channels=channels, shared=shared, calls=calls, **more)
 
