@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from dropcheck.auditing.run import run
-from dropcheck.auditing.time_left import Remaining, features, together
+from dropcheck.auditing.time_left import Remaining, _least_squares, features, together
 from dropcheck.contract.cases import parse_case
 from dropcheck.plan.request import AuditRequest, Event
 
@@ -79,3 +80,12 @@ def test_a_bar_never_goes_back_and_ends_at_one() -> None:
     assert shares == sorted(shares) and shares[-1] == 1.0
     assert len({*shares}) > 5
     assert all(e.remaining_s is None or e.remaining_s >= 0 for e in told)
+
+
+def test_costs_are_those_of_scipy() -> None:
+    from scipy.optimize import nnls
+
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        rows, values = rng.normal(size=(9, 4)), rng.normal(size=9)
+        assert _least_squares(rows, values) == pytest.approx(nnls(rows, values)[0], abs=1e-12)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from typing import Any
+
 import numpy as np
 
 from dropcheck.contract.cases import Case
+
+Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 LEAST_UNITS = 4  # before so many have finished, their seconds tell less about others than the usual costs
 # seconds of a layer made, a call, a coin and an element, of PyTorch on one core: their ratios, until units say otherwise
@@ -51,18 +56,32 @@ class Remaining:
         """Seconds for judging so many cases."""
         return cases * sum(self.judging) / len(self.judging) if self.judging else 0.0
 
-    def _costs(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _costs(self) -> Vector:
         done, seconds = np.array(self.rows), np.array(self.seconds)
         usual = float(seconds.sum() / (done @ _USUAL).sum()) * _USUAL
         if len(done) < LEAST_UNITS or not usual.any():
             return usual
-        from scipy.optimize import nnls  # slow to import, and short audits end before
-
         # relative errors count, else one long unit would decide alone
         scale = 1 / np.maximum(seconds, seconds.max() / 100 + 1e-9)
         rows = np.vstack([done * usual * scale[:, None], _TRUST * np.eye(len(usual))])
-        found, _ = nnls(rows, np.concatenate([seconds * scale, _TRUST * np.ones(len(usual))]))
-        return np.asarray(found * usual)
+        return _least_squares(rows, np.concatenate([seconds * scale, _TRUST * np.ones(len(usual))])) * usual
+
+
+def _least_squares(rows: Vector, values: Vector) -> Vector:
+    """The least squares solution without a negative part, of independent columns: of the few columns, every choice is tried.
+
+    scipy.optimize has the same; its import alone takes longer than all such solutions of an audit.
+    """
+    square, right = rows.T @ rows, rows.T @ values
+    best, least = np.zeros(len(right)), 0.0  # what the columns leave, but for what the values are by themselves
+    for size in range(1, len(right) + 1):
+        for chosen in map(list, combinations(range(len(right)), size)):
+            found = np.linalg.solve(square[np.ix_(chosen, chosen)], right[chosen])
+            rest = -float(found @ right[chosen])
+            if (found >= 0).all() and rest < least:
+                best, least = np.zeros(len(right)), rest
+                best[chosen] = found
+    return best
 
 
 def together(left: float, exact_done: float, elapsed: float) -> float:
