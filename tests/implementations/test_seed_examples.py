@@ -5,13 +5,19 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import torch
 
 from dropcheck.contract.promise import Pattern
 from spatial_dropouts.custom.reference import Reference
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _keras() -> None:
+    """Imported by the process that runs these tests: each process collects them."""
+    global keras
+    import keras
 
 
 def masks_by_noise_shape(shape: tuple[int, ...], noise: tuple[int, ...]) -> set[tuple[bool, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from dropcheck.contract.adapter import Implementation, Unsupported
 from spatial_dropouts import find
 from spatial_dropouts.adapters import adapter_for, load, recognise
 
-tf = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="TensorFlow is not installed")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _tensorflow() -> None:
+    """Imported by the process that runs these tests: each process collects them."""
+    global tf
+    import tensorflow as tf
 
 
 def mine(x: Any, rate: float, training: bool = True) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import platform
 import sys
@@ -21,12 +22,6 @@ def processors() -> int:
 
 def describe() -> dict[str, Any]:
     """The time, versions, processor and load of this machine."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     load = os.getloadavg() if hasattr(os, "getloadavg") else ()
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -34,7 +29,19 @@ def describe() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": processors(),
         "load": [round(x, 2) for x in load],
-        "packages": versions,
+        "packages": dict(_versions(tuple(sys.path))),
         "implementation": sys.implementation.name,
         "compiled": compiled.library() is not None,  # else NumPy counted, and proved: the same numbers, later
     }
+
+
+@functools.cache
+def _versions(path: tuple[str, ...]) -> dict[str, str]:
+    """The installed of PACKAGES. ``path``: their descriptions are long, and are read again only where this changes."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
