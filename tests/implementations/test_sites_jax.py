@@ -29,7 +29,9 @@ def seen(library: str, name: str, audited: tuple[str, ...] = ("drop",)) -> Sites
 
 def verdicts(library: str, name: str, audited: tuple[str, ...] = ("drop",)) -> dict[str, str]:
     sites = seen(library, name, audited)
-    found = [f for n in ("site.reached", "site.gradient") for f in CHECK[n].sites(CHECK[n], sites, "")]  # type: ignore[misc]
+    found = [
+        f for n in ("site.reached", "site.gradient", "site.independent") for f in CHECK[n].sites(CHECK[n], sites, "")
+    ]  # type: ignore[misc]
     return {f"{f.check} {f.case}": f.verdict for f in found}
 
 
@@ -74,6 +76,34 @@ def test_their_correct_twins_fail_nothing(library: str, right: str) -> None:
     found = verdicts(library, right)
     assert not {"fail", "inconclusive"} & set(found.values())
     assert found["site.reached training"] == "pass" and found["site.reached inference"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("library", "wrong", "audited", "case"),
+    [
+        ("linen", "OneKey", ("drop",), "OneKey (planted_linen.py:"),
+        ("nnx", "OneKey", ("drop", "second"), "sites drop second"),
+        ("equinox", "OneKey", ("drop",), "OneKey (planted_equinox.py:"),
+        ("linen", "KeyOfTheLayer", ("drop",), "sites KeyOfTheLayer (planted_linen.py:"),
+    ],
+)
+def test_two_places_of_one_key_fail(library: str, wrong: str, audited: tuple[str, ...], case: str) -> None:
+    (failed,) = [n for n, v in verdicts(library, wrong, audited).items() if v == "fail"]
+    assert failed.startswith("site.independent sites ") and case in failed
+
+
+@pytest.mark.parametrize(
+    ("library", "right", "audited"),
+    [
+        ("linen", "TwoKeys", ("drop",)),
+        ("linen", "AttentionInTraining", ("drop",)),
+        ("nnx", "OwnCount", ("drop", "second")),
+        ("equinox", "TwoKeys", ("drop",)),
+    ],
+)
+def test_places_with_keys_of_their_own_pass(library: str, right: str, audited: tuple[str, ...]) -> None:
+    found = verdicts(library, right, audited)
+    assert found["site.independent sites"] == "pass" and "fail" not in found.values()
 
 
 @pytest.mark.parametrize("library", ["linen", "nnx", "equinox"])

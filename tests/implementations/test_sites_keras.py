@@ -24,7 +24,7 @@ from kits import planted_keras as kit
 from spatial_dropouts.adapters import models_keras
 found = {}
 for name in sys.argv[1:]:
-    audited = [] if name == "NeverCalled" else ["drop"]
+    audited = [] if name == "NeverCalled" else ["drop", "second"]
     found[name] = models_keras.sites(getattr(kit, name)(), kit.INPUT, None, audited)
 print(json.dumps(found))
 """
@@ -37,6 +37,9 @@ NAMES = (
     "WrongFlag",
     "RightFlag",
     "Tagger",
+    "OneSeed",
+    "TwoSeeds",
+    "SeedOfTheFunction",
 )
 
 
@@ -56,12 +59,14 @@ def answers(backend: str) -> dict[str, Any]:
 
 
 def seen(backend: str, name: str) -> Sites:
-    return Sites.from_answer(answers(backend)[name], "keras", () if name == "NeverCalled" else ("drop",))
+    return Sites.from_answer(answers(backend)[name], "keras", () if name == "NeverCalled" else ("drop", "second"))
 
 
 def verdicts(backend: str, name: str) -> dict[str, str]:
     sites = seen(backend, name)
-    found = [f for n in ("site.reached", "site.gradient") for f in CHECK[n].sites(CHECK[n], sites, "")]  # type: ignore[misc]
+    found = [
+        f for n in ("site.reached", "site.gradient", "site.independent") for f in CHECK[n].sites(CHECK[n], sites, "")
+    ]  # type: ignore[misc]
     return {f"{f.check} {f.case}": f.verdict for f in found}
 
 
@@ -82,6 +87,21 @@ def test_their_correct_twins_fail_nothing(backend: str, right: str) -> None:
     found = verdicts(backend, right)
     assert not {"fail", "inconclusive"} & set(found.values())
     assert found["site.reached inference"] == found["site.gradient backward drop"] == "pass"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("wrong", "case"), [("OneSeed", "drop second"), ("SeedOfTheFunction", "SeedOfTheFunction (planted")]
+)
+def test_two_layers_of_one_seed_fail(backend: str, wrong: str, case: str) -> None:
+    (failed,) = [n for n, v in verdicts(backend, wrong).items() if v == "fail"]
+    assert failed.startswith(f"site.independent sites {case}")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("right", ["TwoSeeds", "RightFlag", "Tagger", "FunctionInTraining"])
+def test_layers_with_seeds_of_their_own_pass(backend: str, right: str) -> None:
+    assert verdicts(backend, right)["site.independent sites"] == "pass"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

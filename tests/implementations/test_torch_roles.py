@@ -112,6 +112,27 @@ def test_a_layer_of_a_rate_that_multiplies_is_named_and_one_that_returns_its_inp
     assert one(kit.Chain(nn.Linear(8, 8), Rated(1.0)), 2, 8).faults[0].startswith("it never drops")
 
 
+def test_a_small_rate_that_dropped_nothing_in_few_calls_is_not_wrong() -> None:
+    """timm's deep nets have rates of .02, and large models run eight times in the time of a look."""
+
+    class DropPath(nn.Module):
+        def __init__(self, drop_prob: float, dead: bool = False) -> None:
+            super().__init__()
+            self.drop_prob, self.dead = drop_prob, dead
+
+        def forward(self, x: Any) -> Any:
+            if not self.training or self.dead:
+                return x
+            keep = x.new_empty(len(x), *[1] * (x.dim() - 1)).bernoulli_(1 - self.drop_prob)
+            return x * keep / (1 - self.drop_prob)
+
+    few = one(kit.Chain(nn.Linear(8, 8), DropPath(1e-5)), 4, 5, 8, calls=8)
+    assert few.found.nothing and not few.faults
+    assert "nothing was dropped (a rate above" in few.sentence
+    dead = one(kit.Chain(nn.Linear(8, 8), DropPath(0.4, dead=True)), 4, 5, 8, calls=8)
+    assert dead.faults[0] == "it never drops: nothing was dropped in 8 calls at rate 0.4"
+
+
 def test_two_layers_of_one_mask_are_named_and_their_twins_are_not() -> None:
     def shared(model: Any) -> list[str]:
         layers, _ = looked(model, 16, 8)

@@ -67,3 +67,21 @@ class InVmap(Block):
         keys = None if key is None else jax.random.split(key, 8)
         rows = x.reshape(8, 8)
         return (jax.vmap(self.drop)(rows, key=keys) if key is not None else jax.vmap(self.drop)(rows)).ravel()
+
+
+class OneKey(Block):
+    """Its own dropout and a function use one key."""
+
+    def inner(self, x: Any, key: Any) -> Any:
+        if key is None:
+            return self.drop(x)
+        first, second = self.keys(key)
+        return dropped(second, jnp.tanh(self.drop(x, key=first)), 0.3)
+
+    def keys(self, key: Any) -> Any:
+        return key, key
+
+
+class TwoKeys(OneKey):
+    def keys(self, key: Any) -> Any:
+        return jax.random.split(key)

@@ -78,3 +78,29 @@ class Tagger(Block):
 
     def inner(self, x: Any, training: bool) -> Any:
         return self.gru(keras.ops.reshape(self.drop(x, training=training), (-1, 4, 4)), training=training)
+
+
+class OneSeed(Block):
+    """Two layers, each with the same seed."""
+
+    def more(self) -> None:
+        self.drop, self.second = (layers.Dropout(r, seed=s, name=n) for r, s, n in self.kinds())
+
+    def kinds(self) -> Any:
+        return (0.3, 7, "drop"), (0.2, 7, "second")
+
+    def inner(self, x: Any, training: bool) -> Any:
+        return self.second(self.drop(x, training=training), training=training)
+
+
+class TwoSeeds(OneSeed):
+    def kinds(self) -> Any:
+        return (0.3, 7, "drop"), (0.2, 8, "second")
+
+
+class SeedOfTheFunction(Block):
+    """A function with a whole number as its seed: one mask in all passes."""
+
+    def inner(self, x: Any, training: bool) -> Any:
+        x = self.drop(x, training=training)
+        return keras.random.dropout(x, RATE, seed=11) if training else x

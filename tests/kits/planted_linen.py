@@ -120,3 +120,29 @@ class Cell(nn.Module):
     @nn.compact
     def __call__(self, x: Any, train: bool) -> Any:
         return nn.Dropout(0.4, name="drop")(nn.Dense(8)(x), deterministic=not train)
+
+
+class OneKey(Block):
+    """Its dropout and a function draw from one key."""
+
+    def inner(self, x: Any, train: bool) -> Any:
+        if not train:
+            return x
+        first, second = self.keys(self.make_rng("dropout"))
+        return dropped(second, jnp.tanh(self.drop(x, deterministic=False, rng=first)), 0.4)
+
+    def keys(self, key: Any) -> Any:
+        return key, key
+
+
+class TwoKeys(OneKey):
+    def keys(self, key: Any) -> Any:
+        return jax.random.split(key)
+
+
+class KeyOfTheLayer(Block):
+    """A key that never changes, also between passes."""
+
+    def inner(self, x: Any, train: bool) -> Any:
+        x = self.drop(x, deterministic=not train)
+        return dropped(jax.random.key(3), x, 0.2) if train else x

@@ -66,3 +66,30 @@ class WrongFlag(Block):
 class RightFlag(WrongFlag):
     def still(self) -> bool | None:
         return None
+
+
+class OneKey(Block):
+    """The first dropout hands its key on to the second."""
+
+    def more(self, rngs: Any) -> None:
+        self.second = nnx.Dropout(0.2)
+
+    def inner(self, x: Any) -> Any:
+        first, second = self.keys()
+        return self.second(jnp.tanh(nnx.Dropout.__call__(self.drop, x, rngs=first)), rngs=second)
+
+    def keys(self) -> Any:
+        return (jax.random.key(4),) * 2
+
+
+class OwnCount(OneKey):
+    """Keys of a count that the model keeps by itself: another one in each pass, and for each layer."""
+
+    def more(self, rngs: Any) -> None:
+        super().more(rngs)
+        self.count = nnx.Variable(jnp.zeros((), "uint32"))
+
+    def keys(self) -> Any:
+        key = jax.random.fold_in(jax.random.key(4), self.count[...])
+        self.count[...] = self.count[...] + 1
+        return jax.random.split(key)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Sequence, Tuple
 
 import jax
+import numpy as np
 
 from spatial_dropouts.adapters.draws_frames import Caller, caller, of_library
 from spatial_dropouts.adapters.uniform_numbers import Value, joined, result
 
 _DRAWS = ("random_bits", "rng_uniform", "rng_bit_generator", "random_gamma", "threefry2x32", "prng_random_bits")
+_SMALL = 4096  # numbers of a value whose digest is kept
 _MOST = 10_000  # draws of one pass that are kept
 _MARK = re.compile(r"\[\[([^|\]]*)\|([^|\]]*)\|([01])\]\]")
 
@@ -38,6 +41,7 @@ class Draws:
 
     def __init__(self) -> None:
         self.rows: List[Dict[str, Any]] = []
+        self.keys: List[str] = []  # what each draws from, as a digest; empty where it is not known
         self.times: List[int] = []
 
     def read(self, closed: Any, kind: str) -> FrozenSet[int]:
@@ -54,12 +58,19 @@ class Draws:
         jaxpr, consts = _open(closed)
         known: Dict[Any, Value] = dict(zip(jaxpr.constvars, map(Value.of, consts)))
         known.update(zip(jaxpr.invars, given))
+        for variable, constant in zip(jaxpr.constvars, consts):
+            known[variable] = replace(known[variable], same=_digest(constant))
 
         def value(atom: Any) -> Value:
-            return Value.of(atom.val) if hasattr(atom, "val") else known.get(atom, Value())
+            if hasattr(atom, "val"):
+                return replace(Value.of(atom.val), same=_digest(atom.val))
+            return known.get(atom, Value())
 
         for eqn in jaxpr.eqns:
-            outs = self._equation(eqn, [value(a) for a in eqn.invars], self._placed(eqn, place))
+            some = [value(a) for a in eqn.invars]
+            outs = self._equation(eqn, some, self._placed(eqn, place))
+            if not list(_inner(eqn.params)):
+                outs = [replace(one, same=_of_equation(eqn, some, i)) for i, one in enumerate(outs)]
             known.update(zip(eqn.outvars, outs))
         return [value(a) for a in jaxpr.outvars]
 
@@ -109,6 +120,7 @@ class Draws:
     def _draw(self, eqn: Any, given: List[Value], place: _Place) -> List[Value]:
         shape = [int(n) for n in eqn.outvars[-1].aval.shape]
         number = len(self.rows)
+        self.keys.append(_drawn_from(eqn, given))
         called = place.called or Caller("", 0, "", "")
         self.rows.append(
             {
@@ -145,6 +157,38 @@ class Draws:
 def _open(closed: Any) -> Tuple[Any, Sequence[Any]]:
     """A jaxpr and its constants, of a closed or an open one."""
     return (closed.jaxpr, closed.consts) if hasattr(closed, "consts") else (closed, ())
+
+
+def _digest(constant: Any) -> str:
+    """A digest of a small constant: keys, seeds and what they are computed from; empty for anything else."""
+    if not 0 < int(getattr(constant, "size", 1)) <= _SMALL:
+        return ""
+    try:
+        typed = hasattr(constant, "dtype") and jax.dtypes.issubdtype(constant.dtype, jax.dtypes.prng_key)
+        numbers = np.asarray(jax.random.key_data(constant) if typed else constant)
+    except Exception:  # a token, a tracer
+        return ""
+    return hashlib.sha256(repr((numbers.shape, str(numbers.dtype))).encode() + numbers.tobytes()).hexdigest()[:24]
+
+
+def _of_equation(eqn: Any, given: Sequence[Value], output: int) -> str:
+    """The digest of what an equation makes of values with digests: equal ones are equal numbers."""
+    if eqn.primitive.name in ("random_wrap", "random_unwrap", "copy", "copy_p") and len(given) == 1:
+        return given[0].same
+    small = all(int(getattr(v.aval, "size", _SMALL + 1)) <= _SMALL for v in eqn.outvars)
+    if not small or eqn.primitive.name in _DRAWS or any(not v.same for v in given):
+        return ""
+    words = (eqn.primitive.name, sorted((k, str(v)) for k, v in eqn.params.items()), [v.same for v in given], output)
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:24]
+
+
+def _drawn_from(eqn: Any, given: Sequence[Value]) -> str:
+    """The digest of the key that an equation draws from."""
+    if eqn.primitive.name == "random_bits" and given:
+        return given[0].same
+    if eqn.primitive.name == "rng_bit_generator" and given:
+        return given[0].same
+    return given[0].same + given[1].same if eqn.primitive.name == "threefry2x32" and given[0].same else ""
 
 
 def _inner(params: Dict[str, Any]) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
@@ -15,6 +16,7 @@ _DRAWS = re.compile(
     r"RandomBinomial))(Int|Full|FullInt|V[23]|IntV2|FullIntV2)*$"
 )
 _SAME = ("Identity", "Cast", "Reshape", "BroadcastTo", "StopGradient", "Transpose", "Squeeze", "ExpandDims")
+_SMALL = 64  # numbers of a variable that may be a seed
 _MOST = 10_000  # draws of one pass that are kept
 _MARK = re.compile(r"dropcheck(\d+)[x]")
 
@@ -36,20 +38,53 @@ class Scopes:
         return self.known[int(marks[-1])] if marks else self.known[0]
 
 
-def traced(run: Callable[[], Any], scopes: Scopes) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]]]:
-    """The draws of ``run``, which is traced and not run, as rows of ``dropcheck.contract.sites.Draw``; those that outputs use."""
+def traced(run: Callable[[], Any], scopes: Scopes) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]], List[str]]:
+    """The draws of ``run``, which is traced and not run, as rows of ``dropcheck.contract.sites.Draw``; those that outputs use.
+
+    The last: what each draw is seeded with, as a digest, equal for equal seeds; empty where it is not known.
+    """
     graph = tf.__internal__.FuncGraph("a_pass_of_the_model")  # tf.function refuses layers that are made in a call
     with graph.as_default():
         outputs = tf.nest.flatten(run())
     wanted = _backwards([t for t in outputs if tf.is_tensor(t)])
     rows: List[Dict[str, Any]] = []
     used: List[Dict[str, Any]] = []
+    seeds: List[str] = []
+    digests: Dict[Any, str] = {}
     for op, name, top, called in _operations(graph, "", None, None, 0):
         if len(rows) < _MOST and _DRAWS.match(op.type) and 0 not in op.outputs[0].shape:
             rows.append(_row(op, name, scopes, called))
+            stateless = op.type.startswith("Stateless") and op.graph is graph
+            seeds.append("".join(_digest(t, graph, digests) for t in op.inputs[1:4]) if stateless else "")
             if top in wanted:
                 used.append(rows[-1])
-    return rows, used
+    return rows, used, seeds
+
+
+def _digest(tensor: Any, graph: Any, known: Dict[Any, str]) -> str:
+    """A digest of how a seed is computed, from constants and small variables: equal ones are equal numbers."""
+    key = tensor.ref()
+    if key not in known:
+        known[key] = _computed(tensor, graph, known)
+    return known[key]
+
+
+def _computed(tensor: Any, graph: Any, known: Dict[Any, str]) -> str:
+    op = tensor.op
+    value = tf.get_static_value(tensor)
+    if value is None and op.type == "ReadVariableOp":
+        outer = next((real for real, inner in graph.captures if inner is op.inputs[0]), None)
+        shape = tensor.shape
+        if outer is None or shape.rank is None or (shape.num_elements() or _SMALL) >= _SMALL:
+            return ""
+        value = tf.raw_ops.ReadVariableOp(resource=outer, dtype=tensor.dtype).numpy()
+    if value is not None:
+        return hashlib.sha256(repr((value.shape, str(value.dtype))).encode() + value.tobytes()).hexdigest()[:24]
+    below = [_digest(one, graph, known) for one in op.inputs]
+    if not below or not all(below):
+        return ""
+    words = (op.type, sorted(str(a) for a in op.node_def.attr.items()), below, tensor.value_index)
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:24]
 
 
 def _operations(

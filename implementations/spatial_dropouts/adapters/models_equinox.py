@@ -88,7 +88,7 @@ def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequ
         classes = list({type(layer) for layer in named.values()} | {eqx.nn.Dropout})
         with sites_jax.called(one, {id(layer): name for name, layer in named.items()}, classes, watch):
             if training or not keyed:
-                return run(one, training, args, key)
+                return run(one, training, args, jax.random.fold_in(key, 1) if watch.again else key)
             return still(lambda: run(one, False, args, None), lambda: run(one, False, args, key))
 
     dropouts = {name: layer for name, layer in _named(model).items() if isinstance(layer, eqx.nn.Dropout)}

@@ -87,7 +87,8 @@ def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequ
                 return _pass_of_the_model(one, variables, args, said, rngs)
 
         if training:
-            return apply(model, given, rngs={"dropout": second})
+            key = first if watch.again else second
+            return apply(model, given, rngs={"dropout": key})
         return still(
             lambda: apply(quiet, _turned(given)), lambda: apply(quiet, _turned(given), rngs={"dropout": second})
         )

@@ -67,6 +67,8 @@ def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequ
         named = _named(one)
         classes = list({type(layer) for layer in named.values()} | {nnx.Dropout})
         with sites_jax.called(one, {id(layer): name for name, layer in named.items()}, classes, watch, (nnx.Dropout,)):
+            if watch.again:
+                run(one, training, args)
             return run(one, training, args)
 
     dropouts = {name: layer for name, layer in _named(model).items() if isinstance(layer, nnx.Dropout)}

@@ -1,12 +1,15 @@
-"""What the sites of all frameworks share: layers that are never called, and how a backward pass is read."""
+"""What the sites of all frameworks share: layers that are never called, places that drop alike, how a backward pass is read."""
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
 from spatial_dropouts.adapters.models_base import rate_of
+
+_PAIRS = 8  # that are named
 
 
 def unreached(
@@ -60,3 +63,54 @@ def raised(error: Exception) -> str:
     """Why there was no backward pass."""
     words = str(error).splitlines()[0][:160] if str(error) else ""
     return f"a backward pass raises {type(error).__name__}: {words}"
+
+
+def shared(
+    draws: Sequence[Dict[str, Any]],
+    states: Sequence[str],
+    again: Sequence[str],
+    reached: Sequence[str],
+    state: str = "the same state of the random generator, so they drop alike",
+) -> List[Dict[str, Any]]:
+    """Dropout draws of two passes that start from one random state: they use the same random numbers.
+
+    Only where a layer of another name, or the same line of code in the other pass, does so: two uses of one layer may share a
+    mask on purpose. ``states``, ``again``: of the draws of the first and of the second pass, empty where nothing is known of
+    one. ``state``: what the two draw from, for a reader.
+    """
+    found: List[Dict[str, Any]] = []
+    seen: Dict[str, Dict[str, Any]] = {}
+    told = set()
+    for draw, known in zip(draws, states):
+        if not known or not _decides(draw, reached):
+            continue
+        pair = (_site(seen.setdefault(known, draw), reached), _site(draw, reached))
+        if pair[0] != pair[1] and pair not in told:
+            told.add(pair)
+            found.append({"first": pair[0], "second": pair[1], "how": f"both draw from {state}", "passes": False})
+    ours = {m for pair in told for m in pair}
+    repeated = [d for d, a, b in zip(draws, states, again) if a and a == b and _decides(d, reached)]
+    for name in dict.fromkeys(_site(one, reached) for one in repeated if one["module"] not in reached):
+        if name not in ours:
+            how = f"it draws from {state.partition(',')[0]} in each pass, so its mask never changes"
+            found.append({"first": name, "second": "", "how": how, "passes": True})
+    return found[:_PAIRS]
+
+
+def last(again: Sequence[str], once: Sequence[str]) -> Sequence[str]:
+    """The states of the last of one or two passes. ``once``: of one pass."""
+    return again[-len(once) :] if once else ()
+
+
+def _decides(draw: Dict[str, Any], reached: Sequence[str]) -> bool:
+    """Whether it decides what is dropped: by its rate, by what it calls, or as it stands in a layer that drops."""
+    called = draw["op"].startswith(("bernoulli", "native_dropout")) or "dropout" in draw["function"]
+    return draw["rate"] is not None or called or "drop" in draw["kind"].lower() or draw["module"] in reached
+
+
+def _site(draw: Dict[str, Any], reached: Sequence[str]) -> str:
+    """What a reader calls the place of a draw: the layer, or the module and the line of a function."""
+    layer = draw["module"] or draw["kind"]
+    if layer in reached or not draw["file"]:
+        return layer
+    return f"{layer} ({os.path.basename(draw['file'])}:{draw['line']})"

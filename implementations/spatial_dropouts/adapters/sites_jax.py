@@ -12,6 +12,7 @@ import numpy as np
 from spatial_dropouts.adapters import draws_jax, sites_base
 
 _CALL = "__call__"
+_KEY = "the same random key, so they use the same random numbers"
 Key = Tuple[str, int]
 # forward(watch, training): one pass of the model, whose layers call ``watch``; the same draws at each call
 Forward = Callable[["Layers", bool], Any]
@@ -21,10 +22,11 @@ class Layers:
     """What stands around the calls of a model's layers: it marks their operations, and puts probes at those that are asked.
 
     ``asked``: the layers whose gradients are wanted. ``probes``: what is added to their inputs and outputs, zeros; None: nothing.
+    ``again``: whether a second pass is wanted: with another key, or after a first one where the model keeps its keys itself.
     """
 
-    def __init__(self, asked: Sequence[str] = (), probes: Optional[Dict[Key, Any]] = None) -> None:
-        self.asked, self.probes = frozenset(asked), probes
+    def __init__(self, asked: Sequence[str] = (), probes: Optional[Dict[Key, Any]] = None, again: bool = False) -> None:
+        self.asked, self.probes, self.again = frozenset(asked), probes, again
         self.stack: List[str] = [""]
         self.uses: Dict[str, int] = {}
         self.shapes: Dict[Key, Any] = {}
@@ -78,12 +80,13 @@ class Layers:
 def found(
     forward: Forward, model: Any, named: Callable[[], Dict[str, Any]], reached: Sequence[str], inferred: str = ""
 ) -> Dict[str, Any]:
-    """Plain data for ``dropcheck.contract.sites.Sites``. Two traces, a forward pass and a backward pass.
+    """Plain data for ``dropcheck.contract.sites.Sites``. Three traces, a forward pass and a backward pass.
 
     ``named``: the dropout layers of the model by name, after a forward pass. ``inferred``: why there is no pass in inference.
     """
     kind = type(model).__name__
     training, _ = draws_jax.traced(lambda: forward(Layers(), True), kind=kind)
+    again, _ = draws_jax.traced(lambda: forward(Layers(again=True), True), kind=kind)
     inference: List[Dict[str, Any]] = []
     if not inferred:
         draws, used = draws_jax.traced(lambda: forward(Layers(), False), kind=kind)
@@ -98,6 +101,9 @@ def found(
         "backward": backward,
         "unasked": unasked,
         "uninferred": inferred,
+        "shared": sites_base.shared(
+            training.rows, training.keys, sites_base.last(again.keys, training.keys), reached, _KEY
+        ),
     }
 
 

@@ -13,6 +13,7 @@ from spatial_dropouts.adapters import sites_base
 # entered(name, layer, made): a context around the call of a layer; name: None for one that is none of the model's
 Entered = Callable[[Optional[str], Any, bool], Any]
 Pass = Callable[[bool], Any]
+_SEED = "the same random seed, so they use the same random numbers"
 
 
 @contextlib.contextmanager
@@ -88,8 +89,10 @@ def found(
     old = any(kind.__module__.startswith("tf_keras.") for kind in type(model).__mro__)
     library = importlib.import_module("tf_keras" if old else "keras")
 
-    def run(training: bool, entered: Entered) -> Any:
+    def run(training: bool, entered: Entered, again: bool = False) -> Any:
         with called(library.layers.Layer, model, named, entered), _unmoved(library, model):
+            if again:  # a second pass: seeds have moved on
+                _pass_of_the_model(model, given, training)
             return _pass_of_the_model(model, given, training)
 
     backend = "tensorflow" if old else library.config.backend()
@@ -124,11 +127,14 @@ def _on_jax(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, Any
         jax_utils.is_in_jax_tracing_scope = lambda x=None: False if x is None else tracing(x)
         try:
             with probed({name: asked[name] for name in asked if name in watch.asked}, watch.probed):
-                return run(training, watch.marked)
+                return run(training, watch.marked, watch.again)
         finally:
             jax_utils.is_in_jax_tracing_scope = tracing
 
-    return sites_jax.found(forward, model, lambda: dropouts, reached)
+    answer = sites_jax.found(forward, model, lambda: dropouts, reached)
+    for one in answer["shared"]:  # users of Keras give seeds, not keys
+        one["how"] = one["how"].replace("random key", "random seed")
+    return answer
 
 
 def _on_torch(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, Any], reached: Any) -> Dict[str, Any]:
@@ -136,7 +142,9 @@ def _on_torch(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, A
 
     from spatial_dropouts.adapters import draws_keras
 
-    def drawn(training: bool, turned: Collection[int] = ()) -> Tuple[List[Dict[str, Any]], List[Any]]:
+    def drawn(
+        training: bool, turned: Collection[int] = (), again: bool = False
+    ) -> Tuple[List[Dict[str, Any]], List[Any], List[str]]:
         draws = draws_keras.Draws(model, turned)
         torch.manual_seed(20141110)
         made: List[Any] = []
@@ -154,12 +162,12 @@ def _on_torch(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, A
                 draws.made.pop()
 
         with torch.no_grad():
-            found = draws_keras.watched(draws, lambda: made.append(run(training, entered)))
-        return found, [_array(t) for t in _leaves(made)]
+            found = draws_keras.watched(draws, lambda: made.append(run(training, entered, again)))
+        return found, [_array(t) for t in _leaves(made)], draws.states
 
     def inferred() -> List[Dict[str, Any]]:
         """Draws in inference that the outputs depend on: recurrent layers draw masks there, too, and use none."""
-        rows, outputs = drawn(False)
+        rows, outputs, _ = drawn(False)
         groups: Dict[Any, List[int]] = {}
         for number, row in enumerate(rows):
             groups.setdefault((row["module"], row["kind"], row["file"], row["line"], row["rate"]), []).append(number)
@@ -205,9 +213,11 @@ def _on_torch(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, A
         ]
 
     with torch.random.fork_rng(devices=[]):
-        (training, _), inference = drawn(True), inferred()
+        (training, _, states), inference = drawn(True), inferred()
+        again = drawn(True, again=True)[2]
         rows, unasked = _backward(backward, asked, seen)
-    return _answer(torch.__version__, training, inference, rows, unasked, dropouts, reached)
+    shared = sites_base.shared(training, states, sites_base.last(again, states), reached, _SEED)
+    return _answer(torch.__version__, training, inference, rows, unasked, dropouts, reached, shared)
 
 
 def _array(tensor: Any) -> Any:
@@ -221,7 +231,7 @@ def _on_tensorflow(
 
     from spatial_dropouts.adapters import draws_tensorflow
 
-    def drawn(training: bool) -> Any:
+    def drawn(training: bool, again: bool = False) -> Any:
         scopes = draws_tensorflow.Scopes(type(model).__name__)
         paths = [""]
 
@@ -234,7 +244,7 @@ def _on_tensorflow(
             finally:
                 paths.pop()
 
-        return draws_tensorflow.traced(lambda: run(training, entered), scopes)
+        return draws_tensorflow.traced(lambda: run(training, entered, again), scopes)
 
     seen: Dict[Tuple[str, int], Any] = {}
     uses: Dict[str, int] = {}
@@ -265,13 +275,15 @@ def _on_tensorflow(
             for key, (x, y) in seen.items()
         ]
 
-    (training, _), (_, inference) = drawn(True), drawn(False)
+    (training, _, states), (_, inference, _) = drawn(True), drawn(False)
+    again = drawn(True, again=True)[2]
     old = not hasattr(model, "stateless_call")
     weights = model.get_weights() if old else []
     rows, unasked = _backward(backward, asked, seen)
     if old:
         model.set_weights(weights)
-    return _answer(tf.__version__, training, inference, rows, unasked, dropouts, reached)
+    shared = sites_base.shared(training, states, sites_base.last(again, states), reached, _SEED)
+    return _answer(tf.__version__, training, inference, rows, unasked, dropouts, reached, shared)
 
 
 def _weights(shape: Any) -> Any:
@@ -312,7 +324,14 @@ def _backward(backward: Any, asked: Dict[str, Any], seen: Dict[Any, Any]) -> Tup
 
 
 def _answer(
-    version: Any, training: Any, inference: Any, backward: Any, unasked: str, dropouts: Dict[str, Any], reached: Any
+    version: Any,
+    training: Any,
+    inference: Any,
+    backward: Any,
+    unasked: str,
+    dropouts: Dict[str, Any],
+    reached: Any,
+    shared: List[Dict[str, Any]],
 ) -> Dict[str, Any]:
     return {
         "version": str(version),
@@ -321,4 +340,5 @@ def _answer(
         "unreached": sites_base.unreached(dropouts.items(), training, reached),
         "backward": backward,
         "unasked": unasked,
+        "shared": shared,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import torch
@@ -12,7 +11,6 @@ import torch
 from spatial_dropouts.adapters import draws_torch, sites_base
 
 _KNOWN = torch.nn.modules.dropout._DropoutNd
-_PAIRS = 8  # that are named
 
 
 def found(model: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any], reached: Sequence[str]) -> Dict[str, Any]:
@@ -41,48 +39,8 @@ def found(model: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any], reached: Se
         "unreached": sites_base.unreached(_dropouts(model), training, reached, 1e-9),
         "backward": backward,
         "unasked": unasked,
-        "shared": _shared(first, again, reached),
+        "shared": sites_base.shared(training, first.states, again.states, reached),
     }
-
-
-def _shared(first: draws_torch.Draws, again: draws_torch.Draws, reached: Sequence[str]) -> List[Dict[str, Any]]:
-    """Dropout draws of two passes that start from one state of a generator: they use the same random numbers.
-
-    Only where a layer of another name, or the same line of code in the other pass, does so: two uses of one layer may share a
-    mask on purpose.
-    """
-    found: List[Dict[str, Any]] = []
-    seen: Dict[str, Dict[str, Any]] = {}
-    told = set()
-    for draw, state in zip(first.found, first.states):
-        if not state or not _decides(draw, reached):
-            continue
-        pair = (_site(seen.setdefault(state, draw), reached), _site(draw, reached))
-        if pair[0] != pair[1] and pair not in told:
-            told.add(pair)
-            how = "both draw from the same state of the random generator, so they drop alike"
-            found.append({"first": pair[0], "second": pair[1], "how": how, "passes": False})
-    ours = {m for pair in told for m in pair}
-    repeated = [d for d, a, b in zip(first.found, first.states, again.states) if a and a == b and _decides(d, reached)]
-    for name in dict.fromkeys(_site(one, reached) for one in repeated if one["module"] not in reached):
-        if name not in ours:
-            how = "it draws from the same state of the random generator in each pass, so its mask never changes"
-            found.append({"first": name, "second": "", "how": how, "passes": True})
-    return found[:_PAIRS]
-
-
-def _decides(draw: Dict[str, Any], reached: Sequence[str]) -> bool:
-    """Whether it decides what is dropped: by its rate, by what it calls, or as it stands in a layer that drops."""
-    called = draw["op"].startswith(("bernoulli", "native_dropout")) or "dropout" in draw["function"]
-    return draw["rate"] is not None or called or "drop" in draw["kind"].lower() or draw["module"] in reached
-
-
-def _site(draw: Dict[str, Any], reached: Sequence[str]) -> str:
-    """What a reader calls the place of a draw: the layer, or the module and the line of a function."""
-    layer = draw["module"] or draw["kind"]
-    return (
-        layer if layer in reached or not draw["file"] else f"{layer} ({os.path.basename(draw['file'])}:{draw['line']})"
-    )
 
 
 @contextlib.contextmanager

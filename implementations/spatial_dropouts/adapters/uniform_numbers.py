@@ -21,13 +21,14 @@ _BITS = ("shift_right_logical", "or", "and", "xor", "shift_left", "convert_eleme
 @dataclass(frozen=True)
 class Value:
     """``draws`` that it depends on; ``number``: a constant, the same everywhere; ``uniform``: draw, lower and upper end;
-    ``mask``: draw, and the probability of not being 0; ``bits``: a draw's raw bits."""
+    ``mask``: draw, and the probability of not being 0; ``bits``: a draw's raw bits; ``same``: a digest, equal for equal numbers."""
 
     draws: FrozenSet[int] = frozenset()
     number: Optional[float] = None
     uniform: Optional[Tuple[int, float, float]] = None
     mask: Optional[Tuple[int, float]] = None
     bits: Optional[int] = None
+    same: str = ""
 
     @classmethod
     def of(cls, constant: Any) -> Value:

@@ -371,6 +371,6 @@ def unfitting(found: Inferred) -> str:
             parts.append(f"blocks of {axis.group} neighbours along {axis.name} share a drop decision")
         elif axis.words and axis.words not in parts:
             parts.append(axis.words)
-        elif axis.kind == "unsure":
-            parts.append(f"too few calls to see whether drop decisions vary along {axis.name}")
+    if unsure := [axis.name for axis in found.axes if axis.kind == "unsure" and not axis.words]:
+        parts.append(f"too few calls to see whether drop decisions vary along {' or '.join(unsure)}")
     return "; ".join(parts) or "too few calls to see a pattern"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,11 +76,19 @@ class Layer:
         meant = self.expected is not None or found.fits or found.nothing or found.everything
         if asked is not None and 0 < asked < 1 and meant and len(self.marks.dropped):
             contract = Contract(promised)
-            parts.insert(0, observed_faults.drops_at_all(found, len(self.marks.dropped), asked))
+            parts.insert(0, observed_faults.drops_at_all(found, len(self.marks.dropped), asked, self._decisions))
             parts.append(observed_faults.rate(found, asked))
             if self.plain and found.sure:
                 parts.append(observed_faults.scale(found, self.marks, contract, asked, _HALF))
         return tuple(dict.fromkeys(part for part in parts if part))
+
+    @property
+    def _decisions(self) -> int:
+        """Drop decisions of all calls, as its class documents them; one a call where nothing is known."""
+        sizes = dict(zip(self.axes, self.marks.dropped.shape[1:], strict=True))
+        return len(self.marks.dropped) * math.prod(
+            int(sizes[a]) for a in (self.expected.coins if self.expected else ())
+        )
 
     @property
     def wrong(self) -> str:

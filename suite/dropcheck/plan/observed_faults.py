@@ -12,11 +12,15 @@ from dropcheck.contract.promise import Contract, Pattern
 if TYPE_CHECKING:
     from dropcheck.judge.pattern_inference import Inferred, Marks
 
+_CHANCE = 1e-6  # that a layer which drops at its rate dropped nothing, or everything
 _NEAR = 2e-3  # relative: what is read off float32 values, and off the realised share of a call
 
 
-def drops_at_all(found: Inferred, calls: int, asked: float) -> str:
-    """That nothing, or everything, is dropped."""
+def drops_at_all(found: Inferred, calls: int, asked: float, decisions: int | None = None) -> str:
+    """That nothing, or everything, is dropped. ``decisions``: of all calls; where it is given, chance must not do that."""
+    kept = asked if found.everything else 1 - asked
+    if decisions is not None and kept**decisions > _CHANCE:
+        return ""
     if found.nothing:
         return f"it never drops: nothing was dropped in {calls} calls at rate {asked:g}"
     return f"it drops everything at rate {asked:g}" if found.everything else ""

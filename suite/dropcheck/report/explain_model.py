@@ -37,7 +37,7 @@ def text(model: Model, width: int) -> str:
         rate = f"{one.rate:g}" if one.rate is not None else "?"
         name = one.name + (f" (use {one.use + 1})" if one.use else "")
         mark = "✗ " if one.faults else "  "
-        shape = "off" if one.off else one.found.noise_shape or "none fits"
+        shape = "off" if one.off else one.found.noise_shape or ("none fits" if one.found.sure else "not seen")
         rows.append((mark + _cut(line(name, 400)), line(one.kind, 30), sizes, shape, rate, seen))
     rows[0] = ("  layer", *rows[0][1:])
     wide = [max(len(row[i]) for row in rows) for i in range(6)]

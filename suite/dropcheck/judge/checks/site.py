@@ -109,10 +109,10 @@ def independent(check: Check, sites: Sites, inference: str) -> list[Finding]:
             text = f"{whose}: {one.how}; expected a new mask in each pass"
         found.append(finding(check, case, "fail", text))
     places = sum(1 for one in sites.training if sites.is_dropout(one))
-    if not sites.compared and places >= 2:
-        return [skipped(check, "sites", "the random states before the draws are compared in PyTorch models only")]
     if found or places < 2:
         return found
+    if not sites.compared:
+        return [skipped(check, "sites", "the random states before the draws were not recorded")]
     text = f"{places} dropout draws, each from a random state of its own; no two layers have one mask"
     return [finding(check, "sites", "pass", text, estimate=places, unit="dropout draws")]
 
@@ -140,11 +140,13 @@ CHECKS = (
     ),
     Check(
         name="site.independent",
-        how="dropcheck compares the state of the random generator before each random draw of a training pass, and between "
-        "two passes. Two draws from one state drop alike. It also compares the masks of all dropout layers, call by call. "
-        "Two layers with one mask fail, and so does a function that draws the same in each pass. Two uses "
-        "of one layer may share a mask (variational dropout). PyTorch models only.",
-        remedy="Do not seed the generator inside of `forward`, and do not hand the mask of one layer to another. Where layers "
+        how="dropcheck compares the random state before each random draw of a training pass, and between two passes: the "
+        "state of PyTorch's generator, the key in JAX, the seed in Keras. Two draws from one state drop alike. It also compares "
+        "the masks of all dropout layers, call by call. Two layers with one mask fail, and so does a function that draws the "
+        "same in each pass. Two uses of one layer may share a mask (variational dropout). PyTorch, Keras, Flax and Equinox "
+        "models.",
+        remedy="Do not seed the generator inside of `forward`, do not hand the mask of one layer to another, and give each "
+        "dropout its own key or seed. Where layers "
         "share masks on purpose, use `--ignore site.independent`.",
         sites=independent,
     ),
