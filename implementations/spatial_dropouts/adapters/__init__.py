@@ -38,6 +38,7 @@ _ADAPTERS: Mapping[str, Tuple[str, str]] = {
     "tf_keras": ("tf_keras_layers", "TfKerasLayers"),
     "mlx": ("mlx_layers", "MlxLayers"),
     "onnxruntime": ("onnx_runtime", "OnnxRuntime"),
+    "onnx": ("onnx_layers", "OnnxParts"),
     "paddle": ("paddle_layers", "PaddleLayers"),
 }
 

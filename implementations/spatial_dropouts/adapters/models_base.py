@@ -241,6 +241,7 @@ def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
         ("linen", "flax.linen", "Module"),
         ("nnx", "flax.nnx", "Module"),
         ("equinox", "equinox", "Module"),
+        ("onnx", "spatial_dropouts.adapters.onnx_loading", "File"),
     ):
         if belongs(thing, module, attr)[1]:
             return f"models_{name}".replace("tf_keras", "keras"), name
@@ -288,7 +289,8 @@ def survey(
         except Exception as error:  # a model that runs, but not while it is watched
             words = str(error).splitlines()[0][:160] if str(error) else ""
             notes = [*notes, f"its random draws cannot be recorded ({type(error).__name__}: {words})"]
-    found = {"kind": "model", "framework": known[1], "layers": layers, "notes": notes, "sites": sites}
+    framework = part.framework(thing) if hasattr(part, "framework") else known[1]
+    found = {"kind": "model", "framework": framework, "layers": layers, "notes": notes, "sites": sites}
     return {**found, "names": names} if names is not None else found
 
 

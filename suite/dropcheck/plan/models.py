@@ -53,6 +53,7 @@ class Layer:
     unsure: bool = False
     doubt: str = ""
     form: str = ""
+    starts: Marks | None = None  # the first pass of sessions with seeds of their own, where an engine has sessions
 
     @property
     def off(self) -> bool:
@@ -205,6 +206,9 @@ def may_be_model(target: Target) -> bool:
     """Whether a target may be a model, by its source alone: a class or a function that stands there by name is none."""
     if target.source != "user":
         return False
+    place, _, attr = target.locator.partition("#")[0].rpartition(":")
+    if place.endswith(".onnx"):
+        return True
     place, _, attr = target.locator.rpartition(":")
     if "#" in attr or "." in attr:
         return True
@@ -264,6 +268,8 @@ def look(
             answer["sites"], answer["framework"], audited, tuple(one.name for one in layers if not one.found.nothing)
         )
         sites = replace(sites, shared=(*sites.shared, *shared_masks.among(layers, sites.shared)))
+        if answer["framework"].startswith("onnx"):  # engines seed their nodes' generators one after the other
+            sites = replace(sites, shared=(*sites.shared, *shared_masks.leaning(layers, sites.shared)))
         notes += sites.notes()
     names = answer.get("names")
     return Model(
@@ -297,6 +303,7 @@ def _layer(one: dict[str, Any]) -> Layer:
         unsure=bool(one.get("unsure")),
         doubt=str(one.get("doubt", "")),
         form=str(one.get("form", "")),
+        starts=marks(x, np.asarray(one["starts"]), 1e-2) if "starts" in one else None,
     )
 
 

@@ -17,6 +17,7 @@ from dropcheck.contract.sites import Sites
 from dropcheck.plan.finding_layers import names_in
 
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
+ENGINES = ("onnxruntime", "reference")  # that run an ONNX file, the default first
 
 
 class UnknownTarget(UsageError):
@@ -67,7 +68,7 @@ class Target:
         place = self.locator.partition("#")[0].rpartition(":")[0]
         stem = place.replace(".", "/")
         near = [Path(folder) / name for folder in self.path for name in (f"{stem}.py", f"{stem}/__init__.py")]
-        for file in [Path(place)] if place.endswith(".py") else near:
+        for file in [Path(place)] if place.endswith((".py", ".onnx")) else near:
             if file.is_file():
                 return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         return ""
@@ -95,6 +96,8 @@ def parse(text: str, defined: bool = True) -> Target:
         name, _, releases = text.partition(requirements.JOIN)
         return parse(name, defined).in_environment(requirements.read(releases))
     base, words = _split_words(text)
+    if base.partition("#")[0].endswith(".onnx"):
+        return _onnx(text, base, words)
     environment: tuple[tuple[str, str], ...] = ()
     backend, mode = "", EAGER
     for word in words:
@@ -110,6 +113,27 @@ def parse(text: str, defined: bool = True) -> Target:
                 f"{nearest(word, [*KERAS_BACKENDS, *MODES])}"
             )
     return replace(_parsed(text, base, backend, environment, defined), mode=mode)
+
+
+def _onnx(text: str, base: str, words: list[str]) -> Target:
+    """An ONNX file, or a node of it: ``model.onnx#node@reference``."""
+    place, hash_, node = base.partition("#")
+    for word in words:
+        if word not in ENGINES:
+            raise UnknownTarget(
+                f"target {text!r}: '@{word}' is no engine for an ONNX file; expected @onnxruntime or @reference"
+                f"{nearest(word, ENGINES)}"
+            )
+    if len(words) > 1:
+        raise UnknownTarget(f"target {text!r}: '@{words[1]}' is one word too many; expected one engine")
+    path = Path(place)
+    if not path.is_file():
+        siblings = [str(p) for p in path.parent.glob("*.onnx")] if path.parent.is_dir() else []
+        raise UnknownTarget(f"target {text!r}: there is no file {place}{nearest(place, siblings)}")
+    engine = words[0] if words else ENGINES[0]
+    return Target(
+        text, f"{path.resolve()}:{engine}{hash_}{node}", "user", path=(str(path.resolve().parent),), framework="onnx"
+    )
 
 
 def _parsed(

@@ -114,6 +114,8 @@ def independent(check: Check, sites: Sites, inference: str) -> list[Finding]:
     if not sites.compared:
         return [skipped(check, "sites", "the random states before the draws were not recorded")]
     text = f"{places} dropout draws, each from a random state of its own; no two layers have one mask"
+    if sites.framework.startswith("onnx"):  # no random state is seen, so that masks are compared place by place
+        text = f"{places} dropout draws; no two layers have one mask, or masks that depend on each other"
     return [finding(check, "sites", "pass", text, estimate=places, unit="dropout draws")]
 
 
@@ -143,8 +145,9 @@ CHECKS = (
         how="dropcheck compares the random state before each random draw of a training pass, and between two passes: the "
         "state of PyTorch's generator, the key in JAX, the seed in Keras. Two draws from one state drop alike. It also compares "
         "the masks of all dropout layers, call by call. Two layers with one mask fail, and so does a function that draws the "
-        "same in each pass. Two uses of one layer may share a mask (variational dropout). PyTorch, Keras, Flax and Equinox "
-        "models.",
+        "same in each pass. Two uses of one layer may share a mask (variational dropout). In ONNX files it compares "
+        "the masks alone, place by place: layers whose decisions agree too often or too seldom at some places fail as well. "
+        "PyTorch, Keras, Flax and Equinox models, and ONNX files.",
         remedy="Do not seed the generator inside of `forward`, do not hand the mask of one layer to another, and give each "
         "dropout its own key or seed. Where layers "
         "share masks on purpose, use `--ignore site.independent`.",

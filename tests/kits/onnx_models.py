@@ -1,0 +1,58 @@
+"""Small ONNX models that drop, made without an exporter: as torch.onnx exports Dropout1d, and Dropout nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+FLOAT = TensorProto.FLOAT
+
+
+def channels(name: str, x: str, y: str, keep: float = 0.5, like: str = "like") -> list[Any]:
+    """Whole channels dropped by a random node ``name``, as an exported Dropout1d drops them."""
+    node, made = helper.make_node, f"{name}_"
+    return [
+        node("RandomUniformLike", [like], [f"{made}drawn"], name=name, high=1.0, low=0.0),
+        node("Less", [f"{made}drawn", f"{made}keep"], [f"{made}kept"]),
+        node("Cast", [f"{made}kept"], [f"{made}mask"], to=FLOAT),
+        node("Div", [f"{made}mask", f"{made}keep"], [f"{made}scale"]),
+        node("Mul", [x, f"{made}scale"], [y]),
+    ]
+
+
+def model(nodes: list[Any], constants: dict[str, Any], y: str = "y", opset: int = 20, batch: int | str = 8) -> Any:
+    """A model of x (batch, 6, 5) and y of that shape."""
+    shape: list[Any] = [batch, 6, 5]
+    given, made = (helper.make_tensor_value_info(n, FLOAT, shape) for n in ("x", y))
+    held = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "model", [given], [made], held)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+def two_layers(keep: float = 0.5, shared: bool = False) -> Any:
+    """Two layers of whole channels with a scale between them. ``shared``: the second uses the mask of the first."""
+    second = channels("second", "b", "y", keep)
+    if shared:
+        second = [helper.make_node("Mul", ["b", "first_scale"], ["y"])]
+    nodes = [
+        *channels("first", "x", "a", keep),
+        helper.make_node("Mul", ["a", "two"], ["b"], name="between"),
+        *second,
+    ]
+    constants = {
+        "like": np.zeros((8, 6, 1), np.float32),
+        "first_keep": np.float32(keep),
+        "second_keep": np.float32(keep),
+        "two": np.full((1, 6, 1), 2, np.float32),
+    }
+    return model(nodes, constants)
+
+
+def dropout(training: bool = True, ratio: float = 0.3, opset: int = 20, batch: int | str = 8, **attributes: Any) -> Any:
+    """One Dropout node named drop."""
+    names = ["x", "ratio", "training"] if opset >= 12 else ["x"]
+    node = helper.make_node("Dropout", names, ["y"], name="drop", **attributes)
+    constants = {"ratio": np.float32(ratio), "training": np.array(training)} if opset >= 12 else {}
+    return model([node], constants, opset=opset, batch=batch)
