@@ -21,9 +21,7 @@ class TargetNotFound(ImportError):
 def loaded(place: str) -> Any:
     """The module of that name, or of that file (run anew); of an ONNX file, its engines by name."""
     if place.endswith(".onnx"):
-        from spatial_dropouts.adapters.onnx_loading import Named
-
-        return Named(place)
+        return importlib.import_module("spatial_dropouts.adapters.onnx_loading").Named(place)
     return _file(place) if place.endswith(".py") else _module(place)
 
 
