@@ -147,6 +147,13 @@ def test_what_the_instrument_fixes_is_skipped_with_that_reason(name: str) -> Non
     assert skipped.message == "the instrument fixes the input of the layer: its values are constants"
 
 
+def test_threads_are_not_asked_of_an_instrument_that_serves_one_at_a_time() -> None:
+    # a hook of one thread was given the output of the other: a correct layer failed
+    result = dropcheck.audit("torch.TransformerEncoderLayer#weights", select=("mode.threads",), in_process=True, jobs=1)
+    (found,) = result.targets[0].findings
+    assert found.verdict == "skipped" and found.message.endswith("one thread at a time")
+
+
 def test_what_a_model_hidden_draw_is_audited_as_is_registered() -> None:
     from dropcheck.contract.sites import AUDITED_AS
 

@@ -15,6 +15,11 @@ INPUT: Dict[str, str] = {
 
 RATE: Dict[str, str] = {"rate.set-later": "the instrument builds the layer anew for each rate"}
 
+# two first calls at once would build two layers, and an instrument that watches a part of the layer would see the other thread's
+THREADS: Dict[str, str] = {
+    "mode.threads": "the instrument builds the layer in its first call and watches it in each: one thread at a time"
+}
+
 BACKWARD: Dict[str, str] = dict.fromkeys(
     ("gradient.two-passes", "gradient.cotangents", "gradient.second-derivative"),
     "the instrument fixes the gradients that enter the layer: one backward pass of unit gradients",

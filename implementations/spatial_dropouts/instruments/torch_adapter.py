@@ -20,7 +20,7 @@ class TorchInstrument(TorchLayers):
     its gradients without dropout are rounded.
     """
 
-    fixed: Mapping[str, str] = {**fixed.INPUT, **fixed.RATE, **fixed.BACKWARD}
+    fixed: Mapping[str, str] = {**fixed.INPUT, **fixed.RATE, **fixed.THREADS, **fixed.BACKWARD}
 
     @property
     def returns_weights(self) -> bool:
