@@ -155,9 +155,11 @@ def test_threads_are_not_asked_of_an_instrument_that_serves_one_at_a_time() -> N
 
 
 def test_what_a_model_hidden_draw_is_audited_as_is_registered() -> None:
-    from dropcheck.contract.sites import AUDITED_AS
+    from dropcheck.contract.sites import AUDITED_AS, LAYERS_AUDITED_AS
 
     assert set(AUDITED_AS.values()) <= set(spatial_dropouts.REGISTER)
+    layers = {name for kinds in LAYERS_AUDITED_AS.values() for names in kinds.values() for name in names}
+    assert layers <= set(spatial_dropouts.REGISTER)
 
 
 def test_they_are_registered_and_no_default() -> None:

@@ -101,6 +101,7 @@ def test_right_formats_noise_shapes_and_blocks(call: Any, keras_file: Path) -> N
     tagger = call("explain", "nets.py:tagger@torch", COLUMNS="140").out
     assert "SpatialDropout1D at drop: one drop decision per (batch, channel), shared along time." in tagger
     assert "gru (GRU): keras.random.dropout, rate 0.2, 4 x 24: not audited in place" in tagger
+    assert "The layer itself is a target: dropcheck audit 'keras.GRU#input'" in tagger
     sub = call("explain", "nets.py:sub@torch", COLUMNS="140").out
     assert "Dropout at block.drop: one drop decision per (batch, channel), shared along time." in sub
 

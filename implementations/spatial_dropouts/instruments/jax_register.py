@@ -8,6 +8,8 @@ from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
 
 _HERE = "spatial_dropouts.instruments"
+# Flax documents its default broadcast_dropout=True as a dropout that is broadcast along the batch dimensions. That heads share the
+# mask as well stands in a comment beside the code alone; as it is meant there, it is declared here, and is no failure.
 _SHARED = "n h=2 q k=16 -> q k"
 _FRAMEWORKS = {"flax_linen": "flax-linen", "flax_nnx": "flax-nnx", "equinox": "equinox"}
 _EACH = "n h=4 q k=16 -> n h q k"

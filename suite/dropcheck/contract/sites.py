@@ -17,6 +17,29 @@ AUDITED_AS = {
     "F.multi_head_attention_forward": "torch.MultiheadAttention#weights",
     "torch.lstm": "torch.LSTM#between",
     "torch.gru": "torch.GRU#between",
+    "torch.rnn_tanh": "torch.RNN#between",
+    "torch.rnn_relu": "torch.RNN#between",
+    "F.alpha_dropout": "torch.AlphaDropout",
+    "F.feature_alpha_dropout": "torch.FeatureAlphaDropout",
+}
+# classes of layers whose dropout has registered targets of its own, by the framework of a model; Keras' take a backend
+_RECURRENT = ("#input", "#recurrent")
+LAYERS_AUDITED_AS: Dict[str, Dict[str, Tuple[str, ...]]] = {
+    "keras": {
+        **{kind: tuple(f"keras.{kind}{site}" for site in _RECURRENT) for kind in ("GRU", "LSTM", "SimpleRNN")},
+        **{kind: (f"keras.{kind}#input",) for kind in ("ConvLSTM1D", "ConvLSTM2D", "Bidirectional", "StackedRNNCells")},
+        **{
+            kind: (f"keras.{kind}#weights",)
+            for kind in ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
+        },
+    },
+    "flax-linen": {
+        "MultiHeadDotProductAttention": ("flax.linen.MultiHeadDotProductAttention#weights",),
+        "MultiHeadAttention": ("flax.linen.MultiHeadDotProductAttention#weights",),
+        "SelfAttention": ("flax.linen.SelfAttention#weights",),
+    },
+    "flax-nnx": {"MultiHeadAttention": ("flax.nnx.MultiHeadAttention#weights",)},
+    "equinox": {"MultiheadAttention": ("equinox.MultiheadAttention#weights",)},
 }
 
 # how notes end that say what is wrong
@@ -189,6 +212,7 @@ class Sites:
         said = [f"{words}: not audited in place" for words in grouped(self.hidden)]
         by_name = sorted({AUDITED_AS[one.what] for one in self.hidden if one.what in AUDITED_AS})
         said += [f"The function itself is a target: dropcheck audit {name}" for name in by_name]
+        said += [f"The layer itself is a target: dropcheck audit '{name}'" for name in self.layer_targets]
         said += [f"{words}{DROPS}" for words in grouped(self.active)]
         said += [f"{words}: random in inference, by no dropout" for words in grouped(self.sampled)]
         said += [f"{one.first}{f' and {one.second}' if one.second else ''}: {one.how}{SHARES}" for one in self.shared]
@@ -197,6 +221,14 @@ class Sites:
         for one in self.unreached:
             said.append(f"{one.name} ({one.kind}) is not called in this forward pass{one.used}")
         return said
+
+    @property
+    def layer_targets(self) -> Tuple[str, ...]:
+        """Registered targets that are the dropout inside of layers of which draws are hidden."""
+        framework, at, backend = self.framework.partition("@")
+        kinds = LAYERS_AUDITED_AS.get(framework, {})
+        found = sorted({f"{name}{at}{backend}" for one in self.hidden for name in kinds.get(one.kind, ())})
+        return tuple(found)
 
     @property
     def counted(self) -> str:
