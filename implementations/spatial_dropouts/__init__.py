@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern, patterns
-from spatial_dropouts import alpha, elsewhere, instruments, third_party
+from spatial_dropouts import alpha, elsewhere, instruments, tfjs, third_party
 
 _KERAS = ("tensorflow", "jax", "torch")
 
@@ -127,6 +127,7 @@ REGISTER: Mapping[str, Implementation] = {
     **alpha.REGISTER,
     **third_party.REGISTER,
     **elsewhere.REGISTER,
+    **tfjs.REGISTER,
     **instruments.REGISTER,
 }
 

@@ -7,3 +7,4 @@ from dropcheck.contract.adapter import Implementation as Implementation
 from dropcheck.contract.adapter import Unsupported as Unsupported
 from dropcheck.contract.adapter import global_generators_kept as global_generators_kept
 from dropcheck.contract.adapter import unchanged as unchanged
+from dropcheck.contract.server_adapter import ServerAdapter as ServerAdapter

@@ -11,6 +11,7 @@ from typing import Any, Callable, Mapping, Tuple
 
 from dropcheck.contract import outputs
 from dropcheck.contract.adapter import Adapter, Implementation
+from dropcheck.contract.server_adapter import ServerAdapter
 from spatial_dropouts.adapters import functions
 from spatial_dropouts.adapters.loading import NoDropout, belongs, loaded, walk
 
@@ -91,6 +92,9 @@ def adapter_for(obj: Any, implementation: Implementation) -> Adapter:
         made = load(implementation.adapter) if isinstance(implementation.adapter, str) else implementation.adapter
         found: Adapter = made(obj, implementation)
         return found
+    if isinstance(obj, ServerAdapter):
+        served: Adapter = obj(obj, implementation)
+        return served
     framework, guessed = (implementation.framework, "") if implementation.framework else recognised(obj)
     if framework not in _ADAPTERS:
         near = difflib.get_close_matches(framework, _ADAPTERS, 1, 0.0)

@@ -6,6 +6,7 @@ import importlib
 from dataclasses import replace
 from typing import Optional
 
+from dropcheck.contract import node_packages
 from dropcheck.contract.adapter import Adapter, Implementation, Unsupported
 from dropcheck.contract.promise import Contract, Pattern
 from spatial_dropouts import adapters
@@ -40,6 +41,10 @@ def _import_required(implementation: Implementation) -> None:
     """Import what a registered implementation stands on. Raises Unsupported with the reason where that cannot be."""
     for module in implementation.requires:
         if module in implementation.unimported:
+            continue
+        if node_packages.is_npm(module):
+            if reason := implementation.missing(module):
+                raise Unsupported(reason)
             continue
         try:
             importlib.import_module(module)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from functools import partial
 
 from dropcheck.auditing import executors, journal
@@ -135,12 +134,7 @@ def _built(chosen: list[targets.Target], request: AuditRequest, progress: Progre
         if progress is not None:
             progress(Event(target, 0.0, 0.0, None, "starting", message))
 
-    return [
-        replace(t, python=release_environments.provide(t.releases, request.python, partial(tell, t.name)).python)
-        if t.releases
-        else t
-        for t in chosen
-    ]
+    return [release_environments.placed(t, request.python, partial(tell, t.name)) for t in chosen]
 
 
 def plan(request: AuditRequest) -> list[TargetPlan]:

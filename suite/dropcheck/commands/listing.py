@@ -35,6 +35,7 @@ _FRAMEWORKS = {
     "mlx": "MLX",
     "onnxruntime": "ONNX Runtime",
     "paddle": "PaddlePaddle",
+    "tfjs": "TensorFlow.js",
 }
 _WIDEST = 100
 _WHOSE = re.compile(r"^\S+( 2)?'s? ")  # PyTorch's, Keras 2's

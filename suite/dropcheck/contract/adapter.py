@@ -19,7 +19,7 @@ from typing import (
     runtime_checkable,
 )
 
-from dropcheck.contract import constructing, outputs
+from dropcheck.contract import constructing, node_packages, outputs
 from dropcheck.contract.promise import Contract, Pattern
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ class Unsupported(Exception):
     """The adapter's framework has no such thing (a layout, gradients, a dtype): the case does not apply."""
 
 
+class Lost(Exception):
+    """What a layer runs on has ended, or makes no sense any more: nothing further can be asked, and the layer is not to blame."""
+
+
 def _options() -> Dict[str, Any]:
     return {}
 
@@ -77,7 +81,8 @@ class Implementation:
                          an attribute (``"y"``), or a function of what is returned.
     ``seed_argument``    keyword of the constructor that takes a seed; the seed way is then ``"constructor"``.
     ``seed``             a function of one integer that seeds the layer's own global source of randomness.
-    ``requires``         modules that must be importable for this implementation to run.
+    ``requires``         modules that must be importable for this implementation to run, or packages of Node.js that must be
+                         installed (``npm:NAME@VERSION``).
     ``unimported``       those of them that must be installed and are not imported, as a file of theirs is run by itself.
     ``install``          what pip installs it from, or a whole ``pip install ...``; empty: the extra of that name, or
                          the package itself.
@@ -123,6 +128,8 @@ class Implementation:
 
     def missing(self, module: str) -> str:
         """That a required module is not installed and what to run so that it is: one sentence."""
+        if node_packages.is_npm(module):
+            return node_packages.missing(module)
         if self.apart:
             return (
                 f"{module} is not installed here and shares no environment with the rest: python -m venv DIR && "

@@ -47,6 +47,7 @@ MODES: dict[str, Mode] = {
         Mode("scan", ("jax",), "calls inside jax.lax.scan"),
         Mode("graph", ("tensorflow", "keras@tensorflow", "tf_keras"), "inside a tf.function"),
         Mode("xla", ("tensorflow", "keras@tensorflow", "tf_keras"), "inside a tf.function with jit_compile=True"),
+        Mode("wasm", ("tfjs",), "on TensorFlow.js' WebAssembly backend, where plain calls are on the cpu backend"),
         Mode("mixed", ("keras", "tf_keras"), "under the mixed precision policy of the dtype"),
     )
 }

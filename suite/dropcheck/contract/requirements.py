@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from dropcheck.contract import node_packages
 from dropcheck.contract.errors import UsageError
 
 INSTALLED = "installed"  # --with installed: the present environment, beside others
@@ -47,6 +48,13 @@ def read(text: str, option: str = "--with") -> tuple[str, ...]:
             if not Path(word).expanduser().exists():
                 raise UsageError(f"{option} {word}: there is no such file or folder")
             continue
+        if node_packages.is_npm(word):
+            if node_packages.split(word) is None:
+                raise UsageError(
+                    f"{option}: {word!r} is no package of npm; expected a name and one version, such as "
+                    "'npm:@tensorflow/tfjs@4.22.0'"
+                )
+            continue
         try:
             Requirement(word)
         except InvalidRequirement:
@@ -62,7 +70,9 @@ def name_of(words: tuple[str, ...]) -> str:
 
 
 def package_of(word: str) -> str:
-    """The canonical name of the package that a requirement asks for; an empty text for a path."""
+    """The canonical name of the package that a requirement asks for (``npm:NAME`` of npm); an empty text for a path."""
+    if node_packages.is_npm(word):
+        return word.rpartition("@")[0]
     return "" if is_path(word) else canonicalize_name(Requirement(word).name)
 
 

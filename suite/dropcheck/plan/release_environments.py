@@ -1,4 +1,4 @@
-"""Environments of other releases: built once by pip into a cache, used only when whole, and shared by all audits."""
+"""Environments of other releases: built once by pip or npm into a cache, used only when whole, and shared by all audits."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from dropcheck.contract import requirements
+from dropcheck.contract import node_packages, requirements
 from dropcheck.contract.errors import UsageError
+from dropcheck.plan.targets import Target
 from dropcheck.results.audit import write_atomically
 from dropcheck.worker import caches
 
-_MARK = "dropcheck-environment.json"  # written last: a folder without it was never finished
+_MARK = node_packages.MARK
 _LAST_LINES = 12
 Tell = Callable[[str], None]
 
 
 class BuildError(UsageError):
-    """An environment that pip could not build: one sentence, and pip's last lines indented under it."""
+    """An environment that could not be built: one sentence, and the last lines of pip or npm indented under it."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A finished environment: its folder, its interpreter, what was asked for and what is in it."""
+    """A finished environment: its folder, its interpreter, what was asked for and what is in it.
+
+    ``python``: empty where it has packages of npm alone. ``node``: the folder with their node_modules; empty without any.
+    """
 
     key: str
     folder: Path
@@ -40,6 +44,7 @@ class Environment:
     packages: dict[str, str]
     size_mb: float
     built: str
+    node: str = ""
 
 
 def cache() -> Path:
@@ -51,10 +56,35 @@ def provide(words: tuple[str, ...], base: str | None = None, tell: Tell | None =
     """The environment of these requirements and NumPy under the interpreter ``base``, built if it is not there.
 
     Built beside its place under another name and moved there whole, under a lock: neither a killed build nor a second
-    builder leaves anything that would be used. Raises BuildError with pip's last lines.
+    builder leaves anything that would be used. Requirements of npm have a folder of their own beside those of pip. Raises
+    BuildError with the last lines of pip or npm.
     """
-    interpreter = _identity(base or sys.executable)
-    key = requirements.key(words, interpreter)
+    of_npm = tuple(word for word in words if node_packages.is_npm(word))
+    of_pip = tuple(word for word in words if word not in of_npm)
+    node = _provided(of_npm, node_packages.key(of_npm), _build_node, tell) if of_npm else None
+    if node is not None and not of_pip:
+        return node
+    interpreter = base or sys.executable
+
+    def build(words: tuple[str, ...], folder: Path) -> None:
+        _build(words, interpreter, folder)
+
+    found = _provided(of_pip, requirements.key(of_pip, _identity(interpreter)), build, tell)
+    return found if node is None else replace(found, node=node.node)
+
+
+def placed(target: Target, base: str | None = None, tell: Tell | None = None) -> Target:
+    """The target with the interpreter and the packages of its environment, built where needed. Raises BuildError."""
+    if not target.releases:
+        return target
+    found = provide(target.releases, base, tell)
+    given = ((node_packages.VARIABLE, found.node),) if found.node else ()
+    return replace(target, python=found.python, environment=(*target.environment, *given))
+
+
+def _provided(
+    words: tuple[str, ...], key: str, build: Callable[[tuple[str, ...], Path], None], tell: Tell | None
+) -> Environment:
     folder = cache() / key
     if (found := _finished(folder)) is not None:
         return found
@@ -67,7 +97,7 @@ def provide(words: tuple[str, ...], base: str | None = None, tell: Tell | None =
             return found
         if tell is not None:
             tell(f"building an environment with {requirements.name_of(words)}")
-        _build(words, base or sys.executable, folder)
+        build(words, folder)
     found = _finished(folder)
     assert found is not None
     return found
@@ -95,17 +125,19 @@ def remove(key: str) -> list[Environment]:
 def _finished(folder: Path) -> Environment | None:
     try:
         text = json.loads((folder / _MARK).read_text())
-        python = folder / text["python"]
-        if not python.exists():
+        python = str(folder / text["python"]) if text["python"] else ""
+        node = str(folder) if text.get("node") else ""
+        if not (Path(python).exists() if python else node):
             return None
         return Environment(
             folder.name,
             folder,
-            str(python),
+            python,
             tuple(text["requirements"]),
             dict(text["packages"]),
             float(text["size_mb"]),
             str(text["built"]),
+            node,
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -137,11 +169,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _build(words: tuple[str, ...], base: str, folder: Path) -> None:
-    if folder.exists():  # left by a release that marked nothing, or damaged
-        shutil.rmtree(folder, ignore_errors=True)
-    # on the same file system as its place, so that the move is one step; scripts in bin/ keep the old path and are not used
-    work = Path(tempfile.mkdtemp(dir=cache(), prefix=f".{folder.name}."))
-    try:
+    """An environment of pip: a folder that venv makes."""
+    with _beside(folder) as work:
         inside = Path("Scripts" if os.name == "nt" else "bin") / ("python.exe" if os.name == "nt" else "python")
         own_pip = find_spec("pip") is not None
         _run([base, "-m", "venv", *(["--without-pip"] if own_pip else []), str(work)], words, base)
@@ -152,23 +181,57 @@ def _build(words: tuple[str, ...], base: str, folder: Path) -> None:
         pip = [sys.executable, "-m", "pip", "--python", python] if own_pip else [python, "-m", "pip"]
         _run([*pip, "install", "--disable-pip-version-check", "--no-compile", "--quiet", *given], words, base)
         done = _run([*pip, "list", "--disable-pip-version-check", "--format", "json"], words, base)
-        packages = {one["name"]: one["version"] for one in json.loads(done)}
-        size = sum(p.stat().st_size for p in work.rglob("*") if p.is_file() and not p.is_symlink()) / 2**20
-        mark = {
-            "requirements": list(words),
-            "python": str(inside),
-            "packages": packages,
-            "size_mb": round(size, 1),
-            "built": time.strftime("%Y-%m-%d %H:%M:%S"),
-        }
-        write_atomically(work / _MARK, json.dumps(mark, indent=1).encode())
+        _finish(work, words, {one["name"]: one["version"] for one in json.loads(done)}, python=str(inside))
+
+
+def _build_node(words: tuple[str, ...], folder: Path) -> None:
+    """An environment of npm: a folder with node_modules. No package runs a script of its own while it is installed."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise BuildError(
+            f"the environment with {requirements.name_of(words)} could not be built: npm is not installed (it comes with Node.js)"
+        )
+    with _beside(folder) as work:
+        named = [f"{name}@{version}" for name, version in filter(None, map(node_packages.split, words))]
+        quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--loglevel=error"]
+        _run([npm, "install", "--prefix", str(work), *quiet, *named], words, sys.executable, "npm")
+        found = sorted((work / "node_modules").glob("*/package.json")) + sorted(
+            work.glob("node_modules/@*/*/package.json")
+        )
+        packages = [json.loads(file.read_text()) for file in found]
+        _finish(work, words, {one["name"]: one["version"] for one in packages}, node=True)
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A folder to build in, moved to its place at the end; removed where the build fails."""
+    if folder.exists():  # left by a release that marked nothing, or damaged
+        shutil.rmtree(folder, ignore_errors=True)
+    # on the same file system as its place, so that the move is one step; scripts in bin/ keep the old path and are not used
+    work = Path(tempfile.mkdtemp(dir=cache(), prefix=f".{folder.name}."))
+    try:
+        yield work
         os.replace(work, folder)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
 
 
-def _run(command: list[str], words: tuple[str, ...], base: str) -> str:
+def _finish(work: Path, words: tuple[str, ...], packages: dict[str, str], python: str = "", node: bool = False) -> None:
+    """Write the mark of a finished environment."""
+    size = sum(p.stat().st_size for p in work.rglob("*") if p.is_file() and not p.is_symlink()) / 2**20
+    mark = {
+        "requirements": list(words),
+        "python": python,
+        "packages": packages,
+        "size_mb": round(size, 1),
+        "built": time.strftime("%Y-%m-%d %H:%M:%S"),
+        **({"node": True} if node else {}),
+    }
+    write_atomically(work / _MARK, json.dumps(mark, indent=1).encode())
+
+
+def _run(command: list[str], words: tuple[str, ...], base: str, program: str = "pip") -> str:
     """The command's standard output. Raises BuildError with the last lines of what it said."""
     variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(command, capture_output=True, text=True, env=variables, stdin=subprocess.DEVNULL)
@@ -180,5 +243,5 @@ def _run(command: list[str], words: tuple[str, ...], base: str) -> str:
     lines = "".join(f"\n    {line}" for line in short)
     version = f" under {base}" if base != sys.executable else ""
     raise BuildError(
-        f"the environment with {requirements.name_of(words)} could not be built{version}; pip says:{lines}"
+        f"the environment with {requirements.name_of(words)} could not be built{version}; {program} says:{lines}"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from dropcheck.contract import requirements
+from dropcheck.contract import node_packages, requirements
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.modes import EAGER, MODES
@@ -227,6 +227,10 @@ def _missing(implementation: Implementation, backend: str) -> str:
     """The first module that is needed and not installed; an empty text if none is."""
     needed: tuple[str, ...] = (*implementation.requires, *((backend,) if backend else ()))
     for module in needed:
+        if node_packages.is_npm(module):
+            if node_packages.missing(module):
+                return module
+            continue
         try:
             if find_spec(module) is None:
                 return module

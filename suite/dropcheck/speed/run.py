@@ -137,10 +137,7 @@ def in_environments(plan: Plan) -> Plan:
     from dropcheck.plan import release_environments
 
     def built(lane: Lane) -> Lane:
-        if not lane.target.releases:
-            return lane
-        python = release_environments.provide(lane.target.releases, plan.python).python
-        return replace(lane, target=replace(lane.target, python=python))
+        return replace(lane, target=release_environments.placed(lane.target, plan.python))
 
     return replace(plan, lanes=tuple(built(lane) for lane in plan.lanes))
 

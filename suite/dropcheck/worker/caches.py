@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
-import sys
 from functools import cache
 from pathlib import Path
 
-
-def folder() -> Path:
-    """``$XDG_CACHE_HOME/dropcheck``, or the system's own place for caches."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    if not base:
-        home = Path.home()
-        base = str(home / "Library" / "Caches") if sys.platform == "darwin" else str(home / ".cache")
-    return Path(base) / "dropcheck"
+from dropcheck.contract.cache_folder import folder as folder
 
 
 @cache

@@ -84,6 +84,8 @@ def ask(session: Session, what: str, **request: Any) -> dict[str, Any]:
 def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
         error = answer["error"]
+        if "lost" in answer:
+            raise TargetError(str(answer["lost"]))
         if "fault" in answer:
             raise TargetError(
                 f"dropcheck itself failed: {answer['fault']}; this is a fault of dropcheck, not of the layer",

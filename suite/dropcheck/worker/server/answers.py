@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 import numpy as np
 
 from dropcheck.contract import outputs
-from dropcheck.contract.adapter import Adapter, Unsupported
+from dropcheck.contract.adapter import Adapter, Lost, Unsupported
 from dropcheck.contract.offers import offered
 from dropcheck.worker.server import faults, packages, rounding
 from dropcheck.worker.server.draw import Stream
@@ -79,7 +79,9 @@ class Worker:
     def _raised(self, error: BaseException, where: str, alone: bool = False) -> Dict[str, Any]:
         """An exception as an answer; ``fault``: what went wrong where it was raised by the suite's own code."""
         told: Dict[str, Any] = {"error": describe_error(error), "where": where}
-        if alone or faults.ours(error, self.adapter):
+        if isinstance(error, Lost):
+            told["lost"] = str(error)
+        elif alone or faults.ours(error, self.adapter):
             told["fault"] = faults.described(error)
         return told
 

@@ -11,7 +11,7 @@ from typing import Any, Iterator, Optional, Set, Tuple
 
 import numpy as np
 
-from dropcheck.contract.adapter import Unsupported
+from dropcheck.contract.adapter import Lost, Unsupported
 
 # Imported by the worker: NumPy and the standard library only, Python 3.9 at run time.
 
@@ -32,6 +32,8 @@ def ours(error: BaseException, adapter: Any = None) -> bool:
     about the layer: an ``Unsupported`` or an exception that this code raises by name. What a call from there raises without a
     frame of its own is undecided (the layer may be compiled code) and counts as the layer's, but for slips of the interpreter.
     """
+    if isinstance(error, Lost):  # nothing of a layer, and no answer to a question about it
+        return True
     if isinstance(error, (Unsupported, ImportError, SyntaxError, MemoryError)) or not isinstance(error, Exception):
         return False
     found = _raising(error)
