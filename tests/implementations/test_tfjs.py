@@ -78,9 +78,9 @@ def test_a_layer_that_throws_says_so_in_its_own_words(servers: dict[str, Server]
     with pytest.raises(Unsupported, match="there is no layer"):
         adapter.apply(layer, np.ones((1, 2, 3), np.float32), True)
     operation = driver("tfjs.dropout-op", servers)
-    with pytest.raises(ServerError, match="^rate must be a float in the range"):
+    with pytest.raises(ServerError, match=r"^rate must be a float in the range"):
         operation.apply(operation.make(1.0, "float32", None, "global"), np.ones((1, 2, 3), np.float32), True)
-    with pytest.raises(ServerError, match="^rate must be a float in the range"):
+    with pytest.raises(ServerError, match=r"^rate must be a float in the range"):
         operation.apply(operation.make(float("nan"), "float32", None, "global"), np.ones((1, 2, 3), np.float32), True)
 
 
