@@ -94,12 +94,14 @@ def parametrize_with_checks(
         raise UsageError(f"parametrize_with_checks takes a list of targets, not {targets!r}; write [{targets!r}]")
     some = list(targets)
     typed = python_options.of_audit(options)
-    wanted = {**project_options.read(Path()).beneath(typed), **typed}
+    project = project_options.read(Path())
+    wanted = {**project.beneath(typed), **typed}
     checks = asked([one for one in some if isinstance(one, str)], wanted)
     given = {name: value for name, value in wanted.items() if name not in ("select", "ignore")}
     parameters = []
     for place, target in enumerate(some):
-        shared = SharedAudit(target, given, tuple(checks), place)
+        own = project.patterned(target, given) if isinstance(target, str) else given
+        shared = SharedAudit(target, own, tuple(checks), place)
         reasons, of_levels = _reasons(expected_failures, target)
         for name in checks:
             marks = []

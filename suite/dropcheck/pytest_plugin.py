@@ -82,6 +82,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def _options(config: pytest.Config) -> dict[str, Any]:
     """The options of an audit: those that were given, and beneath them the project's file. Raises UsageError."""
     from dropcheck.gate import project_options
+
+    found = _given(config)
+    return {**project_options.read(config.rootpath).beneath(found), **found}
+
+
+def _given(config: pytest.Config) -> dict[str, Any]:
+    """The options that were given, fields of a request. Raises UsageError."""
     from dropcheck.plan import option_values
     from dropcheck.plan.request import DEFAULT_SEED
 
@@ -94,8 +101,19 @@ def _options(config: pytest.Config) -> dict[str, Any]:
                 "--dropcheck-seed takes a number: with 'fresh', workers and reruns would give different results"
             )
     found.update({n: option_values.listed(config.getoption(f"dropcheck_{n}")) for n in ("select", "ignore")})
-    found = {name: value for name, value in found.items() if value != ()}
-    return {**project_options.read(config.rootpath).beneath(found), **found}
+    return {name: value for name, value in found.items() if value != ()}
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Which options the project's file sets, as every other command says it."""
+    if not config.getoption("dropcheck"):
+        return None
+    from dropcheck.gate import project_options
+
+    project, given = project_options.read(config.rootpath), _given(config)
+    patterns = {} if "pattern" in given else {n: project.patterns.get(n) for n in config.getoption("dropcheck")}
+    said = "; ".join(f"{pattern} ({name})" for name, pattern in patterns.items() if pattern)
+    return project.sentence({**project.beneath(given), **({"pattern": said} if said else {})}) or None
 
 
 def _checks(config: pytest.Config) -> list[str]:
@@ -118,12 +136,14 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 
 
 def _nodes(session: pytest.Session) -> list[TargetNode]:
+    from dropcheck.gate import project_options
     from dropcheck.pytest_claims import TargetNode
 
     config = session.config
     checks, options = _checks(config), _options(config)
     given = {name: value for name, value in options.items() if name not in ("select", "ignore")}
-    return [TargetNode.of(session, name, given, checks) for name in dict.fromkeys(config.getoption("dropcheck"))]
+    project, named = project_options.read(config.rootpath), dict.fromkeys(config.getoption("dropcheck"))
+    return [TargetNode.of(session, name, project.patterned(name, given), checks) for name in named]
 
 
 @pytest.hookimpl(hookwrapper=True)

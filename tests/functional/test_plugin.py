@@ -299,3 +299,25 @@ def test_bad_options_are_a_usage_error_of_pytest(project: pytest.Pytester, words
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
     (told,) = [line for line in ran.errlines if line.strip()]
     assert told.startswith("ERROR: ") and sentence in told
+
+
+def test_patterns_of_the_projects_file_hold_for_targets_and_decorated_tests(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(mine="def drop(x, rate, *, training, rng): ...")
+    pytester.makefile(
+        ".toml", dropcheck='version = 1\ndtypes = ["float32"]\n[patterns]\n"mine.py:drop" = "n l c -> n c"\n'
+    )
+    words = ("--collect-only", "-p", "no:xdist", "--dropcheck", "mine.py:drop", "--dropcheck-select", "rate.one")
+    items, _ = pytester.inline_genitems(*words)
+    assert [item.claim.audit.options["pattern"] for item in items] == ["n l c -> n c"]
+    given = ("--dropcheck-pattern", "n c l -> n c")
+    items, _ = pytester.inline_genitems(*words, *given)
+    assert [item.claim.audit.options["pattern"] for item in items] == ["n c l -> n c"]
+
+    pytester.runpytest(*words).stdout.fnmatch_lines(
+        ["dropcheck.toml sets: dtypes = float32; patterns = n l c -> n c (mine.py:drop)"]
+    )
+    pytester.runpytest(*words, *given).stdout.fnmatch_lines(["dropcheck.toml sets: dtypes = float32"])
+
+    mark = dropcheck.parametrize_with_checks(["mine.py:drop"], select="rate.one").mark
+    (parameter,) = mark.args[1]
+    assert parameter.values[1].audit.options["pattern"] == "n l c -> n c"

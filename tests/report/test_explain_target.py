@@ -84,7 +84,9 @@ def inside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers run in this process, which has imported their framework."""
     from dropcheck.plan import observed_masks, opening
 
-    monkeypatch.setattr(observed_masks, "spec_of", lambda *given: opening.spec_of(*given, in_process=True))
+    monkeypatch.setattr(
+        observed_masks, "spec_of", lambda *given, **more: opening.spec_of(*given, in_process=True, **more)
+    )
 
 
 @pytest.mark.parametrize("name", FAULTS)

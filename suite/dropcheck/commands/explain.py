@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,9 @@ def explain(
         typer.Argument(metavar="CHECK|TARGET", help="A check, a family or a target.", autocompletion=complete),
     ],
     pattern: options.Pattern = None,
+    inference: Annotated[
+        str | None, typer.Option(metavar="WORD", help="What inference returns: identity, keep or active.")
+    ] = None,
     given: options.Input = None,
     python: options.Python = None,
     check: Annotated[
@@ -31,8 +35,15 @@ def explain(
     """Explain a check, or draw which elements a target drops together, beside plain Dropout."""
     from dropcheck.report import explain_check
 
+    if pattern is None and ":" in name:  # a target of the user's: its project may say what it follows
+        from dropcheck.gate import project_options
+
+        project = project_options.read(Path())
+        if (pattern := project.patterns.get(name)) is not None:
+            print(project.sentence({"pattern": pattern}))
+    wanted = option_values.inference(inference)
     sizes = option_values.shape(given, "--input") if given is not None else None
-    told = explain_check.explained(name, width(), pattern=pattern, python=python, shape=sizes)
+    told = explain_check.explained(name, width(), pattern=pattern, python=python, shape=sizes, inference=wanted)
     out_text(told.text)
     raise typer.Exit(1 if check and told.wrong else 0)
 

@@ -155,6 +155,7 @@ class Sites:
     dropouts: Tuple[str, ...] = ()
     uninferred: str = ""
     compared: bool = True  # whether ``shared`` was looked for
+    declared: str = ""  # what inference returns, a word of INFERENCE; empty: the input
 
     @classmethod
     def from_answer(
@@ -189,7 +190,9 @@ class Sites:
 
     @property
     def active(self) -> Tuple[Draw, ...]:
-        """Draws of dropout in inference, outside of the layers that are audited in place, which are judged by themselves."""
+        """Draws of dropout in inference that nobody declared, outside of the layers audited in place, judged by themselves."""
+        if self.declared == "active":  # Monte Carlo dropout: it shall draw
+            return ()
         return tuple(one for one in self.inference if not self.inside(one) and self.is_dropout(one))
 
     @property

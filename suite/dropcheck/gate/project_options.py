@@ -53,7 +53,14 @@ class ProjectOptions:
             if value != usual.get(name):
                 text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
                 parts.append(f"{keys.get(name, name)} = {text}")
-        return f"{self.file} sets: {'; '.join(parts)}" if parts else ""
+        path = Path(self.file)
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        return f"{shown} sets: {'; '.join(parts)}" if parts else ""
+
+    def patterned(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of an audit of one target, with its pattern where the options have none."""
+        own = self.patterns.get(name)
+        return {**({"pattern": own} if own is not None else {}), **options}
 
     def pattern(self, names: Sequence[str]) -> str | None:
         """The pattern of these targets. Raises PolicyError where they have different ones, as an audit has one."""

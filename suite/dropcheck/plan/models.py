@@ -241,10 +241,12 @@ def look(
     python: str | None = None,
     in_process: bool = False,
     device: str = "cpu",
+    inference: str | None = None,
 ) -> Model | None:
     """Run the model in a worker and infer the pattern of each layer; None if the target is no model.
 
-    ``shape``: of an input to make. Raises UsageError where the model does not load or does not run.
+    ``shape``: of an input to make. ``inference``: what inference is declared to return. Raises UsageError where the model
+    does not load or does not run.
     """
     spec = spec_of(target, None, python, in_process, device)
     try:
@@ -259,7 +261,7 @@ def look(
         raise UsageError("\n    ".join([str(ended), *(ended.details or "").splitlines()[-12:]])) from ended
     if answer["kind"] != "model":
         return None
-    layers = tuple(_layer(one) for one in answer["layers"])
+    layers = tuple(_layer(one, inference) for one in answer["layers"])
     calls = max((len(one["ys"]) for one in answer["layers"]), default=0)
     notes, sites = list(answer["notes"]), None
     if answer.get("sites") is not None:
@@ -270,6 +272,7 @@ def look(
         sites = replace(sites, shared=(*sites.shared, *shared_masks.among(layers, sites.shared)))
         if answer["framework"].startswith("onnx"):  # engines seed their nodes' generators one after the other
             sites = replace(sites, shared=(*sites.shared, *shared_masks.leaning(layers, sites.shared)))
+        sites = replace(sites, declared=inference or "")
         notes += sites.notes()
     names = answer.get("names")
     return Model(
@@ -277,11 +280,12 @@ def look(
     )
 
 
-def _layer(one: dict[str, Any]) -> Layer:
+def _layer(one: dict[str, Any], inference: str | None) -> Layer:
     x, ys, still = np.asarray(one["x"]), np.asarray(one["ys"]), np.asarray(one["still"])
     read = marks(x, ys, 1e-2) if len(ys) else Marks(np.zeros((0, *x.shape), bool), 0.0, 1.0, 0.0, True)
     axes = tuple(one["axes"])
     found = infer(read.dropped if len(ys) else np.zeros((1, *x.shape), bool), axes)
+    contract = Contract(Pattern(axes, axes), inference=inference or "identity")
     return Layer(
         name=one["name"],
         kind=one["kind"],
@@ -297,9 +301,7 @@ def _layer(one: dict[str, Any]) -> Layer:
         plain=one["plain"],
         marks=read,
         found=found,
-        active=observed_faults.in_inference(x, still, Contract(Pattern(axes, axes)), one["rate"] or 0.0, _HALF)[1]
-        if len(still)
-        else "",
+        active=observed_faults.in_inference(x, still, contract, one["rate"] or 0.0, _HALF)[1] if len(still) else "",
         unsure=bool(one.get("unsure")),
         doubt=str(one.get("doubt", "")),
         form=str(one.get("form", "")),

@@ -140,7 +140,7 @@ def in_inference(x: Any, ys: Any, contract: Contract, asked: float, share: float
         sentence = f"In inference it multiplies its input by {factor:.4g} {at}."
     wanted = {"identity": 1.0, "keep": 1 - asked}.get(contract.inference)
     if wanted is None:
-        return sentence, "" if active else "it does not drop in inference, as its contract says"
+        return sentence, "" if active else "it does not drop in inference, which is declared active"
     if active:
         does = f"{100 * gone:.0f} % of the elements are dropped" if gone else "its output changes from call to call"
         return sentence, f"it is active in inference: {does}"

@@ -85,9 +85,11 @@ def limited(session: Session) -> Iterator[Session]:
         session.close()
 
 
-def observe(target: Target, pattern: str | None = None, python: str | None = None) -> Observed:
+def observe(
+    target: Target, pattern: str | None = None, python: str | None = None, inference: str | None = None
+) -> Observed:
     """Open a target and infer its pattern. Raises Refused where it does not open or raises, TargetError where it ends."""
-    with limited(spec_of(target, pattern, python).start()) as session:
+    with limited(spec_of(target, pattern, python, inference=inference).start()) as session:
         info = session.collect()
         contract = Contract.from_dict(info["contract"])
         rate = (contract.rates or (RATE,))[0]

@@ -37,12 +37,14 @@ def spec_of(
     python: str | None = None,
     in_process: bool = False,
     device: str = "cpu",
+    inference: str | None = None,
 ) -> SessionSpec:
     """How a target is opened for a look, outside of an audit."""
     return SessionSpec(
         locator=target.locator,
         source=target.source,
         pattern=pattern,
+        inference=inference,
         mode=target.mode,
         device=device,
         python=target.python or python,

@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Iterable
 
-from dropcheck.contract.errors import UsageError
+from dropcheck.contract.errors import UsageError, nearest
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -54,3 +54,14 @@ def seed(text: str | None, default: int) -> tuple[int, bool]:
     if not text.lstrip("+").isdigit():
         raise UsageError(f"--seed takes a whole number of at least 0, or 'fresh', not {text!r}")
     return int(text), False
+
+
+def inference(word: str | None) -> str | None:
+    """What inference returns, a word of ``contract.INFERENCE``; None: what the contract says."""
+    from dropcheck.contract.promise import INFERENCE
+
+    if word is not None and word not in INFERENCE:
+        raise UsageError(
+            f"inference is {', '.join(INFERENCE[:-1])} or {INFERENCE[-1]}, not {word!r}{nearest(word, INFERENCE)}"
+        )
+    return word

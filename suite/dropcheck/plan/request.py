@@ -15,11 +15,11 @@ from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.cases import parse_case
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.modes import ALL, EAGER, MODES
-from dropcheck.contract.promise import INFERENCE, ContractError, Pattern, check_rate
+from dropcheck.contract.promise import ContractError, Pattern, check_rate
 from dropcheck.judge import levels
 from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.judge.checks.base import Check
-from dropcheck.plan import audit_options, targets
+from dropcheck.plan import audit_options, option_values, targets
 from dropcheck.plan.profiles import PROFILES
 from dropcheck.results.audit import Request
 
@@ -116,11 +116,7 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
             Pattern.parse(request.pattern)
         except ContractError as error:
             raise UsageError(str(error)) from error
-    if request.inference is not None and request.inference not in INFERENCE:
-        raise UsageError(
-            f"inference is {', '.join(INFERENCE[:-1])} or {INFERENCE[-1]}, not {request.inference!r}"
-            f"{nearest(request.inference, INFERENCE)}"
-        )
+    option_values.inference(request.inference)
     if request.fail_on is not None:
         levels.named(request.fail_on, "--fail-on")
     for text in request.cases:

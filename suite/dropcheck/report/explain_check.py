@@ -9,6 +9,7 @@ from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.judge.checks import CHECK, CHECKS
 from dropcheck.judge.checks.base import ALPHA, BETA, Check
 from dropcheck.judge.claims import FAMILIES
+from dropcheck.judge.traits import TRAITS
 from dropcheck.report import explain_target
 from dropcheck.report.explain_target import Explained
 
@@ -32,11 +33,12 @@ def explained(
     pattern: str | None = None,
     python: str | None = None,
     shape: tuple[int, ...] | None = None,
+    inference: str | None = None,
 ) -> Explained:
-    """What to say of a check, a family, or a target (which is run). Raises UsageError with the nearest valid name.
+    """What to say of a check, a family, a trait, or a target (which is run). Raises UsageError with the nearest valid name.
 
     ``pattern``: what the target is declared to follow; ``python``: the interpreter that runs it;
-    ``shape``: of an input for a model.
+    ``shape``: of an input for a model; ``inference``: what inference returns, as a contract says it.
     """
     if word in CHECK:
         return Explained(_check(CHECK[word], width))
@@ -45,6 +47,15 @@ def explained(
         lines += [f"  {c.name:<28} {c.claim}" for c in CHECKS if c.family == word]
         more = f"More: dropcheck explain {next(c.name for c in CHECKS if c.family == word)}"
         return Explained("\n".join([*lines, "", more, ""]))
+    if word in TRAITS:
+        parts = [
+            word,
+            _wrap(TRAITS[word], width),
+            "",
+            "A trait of the layer: reported under Traits, for information.",
+            "",
+        ]
+        return Explained("\n".join(parts))
     from dropcheck.contract.register import register
     from dropcheck.plan import targets
 
@@ -53,11 +64,11 @@ def explained(
     except targets.UnknownTarget as error:
         if ":" in word or "@" in word:
             raise  # it can be a target only
-        known = [*CHECK, *FAMILIES, *register()]
+        known = [*CHECK, *FAMILIES, *TRAITS, *register()]
         if "." in word and word.split(".", 1)[0] in FAMILIES:
-            known = [*CHECK]
+            known = [*CHECK, *TRAITS]
         raise UsageError(f"{word!r} is neither a check nor a target{nearest(word, known)}") from error
-    return explain_target.explained(target, width, pattern=pattern, python=python, shape=shape)
+    return explain_target.explained(target, width, pattern=pattern, python=python, shape=shape, inference=inference)
 
 
 def _wrap(text: str, width: int, indent: str = "  ") -> str:

@@ -52,11 +52,16 @@ def text(model: Model, width: int) -> str:
         lines += ["", *textwrap.wrap(sentence, width)]
     if model.notes:
         lines += ["", *_notes(model, width)]
-    lines += ["", f"Audit them where they stand: dropcheck audit {target.name}"]
+    lines += ["", f"Audit them where they stand: {_audit(model)}"]
     drawn = [one for one in (*bad, *model.layers) if not one.refusal]
     if drawn:
         lines.append(f"One of them, drawn: dropcheck explain {named(target, drawn[0]).name}")
     return "\n".join([*lines, ""])
+
+
+def _audit(model: Model) -> str:
+    declared = model.sites.declared if model.sites is not None else ""
+    return f"dropcheck audit {model.target.name}" + (f" --inference {declared}" if declared else "")
 
 
 def _elsewhere(sites: Sites | None) -> str:
@@ -107,6 +112,4 @@ def _hidden_only(model: Model, sites: Sites, width: int) -> str:
     mark = "✗ " if sites.wrong else ""
     head = f"{mark}{line(model.target.name)}: no dropout layer, {sites.counted}{_elsewhere(sites)}."
     notes = _notes(model, width)
-    return "\n".join(
-        [*textwrap.wrap(head, width), "", *notes, "", f"Audit it: dropcheck audit {model.target.name}", ""]
-    )
+    return "\n".join([*textwrap.wrap(head, width), "", *notes, "", f"Audit it: {_audit(model)}", ""])

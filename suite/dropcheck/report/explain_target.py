@@ -45,6 +45,7 @@ def explained(
     pattern: str | None = None,
     python: str | None = None,
     shape: tuple[int, ...] | None = None,
+    inference: str | None = None,
 ) -> Explained:
     """The explanation of a target; of a model, the table of its layers.
 
@@ -55,7 +56,7 @@ def explained(
             Pattern.parse(pattern)
         except ContractError as error:
             raise UsageError(str(error)) from error
-    model = models.look(target, shape, python) if models.may_be_model(target) else None
+    model = models.look(target, shape, python, inference=inference) if models.may_be_model(target) else None
     if model is not None:
         if "#" not in target.locator:
             return Explained(explain_model.text(model, width), model.wrong)
@@ -70,7 +71,7 @@ def explained(
         lines.append(f"  {implementation.summary}")
     given = pattern or target.pattern
     try:
-        seen = observe(target, given, python)
+        seen = observe(target, given, python, inference)
     except Refused as refused:
         sentence = refused.message or str(refused)
         if target.source == "user":
@@ -89,7 +90,7 @@ def explained(
         lines += _wrap(f"With the pattern '{seen.refused}' it raises: {other}.", width, "  ")
     lines += ["", *_pattern(seen), *_found(seen, width, _says(seen, target, pattern, declares))]
     lines += ["", *_drawing(seen, _short(target.name)), "", *_numbers(seen, _short(target.name))]
-    again = f"dropcheck audit {target.name}"
+    again = f"dropcheck audit {target.name}" + (f" --inference {inference}" if inference else "")
     if seen.refused is not None:
         again += f' --pattern "{_shown(seen)}"'
     elif pattern:
