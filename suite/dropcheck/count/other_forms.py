@@ -6,7 +6,6 @@ it takes nothing from the share of any check.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -106,22 +105,31 @@ def calls_in_other_form(got: Gathered) -> OtherForm | None:
     some = found[: min(MOST_CALLS, max(4, _FORM_COINS // (found.shape[1] * got.tally.channels)))]
     # what a whole call is in another form, its first and last samples are
     ends = unpack(some[:, [0, -1]], got.tally.channels)
+    plain, drops = _keys(ends), np.bitwise_count(some).sum(axis=(1, 2))
     best: OtherForm | None = None
     for form in FORMS:
         _, inverted, turned, backwards = form
         if (turned and ends.shape[2] < 2) or (backwards and some.shape[1] < 2):
             continue
-        other = _in_form(ends, inverted, turned, backwards)
-        for lag, start in itertools.product(range(1, min(_FORM_LAGS, len(some) // 2) + 1), (0, 1)):
-            index = np.arange(len(some) - lag)
-            first = index[(index // lag) % 2 == start]  # a pair may begin at either of two calls
-            first = first[(ends[first] == other[first + lag]).all(axis=(1, 2))]
-            if len(first) < 2:
-                continue
-            seen = _pairs_in_form(got, some, form, lag, start, first)
-            if seen is not None and (best is None or seen.log10_p < best.log10_p):
-                best = seen
+        other = _keys(_in_form(ends, inverted, turned, backwards))
+        for lag in range(1, min(_FORM_LAGS, len(some) // 2) + 1):
+            alike = np.flatnonzero((plain[:-lag] == other[lag:]).all(axis=1))
+            for start in (0, 1) if len(alike) > 1 else ():
+                first = alike[(alike // lag) % 2 == start]  # a pair may begin at either of two calls
+                if len(first) < 2:
+                    continue
+                seen = _pairs_in_form(got, some, drops, form, lag, start, first)
+                if seen is not None and (best is None or seen.log10_p < best.log10_p):
+                    best = seen
     return best
+
+
+def _keys(bits: Any) -> Any:
+    """(calls, words) of 64 coins each, equal where all coins of (calls, ...) are."""
+    packed = np.packbits(bits.reshape(len(bits), -1), axis=1)
+    padded = np.zeros((len(bits), -(-packed.shape[1] // 8) * 8), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return padded.view(np.uint64)
 
 
 def _in_form(bits: Any, inverted: bool, turned: bool, backwards: bool) -> Any:
@@ -132,9 +140,12 @@ def _in_form(bits: Any, inverted: bool, turned: bool, backwards: bool) -> Any:
 
 
 def _pairs_in_form(
-    got: Gathered, calls: Any, form: tuple[str, bool, bool, bool], lag: int, start: int, candidates: Any
+    got: Gathered, calls: Any, drops: Any, form: tuple[str, bool, bool, bool], lag: int, start: int, candidates: Any
 ) -> OtherForm | None:
-    """Of all pairs of calls a lag apart those whose first and last samples agree in a form: whether too many agree as a whole."""
+    """Of all pairs of calls a lag apart those whose first and last samples agree in a form: whether too many agree as a whole.
+
+    ``drops``: dropped coins of each call.
+    """
     name, inverted, turned, backwards = form
     one, two = (unpack(calls[at], got.tally.channels) for at in (candidates, candidates + lag))
     same = (one == _in_form(two, inverted, turned, backwards)).all(axis=(1, 2))
@@ -145,7 +156,7 @@ def _pairs_in_form(
     pairs = index[(index // lag) % 2 == start]
     coins = calls.shape[1] * got.tally.channels
     # calls with rates of their own agree oftener
-    a, b = (float(np.bitwise_count(calls[at]).sum()) / (len(pairs) * coins) for at in (pairs, pairs + lag))
+    a, b = (float(drops[at].sum()) / (len(pairs) * coins) for at in (pairs, pairs + lag))
     agree = max(10 ** agreement(got, inverted), a + b - 2 * a * b if inverted else 1 - a - b + 2 * a * b)
     if equal <= agree * len(pairs):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -468,7 +468,7 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
     if (early := _no_spread(check, got)) is not None:
         return early
     p, n = _rates(tally), tally.pair_rows
-    tests: list[_Test] = []
+    tests = _Tests()
     kinds: list[_Test] = []
     for stride, counts in tally.quads.items():
         starts = group_starts(tally.channels, stride, 4)
@@ -482,17 +482,17 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         starts = group_starts(tally.channels, stride, 3)
         every = np.arange(len(counts))
         kinds += _collect(tests, f"three channels {stride} apart", counts, p, every, starts, stride, n)
-    if not tests:
+    if not tests.count:
         return None
-    log, name, g, degrees, rows = min(tests)
-    total = min(0.0, log + math.log10(len(tests)))
+    log, name, g, degrees, rows = min(tests.strongest)
+    total = min(0.0, log + math.log10(tests.count))
     failed = total <= math.log10(limits.alpha)
     # of the kind of groups (so many channels so far apart, all such groups alike) that shows least; Cohen's
     # w = sqrt(noncentrality / n)
     resolution = max(
         # the rates of the group's channels come from the same coins: log2 of the cells, where none were merged
         goodness.g_resolution(
-            int(k[4]), k[3] + 1, limits.alpha / len(tests), limits.beta, math.ceil(math.log2(k[3] + 1))
+            int(k[4]), k[3] + 1, limits.alpha / tests.count, limits.beta, math.ceil(math.log2(k[3] + 1))
         )
         for k in kinds
     )
@@ -504,7 +504,7 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         resolution=resolution,
         log10_evidence=total,
         statistics=[Statistic(name=f"G of the patterns of {name}", value=float(g), degrees=int(degrees))],
-        tallies={"tests": len(tests), "strongest": name, "rows": int(rows)},
+        tallies={"tests": tests.count, "strongest": name, "rows": int(rows)},
     )
     if 1 in tally.octets:
         law = goodness.product_laws(p[: 8 * len(tally.octets[1])].reshape(-1, 8)).sum(axis=0) * tally.octet_rows[1]
@@ -524,7 +524,7 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         check,
         case,
         settle(False, resolution, limits.coarsest),
-        f"{len(tests)} groups of three, four and eight channels have the joint patterns of independent channels",
+        f"{tests.count} groups of three, four and eight channels have the joint patterns of independent channels",
         **numbers,
     )
 
@@ -532,8 +532,20 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
 _Test = tuple[float, str, float, int, float]  # log10 p, name, G, degrees, rows
 
 
+@dataclass
+class _Tests:
+    """How many tests there are, and of each kind of groups those that tell most: thousands that tell less need no name."""
+
+    count: int = 0
+    strongest: list[_Test] = field(default_factory=list)
+
+    def add(self, one: _Test) -> None:
+        self.count += 1
+        self.strongest.append(one)
+
+
 def _collect(
-    tests: list[_Test], name: str, counts: Any, p: Any, starts: Any, disjoint: Any, stride: int, rows: int
+    tests: _Tests, name: str, counts: Any, p: Any, starts: Any, disjoint: Any, stride: int, rows: int
 ) -> list[_Test]:
     """G of each group, and of all disjoint groups of one kind pooled (they follow the sum of their laws only if each does).
 
@@ -543,20 +555,23 @@ def _collect(
     size = int(counts.shape[1]).bit_length() - 1
     expected = goodness.product_laws(p[starts[:, None] + stride * np.arange(size)]) * rows
     values, degrees, logs = goodness.g_many(counts, expected)
-    single: list[_Test] = [
-        (float(log), f"{name} from channel {start}", float(g), int(d), float(rows))
-        for start, g, d, log in zip(starts, values, degrees, logs, strict=True)
-        if d
-    ]
-    tests += single
+    made = np.flatnonzero(degrees)
+
+    def test(i: int) -> _Test:
+        return float(logs[i]), f"{name} from channel {starts[i]}", float(values[i]), int(degrees[i]), float(rows)
+
+    tests.count += len(made)
+    if len(made):
+        tests.strongest += [test(i) for i in made[~(logs[made] > logs[made].min())]]
     if len(disjoint) < 2:
-        return single[:1]
+        return [test(i) for i in made[:1]]
     chosen = np.searchsorted(starts, disjoint) if len(disjoint) < len(starts) else slice(None)
     whole, d, pooled = goodness.g_test(counts[chosen].sum(axis=0), expected[chosen].sum(axis=0))
     if not d:
         return []
-    tests.append((pooled, f"{name}, all groups pooled", whole, d, float(rows * len(disjoint))))
-    return tests[-1:]
+    pool: _Test = (pooled, f"{name}, all groups pooled", whole, d, float(rows * len(disjoint)))
+    tests.add(pool)
+    return [pool]
 
 
 def _triple_patterns(tally: Tally, s: int) -> Any:
