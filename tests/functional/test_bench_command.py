@@ -40,7 +40,7 @@ def frozen(x, rate, *, training, rng):
     return right(x, rate, training=training, rng=np.random.default_rng(1))
 """
 CELLS = ("--cell", "4,64,16 forward", "--cell", "16,64,16 forward")
-SHORT = ("--processes", "2", "--blocks", "2", "--slot", "1ms", "--threads", "1", "--json", "r.json")
+SHORT = ("--processes", "2", "--blocks", "2", "--slot", "1ms", "--threads", "1", "--json", "r.json", "--noise", "99")
 
 
 @pytest.fixture
@@ -245,6 +245,7 @@ def test_the_library_measures_as_the_command_does(layers: Any, tmp_path: Path, m
         blocks=2,
         slot_ms=1.0,
         threads=1,
+        noise=99,
         audit=tmp_path / "audit.json",
     )
     assert [s.state for s in result.speeds] == ["measured"] and result.wall_s > 0

@@ -67,8 +67,32 @@ def test_a_reference_that_differs_from_itself_decides_nothing() -> None:
 
     result = bench(Moved(ns={TWO: 3000.0}), ONE, TWO, processes=9)
     (one,) = result.comparisons
-    assert one.verdict == "inconclusive" and "the reference differs from itself" in one.reason
+    assert one.verdict == "inconclusive" and "the reference differs from itself" in one.reason and one.ratio is None
     assert "differed from itself in 1 cells" in " ".join(text.render(result).split())
+
+
+def test_a_noisy_cell_has_no_figure_and_the_report_says_why() -> None:
+    class Busy(Workshop):
+        """Another program runs beside the second process of the reference."""
+
+        def __call__(self, lane: Any, plan: Any) -> Any:
+            made = super().__call__(lane, plan)
+            made.ns *= 1.08 if lane.again else 1
+            return made
+
+    quiet = bench(Workshop(ns={TWO: 3000.0}), ONE, TWO, processes=9)
+    assert states(quiet) == {"forward": "measured"} and "noisy" not in text.render(quiet)
+    result = bench(Busy(ns={TWO: 3000.0}), ONE, TWO, processes=9)
+    assert states(result) == states(result, ONE) == {"forward": "noisy"}
+    (speed,) = [s for s in result.speeds if s.target == TWO]
+    assert speed.device_s is None and speed.fraction is None
+    (one,) = result.comparisons
+    assert (one.verdict, one.ratio, one.low, one.high) == ("inconclusive", None, None, None)
+    told = " ".join(text.render(result).split())
+    assert "1 of 1 cells are noisy and have no figure" in told and "wait until its load is near 0" in told
+    assert "torch.Dropout1d: noisy: no figure: the reference took 1." in told and "at most 1.05 is quiet" in told
+    assert records.exit_code(result) == 3 and result.samples
+    assert states(bench(Busy(ns={TWO: 3000.0}), ONE, TWO, processes=9, noise=0.2)) == {"forward": "measured"}
 
 
 def test_a_run_coarser_than_asked_is_inconclusive_and_says_how_coarse() -> None:

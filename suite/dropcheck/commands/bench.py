@@ -74,6 +74,12 @@ def bench(
             help="Smallest difference to detect, such as .03, with up to 4 times the processes; coarser cells are inconclusive."
         ),
     ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            help="Cells whose reference differs from itself by more than this share have no figure; default .05."
+        ),
+    ] = None,
     audit: Annotated[
         Path | None,
         typer.Option(metavar="RESULT", help="Use this stored audit; otherwise run a quick audit first."),
@@ -98,6 +104,7 @@ def bench(
     from dropcheck.results.audit import write_atomically
     from dropcheck.speed import pytest_json as exported
     from dropcheck.speed import ratio
+    from dropcheck.speed.noise import NOISE
     from dropcheck.speed.run import BenchRequest, prepare, run
 
     root, drawn = option_values.seed(seed, DEFAULT_SEED)
@@ -128,6 +135,7 @@ def bench(
         margin=ratio.MARGIN if margin is None else margin,
         level=ratio.LEVEL if level is None else level,
         resolution=resolution,
+        noise=NOISE if noise is None else noise,
         audit=audit,
         timeout_s=option_values.duration(timeout, "--timeout"),
         memory_mb=memory,

@@ -95,6 +95,7 @@ class BenchOptions(TypedDict, total=False):
     margin: float
     level: float
     resolution: float
+    noise: float
     audit: Place
     timeout: Time
     memory: int
@@ -278,7 +279,7 @@ _READ: Mapping[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("cases", "releases", "cells"), _whole_texts),
     **dict.fromkeys(("profile", "device", "inference", "dask", "fail_on", "reference"), _text),
     **dict.fromkeys(("budget_s", "timeout_s"), _seconds),
-    **dict.fromkeys(("resolution", "margin", "level", "slot_ms"), _number),
+    **dict.fromkeys(("resolution", "margin", "level", "noise", "slot_ms"), _number),
     **dict.fromkeys(("jobs", "memory_mb", "processes", "blocks", "threads"), _count),
     **dict.fromkeys(("strict", "sequential", "resume", "in_process", "causes"), _flag),
     **dict.fromkeys(("ledger", "audit"), _place),

@@ -88,6 +88,25 @@ def resolution(result: BenchResult) -> str:
     return text
 
 
+def noisy(result: BenchResult) -> str:
+    """How many cells have no figure, under which load, and how to get a run that has; empty where all are quiet."""
+    cells = {s.cell for s in result.speeds if s.state == "noisy"}
+    if not cells:
+        return ""
+    here = result.environment
+    before, after = ((here.get(key) or [None])[0] for key in ("load", "load_after"))
+    load = (
+        f" (load {before:g} before and {after:g} after, {here.get('cores', '?')} processors)"
+        if before is not None
+        else ""
+    )
+    return (
+        f"{len(cells)} of {len(result.cells)} cells are noisy and have no figure: the reference did not repeat itself{load}. "
+        "For a fit run, end other work on this machine and wait until its load is near 0; --processes 9 averages more. "
+        "--noise sets another bound."
+    )
+
+
 def _percent(value: float) -> str:
     return "none" if not math.isfinite(value) or value > 10 else f"{value:.1%}"
 
@@ -111,6 +130,7 @@ def render(result: BenchResult, width: int = 100) -> str:
     """The whole report."""
     out = headline(result)
     out += ["", *textwrap.wrap(resolution(result), width), ""]
+    out += [*textwrap.wrap(told, width), ""] if (told := noisy(result)) else []
     comparisons = {(c.target, c.cell): c for c in result.comparisons}
     speeds = {(s.target, s.cell): s for s in result.speeds}
     for place, cell in enumerate(result.cells):

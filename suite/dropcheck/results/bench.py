@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "dropcheck.bench/1"
 
-State = Literal["measured", "skipped", "disqualified", "error"]
+State = Literal["measured", "skipped", "disqualified", "error", "noisy"]  # noisy: the reference did not repeat itself
 
 
 Word = Literal["faster", "same", "slower", "inconclusive"]
@@ -208,7 +208,10 @@ class Compile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BenchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of ``dropcheck bench``. ``resumed``: how many of its rounds of processes an earlier run had finished."""
+    """One run of ``dropcheck bench``. ``resumed``: how many of its rounds of processes an earlier run had finished.
+
+    ``noise``: by which share the reference may differ from itself where a cell has a figure (None: an older release, any).
+    """
 
     schema: Literal["dropcheck.bench/1"] = "dropcheck.bench/1"
     kind: Literal["bench"] = "bench"
@@ -241,6 +244,7 @@ class BenchResult(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool = False
     compiles: list[Compile] = []
     resumed: int = 0
+    noise: float | None = None
 
 
 def exit_code(result: BenchResult) -> int:

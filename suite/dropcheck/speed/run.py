@@ -17,7 +17,7 @@ from dropcheck.plan import targets
 from dropcheck.plan.request import DEFAULT_SEED, AuditRequest
 from dropcheck.results.audit import Result, Verdict
 from dropcheck.results.bench import BenchResult, BenchTarget, Speed
-from dropcheck.speed import compiling, honesty, summary
+from dropcheck.speed import compiling, honesty, noise, summary
 from dropcheck.speed.cells import PROFILES
 from dropcheck.speed.cells import plan as planned_cells
 from dropcheck.speed.ratio import LEVEL, MARGIN, accepted
@@ -51,6 +51,7 @@ class BenchRequest:
     margin: float = MARGIN
     level: float = LEVEL
     resolution: float | None = None
+    noise: float = noise.NOISE
     audit: Path | None = None
     timeout_s: float = 120.0
     memory_mb: int | None = None
@@ -103,6 +104,7 @@ def prepare(request: BenchRequest) -> Plan:
         if value is not None and value < least:
             raise UsageError(f"{name} takes a number of at least {least}, not {value}")
     accepted(request.margin, request.level)
+    noise.accepted(request.noise)
     if request.resolution is not None and not 0 < request.resolution < 1:
         raise UsageError(f"--resolution takes a share of the time, such as 0.05, not {request.resolution:g}")
     if request.python is not None and shutil.which(request.python) is None:
@@ -206,7 +208,7 @@ def run(
             compiled = compiling.measured(plan, raw, opener, tell or (lambda text, done: None))
         except KeyboardInterrupt:
             raw.interrupted = True
-    made = summary.summarise(plan, raw, request.margin, request.level, request.resolution)
+    made = summary.summarise(plan, raw, request.margin, request.level, request.resolution, request.noise)
     opened = [_target(plan, raw, known, lane) for lane in plan.lanes[:-1]]
     environment = {**before, "load_after": describe()["load"], "processor": processor()}
     return BenchResult(
@@ -239,6 +241,7 @@ def run(
         interrupted=raw.interrupted,
         compiles=compiled,
         resumed=raw.resumed,
+        noise=request.noise,
     )
 
 
@@ -275,7 +278,7 @@ def verdict(made: summary.Summary, opened: Sequence[BenchTarget], raw: Raw, want
         return "fail"
     if any(t.error or t.skipped for t in opened) or raw.interrupted:
         return "inconclusive"
-    if any(s.state in ("error", "disqualified") for s in made.speeds):
+    if any(s.state in ("error", "disqualified", "noisy") for s in made.speeds):
         return "inconclusive"
     if wanted is not None and (made.resolution is None or made.resolution > wanted):
         return "inconclusive"

@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from dropcheck.contract.cells import Cell
 from dropcheck.contract.promise import Pattern
 from dropcheck.results.bench import Comparison, Placebo, Sample, Speed, Yardstick
-from dropcheck.speed import limit, ratio
+from dropcheck.speed import limit, noise, ratio
 from dropcheck.speed.ratio import Interval
 from dropcheck.speed.raw import Problem, Raw
 from dropcheck.speed.runner import Lane, Plan
@@ -79,8 +80,10 @@ def resolution_of(plan: Plan, raw: Raw, margin: float, level: float) -> float:
     return max((p.resolution for p in found), default=math.inf)
 
 
-def summarise(plan: Plan, raw: Raw, margin: float, level: float, resolution: float | None) -> Summary:
-    """All of it."""
+def summarise(
+    plan: Plan, raw: Raw, margin: float, level: float, resolution: float | None, allowed: float = noise.NOISE
+) -> Summary:
+    """All of it. ``allowed``: by which share the reference may differ from itself where a cell has a figure."""
     found, made = index(raw.samples), Summary()
     reference, again = plan.lanes[0], plan.lanes[-1]
     for place, _ in enumerate(plan.cells):
@@ -88,20 +91,33 @@ def summarise(plan: Plan, raw: Raw, margin: float, level: float, resolution: flo
         if stick is not None:
             made.yardsticks.append(stick)
     sticks = {y.cell: y for y in made.yardsticks}
+    beside = {p: paired(found, again.name, reference.name, p) for p in range(len(plan.cells))}
+    noisy = noise.noisy(beside, made.yardsticks, allowed)
     for lane in plan.lanes[:-1]:
         for place, cell in enumerate(plan.cells):
-            made.speeds.append(_speed(found, raw, lane, place, cell, sticks.get(place), made.warnings))
+            speed = _speed(found, raw, lane, place, cell, sticks.get(place), made.warnings)
+            if speed.state == "measured" and place in noisy:
+                speed = Speed(target=speed.target, cell=place, state="noisy", reason=f"no figure: {noisy[place]}")
+            made.speeds.append(speed)
     made.placebos = _placebos(found, plan, reference, again, margin, level)
     for lane in plan.lanes[1:-1]:
-        made.comparisons += _compared(found, plan, raw, lane, made.placebos, margin, level, resolution)
+        some = _compared(found, plan, raw, lane, made.placebos, margin, level, resolution)
+        made.comparisons += [_without_figure(one, noisy[one.cell]) if one.cell in noisy else one for one in some]
     made.warnings += _thread_warnings(plan, raw)
     for stick in made.yardsticks:
-        if stick.copy_fraction is not None and abs(stick.copy_fraction - 1) > 0.03:
+        if stick.copy_fraction is not None and abs(stick.copy_fraction - 1) > 0.03 and stick.cell not in noisy:
             made.warnings.append(
                 f"{plan.cells[stick.cell]}: a copy measures {stick.copy_fraction:.2f} of its own limit, expected 1.00 within "
                 "0.03: fractions of the limit in this cell are as uncertain"
             )
     return made
+
+
+def _without_figure(one: Comparison, why: str) -> Comparison:
+    """A comparison in a noisy cell: the raw samples are kept, a ratio is not told."""
+    return msgspec.structs.replace(
+        one, verdict="inconclusive", ratio=None, low=None, high=None, reason=one.reason or f"noisy: {why}"
+    )
 
 
 def _yardstick(found: Index, plan: Plan, place: int) -> Yardstick | None:
