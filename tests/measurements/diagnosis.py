@@ -197,11 +197,14 @@ _NUMBERS = frozenset(
 )
 
 
+_LISTS = ("kinds", "others", "drops_by_block", "coins_by_block")
+
+
 def stripped(one: Finding) -> Finding:
     """A result without what no sentence reads; of one that passes its case and counts alone."""
     failed = one.verdict == "fail"
     tallies = {k: v for k, v in one.tallies.items() if k in _NUMBERS and not isinstance(v, list)}
-    tallies |= {k: v for k, v in one.tallies.items() if k in ("kinds", "others")}
+    tallies |= {k: v for k, v in one.tallies.items() if k in _LISTS}
     return Finding(
         check=one.check,
         case=one.case,

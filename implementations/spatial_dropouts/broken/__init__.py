@@ -19,6 +19,7 @@ from spatial_dropouts.broken.records import leaves as records_leaves
 from spatial_dropouts.broken.records import life as records_life
 from spatial_dropouts.broken.records import passes as records_passes
 from spatial_dropouts.broken.records import rates as records_rates
+from spatial_dropouts.broken.records import schedules as records_schedules
 from spatial_dropouts.broken.records import sizes_daily as records_sizes_daily
 from spatial_dropouts.broken.records import streams as records_streams
 from spatial_dropouts.broken.records import stretches as records_stretches
@@ -47,6 +48,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_sizes_daily.DEFECTS,
     *records_ties.DEFECTS,
     *records_follows_places.DEFECTS,
+    *records_schedules.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

@@ -30,6 +30,8 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
         for name in (
             "after-inference-tears",
             "calls-lean",
+            "creeping-rate",
+            "falling-rate",
             "frozen-elements",
             "lean-calls-with-a-copy",
             "counters-overlap",
@@ -37,6 +39,7 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
             "frozen-mask",
             "graph-replays",
             "redrawn-when-input-changes",
+            "step-shared-with-inference",
             "second-call-repeats",
             "second-call-unscaled",
             "stuck-off",
@@ -58,6 +61,13 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
         "after-inference-repeats": ("mode.inference",),
         "after-inference-tears": ("mode.inference",),
         "stuck-off": ("mode.inference",),
+        "step-shared-with-inference": ("mode.inference",),
+    },
+    "cases of few and of many calls have rates of their own": {
+        name: ("rate.per-shape",) for name in ("creeping-rate", "falling-rate", "step-shared-with-inference")
+    },
+    "where a case has too few calls to show their order, calls with rates of their own look tied": {
+        "step-shared-with-inference": ("mask.dropped-count",)
     },
     "what a call keeps on the layer is what another thread finds there": {"torch-mask-by-shape": ("mode.threads",)},
     "the branch that inference saw first is the one that training takes": {"branch-by-shape": ("mode.toggle",)},

@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern, patterns
-from spatial_dropouts.unusual import blocks, constructing, declared, inference, sizes_daily, stretches
+from spatial_dropouts.unusual import blocks, constructing, declared, inference, schedules, sizes_daily, stretches
 
 _PLACE = "spatial_dropouts.unusual.layers:"
 _DRAWN = "spatial_dropouts.unusual.generators:"
@@ -156,4 +156,5 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.torch-function": _pt("function", "a plain function on tensors", framework="torch-function"),
     **declared.REGISTER,
     **sizes_daily.REGISTER,
+    **schedules.REGISTER,
 }

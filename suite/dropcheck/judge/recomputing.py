@@ -9,12 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import numpy as np
+
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.contract.register import Registered, register
 from dropcheck.contract.requirements import JOIN
 from dropcheck.count.copies import CERTAIN, odd_log10
+from dropcheck.count.schedules import change_log10
 from dropcheck.judge import possible
 from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import ALPHA, MOST_CASES, Check
@@ -332,6 +335,8 @@ def _from_counts(one: Finding, alpha: float) -> _Counts | None:
     try:
         if one.check == "rate.marginal" and "odd_calls" in kept:
             return _odd_calls(one, kept)
+        if one.check == "rate.marginal" and "drops_by_block" in kept:
+            return _schedule(one, kept)
         if one.check == "rate.marginal" and "units" not in kept and one.expected is not None:
             return _marginal(one, kept, alpha)
         if one.check == "mask.whole-channels":
@@ -374,6 +379,16 @@ def _odd_calls(one: Finding, kept: Mapping[str, object]) -> _Counts:
         said.append(
             f"the evidence is 10^{stated or 0.0:.2f}, but {worst} of {coins} decisions of one call make it 10^{log:.2f}"
         )
+    return _Counts(log <= CERTAIN, tuple(said))
+
+
+def _schedule(one: Finding, kept: Mapping[str, object]) -> _Counts:
+    """A rate that follows the number of calls: the drops of successive blocks of calls."""
+    drops, coins = (np.array(kept[name], np.int64) for name in ("drops_by_block", "coins_by_block"))
+    log, stated = max(-99999.0, change_log10(drops, coins)), one.log10_evidence
+    said = []
+    if stated is None or (not math.isclose(stated, log, rel_tol=1e-3, abs_tol=1e-3) and max(stated, log) > FAR):
+        said.append(f"the evidence is 10^{stated or 0.0:.2f}, but its blocks of calls make it 10^{log:.2f}")
     return _Counts(log <= CERTAIN, tuple(said))
 
 

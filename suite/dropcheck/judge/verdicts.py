@@ -24,7 +24,8 @@ seed.distinct, seed.neighbours           whole-channels               as above; 
 the same, unless they fail               seed.reproducible            seeds that reach nothing give unrelated streams, too
 scale.mean, if it fails                  scale.kept-values            of the same dtype: what single values show is shared
 mask.independent-*, dropped-count,       rate.marginal, by some       calls with a rate of their own make all coins of a
-patterns, other rates                    calls with their own rate    call look tied
+patterns, other rates                    calls with their own rate,   call look tied
+                                         or by their number
 daily use (``_IN_TURN``), if it fails    whole-channels, distinct-*   a layer that repeats its own words shares them
 ======================================== ============================ ==================================================
 
@@ -99,7 +100,7 @@ class _Known:
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.asked: dict[str, set[str]] = defaultdict(set)
-        self.odd: set[str] = set()  # cases where a few calls have a rate of their own
+        self.odd: set[str] = set()  # cases where the rate is not that of all calls
         self.told: dict[str, set[str]] = defaultdict(set)
         self.failed: dict[str, set[str]] = defaultdict(set)
         self.tied: dict[str, set[str]] = defaultdict(set)  # copies that dependence may explain
@@ -112,7 +113,7 @@ class _Known:
                 self.told[one.check].update(_cases(one))
             if one.verdict == "fail":
                 self.failed[one.check].update(_cases(one))
-                if "odd_calls" in one.tallies:
+                if "odd_calls" in one.tallies or "drops_by_block" in one.tallies:
                     self.odd.add(one.case)
                 if one.check == _DROPPED:
                     self.ratio[one.case] = float(one.tallies.get("variance_ratio", 1.0))

@@ -140,7 +140,7 @@ _ROWS = (
     (
         "late-schedule",
         "LateSchedule",
-        "mask.dropped-count",
+        "rate.marginal",
         "from call 5000 on the rate is a tenth higher",
         "5000 calls, 10 % of the rate",
         _CALLS,

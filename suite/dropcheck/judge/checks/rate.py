@@ -14,6 +14,7 @@ from dropcheck.contract.cases import Case
 from dropcheck.count.coins import WORD
 from dropcheck.count.copies import CERTAIN, odd_calls
 from dropcheck.count.gathered import Gathered
+from dropcheck.count.schedules import schedule
 from dropcheck.judge.checks.base import Check, Limits, finding, points, settle, skipped
 from dropcheck.judge.checks.daily_sizes import CHANNEL, RATE, SAMPLE, at_sizes
 from dropcheck.results.audit import Finding
@@ -64,6 +65,23 @@ def _marginal(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             },
         }
         return finding(check, case, "fail", odd.words, **numbers)
+    change = got.once(schedule)
+    if change is not None and max(abs(change.first - p), abs(change.last - p)) > tolerated:
+        numbers = {
+            **numbers,
+            "estimate": change.last,
+            "unit": "probability of a drop in the last calls",
+            "fail_interval": None,
+            "pass_interval": None,
+            "log10_evidence": change.log10_p,
+            "tallies": {
+                "calls_of_a_block": change.block,
+                "calls": change.calls,
+                "drops_by_block": change.drops,
+                "coins_by_block": change.coins,
+            },
+        }
+        return finding(check, case, "fail", change.words, **numbers)
     off = k / n - p
     if failed:
         return finding(
@@ -282,7 +300,8 @@ CHECKS = (
         role="rate",
         coins_are="coins",
         how="All drops of a case are counted. Their number is compared with the requested rate by the exact binomial law, "
-        "two-sided. If the layer declares that it rounds rates to a grid, half a step is allowed. The detection limit is the "
+        "two-sided. If the layer declares that it rounds rates to a grid, half a step is allowed. A rate that rises or falls with "
+        "the number of calls fails by itself if chance explains it with a probability below 10^-15. The detection limit is the "
         "smallest deviation that is missed with a probability below 10^-6.",
         remedy="Draw the uniform numbers in float32 for every dtype of the input, and compare them with the rate there. "
         "Check that the constructor's argument is the drop probability, not the keep probability (`keep_probability=True` "

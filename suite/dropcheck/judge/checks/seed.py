@@ -299,9 +299,21 @@ def _distinct(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         got.case,
         "fail",
         f"seed {got.seeds[int(two)]} repeats parts of the masks of seed {got.seeds[int(one)]}; "
-        f"{counted(across, 'such repeat')} among {seeds} seeds, expected none",
+        f"{counted(across, 'such repeat')} among {seeds} seeds, expected none{_added(got, middle)}",
         **numbers,
     )
+
+
+def _added(got: Gathered, middle: int) -> str:
+    """What the repeats have in common, where a call of each seed is the call before it of the next seed."""
+    if got.repeats is None or len(got.repeats.places) < 8:
+        return ""
+    seed, row = place_of(got.case, np.array(got.repeats.places) + middle)
+    steps = np.diff(np.asarray(got.seeds, np.int64)[seed], axis=1)
+    calls = np.diff(row // got.case.rows, axis=1)
+    if (seed[:, 0] == seed[:, 1]).any() or not ((steps == 1) & (calls == -1)).all():
+        return ""
+    return ". Call 2 of a seed is call 1 of the next seed: the layer, or its framework, adds the number of calls to the seed"
 
 
 def _once(check: Check, got: Gathered, again: Finding | None) -> Finding:

@@ -13,6 +13,7 @@ from dropcheck.results.audit import Finding
 from dropcheck.worker.server import rounding
 
 _MEAN = "scale.mean"
+_NO_RATE = 64  # shares of fewer parts may be rates that somebody wrote down
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def named(factors: Sequence[Factor]) -> tuple[str, str, str, bool] | None:
             "Divide by 1 - rate, not by the share of elements that this call keeps.",
             False,
         )
+    if (text := _of_what_is_kept(known)) is not None:
+        return "realised", f"{head}: {text}", "Divide by 1 - rate, not by the share that is kept.", False
     if (rounded := _rounded(known)) is not None:
         return (
             "bits",
@@ -130,6 +133,38 @@ def _of_the_call(known: Sequence[Factor]) -> str | None:
     if len(numbers) < 3 or max(numbers) < 1e-5:
         return None
     return "they are divided by the share of elements that the call keeps"
+
+
+def _of_what_is_kept(known: Sequence[Factor]) -> str | None:
+    """Whether few factors are the number of coins of a sample, or of a call, over a whole number of kept ones.
+
+    To within the rounding of the factor, near the number that should be kept, and as a fraction that no rate is. The chance
+    that other factors look so is below one in a thousand.
+    """
+    kinds: tuple[tuple[str, Callable[[int, int], int]], ...] = (
+        ("the share of its channels that a sample keeps", lambda rows, channels: channels),
+        ("the share of decisions that keep in a call", lambda rows, channels: rows * channels),
+    )
+    for words, coins in kinds:
+        chance, shown_of = 1.0, ""
+        for one in known:
+            case = case_of(one.finding.case)
+            if case.rows is None or case.channels is None or case.batches or one.u > 1e-6 or one.factor <= 0:
+                break
+            size = coins(case.rows, case.channels)
+            kept = size / one.factor
+            whole, room = round(kept), 8 * one.u * kept
+            spread = math.sqrt(size * one.rate * (1 - one.rate))
+            if abs(kept - whole) > room or abs(whole - size * (1 - one.rate)) > 6 * spread:
+                break
+            if size // math.gcd(size, whole) < _NO_RATE:
+                break
+            chance *= 2 * room
+            shown_of = shown_of or f"{whole} of {size}"
+        else:
+            if chance < 1e-3:
+                return f"they are divided by {words} (here {shown_of})"
+    return None
 
 
 def _rounded(known: Sequence[Factor]) -> str | None:

@@ -100,6 +100,16 @@ def calls(seen: Seen) -> Iterator[Cause]:
     yield cause(name, observed, fix, seen.take([*some, *seen.failing(*_OF_OLD_MASKS), *spent]), lead)
 
 
+def kept(seen: Seen) -> Iterator[Cause]:
+    """Calls that depend on the calls before, by what the layer keeps: it outlives reseeding."""
+    some, reset = seen.failing("mask.independent-calls"), seen.failing("seed.reset")
+    if not some or not reset or seen.failing("seed.reproducible", _CALLS):
+        return
+    lead, place = strongest(some), only(seen.judged["mask.independent-calls"])
+    text = f"{at(lead.message, place)}; what the layer keeps of a call outlives reseeding"
+    yield cause(f"mask.independent-calls {place}".strip(), text, "", seen.take([*some, *reset]), lead)
+
+
 def ties(seen: Seen) -> Iterator[Cause]:
     """Channels that depend on each other: pairs, the number of dropped channels, joint patterns are one cause."""
     some = seen.failing(*_TIES)

@@ -13,6 +13,11 @@ from dropcheck.results.plain_text import strongest
 
 _MARGINAL = "rate.marginal"
 _APART = ("rate.per-channel", "rate.per-sample", "rate.per-shape")
+_LAGS = ("mask.independent-samples", "mask.independent-calls")
+_ONE_RATE = (
+    "Use the rate as it is in every call. Let the user move a schedule (by a method, or by a new rate), not the forward "
+    "pass."
+)
 _HALF = {"float16", "bfloat16"}
 _NOTHING = re.compile("never drop|drop nothing")
 _UNCHANGED = " and are not scaled: the layer returns them as they are"
@@ -83,6 +88,27 @@ def calls(seen: Seen) -> Iterator[Cause]:
         text += "; where nothing drops, the layer returns its input"
         follow += [*unscaled, *seen.failing("seed.reset")]
     yield cause(f"calls of another rate {place}".strip(), text, "", seen.take(follow), lead)
+
+
+def schedules(seen: Seen) -> Iterator[Cause]:
+    """A rate that follows the number of calls: calls of one rate each look tied, and what counts them outlives reseeding."""
+    some = [f for f in seen.failing(_MARGINAL) if "drops_by_block" in f.tallies]
+    if not some:
+        return
+    lead = max(some, key=lambda f: abs(_block_rate(f, -1) - _block_rate(f, 0)))
+    rate = case_of(lead.case).rate
+    text = lead.message + (f", at rate {rate:g}" if rate is not None else "")
+    counted = [f for f in seen.failing("mode.inference") if "randomness" in f.case]
+    if counted:
+        text += "; inference calls count as calls"
+    tied = ("mask.independent-channels", "mask.dropped-count", "mask.patterns", *_LAGS, *_APART)
+    follow = [*seen.failing(_MARGINAL, *tied, "mode.toggle", "seed.reset"), *counted]
+    yield cause("a rate that follows the number of calls", text, _ONE_RATE, seen.take(follow), lead)
+
+
+def _block_rate(one: Finding, place: int) -> float:
+    """The rate of one block of calls."""
+    return float(one.tallies["drops_by_block"][place] / max(1, one.tallies["coins_by_block"][place]))
 
 
 def positions(seen: Seen) -> Iterator[Cause]:
