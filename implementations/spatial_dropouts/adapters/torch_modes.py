@@ -342,6 +342,15 @@ def _ranks(adapter: Any) -> Mode:
     return Ranks(adapter)
 
 
+def _dtensor(placement: str) -> Callable[[Any], Mode]:
+    def made(adapter: Any) -> Mode:
+        from spatial_dropouts.adapters.torch_dtensor import Placed
+
+        return Placed(adapter, placement)
+
+    return made
+
+
 def _takes_inplace(function: Any) -> bool:
     try:
         return "inplace" in inspect.signature(function).parameters
@@ -360,6 +369,8 @@ MODES: Mapping[str, Callable[[Any], Mode]] = {
     "autocast": Autocast,
     "cuda-graph": CudaGraph,
     "ranks": _ranks,
+    "dtensor-shard": _dtensor("shard"),
+    "dtensor-replicate": _dtensor("replicate"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib
 import json
 import os
 import socket
@@ -57,6 +58,8 @@ class Ranks(torch_mode.Mode):
     A batch of one goes to both, as every batch of replicas does, and what rank 1 makes of it is looked at by ``alike`` alone.
     """
 
+    settings: Dict[str, Any] = {}  # what rank 1 is told besides
+
     def enter(self) -> None:
         """Raises Unsupported without gloo, samples to split, or a target that a second process can load."""
         adapter = self.adapter
@@ -101,6 +104,7 @@ class Ranks(torch_mode.Mode):
             "pipe": theirs.fileno(),
             "store": os.path.join(self.folder.name, "store"),
             **origin,
+            **self.settings,
         }
         self.child = subprocess.Popen(
             [sys.executable, "-c", _CHILD, json.dumps(settings)],
@@ -182,9 +186,17 @@ class Ranks(torch_mode.Mode):
                     outputs = [self.apply(layer, x, True) for _ in range(times)]
             finally:
                 self.eager = eager
+            self.seeded_alike = False
+            apart = self._apart(rate, dtype, seed, way, x) if self.whole else None
         finally:
             self.seeded_alike = self.compared = False
-        return {"ys": outputs, "axis": self.axis, "knows": seen.ran}
+        return {"ys": outputs, "axis": self.axis, "knows": seen.ran, "apart": apart}
+
+    def _apart(self, rate: float, dtype: str, seed: int, way: str, x: Any) -> float:
+        """The share of elements in which replicas differ that are seeded by rank, in one call."""
+        with torch.no_grad():
+            one, other = self.apply(self.made(rate, dtype, seed, way), x, True).chunk(2, self.axis)
+        return float((one != other).double().mean())
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
         """One call of both ranks on their parts of the samples."""
@@ -322,6 +334,8 @@ def _serve(pipe: Connection, settings: Dict[str, Any]) -> None:
     except Exception as error:
         pipe.send({"error": str(error)})
         return
+    if "placement" in settings:
+        importlib.import_module("spatial_dropouts.adapters.torch_dtensor").serve_as(adapter, settings)
     pipe.send({})
     join(settings["store"], 1)
     layers: Dict[int, Any] = {}
@@ -347,6 +361,7 @@ def _serve(pipe: Connection, settings: Dict[str, Any]) -> None:
 def _answered(adapter: Any, layers: Dict[int, Any], request: Dict[str, Any]) -> Optional[Tuple[Any, ...]]:
     """Do what rank 0 asks; the tensors to gather, or None where there are none."""
     ask, key = request["ask"], request["key"]
+    adapter.rows = request.get("rows", 0)
     if ask == "make":
         layers[key] = adapter.make(request["rate"], request["dtype"], request["seed"], request["way"])
         return None

@@ -18,6 +18,7 @@ from dropcheck.auditing.state import Advance, Found, Opened, Outcome, TargetAudi
 from dropcheck.auditing.whole_model import whole_model
 from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
+from dropcheck.contract.modes import RANKED
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge import following
@@ -147,7 +148,7 @@ def _examine(
 ) -> None:
     """All checks of one target."""
     info, contract, pool = opened.info, opened.contract, opened.pool
-    if opened.audit.target.mode == "ranks" and info["framework"] == "torch":
+    if opened.audit.target.mode in RANKED and info["framework"] == "torch":
         asks = "seed.reproducible asks" if contract.replicas else "mask.distinct-samples asks"
         found.traits["ranks"] = f"seeded apart: rank 1 has the seed + 2**31; {asks} ranks that are seeded alike, too"
     if info.get("guessed"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EAGER = "eager"
+RANKED = ("ranks", "dtensor-shard", "dtensor-replicate")  # two processes of PyTorch, or two devices
 ALL = "all"  # what --mode takes for every mode that a target's framework has
 
 
@@ -42,6 +43,10 @@ MODES: dict[str, Mode] = {
             ("torch", "jax", "keras@tensorflow", "tensorflow", "tf_keras"),
             "the batch split over two data-parallel ranks",
         ),
+        Mode(
+            "dtensor-shard", ("torch",), "the batch as one DTensor on two ranks, each with half of the samples (Shard)"
+        ),
+        Mode("dtensor-replicate", ("torch",), "the batch as one DTensor on two ranks, each with the whole (Replicate)"),
         Mode("jit", ("jax", "keras@jax", "mlx"), "the framework's just-in-time compiler around the call"),
         Mode("vmap", ("jax",), "jax.vmap over samples, one key a sample"),
         Mode("scan", ("jax",), "calls inside jax.lax.scan"),

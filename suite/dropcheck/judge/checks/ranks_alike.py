@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dropcheck.contract.modes import RANKED
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, skipped
 from dropcheck.judge.checks.exact_questions import by_coin, dropped, enough, ladder, telling
 from dropcheck.judge.checks.looks import life
@@ -30,7 +31,7 @@ def alike(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     Ranks of plain layers share their masks under one seed, as those of PyTorch's own Dropout do: a trait. A layer that runs
     torch.distributed itself (a DTensor, its rank) is run with one seed on all ranks, and its shards are samples of one batch.
     """
-    if bench.info.get("mode") != "ranks" or bench.info["framework"] != "torch" or bench.contract.replicas:
+    if bench.info.get("mode") not in RANKED or bench.info["framework"] != "torch" or bench.contract.replicas:
         return []
     rate, dtype = ladder(bench, (0.5,))[0], bench.first
     where = f"{dtype} rate={rate:g} {_CASE}"
@@ -75,7 +76,7 @@ def alike(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
 
 def replicas(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     """Replicas of one layer on the same batch, seeded alike: every element of both ranks' outputs is equal, in every call."""
-    if bench.info.get("mode") != "ranks" or not bench.contract.replicas:
+    if bench.info.get("mode") not in RANKED or not bench.contract.replicas:
         return []
     rate, dtype = ladder(bench, (0.5,))[0], bench.first
     where = f"{dtype} rate={rate:g} replicas"
@@ -96,6 +97,12 @@ def replicas(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         coins=2 * coins,
         tallies={"same": coins - differ, "coins": coins},
     )
+    if got.get("apart") is not None:
+        bench.traits["ranks seeded by rank"] = (
+            f"replicas differ in {percent(got['apart'], 1)} of the elements: give all ranks one seed"
+            if got["apart"]
+            else "replicas agree in every element"
+        )
     if differ or values:
         text = f"with one seed and one batch, replicas disagree in {percent(differ / coins, 1)} of the drop decisions"
         if not differ:

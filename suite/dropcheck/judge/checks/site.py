@@ -146,7 +146,7 @@ CHECKS = (
         "state of PyTorch's generator, the key in JAX, the seed in Keras. Two draws from one state drop alike. It also compares "
         "the masks of all dropout layers, call by call. Two layers with one mask fail, and so does a function that draws the "
         "same in each pass. Two uses of one layer may share a mask (variational dropout). In ONNX files it compares "
-        "the masks alone, place by place: layers whose decisions agree too often or too seldom at some places fail as well. "
+        "the masks alone, place by place: layers whose decisions agree too often or too seldom at some places fail. "
         "PyTorch, Keras, Flax and Equinox models, and ONNX files.",
         remedy="Do not seed the generator inside of `forward`, do not hand the mask of one layer to another, and give each "
         "dropout its own key or seed. Where layers "

@@ -29,7 +29,7 @@ ADAPTER: Mapping[str, str] = {
     "ambient": "() -> {name: value} of what is set globally",
     "threaded": "() -> None where layers may be called from several threads; raises Unsupported with the reason elsewhere",
     "alike": "(rate, dtype, seed, way, x, times) -> training calls of all ranks under one seed: {'ys', 'axis' of samples, 'knows': "
-    "whether the layer knows of ranks}",
+    "whether the layer knows of ranks; 'apart': of replicas, the share of elements in which they differ when seeded by rank}",
     "counts": "() -> {number of threads of the framework: function that returns a context}",
 }
 RATES = ("p", "rate", "drop_prob", "drop_rate", "drop_p", "dropout", "dropout_rate", "prob")
@@ -225,4 +225,5 @@ def alike(adapter: Any, rate: float, dtype: str, seed: int, way: str, x: Any, ti
     given = adapter.tensor(np.asarray(x), dtype, "contiguous")
     found: Dict[str, Any] = needed(adapter, "alike")(rate, dtype, seed, way, given, times)
     outputs = [np.array(adapter.array(y), copy=True) for y in found["ys"]]
-    return {"ys": outputs, "dtype": adapter.dtype_of(found["ys"][0]), "axis": found["axis"], "knows": found["knows"]}
+    told = {name: found.get(name) for name in ("axis", "knows", "apart")}
+    return {"ys": outputs, "dtype": adapter.dtype_of(found["ys"][0]), **told}
