@@ -117,6 +117,17 @@ REGISTER: Mapping[str, Implementation] = {
         requires=("torch",),
         summary="our own PyTorch layer: one pass over memory that selects and divides exactly",
     ),
+    "custom.keras": Implementation(
+        make="spatial_dropouts.custom.keras_layer:SpatialDropout",
+        framework="keras",
+        contract=Contract(
+            pattern=Pattern.parse("n l c -> n c"), seeds=("global", "constructor"), promises=("nonfinite",)
+        ),
+        requires=("keras",),
+        backends=_KERAS,
+        default=False,
+        summary="our own Keras layer: selects instead of multiplying, divides exactly, on every backend",
+    ),
     "torch.Dropout1d": _torch("Dropout1d", "n c l -> n c", ("c l -> c",)),
     "torch.Dropout2d": _torch("Dropout2d", "n c h w -> n c", ("n c l -> n c",)),
     "torch.Dropout3d": _torch("Dropout3d", "n c d h w -> n c", ("c d h w -> c",)),

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from spatial_dropouts.custom import selecting, torch_layer, torch_operator  # noqa: E402
+from spatial_dropouts.custom import exact, selecting, torch_layer, torch_operator  # noqa: E402
 from spatial_dropouts.custom.torch_layer import SpatialDropout  # noqa: E402
 
 ALL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -31,8 +31,11 @@ def values(*shape: int, dtype: Any = torch.float32) -> Any:
     return made.to(dtype)
 
 
-def draws(*shape: int) -> Any:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+KEY = (0x1234567890ABCDEF, 0x7EDCBA0987654321)
+
+
+def drops(*shape: int) -> Any:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(2)) < 0.3
 
 
 def same(a: Any, b: Any) -> bool:
@@ -76,11 +79,51 @@ LAYOUTS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
 @pytest.mark.parametrize("rate", [0.3, 0.5, 0.9999, 1.0])
 def test_the_pass_is_what_the_operations_make(layout: str, dtype: Any, rate: float) -> None:
     make, shape = LAYOUTS[layout]
-    x, drawn = make(dtype), draws(*shape)
-    y = selecting.in_one_pass(x, drawn, rate, into=None)
+    x, drawn = make(dtype), selecting.coins(shape, rate, KEY)
     expected = torch_operator.composed(x, drawn, rate)
-    assert y is not None and (same if dtype != torch.float64 else near)(y, expected)
-    assert y.stride() == torch.empty_like(x).stride()
+    for y in (selecting.in_one_pass(x, shape, rate, KEY), selecting.by_coins(x, drawn, rate)):
+        assert y is not None and (same if dtype != torch.float64 else near)(y, expected)
+        assert y.stride() == torch.empty_like(x).stride()
+    if 0 not in x.stride():
+        assert selecting.in_one_pass(x, shape, rate, KEY, into=x) is x
+        assert (same if dtype != torch.float64 else near)(x, expected)
+
+
+def philox(counter: list[int], key: list[int]) -> list[int]:
+    """Philox 4x32-10 in whole numbers, as its paper has it."""
+    word = 2**32
+    a, b, c, d = counter
+    left, right = key
+    for _ in range(10):
+        p, q = a * 0xD2511F53, c * 0xCD9E8D57
+        a, b, c, d = q // word ^ b ^ left, q % word, p // word ^ d ^ right, p % word
+        left, right = (left + 0x9E3779B9) % word, (right + 0xBB67AE85) % word
+    return [a, b, c, d]
+
+
+@built
+@pytest.mark.parametrize("rate", [0.3, 0.5, 5e-324, 1.0])
+def test_coins_are_those_of_philox(rate: float) -> None:
+    counter, key = [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0]
+    assert philox(counter, key) == [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1], "its authors' known answer"
+    expected = []
+    for block in range(101):
+        a, b, c, d = philox([block, 0, KEY[1] % 2**32, KEY[1] >> 32], [KEY[0] % 2**32, KEY[0] >> 32])
+        expected += [Fraction(high << 32 | low) // 2**11 < Fraction(rate) * 2**53 for high, low in ((a, b), (c, d))]
+    assert selecting.coins((201,), rate, KEY).tolist() == expected[:201]
+
+
+@built
+def test_coins_follow_the_generator_and_nothing_is_stored_but_their_key() -> None:
+    layer, x = SpatialDropout(0.3), torch.ones(16, 33, 2, requires_grad=True)
+    torch.manual_seed(1)
+    first, second = layer(x), layer(x)
+    torch.manual_seed(1)
+    assert torch.equal(layer(x), first) and torch.equal(layer(x), second) and not torch.equal(first, second)
+    assert first.grad_fn.saved_tensors == ()
+    with torch.inference_mode():
+        torch.manual_seed(1)
+        assert torch.equal(layer(x), first)
 
 
 @built
@@ -90,8 +133,8 @@ def test_threads_share_the_work_without_a_gap(threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         for shape, coins in (((64, 33, 129), (64, 33, 1)), ((3, 90_001), (3, 90_001)), ((2, 200_003), (2, 1))):
-            x, drawn = values(*shape), draws(*coins)
-            assert same(selecting.in_one_pass(x, drawn, 0.3, into=None), torch_operator.composed(x, drawn, 0.3))
+            x, drawn = values(*shape), selecting.coins(coins, 0.3, KEY)
+            assert same(selecting.in_one_pass(x, coins, 0.3, KEY), torch_operator.composed(x, drawn, 0.3))
     finally:
         torch.set_num_threads(before)
 
@@ -102,17 +145,20 @@ def test_loops_merge_what_is_one() -> None:
     assert selecting.loops((5, 7, 33), contiguous, contiguous, contiguous) == [(1155, 1, 1, 1)]
     assert selecting.loops((5, 7, 33), contiguous, contiguous, (0, 0, 0)) == [(1155, 1, 1, 0)]
     assert selecting.loops((1, 1), (1, 1), (1, 1), (0, 0)) == [(1, 1, 1, 0)]
+    assert selecting.runs([(35, 33, 33, 1), (33, 1, 1, 0)]) == ([(1155, 1, 1, 1)], 33)
+    assert selecting.runs([(35, 1000, 1000, 1), (1000, 1, 1, 0)])[1] == 1
+    assert selecting.runs([(35, 66, 33, 1), (33, 1, 1, 0)])[1] == 1
 
 
 def test_a_layout_of_too_many_loops_is_composed() -> None:
     x = values(*[2] * 10)
-    drawn = draws(*[2, 1] * 5)
-    assert selecting.in_one_pass(x, drawn, 0.3, into=None) is None
-    assert same(torch_layer.select(x, drawn, 0.3), torch_operator.composed(x, drawn, 0.3))
+    shape = (2, 1) * 5
+    expected = torch_operator.composed(x, selecting.coins(shape, 0.3, KEY), 0.3)
+    assert selecting.in_one_pass(x, shape, 0.3, KEY) is None
+    assert same(torch_layer.select(x, (shape, 0.3, KEY)), expected)
 
 
 def trained(layer: Any, x: Any, cotangent: Any) -> tuple[Any, Any]:
-    torch.manual_seed(7)
     x = x.clone().requires_grad_()
     y = layer(x)
     y.backward(cotangent)
@@ -121,15 +167,13 @@ def trained(layer: Any, x: Any, cotangent: Any) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("dtype", ALL, ids=str)
 @pytest.mark.parametrize("stretched", [False, True])
-def test_with_and_without_the_pass_coins_outputs_and_gradients_are_equal(
-    dtype: Any, stretched: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@built
+def test_with_and_without_the_pass_outputs_and_gradients_are_equal(dtype: Any, stretched: bool) -> None:
     x = values(6, 8, 33, dtype=dtype)
     cotangent = torch.ones((), dtype=dtype).expand(6, 8, 33) if stretched else values(6, 8, 33, dtype=dtype).flip(0)
-    layer = SpatialDropout(0.3)
-    once = trained(layer, x, cotangent)
-    monkeypatch.setattr(selecting, "DTYPES", frozenset())
-    for a, b in zip(once, trained(layer, x, cotangent), strict=True):
+    drawn = selecting.coins((6, 8, 1), 0.3, KEY)
+    once = trained(lambda x: torch_layer.select(x, ((6, 8, 1), 0.3, KEY)), x, cotangent)
+    for a, b in zip(once, trained(lambda x: torch_operator.composed(x, drawn, 0.3), x, cotangent), strict=True):
         assert (same if dtype != torch.float64 else near)(a, b)
 
 
@@ -138,7 +182,7 @@ RATES = (0.3, 0.1, 0.25, 0.5, 0.7, 1e-4, 0.999, 1 / 3, 5e-324, 2.0**-60, 1 - 2.0
 
 @pytest.mark.parametrize("rate", RATES)
 def test_the_two_numbers_make_the_factor(rate: float) -> None:
-    up, down = torch_operator.fraction(rate)
+    up, down = exact.fraction(rate)
     assert abs(Fraction(up) * (1 - Fraction(rate)) / Fraction(down) - 1) <= Fraction(2) ** -55
     assert 0.5 < down <= 1 and up > 0.5
 
@@ -148,7 +192,7 @@ def test_the_two_numbers_make_the_factor(rate: float) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_each_kept_quotient_is_rounded_once(dtype: Any, rate: float) -> None:
     x = torch.randn(1, 300, generator=torch.Generator().manual_seed(3), dtype=dtype)
-    y = selecting.in_one_pass(x, torch.ones(1, 1, dtype=torch.float64), rate, into=None)
+    y = selecting.by_coins(x, torch.zeros(1, 1, dtype=torch.bool), rate)
     assert y is not None
     for one, seen in zip(x.flatten().tolist(), y.flatten().tolist(), strict=True):
         if dtype == torch.float64:
@@ -207,7 +251,7 @@ def test_compiled_it_is_one_operator_and_exported_it_is_none_of_ours() -> None:
     torch.manual_seed(5)
     y = compiled(x)
     torch.manual_seed(5)
-    assert same(y, layer(x))
+    assert same(y, torch_operator.composed(x, torch.rand(6, 8, 1, dtype=torch.float64) < 0.3, 0.3))
     ours = [one for one in seen if "spatial_dropouts" in str(one)]
     assert len(ours) == int(torch.float32 in selecting.DTYPES)
     program = torch.export.export(layer, (x,))
@@ -217,7 +261,18 @@ def test_compiled_it_is_one_operator_and_exported_it_is_none_of_ours() -> None:
 @built
 def test_the_operator_keeps_the_rules_of_pytorch() -> None:
     x = torch.randn(3, 4, 5, requires_grad=True)
-    torch.library.opcheck(torch_operator.select, (x, draws(3, 4, 1), 0.3))
+    torch.library.opcheck(torch_operator.select, (x, drops(3, 4, 1), 0.3))
+
+
+def test_without_the_pass_it_is_made_of_pytorchs_own_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selecting, "DTYPES", frozenset())
+    x = values(6, 8, 33)
+    torch.manual_seed(7)
+    y, gradient = trained(SpatialDropout(0.3), x, torch.ones(6, 8, 33))
+    torch.manual_seed(7)
+    drawn = torch.rand(6, 8, 1, dtype=torch.float64) < 0.3
+    assert same(y, torch_operator.composed(x, drawn, 0.3))
+    assert same(gradient, torch_operator.composed(torch.ones(6, 8, 33), drawn, 0.3))
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])

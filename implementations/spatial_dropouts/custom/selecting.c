@@ -1,9 +1,11 @@
-/* The one pass of our PyTorch layer: kept elements are divided and rounded once, dropped channels are never read.
+/* The one pass of our PyTorch layer: kept elements are divided and rounded once, dropped channels are not read.
  *
  * An array is walked by loops, outermost first; adjacent axes that are one in memory and in their coins are one loop.
- * selecting.py makes them. What is computed is said there, and in torch_layer.py without this file. */
+ * selecting.py makes them. What is computed is said there, and in torch_operator.py without this file.
+ * Coins are bytes, 1 to drop. They are given, or drawn here from four words of a key. */
 
 #include "portable.h"
+#include <stdlib.h>
 
 enum { FLOAT32, FLOAT64, BFLOAT16, FLOAT16 };
 enum { LOOPS = 8, PIECE = 16384, NEAR = 4096 }; /* a thread takes PIECE elements at once, at least; NEAR bytes are made at once */
@@ -13,8 +15,10 @@ typedef struct {
 } Loop;
 
 typedef struct {
-    int64_t kind, count;
+    int64_t kind, count, run, coins, stream; /* run: elements of the innermost loop that share a coin, where it has coins of its own */
+    uint64_t below; /* a coin drops where 53 bits are below this */
     double keep, rate;
+    void (*team)(void (*)(void *), void *, unsigned, unsigned); /* GOMP_parallel of PyTorch's own OpenMP, or NULL */
     Loop loops[LOOPS];
 } Plan;
 
@@ -37,11 +41,10 @@ INLINE uint16_t divided_plain16(uint16_t x, double keep)
     {                                                                                                                  \
         for (int64_t i = 0; i < n; i++) y[i] = divided_##NAME(x[i], keep);                                             \
     }                                                                                                                  \
-    static void strided_##NAME(TYPE *y, const TYPE *x, const double *draws, const Loop *loop, int64_t n, double keep,  \
-                               double rate)                                                                            \
+    static void strided_##NAME(TYPE *y, const TYPE *x, const uint8_t *drops, const Loop *loop, int64_t n, double keep)  \
     {                                                                                                                  \
         for (int64_t i = 0; i < n; i++)                                                                                \
-            y[i * loop->y] = draws[i * loop->coin] < rate ? (TYPE)0 : divided_##NAME(x[i * loop->x], keep);            \
+            y[i * loop->y] = drops[i * loop->coin] ? (TYPE)0 : divided_##NAME(x[i * loop->x], keep);            \
     }
 
 PASSES(plain32, float)
@@ -77,15 +80,36 @@ CLONES static void scaled_bfloat16(uint16_t *y, const uint16_t *x, int64_t n, fl
 
 /* What is dropped by a coin of its own becomes 0. */
 #define DROPS(NAME, TYPE)                                                                                              \
-    CLONES static void drop_##NAME(TYPE *y, const double *draws, int64_t n, double rate)                               \
+    CLONES static void drop_##NAME(TYPE *y, const uint8_t *drops, int64_t n)                                           \
     {                                                                                                                  \
-        for (int64_t i = 0; i < n; i++) y[i] = draws[i] < rate ? (TYPE)0 : y[i];                                       \
+        for (int64_t i = 0; i < n; i++) y[i] = drops[i] ? (TYPE)0 : y[i];                                       \
     }
 
 DROPS(float32, float)
 DROPS(float64, double)
 DROPS(bfloat16, uint16_t)
 #define drop_float16 drop_bfloat16
+
+/* Runs of as many bytes that share a coin, some hundred at most: clearing by a mask is faster than a branch that nobody can foresee. */
+static void clear_runs(char *y, const uint8_t *drops, int64_t step, int64_t runs, int64_t bytes)
+{
+    for (int64_t r = 0; r < runs; r++, y += bytes) {
+        const uint64_t mask = (uint64_t)drops[r * step] - 1;
+        uint64_t words[4];
+        int64_t i = 0;
+        for (; i + 32 <= bytes; i += 32) {
+            memcpy(words, y + i, 32);
+            for (int k = 0; k < 4; k++) words[k] &= mask;
+            memcpy(y + i, words, 32);
+        }
+        for (; i + 8 <= bytes; i += 8) {
+            memcpy(words, y + i, 8);
+            words[0] &= mask;
+            memcpy(y + i, words, 8);
+        }
+        for (; i < bytes; i++) y[i] &= (char)mask;
+    }
+}
 
 /* Divisions by fused multiply-adds: a quotient is corrected by its exact remainder, which leaves an error below 2^-104 before it is
  * rounded (Markstein 1990). float32: the first quotient is the product with the rounded reciprocal, which is faster than the divider.
@@ -136,6 +160,59 @@ static int level(void) { return 1; }
 static int level(void) { return 0; }
 #endif
 
+/* Coins by counters: Philox 4x32-10 (Salmon et al., SC 2011). A block of four words serves two coins, of 53 bits each.
+ * "first" is even. The inner loops run over blocks, and hold words of 32 bits in 64, so that the compiler makes vectors of them. */
+enum { BLOCKS = 32 };
+#define LOW(v) ((v) & 0xFFFFFFFFU)
+#define DRAW(NAME, TARGET)                                                                                             \
+    TARGET static void draw_##NAME(uint8_t *drops, int64_t first, int64_t n, const uint32_t key[4], uint64_t below)    \
+    {                                                                                                                  \
+        uint64_t a[BLOCKS], b[BLOCKS], c[BLOCKS], d[BLOCKS];                                                           \
+        uint8_t made[2 * BLOCKS];                                                                                      \
+        for (int64_t done = 0; done < n; done += 2 * BLOCKS) {                                                         \
+            const uint64_t block = (uint64_t)(first + done) / 2;                                                       \
+            uint64_t k = key[0], l = key[1];                                                                           \
+            for (int i = 0; i < BLOCKS; i++) {                                                                         \
+                a[i] = LOW(block + (uint64_t)i);                                                                       \
+                b[i] = (block + (uint64_t)i) >> 32;                                                                    \
+                c[i] = key[2];                                                                                         \
+                d[i] = key[3];                                                                                         \
+            }                                                                                                          \
+            for (int round = 0; round < 10; round++) {                                                                 \
+                for (int i = 0; i < BLOCKS; i++) {                                                                     \
+                    const uint64_t p = (uint64_t)(uint32_t)a[i] * 0xD2511F53U, q = (uint64_t)(uint32_t)c[i] * 0xCD9E8D57U; \
+                    a[i] = (q >> 32) ^ b[i] ^ k;                                                                       \
+                    b[i] = LOW(q);                                                                                     \
+                    c[i] = (p >> 32) ^ d[i] ^ l;                                                                       \
+                    d[i] = LOW(p);                                                                                     \
+                }                                                                                                      \
+                k = LOW(k + 0x9E3779B9U);                                                                              \
+                l = LOW(l + 0xBB67AE85U);                                                                              \
+            }                                                                                                          \
+            for (int i = 0; i < BLOCKS; i++) {                                                                         \
+                made[2 * i] = ((a[i] << 32 | b[i]) >> 11) < below;                                                     \
+                made[2 * i + 1] = ((c[i] << 32 | d[i]) >> 11) < below;                                                 \
+            }                                                                                                          \
+            memcpy(drops + done, made, (size_t)(n - done < 2 * BLOCKS ? n - done : 2 * BLOCKS));                       \
+        }                                                                                                              \
+    }
+
+DRAW(plain, )
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+DRAW(avx2, __attribute__((target("avx2"))))
+DRAW(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,prefer-vector-width=512"))))
+#else
+#define draw_avx2 draw_plain
+#define draw_avx512 draw_plain
+#endif
+
+static void draw(uint8_t *drops, int64_t first, int64_t n, const uint32_t key[4], uint64_t below)
+{
+    if (level() == 2) draw_avx512(drops, first, n, key, below);
+    else if (level()) draw_avx2(drops, first, n, key, below);
+    else draw_plain(drops, first, n, key, below);
+}
+
 static void kept_float32(float *y, const float *x, int64_t n, double keep)
 {
     if (is_power_of_two(keep)) scaled_float32(y, x, n, (float)(1 / keep));
@@ -162,11 +239,11 @@ static void kept_float64(double *y, const double *x, int64_t n, double keep, dou
 #endif
 }
 
-static void strided_float64(double *y, const double *x, const double *draws, const Loop *loop, int64_t n, double keep,
-                            double rate, double lost)
+static void strided_float64(double *y, const double *x, const uint8_t *drops, const Loop *loop, int64_t n, double keep,
+                            double lost)
 {
     for (int64_t i = 0; i < n; i++) {
-        if (draws[i * loop->coin] < rate) y[i * loop->y] = 0;
+        if (drops[i * loop->coin]) y[i * loop->y] = 0;
         else kept_float64(y + i * loop->y, x + i * loop->x, 1, keep, lost);
     }
 }
@@ -202,11 +279,10 @@ F16C static void kept_float16(half *y, const half *x, int64_t n, double keep)
     for (; i < n; i++) y[i] = divided_float16(x[i], keep);
 }
 
-F16C static void strided_float16(half *y, const half *x, const double *draws, const Loop *loop, int64_t n, double keep,
-                                 double rate)
+F16C static void strided_float16(half *y, const half *x, const uint8_t *drops, const Loop *loop, int64_t n, double keep)
 {
     for (int64_t i = 0; i < n; i++)
-        y[i * loop->y] = draws[i * loop->coin] < rate ? 0 : divided_float16(x[i * loop->x], keep);
+        y[i * loop->y] = drops[i * loop->coin] ? 0 : divided_float16(x[i * loop->x], keep);
 }
 
 static int converts(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
@@ -260,30 +336,33 @@ static void settle(void) {}
     {                                                                                                                  \
         TYPE *to = (TYPE *)y + at_y;                                                                                   \
         const TYPE *from = (const TYPE *)x + at_x;                                                                     \
-        if (!dense || inner->coin > 1) strided_##NAME(to, from, coins, inner, n, plan->keep, plan->rate __VA_ARGS__);  \
-        else if (inner->coin == 0 && *coins < plan->rate) {                                                            \
+        if (!dense || (inner->coin > 1 && run == 1)) strided_##NAME(to, from, coins, inner, n, plan->keep __VA_ARGS__);  \
+        else if (inner->coin == 0 && *coins) {                                                                         \
             if (stream) streamed((char *)to, 0, n * (int64_t)sizeof(TYPE));                                            \
             else memset(to, 0, (size_t)n * sizeof(TYPE));                                                              \
         } else                                                                                                         \
             for (int64_t done = 0; done < n; done += part) {                                                           \
                 const int64_t now = n - done < part ? n - done : part, bytes = now * (int64_t)sizeof(TYPE);            \
+                const uint8_t *these = coins + done / run * inner->coin;                                               \
                 TYPE *made = direct ? to + done : (TYPE *)near_by;                                                     \
                 kept_##NAME(made, from + done, now, plan->keep __VA_ARGS__);                                           \
-                if (inner->coin) drop_##NAME((void *)made, coins + done, now, plan->rate);                             \
+                if (run > 1) clear_runs((char *)made, these, inner->coin, now / run, run * (int64_t)sizeof(TYPE));     \
+                else if (inner->coin) drop_##NAME((void *)made, these, now);                                           \
                 if (stream) streamed((char *)(to + done), (const char *)made, bytes);                                  \
                 else if (!direct) memcpy(to + done, made, (size_t)bytes);                                              \
             }                                                                                                          \
     }                                                                                                                  \
     break;
 
-/* Pieces first to last - 1; a row of the innermost loop has "pieces" of them. */
-static void pass(const void *x, void *y, const double *draws, const Plan *plan, int64_t pieces, int64_t stream,
+/* Pieces first to last - 1, of "piece_size" elements; a row of the innermost loop has "pieces" of them. */
+static void pass(const void *x, void *y, const uint8_t *drops, const Plan *plan, int64_t piece_size, int64_t pieces,
                  int64_t first, int64_t last)
 {
     double near_by[NEAR / 8];
     const double lost = (1.0 - plan->keep) - plan->rate; /* exact: 1 - rate is keep + lost */
-    const int direct = !stream && x != y; /* loops are fast where the compiler's check finds two arrays */
-    const int64_t part = direct ? PIECE : NEAR / 8;
+    const int stream = plan->stream && STREAMS, direct = !stream && x != y; /* loops are fast where the compiler's check finds two arrays */
+    const int64_t run = plan->run, near_part = NEAR / 8 / run * run;
+    const int64_t part = !direct || run > 1 ? near_part : piece_size; /* runs are gone over twice, so in the nearest cache */
     const Loop *inner = plan->loops + plan->count - 1;
     const int dense = inner->x == 1 && inner->y == 1;
     int64_t at[LOOPS], row = first / pieces, piece = first % pieces;
@@ -297,9 +376,9 @@ static void pass(const void *x, void *y, const double *draws, const Plan *plan, 
         coin_row += at[k] * loop->coin;
     }
     for (int64_t unit = first; unit < last; unit++) {
-        const int64_t begin = piece * PIECE, n = inner->size - begin < PIECE ? inner->size - begin : PIECE;
+        const int64_t begin = piece * piece_size, n = inner->size - begin < piece_size ? inner->size - begin : piece_size;
         const int64_t at_x = x_row + begin * inner->x, at_y = y_row + begin * inner->y;
-        const double *coins = draws + coin_row + begin * inner->coin;
+        const uint8_t *coins = drops + coin_row + begin / run * inner->coin;
         switch (plan->kind) {
         case FLOAT32: STRETCH(float32, float, )
         case FLOAT64: STRETCH(float64, double, , lost)
@@ -329,42 +408,74 @@ static void pass(const void *x, void *y, const double *draws, const Plan *plan, 
 typedef struct {
     const void *x;
     void *y;
-    const double *draws;
+    uint8_t *drops;
     const Plan *plan;
-    int64_t pieces, stream, units, step, next;
+    const uint32_t *key; /* coins are drawn, or NULL: the pass is made */
+    int64_t piece_size, pieces, units, step, next;
 } Work;
 
+/* Units "first" to last - 1 of a task: pieces of the array, or coins. */
+static void part_of(const Work *work, int64_t first, int64_t last)
+{
+    if (work->key) draw(work->drops + first, first, last - first, work->key, work->plan->below);
+    else pass(work->x, work->y, work->drops, work->plan, work->piece_size, work->pieces, first, last);
+}
+
+/* What each thread of a team does: it takes the next units until none are left. */
 #if defined(__GNUC__)
-/* What each thread of a team does: it takes the next pieces until none are left. */
 static void share(void *given)
 {
     Work *work = given;
     for (;;) {
         int64_t first = __atomic_fetch_add(&work->next, work->step, __ATOMIC_RELAXED);
         if (first >= work->units) return;
-        int64_t last = first + work->step < work->units ? first + work->step : work->units;
-        pass(work->x, work->y, work->draws, work->plan, work->pieces, work->stream, first, last);
+        part_of(work, first, first + work->step < work->units ? first + work->step : work->units);
     }
 }
 #endif
 
-/* y = x / keep where a draw is at least the rate, and 0 elsewhere. "team" is GOMP_parallel of PyTorch's own OpenMP, or NULL.
- * "stream": the output is written past the caches. */
-API void select_elements(const void *x, void *y, const double *draws, const Plan *plan, int64_t stream, int64_t threads,
-                         void (*team)(void (*)(void *), void *, unsigned, unsigned))
+static void together(Work *work, int64_t threads, int many)
 {
-    int64_t rows = 1;
-    const int64_t size = plan->loops[plan->count - 1].size, pieces = (size + PIECE - 1) / PIECE;
-    for (int64_t k = 0; k < plan->count - 1; k++) rows *= plan->loops[k].size;
-    const int64_t units = rows * pieces;
-    stream = stream && STREAMS;
 #if defined(__GNUC__)
-    if (team && threads > 1 && rows * size > 2 * PIECE) {
-        const int64_t step = size < PIECE ? (PIECE + size - 1) / size : 1;
-        Work work = {x, y, draws, plan, pieces, stream, units, step, 0};
-        team(share, &work, (unsigned)threads, 0);
+    if (work->plan->team && threads > 1 && many) {
+        work->plan->team(share, work, (unsigned)threads, 0);
         return;
     }
 #endif
-    pass(x, y, draws, plan, pieces, stream, 0, units);
+    (void)threads, (void)many;
+    part_of(work, 0, work->units);
+}
+
+static void draw_all(uint8_t *drops, const Plan *plan, const uint32_t key[4], int64_t threads)
+{
+    Work work = {0, 0, drops, plan, key, 0, 0, plan->coins, PIECE, 0};
+    together(&work, threads, plan->coins > 2 * PIECE);
+}
+
+/* The coins of a key, 63 bits in each half, as bytes. */
+API void draw_coins(uint8_t *drops, int64_t coins, uint64_t below, uint64_t left, uint64_t right)
+{
+    const uint32_t key[4] = {(uint32_t)left, (uint32_t)(left >> 32), (uint32_t)right, (uint32_t)(right >> 32)};
+    draw(drops, 0, coins, key, below);
+}
+
+/* y = 0 where a coin drops, x / keep elsewhere. "drops": the coins, or NULL: those of the key are drawn. 0, or 1 without memory. */
+API int64_t select_elements(const void *x, void *y, uint8_t *drops, const Plan *plan, uint64_t left, uint64_t right,
+                            int64_t threads)
+{
+    uint8_t few[NEAR], *many = 0;
+    int64_t rows = 1;
+    const int64_t size = plan->loops[plan->count - 1].size, piece_size = PIECE / plan->run * plan->run;
+    const int64_t pieces = (size + piece_size - 1) / piece_size;
+    for (int64_t k = 0; k < plan->count - 1; k++) rows *= plan->loops[k].size;
+    if (!drops) {
+        const uint32_t key[4] = {(uint32_t)left, (uint32_t)(left >> 32), (uint32_t)right, (uint32_t)(right >> 32)};
+        drops = plan->coins <= NEAR ? few : (many = malloc((size_t)plan->coins));
+        if (!drops) return 1;
+        draw_all(drops, plan, key, threads);
+    }
+    Work work = {x, y, drops, plan, 0, piece_size, pieces, rows * pieces, size < PIECE ? (PIECE + size - 1) / size : 1, 0};
+    together(&work, threads, rows * size > 2 * PIECE);
+    free(many);
+    return 0;
 }

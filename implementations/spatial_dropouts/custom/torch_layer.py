@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import torch
 from torch.autograd import forward_ad
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+from torch.utils import _python_dispatch
 
 from dropcheck.contract.promise import Pattern
 from spatial_dropouts.custom import selecting, torch_operator
+from spatial_dropouts.custom.exact import probability
 
 
 class SpatialDropout(torch.nn.Module):
@@ -22,9 +23,7 @@ class SpatialDropout(torch.nn.Module):
 
     def __init__(self, rate: float = 0.5, pattern: str = "n c l -> n c", inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= rate <= 1:  # written so, NaN is refused too
-            raise ValueError(f"rate is a probability from 0 to 1, not {rate!r}")
-        self.rate = float(rate)
+        self.rate = probability(rate)
         self.pattern = Pattern.parse(pattern)
         self.inplace = bool(inplace)
         self._shapes: Dict[
@@ -36,13 +35,25 @@ class SpatialDropout(torch.nn.Module):
         if not self.training or self.rate == 0:
             return x
         if torch.compiler.is_compiling():
-            shape = self.pattern.noise_shape(tuple(x.shape))
-        else:
-            known = self._shapes.get(x.shape)
-            shape = self._remembered(x.shape) if known is None else known
+            return self._composed(x, self.pattern.noise_shape(tuple(x.shape)))
+        known = self._shapes.get(x.shape)
+        shape = self._remembered(x.shape) if known is None else known
+        if not _plain(x):
+            return self._composed(x, shape)
+        coins = shape, self.rate, selecting.key()
+        return _written(x, coins) if self.inplace else _recorded(x, coins)
+
+    def _composed(self, x: torch.Tensor, shape: Tuple[int, ...]) -> torch.Tensor:
+        """By PyTorch's own operations, or our operator in a graph: it draws other coins from the same seed."""
         # drawn in float64 whatever the dtype of x: a bfloat16 uniform turns rate .3 into .3047
-        draws = torch.rand(shape, dtype=torch.float64, device=x.device)
-        return (_written if self.inplace else select)(x, draws, self.rate)
+        drops = torch.rand(shape, dtype=torch.float64, device=x.device) < self.rate
+        by = (
+            torch_operator.select
+            if torch.compiler.is_compiling() and torch_operator.serves(x)
+            else torch_operator.composed
+        )
+        y: torch.Tensor = by(x, drops, self.rate)
+        return x.copy_(y) if self.inplace else y  # copy_ knows views, leaves and overlaps, and refuses what it must
 
     def _remembered(self, shape: torch.Size) -> Tuple[int, ...]:
         if len(self._shapes) >= 64:
@@ -55,62 +66,69 @@ class SpatialDropout(torch.nn.Module):
         return f"rate={self.rate}, pattern={str(self.pattern)!r}" + (", inplace=True" if self.inplace else "")
 
 
-def select(x: torch.Tensor, draws: torch.Tensor, rate: float) -> torch.Tensor:
-    """0 where a draw is below ``rate``, ``x / (1 - rate)`` elsewhere: NaN and Inf of dropped channels stay out.
+Coins = Tuple[Tuple[int, ...], float, selecting.Key]
 
-    ``draws``: float64 in [0, 1), with as many axes as ``x``, each of its size or 1. Differentiable any number of times.
+
+def select(x: torch.Tensor, coins: Coins) -> torch.Tensor:
+    """0 where a coin drops, ``x / (1 - rate)`` elsewhere: NaN and Inf of dropped channels stay out.
+
+    ``coins``: their shape (as many axes as ``x``, each of its size or 1), the rate and the key. Differentiable any number of times.
     """
-    if torch.compiler.is_compiling():
-        return (
-            torch_operator.select(x, draws, rate)
-            if torch_operator.serves(x)
-            else torch_operator.composed(x, draws, rate)
-        )
-    if not _plain(x):
-        return torch_operator.composed(x, draws, rate)
-    if x.requires_grad and torch.is_grad_enabled():
-        result: torch.Tensor = _Select.apply(x, draws, rate)
-        return result
-    return torch_operator.on_cpu(x, draws, rate)
+    return _recorded(x, coins) if _plain(x) else torch_operator.composed(x, selecting.coins(*coins), coins[1])
+
+
+def _recorded(x: torch.Tensor, coins: Coins) -> torch.Tensor:
+    return _differentiable(x, coins) if x.requires_grad and torch.is_grad_enabled() else _passed(x, coins)
+
+
+def _passed(x: torch.Tensor, coins: Coins) -> torch.Tensor:
+    """In one pass, or composed where the layout is too involved for that."""
+    y = selecting.in_one_pass(x, *coins)
+    return torch_operator.composed(x, selecting.coins(*coins), coins[1]) if y is None else y
 
 
 class _Select(torch.autograd.Function):
-    """The backward pass has the same coins and the same quotient."""
+    """The backward pass draws the same coins again, and makes the same quotient; nothing is saved but their key."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, draws: torch.Tensor, rate: float) -> torch.Tensor:
-        ctx.save_for_backward(draws)
-        ctx.rate = rate
-        return torch_operator.on_cpu(x, draws, rate)
+    def forward(ctx: Any, x: torch.Tensor, coins: Coins) -> torch.Tensor:
+        ctx.coins = coins
+        return _passed(x, coins)
 
     @staticmethod
-    def backward(ctx: Any, cotangent: torch.Tensor) -> Tuple[torch.Tensor, None, None]:
-        (draws,) = ctx.saved_tensors
-        return select(cotangent, draws, ctx.rate), None, None
+    def backward(ctx: Any, cotangent: torch.Tensor) -> Tuple[torch.Tensor, None]:
+        return select(cotangent, ctx.coins), None
 
 
-def _written(x: torch.Tensor, draws: torch.Tensor, rate: float) -> torch.Tensor:
+# without what `Function.apply` does for vmap, jvp and their kin: none is at work where the input is plain
+_differentiable: Callable[[torch.Tensor, Coins], torch.Tensor] = super(torch.autograd.Function, _Select).apply
+
+
+def _written(x: torch.Tensor, coins: Coins) -> torch.Tensor:
     """`select`, written into ``x``."""
     recorded = x.requires_grad and torch.is_grad_enabled()
-    if torch.compiler.is_compiling() or recorded or not _plain(x) or 0 in x.stride():
-        return x.copy_(select(x, draws, rate))  # which knows views, leaves and overlaps, and refuses what it must
-    if selecting.in_one_pass(x, draws, rate, into=x) is None:
-        return x.copy_(select(x, draws, rate))
+    if recorded or 0 in x.stride() or selecting.in_one_pass(x, *coins, into=x) is None:
+        return x.copy_(_recorded(x, coins))
     if not x.is_inference():
         torch.autograd.graph.increment_version(x)
     return x
 
 
+_TYPES = (torch.Tensor, torch.nn.Parameter)
+_is_tracing = torch._C._is_tracing
+_functorch_at_work = torch._C._functorch.peek_interpreter_stack
+
+
 def _plain(x: torch.Tensor) -> bool:
     """Whether the memory of ``x`` may be passed over directly: nothing that would have to see the operation is at work."""
     return (
-        type(x) in (torch.Tensor, torch.nn.Parameter)
+        type(x) in _TYPES
         and x.is_cpu
         and x.dtype in selecting.DTYPES
         and x.layout is torch.strided
-        and torch._C._functorch.peek_interpreter_stack() is None  # vmap, jvp and their kin
+        and _functorch_at_work() is None  # vmap, jvp and their kin
         and forward_ad._current_level < 0
-        and not is_in_torch_dispatch_mode()
-        and not torch.jit.is_tracing()
+        and not _python_dispatch.is_in_torch_dispatch_mode()
+        and not _is_tracing()
         and not x.is_neg()
     )
