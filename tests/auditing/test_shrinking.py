@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from dropcheck.auditing.run import AuditRequest, run
-from dropcheck.auditing.shrinking import BUDGETS, Budget, Shrunk, Trial, shrink
+from dropcheck.auditing.shrinking import BUDGETS, Budget, Shrunk, shrink
+from dropcheck.auditing.smallest_case import Trial
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks import CHECKS

@@ -17,7 +17,7 @@ from dropcheck.count import tallies
 from dropcheck.count.counting import tally
 from dropcheck.count.repeated_words import repeats
 from dropcheck.count.tallies import Tally
-from dropcheck.judge.checks import mask_copies
+from dropcheck.judge.checks import mask_channels
 
 
 def coins_of(rows: int, channels: int, rate: float = 0.4, seed: int = 1) -> Any:
@@ -234,13 +234,13 @@ def test_copied_channels_are_those_whose_coins_are_equal(channels: int) -> None:
         if max(one, other) < channels:
             coins[:, other] = coins[:, one]
     coins[:, channels // 2 :: 97] = False  # never dropped: equal, but no copies
-    found = mask_copies.copied_channels(tally(packed(coins), channels, 64), 1e-9)
+    found = mask_channels.copied_channels(tally(packed(coins), channels, 64), 1e-9)
     dropping = np.flatnonzero(coins.any(axis=0))
     expected = [(a, b) for a, b in itertools.combinations(dropping, 2) if (coins[:, a] == coins[:, b]).all()]
     assert expected or channels == 2
     assert sorted(map(tuple, found.tolist())) == expected
     if expected:
-        groups = mask_copies._groups(found)
+        groups = mask_channels.groups_of(found)
         assert all(a in group for a, b in expected for group in groups if b in group)
         assert sorted(itertools.chain(*groups)) == sorted({c for pair in expected for c in pair})
         assert groups == sorted(groups) and all(group == sorted(group) for group in groups)
@@ -248,4 +248,4 @@ def test_copied_channels_are_those_whose_coins_are_equal(channels: int) -> None:
 
 def test_few_equal_rows_make_no_copies() -> None:
     coins = np.repeat(coins_of(12, 1), 3, axis=1)
-    assert len(mask_copies.copied_channels(tally(packed(coins), 3, 4), 1e-9)) == 0
+    assert len(mask_channels.copied_channels(tally(packed(coins), 3, 4), 1e-9)) == 0

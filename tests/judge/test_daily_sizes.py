@@ -13,7 +13,7 @@ from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.count.units import split
-from dropcheck.judge.checks import CHECKS, daily_inputs, daily_sizes
+from dropcheck.judge.checks import CHECKS, daily_cases, daily_faults, daily_inputs, daily_sizes
 from dropcheck.judge.checks.base import Bench
 from dropcheck.plan.profiles import PROFILES, Wanted, plan_cases
 from dropcheck.results.audit import TargetResult
@@ -73,15 +73,15 @@ def test_a_layer_of_fixed_rates_is_asked_no_others() -> None:
     assert {c.rate for c in planned("standard", rates=(0.3,))} == {0.3}
     contract = Contract(Pattern.parse("n c l -> n c"), rates=(0.3,))
     fixed = Bench(None, {"dtypes": DTYPES}, contract, ("float32",), 1, (0.3,), "quick", {})  # type: ignore[arg-type]
-    assert {c.rate for c in daily_sizes.cases(fixed)} == {0.3}
+    assert {c.rate for c in daily_cases.cases(fixed)} == {0.3}
 
 
 # --- the sweep -------------------------------------------------------------------------------------------------------
 
 
 def test_the_sweep_has_powers_of_two_squares_and_large_calls() -> None:
-    cases = daily_sizes.cases(bench())
-    assert (cases[0].rows, cases[0].channels, cases[0].shared) == daily_sizes.CONTROL
+    cases = daily_cases.cases(bench())
+    assert (cases[0].rows, cases[0].channels, cases[0].shared) == daily_cases.CONTROL
     rows, channels, shared = ({getattr(c, name) for c in cases} for name in ("rows", "channels", "shared"))
     assert {1 << k for k in range(13)} <= rows and {1 << k for k in range(3, 13)} <= channels
     assert {512, 1000, 1024} <= shared and any(s > 512 and s % 4 for s in shared)
@@ -94,13 +94,13 @@ def test_the_sweep_has_powers_of_two_squares_and_large_calls() -> None:
 
 
 def test_the_sweep_is_short_where_shapes_are_compiled_and_whole_in_standard() -> None:
-    few = daily_sizes.cases(bench(heavy=True, requested=True))
-    assert [(c.rows, c.channels, c.shared) for c in few[1:]] == list(daily_sizes.FEW)
-    assert len(daily_sizes.cases(bench(heavy=True, profile="standard", requested=True))) > 50
+    few = daily_cases.cases(bench(heavy=True, requested=True))
+    assert [(c.rows, c.channels, c.shared) for c in few[1:]] == list(daily_cases.FEW)
+    assert len(daily_cases.cases(bench(heavy=True, profile="standard", requested=True))) > 50
 
 
 def test_named_cases_are_asked_alone() -> None:
-    assert daily_sizes.cases(bench(named=True)) == []
+    assert daily_cases.cases(bench(named=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_named_cases_are_asked_alone() -> None:
 )
 def test_sizes_fit_every_pattern(pattern: str) -> None:
     parsed = Pattern.parse(pattern)
-    for case in daily_sizes.cases(bench(pattern)):
+    for case in daily_cases.cases(bench(pattern)):
         shape = parsed.shape(case.rows, case.channels, case.shared)
         assert (*parsed.matrix_shape(shape), parsed.shared_size(shape)) == (case.rows, case.channels, case.shared)
 
 
 def test_a_pattern_of_one_coin_a_call_has_no_sizes() -> None:
-    assert daily_sizes.cases(bench("n c l -> 1")) == []
+    assert daily_cases.cases(bench("n c l -> 1")) == []
 
 
 def faults(mask: Any) -> list[str]:
     calls, rows, channels = mask.shape
     case = Case("float32", 0.5, rows, channels, 1, calls)
-    return [check for check, _, log in daily_sizes.mask_faults(bench(), case, pack(mask.reshape(-1, channels)))]
+    return [check for check, _, log in daily_faults.mask_faults(bench(), case, pack(mask.reshape(-1, channels)))]
 
 
 def fair(calls: int, rows: int, channels: int) -> Any:
@@ -154,7 +154,7 @@ def test_one_mask_for_a_batch_is_not_called_a_channel_that_never_drops() -> None
 
 # --- layers ----------------------------------------------------------------------------------------------------------
 
-SWEPT = (*daily_sizes.ORDER, daily_sizes.VALUES, daily_inputs.IGNORES)
+SWEPT = (*daily_sizes.ORDER, daily_faults.VALUES, daily_inputs.IGNORES)
 
 
 def exact(monkeypatch: pytest.MonkeyPatch, make: Any) -> TargetResult:

@@ -10,7 +10,7 @@ import pytest
 import dropcheck
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.looks import IN_COMMON, OFF, ONE_MASK
-from dropcheck.judge.checks.seed import NO_EFFECT, SAME_MASKS
+from dropcheck.judge.checks.seed_processes import NO_EFFECT, SAME_MASKS
 from dropcheck.judge.following import FOLLOWS, withheld
 from dropcheck.results.audit import Finding, Verdict, for_another
 

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import msgspec
 
 from dropcheck.auditing import executors, observing, over_runs, sequential
 from dropcheck.auditing.dispatch import count_all
+from dropcheck.auditing.exact_part import Lent, bench_of, exact_results, refused_dtypes, unasked
 from dropcheck.auditing.state import Advance, Found, Opened, Outcome, TargetAudit
 from dropcheck.auditing.whole_model import whole_model
-from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.modes import RANKED
-from dropcheck.contract.promise import Contract, ContractError, Pattern
+from dropcheck.contract.promise import Contract, ContractError
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge import following
-from dropcheck.judge.checks import CHECK, blocks, returned_weights
-from dropcheck.judge.checks.base import Bench, finding, plain
-from dropcheck.judge.checks.exact_questions import Layer, probe
-from dropcheck.judge.checks.seed import first_masks, unseeded_digest
-from dropcheck.judge.checks.visible import follows
+from dropcheck.judge.checks import returned_weights
+from dropcheck.judge.checks.base import finding, plain
+from dropcheck.judge.checks.seed_processes import first_masks, unseeded_digest
 from dropcheck.judge.diagnosis.seen import OBSERVED
-from dropcheck.judge.verdicts import SHAPE, interpret
-from dropcheck.plan import opening, other_ranks
-from dropcheck.plan.plan import asked_cases, planned
+from dropcheck.judge.verdicts import interpret
+from dropcheck.plan import opening
+from dropcheck.plan.plan import asked_cases
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Finding, TargetResult, Timing
-from dropcheck.worker.client import Refused, Session, TargetError, ask
+from dropcheck.worker.client import Refused, Session, TargetError
 from dropcheck.worker.sessions import SessionPool, opened_pool
 
 
@@ -103,32 +99,13 @@ def _open_failure(refused: Refused) -> str:
     return f"the layer raised {refused} ({refused.where})"
 
 
-@dataclass
-class _Lent:
-    """A session that goes back to its pool instead of being closed."""
-
-    session: Session
-    pool: SessionPool
-    given_back: bool = False
-
-    def submit(self, request: Any) -> None:
-        self.session.submit(request)
-
-    def collect(self) -> dict[str, Any]:
-        return self.session.collect()
-
-    def close(self) -> None:
-        self.given_back = True
-        self.pool.release(self.session)
-
-
-def _started(audit: TargetAudit, pool: SessionPool, spare: bool) -> tuple[Session, _Lent | None]:
+def _started(audit: TargetAudit, pool: SessionPool, spare: bool) -> tuple[Session, Lent | None]:
     """The first session, and a second one where ``spare`` asks for it and it starts."""
     primary = pool.start()
     second = None
     if spare:
         try:
-            second = _Lent(pool.start(), pool)
+            second = Lent(pool.start(), pool)
         except TargetError:
             second = None
     if audit.sessions > 1:
@@ -144,7 +121,7 @@ def _registered(opened: Opened) -> Opened:
 
 
 def _examine(
-    opened: Opened, found: Found, advance: Advance, primary: Session, second: _Lent | None, cluster: Executor | None
+    opened: Opened, found: Found, advance: Advance, primary: Session, second: Lent | None, cluster: Executor | None
 ) -> None:
     """All checks of one target."""
     info, contract, pool = opened.info, opened.contract, opened.pool
@@ -153,7 +130,7 @@ def _examine(
         found.traits["ranks"] = f"seeded apart: rank 1 has the seed + 2**31; {asks} ranks that are seeded alike, too"
     if info.get("guessed"):
         found.traits["framework"] = info["guessed"]
-    bench = _bench(opened, found, primary, second)
+    bench = bench_of(opened, found, primary, second)
     if not bench.dtypes:
         return
     if words := returned_weights.told(bench):
@@ -161,14 +138,14 @@ def _examine(
     if second is not None:
         bench.unseeded = unseeded_digest(bench)
         bench.begun = first_masks(bench, bench.seed)
-    _refused_dtypes(opened, found, bench)
+    refused_dtypes(opened, found, bench)
     info = {**info, "dtypes": [d for d in info["dtypes"] if d not in bench.refused]}
     found.start_s = time.monotonic() - advance.began  # with the first call, in which frameworks load and compile
     asked = asked_cases(opened.request, opened.name, opened.checks, contract, info, primary, advance.began)
     found.asked = asked
     ends = sequential.plans(opened.request, contract, asked)
     with executors.local(pool.capacity, opened.request.in_process) as executor:
-        exact = executor.submit(_exact, opened, found, advance, bench, primary, second)
+        exact = executor.submit(exact_results, opened, found, advance, bench, primary, second)
         try:
             everything, judged = count_all(
                 opened, found, advance, asked, ends, cluster or executor, cluster is not None
@@ -183,7 +160,7 @@ def _examine(
             # what ended when its own rate was decided is no fair sample for a comparison
             whole = [got for got in everything if got.case not in ends]
             found.findings.extend(opened.replayable(f, None) for f in check.compare(check, whole, limits))
-    found.findings.extend(opened.replayable(f, None) for f in _unasked(opened, bench))
+    found.findings.extend(opened.replayable(f, None) for f in unasked(opened, bench))
     found.findings.extend(finding(c, "exact", "skipped", info["fixed"][c.name]) for c in opened.fixed)
     _beside(opened, found, everything)
     found.findings = over_runs.judged(opened.entry, found.findings, asked, opened.request, opened.name)
@@ -202,7 +179,7 @@ def _in_the_model(one: Finding, note: str) -> Finding:
 
 def _explain(opened: Opened, found: Found, advance: Advance) -> None:
     """For what fails: the likely cause, and the smallest case that still fails. A correct layer costs nothing here."""
-    from dropcheck.auditing import shrinking
+    from dropcheck.auditing import smallest_case
     from dropcheck.judge import causes
 
     pool = opened.pool
@@ -216,7 +193,7 @@ def _explain(opened: Opened, found: Found, advance: Advance) -> None:
     if (pattern := observing.observed(found.findings, session, opened.info, opened.contract)) is not None:
         found.traits[OBSERVED] = pattern
     words = opened.alpha_of_words
-    found.findings, whole = shrinking.shrunk(
+    found.findings, whole = smallest_case.shrunk(
         found.findings,
         session,
         pool.spec,
@@ -228,179 +205,6 @@ def _explain(opened: Opened, found: Found, advance: Advance) -> None:
         bool(opened.info.get("heavy")),
     )
     (pool.release if whole else pool.discard)(session)
-
-
-def _bench(opened: Opened, found: Found, primary: Session, second: _Lent | None) -> Bench:
-    request = opened.request
-
-    def fresh() -> Session:
-        assert second is not None
-        second.collect()
-        return second
-
-    return Bench(
-        session=primary,
-        info=opened.info,
-        contract=opened.contract,
-        dtypes=tuple(d for d in opened.info["dtypes"] if not request.dtypes or d in request.dtypes),
-        seed=seed_of(request.seed, opened.name, "exact"),
-        rates=tuple(opened.contract.rates or request.rates or LADDER),
-        profile=request.profile,
-        traits=found.traits,
-        fresh_session=fresh if second is not None else None,
-        planned=tuple(planned(request, opened.name, opened.contract, opened.info)),
-        resolution=request.resolution,
-        named=bool(request.cases or request.shapes),
-        requested=bool(request.rates),
-    )
-
-
-def _exact(
-    opened: Opened, found: Found, advance: Advance, bench: Bench, primary: Session, second: _Lent | None
-) -> list[Finding]:
-    """The exact questions, in the order of judgement; both sessions go to the units afterwards.
-
-    One that broke is discarded: while the pool counted it, whoever waits for a session would wait for ever.
-    """
-    whole = False
-    try:
-        answers = _questions(opened, found, advance, bench)
-        whole = True
-        return answers
-    finally:
-        (opened.pool.release if whole else opened.pool.discard)(primary)
-        if second is not None and not second.given_back:
-            opened.pool.discard(second.session)
-
-
-def _questions(opened: Opened, found: Found, advance: Advance, bench: Bench) -> list[Finding]:
-    request = opened.request
-    apart = bool(bench.contract.pattern.blocks)  # their counted checks are asked here, too
-    exact = [c for c in opened.checks if c.observe is not None or apart]
-    answers: dict[str, list[Finding]] = {}
-    # the check that needs the second process goes first, so that the process is free to count
-    for number, check in enumerate(sorted(exact, key=lambda c: c.name != "seed.reproducible")):
-        advance.exact_done = number / len(exact)
-        advance.tell("running", check.name)
-        limits = check.limits(request.profile, None, request.strict, request.resolution)
-        started = time.perf_counter()
-        try:
-            if apart:
-                some = blocks.asked(check, bench, limits, request.profile)
-            else:
-                assert check.observe is not None
-                some = check.observe(check, bench, limits)
-        except Refused as refused:
-            some = [finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})")]
-        answers[check.name] = [opened.replayable(f, None) for f in some]
-        found.so_far.extend(answers[check.name])
-        found.clock.judge_s += time.perf_counter() - started
-    advance.exact_done = 1.0
-    if opened.audit.has("seed.distinct") or opened.audit.has("seed.neighbours"):
-        _seeds_beside(opened, found, bench)
-    return [one for check in exact for one in answers[check.name]]
-
-
-def _seeds_beside(opened: Opened, found: Found, bench: Bench) -> None:
-    """Whether seeds reach the layer, where nobody selected that: what many seeds show depends on it."""
-    check = CHECK["seed.reproducible"]
-    if opened.audit.has(check.name):
-        return
-    assert check.observe is not None
-    with contextlib.suppress(Refused):
-        found.beside.extend(check.observe(check, bench, check.limits(opened.request.profile)))
-
-
-def _first_refusal(contract: Contract, bench: Bench) -> None:
-    """A layer that cannot be built or called at all is an error with its own words, not a list of failures."""
-    rate = (contract.rates or (0.3,))[0]
-    way = contract.seeds[0] if contract.seeds else "global"
-    dtype = bench.first
-    x = probe(contract.pattern, dtype, 3, 5, 2)
-    guessed = f" ({bench.info['guessed']})" if bench.info.get("guessed") else ""
-    try:
-        made = ask(bench.session, "make", rate=rate, dtype=dtype, seed=bench.seed, way=way)
-    except Refused as refused:
-        if refused.kind == "Undeclared":
-            raise UsageError(refused.message) from refused
-        raise TargetError(
-            f"the constructor rejects rate {rate:g}: {refused}{guessed}", "\n".join(refused.lines)
-        ) from refused
-    try:
-        ask(bench.session, "apply", id=made["id"], x=x, dtype=dtype, layout="contiguous", training=True, record=False)
-    except Refused as refused:
-        if refused.kind == "Undeclared":
-            raise UsageError(refused.message) from refused
-
-        def called(pattern: Pattern) -> None:
-            given = probe(pattern, dtype, 3, 5, 2)
-            ask(
-                bench.session,
-                "apply",
-                id=made["id"],
-                x=given,
-                dtype=dtype,
-                layout="contiguous",
-                training=True,
-                record=False,
-            )
-
-        other = other_ranks.taken(contract.pattern, called)
-        hint = f", and {other_ranks.sentence(contract.pattern, other[0])}" if other is not None else ""
-        raise TargetError(
-            f"the layer raises when called on a {dtype} input of shape {x.shape} ('{contract.pattern}'){hint}: {refused}{guessed}",
-            "\n".join(refused.lines),
-        ) from refused
-
-
-def _refused_dtypes(opened: Opened, found: Found, bench: Bench) -> None:
-    """Dtypes that the layer refuses at its first call are one finding of form.shape-dtype and asked nothing else.
-
-    Raises TargetError where it can be called in none of them, or not be built. The calls of all dtypes but the first have the
-    shape of the exact questions, for which frameworks compile anyway.
-    """
-    first: TargetError | None = None
-    for dtype in bench.dtypes:
-        try:
-            if dtype == bench.first:
-                _first_refusal(opened.contract, bench)
-            elif (refused := _refusal(bench, dtype, 33, 65, 3)) and _refusal(bench, dtype, 3, 5, 2):
-                bench.refused[dtype] = refused
-        except TargetError as error:
-            if not isinstance(error.__cause__, Refused) or error.__cause__.where != "call":
-                raise
-            first, bench.refused[dtype] = error, str(error.__cause__)
-    if first is not None and len(bench.refused) == len(bench.dtypes):
-        raise first
-    if bench.refused:
-        bench.dtypes = tuple(d for d in bench.dtypes if d not in bench.refused)
-        found.traits["refused dtypes"] = ", ".join(bench.refused)
-
-
-def _refusal(bench: Bench, dtype: str, *sizes: int) -> str:
-    """The words with which a layer refuses a training call in a dtype; empty where it does not."""
-    try:
-        Layer(bench, (bench.contract.rates or (0.3,))[0], dtype).call(probe(bench.contract.pattern, dtype, *sizes))
-    except Refused as refused:
-        return "" if refused.where == "unsupported" else str(refused)
-    return ""
-
-
-def _unasked(opened: Opened, bench: Bench) -> list[Finding]:
-    """Of each check but the one that tells of it, that a refused dtype was not asked; an error where that one is not selected."""
-    told = opened.audit.has(SHAPE)
-    words = "{}: the layer rejects {}; --dtype {} skips it"
-    return [
-        finding(
-            check,
-            dtype,
-            "skipped" if told else "error",
-            words.format(follows(SHAPE) if told else "not judged", dtype, ",".join(bench.dtypes)),
-        )
-        for dtype in bench.refused
-        for check in opened.checks
-        if check.name != SHAPE
-    ]
 
 
 def _beside(opened: Opened, found: Found, everything: Sequence[Gathered]) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from dropcheck.judge.checks import of
 from dropcheck.judge.checks.exact_questions import OUTPUT_SHAPE
 from dropcheck.judge.checks.looks import IN_COMMON, OFF, ONE_MASK
-from dropcheck.judge.checks.seed import NO_EFFECT, SAME_MASKS
+from dropcheck.judge.checks.seed_processes import NO_EFFECT, SAME_MASKS
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.results.naming import lead
 

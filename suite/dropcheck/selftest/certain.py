@@ -21,7 +21,7 @@ from dropcheck.count.gathered import Gathered
 from dropcheck.count.repeated_words import least_extent
 from dropcheck.count.tallies import Association
 from dropcheck.judge.checks.base import Limits
-from dropcheck.judge.checks.mask_dependence import FULL_LAG
+from dropcheck.judge.checks.mask_ties import FULL_LAG
 from dropcheck.selftest import plants as plain
 from dropcheck.selftest import simulated
 from dropcheck.statistics import association

@@ -13,7 +13,8 @@ from dropcheck.contract.adapter import Unsupported
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Pattern
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding
-from dropcheck.judge.checks.daily_sizes import OF_DAILY_USE, VALUES, mask_faults
+from dropcheck.judge.checks.daily_faults import VALUES, mask_faults
+from dropcheck.judge.checks.daily_sizes import OF_DAILY_USE
 from dropcheck.judge.checks.exact_questions import Layer, dropped, enough, kept_bounds
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import count as counted

@@ -16,7 +16,8 @@ from dropcheck.count.copies import CERTAIN, odd_calls
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.schedules import schedule
 from dropcheck.judge.checks.base import Check, Limits, finding, points, settle, skipped
-from dropcheck.judge.checks.daily_sizes import CHANNEL, RATE, SAMPLE, at_sizes
+from dropcheck.judge.checks.daily_faults import CHANNEL, RATE, SAMPLE
+from dropcheck.judge.checks.daily_sizes import at_sizes
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import differing
 from dropcheck.statistics import association, binomial, homogeneity

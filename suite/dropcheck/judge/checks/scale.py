@@ -12,8 +12,9 @@ from dropcheck.contract.adapter import Unsupported
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge.checks import wrong_values
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, settle, skipped
+from dropcheck.judge.checks.daily_faults import VALUES
 from dropcheck.judge.checks.daily_inputs import on_inputs
-from dropcheck.judge.checks.daily_sizes import VALUES, at_sizes
+from dropcheck.judge.checks.daily_sizes import at_sizes
 from dropcheck.judge.checks.exact_questions import Layer, dropped, familiar, kept_bounds, ladder, probe
 from dropcheck.judge.checks.scale_affine import affine_mean
 from dropcheck.judge.checks.visible import columns, large_values, repeats, right_values, small_values

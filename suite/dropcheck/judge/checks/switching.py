@@ -11,6 +11,7 @@ import numpy as np
 from dropcheck.contract.adapter import Unsupported
 from dropcheck.judge.checks.base import Bench
 from dropcheck.judge.checks.exact_questions import Layer, Step, Values, coins_of, dropped, enough, ladder
+from dropcheck.judge.checks.right_outputs import wrong_in
 from dropcheck.statistics import binomial
 from dropcheck.worker.client import Refused
 from dropcheck.worker.server import rounding
@@ -152,14 +153,12 @@ class Round:
 
     def _active(self, step: int) -> str:
         """What is wrong with an inference that shall drop as training does."""
-        from dropcheck.judge.checks.form import _right
-
         answer, pattern = self.answers[step], self.bench.contract.pattern
         y = rounding.to_float64(answer["y"], answer["dtype"])
         gone = dropped(y, self.bench, self.rate, self.dtype)
         if not gone.any() and self.coins(step) * _log_keep(self.rate) < _SURE:
             return "inference drops nothing, but the contract declares that it drops"
-        if (problem := _right(self.bench, pattern, answer["x"], y, self.rate, self.dtype)) is not None:
+        if (problem := wrong_in(self.bench, pattern, answer["x"], y, self.rate, self.dtype)) is not None:
             return f"inference must drop as training does, but {problem.words}"
         count, falls = self.coins(step), round(float(gone.mean()) * self.coins(step))
         if binomial.log10_outside(falls, count, self.rate, self.bench.contract.rate_tolerance(self.rate)) < _RARE:
