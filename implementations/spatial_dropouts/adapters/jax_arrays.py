@@ -7,9 +7,10 @@ else does, unless the environment has it on: x64 changes the coins of float32 la
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
-from typing import Any, ContextManager, Dict, Hashable, Optional, Tuple, Type
+from typing import Any, ContextManager, Dict, Hashable, Iterator, Optional, Tuple, Type
 
 import jax
 import jax.numpy as jnp
@@ -79,8 +80,10 @@ class JaxArrays(JaxLife):
     def use(self, mode: str) -> None:
         """Run the layers in a mode from now on. Raises Unsupported where the pattern or the machine has no such mode."""
         self.mode = mode
-        if mode in ("vmap", "ranks"):
+        if mode in ("vmap", "ranks", *jax_modes.IMPLS):
             jax_modes.sample_axis(self.contract.pattern)
+        if mode in jax_modes.IMPLS:
+            jax.config.update("jax_default_prng_impl", jax_modes.IMPLS[mode])
         if mode == "ranks":
             jax_modes.prepare_ranks()
             jax_modes.two_devices()
@@ -192,7 +195,7 @@ class JaxArrays(JaxLife):
         if mode == "scan":
             return jax_modes.scanned(step)
         axis = jax_modes.sample_axis(self.contract.pattern)
-        if mode == "vmap":
+        if mode in ("vmap", *jax_modes.IMPLS):
             return jax_modes.mapped(step, self.several, axis, self.bare_samples)
         return jax_modes.ranked(step, self.several, axis)
 
@@ -240,5 +243,33 @@ class JaxArrays(JaxLife):
     def track(self, x: Any) -> Any:
         return x
 
+    def own_keys(self, rate: float, dtype: str, seed: int, way: str, x: Any) -> Tuple[Any, Any]:
+        """One training call that is mapped over samples, and the same of each sample alone with its own state."""
+        if self.mode not in ("vmap", *jax_modes.IMPLS):
+            raise Unsupported("a sample has a key of its own under vmap only")
+        axis = jax_modes.sample_axis(self.contract.pattern)
+        layer = self.make(rate, dtype, seed, way)
+        with self.precision(dtype):
+            states, _ = self.several(layer.state, int(x.shape[axis]))
+
+            def step(state: Any, x: Any) -> Tuple[Any, Any]:
+                return self.run(layer.made, state, x)
+
+            over = jax.jit(jax_modes.over_samples(step, axis, self.bare_samples))
+            alone = []
+            for i in range(int(x.shape[axis])):
+                mine = jax.tree_util.tree_map(lambda leaf, i=i: leaf[i : i + 1], states)
+                alone.append(over(mine, jax.lax.slice_in_dim(x, i, i + 1, axis=axis)))
+            return jax.block_until_ready((over(states, x), jnp.concatenate(alone, axis)))
+
+    @contextlib.contextmanager
+    def _preserved(self) -> Iterator[None]:
+        before = jax.config.jax_default_prng_impl
+        try:
+            with global_generators_kept():
+                yield
+        finally:
+            jax.config.update("jax_default_prng_impl", before)
+
     def preserved(self) -> ContextManager[Any]:
-        return global_generators_kept()
+        return self._preserved()

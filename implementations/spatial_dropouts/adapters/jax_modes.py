@@ -19,7 +19,8 @@ Step = Callable[[Any, Any], Tuple[Any, Any]]
 Program = Step
 Several = Callable[[Any, int], Tuple[Any, Any]]  # (state, n) -> (n states in front, the state that goes on)
 
-MODES: Tuple[str, ...] = ("jit", "vmap", "scan", "checkpoint", "ranks")
+IMPLS = {"vmap-rbg": "rbg", "vmap-unsafe-rbg": "unsafe_rbg"}  # mode -> the implementation of its keys
+MODES: Tuple[str, ...] = ("jit", "vmap", *IMPLS, "scan", "checkpoint", "ranks")
 SCAN_STEPS = 4
 RANKS = 2
 AXIS = "ranks"  # the name of the mesh axis that the batch is split over
@@ -57,10 +58,11 @@ def scanned(step: Step) -> Program:
     return jax.jit(program)  # as inside a training step; by itself a scan would be compiled anew at each call
 
 
-def mapped(step: Step, several: Several, axis: int, bare: bool) -> Program:
-    """``jax.vmap`` over samples, a state of its own each. ``bare``: the layer takes samples without the axis ``axis``.
+def over_samples(step: Step, axis: int, bare: bool) -> Callable[[Any, Any], Any]:
+    """``jax.vmap`` of (states, x) over samples, a state of its own each: the outputs.
 
-    Others get a batch of one, so that the places of their axes stay what they are.
+    ``bare``: the layer takes samples without the axis ``axis``. Others get a batch of one, so that the places of their axes
+    stay what they are.
     """
 
     def one(state: Any, x: Any) -> Any:
@@ -68,7 +70,12 @@ def mapped(step: Step, several: Several, axis: int, bare: bool) -> Program:
             return step(state, x)[0]
         return jnp.squeeze(step(state, jnp.expand_dims(x, axis))[0], axis)
 
-    over = jax.vmap(one, in_axes=(0, axis), out_axes=axis)
+    return jax.vmap(one, in_axes=(0, axis), out_axes=axis)
+
+
+def mapped(step: Step, several: Several, axis: int, bare: bool) -> Program:
+    """``over_samples`` with states that come from one."""
+    over = over_samples(step, axis, bare)
 
     def program(state: Any, x: Any) -> Tuple[Any, Any]:
         if x.shape[axis] == 0:  # there is nobody to map over

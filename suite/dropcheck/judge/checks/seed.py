@@ -8,6 +8,7 @@ from functools import partial
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, skipped
 from dropcheck.judge.checks.crossings import equal, outputs, reset_in_other_dtypes, restarts
 from dropcheck.judge.checks.exact_questions import Layer, coins_of, familiar, ladder, probe
+from dropcheck.judge.checks.own_keys import own_keys
 from dropcheck.judge.checks.ranks_alike import replicas
 from dropcheck.judge.checks.seed_processes import (
     NO_EFFECT,
@@ -94,11 +95,12 @@ CHECKS = (
         name="seed.reproducible",
         how="Two new layers with the same seed must return equal outputs in three calls. Small and large inputs, every dtype "
         "and every way of seeding are tested, also in a second process. In the second process another seed must draw other "
-        "masks in every call. In mode ranks, replicas with the same seed must return the same output.",
+        "masks in every call. In mode ranks, replicas with the same seed must return the same output. "
+        "Under JAX' vmap, each sample must have the mask that its own key draws for it alone.",
         remedy="Draw from the generator that the seed sets: torch.rand without a private torch.Generator, the rng or key "
         "argument in JAX, keras.random.SeedGenerator(seed) in Keras. Never use time, id(x) or random.random() for the mask. "
-        "Each thread needs a part of its own.",
-        observe=in_turn(_reproducible, replicas),
+        "Each thread needs a part of its own. Under JAX' vmap, use the default keys: rbg keys draw all masks from the first key.",
+        observe=in_turn(_reproducible, replicas, own_keys),
     ),
     Check(
         name="seed.reset",

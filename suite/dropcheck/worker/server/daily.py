@@ -62,6 +62,10 @@ def _alike(worker: Any, rate: float, dtype: str, seed: int, way: str, x: Any, ti
     return life.alike(worker.driver, rate, dtype, seed, way, x, times)
 
 
+def _own_keys(worker: Any, rate: float, dtype: str, seed: int, way: str, x: Any) -> Dict[str, Any]:
+    return life.own_keys(worker.driver, rate, dtype, seed, way, x)
+
+
 def _weights(worker: Any, id: int, x: Any, dtype: str) -> Dict[str, Any]:
     """One training call that returns attention weights: these, and what the output shows of the mask, as arrays of one shape."""
     adapter = worker.driver
@@ -82,5 +86,6 @@ QUESTIONS: Mapping[str, Callable[..., Dict[str, Any]]] = {
     "together": _together,
     "counted": _counted,
     "alike": _alike,
+    "own_keys": _own_keys,
     "weights": _weights,
 }

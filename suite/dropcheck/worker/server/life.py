@@ -30,6 +30,7 @@ ADAPTER: Mapping[str, str] = {
     "threaded": "() -> None where layers may be called from several threads; raises Unsupported with the reason elsewhere",
     "alike": "(rate, dtype, seed, way, x, times) -> training calls of all ranks under one seed: {'ys', 'axis' of samples, 'knows': "
     "whether the layer knows of ranks; 'apart': of replicas, the share of elements in which they differ when seeded by rank}",
+    "own_keys": "(rate, dtype, seed, way, x) -> (a call that is mapped over samples, the same of each sample alone with its key)",
     "counts": "() -> {number of threads of the framework: function that returns a context}",
 }
 RATES = ("p", "rate", "drop_prob", "drop_rate", "drop_p", "dropout", "dropout_rate", "prob")
@@ -47,6 +48,7 @@ _WITHOUT = {
     "settings": "its adapter knows no setting that changes a training call",
     "threaded": "a layer and what it draws from belong to one thread",
     "alike": "it has no ranks that could be seeded alike",
+    "own_keys": "its samples have no keys of their own",
     "counts": "its number of threads is not asked for",
 }
 
@@ -227,3 +229,11 @@ def alike(adapter: Any, rate: float, dtype: str, seed: int, way: str, x: Any, ti
     outputs = [np.array(adapter.array(y), copy=True) for y in found["ys"]]
     told = {name: found.get(name) for name in ("axis", "knows", "apart")}
     return {"ys": outputs, "dtype": adapter.dtype_of(found["ys"][0]), **told}
+
+
+def own_keys(adapter: Any, rate: float, dtype: str, seed: int, way: str, x: Any) -> Dict[str, Any]:
+    """One call that is mapped over samples, and what each sample's own key draws for it alone."""
+    given = adapter.tensor(np.asarray(x), dtype, "contiguous")
+    made = needed(adapter, "own_keys")(rate, dtype, seed, way, given)
+    together, alone = (np.array(adapter.array(y), copy=True) for y in made)
+    return {"together": together, "alone": alone, "dtype": adapter.dtype_of(made[0])}
