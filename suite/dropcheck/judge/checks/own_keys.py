@@ -43,6 +43,8 @@ def own_keys(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         text = (
             f"under vmap, {same} of {rows} samples have the mask that their own key draws for them alone, expected all"
         )
+        if bench.info.get("mode") != MAPPED[0]:
+            text += "; keys of rbg and unsafe_rbg draw all masks from the first key: use the default keys"
         return [finding(check, where, "fail", text, coins=coins, log10_evidence=-math.inf, **numbers)]
     text = f"under vmap, all {rows} samples have the mask that their own key draws for them alone"
     return [finding(check, where, "pass", text, coins=coins, log10_evidence=0.0, **numbers)]

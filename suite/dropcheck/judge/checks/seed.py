@@ -99,7 +99,7 @@ CHECKS = (
         "Under JAX' vmap, each sample must have the mask that its own key draws for it alone.",
         remedy="Draw from the generator that the seed sets: torch.rand without a private torch.Generator, the rng or key "
         "argument in JAX, keras.random.SeedGenerator(seed) in Keras. Never use time, id(x) or random.random() for the mask. "
-        "Each thread needs a part of its own. Under JAX' vmap, use the default keys: rbg keys draw all masks from the first key.",
+        "Each thread needs a part of its own.",
         observe=in_turn(_reproducible, replicas, own_keys),
     ),
     Check(
