@@ -20,9 +20,6 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
         "large-batch-tail-kept": _NARROW,
         "last-sample-more": _NARROW,
     },
-    "samples that draw with the first one's key have not the masks of their own keys": {
-        "jax-one-key-for-the-map": ("seed.reproducible",),
-    },
     "a shape with a rate of its own has not the rate that was asked for": {
         "batch-of-one-less": ("rate.marginal",),
         "numel-tail-less": ("rate.marginal",),
