@@ -9,7 +9,8 @@ OUT/README.md and its figures are made from what is there (``bench_report.py``).
 
 ``--audit``: a stored audit to stand beside, ``.json`` or ``.json.xz``; without it a quick audit of the group is made first.
 ``--accept CHECK,...``: failures of these checks that do not disqualify here, since they are about something else than what is
-timed; the page names them beside each target. On CUDA the cells go up to 1 GiB.
+timed; the page names them beside each target. ``--wait 10``: each group waits up to ten minutes until nothing else works on the
+machine; what is noisy all the same has no figure. On CUDA the cells go up to 1 GiB.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kits"))
 import bench_report
@@ -36,6 +38,7 @@ from dropcheck.speed.cells import CENTRE
 from dropcheck.speed.run import BenchRequest, run
 
 REFERENCE = "custom.reference"
+BUSY = 10.0  # per cent of all processors
 COMPILED = (
     *(f"{name}@compiled" for name in ("torch.Dropout1d", "torch.Dropout2d", "custom.torch")),
     *(f"{name}@jit" for name in ("custom.jax", "flax.linen.SpatialDropout1D", "flax.nnx.SpatialDropout1D")),
@@ -107,6 +110,16 @@ def groups(names: Sequence[str], size: int = 3) -> list[list[str]]:
     return [some[i : i + size] for i in range(0, len(some), size)]
 
 
+def quiet(minutes: float) -> bool:
+    """Whether the processors came to rest (below BUSY per cent for three looks in a row) before so many minutes had passed."""
+    end, calm = time.monotonic() + minutes * 60, 0
+    while calm < 3:
+        calm = calm + 1 if psutil.cpu_percent(interval=5) < BUSY else 0
+        if calm < 3 and time.monotonic() > end:
+            return False
+    return True
+
+
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("out", type=Path)
@@ -119,6 +132,7 @@ def main() -> int:
     words.add_argument("--blocks", type=int, default=3)
     words.add_argument("--slot", type=float, default=8.0, help="milliseconds")
     words.add_argument("--minutes", type=float, default=float("inf"), help="begin no group after so many")
+    words.add_argument("--wait", type=float, default=0.0, help="minutes that a group waits for a quiet machine")
     words.add_argument("--cell", action="append", help="these cells instead of those of the page")
     words.add_argument("--draw", action="store_true", help="measure nothing")
     given = words.parse_intermixed_args()
@@ -139,6 +153,8 @@ def main() -> int:
             left += 1
             continue
         names = [reference, *(n for n in group if n != reference)]
+        if given.wait and not quiet(given.wait):
+            print(f"{', '.join(names[1:])}: other work on this machine; noisy cells get no figure", file=sys.stderr)
         journal, beside = place.with_suffix(".journal"), place.with_suffix(".audit")
         _beside(beside, audit, names, given.device, [w for w in given.accept.split(",") if w])
         result = run(
@@ -163,7 +179,8 @@ def main() -> int:
             one.unlink(missing_ok=True)
         results.write_atomically(place, lzma.compress(msgspec.json.encode(result), preset=9))
         told = {
-            s: sum(one.state == s for one in result.speeds) for s in ("measured", "skipped", "disqualified", "error")
+            s: sum(one.state == s for one in result.speeds)
+            for s in ("measured", "noisy", "skipped", "disqualified", "error")
         }
         print(
             f"{time.monotonic() - start:6.0f} s  {', '.join(names[1:])}: {json.dumps(told)}",

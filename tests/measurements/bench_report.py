@@ -216,7 +216,8 @@ def page(found: Sequence[BenchResult], rows: Sequence[Row], promises: bool = Fal
         "",
         f"{speedy} of {len(rows)} implementations and modes have a speed; {counted['measured']} cells were measured, "
         f"{counted['skipped']} do not apply, {counted['disqualified']} are of layers that fail their audit there, "
-        f"{counted['error']} ended in an error.",
+        f"{counted['error']} ended in an error"
+        + (f", {counted['noisy']} are noisy and have no figure." if counted["noisy"] else "."),
         "",
         f"{line(str(first.environment.get('processor', '')))}, {first.threads} thread{'s' if first.threads > 1 else ''} a "
         f"process, device {first.device}; {_range(r.processes for r in found)} fresh processes a target, "

@@ -206,7 +206,8 @@ class Sample:
             ties = np.flatnonzero(key == last)
             order = np.lexsort((place[ties], one[ties]))
             keep[ties[order[: self.most - int(np.count_nonzero(keep))]]] = True
-            key, one, two, place = key[keep], one[keep], two[keep], place[keep]
+            kept = np.flatnonzero(keep)  # once for all four
+            key, one, two, place = (some.take(kept) for some in (key, one, two, place))
         if len(key) == self.most:
             self._threshold = int(key.max())
         self._parts, self._pending = [(key, one, two, place)], len(key)

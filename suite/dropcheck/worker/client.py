@@ -145,6 +145,7 @@ class ProcessSession:
     ) -> None:
         self.deadline, self.timeout_s, self.memory_mb = deadline, timeout_s, memory_mb
         self.python = python or sys.executable
+        self._told = False
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the session
         self.start = time.monotonic()
         own, theirs = socket.socketpair()
@@ -204,11 +205,17 @@ class ProcessSession:
         except ValueError:  # closed by another thread, while this one waited for an answer
             return ""
 
-    def close(self) -> None:
-        """Stop the worker and everything that it started."""
-        if self.process.poll() is None:
+    def stop(self) -> None:
+        """Tell the worker to end and do not wait: those of several that are told first end side by side."""
+        if not self._told and self.process.poll() is None:
+            self._told = True
             with contextlib.suppress(OSError):
                 self.pipe.send_bytes(wire.encode({"ask": "stop"}))
+
+    def close(self) -> None:
+        """Stop the worker and everything that it started."""
+        self.stop()
+        if self._told:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(1.0)
         self._kill()

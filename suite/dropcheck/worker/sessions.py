@@ -162,6 +162,9 @@ class SessionPool:
             sessions, self.every, self.idle = self.every, [], []
             self.changed.notify_all()
         for session in sessions:
+            if isinstance(session, ProcessSession):
+                session.stop()
+        for session in sessions:
             session.close()
 
 
