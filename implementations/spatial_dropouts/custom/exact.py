@@ -6,6 +6,8 @@ import math
 from fractions import Fraction
 from typing import Tuple
 
+import numpy as np
+
 
 def kept(rate: float) -> float:
     """What a kept element is divided by; at rate 1 everything is dropped, and nothing may be divided by 0."""
@@ -22,6 +24,15 @@ def fraction(rate: float) -> Tuple[float, float]:
     near = factor.limit_denominator(max(1, 2**53 // math.ceil(factor)))
     unit = 2 ** (near.denominator - 1).bit_length()
     return near.numerator / unit, near.denominator / unit
+
+
+def in_two(rate: float) -> Tuple[float, float]:
+    """Two float32 numbers whose sum is 1 / (1 - rate), but for 2^-46 of it; both at least 0, so that Inf times them is Inf."""
+    factor = 1 / (1 - Fraction(rate)) if rate < 1 else Fraction(1)
+    most = np.float32(float(factor))
+    if Fraction(float(most)) > factor:
+        most = np.nextafter(most, np.float32(0))
+    return float(most), float(np.float32(float(factor - Fraction(float(most)))))
 
 
 def probability(rate: float) -> float:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Tuple
 
 import jax
 import jax.numpy as jnp
 
-from spatial_dropouts.custom.exact import fraction, kept, probability
+from spatial_dropouts.custom.exact import fraction, in_two, probability
 
 
 def spatial_dropout(x: Any, rate: float, *, training: bool, key: Any) -> Any:
     """Dropped channels of ``x``, shape ``(n, c, ...)``; kept values are ``x / (1 - rate)``.
 
-    They are rounded once in float16 and bfloat16. float32 has no wider dtype to be computed in: 1 - rate and the quotient are
-    rounded, and a compiler may multiply by the reciprocal, so that they are within two units in the last place.
+    float16 and bfloat16 are computed in float32, and rounded once. float32 has no wider dtype to be computed in: its values are
+    within one unit in the last place, and right on average.
 
     Raises ValueError unless ``rate`` lies in [0, 1].
     """
@@ -30,10 +31,17 @@ def select(x: Any, shape: Tuple[int, ...], rate: float, key: Any) -> Any:
         return jnp.zeros_like(x)
     # the coins in float32 at least, whatever the dtype of x: a coarser uniform would round the rate to its grid
     dropped = jax.random.uniform(key, shape, dtype=jnp.promote_types(x.dtype, jnp.float32)) < rate
+    return jnp.where(dropped, jnp.zeros((), x.dtype), _quotient(x, rate))
+
+
+# compiled also where the caller is not: XLA makes one fused multiply-add of the two products
+@partial(jax.jit, static_argnums=1)
+def _quotient(x: Any, rate: float) -> Any:
     if x.dtype == jnp.float64:
         # there is no wider dtype: 1 - rate would be rounded, and shift all kept values alike
         up, down = fraction(rate)
-        quotient = x * up / down
-    else:  # the quotient in a wider dtype where there is one, then one rounding to that of x
-        quotient = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) / kept(rate)).astype(x.dtype)
-    return jnp.where(dropped, jnp.zeros((), x.dtype), quotient)
+        return x * up / down
+    # one float32 factor would shift all kept values alike, and XLA turns a division into such a factor
+    most, rest = in_two(rate)
+    wide = x.astype(jnp.float32)
+    return (wide * most + wide * rest if rest else wide * most).astype(x.dtype)
