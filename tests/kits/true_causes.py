@@ -156,7 +156,7 @@ _all(
     "quarters-share-bits",
     "overlapping-blocks",
 )
-_all((TIED, r"sample|row"), "samples-lean", "samples-turned")
+_all((TIED, r"sample|row"), "samples-lean", "samples-turned", "third-sample-leans", "diagonal-leans")
 _all(
     (rf"{TIED}|repeat", r"call"),
     "calls-lean",
@@ -164,6 +164,7 @@ _all(
     "calls-turned",
     "calls-turned-in-turn",
     "one-coin-stays",
+    "third-call-leans",
 )
 # of two defects in one layer either is a true cause
 _all((rf"({TIED}|repeat).*call|channels always drop together in groups of 2",), "lean-calls-with-a-copy")

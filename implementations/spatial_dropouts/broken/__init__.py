@@ -12,6 +12,7 @@ from spatial_dropouts.broken.records import blocks as records_blocks
 from spatial_dropouts.broken.records import controls as records_controls
 from spatial_dropouts.broken.records import corners as records_corners
 from spatial_dropouts.broken.records import declared as records_declared
+from spatial_dropouts.broken.records import distances as records_distances
 from spatial_dropouts.broken.records import follows_places as records_follows_places
 from spatial_dropouts.broken.records import inference as records_inference
 from spatial_dropouts.broken.records import jax_modes as records_jax_modes
@@ -49,6 +50,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_ties.DEFECTS,
     *records_follows_places.DEFECTS,
     *records_schedules.DEFECTS,
+    *records_distances.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+import numpy as np
+
 from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.broken.base import Layer, coins
 
@@ -37,6 +39,13 @@ class OtherBranchLater(Layer):
         return rng.random(x.shape[:2]) >= 1 - self.rate
 
 
+class TurnsItsRows(Layer):
+    """Fresh coins, with samples and channels moved on by two numbers that are drawn, too."""
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        return np.roll(super().mask(x, rng), tuple(rng.integers(64, size=2)), axis=(0, 1))
+
+
 REGISTER: Mapping[str, Implementation] = {
     "unusual.moved-by-its-user": Implementation(
         make="spatial_dropouts.unusual.schedules:MovedByItsUser",
@@ -49,5 +58,11 @@ REGISTER: Mapping[str, Implementation] = {
         framework="numpy",
         default=False,
         summary="another branch from call 500 on, with the same law",
+    ),
+    "unusual.turns-its-rows": Implementation(
+        make="spatial_dropouts.unusual.schedules:TurnsItsRows",
+        framework="numpy",
+        default=False,
+        summary="fresh coins, samples and channels moved on by drawn numbers",
     ),
 }

@@ -10,6 +10,7 @@ import numpy as np
 from dropcheck.contract.cases import Case
 from dropcheck.count.coins import lag_firsts, unpack
 from dropcheck.count.copies import CERTAIN, calls_of
+from dropcheck.count.every_lag import ties_at_every_lag
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.tallies import (
     CALL_LAGS,
@@ -32,7 +33,7 @@ from dropcheck.judge.checks.mask_ties import (
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import association
 
-_OF_CALLS = "masks"
+_OF_CALLS, _OF_SAMPLES = "masks", "the masks of samples"
 
 _Tied = tuple[float, str, float]  # log10 of the chance of any such tie, its words, its correlation
 
@@ -140,6 +141,8 @@ def lagged(
         tied = _by_place([*every, *(single or [])])
         if unit == _OF_CALLS and tied[0] > CERTAIN:
             tied = min(tied, _by_pair(got))
+        if tied[0] > CERTAIN and unit in (_OF_CALLS, _OF_SAMPLES):
+            tied = min(tied, got.once(ties_at_every_lag)[unit == _OF_CALLS])
     p = pooled_rate(got.live)
     assert least is not None
     # of any lag: that with the fewest pairs
@@ -196,7 +199,7 @@ def _samples(check: Check, got: Gathered, limits: Limits) -> Finding | None:
         one, two = (tally.position[i : 2 * size : 2].ravel() for i in (0, 1))
         table = Association(np.full(len(one), tally.position_calls, np.int64), one, two, tally.row_places.ravel())
         single.append(("the masks of samples 2 r and 2 r + 1", table, tally.channels))
-    return lagged(check, got, limits, lags, "the masks of samples", single)
+    return lagged(check, got, limits, lags, _OF_SAMPLES, single)
 
 
 def _calls(check: Check, got: Gathered, limits: Limits) -> Finding | None:
