@@ -129,6 +129,13 @@ def test_what_every_layer_of_a_framework_does_is_not_confirmed_of_one(framework:
     assert isinstance(got, NotConfirmed) and got.control, got
 
 
+@pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="Keras is not installed")
+def test_a_mask_that_a_recomputed_recurrent_layer_leaves_behind_is_confirmed() -> None:
+    case = "float32 rate=0.3 recompute checkpoint call 2"
+    got = confirm(*told("keras.SimpleRNN#input@torch", "gradient.recompute", case, "keras@torch"))
+    assert isinstance(got, Confirmed), got.output
+
+
 @pytest.mark.parametrize("declared, shown", [("keep", False), ("identity", True)])
 def test_inference_that_scales_is_right_where_the_contract_says_so(
     declared: str, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -168,6 +168,7 @@ def test_more_coins_than_are_ever_asked_are_said_in_words() -> None:
         ("InvalidArgumentError", "rate must be a scalar tensor or a float in the range [0, 1)", 1.0, False),
         ("CustomError", "keep_prob must be above 0, not -0.5", 1.5, False),
         ("ZeroDivisionError", "float division by zero", 1.0, True),
+        ("RuntimeError", "Expected p_in >= 0 && p_in <= 1 to be true, but got false.", 1.5, False),  # torch.bernoulli
         ("FloatingPointError", "divide by zero encountered", 1.0, True),
         ("IndexError", "list index out of range", 1.0, True),
         ("AttributeError", "'NoneType' object has no attribute 'rate'", 1.0, True),

@@ -316,7 +316,28 @@ def call(layer, x, training=True):
             "mixed": _MIXED,
         },
     ),
-    "keras@torch": _keras("torch", "\nimport torch", _TORCH_GRADIENT, "", {"mixed": _MIXED}),
+    "keras@torch": _keras(
+        "torch",
+        "\nimport torch",
+        _TORCH_GRADIENT,
+        """
+def recompute(layer, x, cotangent, reentrant):  # what keras.remat is on this backend
+    from torch.utils.checkpoint import checkpoint
+
+    if not hasattr(layer, "carrier"):
+        x = x.detach().requires_grad_()
+        y = checkpoint(lambda given: call(layer, given), x, use_reentrant=False)
+        y.backward(cotangent)
+        return numpy(y), numpy(x.grad)
+    layer.fit(tuple(x.shape))  # the layer inside, and what shows its mask around it
+    given = layer.carrier(x).detach().requires_grad_()
+    run = lambda carrier: layer(x, training=True, carrier=carrier, raw=True)
+    y = checkpoint(run, given, use_reentrant=False)
+    some = [torch.autograd.grad(y, given, c.to(y.dtype), retain_graph=True)[0] for c in layer.cotangents(x)]
+    return numpy(layer.shown(x, y.detach())), numpy(cotangent * layer.read_back(some, x))
+""",
+        {"mixed": _MIXED},
+    ),
     **ARRAY_FRAMEWORKS,
     **JAX_FRAMEWORKS,
 }
