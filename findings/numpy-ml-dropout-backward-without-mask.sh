@@ -4,6 +4,7 @@
 # Its backward() scales the gradient of the output by 1 / (1 - p), passes it on to the wrapped layer and returns what comes back. The
 # mask of the forward pass is stored, and is not used. So what stands in front of the layer learns from inputs that the loss does not
 # depend on; half of all gradients at p = .5. The gradient that it is given is scaled in place, too: the caller's array changes.
+# And unfreeze() freezes: a layer that was frozen for an evaluation never drops again.
 #
 # Valid input: ones of shape (200, 64), p = .5, a fully connected layer of 8 units without activation. The control is the loss itself:
 # one element of the input at a time grows by 1, with the same mask. Of 400 elements 200 are dropped on average, 120 to 280 with all
@@ -13,6 +14,7 @@
 #   of 400 elements 193 are dropped: the loss does not depend on them, and 193 of these have a gradient that is not 0
 #   of 207 that are kept 207 have the gradient that the loss has
 #   the gradient that backward() is given is changed in place
+#   after freeze() and unfreeze() it drops no more
 #
 # Exits with 0 while this is so, with 1 where the behaviour has changed, with 2 where the packages cannot be installed.
 set -eu
@@ -64,7 +66,11 @@ for n in range(400):  # the control: what the loss does when one element of the 
 print(f"of 400 elements {dropped} are dropped: the loss does not depend on them, and {wrong} of these have a gradient that is not 0")
 print(f"of {400 - dropped} that are kept {right} have the gradient that the loss has")
 print(f"the gradient that backward() is given is {'changed in place' if changed else 'left alone'}")
-as_seen = 120 < dropped < 280 and wrong == dropped and right == 400 - dropped and changed
+layer.freeze()
+layer.unfreeze()
+after = not np.array_equal(layer.forward(x, retain_derived=False), layer.forward(x, retain_derived=False))
+print(f"after freeze() and unfreeze() it {'drops' if after else 'drops no more'}")
+as_seen = 120 < dropped < 280 and wrong == dropped and right == 400 - dropped and changed and not after
 print("as seen" if as_seen else "the behaviour has changed")
 sys.exit(0 if as_seen else 1)
 END
