@@ -300,6 +300,137 @@ def speechbrain_2d(rate):
     return lone("speechbrain", "nnet/dropout.py").Dropout2d(rate)
 
 
+def _class(package, inside, name, **given):
+    """A class of a file that does not import here: its source alone, with PyTorch's names and those that are given."""
+    import ast
+
+    import torch
+    from torch.nn.modules.dropout import _DropoutNd
+
+    folder = importlib.util.find_spec(package).submodule_search_locations[0]
+    text = open(f"{folder}/{inside}").read()
+    node = next(n for n in ast.parse(text).body if isinstance(n, ast.ClassDef) and n.name == name)
+    node.decorator_list = []
+    names = {"__name__": f"{package}_{name}", "torch": torch, "nn": torch.nn, "F": torch.nn.functional}
+    names |= {"Tensor": torch.Tensor, "_DropoutNd": _DropoutNd, **given}
+    code = ast.unparse(ast.Module([ast.ImportFrom("__future__", [ast.alias("annotations")], 0), node], []))
+    exec(compile(code, inside, "exec"), names)
+    return names[name]
+
+
+def _protenix(name):
+    from functools import partialmethod
+
+    base = _class("protenix", "model/triangular/layers.py", "Dropout")
+    return _class("protenix", "model/triangular/layers.py", name, Dropout=base, partialmethod=partialmethod)
+
+
+def _spiking(name, rate):
+    """Multi-step, and reset before each call, which is one simulation: until a reset the mask stays, as documented."""
+    import torch
+    from spikingjelly.activation_based import layer
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = getattr(layer, name)(rate, step_mode="m")
+
+        def forward(self, x):
+            self.inner.reset()
+            return self.inner(x)
+
+    return Wrapped()
+
+
+@layer("allennlp_variational", "n l c -> n c")
+def allennlp_variational(rate):
+    return lone("allennlp", "modules/input_variational_dropout.py").InputVariationalDropout(rate)
+
+
+@layer("braindecode_drop_path", "n c l -> n")
+def braindecode_drop_path(rate):
+    for name in ("braindecode", "braindecode.functional"):  # the packages want MNE
+        if name not in sys.modules:
+            sys.modules[name] = types.ModuleType(name)
+            sys.modules[name].__spec__ = importlib.machinery.PathFinder.find_spec("braindecode")
+    functions = lone("braindecode", "functional/functions.py")
+
+    import torch
+
+    class DropPath(torch.nn.Module):  # as braindecode.modules.DropPath calls it
+        def forward(self, x):
+            return functions.drop_path(x, rate, self.training)
+
+    return DropPath()
+
+
+@layer("ultralytics_drop_path", "n c l -> n")
+def ultralytics_drop_path(rate):
+    return _class("ultralytics", "models/sam/modules/blocks.py", "DropPath")(rate)
+
+
+@layer("nnunet_drop_path", "n c l -> n")
+def nnunet_drop_path(rate):
+    return lone("dynamic_network_architectures", "building_blocks/regularization.py").DropPath(rate)
+
+
+@layer("super_gradients_drop_path", "n c l -> n")
+def super_gradients_drop_path(rate):
+    return lone("super_gradients", "training/utils/regularization_utils.py").DropPath(rate)
+
+
+@layer("protenix_rows", "b i j c -> b j c")
+def protenix_rows(rate):
+    return _protenix("DropoutRowwise")(rate)
+
+
+@layer("darts_monte_carlo", "n l c -> n l c")
+def darts_monte_carlo(rate):  # off in inference until a prediction is made with it
+    return _class("darts", "utils/torch.py", "MonteCarloDropout")(rate)
+
+
+@layer("e3nn_dropout", "n l c -> n c")
+def e3nn_dropout(rate):  # scalars: irreps of one component
+    import torch
+
+    made = _class(
+        "e3nn",
+        "nn/_dropout.py",
+        "Dropout",
+        compile_mode=lambda mode: lambda thing: thing,
+        o3=types.SimpleNamespace(Irreps=list),
+    )
+
+    class Wrapped(torch.nn.Module):
+        def forward(self, x):
+            return made([(x.shape[-1], (0, 1))], rate).train(self.training)(x)
+
+    return Wrapped()
+
+
+@layer("spikingjelly_dropout", "t n c -> n c")
+def spikingjelly_dropout(rate):
+    return _spiking("Dropout", rate)
+
+
+@layer("torchrl_consistent", "n l c -> n l c")
+def torchrl_consistent(rate):  # a mask of its own where none is given to it
+    import torch
+
+    inner = _class("torchrl", "modules/models/exploration.py", "ConsistentDropout")(rate)
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            y = self.inner(x)
+            return y[0] if self.training else y
+
+    return Wrapped()
+
+
 # Keras on PyTorch: a layer a dtype, switched by ``training=`` of the call. Seed generators of their own are made when a layer is
 # built, so that no seed from outside reaches them later (``seeds=()``).
 
@@ -440,3 +571,34 @@ def thinc_dropout(x, rate, *, training):
     from thinc.api import Dropout
 
     return Dropout(rate).predict(x) if not training else Dropout(rate)(x, is_train=True)[0]
+
+
+@layer("numpy_ml_dropout", "n c -> n c", kind="numpy-global")
+def numpy_ml_dropout(x, rate, *, training):
+    class Same:  # a wrapped layer that does nothing
+        hyperparameters, derived_variables, parameters, gradients = {}, {}, {}, {}
+        trainable = training
+
+        def forward(self, x, retain_derived=True):
+            return x
+
+    from numpy import asarray
+
+    made = _wrapper()(Same(), rate)
+    return asarray(made.forward(x, retain_derived=False))
+
+
+def _wrapper():
+    """numpy-ml's wrapper, without its package, which does not import beside this NumPy."""
+    import ast
+
+    import numpy
+
+    folder = importlib.util.find_spec("numpy_ml").submodule_search_locations[0]
+    text = open(f"{folder}/neural_nets/wrappers/wrappers.py").read()
+    some = [n for n in ast.parse(text).body if isinstance(n, ast.ClassDef)]
+    names = {"np": numpy, "ABC": object, "abstractmethod": lambda thing: thing, "__name__": "numpy_ml_wrappers"}
+    for node in some:
+        node.decorator_list = []
+    exec(compile(ast.unparse(ast.Module(some, [])), "wrappers.py", "exec"), names)
+    return names["Dropout"]
