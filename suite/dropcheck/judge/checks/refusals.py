@@ -27,7 +27,8 @@ _CRASHES = frozenset(
 _ITS_WORDS = ("unsupported operand", "NoneType", "not supported between", "is not subscriptable", "is not callable")
 # what names a rate in the words of a refusal
 _NAMED = re.compile(
-    r"\b(rates?|ratio|p|p_in|probs?|probabilit\w+|keep(_?prob\w*)?|\w*drop\w*)\b|in the interval|between 0", re.IGNORECASE
+    r"\b(rates?|ratio|p|p_in|probs?|probabilit\w+|keep(_?prob\w*)?|\w*drop\w*)\b|in the interval|between 0",
+    re.IGNORECASE,
 )
 # of a ValueError: the interpreter's words for a computation that went wrong, whatever they name
 _COMPUTED = ("math domain error", "cannot convert float", "division by zero")

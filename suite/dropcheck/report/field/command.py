@@ -19,6 +19,7 @@ from dropcheck.plan import targets
 from dropcheck.report.field import report
 from dropcheck.report.field.cells import Failure, Key, failures, row, rows
 from dropcheck.report.field.deviations import Deviation
+from dropcheck.report.field.earlier import today
 from dropcheck.report.field.report import Confirmation
 from dropcheck.results import asked, reading
 from dropcheck.results import audit as results
@@ -143,10 +144,10 @@ def kept(out: Path) -> dict[Key, Confirmation]:
             (one["target"], one["check"], one["dtype"]): Confirmation(
                 one["script"],
                 one["confirmed"],
-                one["output"],
+                today(one["output"]),
                 one.get("case", ""),
                 one.get("device", "cpu"),
-                one.get("control", ""),  # reports from before there were controls lack these two
+                today(one.get("control", "")),  # reports from before there were controls lack these two
                 one.get("same", False),
             )
             for one in every

@@ -221,7 +221,8 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
         )
     if own := daily_frameworks.own_generators(found, layer):
         called = own
-    if layer.framework == "keras@torch" and "recompute(" in body:  # a right layer draws from what checkpointing restores
+    if layer.framework == "keras@torch" and "recompute(" in body:
+        # a right layer draws from what checkpointing restores
         control = control.replace(", generator=self.generator", "")
     parts = [layer.takes if "TAKES" in snippet.call else "", snippet.tensor, control]
     parts += [called] if "def make(" in called else [make, called]
