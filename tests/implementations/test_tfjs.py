@@ -20,6 +20,7 @@ from dropcheck.contract import node_packages
 from dropcheck.contract.adapter import Unsupported
 from dropcheck.contract.server_adapter import ServerAdapter
 from dropcheck.contract.serving import Server, ServerError
+from dropcheck.judge.diagnosis import diagnose
 from spatial_dropouts.adapters import opening
 from spatial_dropouts.tfjs import REGISTER
 
@@ -119,6 +120,12 @@ def test_the_audit_says_what_is_known_of_it() -> None:
     doubled = facts("tfjs.gru#recurrent", "scale.kept-values", cases=(calls,))["scale.kept-values"]
     assert "kept values are multiplied by 4, expected 2" in doubled
     assert not facts("tfjs.lstm#recurrent", "scale.kept-values", cases=(calls,))
+    cases = tuple(f"float32 rate={rate} 8,12,1 calls=8" for rate in (0.3, 0.4, 0.5, 0.6))
+    alpha = AuditRequest(
+        targets=("tfjs.alphaDropout",), select=("scale.kept-values",), cases=cases, jobs=1, in_process=True
+    )
+    (cause,) = diagnose(run(alpha).targets[0])
+    assert "alpha' has the wrong sign" in cause.observed
 
 
 def test_no_process_is_left_after_the_worker_is_killed(tmp_path: Path) -> None:

@@ -153,7 +153,9 @@ def _written(script: str, out: Path | None, every: bool, number: int, target: st
     if out is None:
         return ""
     plain = "".join(c if c.isalnum() or c in ".-" else "_" for c in f"{target}_{check}")
-    file = out / f"{number:03d}_{plain}.py" if every else out
+    from dropcheck.report.reproduction.javascript import is_javascript
+
+    file = out / f"{number:03d}_{plain}.{'js' if is_javascript(script) else 'py'}" if every else out
     write_atomically(file, script.encode())
     return str(file)
 

@@ -31,6 +31,11 @@ def sentence(some: Sequence[Finding]) -> tuple[str, str] | None:
     values = _values(some)
     if len(values) < _ENOUGH or len({v.rate for v in values}) < 2:
         return None
+    if all(_near(v, _factor(v.rate, _ALPHA) * (-_ALPHA - v.rate * _ALPHA)) for v in values):  # whatever the input is
+        one = values[0]
+        text = f"dropped elements become {shown(one.output)} at rate {one.rate:g}, expected {shown(_dropped(one.rate, _ALPHA))}: "
+        text += "alpha' has the wrong sign"
+        return text, "Give what is dropped the value alpha' = -scale * alpha of SELU, about -1.7581, before a and b."
     constant = _constant(values)
     if constant is not None:
         text = f"dropped elements become {shown(constant)} before the affine step instead of {shown(_ALPHA)}, and a and b follow "

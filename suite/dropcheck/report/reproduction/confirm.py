@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropcheck.contract import requirements
+from dropcheck.report.reproduction import javascript
 from dropcheck.report.reproduction.script import SAME, write
 from dropcheck.results.asked import device_of_finding
 from dropcheck.results.audit import Finding, Result, TargetResult
@@ -84,17 +85,18 @@ def told(
     It exits with 1 and a line ``observed: ...`` where the defect shows, and with 4 and a line ``control: ...`` besides where
     its control, a plain right layer in the same place, shows it too.
     """
-    program = interpreter(target, python)
+    of_node = javascript.is_javascript(script)
+    program, given = javascript.program(target) if of_node else (interpreter(target, python), dict(os.environ))
     device = next((device_of_finding(f) for f in target.findings if f.replay), "cpu")
     variables = {
-        **os.environ,
+        **given,
         **visible_devices.variables(device, split_name(target.target)[1]),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    if program != sys.executable:  # another interpreter must not be sent into this one's packages
+    if program != sys.executable and not of_node:  # another interpreter must not be sent into this one's packages
         variables.pop("PYTHONPATH", None)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "reproduction.py"
+        path = Path(folder) / ("reproduction.js" if of_node else "reproduction.py")
         path.write_text(script)
         try:
             done = subprocess.run(

@@ -14,7 +14,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.modes import EAGER
 from dropcheck.contract.promise import Contract
 from dropcheck.judge.checks.looks import COINS
-from dropcheck.report.reproduction import daily_bodies, daily_frameworks
+from dropcheck.report.reproduction import daily_bodies, daily_frameworks, javascript
 from dropcheck.report.reproduction.bodies import BODIES, FRESH_PROCESS, RAISES
 from dropcheck.report.reproduction.daily_pieces import DAILY_PIECES
 from dropcheck.report.reproduction.frameworks import FRAMEWORKS, TORCH_RECOMPUTE_COMPILED
@@ -78,6 +78,8 @@ def write(target: TargetResult, found: Finding) -> str:
 
     Raises UsageError where the check, the framework or the mode has no piece of source yet.
     """
+    if target.framework == javascript.FRAMEWORK:
+        return javascript.write(target, found)
     some = parts(target, found)
     seen = [f"{found.check}, case {found.case}, seen with {target.framework} {target.version}."]
     return assembled(some, some.constants, docstring(target, found, seen))
