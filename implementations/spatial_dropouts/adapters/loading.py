@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import types
 from typing import Any, Tuple
 
 
@@ -22,6 +23,11 @@ def loaded(place: str) -> Any:
     """The module of that name, or of that file (run anew); of an ONNX file, its engines by name."""
     if place.endswith(".onnx"):
         return importlib.import_module("spatial_dropouts.adapters.onnx_loading").Named(place)
+    if place.endswith(".pt2"):
+        if not os.path.isfile(place):
+            raise TargetNotFound(f"there is no file {place}")
+        read = importlib.import_module("spatial_dropouts.adapters.models_exported").loaded
+        return types.SimpleNamespace(**read(place))
     return _file(place) if place.endswith(".py") else _module(place)
 
 

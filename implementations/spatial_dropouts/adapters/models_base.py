@@ -242,6 +242,7 @@ def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
         ("nnx", "flax.nnx", "Module"),
         ("equinox", "equinox", "Module"),
         ("onnx", "spatial_dropouts.adapters.onnx_loading", "File"),
+        ("exported", "torch.export", "ExportedProgram"),
     ):
         if belongs(thing, module, attr)[1]:
             return f"models_{name}".replace("tf_keras", "keras"), name

@@ -29,6 +29,8 @@ def kind_of(module: Any) -> str:
     """What program a module is: ``scripted``, ``traced`` or ``exported``; empty for a module of Python code."""
     if isinstance(module, torch.jit.ScriptModule):
         return "traced" if "Traced" in type(module).__name__ else "scripted"
+    if getattr(module, "of_a_program", False):
+        return "exported"
     return "exported" if isinstance(module, torch.fx.GraphModule) and not _switches(module) else ""
 
 

@@ -207,7 +207,7 @@ def may_be_model(target: Target) -> bool:
     if target.source != "user":
         return False
     place, _, attr = target.locator.partition("#")[0].rpartition(":")
-    if place.endswith(".onnx"):
+    if place.endswith((".onnx", ".pt2")):
         return True
     place, _, attr = target.locator.rpartition(":")
     if "#" in attr or "." in attr:

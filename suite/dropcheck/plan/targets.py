@@ -68,7 +68,7 @@ class Target:
         place = self.locator.partition("#")[0].rpartition(":")[0]
         stem = place.replace(".", "/")
         near = [Path(folder) / name for folder in self.path for name in (f"{stem}.py", f"{stem}/__init__.py")]
-        for file in [Path(place)] if place.endswith((".py", ".onnx")) else near:
+        for file in [Path(place)] if place.endswith((".py", ".onnx", ".pt2")) else near:
             if file.is_file():
                 return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         return ""
@@ -112,6 +112,8 @@ def parse(text: str, defined: bool = True) -> Target:
                 f"target {text!r}: '@{word}' is neither a Keras backend nor a mode"
                 f"{nearest(word, [*KERAS_BACKENDS, *MODES])}"
             )
+    if base.partition("#")[0].endswith(".pt2"):
+        return replace(_program(text, base), mode=mode)
     return replace(_parsed(text, base, backend, environment, defined), mode=mode)
 
 
@@ -134,6 +136,17 @@ def _onnx(text: str, base: str, words: list[str]) -> Target:
     return Target(
         text, f"{path.resolve()}:{engine}{hash_}{node}", "user", path=(str(path.resolve().parent),), framework="onnx"
     )
+
+
+def _program(text: str, base: str) -> Target:
+    """A file of torch.export, or a node of it: ``exported.pt2#node``."""
+    place, hash_, node = base.partition("#")
+    path = Path(place)
+    if not path.is_file():
+        siblings = [str(p) for p in path.parent.glob("*.pt2")] if path.parent.is_dir() else []
+        raise UnknownTarget(f"target {text!r}: there is no file {place}{nearest(place, siblings)}")
+    locator = f"{path.resolve()}:program{hash_}{node}"
+    return Target(text, locator, "user", path=(str(path.resolve().parent),), framework="torch")
 
 
 def _parsed(
