@@ -5,7 +5,7 @@ PROFILE ?= standard
 VENV := .venv
 BIN := $(VENV)/bin
 # what an installation is made of: where one of these changes, it is made again
-BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/count/*.c suite/dropcheck/worker/server/*.[ch] implementations/spatial_dropouts/custom/*.c)
+BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/contract/*.h suite/dropcheck/count/*.c suite/dropcheck/worker/server/*.c implementations/spatial_dropouts/custom/*.c)
 # Keras 2 asks for `tensorflow`, which would be installed over `tensorflow-cpu`; an extra cannot say --no-deps
 KERAS2 = $(PIP) --no-deps tf_keras
 # pip compiles the 18,000 files that it installs one by one; all processors do it together, without what nothing here imports

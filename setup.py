@@ -21,7 +21,7 @@ SOURCES = {
     "spatial_dropouts.custom.libselecting": "implementations/spatial_dropouts/custom/selecting.c",
 }
 
-SHARED = "suite/dropcheck/worker/server/portable.h"
+SHARED = "suite/dropcheck/contract/portable.h"
 
 
 class Libraries(build_ext):

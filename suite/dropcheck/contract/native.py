@@ -12,8 +12,7 @@ import zlib
 from functools import lru_cache
 from typing import Any, Optional
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SHARED = os.path.join(_PACKAGE, "worker", "server", "portable.h")  # a part of every source
+SHARED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "portable.h")  # a part of every source
 
 
 def address(array: Any) -> int:

@@ -1,6 +1,6 @@
 /* The inner loops of counting.py, coins.py and repeated_words.py on packed coins; what each computes is said there.  */
 
-#include "../worker/server/portable.h"
+#include "portable.h"
 
 #if defined(__GNUC__)
 #define ones(x) ((int64_t)__builtin_popcountll(x))
