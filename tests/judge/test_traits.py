@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import dropcheck
-from dropcheck.judge.checks import form, returned_weights
+from dropcheck.judge.checks import form_inputs, returned_weights
 from dropcheck.judge.diagnosis.seen import OBSERVED
 from dropcheck.judge.traits import TRAITS
 from dropcheck.report import explain_check
 
-CONSTANTS = {"_TRAIT": form._TRAIT, "TRAIT": returned_weights.TRAIT, "OBSERVED": OBSERVED}
+CONSTANTS = {"_TRAIT": form_inputs._TRAIT, "TRAIT": returned_weights.TRAIT, "OBSERVED": OBSERVED}
 SUITE = Path(dropcheck.__file__).parent
 
 
