@@ -26,6 +26,10 @@ TRAITS: dict[str, str] = {
     ),
     "ranks": "How the two processes of the mode ranks are seeded.",
     "ranks seeded alike": "Whether two processes with one seed draw the same masks, or each its own.",
+    "ranks seeded by rank": (
+        "Whether replicas of a DTensor draw the same masks where each rank has a seed of its own. PyTorch asks for one seed on "
+        "all ranks."
+    ),
     "rate 0 returns the input itself": "Whether rate 0 returns the same object, and no copy.",
     "rate 1": "How the layer rejects rate 1, where it does. A contract may leave rate 1 out.",
     "recomputed forward passes": (
