@@ -185,6 +185,10 @@ def test_the_two_numbers_make_the_factor(rate: float) -> None:
     up, down = exact.fraction(rate)
     assert abs(Fraction(up) * (1 - Fraction(rate)) / Fraction(down) - 1) <= Fraction(2) ** -55
     assert 0.5 < down <= 1 and up > 0.5
+    for dtype, digits in ((np.float32, 46), (np.float64, 104)):
+        most, rest = exact.in_two(rate, dtype)
+        assert abs((Fraction(most) + Fraction(rest)) * (1 - Fraction(rate)) - 1) <= Fraction(2) ** -digits
+        assert dtype(most) == most and dtype(rest) == rest and rest >= 0
 
 
 @built

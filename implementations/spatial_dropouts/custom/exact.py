@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -26,13 +26,16 @@ def fraction(rate: float) -> Tuple[float, float]:
     return near.numerator / unit, near.denominator / unit
 
 
-def in_two(rate: float) -> Tuple[float, float]:
-    """Two float32 numbers whose sum is 1 / (1 - rate), but for 2^-46 of it; both at least 0, so that Inf times them is Inf."""
-    factor = 1 / (1 - Fraction(rate)) if rate < 1 else Fraction(1)
-    most = np.float32(float(factor))
+def in_two(rate: float, dtype: Any) -> Tuple[float, float]:
+    """Two numbers of float32 or float64 whose sum is 1 / (1 - rate), but for a last rounding of the second.
+
+    Both are at least 0, so that Inf times them is Inf.
+    """
+    factor, kind = 1 / (1 - Fraction(rate)) if rate < 1 else Fraction(1), np.dtype(dtype).type
+    most = kind(float(factor))
     if Fraction(float(most)) > factor:
-        most = np.nextafter(most, np.float32(0))
-    return float(most), float(np.float32(float(factor - Fraction(float(most)))))
+        most = np.nextafter(most, kind(0))
+    return float(most), float(kind(float(factor - Fraction(float(most)))))
 
 
 def probability(rate: float) -> float:

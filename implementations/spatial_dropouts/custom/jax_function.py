@@ -8,14 +8,14 @@ from typing import Any, Tuple
 import jax
 import jax.numpy as jnp
 
-from spatial_dropouts.custom.exact import fraction, in_two, probability
+from spatial_dropouts.custom.exact import in_two, probability
 
 
 def spatial_dropout(x: Any, rate: float, *, training: bool, key: Any) -> Any:
     """Dropped channels of ``x``, shape ``(n, c, ...)``; kept values are ``x / (1 - rate)``.
 
-    float16 and bfloat16 are computed in float32, and rounded once. float32 has no wider dtype to be computed in: its values are
-    within one unit in the last place, and right on average.
+    float16 and bfloat16 are computed in float32, and rounded once. float32 and float64 have no wider dtype to be computed in: their
+    values are within one unit in the last place, and right on average.
 
     Raises ValueError unless ``rate`` lies in [0, 1].
     """
@@ -37,11 +37,7 @@ def select(x: Any, shape: Tuple[int, ...], rate: float, key: Any) -> Any:
 # compiled also where the caller is not: XLA makes one fused multiply-add of the two products
 @partial(jax.jit, static_argnums=1)
 def _quotient(x: Any, rate: float) -> Any:
-    if x.dtype == jnp.float64:
-        # there is no wider dtype: 1 - rate would be rounded, and shift all kept values alike
-        up, down = fraction(rate)
-        return x * up / down
-    # one float32 factor would shift all kept values alike, and XLA turns a division into such a factor
-    most, rest = in_two(rate)
-    wide = x.astype(jnp.float32)
+    # one factor would be rounded, and shift all kept values alike; XLA turns a division into such a factor
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    most, rest = in_two(rate, wide.dtype)
     return (wide * most + wide * rest if rest else wide * most).astype(x.dtype)
