@@ -205,6 +205,20 @@ def test_each_kept_quotient_is_rounded_once(dtype: Any, rate: float) -> None:
             assert seen == float(np.float32(one / (1 - rate))), one
 
 
+@built
+@pytest.mark.parametrize("rate", [0.04, 0.12, 0.3])  # by the first two, middles are met
+def test_quotients_near_the_middle_of_two_numbers(rate: float) -> None:
+    """Those that are hardest to round: the numbers whose quotients lie nearest to a middle of neighbours, and subnormal ones."""
+    many = torch.arange(2**23, 2**23 + 2**19, dtype=torch.int64)  # significands
+    x = many.to(torch.float32)
+    exact_quotients = x.double() / (1 - rate)
+    below = exact_quotients.view(torch.int64) % 2**29 - 2**28
+    hardest = x[below.abs().argsort()[:64]]
+    tried = torch.cat([hardest, -hardest, hardest * 2.0**-149, x[:16] * 2.0**-150, hardest * 2.0**104, x[:5] * 0])[None]
+    y = selecting.by_coins(tried, torch.zeros(1, 1, dtype=torch.bool), rate)
+    assert y is not None and torch.equal(y, (tried.double() / (1 - rate)).float())
+
+
 def test_gradients_of_gradients() -> None:
     layer = SpatialDropout(0.3)
 
