@@ -97,6 +97,11 @@ def shared(
     return found[:_PAIRS]
 
 
+def to_repeat(draws: Sequence[Dict[str, Any]], reached: Sequence[str]) -> bool:
+    """Whether a second pass has anything to show: a dropout that is not audited in place."""
+    return any(one["module"] not in reached and _decides(one, reached) for one in draws)
+
+
 def last(again: Sequence[str], once: Sequence[str]) -> Sequence[str]:
     """The states of the last of one or two passes. ``once``: of one pass."""
     return again[-len(once) :] if once else ()

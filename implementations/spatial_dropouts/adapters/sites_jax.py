@@ -86,12 +86,14 @@ def found(
     """
     kind = type(model).__name__
     training, _ = draws_jax.traced(lambda: forward(Layers(), True), kind=kind)
-    again, _ = draws_jax.traced(lambda: forward(Layers(again=True), True), kind=kind)
     inference: List[Dict[str, Any]] = []
     if not inferred:
         draws, used = draws_jax.traced(lambda: forward(Layers(), False), kind=kind)
         inference = draws.found(used)  # drawn and thrown away, by where(training, ...), is not dropped
     drawn = training.found()
+    again: List[str] = []
+    if sites_base.to_repeat(training.rows, reached):
+        again = draws_jax.traced(lambda: forward(Layers(again=True), True), kind=kind)[0].keys
     backward, unasked = _backward(forward, reached)
     return {
         "version": str(jax.__version__),
@@ -101,9 +103,7 @@ def found(
         "backward": backward,
         "unasked": unasked,
         "uninferred": inferred,
-        "shared": sites_base.shared(
-            training.rows, training.keys, sites_base.last(again.keys, training.keys), reached, _KEY
-        ),
+        "shared": sites_base.shared(training.rows, training.keys, sites_base.last(again, training.keys), reached, _KEY),
     }
 
 

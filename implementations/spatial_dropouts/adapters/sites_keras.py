@@ -214,7 +214,7 @@ def _on_torch(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, A
 
     with torch.random.fork_rng(devices=[]):
         (training, _, states), inference = drawn(True), inferred()
-        again = drawn(True, again=True)[2]
+        again = drawn(True, again=True)[2] if sites_base.to_repeat(training, reached) else []
         rows, unasked = _backward(backward, asked, seen)
     shared = sites_base.shared(training, states, sites_base.last(again, states), reached, _SEED)
     return _answer(torch.__version__, training, inference, rows, unasked, dropouts, reached, shared)
@@ -276,7 +276,7 @@ def _on_tensorflow(
         ]
 
     (training, _, states), (_, inference, _) = drawn(True), drawn(False)
-    again = drawn(True, again=True)[2]
+    again = drawn(True, again=True)[2] if sites_base.to_repeat(training, reached) else []
     old = not hasattr(model, "stateless_call")
     weights = model.get_weights() if old else []
     rows, unasked = _backward(backward, asked, seen)

@@ -59,6 +59,22 @@ def _attention(kind: str, attention: str, words: str) -> Implementation:
     return _torch("torch_transformer:Weights", "n h=4 q=16 k=16 -> n h q k", summary, kind=kind, attention=attention)
 
 
+def _tf_keras(kind: str, unroll: bool) -> Implementation:
+    """Keras 2 masks each step by itself where its own compiled loop runs, and all steps alike in an unrolled one."""
+    steps = kind != "SimpleRNN" and not unroll
+    return Implementation(
+        make=f"{_HERE}.tf_keras_recurrent:Input",
+        adapter=f"{_HERE}.tf_keras_recurrent:TfKerasInstrument",
+        framework="tf_keras",
+        contract=Contract(pattern=Pattern.parse("n t f -> n t f" if steps else "n t=2 f -> n f"), seeds=("global",)),
+        options={"kind": kind, "unroll": unroll},
+        requires=("tf_keras", "tensorflow"),
+        install="--no-deps tf_keras",
+        default=False,
+        summary=f"Keras 2's {kind}{', unrolled' if unroll else ''}: dropout of its input",
+    )
+
+
 _KINDS = ("RNN", "GRU", "LSTM")
 _ENCODER, _DECODER = "TransformerEncoderLayer", "TransformerDecoderLayer"
 _WEIGHTS: Tuple[str, str] = ("n h=4 q k=64 -> n h q k", "n h=4 q k=16 -> n h q k")
@@ -88,4 +104,7 @@ REGISTER: Dict[str, Implementation] = {
     "torch.TransformerDecoderLayer#dropout": _dropout(_DECODER, "dropout", "in its feed-forward part"),
     "torch.TransformerDecoderLayer#dropout3": _dropout(_DECODER, "dropout3", "behind its feed-forward part"),
     **keras_targets.REGISTER,
+    "tf_keras.SimpleRNN#input": _tf_keras("SimpleRNN", False),
+    **{f"tf_keras.{kind}#input": _tf_keras(kind, False) for kind in ("GRU", "LSTM")},
+    **{f"tf_keras.{kind}#input-unrolled": _tf_keras(kind, True) for kind in ("GRU", "LSTM")},
 }
