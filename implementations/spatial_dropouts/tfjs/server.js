@@ -143,7 +143,7 @@ function answer(request) {
     const text = Buffer.from(JSON.stringify(head));
     const length = Buffer.alloc(4);
     length.writeUInt32LE(text.length);
-    const raw = arrays.map(({values}) => Buffer.from(values.buffer, values.byteOffset, values.byteLength));
-    send(Buffer.concat([length, text, ...raw]));
+    send(Buffer.concat([length, text]));
+    for (const {values} of arrays) send(Buffer.from(values.buffer, values.byteOffset, values.byteLength));
   }
 })();
