@@ -8,6 +8,7 @@ import pytest
 
 import dropcheck
 from dropcheck.contract.errors import UsageError
+from dropcheck.judge.diagnosis import diagnose
 from dropcheck.plan import models, targets
 
 torch = pytest.importorskip("torch")
@@ -52,6 +53,19 @@ def test_an_operator_is_a_target_of_its_own_that_cannot_be_switched(programs: Pa
     ).targets
     assert target.error is None and target.verdict == "pass"
     assert {f.verdict for f in target.findings if f.check == "mode.inference"} == {"skipped"}
+
+
+def test_an_unflattened_program_keeps_dropping_in_inference(programs: Path) -> None:
+    (programs / "flat.py").write_text(
+        f"import torch\nmodel = torch.export.unflatten(torch.export.load({str(programs / 'drops.pt2')!r}))\n"
+        "sample_input = torch.randn(8, 4, 5)\n"
+    )
+    *_, target = dropcheck.audit(
+        f"{programs / 'flat.py'}:model", select="site.reached", jobs=1, in_process=True
+    ).targets
+    (cause,) = diagnose(target)
+    assert "aten.feature_dropout.default in InterpreterModule" in cause.observed and " at " not in cause.observed
+    assert "Export the model once more after `eval()`" in cause.fix
 
 
 def test_a_program_in_inference_and_a_file_that_is_none_cost_one_sentence(programs: Path, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def shared(seen: Seen) -> Iterator[Cause]:
 
 def _called(one: dict[str, object]) -> str:
     rate = one.get("rate")
-    return f"{one.get('what')} at {one.get('place')}" + (f" (rate {rate:g})" if isinstance(rate, float) else "")
+    where = f" at {one['place']}" if one.get("place") else f" in {one.get('kind')}"
+    return f"{one.get('what')}{where}" + (f" (rate {rate:g})" if isinstance(rate, float) else "")
 
 
 def _fix(one: dict[str, object]) -> str:
@@ -64,4 +65,6 @@ def _fix(one: dict[str, object]) -> str:
         if one.get("made"):
             return f"Create the dropout layer with the others and call it at {place}: a layer made in a call always trains."
         return f"Draw at {place} in training only: where {trains}."
+    if kind == "InterpreterModule":  # of torch.export.unflatten
+        return "Export the model once more after `eval()`: a program keeps the dropout that it was exported with."
     return f"Return the input of {kind} unchanged where `self.training` is false ({place})."
