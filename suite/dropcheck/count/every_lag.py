@@ -10,7 +10,7 @@ from dropcheck.count.coins import unpack
 from dropcheck.count.copies import calls_of
 from dropcheck.count.gathered import Gathered
 
-COINS = 1 << 16  # of the first calls that are looked at
+COINS = 1 << 15  # of the first calls that are looked at
 _LEAST = 1 << 14
 _PLACES = 3.0  # standard deviations
 Tied = tuple[float, str, float]  # log10 of the chance of any such tie, its words, its correlation
@@ -33,7 +33,7 @@ def ties_at_every_lag(got: Gathered) -> tuple[Tied, Tied]:
     per_call = case.rows * case.channels
     calls = calls[: max(2, COINS // per_call)]
     n = len(calls) * per_call
-    if not _LEAST <= n <= 4 * COINS or len(calls) < 2:
+    if not _LEAST <= n <= 2 * COINS or len(calls) < 2:
         return NONE, NONE
     bits = unpack(calls.reshape(-1, calls.shape[2]), case.channels).reshape(len(calls), case.rows, case.channels)
     x = bits.astype(np.float32)
