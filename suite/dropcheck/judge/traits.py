@@ -5,7 +5,7 @@ from __future__ import annotations
 TRAITS: dict[str, str] = {
     "Inf and NaN in dropped channels": (
         "Whether Inf and NaN that stand in a dropped channel become 0. A layer that multiplies by a mask of 0 and 1 lets them "
-        "through, since 0 * NaN is NaN. Judged by form.nonfinite where the contract promises nonfinite, or with --strict."
+        "through, since 0 * NaN is NaN. Judged by form.nonfinite where the contract declares nonfinite, or with --strict."
     ),
     "coins of a copy": (
         "Whether a copy of a layer (copy.deepcopy, pickle, state_dict, get_config, clone) goes through the masks of the original, "
@@ -18,7 +18,7 @@ TRAITS: dict[str, str] = {
     ),
     "observed pattern": "The pattern that the masks follow in fact, where they do not follow the declared one.",
     "one seed, one thread and two": (
-        "Whether one seed gives the same masks with one thread of the framework and with two. Frameworks promise neither."
+        "Whether one seed gives the same masks with one thread of the framework and with two. Frameworks document neither."
     ),
     "other ranks": (
         "What the layer does with inputs of other numbers of axes than its contract declares: it rejects them, or which axes "
