@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dropcheck.contract.sites import Sites
-from dropcheck.judge.checks import CHECK
+from dropcheck.judge.checks import CHECK, site
 
 torch = pytest.importorskip("torch")
 
@@ -108,6 +108,10 @@ def test_dropout_that_is_declared_active_in_inference_is_no_failure() -> None:
     """Monte Carlo dropout passes where it drops in inference, and fails where nothing does."""
     assert verdicts(models.FunctionAlways, inference="active")["site.reached inference"] == "pass"
     assert verdicts(models.FunctionInTraining, inference="active")["site.reached inference"] == "fail"
+    one_of_two = models.FunctionAlwaysAndInTraining
+    assert verdicts(one_of_two, inference="active")["site.reached inference"] == "fail"
+    (found,) = [f for f in site.reached(CHECK["site.reached"], seen(one_of_two), "active") if f.case == "inference"]
+    assert "; not drawn: " in found.message and "rate 0.3" in found.message and "rate 0.2" not in found.message
 
 
 def test_numbers_that_are_drawn_by_no_dropout_are_no_failure() -> None:

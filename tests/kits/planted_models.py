@@ -34,6 +34,11 @@ class FunctionInTraining(Block):
         return F.dropout(self.drop(x), 0.2, self.training)
 
 
+class FunctionAlwaysAndInTraining(FunctionAlways):
+    def inner(self, x: Any) -> Any:
+        return F.dropout(super().inner(x), 0.3, self.training)
+
+
 class MadeInForward(Block):
     def inner(self, x: Any) -> Any:
         return nn.Dropout(0.2)(self.drop(x))

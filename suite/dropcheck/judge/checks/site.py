@@ -56,13 +56,23 @@ def _inference(check: Check, sites: Sites, inference: str) -> Finding:
 
 
 def _declared(check: Check, sites: Sites) -> Finding:
-    """Monte Carlo dropout: the contract declares that dropout stays active in inference."""
+    """Monte Carlo dropout: the contract declares that dropout stays active in inference, so every one must draw there.
+
+    Layers that are audited in place are judged by their own mode.inference; where nothing at all draws, that is said here.
+    """
     expected = sum(1 for one in sites.training if sites.is_dropout(one))
     drawn = sum(1 for one in sites.inference if sites.is_dropout(one))
     numbers = {"estimate": drawn, "expected": expected, "unit": "dropout draws in inference"}
     seen = f"{drawn} of {expected} dropout draws of a training pass are drawn in inference"
     if expected and not drawn:
         text = f"{seen}; the contract declares that dropout stays active in inference"
+        return finding(check, "inference", "fail", text, **numbers)
+    active = {(one.module, one.what, one.place) for one in sites.inference}
+    quiet = [one for one in sites.hidden if sites.is_dropout(one) and (one.module, one.what, one.place) not in active]
+    if quiet:
+        text = (
+            f"{seen}; not drawn: {_some(grouped(quiet))}; the contract declares that dropout stays active in inference"
+        )
         return finding(check, "inference", "fail", text, **numbers)
     return finding(check, "inference", "pass", f"{seen}, as the contract declares (inference active)", **numbers)
 
