@@ -302,3 +302,19 @@ def test_copies_keep_what_was_set(copied: Callable[[Any], Any]) -> None:
 def test_in_inference_and_at_rate_0_nothing_is_computed() -> None:
     x = values(2, 3, 4)
     assert SpatialDropout(0.0)(x) is x and SpatialDropout(0.5).eval()(x) is x
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_recomputed_forward_pass_has_the_same_mask_where_it_alone_is_watched(reentrant: bool, inplace: bool) -> None:
+    """A dispatch mode, as profilers and FLOP counters are, may be on in the backward pass only."""
+    from torch.utils.checkpoint import checkpoint
+    from torch.utils.flop_counter import FlopCounterMode
+
+    layer = SpatialDropout(0.5, inplace=inplace)
+    x = torch.ones(4, 64, 8, requires_grad=True)
+    y = checkpoint(lambda given: layer(given * 1.0), x, use_reentrant=reentrant)
+    with FlopCounterMode(display=False):
+        y.sum().backward()
+    assert 0 < int((y == 0).sum()) < y.numel()
+    assert torch.equal(x.grad == 0, y == 0)

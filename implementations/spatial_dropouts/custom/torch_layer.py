@@ -38,9 +38,12 @@ class SpatialDropout(torch.nn.Module):
             return self._composed(x, self.pattern.noise_shape(tuple(x.shape)))
         known = self._shapes.get(x.shape)
         shape = self._remembered(x.shape) if known is None else known
-        if not _plain(x):
+        if not _known(x):
             return self._composed(x, shape)
         coins = shape, self.rate, selecting.key()
+        if _watched():  # the same coins by PyTorch's operations: a recomputed forward pass may be watched where the first was not
+            y = select(x, coins)
+            return x.copy_(y) if self.inplace else y
         return _written(x, coins) if self.inplace else _recorded(x, coins)
 
     def _composed(self, x: torch.Tensor, shape: Tuple[int, ...]) -> torch.Tensor:
@@ -117,10 +120,16 @@ def _written(x: torch.Tensor, coins: Coins) -> torch.Tensor:
 _TYPES = (torch.Tensor, torch.nn.Parameter)
 _is_tracing = torch._C._is_tracing
 _functorch_at_work = torch._C._functorch.peek_interpreter_stack
+_watched = _python_dispatch.is_in_torch_dispatch_mode
 
 
 def _plain(x: torch.Tensor) -> bool:
     """Whether the memory of ``x`` may be passed over directly: nothing that would have to see the operation is at work."""
+    return _known(x) and not _watched()
+
+
+def _known(x: torch.Tensor) -> bool:
+    """Whether ``x`` is a plain array of numbers, and its coins can be drawn by a key."""
     return (
         type(x) in _TYPES
         and x.is_cpu
@@ -128,7 +137,6 @@ def _plain(x: torch.Tensor) -> bool:
         and x.layout is torch.strided
         and _functorch_at_work() is None  # vmap, jvp and their kin
         and forward_ad._current_level < 0
-        and not _python_dispatch.is_in_torch_dispatch_mode()
         and not _is_tracing()
         and not x.is_neg()
     )
