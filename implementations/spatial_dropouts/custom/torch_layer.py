@@ -41,7 +41,9 @@ class SpatialDropout(torch.nn.Module):
         if not _known(x):
             return self._composed(x, shape)
         coins = shape, self.rate, selecting.key()
-        if _watched():  # the same coins by PyTorch's operations: a recomputed forward pass may be watched where the first was not
+        if (
+            _watched()
+        ):  # the same coins by PyTorch's operations: a recomputed forward pass may be watched where the first was not
             y = select(x, coins)
             return x.copy_(y) if self.inplace else y
         return _written(x, coins) if self.inplace else _recorded(x, coins)
