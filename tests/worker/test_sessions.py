@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +106,18 @@ def test_a_session_that_is_closed_while_somebody_waits_ends_his_wait_in_one_sent
     session.close()
     waiting.join(30)
     assert [type(error) for error in said] == [TargetError] and session.printed() == ""
+
+
+def test_a_worker_ends_with_the_audit_also_in_the_middle_of_a_call(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text("while True:\n    pass\n")
+    session = ProcessSession()
+    request = {"ask": "open", "locator": f"{tmp_path}/busy.py:layer", "source": "user", "pattern": "n c -> n c"}
+    try:
+        session.submit(request)
+        session.pipe.close()  # as the system closes it when the audit is killed
+        assert session.process.wait(60) == 1
+    finally:
+        session.abort()
 
 
 def test_who_waits_for_a_session_waits_no_longer_than_the_audit_may() -> None:

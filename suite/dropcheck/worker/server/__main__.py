@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import queue
+import select
 import sys
 import threading
 import traceback
@@ -41,6 +42,14 @@ def _send(pipe: Connection, answers: Any, encode: Any) -> None:
             os._exit(1)
 
 
+def _watch(descriptor: int) -> None:
+    """End this process when the suite's end of the pipe closes, also while a layer is being called."""
+    waiting = select.poll()
+    waiting.register(descriptor, 0)  # a closed end is reported without being asked for
+    waiting.poll()
+    os._exit(1)
+
+
 TOO_OLD = 78  # exit status of an interpreter that the worker does not run on (EX_CONFIG of sysexits.h)
 
 
@@ -64,6 +73,8 @@ def main() -> int:
     from dropcheck.worker.server.collecting import handled
 
     pipe = Connection(descriptor)
+    # an audit that is killed closes nothing itself, and a call may take minutes: nobody would read its answer
+    threading.Thread(target=_watch, args=(descriptor,), daemon=True).start()
     worker = Worker()
     answers: "queue.SimpleQueue[Dict[str, Any]]" = queue.SimpleQueue()
     # a thread of its own, so that the layer goes on while the suite is busy with the last answer
