@@ -19,6 +19,10 @@ def accepted(noise: float) -> None:
         raise UsageError(f"--noise takes a share of the time above 0, such as {NOISE:g}, not {noise:g}")
 
 
+def _quiet(noise: float) -> str:
+    return f", expected {1 / (1 + noise):.2f} to {1 + noise:.2f}"
+
+
 def noisy(placebos: Mapping[int, Interval], sticks: Sequence[Yardstick], noise: float) -> dict[int, str]:
     """Why a cell has no figure, by cell; cells that are quiet, or whose reference was timed once, are not in it.
 
@@ -27,16 +31,14 @@ def noisy(placebos: Mapping[int, Interval], sticks: Sequence[Yardstick], noise: 
     found: dict[int, str] = {}
     for stick in sticks:
         if stick.copy_fraction is not None and abs(math.log(stick.copy_fraction)) > math.log1p(COPIES * noise):
-            found[stick.cell] = (
-                f"a copy took {1 / stick.copy_fraction:.2f} times its own time, at most {1 + COPIES * noise:g} is quiet"
-            )
+            found[stick.cell] = f"a copy took {1 / stick.copy_fraction:.2f} times its own time{_quiet(COPIES * noise)}"
     for cell, interval in placebos.items():
         if interval.processes and abs(interval.mean) > math.log1p(noise):
             ratio = math.exp(min(700.0, interval.mean))
-            found[cell] = f"the reference took {ratio:.2f} times its own time, at most {1 + noise:g} is quiet"
+            found[cell] = f"the reference took {ratio:.2f} times its own time{_quiet(noise)}"
         elif interval.degrees > 0 and interval.error > math.log1p(noise):
             found[cell] = (
                 f"the reference beside itself varies from process to process: standard error {math.expm1(interval.error):.0%}, "
-                f"at most {noise:.0%} is quiet"
+                f"expected at most {noise:.0%}"
             )
     return found

@@ -97,7 +97,7 @@ def summarise(
         for place, cell in enumerate(plan.cells):
             speed = _speed(found, raw, lane, place, cell, sticks.get(place), made.warnings)
             if speed.state == "measured" and place in noisy:
-                speed = Speed(target=speed.target, cell=place, state="noisy", reason=f"no figure: {noisy[place]}")
+                speed = Speed(target=speed.target, cell=place, state="noisy", reason=noisy[place])
             made.speeds.append(speed)
     made.placebos = _placebos(found, plan, reference, again, margin, level)
     for lane in plan.lanes[1:-1]:
