@@ -20,9 +20,14 @@ import pytest
 
 # torch.compile imports setuptools late, which refuses to be imported after the standard library's distutils: first, therefore
 import setuptools  # noqa: F401
+from hypothesis import settings
 from kits.forked import Parents
 
 from dropcheck.worker import caches
+
+# no example has a time limit: on a busy machine any may take its second
+settings.register_profile("dropcheck", deadline=None)
+settings.load_profile("dropcheck")
 
 # what JAX compiles is kept, as workers keep it, also in this process and in scripts: many tests ask for the same programs
 for variable, setting in caches.compiled().items():
