@@ -1,16 +1,16 @@
 """Our Keras layer on each backend: selection, exact quotients, seeds, gradients, and a model that is saved and loaded.
 
-A process has one backend of Keras: each is asked in a process of its own.
+A process has one backend of Keras: each is asked in a process of its own, a fork of one that has imported it.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from kits.forked import Parents
 
 PROGRAM = """
 import json, os, sys, tempfile
@@ -65,10 +65,11 @@ print("done")
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
-def test_on_each_backend(backend: str) -> None:
+def test_on_each_backend(parents: Parents, tmp_path: Path, backend: str) -> None:
     for module in ("keras", backend):
         if find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
+    (tmp_path / "program.py").write_text(PROGRAM)
     environment = {**os.environ, "KERAS_BACKEND": backend}
-    ran = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True)
+    ran = parents.run([str(tmp_path / "program.py")], ("numpy", "keras"), env=environment, timeout=300)
     assert ran.returncode == 0 and ran.stdout.endswith("done\n"), ran.stderr[-3000:]

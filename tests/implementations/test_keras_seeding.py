@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from kits.forked import Parents
 
 SCRIPT = """
 import copy, importlib.util, os, random, sys
@@ -41,9 +43,13 @@ print("same")
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_the_seed_is_keras_own_and_reaches_a_tensorflow_that_comes_later(backend: str) -> None:
-    pytest.importorskip("keras")
-    pytest.importorskip("tensorflow")
-    pytest.importorskip(backend)
-    ran = subprocess.run([sys.executable, "-c", SCRIPT.format(backend=backend)], capture_output=True, text=True)
+def test_the_seed_is_keras_own_and_reaches_a_tensorflow_that_comes_later(
+    parents: Parents, tmp_path: Path, backend: str
+) -> None:
+    for module in ("keras", "tensorflow", backend):
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    (tmp_path / "script.py").write_text(SCRIPT.format(backend=backend))
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    ran = parents.run([str(tmp_path / "script.py")], ("numpy", "keras"), env=environment, timeout=300)
     assert ran.stdout.strip() == "same", ran.stderr

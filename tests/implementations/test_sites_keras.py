@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+import os
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kits.forked import Parents
 
 from dropcheck.contract.sites import Sites
 from dropcheck.judge.checks import CHECK
@@ -20,6 +22,7 @@ KITS = Path(__file__).parents[1]
 # one process a backend, which looks at all models
 PROGRAM = """
 import json, sys
+sys.path.insert(0, sys.argv.pop(1))
 from kits import planted_keras as kit
 from spatial_dropouts.adapters import models_keras
 found = {}
@@ -43,19 +46,25 @@ NAMES = (
 )
 
 
-@cache
-def answers(backend: str) -> dict[str, Any]:
-    import json
-    import os
+@pytest.fixture(scope="module", autouse=True)
+def _answers_of_forks(parents: Parents, tmp_path_factory: pytest.TempPathFactory) -> None:
+    program = tmp_path_factory.mktemp("sites") / "program.py"
+    program.write_text(PROGRAM)
 
-    pytest.importorskip("keras")
-    pytest.importorskip(backend)
-    path = os.pathsep.join([str(KITS), *sys.path])
-    env = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *NAMES], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    @cache
+    def asked(backend: str) -> dict[str, Any]:
+        for module in ("keras", backend):
+            if find_spec(module) is None:
+                pytest.skip(f"{module} is not installed")
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        words = [str(program), str(KITS), *NAMES]
+        done = parents.run(words, ("numpy", "keras"), env=environment, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    global answers
+    answers = asked
 
 
 def seen(backend: str, name: str) -> Sites:
