@@ -10,7 +10,8 @@ BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/cont
 KERAS2 = $(PIP) --no-deps tf_keras
 # pip compiles the 18,000 files that it installs one by one; all processors do it together, without what nothing here imports
 PIP = $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
-COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/(tests|torch/testing/_internal|torchgen|mypy|mypyc|onnx/backend/test)/' $(VENV)/lib || true
+UNUSED = tests|torch/testing/_internal|torch/_vendor|torchgen|mypy|mypyc|onnx/backend/test|onnxruntime/(transformers|quantization)|sympy/(physics|polys/benchmarks)|orbax|sqlalchemy/testing|dask/(dataframe|array)|tornado/test|jax/_src/internal_test_util
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/($(UNUSED))/' $(VENV)/lib || true
 # hundreds of processes import the package, some of them told to write no bytecode: compiled once, here
 OWN = $(BIN)/python -m compileall -qq suite implementations
 # several processes with threads each would take each other's cores; what pytest rewrites while it collects is kept for the next
@@ -21,13 +22,13 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 audit: $(VENV)/.audit
 	$(BIN)/dropcheck audit --all --profile $(PROFILE) --out reports/latest --complete-is-success
 
-# mypy takes one processor for a minute: the tests run beside it, and either of them fails the whole
+# lint-imports and mypy take one processor for a minute: the tests run beside them, and each of them fails the whole
 test: $(VENV)/.test
 	$(OWN)
 	$(BIN)/ruff check suite implementations tests docs/tools examples
 	$(BIN)/ruff format --check suite implementations tests docs/tools examples
-	$(BIN)/lint-imports --no-logo --no-cache # folders by stage, no circles (pyproject.toml)
-	$(BIN)/mypy & types=$$!; $(PYTEST) -m "not long"; tests=$$?; wait $$types && exit $$tests
+	# folders by stage, no circles (pyproject.toml); types
+	($(BIN)/lint-imports --no-logo --no-cache && $(BIN)/mypy) & types=$$!; $(PYTEST) -m "not long"; tests=$$?; wait $$types && exit $$tests
 
 # every test, also those that take minutes; of each of these a shorter one asks the same in `make test`
 test-long: $(VENV)/.test $(VENV)/.docs
