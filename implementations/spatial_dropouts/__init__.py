@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern, patterns
-from spatial_dropouts import alpha, elsewhere, instruments, tfjs, third_party
+from spatial_dropouts import alpha, elsewhere, instruments, libraries, tfjs, third_party
 
 _KERAS = ("tensorflow", "jax", "torch")
 
@@ -137,6 +137,7 @@ REGISTER: Mapping[str, Implementation] = {
     **_MORE,
     **alpha.REGISTER,
     **third_party.REGISTER,
+    **libraries.REGISTER,
     **elsewhere.REGISTER,
     **tfjs.REGISTER,
     **instruments.REGISTER,

@@ -150,7 +150,7 @@ def test_everything_registered_opens_and_declares_its_contract(name: str) -> Non
     driver = adapter_for(load(implementation.make), implementation)
     assert driver.dtypes()[0] == "float32"
     assert isinstance(driver.contract, Contract)
-    layer = driver.make(0.3, "float32", 1, driver.contract.seeds[0])
+    layer = driver.make(0.3, "float32", 1, driver.contract.seeds[0] if driver.contract.seeds else "global")
     shape = driver.contract.pattern.shape(64, 5, 4)
     values = rounding.pool("float32", 251, 3)[np.arange(int(np.prod(shape))) % 251].reshape(shape)
     y = np.asarray(driver.array(driver.apply(layer, driver.tensor(values, "float32"), True)))

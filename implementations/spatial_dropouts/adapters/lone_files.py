@@ -14,6 +14,17 @@ from spatial_dropouts.adapters.loading import TargetNotFound
 FILES: Dict[str, Tuple[str, str, str]] = {
     "timm": ("timm", "layers/drop.py", "timm.layers imports torchvision"),
     "flair": ("flair", "nn/dropout.py", "flair imports boto3, gensim-like readers and a dozen more"),
+    "hanlp": ("hanlp", "layers/dropout.py", "hanlp imports all of its components"),
+    "supar": ("supar", "modules/dropout.py", "supar imports all of its parsers"),
+    "stanza": ("stanza", "models/common/dropout.py", "stanza imports its pipelines"),
+    "kornia": ("kornia", "feature/dedode/transformer/layers/drop_path.py", "kornia imports all of its parts"),
+    "pytorchvideo": ("pytorchvideo", "layers/drop_path.py", "pytorchvideo.layers imports all of its layers"),
+    "allennlp": ("allennlp", "modules/input_variational_dropout.py", "allennlp imports transformers"),
+    "super_gradients": (
+        "super_gradients",
+        "training/utils/regularization_utils.py",
+        "super_gradients imports its trainers",
+    ),
 }
 
 

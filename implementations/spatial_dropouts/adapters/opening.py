@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import replace
 from typing import Optional
 
@@ -41,6 +42,8 @@ def _import_required(implementation: Implementation) -> None:
     """Import what a registered implementation stands on. Raises Unsupported with the reason where that cannot be."""
     for module in implementation.requires:
         if module in implementation.unimported:
+            if importlib.util.find_spec(module) is None:
+                raise Unsupported(implementation.missing(module))
             continue
         if node_packages.is_npm(module):
             if reason := implementation.missing(module):

@@ -173,14 +173,15 @@ def _imported(place: str, attr: str) -> tuple[str, str]:
 
 
 _INSTRUMENTS = "spatial_dropouts.instruments."
+_LIBRARIES = "spatial_dropouts.libraries."
 
 
 def _whole_source(place: str) -> str | None:
     """The source of an instrument's module with those that it imports, so that its script needs the framework alone.
 
-    None for other modules, and where it needs more of this distribution than instruments.
+    So for what makes layers of libraries. None for other modules, and where it needs more of this distribution.
     """
-    if not place.startswith(_INSTRUMENTS):
+    if not place.startswith((_INSTRUMENTS, _LIBRARIES)):
         return None
     import spatial_dropouts
 
@@ -225,7 +226,7 @@ def _expression(thing: str, framework: str, implementation: Implementation | Non
         return f"{thing}(x, {', '.join(words)}, **given)"
     if way == "constructor":
         words.append(f"{options.seed_argument or 'seed'}=seed")
-    of_keras = ("keras", f"{_INSTRUMENTS}keras")
+    of_keras = ("keras", f"{_INSTRUMENTS}keras", f"{_LIBRARIES}made_keras")
     if (framework.startswith("keras@") and place.startswith(of_keras)) or place.startswith("tf_keras"):
         words.append("dtype=DTYPE")
     return f"{thing}({', '.join(words)})"
