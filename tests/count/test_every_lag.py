@@ -57,6 +57,17 @@ def test_calls_seven_apart_are_seen() -> None:
     assert calls[0] < -15 and "7 calls apart" in calls[1] and samples[0] > -15
 
 
+def test_calls_larger_than_what_is_looked_at_are_seen_by_their_first_rows() -> None:
+    coins = np.random.default_rng(2).random((2, 1025, 65)) < 0.5
+    lasting = coins ^ (np.random.default_rng(5).random((1025, 65)) < 0.4)  # what both calls show is a rate of its own
+    lasting[1] = np.where(some(coins[1], 0.5), lasting[0], lasting[1])
+    assert min(tied[0] for tied in (*ties_at_every_lag(gathered(coins)), *ties_at_every_lag(gathered(lasting)))) > -9
+    for row in range(3, 1025):
+        coins[:, row] = np.where(some(coins, 0.4)[:, row], coins[:, row - 3], coins[:, row])
+    samples, calls = ties_at_every_lag(gathered(coins))
+    assert samples[0] < -15 and "3 samples apart" in samples[1] and calls[0] == 0
+
+
 def test_independent_coins_have_no_ties_whatever_their_rates() -> None:
     rng = np.random.default_rng(3)
     uneven = rng.random((CALLS, ROWS, CHANNELS)) < rng.uniform(0.3, 0.7, CHANNELS)

@@ -158,6 +158,18 @@ def test_a_gradient_of_another_shape_follows_from_the_shape(said: str, case: str
         assert found.verdict == expected
 
 
+def test_rates_that_vary_as_those_of_decisions_that_count_twice_follow_from_masks_that_come_again() -> None:
+    again = one("mask.distinct-calls", "float32 rate=0.36 255,1,3 calls=371")
+    for spread, expected in ((508.4, "skipped"), (5080.0, "fail")):
+        rates = msgspec.structs.replace(
+            one("rate.per-sample", "float32 rate=0.1 257,64,4 calls=64"),
+            message=f"the 257 batch positions have different drop rates (G = {spread} with 256 degrees of freedom)",
+            tallies={"spread_G": spread, "degrees": 256},
+        )
+        assert withheld([again, rates])[1].verdict == expected
+        assert withheld([rates])[0].verdict == "fail"
+
+
 def test_a_layer_that_removes_channels_fails_for_its_shape_and_no_gradient() -> None:
     """And a gradient that is wrong while the shape is right stays a failure."""
     select = ("form.shape-dtype", "gradient.mask", "gradient.scale", "gradient.two-passes")

@@ -10,6 +10,7 @@ import pytest
 from dropcheck.auditing.run import AuditRequest, run
 from dropcheck.count import compiled as native_counting
 from dropcheck.count.counting import tally
+from dropcheck.count.single_places import single_places
 from dropcheck.results.audit import Finding
 from dropcheck.selftest.simulated import judge, named, record
 
@@ -61,6 +62,22 @@ def test_places_with_rates_that_are_even_over_rows_and_channels_have_rates_of_th
     assert found.verdict == "fail" and "single places" in found.message
     assert said("rate.per-channel", coins).verdict == "pass"
     assert said("rate.per-sample", drawn(4)).verdict == "pass"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_places_that_only_calls_near_each_other_share_are_a_tie_of_calls(turned: bool) -> None:
+    coins = drawn(6)
+    for call in range(9, CALLS):
+        if call % 18 >= 9:
+            coins[call] = coins[call - 9] ^ turned
+    found, rates = said("mask.independent-calls", coins), said("rate.per-sample", coins)
+    assert found.verdict == "fail" and rates.verdict == "pass"
+    lasting = np.random.default_rng(3).random((CALLS, ROWS, CHANNELS)) < 0.5 + 0.06 * (1 - 2 * SIGNS["places"])
+    places = single_places(record(CASE, lasting.reshape(-1, CHANNELS)))
+    near = single_places(record(CASE, coins.reshape(-1, CHANNELS)))
+    assert places is not None and places.lasting and near is not None and not near.lasting
+    assert near.distance == 9 and near.rho * (-1) ** turned > 0.4
+    assert single_places(record(CASE, drawn(7).reshape(-1, CHANNELS))) is None
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -1,4 +1,4 @@
-"""Ties at any distance: the autocorrelation of the first coins of a case, in the order of memory, at every lag."""
+"""Ties at any distance: the autocorrelation of the first coins of a case, in the order of memory, up to half of them apart."""
 
 from __future__ import annotations
 
@@ -30,12 +30,16 @@ def ties_at_every_lag(got: Gathered) -> tuple[Tied, Tied]:
         return NONE, NONE
     from scipy import fft  # slow to import
 
-    per_call = case.rows * case.channels
-    calls = calls[: max(2, COINS // per_call)]
-    n = len(calls) * per_call
-    if not _LEAST <= n <= 2 * COINS or len(calls) < 2:
+    # of large calls, the first rows of two: rows of a call that have rates of their own show in both
+    rows = min(case.rows, COINS // (2 * case.channels))
+    per_call = rows * case.channels
+    if not per_call:
         return NONE, NONE
-    bits = unpack(calls.reshape(-1, calls.shape[2]), case.channels).reshape(len(calls), case.rows, case.channels)
+    calls = calls[: COINS // per_call, :rows]
+    n = len(calls) * per_call
+    if n < _LEAST or len(calls) < 2:
+        return NONE, NONE
+    bits = unpack(calls.reshape(-1, calls.shape[2]), case.channels).reshape(len(calls), rows, case.channels)
     x = bits.astype(np.float32)
     mean = float(x.mean())
     for axes in ((0, 1), (0, 2), (1, 2)):
@@ -46,17 +50,15 @@ def ties_at_every_lag(got: Gathered) -> tuple[Tied, Tied]:
     variance = float((x**2).mean())
     if variance < 0.5 * mean * (1 - mean):
         return NONE, NONE  # hardly any coin is by itself: copies, or rates of their own
-    size = fft.next_fast_len(2 * n, real=True)
+    far = n // 2 + 1  # lags below it: each has half of the coins or more
+    size = fft.next_fast_len(n + far, real=True)
     spectrum = fft.rfft(x.ravel(), size)
-    sums = fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[:n].astype(np.float64) / variance
-    lags = np.arange(n)
-    score = np.abs(sums) / np.sqrt(np.maximum(n - lags, 1))
+    sums = fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[:far] / np.float32(variance)
+    score = np.abs(sums) / np.sqrt(np.arange(n, n - far, -1, dtype=np.float32))
     # places of a call with rates of their own agree at every distance of whole calls, and look tied at others as well
-    at = slice(per_call, min(9 * per_call, n - n // 8), per_call)
-    whole = score[at] * np.sign(sums[at])
-    if len(whole) and float(np.median(whole)) > _PLACES:
+    at = slice(per_call, min(9 * per_call, far), per_call)
+    if float(np.median(score[at] * np.sign(sums[at]))) > _PLACES:
         return NONE, NONE
-    score[n - n // 8 :] = 0  # of few pairs
     most = max(mean / (1 - mean), (1 - mean) / mean)
 
     def strongest(low: int, high: int, who: str) -> Tied:
@@ -67,19 +69,17 @@ def ties_at_every_lag(got: Gathered) -> tuple[Tied, Tied]:
         t = float(score[lag]) * math.sqrt(pairs) / 2
         log = math.log10(4 * n) - t * t / (2 * (pairs / 2 + most * t / 3)) / math.log(10)
         rho = float(sums[lag] / pairs)
-        text = f"drop decisions {_distance(lag, case.rows, case.channels)} apart depend on each other: {who} correlation {rho:+.4f}"
+        text = f"drop decisions {_distance(lag, rows, case.channels)} apart depend on each other: {who} correlation {rho:+.4f}"
         return min(0.0, log), f"{text}, expected 0", rho
 
-    # lags below a row are ties of channels
-    return (
-        strongest(case.channels, per_call, "over all of a call they have"),
-        strongest(per_call, n, "over all calls they have"),
-    )
+    # lags below a row are ties of channels; of parts of calls, distances of calls are not those in memory
+    between = NONE if rows < case.rows else strongest(per_call, far, "over all calls they have")
+    return strongest(case.channels, per_call, "over all of a call they have"), between
 
 
 def _distance(lag: int, rows: int, channels: int) -> str:
     """``2 calls, 1 sample and 1 channel``: the parts of a distance in memory, the shortest way."""
-    calls = round(lag / (rows * channels))
+    calls = round(lag / (rows * channels)) if lag >= rows * channels else 0
     rest = lag - calls * rows * channels
     samples = round(rest / channels)
     parts = [(calls, "call"), (abs(samples), "sample"), (abs(rest - samples * channels), "channel")]

@@ -126,6 +126,12 @@ def _by_chance(one: Finding) -> tuple[str, ...]:
     return _dtype(one) if any(words in one.message for words in (*_SAID, *_SAID_BEFORE)) else ()
 
 
+def _spread_twice(one: Finding) -> tuple[str, ...]:
+    """Of rates apart: all positions vary by some 2 times as much as independent ones, as sums in which coins count twice do."""
+    spread, degrees = one.tallies.get("spread_G"), one.tallies.get("degrees")
+    return _dtype(one) if spread and degrees and spread <= 2.5 * degrees and "have different" in one.message else ()
+
+
 def _short(one: Finding) -> tuple[str, ...]:
     """Of dependence: cases with too few rows to name copied channels by themselves."""
     rows, _, calls = _counts(one)
@@ -186,6 +192,10 @@ FOLLOWS = (
         for basis in _COPIES
         # the lags leave copied channels out by themselves: see ``verdicts``
         if basis != "mask.distinct-channels" or claim not in ("mask.independent-samples", "mask.independent-calls")
+    ),
+    *(
+        Row(claim, "mask.distinct-calls", _spread_twice, _dtype, "masks that come again in later calls count twice")
+        for claim in ("rate.per-sample", "rate.per-channel")
     ),
     Row(
         "mask.distinct-samples", "mask.distinct-channels", _one_row, _dtype, "copied channels repeat parts of their row"

@@ -12,6 +12,7 @@ from dropcheck.count.coins import lag_firsts, unpack
 from dropcheck.count.copies import CERTAIN, calls_of
 from dropcheck.count.every_lag import ties_at_every_lag
 from dropcheck.count.gathered import Gathered
+from dropcheck.count.single_places import single_places
 from dropcheck.count.tallies import (
     CALL_LAGS,
     ROW_LAGS,
@@ -31,6 +32,7 @@ from dropcheck.judge.checks.mask_ties import (
     pooled_rate,
 )
 from dropcheck.results.audit import Finding
+from dropcheck.results.plain_text import differing
 from dropcheck.statistics import association
 
 _OF_CALLS, _OF_SAMPLES = "masks", "the masks of samples"
@@ -100,6 +102,22 @@ def _by_pair(got: Gathered) -> _Tied:
     return min(0.0, log), text, rho
 
 
+def _by_neighbour(got: Gathered) -> _Tied:
+    """A tie of even and odd calls at any distance: places of the one show in the other, and calls far apart do not share them."""
+    places = got.once(single_places)
+    if places is None or places.lasting:
+        return 0.0, "", 0.0
+    above, below = differing(places.above, places.below, 4).split(", expected ")
+    which = "even and odd calls depend on each other"
+    if places.distance:
+        which = f"calls {places.distance} apart depend on each other, with correlation {places.rho:+.3f}, expected 0"
+    text = (
+        f"{which}: places (row, channel) above the average of their channel in even calls drop with probability {above} in odd "
+        f"calls, the others with {below}. Calls far apart show no such places"
+    )
+    return max(-99999.0, places.log10_p), text, places.rho
+
+
 def lagged(
     check: Check,
     got: Gathered,
@@ -143,6 +161,8 @@ def lagged(
             tied = min(tied, _by_pair(got))
         if tied[0] > CERTAIN and unit in (_OF_CALLS, _OF_SAMPLES):
             tied = min(tied, got.once(ties_at_every_lag)[unit == _OF_CALLS])
+        if unit == _OF_CALLS and tied[0] > CERTAIN:
+            tied = _by_neighbour(got)
     p = pooled_rate(got.live)
     assert least is not None
     # of any lag: that with the fewest pairs

@@ -12,15 +12,16 @@ import numpy as np
 
 from dropcheck.contract.cases import Case
 from dropcheck.count.coins import WORD
-from dropcheck.count.copies import CERTAIN, odd_calls
+from dropcheck.count.copies import odd_calls
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.schedules import schedule
+from dropcheck.count.single_places import single_places
 from dropcheck.judge.checks.base import Check, Limits, finding, points, settle, skipped
 from dropcheck.judge.checks.daily_faults import CHANNEL, RATE, SAMPLE
 from dropcheck.judge.checks.daily_sizes import at_sizes
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import differing
-from dropcheck.statistics import association, binomial, homogeneity
+from dropcheck.statistics import binomial, homogeneity
 
 # Cases have planned coins for their own rate, far finer than this; what fewer coins cannot tell is no pass.
 _COARSEST_SHAPE = 0.25
@@ -203,35 +204,24 @@ def _single_places(found: Finding, got: Gathered) -> Finding:
 
     The even calls say which places of a channel drop above its average; whether these do so in the odd calls as well, which
     are independent of them, is an exact conditional test with channels as strata. It fails only below a chance of 10^-15,
-    and takes nothing from the check's share.
+    and takes nothing from the check's share. What calls far apart do not share is a tie: see mask.independent-calls.
     """
-    tally = got.live
-    if 1 not in tally.call_places or tally.without.any():
+    places = got.once(single_places)
+    if places is None or not places.lasting:
         return found
-    t = tally.call_places[1]
-    shape = (-1, tally.channels)
-    first, second, n = t.first.reshape(shape), t.second.reshape(shape), int(t.pairs[0])
-    above = first > first.mean(axis=0)
-    pairs, chosen = np.full(tally.channels, n * len(first)), n * above.sum(axis=0)
-    table = pairs, chosen, second.sum(axis=0), np.where(above, second, 0).sum(axis=0)
-    log = min(0.0, min(association.log10_association(*table)) + math.log10(2))
-    if log > CERTAIN:
-        return found
-    one = float(table[3].sum() / max(1, chosen.sum()))
-    other = float((second.sum() - table[3].sum()) / max(1, (pairs - chosen).sum()))
     text = (
-        f"single places (row, channel) have different drop rates. Places above the average of their channel in even calls "
-        f"drop with probability {_digits(one, other)} in odd calls, the others with {_digits(other, one)}"
+        "single places (row, channel) have different drop rates. Places above the average of their channel in even calls "
+        f"drop with probability {_digits(places.above, places.below)} in odd calls, the others with "
+        f"{_digits(places.below, places.above)}"
     )
-    tallies = {"single_places": one, "other_places": other, "calls": n}
     return msgspec.structs.replace(
         found,
         verdict="fail",
         message=text,
-        estimate=one,
-        expected=other,
-        log10_evidence=max(-99999.0, log),
-        tallies=tallies,
+        estimate=places.above,
+        expected=places.below,
+        log10_evidence=max(-99999.0, places.log10_p),
+        tallies={"single_places": places.above, "other_places": places.below, "calls": places.calls},
     )
 
 
