@@ -35,6 +35,10 @@ from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import differing
 from dropcheck.statistics import association
 
+_EVERY = (
+    "Of the first 32,768 drop decisions, those any other distance apart fail if chance explains their correlation with a "
+    "probability below 10^-15; a correlation of .2 is seen"
+)
 _OF_CALLS, _OF_SAMPLES = "masks", "the masks of samples"
 
 _Tied = tuple[float, str, float]  # log10 of the chance of any such tie, its words, its correlation
@@ -250,7 +254,8 @@ CHECKS = (
         name="mask.independent-samples",
         role="tied rows",
         conditional=True,
-        how=f"{CONDITIONAL}. Samples 1, 2, 4, 8, ... apart are compared over disjoint pairs, with one stratum per channel.",
+        how=f"{CONDITIONAL}. Samples 1, 2, 4, 8, ... apart are compared over disjoint pairs, with one stratum per channel. "
+        f"{_EVERY}.",
         remedy="Draw the mask of the whole batch from one generator call: torch.rand(n, c, 1). If each sample has its own seed, "
         "key or counter, derive it by hashing: jax.random.split(key, n), not key + i.",
         resolution_words="a correlation between samples at one distance",
@@ -266,7 +271,7 @@ CHECKS = (
         role="tied calls",
         conditional=True,
         how=f"{CONDITIONAL}. The same position in neighbouring calls is compared over disjoint pairs of calls, with one stratum "
-        "per channel.",
+        f"per channel. {_EVERY}.",
         remedy="Draw a new mask in every call; do not update a part of the last one. If the layer keeps an offset into a random "
         "sequence, advance it by at least the numbers that a call uses.",
         resolution_words="a correlation between calls at one distance",

@@ -366,9 +366,9 @@ CHECKS = (
         "1, except under --strict. A rejection is an error that names the rate or shows its value, or a ValueError, TypeError "
         "or AssertionError without text. Any other exception, such as a division by zero, is a crash and a failure. With "
         "--resolution, and in profile deep, larger calls follow.",
-        remedy="1 / (1 - rate) divides by zero at rate 1. Return zeros at rate 1, for example `if self.p == 1: return "
-        "torch.zeros_like(x)`. Or select instead of multiplying: `torch.where(keep, x * scale, 0)`, `jnp.where(...)`, "
-        "`keras.ops.where(...)`, with a finite scale.",
+        remedy="Return zeros at rate 1, for example `if self.p == 1: return torch.zeros_like(x)`. Or select instead of "
+        "multiplying: `torch.where(keep, x * scale, 0)`, `jnp.where(...)`, `keras.ops.where(...)`, with a finite scale: "
+        "1 / (1 - rate) divides by zero.",
         resolution_words="a share that is kept at rate 1",
         coarsest={"quick": 2**-8, "standard": 2**-9, "deep": 2**-12},
         observe=_one,

@@ -69,7 +69,7 @@ def _conditions(failing: Sequence[Case], passing: Sequence[Case]) -> Iterator[st
 
 _WORDS = {
     "negative": "only where the input is negative",
-    "zeros": "only where the input has zeros, as after a ReLU",
+    "zeros": "only with inputs of which half are 0, as after a ReLU",
     "inference": "only in inference",
 }
 
