@@ -151,7 +151,7 @@ def below(rate: float) -> int:
     return math.ceil(rate * _COIN)
 
 
-def _dense(shape: Tuple[int, ...]) -> Tuple[int, ...]:
+def dense(shape: Tuple[int, ...]) -> Tuple[int, ...]:
     """Steps of a contiguous array."""
     return tuple(math.prod(shape[k + 1 :]) for k in range(len(shape)))
 
@@ -192,7 +192,7 @@ def in_one_pass(
     """
     y = torch.empty_like(x) if into is None else into
     known = (x.shape, x.stride(), x.dtype, shape, rate, into is None)  # the layout of y follows from it
-    plan = _plans.get(known) or _remembered(known, x, y, shape, _dense(shape), rate)
+    plan = _plans.get(known) or _remembered(known, x, y, shape, dense(shape), rate)
     if plan is None:
         return None
     if y.numel() and _select(x.data_ptr(), y.data_ptr(), None, plan[0], *key, torch.get_num_threads()):

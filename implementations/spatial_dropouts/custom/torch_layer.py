@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Tuple, Union
 
 import torch
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
 
 from dropcheck.contract.promise import Pattern
-from spatial_dropouts.custom import selecting, torch_operator
+from spatial_dropouts.custom import on_gpu, selecting, torch_operator
 from spatial_dropouts.custom.exact import probability
 
 
@@ -40,7 +40,7 @@ class SpatialDropout(torch.nn.Module):
         shape = self._remembered(x.shape) if known is None else known
         if not _known(x):
             return self._composed(x, shape)
-        coins = shape, self.rate, selecting.key()
+        coins = shape, self.rate, selecting.key() if x.is_cpu else on_gpu.key(x.device)
         if (
             _watched()
         ):  # the same coins by PyTorch's operations: a recomputed forward pass may be watched where the first was not
@@ -71,7 +71,8 @@ class SpatialDropout(torch.nn.Module):
         return f"rate={self.rate}, pattern={str(self.pattern)!r}" + (", inplace=True" if self.inplace else "")
 
 
-Coins = Tuple[Tuple[int, ...], float, selecting.Key]
+# two numbers, or a tensor of them on a GPU
+Coins = Tuple[Tuple[int, ...], float, Union[selecting.Key, torch.Tensor]]
 
 
 def select(x: torch.Tensor, coins: Coins) -> torch.Tensor:
@@ -79,7 +80,7 @@ def select(x: torch.Tensor, coins: Coins) -> torch.Tensor:
 
     ``coins``: their shape (as many axes as ``x``, each of its size or 1), the rate and the key. Differentiable any number of times.
     """
-    return _recorded(x, coins) if _plain(x) else torch_operator.composed(x, selecting.coins(*coins), coins[1])
+    return _recorded(x, coins) if _plain(x) else torch_operator.composed(x, _drawn(coins), coins[1])
 
 
 def _recorded(x: torch.Tensor, coins: Coins) -> torch.Tensor:
@@ -88,8 +89,19 @@ def _recorded(x: torch.Tensor, coins: Coins) -> torch.Tensor:
 
 def _passed(x: torch.Tensor, coins: Coins) -> torch.Tensor:
     """In one pass, or composed where the layout is too involved for that."""
-    y = selecting.in_one_pass(x, *coins)
-    return torch_operator.composed(x, selecting.coins(*coins), coins[1]) if y is None else y
+    y = _pass(coins).in_one_pass(x, *coins)
+    return torch_operator.composed(x, _drawn(coins), coins[1]) if y is None else y
+
+
+def _pass(coins: Coins) -> Any:
+    """What can make one pass of these coins: the compiled function of the CPU, or the kernel of GPUs."""
+    return selecting if type(coins[2]) is tuple else on_gpu
+
+
+def _drawn(coins: Coins) -> torch.Tensor:
+    """The coins themselves: bool, True to drop."""
+    drops: torch.Tensor = _pass(coins).coins(*coins)
+    return drops
 
 
 class _Select(torch.autograd.Function):
@@ -112,7 +124,7 @@ _differentiable: Callable[[torch.Tensor, Coins], torch.Tensor] = super(torch.aut
 def _written(x: torch.Tensor, coins: Coins) -> torch.Tensor:
     """`select`, written into ``x``."""
     recorded = x.requires_grad and torch.is_grad_enabled()
-    if recorded or 0 in x.stride() or selecting.in_one_pass(x, *coins, into=x) is None:
+    if recorded or 0 in x.stride() or _pass(coins).in_one_pass(x, *coins, into=x) is None:
         return x.copy_(_recorded(x, coins))
     if not x.is_inference():
         torch.autograd.graph.increment_version(x)
@@ -134,11 +146,11 @@ def _known(x: torch.Tensor) -> bool:
     """Whether ``x`` is a plain array of numbers, and its coins can be drawn by a key."""
     return (
         type(x) in _TYPES
-        and x.is_cpu
-        and x.dtype in selecting.DTYPES
+        and (x.dtype in selecting.DTYPES if x.is_cpu else x.is_cuda)
         and x.layout is torch.strided
         and _functorch_at_work() is None  # vmap, jvp and their kin
         and forward_ad._current_level < 0
         and not _is_tracing()
         and not x.is_neg()
+        and (x.is_cpu or on_gpu.serves(x.device, x.dtype))
     )
