@@ -3,8 +3,8 @@
     python tests/measurements/gpu_ten_minutes.py OUT [--minutes 10] [--rehearse]
 
 In this order, each with a limit of its own: whether the kernel of custom.torch passes its check, for each dtype; a quick audit of
-custom.torch; mask.distinct-calls of custom.torch@reduce-overhead, whose failure nobody explains; the speed of custom.torch beside
-torch.Dropout1d at 1, 16 and 64 MiB; the scripts of the checks that reports/gpu could not confirm, until the time is over.
+custom.torch; its speed beside torch.Dropout1d at 1, 16 and 64 MiB; mask.distinct-calls of custom.torch@reduce-overhead, whose
+failure nobody explains; the scripts of the checks that reports/gpu could not confirm, until the time is over.
 OUT/N-*.txt is what each printed, OUT/README.md the table. ``--rehearse`` does all of it on the CPU, the scripts of the last step
 apart, to see that the commands run.
 """
@@ -52,10 +52,10 @@ def steps(device: str, report: Path, out: Path) -> list[Step]:
     stored = ["--audit", str(out / "audit" / "result.json")]
     odd = [*audit, "custom.torch@reduce-overhead", "--select", "mask.distinct-calls", "--case", UNEXPLAINED]
     made = [
-        Step("kernel", "Does the kernel pass its check?", [sys.executable, "-c", CHECKED, device], 90),
-        Step("audit", "Does `custom.torch` pass?", [*audit, "custom.torch", "--out", str(out / "audit")], 120),
-        Step("distinct-calls", "Do calls of `custom.torch@reduce-overhead` share masks?", odd, 90),
-        Step("speed", "How fast is `custom.torch`?", [*bench, *stored, "--out", str(out / "bench")], 150),
+        Step("kernel", "Does the kernel pass its check?", [sys.executable, "-c", CHECKED, device], 60),
+        Step("audit", "Does `custom.torch` pass?", [*audit, "custom.torch", "--out", str(out / "audit")], 90),
+        Step("speed", "How fast is `custom.torch`?", [*bench, *stored, "--out", str(out / "bench")], 120),
+        Step("distinct-calls", "Do calls of `custom.torch@reduce-overhead` share masks?", odd, 120),
     ]
     if device == "cpu":
         return made
