@@ -138,6 +138,18 @@ def test_padding_of_packed_sequences_spends_no_coins() -> None:
     assert torch.equal(torch.get_rng_state(), after)
 
 
+def test_an_empty_batch_is_not_packed_as_pytorch_refuses_to() -> None:
+    from dropcheck.contract.adapter import Unsupported
+    from spatial_dropouts.instruments.torch_stacks import Packed
+
+    with pytest.raises(RuntimeError, match="empty"):
+        torch.nn.utils.rnn.pack_padded_sequence(
+            torch.ones(0, 5, 3), torch.zeros(0, dtype=torch.int64), batch_first=True
+        )
+    with pytest.raises(Unsupported, match="no empty batch"):
+        Packed(0.5, "GRU").train()(torch.ones(0, 64))
+
+
 @pytest.mark.parametrize("name", ["torch.sdpa#weights", "torch.LSTM#between"])
 def test_what_the_instrument_fixes_is_skipped_with_that_reason(name: str) -> None:
     result = dropcheck.audit(name, select=("mask.ignores-values", "rate.one"), in_process=True, jobs=1, rates=(0.5,))

@@ -11,6 +11,7 @@ from typing import Any, Dict
 import torch
 from torch import nn
 
+from dropcheck.contract.adapter import Unsupported
 from spatial_dropouts.instruments.torch_recurrent import SURE, Between, gates
 
 
@@ -47,11 +48,16 @@ class Gap(Between):
 
 
 class Packed(Between):
-    """Two layers that are given a PackedSequence of two steps; axes packed element, feature. Padding has no coins."""
+    """Two layers that are given a PackedSequence of two steps; axes packed element, feature. Padding has no coins.
+
+    Raises Unsupported without a row, which pack_sequence and pack_padded_sequence refuse to pack.
+    """
 
     def run(self, carrier: Any) -> Any:
         """The real layer: a third of the sequences' elements are in the second step."""
         rows = carrier.shape[0]
+        if not rows:
+            raise Unsupported("PyTorch packs no empty batch")
         first = rows - rows // 3
         sizes = [size for size in (first, rows - first) if size]
         packed = nn.utils.rnn.PackedSequence(carrier, torch.tensor(sizes, dtype=torch.int64))
