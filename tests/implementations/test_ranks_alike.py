@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
     pytest.skip("this build of PyTorch has no gloo", allow_module_level=True)
 
-pytestmark = pytest.mark.workers("torch")
+pytestmark = pytest.mark.workers("torch", "torch.distributed.tensor")
 
 LAYERS = str(Path(__file__).parents[1] / "kits" / "ranked_layers.py")
 
