@@ -10,7 +10,7 @@ BUILT := pyproject.toml setup.py constraints.txt $(wildcard suite/dropcheck/cont
 KERAS2 = $(PIP) --no-deps tf_keras
 # pip compiles the 18,000 files that it installs one by one; all processors do it together, without what nothing here imports
 PIP = $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
-UNUSED = tests|torch/testing/_internal|torch/_vendor|torchgen|mypy|mypyc|onnx/backend/test|onnxruntime/(transformers|quantization)|sympy/(physics|polys/benchmarks)|orbax|sqlalchemy/testing|dask/(dataframe|array)|tornado/test|jax/_src/internal_test_util
+UNUSED = tests|torch/testing/_internal|torch/_vendor/quack|torchgen|mypy|mypyc|onnx/backend/test|onnxruntime/(transformers|quantization)|sympy/(physics|polys/benchmarks)|orbax|sqlalchemy/testing|dask/(dataframe|array)|tornado/test|jax/_src/internal_test_util
 COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/($(UNUSED))/' $(VENV)/lib || true
 # hundreds of processes import the package, some of them told to write no bytecode: compiled once, here
 OWN = $(BIN)/python -m compileall -qq suite implementations
