@@ -12,6 +12,7 @@ from dropcheck.count.gathered import Gathered
 
 COINS = 1 << 15  # of the first calls that are looked at
 _LEAST = 1 << 14
+_SIZES = (24576, 32768, 40960, 49152)  # of transforms: few, so that their plans are kept
 _PLACES = 3.0  # standard deviations
 Tied = tuple[float, str, float]  # log10 of the chance of any such tie, its words, its correlation
 NONE: Tied = (0.0, "", 0.0)
@@ -51,7 +52,7 @@ def ties_at_every_lag(got: Gathered) -> tuple[Tied, Tied]:
     if variance < 0.5 * mean * (1 - mean):
         return NONE, NONE  # hardly any coin is by itself: copies, or rates of their own
     far = n // 2 + 1  # lags below it: each has half of the coins or more
-    size = fft.next_fast_len(n + far, real=True)
+    size = next(size for size in _SIZES if size >= n + far - 1)
     spectrum = fft.rfft(x.ravel(), size)
     sums = fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[:far] / np.float32(variance)
     score = np.abs(sums) / np.sqrt(np.arange(n, n - far, -1, dtype=np.float32))
