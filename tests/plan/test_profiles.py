@@ -179,3 +179,11 @@ def test_high_rates_have_coins_for_kept_values_however_few_are_kept_by_chance(pr
         mean = case.coins * (1 - case.rate)
         least = mean - 6 * math.sqrt(mean)
         assert binomial.zero_tolerance_resolution(int(least), BETA) <= kept.limits(profile, case).coarsest, str(case)
+
+
+def test_what_a_heavy_target_lacks_in_channels_is_asked_in_rows_rather_than_in_calls() -> None:
+    light, heavy = (planned("n h=4 q k=16 -> n h q k", "quick", heavy=heavy) for heavy in (False, True))
+    most = PROFILES["quick"].batch_one_calls
+    assert max(case.calls for case in heavy if case.rows > 4) <= most < max(case.calls for case in light)
+    assert sum(case.coins for case in heavy) > 0.9 * sum(case.coins for case in light)
+    assert any(case.rows == 4 and case.calls == 1500 for case in heavy)  # one layer that is called many times

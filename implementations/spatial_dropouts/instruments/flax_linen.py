@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from dropcheck.contract.adapter import Unsupported
 from spatial_dropouts.adapters.flax_linen import FlaxLinen
 from spatial_dropouts.instruments import fixed
-from spatial_dropouts.instruments.jax_shown import identity, masked
+from spatial_dropouts.instruments.jax_shown import masked, projections
 
 
 class LinenInstrument(FlaxLinen):
@@ -47,12 +47,12 @@ class Weights(flax.linen.Module):
             dropout_rate=self.rate,
             broadcast_dropout=self.broadcast_dropout,
             use_bias=False,
+            kernel_init=flax.linen.initializers.zeros,  # asked for its shape at each call; a drawn one takes longer
             deterministic=deterministic,
             parent=None,  # called by itself, with weights of its own
         )
-        eye = identity(h, k, x.dtype)
-        into, out = eye.reshape(width, h, k), eye.reshape(h, k, width)
-        weights = {"query": into * 0, "key": into * 0, "value": into, "out": out}
+        zeros, into, out = projections(h, k, str(x.dtype))
+        weights = {"query": zeros, "key": zeros, "value": into, "out": out}
         variables = {"params": {name: {"kernel": kernel} for name, kernel in weights.items()}}
 
         def run(rows: Any, key: Any) -> Tuple[Any, None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Callable, Tuple
 
 import jax
@@ -22,9 +22,16 @@ def masked(run: Run, x: Any, state: Any) -> Tuple[Any, Any]:
         shown, aside = _traced(run, x, state)
         return shown, aside
     output, aside = run(_rows(x), state)
-    return x * _read(output, x), aside
+    return _product(x, output), aside
 
 
+@partial(jax.jit)  # one program a shape instead of one for each operation
+def _product(x: Any, output: Any) -> Any:
+    """x times mask times scale."""
+    return x * _read(output, x)
+
+
+@partial(jax.jit)
 def _rows(x: Any) -> Any:
     """Values: row j of each head is the unit vector j."""
     n, h, _, k = x.shape
@@ -66,3 +73,13 @@ _traced.defvjp(_forward, _backward)
 def identity(heads: int, keys: int, dtype: Any) -> Any:
     """The weights of a projection that hands on its input: constants, wherever they are made."""
     return np.eye(heads * keys, dtype=dtype)
+
+
+@lru_cache(maxsize=64)
+def projections(heads: int, keys: int, dtype: str) -> Tuple[Any, Any, Any]:
+    """(zeros, identity) of shape (heads * keys, heads, keys), and an identity back, on the device: made once, also in a trace."""
+    with jax.ensure_compile_time_eval():
+        eye = jnp.asarray(identity(heads, keys, dtype))
+        width = heads * keys
+        into = eye.reshape(width, heads, keys)
+        return jnp.zeros_like(into), into, eye.reshape(heads, keys, width)

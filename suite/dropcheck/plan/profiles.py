@@ -173,10 +173,10 @@ def core(
     for way in contract.seeds:
         count = profile.seeds // (2 if heavy else 1)
         cases.append(Case(first, half, 9, 131, 3, calls=2 * count, regime="seeds", way=way))
-    return list(dict.fromkeys(_fitted(c, contract.pattern, profile) for c in cases))
+    return list(dict.fromkeys(_fitted(c, contract.pattern, profile, heavy) for c in cases))
 
 
-def _fitted(case: Case, pattern: Pattern, profile: Profile) -> Case:
+def _fitted(case: Case, pattern: Pattern, profile: Profile, heavy: bool = False) -> Case:
     """The same case for a pattern that has no rows, no channels or no shared axes: as many coins, otherwise spread."""
     if not pattern.shared:
         case = replace(case, shared=1)
@@ -185,20 +185,40 @@ def _fitted(case: Case, pattern: Pattern, profile: Profile) -> Case:
         calls = min(max(2, case.coins), profile.rowless_calls)
         return replace(case, rows=1, channels=1, batches=(), shared=max(60, case.shared), calls=calls)
     if pattern.sizes:
-        return _of_fixed_sizes(_spread(case, pattern, profile), pattern)
+        spread = _spread(case, pattern, profile)
+        most = _MOST_CALLS
+        if heavy and _grows(spread, pattern):
+            spread, most = _of_more_rows(spread, pattern), profile.batch_one_calls
+        return _of_fixed_sizes(spread, pattern, case.coins, max(case.calls, most))
     return _spread(case, pattern, profile)
 
 
-def _of_fixed_sizes(case: Case, pattern: Pattern) -> Case:
-    """The same case with the sizes that the pattern allows, and about as many coins."""
+def _grows(case: Case, pattern: Pattern) -> bool:
+    """Whether the pattern fixes channels and leaves rows open."""
+    rows, channels = pattern.matrix_shape(pattern.shape(64 * case.rows, case.channels, case.shared))
+    return rows >= 32 * case.rows and channels < case.channels
+
+
+def _of_more_rows(case: Case, pattern: Pattern) -> Case:
+    """The same case with rows in place of the channels that the pattern lacks: a call costs more than its coins.
+
+    Calls of one row stay what they are, and are fewer.
+    """
+    _, channels = pattern.matrix_shape(pattern.shape(case.rows, case.channels, case.shared))
+    times = -(-case.channels // channels) if case.rows > 1 else 1
+    return replace(case, rows=case.rows * times, channels=channels, batches=tuple(b * times for b in case.batches))
+
+
+def _of_fixed_sizes(case: Case, pattern: Pattern, coins: int, most: int) -> Case:
+    """The same case with the sizes that the pattern allows, and about so many coins in at most so many calls."""
     rows, channels = pattern.matrix_shape(shape := pattern.shape(case.rows, case.channels, case.shared))
     batches = tuple(
         dict.fromkeys(pattern.matrix_shape(pattern.shape(b, case.channels, case.shared))[0] for b in case.batches)
     )
     found = replace(case, rows=rows, channels=channels, shared=pattern.shared_size(shape))
     found = replace(found, batches=batches if len(batches) > 1 else ())
-    coins = found.coins / max(1, found.calls)
-    return replace(found, calls=max(2, min(-(-case.coins // max(1, int(coins))), max(case.calls, _MOST_CALLS))))
+    one = found.coins / max(1, found.calls)
+    return replace(found, calls=max(2, min(-(-coins // max(1, int(one))), most)))
 
 
 def _spread(case: Case, pattern: Pattern, profile: Profile) -> Case:
@@ -308,7 +328,7 @@ def drawn(
             )
         )
     if contract.pattern.sizes or not contract.pattern.coins:
-        return [_fitted(c, contract.pattern, profile) for c in found]
+        return [_fitted(c, contract.pattern, profile, heavy) for c in found]
     return found
 
 
