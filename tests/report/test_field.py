@@ -475,3 +475,15 @@ def test_a_failure_is_told_by_its_cause_with_what_to_change() -> None:
     (group,) = report.diagnosed(whole, report.groups(rows(whole), {}, []))
     assert group.cause is not None and group.cause.lead is failing and group.fix == group.cause.fix != ""
     assert group.fix in report.html(whole, [group], "dropcheck field").replace("&#39;", "'")
+
+
+def test_what_a_run_leaves_out_is_no_implementation_that_cannot_run_here() -> None:
+    from dropcheck.library import audit
+    from dropcheck.report import sentences
+
+    ran = audit("custom.reference", select="form.empty", in_process=True, jobs=1)
+    absent = command._skipped("far.Layer", "", "far is not installed")
+    result = command.joined([ran], [absent, *command.left_out(["custom.reference"])])
+    said = sentences.headline(result)
+    assert said.startswith("Of 2 implementations, 1 passes all checks, 1 cannot run here. ")
+    assert said.endswith(" more are left out of this run.")

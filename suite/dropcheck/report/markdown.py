@@ -140,7 +140,7 @@ def _group(group: Group, claim: str) -> list[str]:
         else f" in {tagged(group.targets[0], 120)}"
     )
     summary = f"{sentences.GLYPHS[group.verdict]} {tagged(group.check, 120)}{several}: {plain(lead.message)}"
-    rows = [("in", _codes(group.targets, 12)), ("claim", prose(claim)), ("case", code(sentences.case_words(lead)))]
+    rows = [("in", _codes(group.targets, 12)), ("expected", prose(claim)), ("case", code(sentences.case_words(lead)))]
     rows.append(("observed", prose(lead.message, 1200)))
     if lead.estimate is not None:
         text = f"{plain_text.number(lead.estimate)} {prose(lead.unit)}, expected {plain_text.number(lead.expected)}"
@@ -196,7 +196,7 @@ def _waived(result: Result) -> list[Section]:
         )
     if not rows:
         return []
-    return [Section("waived", 3, ["### Waived", "", *table(["claim", "in", "reason", "until", "waiver"], rows)])]
+    return [Section("waived", 3, ["### Waived", "", *table(["check", "in", "reason", "until", "waiver"], rows)])]
 
 
 def _not_run(result: Result) -> list[Section]:

@@ -166,6 +166,9 @@ def claims(target: TargetResult) -> tuple[int, int]:
     return len(broken), len(tested)
 
 
+LEFT_OUT = "left out of this run"  # how the reason begins of what a report names, and this run did not ask
+
+
 def headline(result: Result) -> str:
     """The answer in one sentence; further ones where failures do not count, or the run was interrupted."""
     if not result.targets:
@@ -176,10 +179,13 @@ def headline(result: Result) -> str:
         return _one(result.targets[0], result.request) + suffix
     fine = [t for t in result.targets if t.verdict in ("pass", "waived") and not missing(t)]
     accepted = [t for t in fine if any(f.verdict == "waived" for f in t.findings)]
-    away = [t for t in result.targets if t.skipped is not None]
+    skipped_here = [t for t in result.targets if t.skipped is not None]
+    away = [t for t in skipped_here if not (t.skipped or "").startswith(LEFT_OUT)]
+    others = len(skipped_here) - len(away)
+    suffix = (f" {others:,} more are {LEFT_OUT}." if others else "") + suffix
     bad = [t for t in result.targets if t.verdict == "fail" and t.skipped is None]
     gravest = [levels.worst(t.findings) for t in bad]
-    left = len(result.targets) - len(fine) - len(bad) - len(away)
+    left = len(result.targets) - len(fine) - len(bad) - len(skipped_here)
     numbers = (
         (len(fine) - len(accepted), "passes all checks", "pass all checks"),
         (len(accepted), "passes with failures that waivers accept", "pass with failures that waivers accept"),
@@ -194,7 +200,7 @@ def headline(result: Result) -> str:
         for place, (number, one, many) in enumerate(numbers)
         if number or not place
     ]
-    return f"Of {len(result.targets)} implementations, {', '.join([first, *rest])}.{suffix}"
+    return f"Of {len(result.targets) - others} implementations, {', '.join([first, *rest])}.{suffix}"
 
 
 def _below(result: Result) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from dropcheck.contract import modes, requirements
 from dropcheck.contract.errors import UsageError
 from dropcheck.plan import targets
+from dropcheck.report import sentences
 from dropcheck.report.field import report
 from dropcheck.report.field.cells import Failure, Key, failures, row, rows
 from dropcheck.report.field.deviations import Deviation
@@ -66,7 +67,7 @@ def left_out(names: Iterable[str]) -> list[TargetResult]:
     """Everything registered that is none of ``names``, as skipped targets: a report says what it does not tell of."""
     given = {name.partition(requirements.JOIN)[0] for name in names}
     can, _ = everything()
-    text = "left out of this run: dropcheck field audits it"
+    text = f"{sentences.LEFT_OUT}: dropcheck field audits it"
     return [_skipped(name, "", text) for name in can if name not in given]
 
 
