@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from dropcheck.contract.adapter import Unsupported
 from spatial_dropouts.adapters import keras_modes
 from spatial_dropouts.adapters.keras_layers import KerasLayers
 from spatial_dropouts.instruments import fixed
-
-# A loop of JAX is compiled anew at each plain call, which takes some 40 ms: further calls of a layer are compiled once, with the
-# seed state carried, as Keras' own training step does. What is compared bit by bit lies within the plain ones.
-PLAIN_CALLS = 8
-
-# attributes of an instrument: how often it was called, what it was compiled to, whether its real layer may be another than its own
-_CALLS, _PROGRAM, _ALTERED = "_dropcheck_calls", "_dropcheck_program", "_dropcheck_altered"
 
 Pulled = Tuple[Any, Callable[[Any], Any]]  # an output, and what makes a gradient of a cotangent
 
@@ -31,7 +24,6 @@ class KerasInstrument(KerasLayers):
         super().__init__(obj, implementation)
         if self.backend == "torch":
             self.recompute_ways = ("checkpoint",)
-        self.programs: Dict[str, Any] = {}
 
     def layouts(self) -> Tuple[str, ...]:
         """The real layer's input is the instrument's own."""
@@ -53,37 +45,7 @@ class KerasInstrument(KerasLayers):
         return layer
 
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
-        self.fitted(layer, x.shape)
-        own = vars(layer)
-        own[_CALLS] = number = own.get(_CALLS, 0) + 1
-        if self.backend != "jax" or self.mixed or own.get(_ALTERED):
-            return super().apply(layer, x, training)
-        if self.way.jit or (layer.loops and number > PLAIN_CALLS):
-            return self._compiled(layer, x, training)
-        return super().apply(layer, x, training)
-
-    def _compiled(self, layer: Any, x: Any, training: bool) -> Any:
-        """One call by a program that layers share which are equal but for their seeds: these are in the state that is carried."""
-        import jax
-
-        own = vars(layer)
-        if own.get(_PROGRAM, ((),))[0] != layer.sizes:
-            config = {name: value for name, value in layer.get_config().items() if name not in ("name", "seed")}
-            token = repr((type(layer).__name__, layer.sizes, config))
-            if token not in self.programs:
-                # a layer that nobody else has: what is traced later must not depend on what becomes of the first one
-                same = type(layer).from_config({**config, "seed": 0})
-                same.fit(tuple(x.shape))
-                same.build(None)
-
-                def step(training: bool, fixed: Any, state: Any, x: Any) -> Any:
-                    return same.stateless_call(fixed, state, x, training=training)
-
-                self.programs[token] = jax.jit(step, static_argnums=0)
-            own[_PROGRAM] = (layer.sizes, self.programs[token])
-        y, moved = own[_PROGRAM][1](training, *self.way.variables(layer), x)
-        self.way.move(layer, moved)
-        return jax.block_until_ready(y)
+        return super().apply(self.fitted(layer, x.shape), x, training)
 
     def switched(self, layer: Any, x: Any, training: bool, way: str) -> Any:
         return super().switched(self.fitted(layer, x.shape), x, training, way)
@@ -92,14 +54,12 @@ class KerasInstrument(KerasLayers):
         """The real layer, made for a small input where it was not called yet."""
         if layer.real is None:
             self.fitted(layer, self.contract.pattern.shape(4, 8, 2))
-        vars(layer)[_ALTERED] = True  # who asks for it may set its rate
         return layer.real
 
     def copy_of(self, layer: Any, way: str, fresh: Callable[[], Any]) -> Any:
         """An instrument around a copy of the real layer."""
         real, sizes = self.holder(layer), layer.sizes
         made = fresh()
-        vars(made)[_ALTERED] = True
         made.sizes = sizes
 
         def bare() -> Any:

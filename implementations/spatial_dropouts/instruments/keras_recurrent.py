@@ -71,8 +71,6 @@ class Weights:
 class Input(Shown):
     """A layer with ``dropout``, its activations and its way of computing as users have them; x is (n, t, f)."""
 
-    loops = True
-
     def __init__(
         self, rate: float, seed: Optional[int] = None, dtype: Any = None, kind: str = "GRU", **more: Any
     ) -> None:

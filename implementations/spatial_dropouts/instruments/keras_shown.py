@@ -18,8 +18,6 @@ class Shown(keras.layers.Layer):
     with each of ``cotangents(x)`` shows them once more: ``read_back(gradients, x)``.
     """
 
-    loops = False  # whether the real layer runs a loop of JAX, which plain calls compile anew each time
-
     def __init__(self, rate: float, seed: Optional[int] = None, dtype: Any = None, **kwargs: Any) -> None:
         super().__init__(dtype=dtype, **kwargs)
         self.rate, self.seed = rate, seed
