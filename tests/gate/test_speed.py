@@ -219,7 +219,7 @@ def test_a_reference_release_is_timed_under_the_interpreter_of_its_own_environme
         return SimpleNamespace(process=SimpleNamespace(pid=0))
 
     monkeypatch.setattr(
-        release_environments, "provide", lambda words, base=None: SimpleNamespace(python=f"python of {words[0]}")
+        release_environments, "provide", lambda words, *_: SimpleNamespace(python=f"python of {words[0]}", node=None)
     )
     monkeypatch.setattr(runner, "ProcessSession", started)
     monkeypatch.setattr(runner.os, "sched_setaffinity", lambda pid, processors: None, raising=False)

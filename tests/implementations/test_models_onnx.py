@@ -76,7 +76,7 @@ def test_a_node_is_a_target_of_its_own(tmp_path: Path) -> None:
 
 def test_explain_shows_the_table_and_marks_what_is_shared(tmp_path: Path) -> None:
     path = _saved(onnx_models.two_layers(), tmp_path)
-    told = explain_model.text(_seen(path), 100)
+    told = " ".join(explain_model.text(_seen(path), 100).split())
     assert told.startswith("✗") and "model.onnx: 2 dropout layers" in told and "✗ first and second" in told
 
 

@@ -41,7 +41,8 @@ def test_stored_results_are_read_as_they_always_were(name: str) -> None:
     told = asked.of(found)
     assert told.told and not told.pattern and not told.dtypes and not told.strict
     assert not told.narrowed & {"--case", "--rate", "--shape", "--budget", "--resolution", "--input"}
-    assert (found.device, found.request) == (None, None)  # an older release wrote neither
+    if not name.startswith("field/"):
+        assert (found.device, found.request) == (None, None)  # an older release wrote neither
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ def look(
     )
 
 
-def _layer(one: dict[str, Any], inference: str | None) -> Layer:
+def _layer(one: dict[str, Any], inference: str | None = None) -> Layer:
     x, ys, still = np.asarray(one["x"]), np.asarray(one["ys"]), np.asarray(one["still"])
     read = marks(x, ys, 1e-2) if len(ys) else Marks(np.zeros((0, *x.shape), bool), 0.0, 1.0, 0.0, True)
     axes = tuple(one["axes"])
