@@ -41,12 +41,11 @@ class SpatialDropout(torch.nn.Module):
         if not _known(x):
             return self._composed(x, shape)
         coins = shape, self.rate, selecting.key() if x.is_cpu else on_gpu.key(x.device)
-        if (
-            _watched()
-        ):  # the same coins by PyTorch's operations: a recomputed forward pass may be watched where the first was not
-            y = select(x, coins)
-            return x.copy_(y) if self.inplace else y
-        return _written(x, coins) if self.inplace else _recorded(x, coins)
+        if not _watched():
+            return _written(x, coins) if self.inplace else _recorded(x, coins)
+        # the same coins by PyTorch's operations: a recomputed forward pass may be watched where the first was not
+        y = select(x, coins)
+        return x.copy_(y) if self.inplace else y
 
     def _composed(self, x: torch.Tensor, shape: Tuple[int, ...]) -> torch.Tensor:
         """By PyTorch's own operations, or our operator in a graph: it draws other coins from the same seed."""

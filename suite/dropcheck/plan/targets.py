@@ -128,23 +128,26 @@ def _onnx(text: str, base: str, words: list[str]) -> Target:
             )
     if len(words) > 1:
         raise UnknownTarget(f"target {text!r}: '@{words[1]}' is one word too many; expected one engine")
-    path = Path(place)
-    if not path.is_file():
-        siblings = [str(p) for p in path.parent.glob("*.onnx")] if path.parent.is_dir() else []
-        raise UnknownTarget(f"target {text!r}: there is no file {place}{nearest(place, siblings)}")
+    path = _file(text, place)
     engine = words[0] if words else ENGINES[0]
     return Target(
         text, f"{path.resolve()}:{engine}{hash_}{node}", "user", path=(str(path.resolve().parent),), framework="onnx"
     )
 
 
+def _file(text: str, place: str) -> Path:
+    """The file of a target. Raises UnknownTarget, with the nearest of its kind beside it."""
+    path = Path(place)
+    if not path.is_file():
+        siblings = [str(p) for p in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
+        raise UnknownTarget(f"target {text!r}: there is no file {place}{nearest(place, siblings)}")
+    return path
+
+
 def _program(text: str, base: str) -> Target:
     """A file of torch.export, or a node of it: ``exported.pt2#node``."""
     place, hash_, node = base.partition("#")
-    path = Path(place)
-    if not path.is_file():
-        siblings = [str(p) for p in path.parent.glob("*.pt2")] if path.parent.is_dir() else []
-        raise UnknownTarget(f"target {text!r}: there is no file {place}{nearest(place, siblings)}")
+    path = _file(text, place)
     locator = f"{path.resolve()}:program{hash_}{node}"
     return Target(text, locator, "user", path=(str(path.resolve().parent),), framework="torch")
 
