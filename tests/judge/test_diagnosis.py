@@ -74,6 +74,30 @@ def first(*findings: Finding, **changed: Any) -> Diagnosis:
     return diagnose(target("mine.py:layer", findings, **changed))[0]
 
 
+def fixed(rate: float, channels: int, dropped: int, coins: int) -> list[Finding]:
+    """Results of a layer that drops the same number of channels in every sample, and of its rate."""
+    case = f"float32 rate={rate:g} 1024,{channels},4 calls=64"
+    marginal = {"dropped": dropped, "coins": coins, "tolerated": 0.0}
+    return [
+        finding("mask.dropped-count", "fail", "float32 rate=0.5 29,3,1 calls=1", tallies={"variance_ratio": 0.0}),
+        finding("rate.marginal", "fail", case, estimate=dropped / coins, expected=rate, tallies=marginal),
+    ]
+
+
+def test_rates_that_a_fixed_number_of_channels_makes_are_no_cause_of_their_own() -> None:
+    coins = 3 * 1000
+    (one,) = diagnose(target("mine.py:layer", fixed(0.1, 1, 0, 1000)))
+    assert one.observed.endswith("same number of its 3 channels; the number is rounded: none of 1 at rate 0.1")
+    (one,) = diagnose(target("mine.py:layer", fixed(0.5, 3, 2 * coins // 3, coins)))
+    assert one.observed.endswith("the number is rounded: 2 of 3 at rate 0.5")
+    # not whole channels, and not the next number to rate * channels: a rate of its own
+    for dropped in (2 * coins // 3 + 1, coins):
+        assert {d.check for d in diagnose(target("mine.py:layer", fixed(0.5, 3, dropped, coins)))} == {
+            "mask.dropped-count",
+            "rate.marginal",
+        }
+
+
 @pytest.mark.parametrize(
     ("law", "sentence"),
     [

@@ -133,6 +133,12 @@ def ties(seen: Seen) -> Iterator[Cause]:
         channels = case_of(count.case).channels
         if ratio < 1e-9:
             observed = f"every sample drops the same number of its {channels} channels"
+            if rounded := _rounded(seen):
+                shown_first = strongest(rounded)
+                n, rate = case_of(shown_first.case).channels or 0, shown_first.expected or 0.0
+                dropped = round(n * shown_first.tallies["dropped"] / shown_first.tallies["coins"])
+                observed += f"; the number is rounded: {dropped or 'none'} of {n} at rate {rate:g}"
+                some += rounded
         else:
             observed = (
                 f"the number of dropped channels varies too little from sample to sample: {shown(ratio, 3)} times the variance "
@@ -148,6 +154,19 @@ def ties(seen: Seen) -> Iterator[Cause]:
             observed += f"; the number of dropped channels varies {shown(ratio, 3)} times as much as that of independent decisions"
     place = only(seen.judged[lead.check])
     yield cause(f"channels depend on each other {place}".strip(), at(observed, place), fix, seen.take(some), lead)
+
+
+def _rounded(seen: Seen) -> list[Finding]:
+    """Wrong rates that are a whole number of channels a sample, the next one above or below rate * channels."""
+    found = []
+    for one in seen.failing("rate.marginal"):
+        channels, coins = case_of(one.case).channels, one.tallies.get("coins")
+        if not channels or not coins or one.expected is None:
+            continue
+        number, rest = divmod(one.tallies["dropped"] * channels, coins)
+        if not rest and abs(number - one.expected * channels) < 1:
+            found.append(one)
+    return found
 
 
 def _by_pairs(some: Sequence[Finding]) -> bool:
