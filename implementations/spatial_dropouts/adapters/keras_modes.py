@@ -40,7 +40,9 @@ class OnTorch:
         """One training call: (output, gradient or None)."""
         import torch
 
-        with torch.enable_grad():
+        from spatial_dropouts.adapters import torch_late
+
+        with torch.enable_grad(), torch_late.unimported():
             x = x.detach().requires_grad_(True)
             y = self.call(layer, x, True)
             if not y.requires_grad:

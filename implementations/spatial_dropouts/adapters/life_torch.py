@@ -11,7 +11,7 @@ from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional
 import torch
 
 from dropcheck.contract.adapter import Unsupported
-from spatial_dropouts.adapters import torch_tensors
+from spatial_dropouts.adapters import torch_late, torch_tensors
 
 Passed = Tuple[Any, Optional[Any], Optional[Any]]
 _COPIES = ("copy.deepcopy", "pickle", "torch.save", "state_dict")
@@ -74,7 +74,7 @@ def ambient() -> Dict[str, str]:
 
 def passes(call: Callable[[Any], Any], inputs: Sequence[Any], cotangents: Sequence[Any]) -> List[Passed]:
     """All forward passes, then all backward passes in the same order, then the first one's once more."""
-    with torch.enable_grad():
+    with torch.enable_grad(), torch_late.unimported():
         given = [x.detach().requires_grad_(True) for x in inputs]
         outputs = [call(x) for x in given]
 
@@ -92,7 +92,7 @@ def passes(call: Callable[[Any], Any], inputs: Sequence[Any], cotangents: Sequen
 
 def twice(call: Callable[[Any], Any], x: Any, cotangent: Any, direction: Any) -> Tuple[Any, Optional[Any]]:
     """One call; the derivative of <gradient, direction> by the cotangent, or None where none reaches it."""
-    with torch.enable_grad():
+    with torch.enable_grad(), torch_late.unimported():
         x, cotangent = x.detach().requires_grad_(True), cotangent.detach().requires_grad_(True)
         y = call(x)
         if not y.requires_grad:

@@ -15,6 +15,7 @@ from spatial_dropouts.adapters import (
     placing,
     plain_twin,
     seeding,
+    torch_late,
     torch_mode,
     torch_modes,
     torch_programs,
@@ -102,7 +103,7 @@ class TorchTensors(TorchLife):
         return self._differentiated(layer, x, cotangent, False)
 
     def _differentiated(self, layer: Any, x: Any, cotangent: Any, training: bool) -> Tuple[Any, Optional[Any]]:
-        with torch.enable_grad():
+        with torch.enable_grad(), torch_late.unimported():
             x = x.detach().requires_grad_(True)
             y = self.apply(layer, x, training)
             if not torch.is_tensor(y):
@@ -123,7 +124,7 @@ class TorchTensors(TorchLife):
             )
         from torch.utils.checkpoint import checkpoint
 
-        with torch.enable_grad():
+        with torch.enable_grad(), torch_late.unimported():
             x = x.detach().requires_grad_(True)
             y = checkpoint(
                 lambda given: self.apply(layer, given, True),
