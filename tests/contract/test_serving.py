@@ -38,6 +38,8 @@ while first := sys.stdin.buffer.read(4):
     body = sys.stdin.buffer.read(head["bytes"])
     if head["ask"] == "hello":
         known = {"framework": "fake", "version": "1", "dtypes": ["float32"], "gradients": False}
+        if how.startswith("many"):
+            known["calls"] = True
         say({"protocol": 9 if how == "protocol" else 1, **({} if how == "shy" else known)})
     elif head["ask"] == "make":
         say({"id": 1})
@@ -61,6 +63,16 @@ while first := sys.stdin.buffer.read(4):
         say({"error": {"type": "OutOfPaper", "message": "tray 2 is empty"}})
     elif how == "unsupported":
         say({"error": {"type": "Unsupported", "message": "no such thing here"}})
+    elif how.startswith("many"):
+        values = struct.unpack(f"<{len(body) // 4}f", body)
+        for call in range(head.get("calls", 1)):
+            if call == 2 and how == "many-throw":
+                say({"error": {"type": "OutOfPaper", "message": "tray 2 is empty"}})
+                break
+            if call == 2 and how == "many-die":
+                os._exit(3)
+            more = struct.pack(f"<{len(values)}f", *(value + call for value in values))
+            say({"arrays": head["arrays"], "bytes": len(body), "ns": 1}, more)
     else:
         say({"arrays": head["arrays"], "bytes": head["bytes"]}, body)
 """
@@ -127,6 +139,64 @@ def test_arrays_come_back_bit_for_bit(fake: Any) -> None:
         assert back.tobytes() == x.tobytes() and adapter.dtype_of(back) == dtype
     empty = adapter.server.ask({"ask": "apply"}, [np.ones((0, 3), np.float32)])[1][0]
     assert empty.shape == (0, 3)
+
+
+def adapter_and_layer(command: list[str]) -> tuple[Any, Any]:
+    unbound = ServerAdapter(command=command, layer="any")
+    adapter = unbound(unbound, Implementation(make=unbound, contract="n c l -> n c"))
+    return adapter, adapter.make(0.5, "float32", None, "global")
+
+
+def test_many_calls_on_one_input_cross_in_few_requests_and_come_in_order(
+    fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter, layer = adapter_and_layer(fake("many"))
+    sent = []
+    ask = adapter.server._request
+    monkeypatch.setattr(adapter.server, "_request", lambda head, arrays: (sent.append(head), ask(head, arrays))[1])
+    x = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
+    found = list(adapter.repeated(layer, x, 70))
+    assert [head["calls"] for head in sent] == [64, 6] and layer.calls == 70
+    for number, y in enumerate(found):
+        np.testing.assert_array_equal(y, x + number % 64)
+    assert adapter.server.inside_ns == 70
+    large = np.ones((1, 1 << 19), np.float32)  # more than a pipe holds
+    del sent[:]
+    assert [y[0, -1] for y in adapter.repeated(layer, large, 3)] == [1, 2, 1]
+    assert [head["calls"] for head in sent] == [2, 1]
+
+
+def test_a_request_between_many_calls_loses_none_of_them(fake: Any) -> None:
+    adapter, layer = adapter_and_layer(fake("many"))
+    x = np.ones((2, 3, 4), np.float32)
+    found = adapter.repeated(layer, x, 5)
+    assert next(found)[0, 0, 0] == 1
+    np.testing.assert_array_equal(adapter.apply(layer, 7 * x, True), 7 * x)
+    assert [y[0, 0, 0] for y in found] == [2, 3, 4, 5]
+    some = adapter.repeated(layer, x, 5)
+    next(some)
+    del some  # who gives up leaves nothing in the pipe
+    np.testing.assert_array_equal(adapter.apply(layer, 7 * x, True), 7 * x)
+
+
+def test_what_a_layer_raises_among_many_calls_comes_in_its_place(fake: Any) -> None:
+    adapter, layer = adapter_and_layer(fake("many-throw"))
+    x = np.ones((2, 3, 4), np.float32)
+    found = adapter.repeated(layer, x, 5)
+    assert [next(found)[0, 0, 0] for _ in range(2)] == [1, 2]
+    with pytest.raises(ServerError, match="tray 2 is empty"):
+        next(found)
+    np.testing.assert_array_equal(adapter.apply(layer, x, True), x)
+    adapter, layer = adapter_and_layer(fake("many-die"))
+    found = adapter.repeated(layer, x, 5)
+    assert [next(found)[0, 0, 0] for _ in range(2)] == [1, 2]
+    with pytest.raises(Lost, match="ends by itself with exit status 3 at 'apply'"):
+        next(found)
+
+
+def test_a_server_that_does_not_say_so_is_asked_call_by_call(fake: Any) -> None:
+    adapter, layer = adapter_and_layer(fake("right"))
+    assert adapter.repeated(layer, np.ones((2, 3, 4), np.float32), 5) is None
 
 
 def test_an_audit_goes_on_without_the_target_whose_server_is_lost(call: Any, fake: Any, tmp_path: Path) -> None:

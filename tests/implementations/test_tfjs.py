@@ -99,6 +99,18 @@ def test_layers_that_nobody_holds_are_released(servers: dict[str, Server]) -> No
     assert after["tensors"] < before["tensors"]
 
 
+def test_calls_that_are_asked_for_together_are_those_that_are_asked_for_one_by_one(servers: dict[str, Server]) -> None:
+    adapter = driver("tfjs.dropout-op-seed", servers)
+    for shape in ((8, 3, 16), (20, 16, 1024)):  # a frame that is read in one turn, and more than a pipe holds
+        x = np.linspace(1, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+        together, alone = (adapter.make(0.5, "float32", 3, "key") for _ in range(2))
+        found = list(adapter.repeated(together, x, 2))
+        assert not np.array_equal(*found)
+        for y in found:
+            np.testing.assert_array_equal(y, adapter.apply(alone, x, True))
+        assert together.calls == alone.calls == 2
+
+
 def facts(name: str, *select: str, cases: tuple[str, ...] = ()) -> dict[str, str]:
     """Messages of failing checks, of an audit in this process."""
     request = AuditRequest(targets=(name,), select=select, cases=cases, jobs=1, in_process=True)

@@ -51,7 +51,7 @@ const read = (tensor) => ({shape: tensor.shape, dtype: tensor.dtype, values: ten
 const answers = {
   hello({protocols}) {
     if (!protocols.includes(1)) throw new Unsupported(`protocols ${protocols}: this server speaks 1`);
-    return [{protocol: 1, framework: 'tfjs', version, dtypes: ['float32'], gradients: true}, []];
+    return [{protocol: 1, framework: 'tfjs', version, dtypes: ['float32'], gradients: true, calls: true}, []];
   },
   make(request) {
     layers.set(++last, made(request));
@@ -67,11 +67,12 @@ const answers = {
     }
     return [{}, []];
   },
-  apply({id, training, key}, [x]) {
+  apply({id, training, key, calls}, [x]) {
     const layer = find(id);
+    const values = calls > 1 ? x.values.slice() : x.values;  // the next call must meet what was sent
     const start = process.hrtime.bigint();
     const found = [];  // nothing is returned from tidy: it would look for tensors in every element of an array
-    tf.tidy(() => { found.push(read(layer.call(tf.tensor(x.values, x.shape), training, key))); });
+    tf.tidy(() => { found.push(read(layer.call(tf.tensor(values, x.shape), training, key))); });
     return [{ns: Number(process.hrtime.bigint() - start)}, found];
   },
   gradient({id, key}, [x, cotangent]) {
@@ -93,16 +94,33 @@ const answers = {
 
 function wait() { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); }
 
-function take(count) {
-  const data = Buffer.from(new ArrayBuffer(count));  // memory of its own, which typed arrays can view
-  for (let at = 0; at < count;) {
+const ahead = Buffer.alloc(1 << 16);  // read, and not asked for yet: short frames cost one turn
+let [from, to] = [0, 0];
+
+function readInto(data, at) {
+  for (;;) {
     try {
-      const got = fs.readSync(0, data, at, count - at);
+      const got = fs.readSync(0, data, at, data.length - at);
       if (got === 0) process.exit(0);  // whoever asked is gone
-      at += got;
+      return got;
     } catch (error) {
       if (error.code !== 'EAGAIN') process.exit(0);
       wait();
+    }
+  }
+}
+
+function take(count) {
+  const data = Buffer.from(new ArrayBuffer(count));  // memory of its own, which typed arrays can view
+  for (let at = 0; at < count;) {
+    if (from < to) {
+      const some = ahead.copy(data, at, from, Math.min(to, from + count - at));
+      at += some;
+      from += some;
+    } else if (count - at >= ahead.length) {
+      at += readInto(data, at);
+    } else {
+      [from, to] = [0, readInto(ahead, 0)];
     }
   }
   return data;
@@ -119,13 +137,23 @@ function send(data) {
   }
 }
 
+function sendFrame(head, arrays) {
+  head.arrays = arrays.map(({shape, dtype}) => ({shape, dtype}));
+  head.bytes = arrays.reduce((sum, {values}) => sum + values.byteLength, 0);
+  const text = Buffer.from(JSON.stringify(head));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(text.length);
+  const parts = [length, text, ...arrays.map(({values}) => Buffer.from(values.buffer, values.byteOffset, values.byteLength))];
+  if (head.bytes < ahead.length) send(Buffer.concat(parts));
+  else parts.forEach(send);
+}
+
 function taken({shape}) {
   const data = take(4 * shape.reduce((a, b) => a * b, 1));
   return {shape, values: new Float32Array(data.buffer)};
 }
 
-function answer(request) {
-  const arrays = (request.arrays || []).map(taken);
+function answer(request, arrays) {
   if (!(request.ask in answers)) return [{error: {type: 'Unsupported', message: `no request ${request.ask}`}}, []];
   try {
     return answers[request.ask](request, arrays);
@@ -138,13 +166,13 @@ function answer(request) {
   await tf.setBackend(backend);
   await tf.ready();
   for (;;) {
-    const [head, arrays] = answer(JSON.parse(take(take(4).readUInt32LE()).toString()));
-    head.arrays = arrays.map(({shape, dtype}) => ({shape, dtype}));
-    head.bytes = arrays.reduce((sum, {values}) => sum + values.byteLength, 0);
-    const text = Buffer.from(JSON.stringify(head));
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(text.length);
-    send(Buffer.concat([length, text]));
-    for (const {values} of arrays) send(Buffer.from(values.buffer, values.byteOffset, values.byteLength));
+    const request = JSON.parse(take(take(4).readUInt32LE()).toString());
+    const arrays = (request.arrays || []).map(taken);
+    for (let call = 0; call < (request.calls || 1); ++call) {
+      const [head, found] = answer(request, arrays);
+      sendFrame(head, found);
+      if ('error' in head) break;
+      if (request.key) ++request.key[1];  // each call has a number of its own
+    }
   }
 })();

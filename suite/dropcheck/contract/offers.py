@@ -24,6 +24,7 @@ OFFERS: Dict[str, Any] = {
     "obj": None,  # the layer, class or function that it drives
     # what it can do besides
     "inference_gradient": None,  # ``gradient`` in inference
+    "repeated": None,  # outputs of many training calls on one input
     "copies": None,  # many copies of a tensor at once
     "held": None,  # outputs of one shape, kept on the device
     "place": None,  # layers and tensors on another device than the CPU

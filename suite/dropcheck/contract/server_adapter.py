@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from typing import Any, ContextManager, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, ContextManager, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from dropcheck.contract.serving import PATIENCE_S, Server
 
 
 # JSON has no such numbers
+_MOST_CALLS, _MOST_ELEMENTS = 64, 1 << 20  # of one request: what a reader that gives up leaves must be little
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
@@ -153,12 +154,32 @@ class ServerAdapter:
         y, gradient = self._called("gradient", layer, (x, cotangent), 2)
         return y, gradient
 
+    def repeated(self, layer: Any, x: Any, count: int) -> Optional[Iterator[Any]]:
+        """Outputs of ``count`` training calls on one input, which crosses once for some of them; None where none can be had."""
+        return self._repeated(layer, x, count) if self.server.hello.get("calls") is True else None
+
+    def _repeated(self, layer: Any, x: Any, count: int) -> Iterator[Any]:
+        most = max(1, min(_MOST_CALLS, _MOST_ELEMENTS // max(1, x.size)))
+        while count:
+            some = min(count, most)
+            head = self._head("apply", layer, some, training=True)
+            count -= some
+            for found in self.server.calls(head, (x,), some):
+                yield self._checked("apply", found, 1)[0]
+
     def _called(self, ask: str, layer: Any, arrays: Sequence[Any], wanted: int, **more: Any) -> Sequence[Any]:
+        _, found = self.server.ask(self._head(ask, layer, 1, **more), arrays)
+        return self._checked(ask, found, wanted)
+
+    def _head(self, ask: str, layer: Any, calls: int, **more: Any) -> Dict[str, Any]:
+        """What a request of so many calls says beside its arrays; they are counted."""
         head: Dict[str, Any] = {"ask": ask, "id": layer.id, **more}
         if "key" in self.contract.seeds and layer.seed is not None:
             head["key"] = [layer.seed, layer.calls]
-        layer.calls += 1
-        _, found = self.server.ask(head, arrays)
+        layer.calls += calls
+        return head
+
+    def _checked(self, ask: str, found: Sequence[Any], wanted: int) -> Sequence[Any]:
         if len(found) != wanted:
             raise self.server.lost(f"answers {ask!r} with {len(found)} arrays; expected {wanted}")
         return found

@@ -22,6 +22,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from dropcheck.contract.adapter import DTYPES, Lost, Unsupported
+from dropcheck.contract.several_answers import Calls
 
 # Imported by the worker: NumPy and the standard library only, Python 3.9 at run time.
 
@@ -29,6 +30,7 @@ PROTOCOLS = (1,)  # the versions that this client speaks, the latest first
 MOST_HEAD = 1 << 20  # bytes of a head; four bytes of text are a larger number
 PATIENCE_S = 120.0
 _PIPE_BYTES = 1 << 20
+_SMALL = 1 << 15  # bytes that go with a head in one piece; as many are read ahead
 _STORED = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "<u2"}  # bfloat16 crosses as its bits
 assert set(_STORED) == set(DTYPES)
 
@@ -53,6 +55,9 @@ class Server:
         self.why = ""  # why it can no longer be asked
         self._forgotten: List[int] = []
         self._lock = threading.RLock()
+        self._ahead = memoryview(b"")  # read, and not asked for yet
+        self._spare = bytearray(_SMALL)
+        self._under_way: Optional[Calls] = None
         if shutil.which(self.command[0]) is None:
             raise Unsupported(f"the program {self.command[0]!r} is not here: install it, or give its path")
         try:
@@ -103,28 +108,60 @@ class Server:
         server ended, hangs or writes something else than an answer.
         """
         with self._lock:
-            if self._forgotten and head["ask"] != "hello":
-                some, self._forgotten = self._forgotten, []
-                with contextlib.suppress(ServerError):
-                    self._asked({"ask": "forget", "ids": some}, ())
-            return self._asked(head, arrays)
+            self._settle(head["ask"])
+            self._request(head, arrays)
+            return self._answer(head["ask"])
 
-    def _asked(self, head: Dict[str, Any], arrays: Sequence[Any]) -> Tuple[Dict[str, Any], List[Any]]:
+    def calls(self, head: Dict[str, Any], arrays: Sequence[Any], count: int) -> Calls:
+        """``count`` answers to one request, in order, each read when it is asked for; see ``Calls``.
+
+        Only of a server that answers ``hello`` with ``calls``: its head has ``calls``, and it sends a frame for each.
+        """
+        with self._lock:
+            self._settle(head["ask"])
+            self._request({**head, "calls": count}, arrays)
+            self._under_way = Calls(lambda: self._answer(head["ask"])[1], self._lock, count)
+            return self._under_way
+
+    def _settle(self, ask: str) -> None:
+        """Take in what is still on its way, and tell the server which layers are not used any more."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.settle()
+        if self._forgotten and ask != "hello":
+            some, self._forgotten = self._forgotten, []
+            self._request({"ask": "forget", "ids": some}, ())
+            with contextlib.suppress(ServerError):
+                self._answer("forget")
+
+    def _request(self, head: Dict[str, Any], arrays: Sequence[Any]) -> None:
         if self.why:
             raise Lost(self.why)
         start = time.perf_counter_ns()
         deadline = time.monotonic() + self.patience_s
         raw = [np.ascontiguousarray(a) for a in arrays]
         described = [{"shape": list(a.shape), "dtype": _named(a.dtype)} for a in raw]
-        text = json.dumps({**head, "arrays": described, "bytes": sum(a.nbytes for a in raw)}).encode()
-        self._send(struct.pack("<I", len(text)) + text, head["ask"], deadline)
+        size = sum(a.nbytes for a in raw)
+        text = json.dumps({**head, "arrays": described, "bytes": size}).encode()
+        frame = struct.pack("<I", len(text)) + text
+        if size <= _SMALL:
+            frame, raw = b"".join([frame, *(a.tobytes() for a in raw)]), []
+        self._send(frame, head["ask"], deadline)
         for one in raw:  # as it lies in memory: a copy of a large input costs as much as the pipe
             self._send(one.data.cast("B") if one.size else b"", head["ask"], deadline)
-        said = self._head(head["ask"], deadline)
-        found = self._arrays(said, head["ask"], deadline)
+        self.outside_ns += time.perf_counter_ns() - start
+
+    def _answer(self, ask: str) -> Tuple[Dict[str, Any], List[Any]]:
+        if self.why:
+            raise Lost(self.why)
+        start = time.perf_counter_ns()
+        deadline = time.monotonic() + self.patience_s
+        said = self._head(ask, deadline)
+        found = self._arrays(said, ask, deadline)
         inside = said.get("ns", 0)
         self.inside_ns += inside
-        self.outside_ns += time.perf_counter_ns() - start - inside
+        # of several calls, one may be computed while we do something else
+        self.outside_ns += max(0, time.perf_counter_ns() - start - inside)
         if "error" in said:
             error = said["error"] if isinstance(said["error"], dict) else {"message": said["error"]}
             kind, words = str(error.get("type", "Error")), str(error.get("message", ""))
@@ -138,8 +175,9 @@ class Server:
         first = self._read(4, ask, deadline)
         (length,) = struct.unpack("<I", first)
         if not 2 <= length <= MOST_HEAD:
-            more = os.read(self._from, 60) if select.select([self._from], [], [], 0.2)[0] else b""
-            raise self._garbage(ask, bytes(first) + more)
+            if not self._ahead and select.select([self._from], [], [], 0.2)[0]:
+                self._ahead = memoryview(os.read(self._from, 60))
+            raise self._garbage(ask, bytes(first) + bytes(self._ahead[:56]))
         text = bytes(self._read(length, ask, deadline))
         try:
             said = json.loads(text)
@@ -185,15 +223,19 @@ class Server:
                 raise self._gone(ask) from None
 
     def _read(self, count: int, ask: str, deadline: float) -> bytearray:
+        """So many bytes; what comes with them in one turn is kept for the next reading."""
         data = bytearray(count)
-        view, at = memoryview(data), 0
+        view, at = memoryview(data), min(count, len(self._ahead))
+        view[:at], self._ahead = self._ahead[:at], self._ahead[at:]
         while at < count:
             if not select.select([self._from], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise self._silent(ask)
-            got = os.readv(self._from, [view[at:]])
+            got = os.readv(self._from, [view[at:], self._spare])
             if got == 0:
                 raise self._gone(ask)
-            at += got
+            more = max(0, at + got - count)
+            self._ahead = memoryview(self._spare)[:more]
+            at += got - more
         return data
 
     def _silent(self, ask: str) -> Lost:

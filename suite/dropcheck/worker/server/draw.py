@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class Stream:
         self.watched: Dict[Tuple[Shape, bool], int] = {}  # calls after which a reused input was looked at
         self.universe: Dict[str, Any] = {}
         self.gathering = Gathering(adapter, self.proof)
+        self.ahead: Optional[Iterator[Any]] = None  # outputs of calls that were asked for together
         largest = max(int(np.prod(s, dtype=np.int64)) for s in self.shapes)
         own = adapter.contract.scale == "realised"  # each call has a scale of its own
         self.group = 1 if self.values or own else max(1, min(GROUP_CALLS, GROUP_ELEMENTS // max(1, largest)))
@@ -59,6 +60,8 @@ class Stream:
 
     def inputs(self, shapes: Sequence[Shape]) -> Iterable[Any]:
         """One input a call: the reused one, or copies that nobody else holds."""
+        if self.ahead is not None:  # whoever makes these calls has their input
+            return [None] * len(shapes)
         if self.reuse:  # one by one: a call may show that none can be reused
             return (self._next(shape) for shape in shapes)
         copies = offered(self.adapter, "copies")
@@ -93,14 +96,15 @@ class Stream:
     def timed(self, layer: Any, inputs: Iterable[Tuple[Shape, Any]]) -> bool:
         """Calls, timed and gathered. One loop: what Python does between short calls costs as much as they do."""
         apply, add, clock, alone = self.adapter.apply, self.gathering.add, time.perf_counter, self.group == 1
+        ahead = self.ahead
         for shape, x in inputs:
             start = clock()
-            output = apply(layer, x, True)
+            output = apply(layer, x, True) if ahead is None else next(ahead)
             self.proof.bare_s += clock() - start
             self.calls += 1
             probe = self.probe(shape)
             fine = add(probe, output, alone)
-            if self.reuse and not self.immutable:
+            if self.reuse and not self.immutable and x is not None:
                 self._watch(probe, True)
             if self.infer and self.calls % self.infer == 0:
                 apply(layer, probe.x, False)
@@ -115,6 +119,7 @@ class Stream:
         packed: List[Any] = []
         classes: List[Any] = []
         done, fine = 0, True
+        self.ahead = self._asked_ahead(calls)
         while done < calls and fine:
             if self.values:
                 classes.append(self._vary_values(self.shapes[self.calls % len(self.shapes)]))
@@ -124,6 +129,7 @@ class Stream:
             coins = self.gathering.flush()
             if coins is not None:
                 packed.append(coins)
+        self.ahead = None
         if self.reuse:
             self._verify_inputs()
         answer: Dict[str, Any] = {"proof": self.proof.report(), "calls": self.calls}
@@ -132,6 +138,18 @@ class Stream:
         if classes and packed:
             answer["classes"] = np.concatenate(classes, axis=1)[:, : len(answer["coins"])]
         return answer
+
+    def _asked_ahead(self, calls: int) -> Optional[Iterator[Any]]:
+        """All of these calls at once, where they have one input and the adapter can.
+
+        Optional in an adapter: ``repeated(layer, x, calls)``, outputs of training calls on ``x``, each of which meets the same
+        values in memory of its own; or None.
+        """
+        repeated = offered(self.adapter, "repeated")
+        if repeated is None or self.record or self.values or self.infer or len(self.shapes) > 1:
+            return None
+        found: Optional[Iterator[Any]] = repeated(self.layer, self.probe(self.shapes[0]).x, calls)
+        return found
 
     def seeds(self, seeds: Sequence[int], calls: int, fresh: bool) -> Dict[str, Any]:
         """For every seed, a fresh or a reseeded layer and ``calls`` calls: coins of shape (seeds, calls x rows, bytes)."""
