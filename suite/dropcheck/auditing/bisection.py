@@ -193,18 +193,7 @@ def search(
             f"{check} passes in {question.package} {releases[high]}, the last release that can be judged: there is no failing "
             f"release to find; give a later --to ({trials[releases[high]].message})"
         )
-    unknown: set[int] = set()
-    while left := [i for i in range(low + 1, high) if i not in unknown]:
-        # the one nearest to the middle of all that lie between, as halving wants it
-        ends = low + high
-        middle = min(left, key=lambda i, ends=ends: abs(2 * i - ends))  # type: ignore[misc]
-        kind = tried(releases[middle])
-        if kind == "good":
-            low = middle
-        elif kind == "bad":
-            high = middle
-        else:
-            unknown.add(middle)
+    low, high = halved(low, high, lambda place: tried(releases[place]))
     candidates = [str(r) for r in releases[low + 1 : high + 1]]
     return Bisection(
         target=question.target,
@@ -216,6 +205,26 @@ def search(
         candidates=candidates,
         sentence=_sentence(question, str(releases[low]), candidates, len(trials), len(releases)),
     )
+
+
+def halved(low: int, high: int, kind: Callable[[int], str]) -> tuple[int, int]:
+    """The last place known to be good and the first known to be bad between ``low``, which is good, and ``high``, which is bad.
+
+    ``kind`` of a place is good, bad or unknown; places that stay between the two are unknown.
+    """
+    unknown: set[int] = set()
+    while left := [i for i in range(low + 1, high) if i not in unknown]:
+        # the one nearest to the middle of all that lie between, as halving wants it
+        ends = low + high
+        middle = min(left, key=lambda i, ends=ends: abs(2 * i - ends))  # type: ignore[misc]
+        found = kind(middle)
+        if found == "good":
+            low = middle
+        elif found == "bad":
+            high = middle
+        else:
+            unknown.add(middle)
+    return low, high
 
 
 def _end(releases: Sequence[Version], tried: Callable[[Version], str]) -> int | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropcheck.auditing.state import Advance, Found, Opened
+from dropcheck.contract import requirements
 from dropcheck.contract.cases import LADDER, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
@@ -55,7 +56,7 @@ def bench_of(opened: Opened, found: Found, primary: Session, second: Lent | None
         info=opened.info,
         contract=opened.contract,
         dtypes=tuple(d for d in opened.info["dtypes"] if not request.dtypes or d in request.dtypes),
-        seed=seed_of(request.seed, opened.name, "exact"),
+        seed=seed_of(request.seed, requirements.plain(opened.name), "exact"),
         rates=tuple(opened.contract.rates or request.rates or LADDER),
         profile=request.profile,
         traits=found.traits,

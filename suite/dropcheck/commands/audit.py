@@ -87,7 +87,8 @@ def audit(
         typer.Option(
             "--with",
             metavar="REQUIREMENTS",
-            help="Audit in an environment with these, such as 'torch==2.4.1'. Repeat it for more; 'installed' is this one.",
+            help="Audit in an environment with these, such as 'torch==2.4.1'. Repeat it for more. 'installed' is this environment; "
+            "beside others, they are installed over it.",
             rich_help_panel=WHAT,
         ),
     ] = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dropcheck.commands import options
+from dropcheck.commands import field_releases, options
 from dropcheck.contract.errors import UsageError
 from dropcheck.plan import option_values
 
@@ -30,8 +30,26 @@ def field_command(
     jobs: Annotated[int, typer.Option(help="Targets, then scripts, to run in parallel; 0: as many as cores.")] = 0,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="Stop a target, or a script, after this time.")] = "30m",
     resume: options.Resume = False,
+    series: Annotated[
+        int | None,
+        typer.Option(
+            "--releases",
+            metavar="N",
+            help="Compare the newest releases of the last N series, such as 3.11 and 3.12. No target: the default layers.",
+        ),
+    ] = None,
+    package: Annotated[
+        str | None, typer.Option("--package", metavar="NAME", help="Of --releases: compare releases of this package.")
+    ] = None,
+    select: Annotated[
+        options.Texts,
+        typer.Option("--select", metavar="CHECKS", help="Of --releases: these families and checks alone."),
+    ] = None,
+    allow_large: Annotated[
+        bool, typer.Option("--allow-large", help="Of --releases: download more than 500 MB for a release.")
+    ] = False,
 ) -> None:
-    """Audit everything that is registered, in every mode; confirm each failure by a script."""
+    """Audit everything that is registered, in every mode, or the last releases; confirm each failure by a script."""
     from dropcheck.auditing.machine import processors
     from dropcheck.report.field import command, confirming, report
     from dropcheck.report.field.deviations import known
@@ -40,6 +58,28 @@ def field_command(
         raise UsageError("dropcheck field writes a report: give the folder, such as --out reports/field")
     options.writable_folder(out, "--out")
     limit = option_values.duration(timeout, "--timeout")
+    if series is not None:
+        if stored:
+            raise UsageError("--releases audits, and --from audits nothing: leave out one of them")
+        field_releases.run(
+            field_releases.Asked(
+                tuple(names or ()),
+                out,
+                series,
+                package,
+                allow_large,
+                option_values.listed(select or ()),
+                profile,
+                seed,
+                device,
+                jobs,
+                limit,
+                resume,
+            )
+        )
+    alone = {"--package": package, "--select": select, "--allow-large": allow_large}
+    if given := next((name for name, value in alone.items() if value), None):
+        raise UsageError(f"{given} belongs to --releases N: add it, or leave out {given}")
     if stored and (names or resume):
         raise UsageError("--from makes the report of stored results and audits nothing: leave out targets and --resume")
     if stored:

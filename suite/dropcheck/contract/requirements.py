@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from dropcheck.contract import node_packages
 from dropcheck.contract.errors import UsageError
 
-INSTALLED = "installed"  # --with installed: the present environment, beside others
+INSTALLED = "installed"  # --with installed: the present environment; with requirements beside it, these over all of it
 JOIN = " with "  # between a target and its environment, in the target's name
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 
@@ -34,16 +34,16 @@ def is_path(word: str) -> bool:
 def read(text: str, option: str = "--with") -> tuple[str, ...]:
     """The checked requirements of one environment, in the order given; ``("installed",)`` for the present one.
 
+    ``installed`` among others: what they ask for is installed over the present environment, which stays as it is.
+
     Raises UsageError for what is no requirement and for a path that is not there.
     """
     words = split(text)
     if not words:
         raise UsageError(f"{option} takes requirements such as 'torch==2.4.1', not an empty text")
-    if INSTALLED in words:
-        if len(words) > 1:
-            raise UsageError(f"{option} installed means the present environment as it is: nothing can be added to it")
-        return words
     for word in words:
+        if word == INSTALLED:
+            continue
         if is_path(word):
             if not Path(word).expanduser().exists():
                 raise UsageError(f"{option} {word}: there is no such file or folder")
@@ -62,6 +62,11 @@ def read(text: str, option: str = "--with") -> tuple[str, ...]:
                 f"{option}: {word!r} is no requirement; expected one as pip takes it, such as 'torch==2.4.1'"
             ) from None
     return words
+
+
+def plain(target: str) -> str:
+    """A target's name without its environment: seeds and drawn cases follow from it, so that releases are asked the same."""
+    return target.partition(JOIN)[0]
 
 
 def name_of(words: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dropcheck.contract import requirements
 from dropcheck.contract.cases import Case, seed_of
 from dropcheck.count.coins import WORD
 
@@ -20,7 +21,7 @@ class Unit:
 
     def seed(self, root: int, target: str) -> int:
         """The unit's seed: the case's own for the first unit, so that a case of one unit and its replay are the same."""
-        return seed_of(root, target, self.case, *(("unit", self.index) if self.index else ()))
+        return seed_of(root, requirements.plain(target), self.case, *(("unit", self.index) if self.index else ()))
 
 
 def split(case: Case) -> tuple[Unit, ...]:

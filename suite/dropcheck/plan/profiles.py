@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dropcheck.contract import requirements
 from dropcheck.contract.adapter import DTYPES
 from dropcheck.contract.cases import LADDER, Case, parse_case, seed_of
 from dropcheck.contract.promise import Contract, ContractError, Pattern
@@ -277,7 +278,7 @@ def drawn(
     """Cases from the root seed: shapes, rates with many digits, dtypes, layouts, gradients and batches nobody chose."""
     found: list[Case] = []
     for i in range(profile.drawn):
-        rng = np.random.default_rng(seed_of(root, target, "drawn", profile.name, i))
+        rng = np.random.default_rng(seed_of(root, requirements.plain(target), "drawn", profile.name, i))
         rate = float(np.round(rng.uniform(0.02, 0.95), 6))
         if rng.random() < 0.4:
             rate = float(rng.choice(DAILY_RATES))

@@ -11,23 +11,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from dropcheck.contract import node_packages, requirements
 from dropcheck.contract.errors import UsageError
+from dropcheck.plan import installing, overlays
+from dropcheck.plan.installing import BuildError
 from dropcheck.plan.targets import Target
 from dropcheck.results.audit import write_atomically
 from dropcheck.worker import caches
 
 _MARK = node_packages.MARK
-_LAST_LINES = 12
 Tell = Callable[[str], None]
 
-
-class BuildError(UsageError):
-    """An environment that could not be built: one sentence, and the last lines of pip or npm indented under it."""
+__all__ = ["BuildError", "Environment", "cache", "listed", "placed", "provide", "remove"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Environment:
     """A finished environment: its folder, its interpreter, what was asked for and what is in it.
 
     ``python``: empty where it has packages of npm alone. ``node``: the folder with their node_modules; empty without any.
+    ``own``: what pip put there itself, where it lies over another environment. ``yanked``: which of that its owners took back.
     """
 
     key: str
@@ -45,6 +45,8 @@ class Environment:
     size_mb: float
     built: str
     node: str = ""
+    own: dict[str, str] = field(default_factory=dict)
+    yanked: dict[str, str] = field(default_factory=dict)
 
 
 def cache() -> Path:
@@ -52,8 +54,12 @@ def cache() -> Path:
     return caches.folder() / "environments"
 
 
-def provide(words: tuple[str, ...], base: str | None = None, tell: Tell | None = None) -> Environment:
+def provide(
+    words: tuple[str, ...], base: str | None = None, tell: Tell | None = None, limit_mb: float | None = None
+) -> Environment:
     """The environment of these requirements and NumPy under the interpreter ``base``, built if it is not there.
+
+    ``installed`` among them: over all packages of ``base``. ``limit_mb``: megabytes that pip may download, else TooLarge.
 
     Built beside its place under another name and moved there whole, under a lock: neither a killed build nor a second
     builder leaves anything that would be used. Requirements of npm have a folder of their own beside those of pip. Raises
@@ -67,9 +73,12 @@ def provide(words: tuple[str, ...], base: str | None = None, tell: Tell | None =
     interpreter = base or sys.executable
 
     def build(words: tuple[str, ...], folder: Path) -> None:
-        _build(words, interpreter, folder)
+        _build(words, interpreter, folder, limit_mb)
 
-    found = _provided(of_pip, requirements.key(of_pip, _identity(interpreter)), build, tell)
+    identity = _identity(interpreter)
+    if requirements.INSTALLED in of_pip:
+        identity += f" {overlays.identity(interpreter)}"
+    found = _provided(of_pip, requirements.key(of_pip, identity), build, tell)
     return found if node is None else replace(found, node=node.node)
 
 
@@ -138,6 +147,8 @@ def _finished(folder: Path) -> Environment | None:
             float(text["size_mb"]),
             str(text["built"]),
             node,
+            dict(text.get("own", {})),
+            dict(text.get("yanked", {})),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -168,20 +179,32 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(words: tuple[str, ...], base: str, folder: Path) -> None:
+def _build(words: tuple[str, ...], base: str, folder: Path, limit_mb: float | None) -> None:
     """An environment of pip: a folder that venv makes."""
+    over = requirements.INSTALLED in words
     with _beside(folder) as work:
         inside = Path("Scripts" if os.name == "nt" else "bin") / ("python.exe" if os.name == "nt" else "python")
         own_pip = find_spec("pip") is not None
-        _run([base, "-m", "venv", *(["--without-pip"] if own_pip else []), str(work)], words, base)
-        given = [requirements.resolved(w) for w in words]
-        if "numpy" not in {requirements.package_of(w) for w in words}:
+        installing.run([base, "-m", "venv", *(["--without-pip"] if own_pip else []), str(work)], words, base)
+        given = [requirements.resolved(w) for w in words if w != requirements.INSTALLED]
+        if over:
+            overlays.see_through(work, base)
+        elif "numpy" not in {requirements.package_of(w) for w in words}:
             given.append("numpy")  # what the worker needs beside the framework
         python = str(work / inside)
         pip = [sys.executable, "-m", "pip", "--python", python] if own_pip else [python, "-m", "pip"]
-        _run([*pip, "install", "--disable-pip-version-check", "--no-compile", "--quiet", *given], words, base)
-        done = _run([*pip, "list", "--disable-pip-version-check", "--format", "json"], words, base)
-        _finish(work, words, {one["name"]: one["version"] for one in json.loads(done)}, python=str(inside))
+        install = [*pip, "install", "--disable-pip-version-check", "--no-compile"]
+        said = ""
+        if not given:
+            pass  # packages of npm over the present environment
+        elif limit_mb is not None:
+            said = installing.watched([*install, "--progress-bar", "off", *given], words, base, limit_mb)
+        else:
+            installing.run([*install, "--quiet", *given], words, base)
+        done = installing.run([*pip, "list", "--disable-pip-version-check", "--format", "json"], words, base)
+        packages = {one["name"]: one["version"] for one in json.loads(done)}
+        own = overlays.installed(work) if over else {}
+        _finish(work, words, packages, python=str(inside), own=own, yanked=installing.yanked(said))
 
 
 def _build_node(words: tuple[str, ...], folder: Path) -> None:
@@ -194,7 +217,7 @@ def _build_node(words: tuple[str, ...], folder: Path) -> None:
     with _beside(folder) as work:
         named = [f"{name}@{version}" for name, version in filter(None, map(node_packages.split, words))]
         quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--loglevel=error"]
-        _run([npm, "install", "--prefix", str(work), *quiet, *named], words, sys.executable, "npm")
+        installing.run([npm, "install", "--prefix", str(work), *quiet, *named], words, sys.executable, "npm")
         found = sorted((work / "node_modules").glob("*/package.json")) + sorted(
             work.glob("node_modules/@*/*/package.json")
         )
@@ -217,7 +240,14 @@ def _beside(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _finish(work: Path, words: tuple[str, ...], packages: dict[str, str], python: str = "", node: bool = False) -> None:
+def _finish(
+    work: Path,
+    words: tuple[str, ...],
+    packages: dict[str, str],
+    python: str = "",
+    node: bool = False,
+    **more: dict[str, str],
+) -> None:
     """Write the mark of a finished environment."""
     size = sum(p.stat().st_size for p in work.rglob("*") if p.is_file() and not p.is_symlink()) / 2**20
     mark = {
@@ -227,21 +257,6 @@ def _finish(work: Path, words: tuple[str, ...], packages: dict[str, str], python
         "size_mb": round(size, 1),
         "built": time.strftime("%Y-%m-%d %H:%M:%S"),
         **({"node": True} if node else {}),
+        **{name: found for name, found in more.items() if found},
     }
     write_atomically(work / _MARK, json.dumps(mark, indent=1).encode())
-
-
-def _run(command: list[str], words: tuple[str, ...], base: str, program: str = "pip") -> str:
-    """The command's standard output. Raises BuildError with the last lines of what it said."""
-    variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
-    done = subprocess.run(command, capture_output=True, text=True, env=variables, stdin=subprocess.DEVNULL)
-    if done.returncode == 0:
-        return done.stdout
-    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-_LAST_LINES:]
-    # pip lists every release that there is in one line: its beginning and its end tell enough
-    short = [line if len(line) <= 240 else f"{line[:150]} ... {line[-80:]}" for line in said]
-    lines = "".join(f"\n    {line}" for line in short)
-    version = f" under {base}" if base != sys.executable else ""
-    raise BuildError(
-        f"the environment with {requirements.name_of(words)} could not be built{version}; {program} says:{lines}"
-    )

@@ -163,10 +163,15 @@ _FOLDERS = re.compile(
 )
 
 
-def _portable(text: str) -> str:
+def portable(text: str) -> str:
     """What a script said, without the folders of this machine."""
     plain = text.replace(tempfile.gettempdir(), "").replace(str(Path.cwd()), ".").replace(str(Path.home()), "~")
-    return _FOLDERS.sub(b"", plain.encode()).decode()
+    return without_folders(plain.encode()).decode()
+
+
+def without_folders(data: bytes) -> bytes:
+    """Text without the folders in front of what lies in an environment or belongs to the suite."""
+    return _FOLDERS.sub(b"", data)
 
 
 def write(
@@ -174,11 +179,9 @@ def write(
 ) -> list[report.Group]:
     """All files of the report, each whole or not at all."""
     result = msgspec.structs.replace(result, argv=command.split()[1:])
-    said = {
-        key: replace(one, output=_portable(one.output), control=_portable(one.control)) for key, one in said.items()
-    }
+    said = {key: replace(one, output=portable(one.output), control=portable(one.control)) for key, one in said.items()}
     told = report.groups(rows(result), said, known)
-    data = _FOLDERS.sub(b"", results.encode(result))
+    data = without_folders(results.encode(result))
     write_atomically(out / "result.json.xz", lzma.compress(data, preset=6))
     keep(said, out)
     write_atomically(out / "README.md", report.markdown(result, told, command).encode())

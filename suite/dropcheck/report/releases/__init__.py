@@ -1,0 +1,1 @@
+"""Releases side by side: the last series of each package, what fails in which, and since when."""
