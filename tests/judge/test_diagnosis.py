@@ -238,6 +238,14 @@ def test_a_mask_that_never_changes_is_one_cause_with_what_follows() -> None:
     (one,) = diagnose(target("mine.py:layer", some, traits={OBSERVED: trait}))
     assert one.observed == "every call reuses the mask of the first call (1300 of 1365 mask rows are repeated)"
     assert one.also == ("seed.reset",) and "new mask in every training call" in one.fix
+    seeded = target("mine.py:layer", some, traits={OBSERVED: trait})
+    contract = Contract(Pattern.parse("n c l -> n c"), seeds=("constructor",)).to_dict()
+    (one,) = diagnose(msgspec.structs.replace(seeded, contract=contract))
+    assert one.observed == (
+        "with a seed, every call reuses the mask of the first call (1300 of 1365 mask rows are repeated): a whole training has "
+        "one mask"
+    )
+    assert "give its contract `seeds=()`" in one.fix
 
 
 def test_defects_come_before_edges_and_a_check_without_a_cause_is_a_block_of_its_own() -> None:

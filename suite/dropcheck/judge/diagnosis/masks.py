@@ -91,13 +91,25 @@ def calls(seen: Seen) -> Iterator[Cause]:
         repeats, words = lead.tallies.get("repeats"), lead.tallies.get("words")
         share = f" ({repeats} of {words} mask rows are repeated)" if repeats and words else ""
         observed = f"every call reuses the mask of the first call{share}"
-        fix += ": do not keep the mask or the seed on the layer, and do not seed within the call."
+        if _seeded_by_constructor(seen):
+            observed = f"with a seed, {observed}: a whole training has one mask"
+            fix = (
+                "Start a generator from the seed once, in the constructor, and draw from it in every training call. To test "
+                "the layer without a seed, give its contract `seeds=()`."
+            )
+        else:
+            fix += ": do not keep the mask or the seed on the layer, and do not seed within the call."
         name = "one mask for every call"
     else:
         observed, name = at(lead.message, place), f"{_CALLS} {place}".strip()
         fix = _FRESH if "form" in lead.tallies else ""
     spent = [one for one in seen.failing("mode.inference") if "randomness" in one.case]
     yield cause(name, observed, fix, seen.take([*some, *seen.failing(*_OF_OLD_MASKS), *spent]), lead)
+
+
+def _seeded_by_constructor(seen: Seen) -> bool:
+    """Whether the layers that were counted were made with a seed."""
+    return seen.contract is not None and seen.contract.seeds[:1] == ("constructor",)
 
 
 def kept(seen: Seen) -> Iterator[Cause]:
