@@ -90,6 +90,33 @@ print(odd.shape)
     assert done.stdout.splitlines() == ["[(3, 64, 3)] 2 False", "(1, 64, 3)"], done.stderr
 
 
+def test_sharded_samples_lie_on_two_devices_and_have_the_masks_of_one(parents: Parents, tmp_path: Path) -> None:
+    script = """
+import numpy as np
+from dropcheck.adapter import Implementation
+from spatial_dropouts.adapters.jax_functions import JaxFunctions
+from spatial_dropouts.broken import jax_functions
+for function in (jax_functions.right, jax_functions.key_of_the_shard):
+    adapter = JaxFunctions(function, Implementation(make=function))
+    adapter.use("jit-sharded")
+    one, other = adapter.own_keys(0.5, "float32", 3, "key", adapter.tensor(np.ones((6, 64, 3)), "float32"))
+    devices, (one, other) = len(one.sharding.device_set), (np.asarray(y) for y in (one, other))
+    print(devices, int((one == other).all(axis=(1, 2)).sum()), np.array_equal(one[:3], one[3:]))
+    layer = adapter.make(0.5, "float32", 3, "key")
+    x = adapter.tensor(np.ones((5, 64, 3)), "float32")  # an odd batch
+    y, gradient = (np.asarray(y) for y in adapter.gradient(layer, x, x))
+    print(adapter.apply(layer, x, True).shape, adapter.apply(layer, x, False).shape, np.array_equal(y, gradient))
+"""
+    (tmp_path / "script.py").write_text(script)
+    done = parents.run([str(tmp_path / "script.py")], ("numpy", "jax.numpy"))
+    assert done.stdout.splitlines() == [
+        "2 6 False",
+        "(5, 64, 3) (5, 64, 3) True",
+        "2 0 False",
+        "(5, 64, 3) (5, 64, 3) True",
+    ], done.stderr
+
+
 def test_one_device_is_no_two_ranks_and_says_what_would_make_it() -> None:
     from dropcheck.contract.adapter import Unsupported
 

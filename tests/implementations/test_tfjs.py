@@ -109,6 +109,8 @@ def test_calls_that_are_asked_for_together_are_those_that_are_asked_for_one_by_o
         for y in found:
             np.testing.assert_array_equal(y, adapter.apply(alone, x, True))
         assert together.calls == alone.calls == 2
+    np.testing.assert_array_equal(adapter.apply(alone, x, False), x)
+    assert alone.calls == 2  # inference takes no number: the next training call has the mask that it would have had
 
 
 def facts(name: str, *select: str, cases: tuple[str, ...] = ()) -> dict[str, str]:

@@ -80,11 +80,11 @@ class JaxArrays(JaxLife):
     def use(self, mode: str) -> None:
         """Run the layers in a mode from now on. Raises Unsupported where the pattern or the machine has no such mode."""
         self.mode = mode
-        if mode in ("vmap", "ranks", *jax_modes.IMPLS):
+        if mode in ("vmap", "ranks", jax_modes.SHARDED, *jax_modes.IMPLS):
             jax_modes.sample_axis(self.contract.pattern)
         if mode in jax_modes.IMPLS:
             jax.config.update("jax_default_prng_impl", jax_modes.IMPLS[mode])
-        if mode == "ranks":
+        if mode in ("ranks", jax_modes.SHARDED):
             jax_modes.prepare_ranks()
             jax_modes.two_devices()
 
@@ -195,6 +195,8 @@ class JaxArrays(JaxLife):
         if mode == "scan":
             return jax_modes.scanned(step)
         axis = jax_modes.sample_axis(self.contract.pattern)
+        if mode == jax_modes.SHARDED:
+            return jax_modes.sharded(step, axis)
         if mode in ("vmap", *jax_modes.IMPLS):
             return jax_modes.mapped(step, self.several, axis, self.bare_samples)
         return jax_modes.ranked(step, self.several, axis)
@@ -244,7 +246,12 @@ class JaxArrays(JaxLife):
         return x
 
     def own_keys(self, rate: float, dtype: str, seed: int, way: str, x: Any) -> Tuple[Any, Any]:
-        """One training call that is mapped over samples, and the same of each sample alone with its own state."""
+        """One training call that is mapped over samples, and the same of each sample alone with its own state.
+
+        Where samples lie on two devices, one training call of them, and the same on one device.
+        """
+        if self.mode == jax_modes.SHARDED:
+            return self._sharded_and_whole(rate, dtype, seed, way, x)
         if self.mode not in ("vmap", *jax_modes.IMPLS):
             raise Unsupported("a sample has a key of its own under vmap only")
         axis = jax_modes.sample_axis(self.contract.pattern)
@@ -261,6 +268,15 @@ class JaxArrays(JaxLife):
                 mine = jax.tree_util.tree_map(lambda leaf, i=i: leaf[i : i + 1], states)
                 alone.append(over(mine, jax.lax.slice_in_dim(x, i, i + 1, axis=axis)))
             return jax.block_until_ready((over(states, x), jnp.concatenate(alone, axis)))
+
+    def _sharded_and_whole(self, rate: float, dtype: str, seed: int, way: str, x: Any) -> Tuple[Any, Any]:
+        """One training call whose samples lie on two devices, and the same call on one, both compiled."""
+        found = []
+        with self.precision(dtype):
+            for mode in (jax_modes.SHARDED, "jit"):
+                layer = self.make(rate, dtype, seed, way)
+                found.append(jax.block_until_ready(self.program(layer, mode)(layer.state, x)[0]))
+        return found[0], found[1]
 
     @contextlib.contextmanager
     def _preserved(self) -> Iterator[None]:

@@ -20,7 +20,8 @@ Program = Step
 Several = Callable[[Any, int], Tuple[Any, Any]]  # (state, n) -> (n states in front, the state that goes on)
 
 IMPLS = {"vmap-rbg": "rbg", "vmap-unsafe-rbg": "unsafe_rbg"}  # mode -> the implementation of its keys
-MODES: Tuple[str, ...] = ("jit", "vmap", *IMPLS, "scan", "checkpoint", "ranks")
+SHARDED = "jit-sharded"
+MODES: Tuple[str, ...] = ("jit", SHARDED, "vmap", *IMPLS, "scan", "checkpoint", "ranks")
 SCAN_STEPS = 4
 RANKS = 2
 AXIS = "ranks"  # the name of the mesh axis that the batch is split over
@@ -36,6 +37,28 @@ def sample_axis(pattern: Pattern) -> int:
 def jitted(step: Step) -> Program:
     """One compiled program for all calls of a shape, as around a training step."""
     return jax.jit(step)
+
+
+def sharded(step: Step, axis: int) -> Program:
+    """One compiled program whose input and output lie half on each of two host devices, as in data-parallel training by
+    ``jax.jit(..., in_shardings=...)``; the state lies whole on both. An odd batch is filled up."""
+    mesh = jax.sharding.Mesh(two_devices(), (AXIS,))
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*([None] * axis), AXIS))
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    compiled = jax.jit(step, in_shardings=(whole, split), out_shardings=(split, whole))
+
+    def program(state: Any, x: Any) -> Tuple[Any, Any]:
+        rows = x.shape[axis]
+        y, state = compiled(state, _filled(x, axis))
+        return (y if rows == y.shape[axis] else jax.lax.slice_in_dim(y, 0, rows, axis=axis)), state
+
+    return program
+
+
+def _filled(x: Any, axis: int) -> Any:
+    """``x`` with as many samples more as make equal parts for all ranks."""
+    short = -x.shape[axis] % RANKS
+    return jnp.pad(x, [(0, short if place == axis else 0) for place in range(x.ndim)]) if short else x
 
 
 def checkpointed(step: Step) -> Program:
@@ -100,10 +123,8 @@ def ranked(step: Step, several: Several, axis: int) -> Program:
     def program(state: Any, x: Any) -> Tuple[Any, Any]:
         rows = x.shape[axis]
         states, state = several(state, RANKS)
-        short = -rows % RANKS
-        whole = jnp.pad(x, [(0, short if place == axis else 0) for place in range(x.ndim)]) if short else x
-        y = over(states, whole)
-        return (jax.lax.slice_in_dim(y, 0, rows, axis=axis) if short else y), state
+        y = over(states, _filled(x, axis))
+        return (y if rows == y.shape[axis] else jax.lax.slice_in_dim(y, 0, rows, axis=axis)), state
 
     return jax.jit(program)
 

@@ -81,6 +81,34 @@ def _key_of_the_first_rank(key: Any, shape: Any, rate: float) -> Any:
 key_of_the_first_rank = _layer(_key_of_the_first_rank)
 
 
+# A rule for the compiler by which each shard of a program draws for its own samples, with the key and its own place.
+def _partitioned(rate: float) -> Any:
+    from jax.experimental.custom_partitioning import custom_partitioning
+
+    def draw(data: Any, like: Any) -> Any:
+        return coins(jax.random.wrap_key_data(data), like.shape, rate)
+
+    def of_shard(data: Any, like: Any) -> Any:
+        own = jax.random.fold_in(jax.random.wrap_key_data(data), jax.lax.axis_index(AXIS))
+        return coins(own, like.shape, rate)
+
+    def partition(mesh: Any, given: Any, result: Any) -> Any:
+        return mesh, of_shard, result.sharding, tuple(one.sharding for one in given)
+
+    made = custom_partitioning(draw)
+    made.def_partition(partition=partition, sharding_rule="k, n c -> n c")
+    return made
+
+
+def key_of_the_shard(x: Any, rate: float, *, training: bool, key: Any) -> Any:
+    """Masks depend on how many devices the samples lie on: the same key draws others for a batch that is sharded."""
+    valid(rate)
+    if not training or rate == 0:
+        return x
+    like = jax.lax.stop_gradient(x).reshape(*x.shape[:2], -1)[:, :, 0]
+    return select(x, _partitioned(rate)(jax.random.key_data(key), like), rate)
+
+
 class Counting:
     """A key of its own and a counter that Python keeps: in a scan the body is traced once, so every step is the same."""
 

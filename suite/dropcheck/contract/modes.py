@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 EAGER = "eager"
 RANKED = ("ranks", "dtensor-shard", "dtensor-replicate")  # two processes of PyTorch, or two devices
+SHARDED = "jit-sharded"  # of JAX: one program whose input lies on two devices
 MAPPED = ("vmap", "vmap-rbg", "vmap-unsafe-rbg")  # of JAX: samples with keys of their own
 ALL = "all"  # what --mode takes for every mode that a target's framework has
 
@@ -49,6 +50,11 @@ MODES: dict[str, Mode] = {
         ),
         Mode("dtensor-replicate", ("torch",), "the batch as one DTensor on two ranks, each with the whole (Replicate)"),
         Mode("jit", ("jax", "keras@jax", "mlx"), "the framework's just-in-time compiler around the call"),
+        Mode(
+            SHARDED,
+            ("jax",),
+            "inside jax.jit, the samples sharded over two host devices (in_shardings): masks must be those of an unsharded call",
+        ),
         Mode("vmap", ("jax",), "jax.vmap over samples, one key a sample"),
         Mode("vmap-rbg", ("jax",), "as vmap, with keys of the implementation rbg"),
         Mode("vmap-unsafe-rbg", ("jax",), "as vmap, with keys of the implementation unsafe_rbg"),

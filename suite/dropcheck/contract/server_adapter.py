@@ -25,7 +25,7 @@ _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 class ServedLayer:
     """A layer that lives in a server, by its id there; the server lets go of it when this object goes.
 
-    ``calls``: how often it was called, for layers that take a key of each call.
+    ``calls``: how often it was called in training, for layers that take a key of each call.
     """
 
     def __init__(self, server: Server, id: int, rate: float, dtype: str, seed: Optional[int]) -> None:
@@ -176,7 +176,8 @@ class ServerAdapter:
         head: Dict[str, Any] = {"ask": ask, "id": layer.id, **more}
         if "key" in self.contract.seeds and layer.seed is not None:
             head["key"] = [layer.seed, layer.calls]
-        layer.calls += calls
+        if more.get("training", True):  # an inference call draws nothing: the next training call has its number
+            layer.calls += calls
         return head
 
     def _checked(self, ask: str, found: Sequence[Any], wanted: int) -> Sequence[Any]:

@@ -70,4 +70,12 @@ DEFECTS: Tuple[Defect, ...] = (
         "both ranks draw with the first one's key",
         "transformers#31412",
     ),
+    _form(
+        "jax-key-of-the-shard",
+        "key_of_the_shard",
+        "jit-sharded",
+        "seed.reproducible",
+        "each shard of a batch folds its place into the key, so that masks depend on the number of devices",
+        "jax#3388",
+    ),
 )

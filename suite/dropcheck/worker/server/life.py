@@ -30,7 +30,8 @@ ADAPTER: Mapping[str, str] = {
     "threaded": "() -> None where layers may be called from several threads; raises Unsupported with the reason elsewhere",
     "alike": "(rate, dtype, seed, way, x, times) -> training calls of all ranks under one seed: {'ys', 'axis' of samples, 'knows': "
     "whether the layer knows of ranks; 'apart': of replicas, the share of elements in which they differ when seeded by rank}",
-    "own_keys": "(rate, dtype, seed, way, x) -> (a call that is mapped over samples, the same of each sample alone with its key)",
+    "own_keys": "(rate, dtype, seed, way, x) -> (a call that is mapped over samples, the same of each sample alone with its key); "
+    "of samples that lie on several devices, (their call, the same call on one device)",
     "counts": "() -> {number of threads of the framework: function that returns a context}",
 }
 RATES = ("p", "rate", "drop_prob", "drop_rate", "drop_p", "dropout", "dropout_rate", "prob")
@@ -232,7 +233,8 @@ def alike(adapter: Any, rate: float, dtype: str, seed: int, way: str, x: Any, ti
 
 
 def own_keys(adapter: Any, rate: float, dtype: str, seed: int, way: str, x: Any) -> Dict[str, Any]:
-    """One call that is mapped over samples, and what each sample's own key draws for it alone."""
+    """One call that is mapped over samples, and what each sample's own key draws for it alone; or one on several devices, and the
+    same on one."""
     given = adapter.tensor(np.asarray(x), dtype, "contiguous")
     made = needed(adapter, "own_keys")(rate, dtype, seed, way, given)
     together, alone = (np.array(adapter.array(y), copy=True) for y in made)
