@@ -263,6 +263,31 @@ def test_a_print_holds_the_evidence_and_not_the_controls(browser: Any, pages: di
         assert shown.ask("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
 
 
+def two_releases() -> Any:
+    """A new failure, one that is gone, one that stays, and a release that is not installed."""
+    from dropcheck.report.releases.records import Cell, Change, Column, Line, Owner, Package, Table
+
+    good, bad = Cell(verdict="pass"), Cell(verdict="fail", level="defect", cases=2, message="masks repeat")
+    columns = [Column(release="1.0", requirements="keras==1.0 installed", installed={"keras": "1.0"})]
+    columns += [Column(release="1.1", requirements="keras==1.1 installed", why="keras 1.1 does not install: no wheel")]
+    columns += [Column(release="1.2", requirements="keras==1.2 installed", installed={"keras": "1.2", "optree": "0.1"})]
+    name = "keras.SpatialDropout1D@tensorflow"
+    lines = [
+        Line(
+            target=name, check=check, dtypes=["float32", "float16", "bfloat16"], word=word, cells=cells, changes=changes
+        )  # type: ignore[arg-type]
+        for check, word, cells, changes in (
+            ("seed.reset", "new", [good, Cell(), bad], [Change(kind="new", before="1.0", since=["1.1", "1.2"])]),
+            ("rate.one", "gone", [bad, Cell(), good], [Change(kind="gone", before="1.0", since=["1.2"])]),
+            ("mask.distinct-calls", "fails", [bad, Cell(), bad], []),
+            ("mode.inference", "keeps", [good, Cell(), good], []),
+        )
+    ]
+    owner = Owner(target=name, cells=[bad, Cell(), bad], versions=["1.0 on tensorflow 2.21.0", "", "1.2"])
+    package = Package(name="keras", present="1.2", columns=columns, between=[], owners=[owner], lines=lines)
+    return Table(series=3, profile="quick", seed=1, device="cpu", packages=[package], environment={"python": "3.11"})
+
+
 def test_the_pages_of_the_self_test_and_of_the_field_share_style_and_care(browser: Any, tmp_path: Path) -> None:
     import gzip
 
@@ -271,6 +296,7 @@ def test_the_pages_of_the_self_test_and_of_the_field_share_style_and_care(browse
 
     from dropcheck.report import selftest as report
     from dropcheck.report.field import report as field
+    from dropcheck.report.releases import page as releases
     from dropcheck.results import selftest as records
 
     reports = Path(__file__).parents[2] / "reports"
@@ -282,7 +308,11 @@ def test_the_pages_of_the_self_test_and_of_the_field_share_style_and_care(browse
     run = result([target("torch.Dropout1d", [finding("rate.zero"), *drawn()])])
     table = field.rows(run)
     told = field.groups(table, {}, ())
-    texts = {"selftest": report.page(kept), "field": field.html(run, told, "dropcheck field")}
+    texts = {
+        "selftest": report.page(kept),
+        "field": field.html(run, told, "dropcheck field"),
+        "releases": releases.html(two_releases(), "dropcheck field --releases 2"),
+    }
     for name, text in texts.items():
         (tmp_path / f"{name}.html").write_text(text, encoding="utf-8")
         with Opened(browser, tmp_path / f"{name}.html", color_scheme="dark", viewport=NARROW) as shown:

@@ -32,14 +32,15 @@ def folders(python: str) -> list[str]:
 
 
 def identity(python: str) -> str:
-    """Which packages lie there in which release: another release of one of them makes another environment."""
+    """Which packages lie where in which release: another release of one of them makes another environment."""
+    some = folders(python)
     names = sorted(
         name
-        for folder in folders(python)
+        for folder in some
         for name in os.listdir(folder)
         if name.endswith(_DESCRIPTIONS) and not name.startswith("~")
     )
-    return hashlib.blake2b("\n".join(names).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b("\n".join([*some, *names]).encode(), digest_size=8).hexdigest()
 
 
 def see_through(work: Path, python: str) -> None:
