@@ -10,7 +10,7 @@ from kits.counted_bits import judged
 
 import dropcheck
 from dropcheck.contract.cases import Case
-from dropcheck.count.other_forms import FORMS
+from dropcheck.count.other_forms import FORMS, Form
 
 CASE = Case("float32", 0.5, 10, 9, 2, 256)
 
@@ -19,36 +19,34 @@ def fresh(rate: float = 0.5, seed: int = 0) -> Any:
     return np.random.default_rng(seed).random((CASE.calls, CASE.rows, CASE.channels)) < rate
 
 
-def in_form(bits: Any, inverted: bool, turned: bool, backwards: bool) -> Any:
-    bits = bits[..., ::-1] if turned else bits
-    bits = bits[..., ::-1, :] if backwards else bits
-    return ~bits if inverted else bits
+def in_form(bits: Any, form: Form) -> Any:
+    bits = bits[..., ::-1] if form.turned else bits
+    bits = bits[..., ::-1, :] if form.backwards else bits
+    return ~bits if form.inverted else bits
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if not form[3]], ids=lambda form: form[0])
-def test_a_row_that_is_another_in_another_form_fails_by_its_name(form: tuple[str, bool, bool, bool]) -> None:
+@pytest.mark.parametrize("form", [form for form in FORMS if not form.backwards], ids=lambda form: form.name)
+def test_a_row_that_is_another_in_another_form_fails_by_its_name(form: Form) -> None:
     bits = fresh()
     assert judged(CASE, bits, "mask.distinct-samples").verdict == "pass"
-    bits[:, 7] = in_form(bits[:, 2], *form[1:])
+    bits[:, 7] = in_form(bits[:, 2], form)
     found = judged(CASE, bits, "mask.distinct-samples")
-    assert found.verdict == "fail" and f"sample 7 has the mask of sample 2 {form[0]} in each of" in found.message
+    assert found.verdict == "fail" and f"sample 7 has the mask of sample 2 {form.name} in each of" in found.message
     bits[::2, 7] = fresh(seed=1)[::2, 7]  # in half of the calls only: no such copy
     assert judged(CASE, bits, "mask.distinct-samples").verdict == "pass"
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form[0])
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 @pytest.mark.parametrize("start", [0, 1])
 @pytest.mark.parametrize("lag", [1, 3])
-def test_a_call_that_is_an_earlier_one_in_another_form_fails_by_its_name(
-    form: tuple[str, bool, bool, bool], start: int, lag: int
-) -> None:
+def test_a_call_that_is_an_earlier_one_in_another_form_fails_by_its_name(form: Form, start: int, lag: int) -> None:
     bits = fresh()
     assert judged(CASE, bits, "mask.distinct-calls").verdict == "pass"
     for call in range(start * lag, CASE.calls - lag, 2 * lag):
         for one in range(call, min(call + lag, CASE.calls - lag)):
-            bits[one + lag] = in_form(bits[one], *form[1:])
+            bits[one + lag] = in_form(bits[one], form)
     found = judged(CASE, bits, "mask.distinct-calls")
-    assert found.verdict == "fail" and f" {form[0]}; " in found.message, found.message
+    assert found.verdict == "fail" and f" {form.name}; " in found.message, found.message
 
 
 def test_rows_and_calls_with_rates_of_their_own_are_no_forms_of_each_other() -> None:

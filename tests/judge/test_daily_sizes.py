@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kits.counted_bits import judged
 
 import dropcheck
 from dropcheck.contract.adapter import Implementation
@@ -197,3 +198,48 @@ def test_a_failing_size_is_named_as_a_case(monkeypatch: pytest.MonkeyPatch) -> N
     found = exact(monkeypatch, sizes_daily.BatchOf32)
     (first, *_) = [f for f in found.findings if f.verdict == "fail"]
     assert first.check == "mask.distinct-samples" and first.case.startswith("float32 rate=0.5 32,256,4 calls=")
+
+
+# what failed in a whole audit fails again in the command that the report prints, case named
+AGAIN = {
+    "ManyChannels": ("mask.distinct-channels", "float32 rate=0.5 9,2049,3 calls=8"),
+    "CoinsBeyond": ("rate.per-sample", "float32 rate=0.5 3073,86,16 calls=2"),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_what_fails_at_a_size_fails_again_when_that_size_is_named(name: str) -> None:
+    check, case = AGAIN[name]
+
+    def asked(make: Any) -> Any:
+        layer = Implementation(make=make, framework="numpy")
+        return dropcheck.audit(layer, cases=(case,), select=(check,), in_process=True, jobs=1, causes=False).targets[0]
+
+    found = asked(getattr(sizes_daily, name)).findings
+    (first, *_) = [f for f in found if f.verdict == "fail"]
+    assert first.check == check and first.case.startswith(case.partition(" calls")[0])
+    assert f"case='{first.case}'" in (first.replay or "")
+    right = asked(sizes_daily.Layer).findings
+    assert right and {(f.check, f.verdict) for f in right} == {(check, "pass")}
+
+
+def test_channels_too_far_apart_to_be_counted_are_compared() -> None:
+    case = Case("float32", 0.5, 9, 2049, 3, 16)
+    bits = fair(16, 9, 2049)
+    assert judged(case, bits, "mask.distinct-channels").verdict == "pass"
+    bits[:, :, 2048] = bits[:, :, 0]
+    found = judged(case, bits, "mask.distinct-channels")
+    assert found.verdict == "fail" and "in all 144 samples: 0-2048" in found.message
+    bits[:, :, [0, 2048]] = False  # two channels that never drop have rates of their own
+    assert judged(case, bits, "mask.distinct-channels").verdict == "pass"
+
+
+def test_square_calls_that_come_again_transposed_are_told_by_their_form() -> None:
+    mask = fair(4, 32, 32)
+    assert faults(mask) == []
+    mask[2] = mask[1].T
+    assert faults(mask) == ["mask.distinct-calls"]
+    mask[2] = ~mask[0].T[::-1]
+    assert faults(mask) == ["mask.distinct-calls"]
+    upper = np.triu(np.ones((32, 32), bool))
+    assert faults(np.where(upper, mask, mask.transpose(0, 2, 1))[::3]) == ["mask.distinct-samples"]

@@ -114,3 +114,28 @@ def test_planted_ties_of_both_signs_fail_their_check_and_turned_uniforms_pass() 
     found = run(AuditRequest(targets=tuple(targets), cases=cases, select=select, jobs=1, in_process=True)).targets
     for one, check in zip(found, targets.values(), strict=True):
         assert {f.check for f in one.findings if f.verdict == "fail"} == ({check} if check else set()), one.target
+
+
+ANYWHERE = {
+    "far-antithetic": ("float32 rate=0.3 33,34,3 calls=64", "mask.independent-samples"),
+    "negative-index": ("float32 rate=0.3 33,34,3 calls=64", "mask.independent-samples"),
+    "first-copies-last": ("float32 rate=0.3 33,34,3 calls=64", "mask.independent-samples"),
+    "xor-of-samples": ("float32 rate=0.5 33,66,3 calls=32", "mask.independent-samples"),
+    "xor-of-channels": ("float32 rate=0.5 33,66,3 calls=32", "mask.patterns"),
+    "shift-register": ("float32 rate=0.5 1,66,3 calls=600", "mask.patterns"),
+    "square-transposed": ("float32 rate=0.5 24,24,3 calls=128", "mask.distinct-calls"),
+    "square-symmetric": ("float32 rate=0.5 24,24,3 calls=128", "mask.distinct-samples"),
+}
+
+
+@pytest.mark.long  # tests/implementations/test_zoo.py asks the check of each alone
+def test_planted_ties_that_no_distance_shows_fail_that_check_alone_and_close_twins_pass() -> None:
+    for name, (case, check) in ANYWHERE.items():
+        options: Any = dict(cases=(case,), select=("mask", "rate"), jobs=1, in_process=True, causes=False)
+        (bad,) = run(AuditRequest(targets=(f"broken.{name}",), **options)).targets
+        assert {f.check for f in bad.findings if f.verdict == "fail"} == {check}, name
+    twins = [f"unusual.{name}" for name in ("from-both-ends", "drawn-transposed", "exclusive-ors", "one-ahead")]
+    cases = tuple(dict.fromkeys(case for case, _ in ANYWHERE.values()))
+    request = AuditRequest(targets=tuple(twins), cases=cases, select=("mask",), jobs=1, in_process=True)
+    for good in run(request).targets:
+        assert not [f for f in good.findings if f.verdict == "fail"], good.target

@@ -156,7 +156,21 @@ _all(
     "quarters-share-bits",
     "overlapping-blocks",
 )
-_all((TIED, r"sample|row"), "samples-lean", "samples-turned", "third-sample-leans", "diagonal-leans")
+_all(
+    (TIED, r"sample|row"),
+    "samples-lean",
+    "samples-turned",
+    "third-sample-leans",
+    "diagonal-leans",
+    "far-antithetic",
+    "negative-index",
+)
+_all((TIED, r"channel \d+ of the next sample"), "first-copies-last")
+_all((r"reuses the mask of call \d+ transposed", r"as many samples as channels"), "square-transposed")
+_all((r"its own mask transposed", r"as many samples as channels"), "square-symmetric")
+_all((r"channel \d+ is the exclusive or of .*channels \d+",), "xor-of-channels")
+_all((r"sample \d+ is the exclusive or of .*samples \d+",), "xor-of-samples")
+_all((r"exclusive or of",), "shift-register")
 _all(
     (rf"{TIED}|repeat", r"call"),
     "calls-lean",

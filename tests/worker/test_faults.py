@@ -9,6 +9,7 @@ import pytest
 
 import dropcheck
 from dropcheck.results import audit as results
+from dropcheck.results import plain_text
 from dropcheck.worker.server import faults
 
 torch = pytest.importorskip("torch")
@@ -111,3 +112,10 @@ def test_the_frame_that_raises_decides() -> None:
     from dropcheck.worker.server import rounding
 
     assert faults.ours(raised(lambda: rounding.bits(None, "float33")))
+
+
+def test_the_words_of_an_exception_have_no_sequences_of_a_terminal() -> None:
+    error = ZeroDivisionError("called.\n\x1b[1m0.0 cannot be raised\x1b[0m\n\x1b[38;5;9mred")
+    assert faults.said(error) == "called.\n0.0 cannot be raised\nred"
+    assert plain_text.clean(str(error)) == faults.said(error)
+    assert plain_text.clean("a\x1bb \x07") == "a\\u001bb \\u0007"  # others are shown

@@ -8,6 +8,7 @@ from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.broken import consequences
 from spatial_dropouts.broken.records import alone as records_alone
 from spatial_dropouts.broken.records import alpha as records_alpha
+from spatial_dropouts.broken.records import anywhere as records_anywhere
 from spatial_dropouts.broken.records import blocks as records_blocks
 from spatial_dropouts.broken.records import controls as records_controls
 from spatial_dropouts.broken.records import corners as records_corners
@@ -51,6 +52,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_follows_places.DEFECTS,
     *records_schedules.DEFECTS,
     *records_distances.DEFECTS,
+    *records_anywhere.DEFECTS,
 )
 
 DEFECTS: Tuple[Defect, ...] = consequences.told(_PLANTED)

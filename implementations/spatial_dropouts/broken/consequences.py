@@ -51,6 +51,9 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     "a row of one channel keeps it, and nothing is scaled": {
         "removes-channels": ("rate.marginal", "scale.kept-values")
     },
+    "what depends on coins some places before depends on samples and calls, too": {
+        "shift-register": ("mask.independent-samples", "mask.independent-calls")
+    },
     "no seed reaches the coins": {
         # each layer and each copy begins the one stream anew
         "always-seed-zero": ("seed.reset", "seed.instances", "form.copies"),

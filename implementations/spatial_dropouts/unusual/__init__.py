@@ -6,7 +6,16 @@ from typing import Any, Mapping
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern, patterns
-from spatial_dropouts.unusual import blocks, constructing, declared, inference, schedules, sizes_daily, stretches
+from spatial_dropouts.unusual import (
+    anywhere,
+    blocks,
+    constructing,
+    declared,
+    inference,
+    schedules,
+    sizes_daily,
+    stretches,
+)
 
 _PLACE = "spatial_dropouts.unusual.layers:"
 _DRAWN = "spatial_dropouts.unusual.generators:"
@@ -157,4 +166,5 @@ REGISTER: Mapping[str, Implementation] = {
     **declared.REGISTER,
     **sizes_daily.REGISTER,
     **schedules.REGISTER,
+    **anywhere.REGISTER,
 }

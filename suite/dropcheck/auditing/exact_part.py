@@ -9,7 +9,7 @@ from typing import Any
 
 from dropcheck.auditing.state import Advance, Found, Opened
 from dropcheck.contract import requirements
-from dropcheck.contract.cases import LADDER, seed_of
+from dropcheck.contract.cases import LADDER, Case, parse_case, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.judge.checks import CHECK, blocks
@@ -64,6 +64,7 @@ def bench_of(opened: Opened, found: Found, primary: Session, second: Lent | None
         planned=tuple(planned(request, opened.name, opened.contract, opened.info)),
         resolution=request.resolution,
         named=bool(request.cases or request.shapes),
+        cases=tuple(parse_case(str(case)) for case in request.cases),
         requested=bool(request.rates),
     )
 
@@ -105,13 +106,20 @@ def asked_exactly(opened: Opened, found: Found, advance: Advance, bench: Bench) 
                 some = check.observe(check, bench, limits)
         except Refused as refused:
             some = [finding(check, "exact", "error", f"the layer raised {refused} ({refused.where})")]
-        answers[check.name] = [opened.replayable(f, None) for f in some]
+        answers[check.name] = [opened.replayable(f, replayed(f)) for f in some]
         found.so_far.extend(answers[check.name])
         found.clock.judge_s += time.perf_counter() - started
     advance.exact_done = 1.0
     if opened.audit.has("seed.distinct") or opened.audit.has("seed.neighbours"):
         _seeds_beside(opened, found, bench)
     return [one for check in exact for one in answers[check.name]]
+
+
+def replayed(one: Finding) -> Case | None:
+    """The case that repeats a finding by itself: of sizes of daily use, those sizes. Other exact questions have no case."""
+    if one.verdict != "fail" or "sizes" not in one.tallies or " calls=" not in one.case:
+        return None
+    return parse_case(one.case)
 
 
 def _seeds_beside(opened: Opened, found: Found, bench: Bench) -> None:

@@ -12,6 +12,7 @@ from dropcheck.contract.promise import Contract
 PLAIN_RATES = (0.5, 0.3, 0.1)
 
 OVERHEAD_CALLS = 16  # what a try costs beside its coins (a layer, a probe, a judgement), in calls
+HEAVY_CALLS = 64  # the same where each new shape is compiled, in calls of a millisecond
 
 MERGED_ELEMENTS = 1 << 19  # calls are merged to one only below this many elements
 
@@ -20,14 +21,26 @@ Predicate = Callable[[Case], bool]
 
 @dataclass(frozen=True)
 class Budget:
-    """Coins and calls that shrinking may spend: not seconds, so that the same seed shrinks to the same case."""
+    """Coins and calls that shrinking may spend: not seconds, so that the same seed shrinks to the same case.
+
+    ``overhead``: what a try costs beside its coins, in calls.
+    """
 
     coins: int
     calls: int
+    overhead: int = OVERHEAD_CALLS
 
     def divided(self, parts: int) -> Budget:
         """An equal part of it."""
-        return Budget(self.coins // max(1, parts), self.calls // max(1, parts))
+        return Budget(self.coins // max(1, parts), self.calls // max(1, parts), self.overhead)
+
+    def heavy(self) -> Budget:
+        """That of a layer whose calls cost a millisecond, and each new shape a compilation."""
+        return Budget(self.coins // 4, self.calls // 10, HEAVY_CALLS)
+
+    def less(self, coins: int, calls: int) -> Budget:
+        """What is left of it."""
+        return Budget(self.coins - coins, self.calls - calls, self.overhead)
 
 
 # One target's budgets; about 20 ns a coin and .1 ms a call make them 1 to 2 s in quick.
@@ -65,10 +78,10 @@ class _Tries:
     def __call__(self, case: Case) -> bool:
         text = str(case)
         if text not in self.known:
-            coins, calls = self.coins + case.coins, self.calls + case.calls + OVERHEAD_CALLS
+            coins, calls = self.coins + case.coins, self.calls + case.calls + self.budget.overhead
             if coins > self.budget.coins or calls > self.budget.calls:
                 self.short = True
-                if self.calls + OVERHEAD_CALLS > self.budget.calls or self.coins >= self.budget.coins:
+                if self.calls + self.budget.overhead > self.budget.calls or self.coins >= self.budget.coins:
                     raise Spent
                 return False  # this one is too dear; a smaller one may not be
             self.coins, self.calls, self.tries = coins, calls, self.tries + 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from dropcheck.auditing.over_runs import alone
 from dropcheck.auditing.replay import command
-from dropcheck.auditing.shrinking import BUDGETS, Budget, Spent, shrink
+from dropcheck.auditing.shrinking import BUDGETS, Spent, shrink
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.coins import unpack
@@ -28,8 +28,9 @@ from dropcheck.worker.sessions import SessionSpec
 
 PICTURE_ROWS, PICTURE_COLUMNS = 16, 48
 
-# A layer whose calls are slow is left unfinished after this many seconds; no other layer is, so the result repeats.
-SECONDS = {"quick": 4.0, "standard": 30.0, "deep": 300.0}
+# The budget ends shrinking, so that the result repeats. Only a layer whose calls take ten milliseconds and more, or hang, is
+# left unfinished after this many seconds.
+SECONDS = {"quick": 60.0, "standard": 300.0, "deep": 3000.0}
 
 
 @dataclass
@@ -104,7 +105,7 @@ def shrunk(
             failing.setdefault(one.check, []).append(i)
     chosen = [c for c in checks if c.name in failing and c.judge is not None and c.wants is not None]
     whole, seconds = BUDGETS[request.profile], SECONDS[request.profile]
-    left = Budget(whole.coins // 4, whole.calls // 10) if heavy else whole
+    left = whole.heavy() if heavy else whole
     until = time.monotonic() + seconds
     for number, check in enumerate(chosen):
         cases = {i: parse_case(found[i].case) for i in failing[check.name] if "calls=" in found[i].case}
@@ -117,7 +118,7 @@ def shrunk(
             small = shrink(cases[i], trial, contract, left.divided(len(chosen) - number))
         except TargetError:
             return found, False
-        left = Budget(left.coins - small.coins, left.calls - small.calls)
+        left = left.less(small.coins, small.calls)
         if str(small.case) in trial.last:
             shown = trial.last[str(small.case)]
             found[i] = msgspec.structs.replace(

@@ -3,85 +3,63 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from dropcheck.count.coins import unpack
-from dropcheck.count.copies import calls_of
+from dropcheck.count.first_coins import NONE, FirstCoins, Tied, bernstein, first_coins
 from dropcheck.count.gathered import Gathered
-
-COINS = 1 << 15  # of the first calls that are looked at
-_LEAST = 1 << 14
-_SIZES = (24576, 32768, 40960, 49152)  # of transforms: few, so that their plans are kept
-_PLACES = 3.0  # standard deviations
-Tied = tuple[float, str, float]  # log10 of the chance of any such tie, its words, its correlation
-NONE: Tied = (0.0, "", 0.0)
 
 
 def ties_at_every_lag(got: Gathered) -> tuple[Tied, Tied]:
     """The strongest tie of coins a fixed distance apart: of samples of a call, and of calls.
 
-    The chance is an upper bound: the products at one lag fall into two halves without a common coin, each half has Bernstein's
-    bound, and all lags share it. Coins are taken relative to the mean of their channel, row and call, so that rates of their
-    own are no ties.
+    The coins are taken as a ring of 2^15, or 2^14, so that one transform of that length shows all distances. The products at a
+    distance below half of the ring make cycles of even length, which fall into two halves without a common coin; each half has
+    Bernstein's bound, and all distances share it.
     """
-    calls = calls_of(got)
-    case = got.case
-    if calls is None or case.regime != "stream" or not 0.05 <= case.rate <= 0.95:
+    seen = got.once(first_coins)
+    if seen is None:
         return NONE, NONE
-    from scipy import fft  # slow to import
-
-    # of large calls, the first rows of two: rows of a call that have rates of their own show in both
-    rows = min(case.rows, COINS // (2 * case.channels))
-    per_call = rows * case.channels
-    if not per_call:
-        return NONE, NONE
-    calls = calls[: COINS // per_call, :rows]
-    n = len(calls) * per_call
-    if n < _LEAST or len(calls) < 2:
-        return NONE, NONE
-    bits = unpack(calls.reshape(-1, calls.shape[2]), case.channels).reshape(len(calls), rows, case.channels)
-    x = bits.astype(np.float32)
-    mean = float(x.mean())
-    for axes in ((0, 1), (0, 2), (1, 2)):
-        if math.prod(x.shape[a] for a in axes) >= 64:
-            x -= x.mean(axis=axes, keepdims=True)
-    if not 0 < mean < 1:
-        return NONE, NONE
-    variance = float((x**2).mean())
-    if variance < 0.5 * mean * (1 - mean):
-        return NONE, NONE  # hardly any coin is by itself: copies, or rates of their own
-    far = n // 2 + 1  # lags below it: each has half of the coins or more
-    size = next(size for size in _SIZES if size >= n + far - 1)
-    spectrum = fft.rfft(x.ravel(), size)
-    sums = fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[:far] / np.float32(variance)
-    score = np.abs(sums) / np.sqrt(np.arange(n, n - far, -1, dtype=np.float32))
-    # places of a call with rates of their own agree at every distance of whole calls, and look tied at others as well
-    at = slice(per_call, min(9 * per_call, far), per_call)
-    if float(np.median(score[at] * np.sign(sums[at]))) > _PLACES:
-        return NONE, NONE
-    most = max(mean / (1 - mean), (1 - mean) / mean)
-
-    def strongest(low: int, high: int, who: str) -> Tied:
-        if high <= low:
-            return NONE
-        lag = low + int(np.argmax(score[low:high]))
-        pairs = n - lag
-        t = float(score[lag]) * math.sqrt(pairs) / 2
-        log = math.log10(4 * n) - t * t / (2 * (pairs / 2 + most * t / 3)) / math.log(10)
-        rho = float(sums[lag] / pairs)
-        text = f"drop decisions {_distance(lag, rows, case.channels)} apart depend on each other: {who} correlation {rho:+.4f}"
-        return min(0.0, log), f"{text}, expected 0", rho
-
+    n, channels = seen.coins, got.case.channels
+    x = seen.x.ravel()[:n]
+    spectrum = np.fft.rfft(x)
+    sums = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, n)[: n // 2 + 1]
     # lags below a row are ties of channels; of parts of calls, distances of calls are not those in memory
-    between = NONE if rows < case.rows else strongest(per_call, far, "over all calls they have")
-    return strongest(case.channels, per_call, "over all of a call they have"), between
+    per_call = seen.bits.shape[1] * channels
+    samples, calls = NONE, NONE
+    for low, high in ((channels, min(per_call, n // 2 + 1) if seen.whole else per_call // 2), (per_call, n // 2 + 1)):
+        if high <= low or (low == per_call and not seen.whole):
+            continue
+        lag = low + int(np.argmax(np.abs(sums[low:high])))
+        log = bernstein(abs(float(sums[lag])) / 2, n / 2, seen.most, 2 * (n // 2))
+        if log > -1:
+            continue
+        lag, rho = _unwound(x, lag)
+        who = "over all calls they have" if lag >= per_call else "over all of a call they have"
+        text = (
+            f"drop decisions {_distance(lag, seen, channels)} apart depend on each other: {who} correlation {rho:+.4f}"
+        )
+        found = log, f"{text}, expected 0", rho
+        if lag >= per_call:
+            calls = min(calls, found)
+        else:
+            samples = min(samples, found)
+    return samples, calls
 
 
-def _distance(lag: int, rows: int, channels: int) -> str:
+def _unwound(x: Any, lag: int) -> tuple[int, float]:
+    """The distance that a distance on the ring is, this or the rest of the ring, and the correlation there."""
+    found = [(int(k), float(np.dot(x[:-k], x[k:]))) for k in (lag, len(x) - lag)]
+    k, total = max(found, key=lambda one: abs(one[1]) / math.sqrt(len(x) - one[0]))
+    return k, total / (len(x) - k)
+
+
+def _distance(lag: int, seen: FirstCoins, channels: int) -> str:
     """``2 calls, 1 sample and 1 channel``: the parts of a distance in memory, the shortest way."""
-    calls = round(lag / (rows * channels)) if lag >= rows * channels else 0
-    rest = lag - calls * rows * channels
+    per_call = seen.bits.shape[1] * channels
+    calls = round(lag / per_call) if lag >= per_call else 0
+    rest = lag - calls * per_call
     samples = round(rest / channels)
     parts = [(calls, "call"), (abs(samples), "sample"), (abs(rest - samples * channels), "channel")]
     words = [f"{count} {word}{'s' if count > 1 else ''}" for count, word in parts if count]

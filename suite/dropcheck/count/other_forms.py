@@ -1,4 +1,4 @@
-"""Masks that come again in another form: inverted, or with their channels or samples in reverse order.
+"""Masks that come again in another form: inverted, turned round, or, where calls are square, transposed.
 
 Looked for in the first coins of a case. The chance of what is said here, over all pairs, forms and lags, is below ``CERTAIN``:
 it takes nothing from the share of any check.
@@ -17,15 +17,46 @@ from dropcheck.count.copies import CERTAIN, MOST_CALLS, agreement, calls_of
 from dropcheck.count.gathered import Gathered
 from dropcheck.statistics.binomial import log10_two_sided_many
 
-# A mask may come again in another form. Each form: what it is, and whether coins are inverted, channels and samples turned round.
+
+@dataclass(frozen=True)
+class Form:
+    """A form that a mask may come again in: whether coins are inverted, channels and samples turned round, and axes exchanged.
+
+    ``transposed``: sample i has the coins of channel i, before anything is turned round.
+    """
+
+    name: str
+    inverted: bool = False
+    turned: bool = False
+    backwards: bool = False
+    transposed: bool = False
+
+    def of(self, bits: Any) -> Any:
+        """(..., rows, channels) of coins in this form."""
+        bits = np.swapaxes(bits, -1, -2) if self.transposed else bits
+        bits = bits[..., ::-1, :] if self.backwards else bits
+        bits = bits[..., ::-1] if self.turned else bits
+        return 1 - bits if self.inverted else bits
+
+
 FORMS = (
-    ("with its channels in reverse order", False, True, False),
-    ("inverted", True, False, False),
-    ("inverted, with its channels in reverse order", True, True, False),
-    ("with its samples in reverse order", False, False, True),
-    ("with its samples and its channels in reverse order", False, True, True),
-    ("inverted, with its samples in reverse order", True, False, True),
-    ("inverted, with its samples and its channels in reverse order", True, True, True),
+    Form("with its channels in reverse order", turned=True),
+    Form("inverted", inverted=True),
+    Form("inverted, with its channels in reverse order", inverted=True, turned=True),
+    Form("with its samples in reverse order", backwards=True),
+    Form("with its samples and its channels in reverse order", turned=True, backwards=True),
+    Form("inverted, with its samples in reverse order", inverted=True, backwards=True),
+    Form("inverted, with its samples and its channels in reverse order", inverted=True, turned=True, backwards=True),
+)
+SQUARE_FORMS = tuple(
+    Form(f"{before}transposed{after}", inverted, turned, backwards, True)
+    for before, inverted in (("", False), ("inverted, ", True))
+    for after, turned, backwards in (
+        ("", False, False),
+        (", with its channels in reverse order", True, False),
+        (", with its samples in reverse order", False, True),
+        (", with its samples and its channels in reverse order", True, True),
+    )
 )
 _FORM_COINS = 1 << 22  # coins of the first calls that are turned round, at most
 _FORM_CALLS = 160  # calls that rows are compared in: as many as make chance negligible at rates from .3 to .7
@@ -66,15 +97,14 @@ def rows_in_other_form(got: Gathered) -> OtherForm | None:
     bits = unpack(calls, got.tally.channels).transpose(1, 0, 2)  # by row
     still = (bits == bits[:, :1]).all(axis=(1, 2))  # alike by their rate, not by a coin
     rows = np.flatnonzero(~still)
-    forms = [form for form in FORMS if not form[3]]
+    forms = [form for form in FORMS if not form.backwards]
     pairs = math.log10(max(1, len(forms) * len(rows) ** 2))
     place = {bits[row].tobytes(): int(row) for row in rows[::-1]}
-    for name, inverted, turned, _ in forms:
-        usual = agreement(got, inverted)
+    for form in forms:
+        usual = agreement(got, form.inverted)
         if pairs + len(calls) * usual > CERTAIN:
             continue
-        other = bits[rows, :, ::-1] if turned else bits[rows]
-        other = np.ascontiguousarray(1 - other if inverted else other)
+        other = np.ascontiguousarray(form.of(bits[rows]))
         found = [
             (place[one], int(row))
             for row, one in zip(rows, map(np.ndarray.tobytes, other), strict=True)
@@ -90,7 +120,7 @@ def rows_in_other_form(got: Gathered) -> OtherForm | None:
             first = min(found, key=max)
             both = sorted({row for pair in found for row in pair})
             log = pairs + len(calls) * float(each[both].max())
-            return OtherForm(name, min(first), max(first), len(both), len(bits), len(calls), log)
+            return OtherForm(form.name, min(first), max(first), len(both), len(bits), len(calls), log)
     return None
 
 
@@ -103,15 +133,17 @@ def calls_in_other_form(got: Gathered) -> OtherForm | None:
     if found is None or len(found) < 4:
         return None
     some = found[: min(MOST_CALLS, max(4, _FORM_COINS // (found.shape[1] * got.tally.channels)))]
-    # what a whole call is in another form, its first and last samples are
+    # what a whole call is in another form, its first and last samples are, or the channels that they come from
     ends = unpack(some[:, [0, -1]], got.tally.channels)
     plain, drops = _keys(ends), np.bitwise_count(some).sum(axis=(1, 2))
+    sides: Any = None
     best: OtherForm | None = None
-    for form in FORMS:
-        _, inverted, turned, backwards = form
-        if (turned and ends.shape[2] < 2) or (backwards and some.shape[1] < 2):
+    for form in FORMS if some.shape[1] != got.tally.channels else (*FORMS, *SQUARE_FORMS):
+        if (form.turned and ends.shape[2] < 2) or (form.backwards and some.shape[1] < 2):
             continue
-        other = _keys(_in_form(ends, inverted, turned, backwards))
+        if form.transposed and sides is None:
+            sides = np.stack([unpack(one, got.tally.channels)[:, [0, -1]] for one in some])
+        other = _keys(form.of(sides if form.transposed else ends))
         for lag in range(1, min(_FORM_LAGS, len(some) // 2) + 1):
             alike = np.flatnonzero((plain[:-lag] == other[lag:]).all(axis=1))
             for start in (0, 1) if len(alike) > 1 else ():
@@ -132,24 +164,16 @@ def _keys(bits: Any) -> Any:
     return padded.view(np.uint64)
 
 
-def _in_form(bits: Any, inverted: bool, turned: bool, backwards: bool) -> Any:
-    """(calls, rows, channels) of coins in another form."""
-    bits = bits[:, ::-1] if backwards else bits
-    bits = bits[:, :, ::-1] if turned else bits
-    return 1 - bits if inverted else bits
-
-
 def _pairs_in_form(
-    got: Gathered, calls: Any, drops: Any, form: tuple[str, bool, bool, bool], lag: int, start: int, candidates: Any
+    got: Gathered, calls: Any, drops: Any, form: Form, lag: int, start: int, candidates: Any
 ) -> OtherForm | None:
     """Of all pairs of calls a lag apart those whose first and last samples agree in a form: whether too many agree as a whole.
 
     ``drops``: dropped coins of each call.
     """
-    name, inverted, turned, backwards = form
     one, two = (unpack(calls[at], got.tally.channels) for at in (candidates, candidates + lag))
-    same = (one == _in_form(two, inverted, turned, backwards)).all(axis=(1, 2))
-    if turned or backwards:  # calls that are equal are no other form of each other
+    same = (one == form.of(two)).all(axis=(1, 2))
+    if form.turned or form.backwards or form.transposed:  # calls that are equal are no other form of each other
         same &= ~(one == two).all(axis=(1, 2))
     equal = int(same.sum())
     index = np.arange(len(calls) - lag)
@@ -157,11 +181,43 @@ def _pairs_in_form(
     coins = calls.shape[1] * got.tally.channels
     # calls with rates of their own agree oftener
     a, b = (float(drops[at].sum()) / (len(pairs) * coins) for at in (pairs, pairs + lag))
-    agree = max(10 ** agreement(got, inverted), a + b - 2 * a * b if inverted else 1 - a - b + 2 * a * b)
+    agree = max(10 ** agreement(got, form.inverted), a + b - 2 * a * b if form.inverted else 1 - a - b + 2 * a * b)
     if equal <= agree * len(pairs):
         return None
-    log = float(log10_two_sided_many(equal, len(pairs), agree)) + math.log10(2 * len(FORMS) * _FORM_LAGS)
+    log = float(log10_two_sided_many(equal, len(pairs), agree)) + math.log10(
+        2 * len((*FORMS, *SQUARE_FORMS)) * _FORM_LAGS
+    )
     if log > CERTAIN:
         return None
     at = int(candidates[same.argmax()])
-    return OtherForm(name, at, at + lag, equal, len(pairs), len(calls), log)
+    return OtherForm(form.name, at, at + lag, equal, len(pairs), len(calls), log)
+
+
+def squares_of_one_half(got: Gathered) -> OtherForm | None:
+    """Square calls that are one of their own transposes, inverted or not, too often: half of their coins say the other half.
+
+    A call that is independent of others is so at most as often as one coin off the diagonal agrees with its mirror image: the
+    number of such calls is at most binomial.
+    """
+    calls = calls_of(got)
+    if calls is None or calls.shape[1] != got.tally.channels or got.tally.channels < 8:
+        return None
+    calls = calls[: max(1, min(MOST_CALLS, _FORM_COINS // got.tally.channels**2))]
+    bits = unpack(calls, got.tally.channels)
+    for form in SQUARE_FORMS:
+        if (
+            form.turned != form.backwards
+        ):  # a quarter turn: whole squares of four coins, told as transposes of transposes
+            continue
+        differ = bits != form.of(bits)
+        axis = np.eye(bits.shape[1], dtype=bool)[:, ::-1] if form.turned else np.eye(bits.shape[1], dtype=bool)
+        same = ~(differ & ~axis).any(axis=(1, 2))
+        same &= bits.any(axis=(1, 2)) & ~bits.all(axis=(1, 2))
+        equal, agree = int(same.sum()), 10 ** agreement(got, form.inverted)
+        if equal <= agree * len(calls):
+            continue
+        log = float(log10_two_sided_many(equal, len(calls), agree)) + math.log10(len(SQUARE_FORMS))
+        if log <= CERTAIN:
+            at = int(same.argmax())
+            return OtherForm(form.name, at, at, equal, len(calls), len(calls), log)
+    return None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 from dropcheck.results.audit import Finding
 
 _INVISIBLE = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")  # control, direction, private, half characters, other line ends
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # by which a terminal shows colours and bold letters
 
 
 def clean(text: str, most: int = 2000) -> str:
-    """Text with control and direction-changing characters made visible, cut at ``most`` characters."""
+    """Text with control and direction-changing characters made visible, without colours, cut at ``most`` characters."""
+    if not text.isprintable():
+        text = _COLOURS.sub("", text)
     shown = text
     if not text.isprintable():
         shown = "".join(

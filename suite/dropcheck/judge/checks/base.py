@@ -66,6 +66,7 @@ class Bench:
     resolution: float | None = None  # what was asked for instead of the profile's
     begun: dict[str, list[Any]] | None = None  # outputs of the first seeded layers of this process, by way
     named: bool = False  # whether cases or shapes were named: then no other sizes are asked
+    cases: tuple[Case, ...] = ()  # those that were named
     requested: bool = False  # whether rates were named: then no others are asked
 
     @property

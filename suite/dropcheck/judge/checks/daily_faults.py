@@ -11,6 +11,7 @@ import numpy as np
 from dropcheck.contract.cases import Case
 from dropcheck.count import repeated_stretches
 from dropcheck.count.coins import unpack
+from dropcheck.count.other_forms import SQUARE_FORMS
 from dropcheck.judge.checks.base import Bench
 from dropcheck.results.plain_text import count as counted
 from dropcheck.statistics import binomial, duplicates
@@ -36,7 +37,7 @@ def mask_faults(bench: Bench, case: Case, packed: Any) -> Iterator[Fault]:
     fault = _copied(case, packed, p) or (_alike(case, packed, p) if 0 < p < 1 else None) or _rate(bench, case, packed)
     # where a contract grants a rate of 0 or 1, there is nothing to count
     if fault is None and 0 < p < 1:
-        fault = _one_count(case, packed, p) or _used_again(case, packed, p)
+        fault = _one_count(case, packed, p) or _transposed(case, packed, p) or _used_again(case, packed, p)
     if fault is not None:
         yield fault
 
@@ -91,6 +92,32 @@ def _copied(case: Case, packed: Any, p: float) -> Fault | None:
         equal = len(whole) - len(set(whole))
         text = "call reuses" if equal == 1 else "calls reuse"
         return CALLS, f"{equal} of {case.calls} {text} the mask of an earlier call, expected none", log
+    return None
+
+
+def _transposed(case: Case, packed: Any, p: float) -> Fault | None:
+    """Square calls that are their own transpose, or that of an earlier call, in any of the eight forms of a square."""
+    n = case.channels
+    if case.rows != n or n < 2 or case.batches:
+        return None
+    bits = unpack(packed, n).reshape(-1, n, n)
+    whole = [one.tobytes() for one in bits]
+    agree = math.log10(p * p + (1 - p) * (1 - p))
+    ways = math.log10(len(SQUARE_FORMS) * len(bits) ** 2)
+    for form in SQUARE_FORMS:
+        other = form.of(bits)
+        again = {one.tobytes(): call for call, one in enumerate(other)}
+        pairs = [(again[one], call) for call, one in enumerate(whole) if again.get(one, call) < call]
+        if pairs and (log := ways + n * n * agree) < IMPOSSIBLE:
+            text = f"call {pairs[0][1]} reuses the mask of call {pairs[0][0]} {form.name}; {len(pairs)} of {len(bits)} calls do so"
+            return CALLS, f"{text}, expected none", log
+        if form.turned != form.backwards:
+            continue
+        axis = np.eye(n, dtype=bool)[:, ::-1] if form.turned else np.eye(n, dtype=bool)
+        own = np.flatnonzero(~((bits != other) & ~axis).any(axis=(1, 2)))
+        if len(own) and (log := ways + n * (n - 1) / 2 * agree) < IMPOSSIBLE:
+            text = f"call {own[0]} is its own mask {form.name}, away from the diagonal; {len(own)} of {len(bits)} calls are so"
+            return SAMPLES, f"{text}, expected none", log
     return None
 
 

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 
 from dropcheck.contract.cases import Case
-from dropcheck.count.coins import Counts
+from dropcheck.count.coins import Counts, unpack
 from dropcheck.count.copies import log10_few_words
 from dropcheck.count.gathered import Gathered
-from dropcheck.count.tallies import Tally
+from dropcheck.count.tallies import FAR_PAIRS_UP_TO, Tally
 from dropcheck.judge.checks.base import Check, Limits, draw_matrix, finding, picture, skipped
 from dropcheck.judge.checks.daily_faults import CHANNELS
 from dropcheck.judge.checks.daily_sizes import at_sizes
 from dropcheck.judge.checks.mask_words import balanced, repeated_words
 from dropcheck.results.audit import NOT_INTERPRETABLE, Finding
 from dropcheck.statistics import duplicates
+
+_FAR_ROWS = 4096  # of the first ones, in which channels too far apart to be counted are compared
 
 
 def copied_channels(tally: Tally, alpha: float) -> Counts:
@@ -40,6 +42,23 @@ def copied_channels(tally: Tally, alpha: float) -> Counts:
         if len(c):
             found.append(np.stack([c, c + stride], axis=1))
     return np.concatenate(found)
+
+
+def far_copies(got: Gathered, alpha: float) -> tuple[Counts, int]:
+    """Pairs of channels too far apart to be counted that are equal in all of the first rows: (pairs, 2), and how many rows."""
+    none = np.empty((0, 2), dtype=np.int64)
+    channels = got.tally.channels
+    if channels <= FAR_PAIRS_UP_TO or got.sample is None:
+        return none, 0
+    sample = got.sample[:_FAR_ROWS]
+    columns = np.packbits(unpack(sample, channels).T, axis=1)
+    _, first, of = np.unique(columns, axis=0, return_index=True, return_inverse=True)
+    pairs = np.stack([first[of.ravel()], np.arange(channels)], axis=1)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    drops = np.bitwise_count(columns).sum(axis=1, dtype=np.int64)[pairs[:, 0]] / len(sample)
+    # two channels that never drop are equal without being copies
+    chances = duplicates.log10_chances_of_equal(channels * (channels - 1) / 2, drops, len(sample))
+    return np.asarray(pairs[chances <= math.log10(alpha)], np.int64), len(sample)
 
 
 def groups_of(pairs: Counts) -> list[list[int]]:
@@ -69,7 +88,11 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
     pairs = float(tally.channels * (tally.channels - 1) / 2)
     p = tally.dropped / max(1, tally.coins)
     chance = duplicates.log10_chance_of_equal(pairs, p, tally.pair_rows)
-    copies = copied_channels(tally, limits.alpha)
+    copies, rows = copied_channels(tally, limits.alpha), tally.pair_rows
+    if not len(copies):
+        copies, few = far_copies(got, limits.alpha)
+        if len(copies):
+            rows, chance = few, duplicates.log10_chance_of_equal(pairs, p, few)
     enough = chance <= math.log10(limits.alpha)
     numbers: dict[str, Any] = dict(
         estimate=float(len(copies)),
@@ -77,7 +100,7 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
         unit="pairs of channels with equal masks",
         coins=tally.pair_rows * tally.channels,
         log10_evidence=chance if len(copies) else 0.0,
-        tallies={"copies": len(copies), "rows": tally.pair_rows, "rate": p, "log10_chance": chance},
+        tallies={"copies": len(copies), "rows": rows, "rate": p, "log10_chance": chance},
     )
     if len(copies) and enough and not rows_suffice(got, copies, p, limits.alpha):
         return skipped(check, case, f"{NOT_INTERPRETABLE} rows of the mask repeat: too few of them differ")
@@ -96,7 +119,7 @@ def _distinct_channels(check: Check, got: Gathered, limits: Limits) -> Finding |
             check,
             case,
             "fail",
-            f"channels always drop together in groups of {size}, in all {tally.pair_rows} samples: {_name_groups(groups)}",
+            f"channels always drop together in groups of {size}, in all {rows} samples: {_name_groups(groups)}",
             picture=shown,
             **numbers,
         )

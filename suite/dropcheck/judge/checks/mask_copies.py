@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dropcheck.count.copies import calls_alike, rows_alike
 from dropcheck.count.gathered import Gathered
-from dropcheck.count.other_forms import OtherForm, calls_in_other_form, rows_in_other_form
+from dropcheck.count.other_forms import OtherForm, calls_in_other_form, rows_in_other_form, squares_of_one_half
 from dropcheck.count.repeated_words import place_of, searched
 from dropcheck.judge.checks import ranks_alike
 from dropcheck.judge.checks.base import ALPHA, Check, Limits, draw_matrix, finding, in_turn, picture, skipped
@@ -85,7 +85,8 @@ def _in_other_form(got: Gathered, kind: str) -> OtherForm | None:
     """What repeats turned round or inverted, where channels are not copies of each other, which turning round would show too."""
     if got.proof.get("violations"):
         return None
-    form = got.once(rows_in_other_form) if kind == "samples" else got.once(calls_in_other_form)
+    looks = (rows_in_other_form, squares_of_one_half) if kind == "samples" else (calls_in_other_form,)
+    form = next((seen for look in looks if (seen := got.once(look)) is not None), None)
     if form is None or (got.tally.channels > 1 and got.live.pair_rows and len(copied_channels(got.live, ALPHA))):
         return None
     return form
@@ -93,7 +94,10 @@ def _in_other_form(got: Gathered, kind: str) -> OtherForm | None:
 
 def _other_form(check: Check, got: Gathered, seen: OtherForm, kind: str) -> Finding:
     """Rows of a call, or calls, that come again turned round or inverted."""
-    if kind == "samples":
+    if kind == "samples" and seen.one == seen.two:
+        text = f"call {seen.one} is its own mask {seen.form}, away from the diagonal: half of it is not drawn; "
+        text += f"{seen.found} of {seen.of} calls are so, expected none"
+    elif kind == "samples":
         text = (
             f"sample {seen.two} has the mask of sample {seen.one} {seen.form} in each of the first {seen.calls} calls; "
         )
@@ -105,7 +109,9 @@ def _other_form(check: Check, got: Gathered, seen: OtherForm, kind: str) -> Find
     if got.sample is not None:
         rows = got.case.rows
         places = [(call, row) for call in (0, 1) for row in (seen.one, seen.two)]
-        if kind == "calls":
+        if kind == "samples" and seen.one == seen.two:
+            places = [(seen.one, row) for row in range(min(8, rows))]
+        elif kind == "calls":
             places = [(call, row) for call in (seen.one, seen.two) for row in range(min(3, rows))]
         shown = picture(
             "rows of the mask, across: channels; # kept, . dropped",
@@ -236,7 +242,8 @@ CHECKS = (
         "first 2^20 decisions are compared, and a sample of 65,536 of the whole sequence. A stretch is so long that a repeat "
         "by chance has a probability below the check's share of 10^-6. Longer stretches (64 to 140 decisions) are looked up at "
         "every offset, with a probability below 10^-15. Samples are also compared with each other inverted and in reverse "
-        "order. In mode ranks, a layer that uses torch.distributed itself is also tested with one seed on both ranks.",
+        "order, and calls with as many samples as channels with their own transpose. In mode ranks, a layer that uses "
+        "torch.distributed itself is also tested with one seed on both ranks.",
         remedy="Give the mask a batch axis: torch.rand(n, c, 1), not torch.rand(1, c, 1); noise_shape=(None, 1, c) in Keras. In "
         "a kernel, let the counter of the generator advance from sample to sample. Seed data-parallel ranks differently.",
         resolution_words="a number of mask rows that repeat within a call",
@@ -254,7 +261,7 @@ CHECKS = (
         how="Stretches of the mask of a call are looked up in all other calls, as in mask.distinct-samples. This shows a mask that "
         "never changes, masks that come in a cycle, and a counter that restarts, wraps or overlaps. If k of n stretches are "
         "looked up, m repeated rows are missed with probability (1 - k/n)^m. Calls up to eight apart are also compared with each "
-        "other inverted and with samples or channels in reverse order.",
+        "other inverted, with samples or channels in reverse order and, where there are as many samples as channels, transposed.",
         remedy="Draw the mask anew in every call: move torch.rand from __init__ into forward, and do not keep the mask on self. "
         "In JAX split the key in every call; a key or a NumPy mask inside a jitted function is a constant. In Keras use "
         "keras.random.SeedGenerator, not an integer seed.",

@@ -10,7 +10,6 @@ import numpy as np
 from dropcheck.contract.cases import Case
 from dropcheck.count.coins import lag_firsts, unpack
 from dropcheck.count.copies import CERTAIN, calls_of
-from dropcheck.count.every_lag import ties_at_every_lag
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.single_places import single_places
 from dropcheck.count.tallies import (
@@ -19,6 +18,7 @@ from dropcheck.count.tallies import (
     Association,
 )
 from dropcheck.judge.checks.base import Check, Limits, finding, settle
+from dropcheck.judge.checks.mask_anywhere import tied_anywhere
 from dropcheck.judge.checks.mask_channels import copied_channels
 from dropcheck.judge.checks.mask_ties import (
     CONDITIONAL,
@@ -36,8 +36,9 @@ from dropcheck.results.plain_text import differing
 from dropcheck.statistics import association
 
 _EVERY = (
-    "Of the first 32,768 drop decisions, those any other distance apart fail if chance explains their correlation with a "
-    "probability below 10^-15; a correlation of .2 is seen"
+    "The first 32,768 drop decisions (16,384 outside of float32) are also compared at any distance, and each channel with each "
+    "channel of the next {unit}. At rate .5 no {unit} may be the exclusive or of other {unit}s. These fail if chance explains "
+    "them with a probability below 10^-15; a correlation of .2 at a distance is seen"
 )
 _OF_CALLS, _OF_SAMPLES = "masks", "the masks of samples"
 
@@ -164,7 +165,7 @@ def lagged(
         if unit == _OF_CALLS and tied[0] > CERTAIN:
             tied = min(tied, _by_pair(got))
         if tied[0] > CERTAIN and unit in (_OF_CALLS, _OF_SAMPLES):
-            tied = min(tied, got.once(ties_at_every_lag)[unit == _OF_CALLS])
+            tied = min(tied, tied_anywhere(got, unit == _OF_CALLS))
         if unit == _OF_CALLS and tied[0] > CERTAIN:
             tied = _by_neighbour(got)
     p = pooled_rate(got.live)
@@ -255,7 +256,7 @@ CHECKS = (
         role="tied rows",
         conditional=True,
         how=f"{CONDITIONAL}. Samples 1, 2, 4, 8, ... apart are compared over disjoint pairs, with one stratum per channel. "
-        f"{_EVERY}.",
+        f"{_EVERY.format(unit='sample')}. Samples are also compared with those from the end of the batch.",
         remedy="Draw the mask of the whole batch from one generator call: torch.rand(n, c, 1). If each sample has its own seed, "
         "key or counter, derive it by hashing: jax.random.split(key, n), not key + i.",
         resolution_words="a correlation between samples at one distance",
@@ -271,7 +272,7 @@ CHECKS = (
         role="tied calls",
         conditional=True,
         how=f"{CONDITIONAL}. The same position in neighbouring calls is compared over disjoint pairs of calls, with one stratum "
-        f"per channel. {_EVERY}.",
+        f"per channel. {_EVERY.format(unit='call')}.",
         remedy="Draw a new mask in every call; do not update a part of the last one. If the layer keeps an offset into a random "
         "sequence, advance it by at least the numbers that a call uses.",
         resolution_words="a correlation between calls at one distance",

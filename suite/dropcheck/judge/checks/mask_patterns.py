@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from dropcheck.contract.cases import Case
+from dropcheck.count.adding_up import channels_that_add_up
+from dropcheck.count.copies import CERTAIN
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.tallies import (
     Tally,
@@ -82,6 +84,10 @@ def _patterns(check: Check, got: Gathered, limits: Limits) -> Finding | None:
             picture=first_rows(got),
             **numbers,
         )
+    tied = got.once(channels_that_add_up)
+    if tied[0] <= CERTAIN:
+        numbers.update(estimate=None, log10_evidence=tied[0])
+        return finding(check, case, "fail", tied[1], picture=first_rows(got), **numbers)
     return finding(
         check,
         case,
@@ -172,7 +178,8 @@ CHECKS = (
         least_share=0.25,
         how="The joint patterns of three, four and eight channels are counted, adjacent and at several distances. G compares the "
         "counts with the product of the measured rates. Cells with fewer than 20 expected counts are merged. A safety factor "
-        "for the number of cells multiplies the p-value.",
+        "for the number of cells multiplies the p-value. At rate .5 no channel may be the exclusive or of other channels in all "
+        "samples (up to 132 channels; chance explains that with a probability below 10^-15).",
         remedy="Draw an independent random number for each channel: torch.rand(n, c, 1). Do not make decisions from xor-ed or "
         "reused bits, and do not cut several decisions out of one weak random number.",
         resolution_words="an effect size w of the patterns of channel groups",

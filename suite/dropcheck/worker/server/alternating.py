@@ -41,7 +41,7 @@ def alternate(adapter: Adapter, layer: Any, request: Dict[str, Any]) -> List[Ste
         except BaseException as error:  # the layer's own exception is an answer
             if faults.ours(error, adapter):
                 raise
-            answers.append({"raised": type(error).__name__, "message": str(error)})
+            answers.append({"raised": type(error).__name__, "message": faults.said(error)})
             break
         kind = adapter.dtype_of(y)
         answer: Step = {"dtype": kind, "shape": list(found.shape), "size": int(found.size)}

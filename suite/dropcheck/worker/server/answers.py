@@ -21,7 +21,7 @@ class Refusal(Exception):
     """The layer's own exception, told apart from a fault of the worker."""
 
     def __init__(self, where: str, error: BaseException) -> None:
-        super().__init__(str(error))
+        super().__init__(faults.said(error))
         self.where = where
         self.error = error
 
@@ -30,7 +30,7 @@ def describe_error(error: BaseException, skip: int = 0) -> Dict[str, Any]:
     """An exception as plain data: its type, its words, and the last lines of its traceback."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     tail = "".join(lines).strip().splitlines()
-    return {"type": type(error).__name__, "message": str(error), "traceback": tail[-12:]}
+    return {"type": type(error).__name__, "message": faults.said(error), "traceback": tail[-12:]}
 
 
 class Worker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import os
+import re
 import sys
 import traceback
 from types import CodeType, FrameType
@@ -23,6 +24,13 @@ _SLIPS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameErro
 # what a layer may return instead of a tensor: an operation on it that fails is the layer's failure
 _RETURNED = ("NoneType", "tuple", "list", "dict", "str", "float", "int", "bool")
 _RAISING = frozenset(("RAISE_VARARGS", "RERAISE"))
+# sequences by which a terminal shows colours and bold letters; Keras puts some into its messages
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+def said(error: BaseException) -> str:
+    """The words of an exception, without the sequences that a terminal reads."""
+    return _COLOURS.sub("", str(error))
 
 
 def ours(error: BaseException, adapter: Any = None) -> bool:
