@@ -221,6 +221,28 @@ def test_releases_that_do_not_install_are_columns_with_a_sentence(monkeypatch: p
         assert "broken on Mondays" in shown and "888 MB or more" in shown
 
 
+@pytest.mark.parametrize(
+    "said, sentence",
+    [
+        (
+            "    WARNING: slow\n    ERROR: No matching distribution found for jaxlib\n    WARNING: old",
+            "No matching distribution found for jaxlib",
+        ),
+        (
+            "    ERROR: Cannot install tiny==1.0 because these package versions have conflicting dependencies.\n"
+            "    The conflict is caused by:\n        The user requested tiny==1.0\n        a 2 depends on tiny<1\n"
+            "    To fix this you could try to:\n    ERROR: ResolutionImpossible: for help visit x",
+            "Cannot install tiny==1.0 because these package versions have conflicting dependencies: The user requested "
+            "tiny==1.0; a 2 depends on tiny<1",
+        ),
+        ("    killed", "killed"),
+    ],
+)
+def test_pips_last_error_is_the_reason(said: str, sentence: str) -> None:
+    error = BuildError(f"it could not be built; pip says:\n{said}")
+    assert surveying._sentence(error, "tiny", Version("1.0")) == f"tiny 1.0 does not install: {sentence}"
+
+
 def test_what_cannot_be_judged_leaves_several_candidates_and_ends_with_3(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, single(lambda release: "pass" if release >= Version("1.2.2") else "fail"))
     world.refused = {r: BuildError("pip says:\n    no") for r in ("1.2.0", "1.2.1", "1.2.2")}

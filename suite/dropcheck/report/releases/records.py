@@ -78,6 +78,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     said: str = ""
     doubtful: bool = False
 
+    @property
+    def shared(self) -> bool:
+        """Whether the script's control, a plain correct layer, shows it too: it is of the framework."""
+        return bool(self.script) and not self.shown and not self.doubtful
+
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """One target: its worst verdict, and how many checks fail, a release; ``versions``: as its adapter tells them."""

@@ -229,10 +229,18 @@ def _release(column: Column) -> Version:
 
 
 def _sentence(error: BuildError, name: str, release: Version) -> str:
+    """Why a release is not installed, of what pip said: its last error, and what conflicts."""
     text = str(error)
     if isinstance(error, TooLarge):
         return f"{name} {release}: {text.partition('was not built: ')[2]}"
-    return f"{name} {release} does not install: {text.strip().splitlines()[-1].strip().removeprefix('ERROR: ')}"
+    said = [line.strip() for line in text.splitlines()]
+    errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")] or said[-1:]
+    why = errors[-1]
+    if why.startswith("ResolutionImpossible") and "The conflict is caused by:" in said:
+        after = said[said.index("The conflict is caused by:") + 1 :]
+        causes = [one for one in after if "requested" in one or " depends on " in one]
+        why = f"{errors[0].rstrip('.')}: {'; '.join(causes)[:300]}" if causes else errors[0]
+    return f"{name} {release} does not install: {why}"
 
 
 def _error(name: str, text: str) -> TargetResult:

@@ -66,10 +66,12 @@ def short(word: Word) -> str:
 def since(line: Line) -> str:
     """The last column of the table: ``new in 3.13.0``."""
     if line.word in ("keeps", "fails"):
-        return f"{_MARKS[line.word]} {'passes' if line.word == 'keeps' else 'fails'}"
-    if not line.changes:
+        text = f"{_MARKS[line.word]} {'passes' if line.word == 'keeps' else 'fails'}"
+    elif not line.changes:
         return "? no verdict"
-    return ", ".join(_since(change) for change in line.changes)
+    else:
+        text = ", ".join(_since(change) for change in line.changes)
+    return f"{text} (the framework's)" if line.shared else text
 
 
 def _since(change: Change) -> str:
