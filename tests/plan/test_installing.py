@@ -20,19 +20,20 @@ def program(*lines: str, then: str = "") -> list[str]:
     return [sys.executable, "-S", "-c", f"for text in {lines!r}: print(text, flush=True)\n{then}"]
 
 
-def test_pip_is_ended_with_its_children_before_it_downloads_more_than_it_may(tmp_path: Path) -> None:
+def test_pip_is_ended_with_its_children_before_it_installs_more_than_it_may(tmp_path: Path) -> None:
     mark = tmp_path / "alive"
+    (tmp_path / "local-1.0.whl").write_bytes(bytes(2_000_000))
     child = f"import os,time; os.fork() or [open({str(mark)!r}, 'w').write(str(os.getpid())), time.sleep(60)]; time.sleep(60)"
     lines = (
         "  Downloading torch-2.15.0-cp311.whl.metadata (29 kB)",
-        "Using cached scipy-1.17.1.whl (36000.1 MB)",
-        "Downloading triton-4.0.whl (188.5 MB)",
+        f"Processing {tmp_path}/local-1.0.whl",
+        "Using cached triton-4.0.whl (188.5 MB)",
         "Downloading https://host.example/torch-2.15.0-cp311.whl (888.1 MB)",
     )
     with pytest.raises(TooLarge) as caught:
         installing.watched(program(*lines, then=child), WORDS, sys.executable, 500.0)
     assert str(caught.value) == (
-        "the environment with torch==2.15.0 installed was not built: 1,077 MB or more to download (torch 888 MB and triton "
+        "the environment with torch==2.15.0 installed was not built: 1,079 MB or more to install (torch 888 MB and triton "
         "188 MB), and 500 MB are allowed"
     )
     if mark.exists() and mark.read_text():

@@ -195,7 +195,7 @@ def test_releases_that_do_not_install_are_columns_with_a_sentence(monkeypatch: p
     world = World(monkeypatch, single(lambda release: "fail" if release >= Version("1.2.0") else "pass"))
     world.refused = {
         "1.1.3": BuildError("x could not be built; pip says:\n    ERROR: No matching distribution found for tiny"),
-        "1.3.3": TooLarge("x was not built: 888 MB or more to download (torch 888 MB), and 500 MB are allowed"),
+        "1.3.3": TooLarge("x was not built: 888 MB or more to install (torch 888 MB), and 500 MB are allowed"),
     }
     world.yanked = {"1.4.3": "broken on Mondays"}
     table, _ = world.survey()
@@ -204,7 +204,7 @@ def test_releases_that_do_not_install_are_columns_with_a_sentence(monkeypatch: p
         "",
         "tiny 1.1.3 does not install: No matching distribution found for tiny",
         "",
-        "tiny 1.3.3: 888 MB or more to download (torch 888 MB), and 500 MB are allowed",
+        "tiny 1.3.3: 888 MB or more to install (torch 888 MB), and 500 MB are allowed",
         "tiny 1.4.3 was yanked by its owners: broken on Mondays",
     ]
     found = line(table)

@@ -46,7 +46,7 @@ def field_command(
         typer.Option("--select", metavar="CHECKS", help="Of --releases: these families and checks alone."),
     ] = None,
     allow_large: Annotated[
-        bool, typer.Option("--allow-large", help="Of --releases: download more than 500 MB for a release.")
+        bool, typer.Option("--allow-large", help="Of --releases: install more than 500 MB for a release.")
     ] = False,
 ) -> None:
     """Audit everything that is registered, in every mode, or the last releases; confirm each failure by a script."""

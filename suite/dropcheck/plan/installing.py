@@ -9,14 +9,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from dropcheck.contract import requirements
 from dropcheck.contract.errors import UsageError
 
 _LAST_LINES = 12
 _UNITS = {"bytes": 1e-6, "kB": 1e-3, "MB": 1.0, "GB": 1e3}
-# a line of pip before it downloads a file; a file that its cache has is "Using cached"
-_DOWNLOAD = re.compile(r"^\s*Downloading \S*?([^/\s]+) \(([\d.]+) (bytes|kB|MB|GB)\)")
+# lines of pip before it downloads a file, takes it from its cache, or takes one of this machine
+_FETCHED = re.compile(r"^\s*(?:Downloading|Using cached) \S*?([^/\s]+) \(([\d.]+) (bytes|kB|MB|GB)\)")
+_LOCAL = re.compile(r"^\s*Processing (\S+\.whl)")
 _YANKED = re.compile(r"is a yanked version: '([^']+)'.*?\(version ([^ ,)]+)")
 _REASON = re.compile(r"Reason for being yanked: (.*)")
 
@@ -26,7 +28,7 @@ class BuildError(UsageError):
 
 
 class TooLarge(BuildError):
-    """pip began to download more than it was allowed to, and was ended; the sentence names the files."""
+    """pip began to install more than it was allowed to, and was ended; the sentence names the files."""
 
 
 def variables() -> dict[str, str]:
@@ -45,7 +47,8 @@ def run(command: Sequence[str], words: tuple[str, ...], base: str, program: str 
 def watched(command: Sequence[str], words: tuple[str, ...], base: str, limit_mb: float) -> str:
     """What pip says while it installs. Ends it with all its processes and raises TooLarge before it passes the limit.
 
-    ``limit_mb``: megabytes (10^6 bytes) of all files that it downloads, by the sizes that it states before each of them.
+    ``limit_mb``: megabytes (10^6 bytes) of all files that it installs, as they are downloaded, by the sizes that it states
+    before each of them. Files of its cache count, too: the answer does not depend on what an earlier run left there.
     """
     said: list[str] = []
     files: list[tuple[str, float]] = []
@@ -64,8 +67,8 @@ def watched(command: Sequence[str], words: tuple[str, ...], base: str, limit_mb:
     try:
         for line in process.stdout:
             said.append(line.rstrip("\n"))
-            if found := _DOWNLOAD.match(line):
-                files.append((found[1], float(found[2]) * _UNITS[found[3]]))
+            if (found := _file(line)) is not None:
+                files.append(found)
                 if sum(size for _, size in files) > limit_mb:
                     raise _too_large(files, words, limit_mb)
         code = process.wait()
@@ -79,6 +82,15 @@ def watched(command: Sequence[str], words: tuple[str, ...], base: str, limit_mb:
     if code == 0:
         return "\n".join(said)
     raise _failed(said, words, base, "pip")
+
+
+def _file(line: str) -> tuple[str, float] | None:
+    """The file that a line of pip announces, and its megabytes; descriptions alone are none."""
+    if (found := _FETCHED.match(line)) and not found[1].endswith(".metadata"):
+        return found[1], float(found[2]) * _UNITS[found[3]]
+    if (found := _LOCAL.match(line)) and (path := Path(found[1].removeprefix("file://"))).is_file():
+        return path.name, path.stat().st_size / 1e6
+    return None
 
 
 def yanked(said: str) -> dict[str, str]:
@@ -97,7 +109,7 @@ def _too_large(files: Sequence[tuple[str, float]], words: tuple[str, ...], limit
     named = " and ".join(f"{name.partition('-')[0]} {size:,.0f} MB" for name, size in largest)
     total = sum(size for _, size in files)
     return TooLarge(
-        f"the environment with {requirements.name_of(words)} was not built: {total:,.0f} MB or more to download ({named}), "
+        f"the environment with {requirements.name_of(words)} was not built: {total:,.0f} MB or more to install ({named}), "
         f"and {limit_mb:,.0f} MB are allowed"
     )
 

@@ -25,7 +25,7 @@ from dropcheck.report.releases.records import Package as Told
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Result, TargetResult, Timing
 
-LIMIT_MB = 500.0  # of downloads for one environment: a framework for CPUs has 250 MB at most, one with CUDA several GB
+LIMIT_MB = 500.0  # of wheels for one environment: a framework for CPUs has 250 MB at most, one with CUDA several GB
 Say = Callable[[str], None]
 
 
