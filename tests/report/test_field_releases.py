@@ -78,13 +78,14 @@ class World:
         self.audited: list[str] = []
         self.refused: dict[str, BuildError] = {}
         self.yanked: dict[str, str] = {}
+        self.beside: tuple[str, ...] = ()
         monkeypatch.setattr(surveying.bisection, "available", lambda name: [Version(r) for r in RELEASES])
         monkeypatch.setattr(release_environments, "provide", self.provide)
         monkeypatch.setattr(auditing, "run", self.run)
 
     def provide(self, words: tuple[str, ...], base: Any, tell: Any, limit_mb: float) -> Environment:
         release = words[0].partition("==")[2]
-        assert words == (f"tiny=={release}", "installed") and limit_mb == surveying.LIMIT_MB
+        assert words == (f"tiny=={release}", *self.beside, "installed") and limit_mb == surveying.LIMIT_MB
         self.built.append(release)
         if release in self.refused:
             raise self.refused[release]
@@ -112,7 +113,8 @@ class World:
 
     def survey(self, series: int = 5, *names: str) -> tuple[Table, Result]:
         request = auditing.AuditRequest(targets=names or ("tiny:layer",))
-        return surveying.survey(surveying.Question(request, series), lambda text: None)
+        question = surveying.Question(request, series, beside=self.beside)
+        return surveying.survey(question, lambda text: None)
 
 
 def single(verdict: Verdict) -> Callable[[str, Version], TargetResult]:
@@ -143,6 +145,17 @@ def test_a_regression_of_the_third_of_five_series_is_dated_to_its_release(
     assert len(change.tried) <= 2 and len(world.audited) == len(set(world.audited)) <= 7
     assert line(table, "rate.one").word == "keeps" and records.exit_code(table) == 1
     assert {t.target for t in result.targets} >= {f"tiny:layer with tiny=={first} installed"}
+
+
+def test_what_is_installed_besides_is_part_of_names_and_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, single(lambda release: "fail" if release >= Version("1.2.1") else "pass"))
+    world.beside = ("jax==0.8.3",)
+    table, result = world.survey()
+    assert result.targets[0].target == "tiny:layer with tiny==1.0.3 jax==0.8.3 installed"
+    assert words.commands(table.packages[0], line(table)) == [
+        "dropcheck audit tiny:layer --with 'tiny==1.4.3 jax==0.8.3 installed' --select rate.marginal",
+        "dropcheck bisect tiny:layer --check rate.marginal --package tiny --from 1.2.0 --to 1.4.3 --with 'jax==0.8.3 installed'",
+    ]
 
 
 def test_a_failure_that_is_gone_is_dated_and_ends_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,6 +276,7 @@ def test_a_layer_that_old_releases_lack_is_an_error_of_these_alone(monkeypatch: 
     (owner,) = table.packages[0].owners
     assert [cell.verdict for cell in owner.cells] == ["error", "error", "error", "pass", "pass"]
     assert not line(table).changes and records.exit_code(table) == 0
+    assert "tiny:layer could not be judged in tiny 1.0.3: tiny has no attribute 'layer'" in text.render(table, 200)
     world.answer = lambda name, release: result_of(name, error="no such layer")
     table, _ = world.survey()
     assert {cell.message for cell in table.packages[0].owners[0].cells} == {"no such layer"}
@@ -374,6 +388,8 @@ def test_a_target_has_its_package(target: str, package: Package) -> None:
         (("tinydrop:layer", "--releases", "3", "--from", "x.json"), "--from audits nothing"),
         (("tinydrop:layer", "--releases", "3", "--profile", "quik"), "there is no profile 'quik'"),
         (("tinydrop:layer", "--package", "keras"), "--package belongs to --releases N"),
+        (("tinydrop:layer", "--with", "keras==3.11.3"), "--with belongs to --releases N"),
+        (("tinydrop:layer", "--releases", "3", "--with", "keras=3"), "is no requirement"),
     ],
 )
 def test_what_cannot_be_asked_is_said_in_one_sentence(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dropcheck.commands import field_releases, options
+from dropcheck.contract import requirements
 from dropcheck.contract.errors import UsageError
 from dropcheck.plan import option_values
 
@@ -41,6 +42,12 @@ def field_command(
     package: Annotated[
         str | None, typer.Option("--package", metavar="NAME", help="Of --releases: compare releases of this package.")
     ] = None,
+    beside: Annotated[
+        options.Texts,
+        typer.Option(
+            "--with", metavar="REQUIREMENTS", help="Of --releases: install these besides, such as jax==0.8.3."
+        ),
+    ] = None,
     select: Annotated[
         options.Texts,
         typer.Option("--select", metavar="CHECKS", help="Of --releases: these families and checks alone."),
@@ -68,6 +75,7 @@ def field_command(
                 series,
                 package,
                 allow_large,
+                tuple(w for text in beside or () for w in requirements.read(text) if w != requirements.INSTALLED),
                 option_values.listed(select or ()),
                 profile,
                 seed,
@@ -77,7 +85,7 @@ def field_command(
                 resume,
             )
         )
-    alone = {"--package": package, "--select": select, "--allow-large": allow_large}
+    alone = {"--package": package, "--select": select, "--allow-large": allow_large, "--with": beside}
     if given := next((name for name, value in alone.items() if value), None):
         raise UsageError(f"{given} belongs to --releases N: add it, or leave out {given}")
     if stored and (names or resume):

@@ -23,6 +23,7 @@ class Asked:
     series: int
     package: str | None
     allow_large: bool
+    beside: tuple[str, ...]
     select: tuple[str, ...]
     profile: str
     seed: str | None
@@ -40,6 +41,7 @@ class Asked:
             "--releases",
             str(self.series),
             *(("--package", self.package) if self.package else ()),
+            *(("--with", " ".join(self.beside)) if self.beside else ()),
             *(("--select", ",".join(self.select)) if self.select else ()),
             *(("--profile", self.profile) if self.profile != "quick" else ()),
             *(("--device", self.device) if self.device != "cpu" else ()),
@@ -75,7 +77,7 @@ def run(asked: Asked) -> None:
         resume=asked.resume,
     )
     limit = LARGE_MB if asked.allow_large else surveying.LIMIT_MB
-    question = surveying.Question(request, asked.series, asked.package, limit)
+    question = surveying.Question(request, asked.series, asked.package, limit, asked.beside)
     with journal.alone(request.journal):
         try:
             with reporter() as progress:

@@ -27,9 +27,9 @@ class Package:
     beside: tuple[str, ...] = ()
     present: str = ""  # the release that is installed here
 
-    def requirements(self, release: Version) -> tuple[str, ...]:
-        """An environment with that release over the present one."""
-        return (*(f"{name}=={release}" for name in (self.name, *self.beside)), INSTALLED)
+    def requirements(self, release: Version, more: Iterable[str] = ()) -> tuple[str, ...]:
+        """An environment with that release, and ``more``, over the present one."""
+        return (*(f"{name}=={release}" for name in (self.name, *self.beside)), *more, INSTALLED)
 
 
 def package_of(target: Target, name: str | None = None) -> Package:

@@ -37,6 +37,7 @@ class Question:
     series: int
     package: str | None = None  # whose releases are tried instead of those of each target's own package
     limit_mb: float = LIMIT_MB
+    beside: tuple[str, ...] = ()  # further requirements of every release
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Survey:
 
     def column(self, package: Package, release: Version, asked: bool = True) -> Column:
         """A release with its environment, built where that is possible; else the reason in one sentence."""
-        words = package.requirements(release)
+        words = package.requirements(release, self.question.beside)
         text = requirements.name_of(words)
         if text in self.columns:
             return self.columns[text]

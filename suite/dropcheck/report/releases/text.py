@@ -47,9 +47,8 @@ def _package(package: Package, width: int) -> list[str]:
                     initial_indent="    ",
                     subsequent_indent="    ",
                 )
-    for column in package.columns:
-        if column.why:
-            out += textwrap.wrap(line(column.why, 600), width, subsequent_indent="    ")
+    for why in words.reasons(package):
+        out += textwrap.wrap(line(why, 400), width, subsequent_indent="    ")
     return [*out, *(text for note in package.notes for text in textwrap.wrap(note, width))]
 
 

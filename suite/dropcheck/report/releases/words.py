@@ -122,9 +122,9 @@ def commands(package: Package, line: Line) -> list[str]:
     if last is not None and last.kind == "new" and last.proven and len(line.changes) == 1:
         ends = ("--from", last.before, "--to", failing[-1].release)
         beside = [w for w in failing[-1].requirements.split() if not w.startswith(f"{package.name}==")]
-        if beside == ["installed"]:
+        if not any(w.endswith(f"=={failing[-1].release}") for w in beside):  # what moves with it cannot be said there
             words = ("bisect", line.target, "--check", line.check, "--package", package.name, *ends)
-            made.append(shlex.join(("dropcheck", *words, "--with", "installed")))
+            made.append(shlex.join(("dropcheck", *words, "--with", " ".join(beside))))
     return made
 
 
@@ -164,6 +164,16 @@ def groups(package: Package) -> list[tuple[Word, Sequence[Line]]]:
     """Lines that are shown one by one, worst first."""
     every = {word: [line for line in package.lines if line.word == word] for word in SHOWN}
     return [(word, some) for word, some in every.items() if some]
+
+
+def reasons(package: Package) -> list[str]:
+    """Why a release is not installed, or a layer could not be judged in it: one sentence each."""
+    told = [column.why for column in package.columns if column.why]
+    for owner in package.owners:
+        for one, column in zip(owner.cells, package.columns, strict=True):
+            if one.verdict in ("error", "skipped") and not column.why:
+                told.append(f"{owner.target} could not be judged in {package.name} {column.release}: {one.message}")
+    return told
 
 
 def environments(package: Package) -> list[Column]:

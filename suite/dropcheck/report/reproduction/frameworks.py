@@ -25,11 +25,12 @@ def seed_everything(seed):
     torch.manual_seed(seed)
 """
 
+# zeros that a layer makes at rate 1 do not depend on x: that has no gradient, which is a gradient of 0
 _TORCH_GRADIENT = """
 def gradient(layer, x, cotangent):
     x = x.detach().requires_grad_()
     y = call(layer, x)
-    (g,) = torch.autograd.grad(y, x, cotangent, allow_unused=True)
+    (g,) = torch.autograd.grad(y, x, cotangent, allow_unused=True) if y.requires_grad else (None,)
     return numpy(y), np.zeros(x.shape) if g is None else numpy(g)
 """
 
