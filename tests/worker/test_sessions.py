@@ -42,7 +42,7 @@ class SlowSpec:
     started: list[float] = field(default_factory=list)
     lock: Any = field(default_factory=threading.Lock)
 
-    def start(self) -> Slow:
+    def start(self, number: int = 0) -> Slow:
         with self.lock:
             self.started.append(time.monotonic())
             number = len(self.started)

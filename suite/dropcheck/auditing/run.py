@@ -14,12 +14,12 @@ from dropcheck.auditing.state import Outcome, TargetAudit
 from dropcheck.auditing.target import audit_target
 from dropcheck.contract.errors import UsageError
 from dropcheck.judge.checks.base import ALPHA, BETA, Check
-from dropcheck.plan import models, targets
+from dropcheck.plan import models, opening, targets
 from dropcheck.plan.plan import PlannedCase, TargetPlan, plan_target
 from dropcheck.plan.request import DEFAULT_SEED, AuditRequest, Event, Progress, asked, fingerprint, prepare, recorded
 from dropcheck.results import audit as results
 from dropcheck.results.audit import Result, TargetResult
-from dropcheck.worker import sessions
+from dropcheck.worker import sessions, stems
 
 MANY = 8  # targets that are looked at one by one before the first starts, so that a line says so at once
 
@@ -64,7 +64,8 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
             place.unlink(missing_ok=True)
         store = Store(place, mark)
     outcomes: dict[str, Outcome] = {}
-    with executors.cluster(request.dask) as cluster:
+    alike = [opening.of_request(target, request).begin() for target in todo] if len(todo) > 1 else []
+    with executors.cluster(request.dask) as cluster, stems.shared(alike):
         pool = ThreadPoolExecutor(jobs)
         futures: dict[Future[Outcome], targets.Target] = {}
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from dropcheck.plan import shared_imports
 from dropcheck.plan.request import AuditRequest
 from dropcheck.plan.targets import Target
 from dropcheck.worker.sessions import SessionSpec
@@ -28,6 +29,7 @@ def of_request(target: Target, request: AuditRequest) -> SessionSpec:
         memory_mb=request.memory_mb,
         in_process=request.in_process,
         token=secrets.token_hex(4),
+        stem=() if request.in_process else shared_imports.modules(target),
     )
 
 

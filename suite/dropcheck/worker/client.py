@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -12,16 +11,13 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Protocol
 
-from dropcheck.worker.caches import compiled
 from dropcheck.worker.server import wire
-from dropcheck.worker.server.packages import folders
+from dropcheck.worker.starting import Start
 
-SERVER = Path(__file__).with_name("server")  # started by path
 _TOO_OLD = 78  # as server/__main__.py ends under an interpreter that it does not run on
 _SLICE_S = 0.2  # how often time and memory are looked at while an answer is awaited
 START_TIMEOUT_S = 120.0
@@ -129,7 +125,8 @@ class LocalSession:
 class ProcessSession:
     """A worker process: spawned, in its own process group, with its own log of what the layer printed.
 
-    ``deadline`` is in ``time.monotonic()`` seconds, ``memory_mb`` bounds the resident size.
+    ``deadline`` is in ``time.monotonic()`` seconds, ``memory_mb`` bounds the resident size. ``fork``: who may have one at hand
+    that starts alike; see ``stems``.
     """
 
     def __init__(
@@ -142,6 +139,7 @@ class ProcessSession:
         deadline: float = float("inf"),
         timeout_s: float = float("inf"),
         memory_mb: int | None = None,
+        fork: Callable[[int, int], Any] | None = None,
     ) -> None:
         self.deadline, self.timeout_s, self.memory_mb = deadline, timeout_s, memory_mb
         self.python = python or sys.executable
@@ -149,28 +147,17 @@ class ProcessSession:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the session
         self.start = time.monotonic()
         own, theirs = socket.socketpair()
-        settings = {
-            "packages": folders(packages),
-            "path": list(path),
-            "own": str(SERVER),
-        }
-        # threads that wait must sleep: spinning ones of several workers take each other's cores (measured: half the speed)
-        quiet = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
-        variables = {**quiet, **compiled(), **os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        if python is not None:
-            # another interpreter must not be sent into this one's packages
-            variables.pop("PYTHONPATH", None)
-            variables.pop("PYTHONHOME", None)
-        command = [python or sys.executable, str(SERVER / "__main__.py"), str(theirs.fileno())]
+        start = Start(python, tuple((environment or {}).items()), path, packages)
         try:
-            self.process = subprocess.Popen(
-                [*command, json.dumps(settings)],
+            forked = fork(theirs.fileno(), self.log.fileno()) if fork is not None else None
+            self.process = forked or subprocess.Popen(
+                start.command(theirs.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=self.log,
                 stderr=self.log,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
-                env=variables,
+                env=start.variables(),
             )
         except OSError as error:
             own.close()
@@ -227,8 +214,14 @@ class ProcessSession:
         self._kill()
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        try:
             os.killpg(self.process.pid, signal.SIGKILL)
+        except PermissionError:
+            pass
+        except ProcessLookupError:  # it has ended, or was just forked and is not in its group yet
+            if self.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5.0)
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dropcheck.contract.modes import EAGER
-from dropcheck.worker import visible_devices
+from dropcheck.worker import stems, visible_devices
 from dropcheck.worker.client import LocalSession, ProcessSession, Refused, Session, TargetError, timed_out
+from dropcheck.worker.starting import Start
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class SessionSpec:
     """How a target is opened, as plain data: on this machine or on another one of a cluster.
 
     ``token`` tells two audits of one target in one process apart; ``timeout_s`` bounds one lending where no deadline stands.
+    ``stem``: modules whose import its workers may share with those of other targets.
     """
 
     locator: str
@@ -35,23 +37,31 @@ class SessionSpec:
     memory_mb: int | None = None
     in_process: bool = False
     token: str = ""
+    stem: tuple[str, ...] = ()
 
-    def bare(self) -> Session:
-        """A session that has opened nothing. Raises TargetError."""
+    def begin(self) -> Start:
+        """How its worker processes are started."""
+        environment = {**visible_devices.variables(self.device, self.mode), **dict(self.environment)}
+        return Start(self.python, tuple(environment.items()), self.path, self.packages, self.stem)
+
+    def bare(self, number: int = 0) -> Session:
+        """A session that has opened nothing, the ``number``-th of its target. Raises TargetError."""
         if self.in_process:
             return LocalSession()
+        begin = self.begin()
         return ProcessSession(
             python=self.python,
-            environment={**visible_devices.variables(self.device, self.mode), **dict(self.environment)},
+            environment=dict(begin.environment),
             path=self.path,
             packages=self.packages,
             timeout_s=self.timeout_s,
             memory_mb=self.memory_mb,
+            fork=stems.forks(begin, number),
         )
 
-    def start(self) -> Session:
+    def start(self, number: int = 0) -> Session:
         """A session that is about to open the target: its answer is still to be collected. Raises TargetError."""
-        session = self.bare()
+        session = self.bare(number)
         request: dict[str, str | None] = {
             "ask": "open",
             "locator": self.locator,
@@ -74,12 +84,15 @@ class SessionPool:
     idle: list[Session] = field(default_factory=list)
     every: list[Session] = field(default_factory=list)
     starting: int = 0  # sessions that somebody has begun to start and that are not in ``every`` yet
+    begun: int = 0  # sessions that were ever started: the first two are of different origin where imports are shared
     closed: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def start(self) -> Session:
         """A further session, not yet open; ``opened`` collects its answer. Counts against the capacity at once."""
-        session = self.spec.start()
+        with self.changed:
+            number, self.begun = self.begun, self.begun + 1
+        session = self.spec.start(number)
         with self.changed:
             self.every.append(session)
             if self.closed:

@@ -54,7 +54,10 @@ TOO_OLD = 78  # exit status of an interpreter that the worker does not run on (E
 
 
 def main() -> int:
-    """``python WORKER FD JSON``: serve the pipe FD; JSON names the package folders and the entries of the path."""
+    """``python WORKER FD JSON``: serve the pipe FD; JSON names the package folders and the entries of the path.
+
+    With ``stem``, modules to import, FD is where workers are asked for: each of them is a fork that serves a pipe of its own.
+    """
     if sys.version_info < (3, 9):  # before anything is imported that an older one lacks
         sys.stderr.write("%d.%d" % sys.version_info[:2])
         return TOO_OLD
@@ -72,6 +75,13 @@ def main() -> int:
     from dropcheck.worker.server.answers import Worker
     from dropcheck.worker.server.collecting import handled
 
+    if "stem" in settings:
+        from dropcheck.worker.server.stem import forked
+
+        given = forked(descriptor, settings["stem"], settings["path"])
+        if given is None:
+            return 0
+        descriptor = given
     pipe = Connection(descriptor)
     # an audit that is killed closes nothing itself, and a call may take minutes: nobody would read its answer
     threading.Thread(target=_watch, args=(descriptor,), daemon=True).start()
