@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.judge.checks import CHECKS, rate_edges
+from dropcheck.judge.checks import CHECKS, rate_zero
 from dropcheck.judge.checks.base import Limits
 
 ZERO = next(c for c in CHECKS if c.name == "rate.zero")
@@ -26,10 +26,10 @@ def verdict(monkeypatch: pytest.MonkeyPatch, scale: Any, layer: Callable[[Any], 
             y = layer(np.asarray(x, dtype))
             return SimpleNamespace(raw=[y] * times, dtype=str(y.dtype), shape=y.shape, same_object=False)
 
-    monkeypatch.setattr(rate_edges, "Layer", Fixed)
+    monkeypatch.setattr(rate_zero, "Layer", Fixed)
     contract = Contract(Pattern.parse("n c l -> n c"), scale=scale)
     bench = SimpleNamespace(contract=contract, dtypes=(dtype,), profile="quick", traits={}, resolution=None)
-    (found,) = rate_edges._zero(ZERO, bench, Limits(0.0, 1e-6, 2**-8))  # type: ignore[arg-type]
+    (found,) = rate_zero._zero(ZERO, bench, Limits(0.0, 1e-6, 2**-8))  # type: ignore[arg-type]
     return found
 
 

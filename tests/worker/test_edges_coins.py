@@ -13,7 +13,7 @@ import pytest
 
 import dropcheck
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.judge.checks import CHECKS, rate_edges
+from dropcheck.judge.checks import CHECKS, rate_edges, rate_one, rate_zero
 from dropcheck.judge.checks.base import BETA, Limits
 from dropcheck.judge.checks.exact_questions import by_coin, coins_of
 from dropcheck.judge.checks.refusals import crashed_at_rate
@@ -48,10 +48,11 @@ def asked(
             shown.values = lambda i=0: np.asarray(outputs[i], np.float64)
             return shown
 
-    monkeypatch.setattr(rate_edges, "Layer", Leaking)
+    for module in (rate_zero, rate_one):
+        monkeypatch.setattr(module, "Layer", Leaking)
     monkeypatch.setattr(rate_edges, "_DEEP", 1.0)  # the large calls of profile deep are asked below
     bench = SimpleNamespace(contract=Contract(parsed), dtypes=("float32",), profile=profile, traits={}, resolution=None)
-    ask: Callable[..., list[Finding]] = rate_edges._zero if check == "rate.zero" else rate_edges._one
+    ask: Callable[..., list[Finding]] = rate_zero._zero if check == "rate.zero" else rate_one._one
     (found,) = ask(CHECK[check], bench, Limits(0.0, BETA, COARSEST[profile]))
     return found, flipped
 
@@ -91,7 +92,7 @@ def test_a_hundredth_of_all_paths_that_drop_at_rate_0_are_seen_with_every_seed(m
 def test_every_exact_question_of_the_edges_has_its_coins_from_the_pattern() -> None:
     for text in PATTERNS:
         pattern = Pattern.parse(text)
-        for sizes in rate_edges._shapes(SimpleNamespace(contract=Contract(pattern), profile="standard")):  # type: ignore[arg-type]
+        for sizes in rate_edges.shapes(SimpleNamespace(contract=Contract(pattern), profile="standard")):  # type: ignore[arg-type]
             shape = pattern.shape(*sizes)
             assert coins_of(pattern, shape) == len(by_coin(pattern, np.empty(shape, bool)))
 
@@ -153,7 +154,7 @@ def test_one_coin_a_call_gets_as_many_calls_as_it_takes(tmp_path: Path) -> None:
 
 def test_more_coins_than_are_ever_asked_are_said_in_words() -> None:
     limits = Limits(0.0, BETA, 1e-12)
-    text = rate_edges._short(1e-7, limits)
+    text = rate_edges.short(1e-7, limits)
     assert "1e-12 takes" in text and "above the limit" in text
 
 

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
-from dropcheck.judge.checks import switching
+from dropcheck.judge.checks import switching_rounds
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding, in_turn, skipped
 from dropcheck.judge.checks.exact_questions import Layer, enough, probe
-from dropcheck.judge.checks.switching import Round, rate_of, rounds
+from dropcheck.judge.checks.switching import rate_of, rounds
+from dropcheck.judge.checks.switching_rounds import Round
 from dropcheck.judge.checks.values import of_all_values
 from dropcheck.judge.checks.visible import follows
 from dropcheck.results.audit import Finding
@@ -34,7 +35,7 @@ def _inference(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             found.append(finding(check, where, "fail", repeated[where], log10_evidence=-math.inf))
         else:
             calls = sum(len(one.inference) for one in some)
-            text = switching.right(bench)
+            text = switching_rounds.right(bench)
             text += (
                 f" ({calls} calls, {len(_shapes(some))} shapes, before and after training calls)" if calls > 1 else ""
             )
@@ -142,7 +143,7 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             for step in one.training_after_inference
             if (one.dtype, one.layout, one.steps[step][0]) in alone
         ]
-        if not asked and not any(one.keeps_alone for one in some) and switching.sure_together(some):
+        if not asked and not any(one.keeps_alone for one in some) and switching_rounds.sure_together(some):
             # few coins a call: they cannot all have kept by chance
             asked = [(one, step) for one in some for step in one.after_inference]
             if any(one.answers[step]["gone"] for one, step in asked):
@@ -150,7 +151,7 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
         failed = next((one for one in some if one.raised and one.raised_in_training), None)
         raised = failed.raised if failed is not None else ""
         stuck = [(one, step) for one, step in asked if one.answers[step]["gone"] == 0]
-        if failed is not None and (overwrites := switching.refused_alone(failed)) is not None:
+        if failed is not None and (overwrites := switching_rounds.refused_alone(failed)) is not None:
             text = f"a single training call with gradient recording raises {raised}"
             text = follows("form.input-untouched", text) if overwrites else f"{text}, without a switch"
             found.append(skipped(check, where, text))
