@@ -19,6 +19,8 @@ pytestmark = pytest.mark.keras
 BACKENDS = ["jax", "torch", "tensorflow"]
 KITS = Path(__file__).parents[1]
 
+AUDITED: dict[str, tuple[str, ...]] = {"NeverCalled": (), "Leaf": (), "LeafAlways": ()}  # else two layers
+
 # one process a backend, which looks at all models
 PROGRAM = """
 import json, sys
@@ -27,8 +29,10 @@ from kits import planted_keras as kit
 from spatial_dropouts.adapters import models_keras
 found = {}
 for name in sys.argv[1:]:
-    audited = [] if name == "NeverCalled" else ["drop", "second"]
-    found[name] = models_keras.sites(getattr(kit, name)(), kit.INPUT, None, audited)
+    audited = [] if name == "NeverCalled" or name.startswith("Leaf") else ["drop", "second"]
+    model = getattr(kit, name)()
+    assert models_keras.is_model(model), name
+    found[name] = models_keras.sites(model, kit.INPUT, None, audited)
 print(json.dumps(found))
 """
 NAMES = (
@@ -39,6 +43,8 @@ NAMES = (
     "NeverCalled",
     "WrongFlag",
     "RightFlag",
+    "Leaf",
+    "LeafAlways",
     "Tagger",
     "OneSeed",
     "TwoSeeds",
@@ -68,7 +74,7 @@ def _answers_of_forks(parents: Parents, tmp_path_factory: pytest.TempPathFactory
 
 
 def seen(backend: str, name: str) -> Sites:
-    return Sites.from_answer(answers(backend)[name], "keras", () if name == "NeverCalled" else ("drop", "second"))
+    return Sites.from_answer(answers(backend)[name], "keras", AUDITED.get(name, ("drop", "second")))
 
 
 def verdicts(backend: str, name: str) -> dict[str, str]:
@@ -125,3 +131,10 @@ def test_recurrent_masks_are_counted(backend: str) -> None:
     assert {(round(d.rate or 0, 5), d.shape) for d in drawn} == {(0.2, (6, 4)), (0.1, (6, 4))}
     # recurrent dropout makes Keras draw one mask a gate; all backends draw as many
     assert len(drawn) == len([d for d in seen("jax", "Tagger").training if d.module.startswith("gru")])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_without_layers_is_judged_by_what_its_functions_draw(backend: str) -> None:
+    right, wrong = verdicts(backend, "Leaf"), verdicts(backend, "LeafAlways")
+    assert right["site.reached training"] == right["site.reached inference"] == "pass" and "fail" not in right.values()
+    assert [n for n, v in wrong.items() if v == "fail"] == ["site.reached inference"]

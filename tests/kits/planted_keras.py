@@ -70,6 +70,22 @@ class RightFlag(WrongFlag):
         return training
 
 
+class Leaf(keras.Model):
+    """Without a layer inside, and without a rate: a function drops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seeds = keras.random.SeedGenerator(5)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return keras.random.dropout(x, RATE, seed=self.seeds) if training else x
+
+
+class LeafAlways(Leaf):
+    def call(self, x: Any, training: bool = False) -> Any:
+        return super().call(x, True)
+
+
 class Tagger(Block):
     """Recurrent dropout: its masks are drawn in inference, too, and not used."""
 

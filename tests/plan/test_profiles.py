@@ -14,6 +14,7 @@ from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.count.gather import neighbouring_seeds
 from dropcheck.judge.checks import CHECKS, matching
 from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES
+from dropcheck.plan import costly_calls
 from dropcheck.plan.profiles import NOT_IN_QUICK, PROFILES, Wanted, plan_cases
 from dropcheck.statistics import binomial
 
@@ -21,7 +22,7 @@ DTYPES = ["float32", "float64", "float16", "bfloat16"]
 PATTERNS = ["n c l -> n c", "n l c -> n c", "n c d h w -> n c", "n c l -> n", "n c l -> c", "n c l -> n c l"]
 
 
-def planned(pattern: str, profile: str, root: int = 1, heavy: bool = False, **wanted: Any) -> list[Case]:
+def planned(pattern: str, profile: str, root: int = 1, heavy: int = 0, **wanted: Any) -> list[Case]:
     info = {"dtypes": DTYPES, "layouts": ["contiguous", "strided", "transposed"], "gradients": True, "heavy": heavy}
     contract = Contract(Pattern.parse(pattern), seeds=("global", "constructor"))
     marginal = next(c for c in CHECKS if c.name == "rate.marginal")
@@ -112,8 +113,8 @@ def test_the_core_goes_where_defects_hide() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("heavy", [False, True])
-def test_every_rate_of_the_ladder_is_judged_in_every_dtype(profile: str, pattern: str, heavy: bool) -> None:
+@pytest.mark.parametrize("heavy", [0, 1, 2])
+def test_every_rate_of_the_ladder_is_judged_in_every_dtype(profile: str, pattern: str, heavy: int) -> None:
     marginal = next(c for c in CHECKS if c.name == "rate.marginal")
     request = AuditRequest(profile=profile)
     cases = [c for c in planned(pattern, profile, heavy=heavy) if marginal.asks(c, request.profile, request.resolution)]
@@ -182,8 +183,36 @@ def test_high_rates_have_coins_for_kept_values_however_few_are_kept_by_chance(pr
 
 
 def test_what_a_heavy_target_lacks_in_channels_is_asked_in_rows_rather_than_in_calls() -> None:
-    light, heavy = (planned("n h=4 q k=16 -> n h q k", "quick", heavy=heavy) for heavy in (False, True))
+    light, heavy = (planned("n h=4 q k=16 -> n h q k", "quick", heavy=heavy) for heavy in (0, 1))
     most = PROFILES["quick"].batch_one_calls
     assert max(case.calls for case in heavy if case.rows > 4) <= most < max(case.calls for case in light)
     assert sum(case.coins for case in heavy) > 0.9 * sum(case.coins for case in light)
     assert any(case.rows == 4 and case.calls == 1500 for case in heavy)  # one layer that is called many times
+
+
+@pytest.mark.parametrize("pattern", ["n t=2 f -> n f", "n t=2 g=3 h -> n g h", "n s=2 f -> n s f"])
+def test_calls_of_tens_of_milliseconds_are_fewer_and_larger_and_lack_no_check(pattern: str) -> None:
+    cheap, costly = (planned(pattern, "quick", heavy=heavy) for heavy in (1, 2))
+    assert sum(case.calls for case in costly) < 0.45 * sum(case.calls for case in cheap)
+    assert sum(case.coins for case in costly) > 0.9 * sum(case.coins for case in cheap)
+    assert any(case.rows * case.channels < 2000 and case.calls == 300 for case in costly)  # one layer, many times
+
+    def asked(cases: list[Case]) -> set[str]:
+        return {c.name for c in CHECKS if c.wants is not None for x in cases if c.wants(x) and c.asks(x, "quick", None)}
+
+    assert asked(costly) == asked(cheap)
+
+
+def test_larger_calls_keep_what_their_pattern_fixes() -> None:
+    pattern = Pattern.parse("n h=4 q k=16 -> n h q k")
+    case = Case("float32", 0.3, 4, 16, 1, calls=1500)
+
+    def larger(one: Case, least: int = 0) -> Case:
+        return costly_calls.larger(one, pattern, "quick", lambda c: c.coins >= least * c.rows * c.channels)
+
+    assert larger(replace(case, channels=16)).calls == 1500  # four rows whose length is fixed, and whose rate is asked
+    assert larger(case, 9999).calls == 256  # of which the rate is not asked: fewer
+    wide = larger(replace(case, rows=1028))
+    assert wide.coins >= 1028 * 16 * 1500 and pattern.matrix_shape(pattern.shape(wide.rows, 16, 1)) == (wide.rows, 16)
+    assert larger(replace(case, rows=1028), 400).calls == 750  # no more than leave its rate asked
+    assert larger(replace(case, calls=24)).calls == 24

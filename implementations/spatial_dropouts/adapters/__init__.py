@@ -143,7 +143,7 @@ def _function(function: Callable[..., Any]) -> Tuple[str, str]:
     if known is not None:
         return known
     names = functions.parameters(function)
-    if len(names) == 1 and (made := _made_by(function)):
+    if len(names) == 1 and (made := made_by(function)):
         return made, ""
     given = getattr(function, "__name__", type(function).__name__)
     raise NoDropout(
@@ -152,7 +152,7 @@ def _function(function: Callable[..., Any]) -> Tuple[str, str]:
     )
 
 
-def _made_by(function: Callable[..., Any]) -> str:
+def made_by(function: Callable[..., Any]) -> str:
     """The framework of what a factory makes of a rate; empty where it is none."""
     try:
         made = function(0.5)

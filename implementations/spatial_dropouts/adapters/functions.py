@@ -31,15 +31,15 @@ def parameters(function: Any) -> List[str]:
 def framework_of(function: Callable[..., Any]) -> Optional[Tuple[str, str]]:
     """(framework, why, where that is a guess; else an empty text); None for what is no dropout on arrays."""
     names = parameters(function)
-    used = _used(function)
+    roots = used(function)
     if "key" in names:
         return "jax", ""
     if "rng" in names:
-        return ("jax", "") if _keyed(function, used) else ("numpy", "")
+        return ("jax", "") if _keyed(function, roots) else ("numpy", "")
     if len(names) < 2:
         return None
     for root, framework in _ROOTS:
-        if root in used:
+        if root in roots:
             return framework, ""
     seen = _tried(function, names)
     if seen is not None:
@@ -54,7 +54,7 @@ def framework_of(function: Callable[..., Any]) -> Optional[Tuple[str, str]]:
     return None
 
 
-def _keyed(function: Any, used: Set[str]) -> bool:
+def _keyed(function: Any, roots: Set[str]) -> bool:
     """Whether ``rng`` is a key of JAX: by its annotation, else by what the code uses."""
     note = inspect.signature(function).parameters["rng"].annotation
     words = note if isinstance(note, str) else f"{getattr(note, '__module__', '')}.{getattr(note, '__name__', note)}"
@@ -63,10 +63,10 @@ def _keyed(function: Any, used: Set[str]) -> bool:
             return False
         if "jax" in words or "Key" in words:
             return True
-    return bool(used & {"jax", "jaxlib"})
+    return bool(roots & {"jax", "jaxlib"})
 
 
-def _used(function: Any, depth: int = _DEPTH, seen: Optional[Set[int]] = None) -> Set[str]:
+def used(function: Any, depth: int = _DEPTH, seen: Optional[Set[int]] = None) -> Set[str]:
     """Roots of the packages that a function's code names, with the helpers of its own module that it calls."""
     seen = set() if seen is None else seen
     whole = inspect.unwrap(getattr(function, "__func__", function))
@@ -89,7 +89,7 @@ def _used(function: Any, depth: int = _DEPTH, seen: Optional[Set[int]] = None) -
         root = str(getattr(value, "__module__", None) or "").partition(".")[0]
         found.update({root} & known)
         if depth and callable(value) and getattr(value, "__globals__", None) is around:
-            found |= _used(value, depth - 1, seen)
+            found |= used(value, depth - 1, seen)
     return found & known
 
 

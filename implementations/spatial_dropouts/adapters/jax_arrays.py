@@ -61,7 +61,7 @@ class JaxArrays(JaxLife):
     library = ""  # the distribution whose release is shown beside JAX's own
     default_pattern = "n l c -> n c"
     immutable = True
-    heavy = True  # dispatching one eager call costs about a millisecond, and a new shape a compilation
+    heavy: int = 1  # dispatching one eager call costs about a millisecond, and a new shape a compilation
     bare_samples = False  # under vmap the layer takes samples without a batch axis
     kept_as: Type[Layer] = Layer
     modes: Tuple[str, ...] = jax_modes.MODES

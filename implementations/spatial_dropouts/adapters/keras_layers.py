@@ -37,7 +37,7 @@ class KerasLayers(KerasLife):
     """Drives Keras layers; arrays cross through NumPy, with ml_dtypes for bfloat16 where the backend brings it."""
 
     library = "keras"
-    heavy = True  # a call costs milliseconds, whatever its size: cases make fewer and larger ones
+    heavy: int = 1  # a call costs milliseconds, whatever its size: cases make fewer and larger ones
     mixed = False
     switches: Tuple[str, ...] = ("training= of a parent",)
 

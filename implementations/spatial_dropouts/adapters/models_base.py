@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -11,6 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from dropcheck.contract.promise import Pattern
+from spatial_dropouts.adapters import unspecified
 from spatial_dropouts.adapters.loading import NoDropout, loaded, walk
 
 SAMPLES = ("sample_input", "example_input", "sample_inputs", "example_inputs", "example_input_array")
@@ -249,15 +249,16 @@ def framework_of(thing: Any) -> Optional[Tuple[str, str]]:
     return None
 
 
+def rateless(layer: Any) -> bool:
+    """Whether a layer of the user's own holds nothing under the name of a rate: its draws are seen as those of a model are."""
+    ours = type(layer).__module__.partition(".")[0] not in ("torch", "keras", "tf_keras", "flax", "equinox")
+    return ours and not any(getattr(layer, n, None) is not None for n in (*RATES, *KEPT))
+
+
 def built(thing: Any) -> Any:
-    """What a function that needs no argument makes, where that is a model; anything else as it is."""
-    if not inspect.isfunction(thing):
-        return thing
-    empty, many = inspect.Parameter.empty, (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    if any(p.default is empty and p.kind not in many for p in inspect.signature(thing).parameters.values()):
-        return thing
-    made = thing()
-    return thing if framework_of(made) is None else made
+    """What a function, or a class of layers, makes without an argument, where that is a model; anything else as it is."""
+    made = unspecified.made(thing)
+    return thing if made is None or framework_of(made) is None else made
 
 
 def survey(
@@ -271,7 +272,10 @@ def survey(
     place, _, attr = locator.partition("#")[0].rpartition(":")
     module = loaded(place)
     thing = built(walk(module, place, attr))
-    known = framework_of(thing)
+    known, flagless = framework_of(thing), ""
+    if known is None:
+        thing, known = unspecified.of_function(thing)
+        flagless = "a function of an array takes no training flag" if known else ""
     if known is None:
         return {"kind": "other"}
     part = importlib.import_module(f"{__package__}.{known[0]}")
@@ -285,6 +289,8 @@ def survey(
     if hasattr(part, "sites"):
         try:
             sites = part.sites(thing, sample, shape, [use.name for use in uses])
+            if flagless:
+                sites = {**sites, "inference": [], "uninferred": flagless}
             # what was not seen layer by layer is among the draws
             notes = [n for n in notes if not n.endswith((": not seen", " is not called in this forward pass"))]
         except Exception as error:  # a model that runs, but not while it is watched

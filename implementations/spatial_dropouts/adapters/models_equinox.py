@@ -11,7 +11,7 @@ import jax
 from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters import accepts, sites_jax
 from spatial_dropouts.adapters.loading import NoDropout
-from spatial_dropouts.adapters.models_base import RATES, Use
+from spatial_dropouts.adapters.models_base import RATES, Use, rateless
 from spatial_dropouts.adapters.models_jax import Watch, called, flags, inputs, runs, still
 
 _CHANNELS = {"Linear": -1, "Embedding": -1, "LayerNorm": -1, "RMSNorm": -1}
@@ -37,8 +37,8 @@ def _named(model: Any) -> Dict[str, Any]:
 
 
 def is_model(thing: Any) -> bool:
-    """A module with modules inside."""
-    return bool(_named(thing))
+    """A module with modules inside, or one that tells no rate."""
+    return bool(_named(thing)) or rateless(thing)
 
 
 def _convention(layer: Any) -> Optional[int]:

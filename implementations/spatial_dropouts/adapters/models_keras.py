@@ -11,7 +11,7 @@ import numpy as np
 
 from spatial_dropouts.adapters import sites_keras
 from spatial_dropouts.adapters.loading import NoDropout
-from spatial_dropouts.adapters.models_base import STILL, Use, expected_of, neighbours, rate_of, timed, wanted
+from spatial_dropouts.adapters.models_base import STILL, Use, expected_of, neighbours, rate_of, rateless, timed, wanted
 
 _LAST = ("Embedding", "Dense", "EinsumDense", "LSTM", "GRU", "SimpleRNN", "LayerNormalization", "MultiHeadAttention")
 
@@ -34,8 +34,8 @@ class _Keras:
 
 
 def is_model(thing: Any) -> bool:
-    """A layer with layers inside; one without is a layer."""
-    return bool(_children(thing))
+    """A layer with layers inside, or one that tells no rate; any other is a layer."""
+    return bool(_children(thing)) or rateless(thing)
 
 
 def _children(layer: Any) -> List[Any]:

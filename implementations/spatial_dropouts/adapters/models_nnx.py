@@ -10,7 +10,7 @@ from flax import nnx
 from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters import sites_jax
 from spatial_dropouts.adapters.loading import NoDropout
-from spatial_dropouts.adapters.models_base import Use
+from spatial_dropouts.adapters.models_base import Use, rateless
 from spatial_dropouts.adapters.models_jax import Watch, called, flags, inputs, last, runs
 
 
@@ -19,8 +19,8 @@ def _named(model: Any) -> Dict[str, Any]:
 
 
 def is_model(thing: Any) -> bool:
-    """A module with modules inside."""
-    return bool(_named(thing))
+    """A module with modules inside, or one that tells no rate."""
+    return bool(_named(thing)) or rateless(thing)
 
 
 def survey(

@@ -11,13 +11,14 @@ import torch
 
 from spatial_dropouts.adapters import sites_torch, torch_programs, torch_roles
 from spatial_dropouts.adapters.loading import NoDropout
-from spatial_dropouts.adapters.models_base import STILL, Use, rate_of, timed
+from spatial_dropouts.adapters.models_base import STILL, Use, rate_of, rateless, timed
 from spatial_dropouts.adapters.torch_inputs import arguments
 
 
 def is_model(thing: Any) -> bool:
-    """A module with modules inside; a leaf is a layer."""
-    return any(True for _ in torch_programs.unwrapped(thing).children())
+    """A module with modules inside, or one that tells no rate; any other leaf is a layer."""
+    thing = torch_programs.unwrapped(thing)
+    return any(True for _ in thing.children()) or rateless(thing)
 
 
 def inside(model: Any, path: str) -> Any:

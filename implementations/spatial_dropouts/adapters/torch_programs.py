@@ -25,6 +25,17 @@ def unwrapped(module: Any) -> Any:
     return module
 
 
+class Function(torch.nn.Module):
+    """A function of one tensor as a module without layers."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x)
+
+
 def kind_of(module: Any) -> str:
     """What program a module is: ``scripted``, ``traced`` or ``exported``; empty for a module of Python code."""
     if isinstance(module, torch.jit.ScriptModule):

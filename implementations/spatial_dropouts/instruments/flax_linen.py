@@ -17,10 +17,13 @@ class LinenInstrument(FlaxLinen):
     """Drives linen modules that hold a real layer, whose backward pass is that of the real layer (see jax_shown)."""
 
     fixed: Mapping[str, str] = fixed.PULLED
+    heavy = 2  # a module that is made, bound and called inside of another takes some ten milliseconds
 
     def use(self, mode: str) -> None:
         """Raises Unsupported where one query cannot be taken from the others."""
         super().use(mode)
+        if mode == "jit":
+            self.heavy = 1
         axes = self.contract.pattern
         if mode in ("vmap", "ranks") and axes.row_axes[0] == "q" and "q" in dict(axes.sizes):
             raise Unsupported("self-attention has as many queries as keys: no query is run without the others")

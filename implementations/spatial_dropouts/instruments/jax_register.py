@@ -45,7 +45,7 @@ REGISTER: Dict[str, Implementation] = {
         "MultiHeadDotProductAttention", _EACH, _OWN, broadcast_dropout=False
     ),
     # queries and keys are the same rows
-    "flax.linen.SelfAttention#weights": _linen("SelfAttention", "n h=2 q=64 k=64 -> q k", _ONE),
+    "flax.linen.SelfAttention#weights": _linen("SelfAttention", "n h=2 q=128 k=128 -> q k", _ONE),
     "flax.linen.SelfAttention#weights-each": _linen(
         "SelfAttention", "n h=4 q=16 k=16 -> n h q k", _OWN, broadcast_dropout=False
     ),

@@ -9,6 +9,9 @@ from spatial_dropouts.adapters import keras_modes
 from spatial_dropouts.adapters.keras_layers import KerasLayers
 from spatial_dropouts.instruments import fixed
 
+# what a call costs: a layer inside of a layer, whose loop JAX compiles at each eager call; a compiled one costs the call of a layer
+_EAGER, _COMPILED = 2, 1
+
 Pulled = Tuple[Any, Callable[[Any], Any]]  # an output, and what makes a gradient of a cotangent
 
 
@@ -24,6 +27,13 @@ class KerasInstrument(KerasLayers):
         super().__init__(obj, implementation)
         if self.backend == "torch":
             self.recompute_ways = ("checkpoint",)
+        else:
+            self.heavy = _EAGER
+
+    def use(self, mode: str) -> None:
+        super().use(mode)
+        if mode in ("jit", "graph", "xla"):
+            self.heavy = _COMPILED
 
     def layouts(self) -> Tuple[str, ...]:
         """The real layer's input is the instrument's own."""

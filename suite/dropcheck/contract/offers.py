@@ -13,7 +13,7 @@ OFFERS: Dict[str, Any] = {
     # what it says of itself, told when a target is opened
     "guessed": "",  # how a contract that nobody declared was guessed
     "modes": (),  # words that ``use(mode)`` knows, beside eager
-    "heavy": False,  # each new shape costs a compilation
+    "heavy": False,  # a call costs milliseconds, and each new shape perhaps a compilation; 2: tens of milliseconds
     "inference": True,  # the layer can be called in inference
     "overwrites": False,  # the layer is documented to write into its input
     "switches": (),  # ways of switching to inference

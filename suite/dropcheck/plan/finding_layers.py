@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_CALLED = ("forward", "call", "__call__")
-_RATES = ("rate", "p", "drop_prob", "drop_rate", "dropout", "prob", "keep_prob")
+CALLED = ("forward", "call", "__call__")
+RATES = ("rate", "p", "drop_prob", "drop_rate", "dropout", "prob", "keep_prob")
 _SKIPPED = ("tests", "test", "build", "dist", "node_modules", "site-packages")
 _MOST = 2000  # files
 
@@ -58,7 +58,7 @@ def dropouts(folder: Path) -> list[Found]:
         for node in body:
             name = f"{file.relative_to(folder).as_posix()}:{getattr(node, 'name', '')}"
             if isinstance(node, ast.ClassDef):
-                methods = _methods(node, classes)
+                methods = methods_of(node, classes)
                 if _drops(node) or _takes_a_rate(methods):
                     found.append(Found(name, _unfinished(methods)))
             elif _drops(node):
@@ -69,14 +69,14 @@ def dropouts(folder: Path) -> list[Found]:
 def _drops(node: ast.stmt) -> bool:
     if isinstance(node, ast.ClassDef):
         methods = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
-        return "drop" in node.name.lower() and bool(methods & set(_CALLED))
+        return "drop" in node.name.lower() and bool(methods & set(CALLED))
     if isinstance(node, ast.FunctionDef):
         words = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
-        return "drop" in node.name.lower() and len(words) > 1 and bool(set(words[1:]) & set(_RATES))
+        return "drop" in node.name.lower() and len(words) > 1 and bool(set(words[1:]) & set(RATES))
     return False
 
 
-def _methods(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, ast.FunctionDef]:
+def methods_of(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, ast.FunctionDef]:
     """The methods of a class, with those of its bases in the same file."""
     methods: dict[str, ast.FunctionDef] = {}
     todo, seen = [node], set()
@@ -96,7 +96,7 @@ def _takes_a_rate(methods: dict[str, ast.FunctionDef]) -> bool:
     """Whether a class is called like a layer and made of a rate, its first argument."""
     made = methods.get("__init__")
     words = [one.arg for one in (*made.args.posonlyargs, *made.args.args)] if made is not None else []
-    return bool(methods.keys() & set(_CALLED)) and len(words) > 1 and words[1] in _RATES
+    return bool(methods.keys() & set(CALLED)) and len(words) > 1 and words[1] in RATES
 
 
 def _unfinished(methods: dict[str, ast.FunctionDef]) -> str:
@@ -112,7 +112,7 @@ def _unfinished(methods: dict[str, ast.FunctionDef]) -> str:
     words = [*made.args.posonlyargs, *made.args.args][1:]
     needed = [one.arg for one in words[: len(words) - len(made.args.defaults)]]
     needed += [a.arg for a, value in zip(made.args.kwonlyargs, made.args.kw_defaults, strict=True) if value is None]
-    rates = [one for one in needed if one in _RATES]
+    rates = [one for one in needed if one in RATES]
     if len(needed) > 1 or (needed and not rates and len(words) > 1):
         others = [one for one in needed if one not in rates[:1]]
         return f"its constructor also needs {', '.join(others)}: write an Implementation with options"

@@ -16,7 +16,7 @@ from dropcheck.contract.promise import Contract, Pattern
 from dropcheck.contract.requirements import JOIN
 from dropcheck.contract.sites import AUDITED_AS, Sites, short
 from dropcheck.judge.pattern_inference import Inferred, Marks, infer, marks
-from dropcheck.plan import observed_faults, shared_masks
+from dropcheck.plan import observed_faults, shared_masks, without_rate
 from dropcheck.plan.observed_masks import limited
 from dropcheck.plan.opening import spec_of
 from dropcheck.plan.targets import Target
@@ -203,7 +203,7 @@ class Model:
 
 
 def may_be_model(target: Target) -> bool:
-    """Whether a target may be a model, by its source alone: a class or a function that stands there by name is none."""
+    """Whether a target may be a model, by its source alone: a class or a function of a rate is none."""
     if target.source != "user":
         return False
     place, _, attr = target.locator.partition("#")[0].rpartition(":")
@@ -223,10 +223,10 @@ def may_be_model(target: Target) -> bool:
         return False  # opening it says what is wrong
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == attr:
-            wanted = node.args
-            free = len(wanted.posonlyargs) + len(wanted.args) - len(wanted.defaults)
-            return free + wanted.kw_defaults.count(None) == 0  # called without arguments, it may make one
-        if isinstance(node, ast.ClassDef | ast.AsyncFunctionDef) and node.name == attr:
+            return without_rate.function(node)
+        if isinstance(node, ast.ClassDef) and node.name == attr:
+            return without_rate.layer(node, tree)
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == attr:
             return False
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == attr for t in node.targets):
             called = node.value.func if isinstance(node.value, ast.Call) else None

@@ -15,6 +15,7 @@ from dropcheck.contract.cases import LADDER, Case, parse_case, seed_of
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
+from dropcheck.plan import costly_calls
 from dropcheck.statistics.evidence import z
 
 # Rates and sizes of daily use, counted; many more are asked in a few calls each: see ``judge.checks.daily_sizes``.
@@ -29,6 +30,7 @@ NOT_IN_QUICK = {"float64": (0.15, 0.3), "float16": (0.3,), "bfloat16": (0.3,)}
 # Calls of one layer. Keys of 24 bits meet again n^2 / 2^25 times on average: 4.3 in quick (seen by 98.6 %), 429 in standard.
 _MANY_CALLS = {"quick": 12_000, "standard": 120_000, "deep": 400_000}
 _MANY_HEAVY_CALLS = {"quick": 1_500, "standard": 12_000, "deep": 150_000}
+_MANY = (_MANY_CALLS, _MANY_HEAVY_CALLS, costly_calls.MANY_CALLS)  # by what a call costs
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def kept_coins(rate: float, share: float) -> int:
 
 def core(
     contract: Contract,
-    heavy: bool,
+    heavy: int,
     dtypes: Sequence[str],
     layouts: Sequence[str],
     gradients: bool,
@@ -98,7 +100,10 @@ def core(
     marginal: Check,
     resolution: float | None,
 ) -> list[Case]:
-    """The fixed cases of a profile for one target. ``heavy``: its calls cost milliseconds, so they are larger and fewer."""
+    """The fixed cases of a profile for one target.
+
+    ``heavy``: 1, its calls cost milliseconds, so they are larger and fewer; 2, tens of milliseconds (``costly_calls``).
+    """
 
     def sized(dtype: str, rate: float, rows: int, channels: int, shared: int, least_rows: int = 0, **more: Any) -> Case:
         coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels, shared)
@@ -155,8 +160,10 @@ def core(
     for rate, *sizes in (*_DAILY, *(_DAILY_BEYOND_QUICK if not quick else ())):
         if not contract.rates or rate in contract.rates:
             cases.append(sized(first, rate, *sizes))
-    many = (_MANY_HEAVY_CALLS if heavy else _MANY_CALLS)[profile.name]
-    cases.append(Case(first, half, 1, 65, 1, calls=many))
+    many = _MANY[heavy][profile.name]
+    wide = costly_calls.MANY_CHANNELS if heavy == costly_calls.TENS_OF_MILLISECONDS else 65
+    often = Case(first, half, 1, wide, 1, calls=many)
+    cases.append(often)
     # other dtypes, layouts and gradient recording get structure too
     for dtype in dtypes[1:]:
         cases.append(sized(dtype, half, 257, 66, 4, regime))
@@ -174,10 +181,20 @@ def core(
     for way in contract.seeds:
         count = profile.seeds // (2 if heavy else 1)
         cases.append(Case(first, half, 9, 131, 3, calls=2 * count, regime="seeds", way=way))
-    return list(dict.fromkeys(_fitted(c, contract.pattern, profile, heavy) for c in cases))
+    fitted = [_fitted(c, contract.pattern, profile, heavy) for c in cases]
+    if heavy == costly_calls.TENS_OF_MILLISECONDS:
+        fitted = [
+            replace(one, calls=many) if case is often else _larger(one, contract.pattern, profile, marginal, resolution)
+            for case, one in zip(cases, fitted, strict=True)
+        ]
+    return list(dict.fromkeys(fitted))
 
 
-def _fitted(case: Case, pattern: Pattern, profile: Profile, heavy: bool = False) -> Case:
+def _larger(case: Case, pattern: Pattern, profile: Profile, marginal: Check, resolution: float | None) -> Case:
+    return costly_calls.larger(case, pattern, profile.name, lambda one: marginal.asks(one, profile.name, resolution))
+
+
+def _fitted(case: Case, pattern: Pattern, profile: Profile, heavy: int = 0) -> Case:
     """The same case for a pattern that has no rows, no channels or no shared axes: as many coins, otherwise spread."""
     if not pattern.shared:
         case = replace(case, shared=1)
@@ -265,7 +282,7 @@ def _drawn_sizes(rng: np.random.Generator, most: int) -> tuple[int, int, int]:
 
 def drawn(
     contract: Contract,
-    heavy: bool,
+    heavy: int,
     dtypes: Sequence[str],
     layouts: Sequence[str],
     gradients: bool,
@@ -329,7 +346,9 @@ def drawn(
             )
         )
     if contract.pattern.sizes or not contract.pattern.coins:
-        return [_fitted(c, contract.pattern, profile, heavy) for c in found]
+        found = [_fitted(c, contract.pattern, profile, heavy) for c in found]
+    if heavy == costly_calls.TENS_OF_MILLISECONDS:
+        found = [_larger(c, contract.pattern, profile, marginal, resolution) for c in found]
     return found
 
 
@@ -386,7 +405,7 @@ def plan_cases(
     asked = contract
     if wanted.rates:
         asked = replace(contract, rates=tuple(r for r in wanted.rates if not contract.rates or r in contract.rates))
-    arguments = (asked, bool(info.get("heavy")), dtypes, info["layouts"], info["gradients"], profile, marginal)
+    arguments = (asked, int(info.get("heavy", 0)), dtypes, info["layouts"], info["gradients"], profile, marginal)
     cases = core(*arguments, wanted.resolution)
     fixed = {(c.dtype, c.rate, c.layout, c.grad) for c in cases}
     cases += drawn(*arguments, root, target, wanted.resolution)

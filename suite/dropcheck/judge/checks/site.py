@@ -38,10 +38,10 @@ def _training(check: Check, sites: Sites) -> Finding:
 def _inference(check: Check, sites: Sites, inference: str) -> Finding:
     """Draws of layers that are audited in place are left to ``mode.inference`` of these layers."""
     drops = sites.active
+    if sites.uninferred:  # nothing was seen there, whatever is declared
+        return skipped(check, "inference", sites.uninferred)
     if inference == "active":
         return _declared(check, sites)
-    if sites.uninferred:
-        return skipped(check, "inference", sites.uninferred)
     if drops:
         text = f"dropout is active in inference: {_some(grouped(drops))}; expected no random draw"
         called = [{"what": d.what, "place": d.place, "kind": d.kind, "rate": d.rate, "made": d.made} for d in drops]

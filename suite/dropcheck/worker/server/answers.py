@@ -133,7 +133,7 @@ class Worker:
             "guessed": str(offered(adapter, "guessed")),
             "mode": mode,
             "modes": ["eager", *offered(adapter, "modes")],
-            "heavy": bool(offered(adapter, "heavy")),
+            "heavy": int(offered(adapter, "heavy")),
             "inference": bool(offered(adapter, "inference")),
             "overwrites": bool(offered(adapter, "overwrites")),
             "switches": list(offered(adapter, "switches")),
