@@ -290,6 +290,16 @@ def test_a_table_is_read_as_it_was_written_and_its_text_is_escaped(
     table, result = world.survey()
     page.write(table, result, tmp_path, "dropcheck field tiny:layer --releases 5 --out x")
     assert records.decode((tmp_path / "releases.json").read_bytes(), "x") == table
+    # paths of this machine are in no file, wherever a message came from
+    folder = "/home/me/.venv/lib/python3.11/site-packages/tiny.py"
+    package = table.packages[0]
+    cells = [msgspec.structs.replace(c, verdict="error", message=f"x ({folder})") for c in package.owners[0].cells]
+    owners = [msgspec.structs.replace(package.owners[0], cells=cells)]
+    table = msgspec.structs.replace(table, packages=[msgspec.structs.replace(package, owners=owners)])
+    page.write(table, result, tmp_path, "dropcheck field tiny:layer --releases 5 --out x")
+    for name in ("README.md", "index.html", "releases.json"):
+        text_ = (tmp_path / name).read_text()
+        assert "/home/me" not in text_ and "site-packages/tiny.py" in text_, name
     made = (tmp_path / "index.html").read_text()
     assert "<b>fail</b>" not in made and "&lt;b&gt;fail&lt;/b&gt;" in made
     assert "new in 1.2.0" in made and "new in 1.2.0" in (tmp_path / "README.md").read_text()

@@ -20,10 +20,11 @@ from dropcheck.results.audit import Result, write_atomically
 
 def write(table: Table, result: Result, out: Path, command: str) -> None:
     """All files of the report, each whole or not at all: the page, Markdown, the table, and the result of every audit."""
-    table = confirming.portable(table)
+    data = field.without_folders(records.encode(confirming.portable(table)))
+    table = records.decode(data, str(out / "releases.json"))
     result = msgspec.structs.replace(result, argv=command.split()[1:])
     write_atomically(out / "result.json.xz", lzma.compress(field.without_folders(results.encode(result)), preset=6))
-    write_atomically(out / "releases.json", field.without_folders(records.encode(table)))
+    write_atomically(out / "releases.json", data)
     write_atomically(out / "README.md", markdown(table, command).encode())
     write_atomically(out / "index.html", html(table, command).encode())
 

@@ -18,8 +18,8 @@ TITLES: dict[Word, str] = {
     "changes": "Fails in some releases between",
     "gone": "Failures that are gone",
     "unsure": "No verdict, or no proof of a change",
-    "fails": "Fails in every release",
-    "keeps": "Passes in every release",
+    "fails": "Fails in every release that was judged",
+    "keeps": "Passes in every release that was judged",
 }
 SHOWN: tuple[Word, ...] = ("new", "changes", "gone", "unsure", "fails")  # worst first; the rest is counted
 _MARKS: dict[Word, str] = {"new": "✗", "changes": "~", "gone": "✓", "unsure": "?", "fails": "✗", "keeps": "✓"}
@@ -36,7 +36,7 @@ def headline(table: Table) -> str:
     if not some:
         return f"{head}: no check was judged."
     told = [f"{some[word]} {short(word)}" for word in SHOWN if some[word]]
-    return f"{head}: of {count(sum(some.values()), 'check')}, {', '.join(told) if told else 'all pass everywhere'}."
+    return f"{head}: of {count(sum(some.values()), 'check')}, {', '.join(told) if told else 'all pass in every judged release'}."
 
 
 def of_package(package: Package) -> str:
@@ -58,8 +58,8 @@ def short(word: Word) -> str:
         "changes": "come and go",
         "gone": "gone",
         "unsure": "without a clear answer",
-        "fails": "fail everywhere",
-        "keeps": "pass everywhere",
+        "fails": "fail in every judged release",
+        "keeps": "pass in every judged release",
     }[word]
 
 
