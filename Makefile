@@ -15,7 +15,9 @@ COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/($(UNUSED))/' $(VENV)/lib ||
 # hundreds of processes import the package, some of them told to write no bytecode: compiled once, here
 OWN = $(BIN)/python -m compileall -qq suite implementations
 # several processes with threads each would take each other's cores; what pytest rewrites while it collects is kept for the next
-PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q --durations=20 --durations-min=3
+# what JAX compiles runs once or twice in most tests: half of their time went into making it fast; `make test-long` has it as users do
+ONCE = JAX_DISABLE_MOST_OPTIMIZATIONS=1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: audit test test-long docs field dist clean
@@ -28,7 +30,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff check suite implementations tests docs/tools examples
 	$(BIN)/ruff format --check suite implementations tests docs/tools examples
 	# folders by stage, no circles (pyproject.toml); types
-	($(BIN)/lint-imports --no-logo --no-cache && $(BIN)/mypy) & types=$$!; $(PYTEST) -m "not long"; tests=$$?; wait $$types && exit $$tests
+	($(BIN)/lint-imports --no-logo --no-cache && $(BIN)/mypy) & types=$$!; $(ONCE) $(PYTEST) -m "not long"; tests=$$?; wait $$types && exit $$tests
 
 # every test, also those that take minutes; of each of these a shorter one asks the same in `make test`
 test-long: $(VENV)/.test $(VENV)/.docs

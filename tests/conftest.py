@@ -22,6 +22,7 @@ import pytest
 import setuptools  # noqa: F401
 from hypothesis import settings
 from kits.forked import Parents
+from kits.order import ordered
 
 from dropcheck.worker import caches
 
@@ -42,6 +43,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if (name := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
     free = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {free[int(name.removeprefix("gw")) % len(free)]})
+
+
+@pytest.hookimpl(trylast=True)  # after what is deselected
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, each framework has one of them."""
+    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+        items[:] = ordered(items)
 
 
 def pytest_collection_finish() -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 from kits.bench import audit_file
 
+from dropcheck.auditing import run as auditing
+from dropcheck.plan.request import AuditRequest
 from dropcheck.results import bench as records
 
 LAYERS = """
@@ -75,7 +78,14 @@ def test_side_by_side_with_one_that_runs_out_of_memory_one_that_is_killed_and_a_
     assert len(per) == 2 * 2 * 2 and all(s.device_ns > 0 and s.loops > 0 for s in per)
 
 
-def test_an_audit_is_made_first_where_none_is_given(call: Any, write: Any) -> None:
+def test_an_audit_is_made_first_where_none_is_given(call: Any, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = auditing.run
+
+    def of_one_dtype(asked: AuditRequest, told: Any = None) -> Any:
+        assert not (asked.select or asked.dtypes or asked.cases), "the whole of quick is asked"
+        return audit(replace(asked, dtypes=("float32",)), told)
+
+    monkeypatch.setattr(auditing, "run", of_one_dtype)
     write("mine.py", LAYERS.replace("(*x.shape[:2], 1)", "(x.shape[0], 1, 1)"))
     ran = call("bench", "mine.py:right", *CELLS[:2], *SHORT)
     assert ran.code == 1
@@ -91,10 +101,12 @@ def test_an_absent_device_is_said_and_the_others_finish(call: Any, layers: Any) 
 
 @pytest.mark.slow
 @pytest.mark.workers("torch._dynamo", "torch._inductor.compile_fx")
-def test_compiled_and_eager_side_by_side(call: Any, layers: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("direction", ["forward", pytest.param("backward", marks=pytest.mark.long)])
+def test_compiled_and_eager_side_by_side(call: Any, layers: Any, tmp_path: Path, direction: str) -> None:
+    """A kernel of the compiler takes seconds: a forward pass has one for training, a backward pass two more."""
     pytest.importorskip("torch")
     audit_file(tmp_path / "both.json", "torch.Dropout1d", "torch.Dropout1d@compiled")
-    words = ("torch.Dropout1d", "torch.Dropout1d@compiled", "--cell", "4,64,16 backward")
+    words = ("torch.Dropout1d", "torch.Dropout1d@compiled", "--cell", f"4,64,16 {direction}")
     once = ("--processes", "1", *SHORT[2:])  # every process compiles anew
     ran = call("bench", *words, *once, "--audit", "both.json")
     result = records.load(ran.folder / "r.json")

@@ -90,8 +90,10 @@ def test_what_is_registered_keeps_its_other_promises_everywhere(name: str) -> No
 
 @pytest.mark.parametrize("name", REGISTERED)
 def test_what_is_registered_keeps_its_other_promises(name: str) -> None:
-    cases = each_check_once(name, **ASKED)
-    (target,) = dropcheck.audit(name, cases=tuple(cases), in_process=True, jobs=1, causes=False, **ASKED).targets
+    # a compiler runs for each new shape of a compiled layer: one dtype
+    asked = {**ASKED, "dtypes": ("float32",)} if name.endswith("@jit") else ASKED
+    cases = each_check_once(name, **asked)
+    (target,) = dropcheck.audit(name, cases=tuple(cases), in_process=True, jobs=1, causes=False, **asked).targets
     bad = {check for check, _, _ in accused(target.findings, cases)}
     assert target.error is None and bad == {"rate.rejects-invalid"}
     passed = {f.check for f in target.findings if f.verdict == "pass"}

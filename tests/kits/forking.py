@@ -124,6 +124,9 @@ def _main(given: int, modules: Sequence[str]) -> None:
     for module in modules:
         with contextlib.suppress(ImportError):  # the program says so itself
             importlib.import_module(module)
+    if "torch._inductor.compile_fx" in sys.modules:
+        # which vector instructions the C++ compiler knows, asked once: ten programs, 12 s in each folder of compiled code
+        sys.modules["torch._inductor.cpu_vec_isa"].pick_vec_isa()
     gc.freeze()
     gc.enable()
     _Server(socket.socket(fileno=given)).serve()
