@@ -74,6 +74,23 @@ def test_a_node_is_a_target_of_its_own(tmp_path: Path) -> None:
     assert any(f.verdict == "pass" for f in target.findings)
 
 
+@pytest.mark.parametrize(
+    "sign, noted, verdict", [(1, False, "pass"), (1, True, "pass"), (-1, True, "fail")], ids=["seen", "noted", "wrong"]
+)
+def test_an_exported_alpha_dropout_is_held_to_its_own_law(tmp_path: Path, sign: int, noted: bool, verdict: str) -> None:
+    path = _saved(onnx_models.alpha(sign=sign, noted=noted), tmp_path)
+    (target,) = dropcheck.audit(
+        f"{path}#alpha@reference",
+        select=("scale.kept-values", "mask.ignores-values"),
+        cases="float32 rate=0.3 48,5,1 calls=64",
+        jobs=1,
+        in_process=True,
+        causes=False,
+    ).targets
+    assert target.error is None and target.contract["dropped"] == "alpha", target.error
+    assert target.verdict == verdict, [f.message for f in target.findings]
+
+
 def test_explain_shows_the_table_and_marks_what_is_shared(tmp_path: Path) -> None:
     path = _saved(onnx_models.two_layers(), tmp_path)
     told = " ".join(explain_model.text(_seen(path), 100).split())

@@ -248,6 +248,17 @@ def test_a_mask_that_never_changes_is_one_cause_with_what_follows() -> None:
     assert "give its contract `seeds=()`" in one.fix
 
 
+def test_related_generators_of_onnx_runtime_are_told_what_a_user_of_the_file_can_do() -> None:
+    some = [
+        finding("site.independent", "fail", "sites first second", message="as seen", tallies=tallies)
+        for tallies in ({"leans": True}, {})
+    ]
+    of_file = msgspec.structs.replace(target("model.onnx", some), framework="onnxruntime")
+    first, second = (one.fix for one in diagnose(of_file))
+    assert "Export the model after `eval()`" in first and "draw them outside" in first
+    assert "let each layer draw its own mask" in second
+
+
 def test_defects_come_before_edges_and_a_check_without_a_cause_is_a_block_of_its_own() -> None:
     some = [
         finding("rate.one", "fail", "float32 rate=1", tallies={"nonfinite": 9, "elements": {"NaN": 9}}),

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from dropcheck.contract.promise import Contract
+
 FLOAT = TensorProto.FLOAT
 
 
@@ -46,6 +48,38 @@ def two_layers(keep: float = 0.5, shared: bool = False) -> Any:
         "first_keep": np.float32(keep),
         "second_keep": np.float32(keep),
         "two": np.full((1, 6, 1), 2, np.float32),
+    }
+    return model(nodes, constants)
+
+
+def alpha(rate: float = 0.3, sign: int = 1, noted: bool = False) -> Any:
+    """An element-wise AlphaDropout as torch.onnx exports it. ``sign``: -1 drops to the wrong sign; ``noted``: its class is."""
+    whole = Contract.alpha("n -> n")
+    node, a = helper.make_node, whole.scale_at(rate)
+    drawn = node("RandomUniformLike", ["like"], ["drawn"], name="alpha", high=1.0, low=0.0)
+    if noted:
+        drawn.metadata_props.add(
+            key="pkg.torch.onnx.class_hierarchy", value="['net.Net', 'torch.nn.modules.dropout.AlphaDropout']"
+        )
+    nodes = [
+        drawn,
+        node("Less", ["drawn", "keep"], ["kept"]),
+        node("Cast", ["kept"], ["mask"], to=FLOAT),
+        node("Add", ["mask", "minus"], ["gone"]),  # -1 where dropped
+        node("Mul", ["gone", "value"], ["shifted"]),
+        node("Add", ["shifted", "b"], ["all"]),
+        node("Mul", ["mask", "a"], ["factor"]),
+        node("Mul", ["x", "factor"], ["held"]),
+        node("Add", ["held", "all"], ["y"]),
+    ]
+    b = whole.offset_at(rate)
+    constants = {
+        "like": np.zeros((8, 6, 5), np.float32),
+        "keep": np.float32(1 - rate),
+        "minus": np.float32(-1),
+        "value": np.float32(sign * (b - whole.dropped_at(rate))),
+        "b": np.float32(b),
+        "a": np.float32(a),
     }
     return model(nodes, constants)
 

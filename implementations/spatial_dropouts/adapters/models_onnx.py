@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from spatial_dropouts.adapters.onnx_loading import File, Session, engine_name, i
 from spatial_dropouts.adapters.onnx_places import Graph, Place, dropouts, kind_of, subgraphs
 
 STARTS = 24  # sessions, each with a seed of its own
+_NEAR = 2.0**-7  # of a dropped value, with the roundings of the narrowest dtype
 _LAST = ("Gemm", "MatMul", "LayerNormalization")
 _SECOND = ("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization")
 _NO_BACKWARD = "an ONNX file has no backward pass"
@@ -35,6 +37,7 @@ class _Use(Use):
         found = super().answer()
         if self.place.fixed and found["expected"]:
             found["expected"] = _sized(found["expected"], found["axes"], self.place)
+        found["own_law"] = _self_normalizing(self.place)
         return {**found, "starts": self._stacked(self.starts)} if self.starts else found
 
 
@@ -113,7 +116,19 @@ def inside(thing: File, path: str) -> Any:
     way = () if own or thing.engine != "onnxruntime" else ("global",)
     rates = None if place.rate is None else (place.rate,)
     contract = Contract(Pattern(names, names), seeds=way, gradient=False, rates=rates)
+    if _self_normalizing(place):
+        contract = replace(contract, scale="alpha", offset="alpha", dropped="alpha")
     return Implementation(make=onnx_layer(thing, seen.graph, place), framework="onnx", contract=contract)
+
+
+def _self_normalizing(place: Place) -> bool:
+    """Whether a place was exported of an AlphaDropout: by the class that is noted beside it, or by what is dropped."""
+    if "alpha" in place.kind.lower():
+        return True
+    if place.dropped == 0 or place.rate is None:
+        return False
+    wanted = Contract.alpha("n -> n").dropped_at(place.rate)
+    return abs(place.dropped - wanted) <= _NEAR * abs(wanted)
 
 
 def onnx_layer(thing: File, graph: Graph, place: Place) -> Any:

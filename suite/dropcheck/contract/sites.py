@@ -112,13 +112,15 @@ class Unreached:
 class Shared:
     """Two places of one model that drop alike in every pass: ``how`` says what was seen.
 
-    ``passes``: it is one place, which starts from the same random state in every pass.
+    ``passes``: it is one place, which starts from the same random state in every pass. ``leans``: the masks are not equal, and
+    depend on each other over the starts of an engine.
     """
 
     first: str
     second: str
     how: str
     passes: bool = False
+    leans: bool = False
 
 
 @dataclass(frozen=True)

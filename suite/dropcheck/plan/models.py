@@ -53,6 +53,9 @@ class Layer:
     unsure: bool = False
     doubt: str = ""
     form: str = ""
+    own_law: bool = (
+        False  # its target has a contract that knows what is kept and dropped where that is no multiple of x
+    )
     starts: Marks | None = None  # the first pass of sessions with seeds of their own, where an engine has sessions
 
     @property
@@ -169,7 +172,7 @@ class Layer:
             return f"its rate is {self.rate:g}: it decides nothing by chance"
         if self.form:
             return f"{self.form}: audit its class, or a factory with a contract that says so"
-        if not self.plain:
+        if not self.plain and not self.own_law:
             return f"{self.kind} keeps no multiple of x: audit its class, whose registered contract knows its constants"
         if self.pattern is None:
             return (
@@ -305,6 +308,7 @@ def _layer(one: dict[str, Any], inference: str | None = None) -> Layer:
         unsure=bool(one.get("unsure")),
         doubt=str(one.get("doubt", "")),
         form=str(one.get("form", "")),
+        own_law=bool(one.get("own_law")),
         starts=marks(x, np.asarray(one["starts"]), 1e-2) if "starts" in one else None,
     )
 

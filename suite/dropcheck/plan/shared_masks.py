@@ -93,7 +93,7 @@ def leaning(layers: Sequence[Layer], known: Iterable[Shared] = ()) -> list[Share
                 continue
             if how := _leans(first, later):
                 told.add(pair)
-                found.append(Shared(first.name, later.name, how))
+                found.append(Shared(first.name, later.name, how, leans=True))
     return found
 
 

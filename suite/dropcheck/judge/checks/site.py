@@ -117,7 +117,7 @@ def independent(check: Check, sites: Sites, inference: str) -> list[Finding]:
         text = f"{whose}: {one.how}; expected masks of their own"
         if one.passes:
             text = f"{whose}: {one.how}; expected a new mask in each pass"
-        found.append(finding(check, case, "fail", text))
+        found.append(finding(check, case, "fail", text, tallies={"leans": True} if one.leans else {}))
     places = sum(1 for one in sites.training if sites.is_dropout(one))
     if found or places < 2:
         return found
