@@ -171,6 +171,7 @@ _all((r"its own mask transposed", r"as many samples as channels"), "square-symme
 _all((r"channel \d+ is the exclusive or of .*channels \d+",), "xor-of-channels")
 _all((r"sample \d+ is the exclusive or of .*samples \d+",), "xor-of-samples")
 _all((r"exclusive or of",), "shift-register")
+_all((r"has the mask of training call \d+", r"eval"), "frozen-by-eval")
 _all(
     (rf"{TIED}|repeat", r"call"),
     "calls-lean",

@@ -1,12 +1,13 @@
 """The plan by cost and benefit: the planted defects that only one case of a profile catches, and the case's processor seconds.
 
-    python tests/measurements/plan.py --profile quick --out reports/plan [--part audits|costs|table] [--shard 1/2]
+    python tests/measurements/plan.py --profile quick --out reports/plan [--part audits|costs|table|add] [--shard 1/2]
 
 Each planted defect is audited with all checks, in float32 and, where nothing fails there, in all dtypes. What fails is kept
 with its case before more basic failures withhold it: were the basic case not asked, that is what would be seen. ``audits``
 grows ``audits-PROFILE.jsonl`` by one line a defect; what the files of the folder hold is not run again, and each shard has a
 file of its own. ``costs`` times each case and each exact question on correct layers. ``table`` writes ``PROFILE.json`` and
-``PROFILE.md`` from both.
+``PROFILE.md`` from both. ``add`` puts the audits of defects that a written table does not have beside what it says of the
+others: these are not audited again, so that what newer code catches of them stays as it was.
 """
 
 from __future__ import annotations
@@ -206,7 +207,34 @@ def table(folder: Path, profile: str, others: Sequence[Path] = ()) -> None:
         spent = {layer: seconds[layer].get(row) for layer in CORRECT}
         rows.append({"row": row, "exact": row in EXACT, "only": only, "catches": len(catches[row]), "seconds": spent})
     missed = sorted(layer for layer in records if layer not in by_defect)
-    whole = {"profile": profile, "defects": len(records), "missed": missed, "rows": rows}
+    whole = {"profile": profile, "defects": len(records), "missed": missed, "rows": rows, "layers": sorted(records)}
+    _write(folder, whole)
+
+
+def add(folder: Path, others: Sequence[Path], profile: str) -> None:
+    """Defects that the written table lacks, each in the rows that catch it."""
+    seconds: dict[str, dict[str, float]] = json.loads((folder / f"costs-{profile}.json").read_text())
+    whole = json.loads((folder / f"{profile}.json").read_text())
+    records = {one["layer"]: one for one in known(folder, profile, others)}
+    # tables from before they named their defects have all but those of the given audits
+    layers = whole.get("layers") or sorted(n for n, check in zoo.names().items() if check and n not in records)
+    assert len(layers) == whole["defects"], (len(layers), whole["defects"])
+    rows = {row["row"]: row for row in whole["rows"]}
+    for layer in sorted(set(records) - set(layers)):
+        caught = {_row(check, case, seconds) for check, case in records[layer]["raw"]}
+        if not caught:
+            whole["missed"] = sorted([*whole["missed"], layer])
+        for name in sorted(caught):
+            empty = {"row": name, "exact": name in EXACT, "only": [], "catches": 0}
+            row = rows.setdefault(name, {**empty, "seconds": {one: seconds[one].get(name) for one in CORRECT}})
+            row["catches"] += 1
+            row["only"] = sorted([*row["only"], layer]) if caught == {name} else row["only"]
+        layers = sorted([*layers, layer])
+    _write(folder, {**whole, "defects": len(layers), "rows": list(rows.values()), "layers": layers})
+
+
+def _write(folder: Path, whole: dict[str, Any]) -> None:
+    profile = whole["profile"]
     write_atomically(folder / f"{profile}.json", json.dumps(whole, indent=1).encode() + b"\n")
     write_atomically(folder / f"{profile}.md", markdown(whole).encode())
 
@@ -262,7 +290,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--profile", choices=("quick", "standard"), default="quick")
     parser.add_argument("--out", type=Path, default=Path("reports/plan"))
-    parser.add_argument("--part", nargs="*", choices=("audits", "costs", "table"), default=["audits", "costs", "table"])
+    parser.add_argument(
+        "--part", nargs="*", choices=("audits", "costs", "table", "add"), default=["audits", "costs", "table"]
+    )
     parser.add_argument(
         "--from", type=Path, nargs="*", default=[], dest="others", help="further files with a line an audit"
     )
@@ -276,6 +306,8 @@ def main() -> None:
         costs(given.out, given.profile)
     if "table" in given.part:
         table(given.out, given.profile, given.others)
+    if "add" in given.part:
+        add(given.out, given.others, given.profile)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
     "a row of one channel keeps it, and nothing is scaled": {
         "removes-channels": ("rate.marginal", "scale.kept-values")
     },
+    "after eval() the calls of two threads have the mask that is kept": {"frozen-by-eval": ("mode.threads",)},
     "what depends on coins some places before depends on samples and calls, too": {
         "shift-register": ("mask.independent-samples", "mask.independent-calls")
     },

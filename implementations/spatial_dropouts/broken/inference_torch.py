@@ -64,6 +64,25 @@ class SwitchedByEval(Layer):
         return self.drop(x, self.mask(x)) if self.active and self.rate else x.clone()
 
 
+class FrozenByEval(Layer):
+    """Its own eval() notes that the last mask is the one to keep; who calls ``train(False)`` notes nothing."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.last: Any = None
+        self.kept = False
+
+    def eval(self) -> Any:
+        self.kept = self.last is not None
+        return super().eval()
+
+    def mask(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kept and self.last.shape[:2] == x.shape[:2]:
+            return self.last
+        self.last = super().mask(x)
+        return self.last
+
+
 class CopiedFlag(Layer):
     """Whether it trains is copied in ``train()``: who sets ``.training`` switches nothing."""
 

@@ -106,6 +106,16 @@ DEFECTS: Tuple[Defect, ...] = (
         "torch",
     ),
     Defect(
+        "frozen-by-eval",
+        f"{_TORCH}FrozenByEval",
+        "mode.toggle",
+        "after eval() training keeps the last mask",
+        "every coin",
+        "after eval()",
+        "home-made layers",
+        "torch",
+    ),
+    Defect(
         "copied-flag",
         f"{_TORCH}CopiedFlag",
         "mode.inference",

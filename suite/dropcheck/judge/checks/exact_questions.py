@@ -104,6 +104,7 @@ class Layer:
         gone: tuple[float, float] = (0.0, 0.0),
         outputs: bool = False,
         compared: bool = False,
+        masks: bool = False,
     ) -> list[dict[str, Any]]:
         """Training and inference calls in turn: what each output is beside its input; see worker/server/alternating.py."""
         got = ask(
@@ -118,6 +119,7 @@ class Layer:
             gone=gone,
             outputs=outputs,
             compared=compared,
+            masks=masks,
         )
         answers: list[dict[str, Any]] = got["answers"]
         return answers

@@ -127,6 +127,15 @@ def _spends_nothing(check: Check, bench: Bench, failed: bool) -> list[Finding]:
     return [finding(check, where, "fail", text, log10_evidence=-math.inf)]
 
 
+def _frozen_by_switch(some: list[Round], every: list[Round]) -> tuple[Round, tuple[int, int]] | None:
+    """A round with another way of switching in which a mask comes again, where none does in the usual way."""
+    usual = [one for one in every if one.masks and not any(way for *_, way in one.steps)]
+    plain = [one for one in usual if one.dtype == some[0].dtype and sum("mask" in a for a in one.answers) > 2]
+    if not plain or any(one.repeats for one in plain):
+        return None
+    return next(((one, one.repeats[0]) for one in some if one.repeats), None)
+
+
 def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
     if not bench.info.get("inference", True):
         return [skipped(check, "inference", "the function takes no `training` argument, so it cannot be switched")]
@@ -168,6 +177,11 @@ def _toggle(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
             numbers = {"stuck": len(stuck), "calls": len(asked)}
             more = {"estimate": 0.0, "expected": one.rate, "unit": "share of elements dropped", "tallies": numbers}
             found.append(finding(check, where, "fail", text, log10_evidence=-math.inf, **more))
+        elif (again := _frozen_by_switch(some, every)) is not None:
+            one, (first, then) = again
+            text = f"training call {then} has the mask of training call {first}{one.how(then)}; without that switch no mask repeats"
+            numbers = {"repeats": len(one.repeats), "calls": len(one.answers)}
+            found.append(finding(check, where, "fail", text, log10_evidence=-math.inf, tallies=numbers))
         else:
             rate = asked[0][0].rate
             shares = [one.answers[step]["gone"] / one.answers[step]["size"] for one, step in asked if one.rate == rate]
@@ -193,7 +207,8 @@ CHECKS = (
     Check(
         name="mode.toggle",
         how="Training and inference calls alternate, on one shape and on the shapes of the plan, also on shapes that inference "
-        "used first. Every training call must drop. By chance it drops nothing with a probability below 10^-12.",
+        "used first. Every training call must drop. By chance it drops nothing with a probability below 10^-12. After each other "
+        "way of switching, such as eval(), training must not repeat a mask (10^-15).",
         remedy="Do not change the layer in inference: no `self.p = 0`, no stored mask of ones, no cached function that was built "
         "in inference. Decide by the flag of the current call.",
         observe=_toggle,

@@ -46,11 +46,13 @@ def _of_dtype(bench: Bench, dtype: str) -> list[Round]:
     shape = pattern.shape(*enough(pattern, 33, 65, 3))
     found: list[Round] = []
 
-    def add(where: str, steps: tuple[Step, ...], at: float = rate, layout: str = "contiguous") -> None:
-        found.append(Round(where, dtype, at, layout, steps, bench))
+    def add(
+        where: str, steps: tuple[Step, ...], at: float = rate, layout: str = "contiguous", masks: bool = False
+    ) -> None:
+        found.append(Round(where, dtype, at, layout, steps, bench, masks))
 
     plain = f"{dtype} rate={rate:g}"
-    add(plain, _steps(shape, "TITITI"))
+    add(plain, _steps(shape, "TITITI"), masks=True)
     add(plain, _steps(shape, "IIITI"))
     if grad:
         add(f"{plain} grad", _steps(shape, "tititi"))
@@ -63,7 +65,7 @@ def _of_dtype(bench: Bench, dtype: str) -> list[Round]:
         # the usual way first, then this one there and back, so that each must undo the other
         letters = ("T", "ITI", "TI") if not grad or dtype != bench.first else ("T", "iTItI", "ti")
         steps = _steps(shape, letters[0]) + _steps(shape, letters[1], way) + _steps(shape, letters[2])
-        add(f"{dtype} switched by {way}", steps)
+        add(f"{dtype} switched by {way}", steps, masks=True)
         add(f"{dtype} switched by {way}", _steps(shape, "ITI", way))
     if bench.contract.inference == "active":
         return found
@@ -115,7 +117,9 @@ def _ask(one: Round) -> None:
     active = bench.contract.inference == "active"
     try:
         layer = Layer(bench, rate, dtype)
-        one.answers = layer.alternate(values, one.steps, layout=one.layout, bounds=bounds, gone=gone, outputs=active)
+        one.answers = layer.alternate(
+            values, one.steps, layout=one.layout, bounds=bounds, gone=gone, outputs=active, masks=one.masks
+        )
     except Refused as refused:
         one.refused = f"the layer rejects rate {rate:g} in {dtype}: {refused}"
         return

@@ -17,6 +17,7 @@ from dropcheck.worker.server import rounding
 
 _SURE = -12.0  # log10 of the chance with which a training call may drop nothing where it is asked to drop
 _AFTER = "\0"  # where a sentence says after what
+_SAME = -15.0  # log10 of the chance with which two training calls may have one mask
 _RARE = -10.0  # log10 of the chance with which a right active inference has such a share of drops
 
 
@@ -24,7 +25,7 @@ _RARE = -10.0  # log10 of the chance with which a right active inference has suc
 class Round:
     """Calls in turn on one layer. ``steps``: shape, training, recording and way of each; ``answers``: see alternating.
 
-    ``refused``: why it could not be asked at all. ``raised``: what the last call raised.
+    ``refused``: why it could not be asked at all. ``raised``: what the last call raised. ``masks``: whether masks are compared.
     """
 
     where: str
@@ -33,6 +34,7 @@ class Round:
     layout: str
     steps: tuple[Step, ...]
     bench: Bench = field(repr=False)
+    masks: bool = False
     answers: list[dict[str, Any]] = field(default_factory=list)
     refused: str = ""
     raised: str = ""
@@ -63,6 +65,18 @@ class Round:
         quiet = [i for i in range(len(self.answers)) if not self.steps[i][1]]
         every = range(quiet[0] + 1 if quiet else len(self.answers), len(self.answers))
         return [i for i in every if self.steps[i][1] and "gone" in self.answers[i]]
+
+    @property
+    def repeats(self) -> list[tuple[int, int]]:
+        """Pairs of training steps on one shape, the earlier first, that have one mask, which chance cannot explain."""
+        found: dict[tuple[tuple[int, ...], str], int] = {}
+        pairs = []
+        agree = math.log10(self.rate**2 + (1 - self.rate) ** 2)
+        for i, answer in enumerate(self.answers):
+            if "mask" in answer and self.coins(i) * agree < _SAME:
+                first = found.setdefault((self.steps[i][0], answer["mask"]), i)
+                pairs += [(first, i)] if first < i else []
+        return pairs
 
     @property
     def drops_alone(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -19,7 +20,8 @@ def alternate(adapter: Adapter, layer: Any, request: Dict[str, Any]) -> List[Ste
     empty for the adapter's own. ``values``: float64, exact in ``dtype``; each call has them in another order, so that no output
     of an earlier call is right for a later one. ``bounds``: least and greatest right output of inference for each of the
     values; None: the input bit for bit. ``gone``: bounds of the dropped value. ``outputs``: whether inference's outputs are
-    wanted whole, with their inputs. ``compared``: outputs of training are compared like those of inference.
+    wanted whole, with their inputs. ``compared``: outputs of training are compared like those of inference. ``masks``: a digest
+    of which elements are dropped is wanted of training, where some are and some are not.
     """
     answers: List[Step] = []
     for number, (shape, training, record, way) in enumerate(request["steps"]):
@@ -49,7 +51,10 @@ def alternate(adapter: Adapter, layer: Any, request: Dict[str, Any]) -> List[Ste
         if kind != request["dtype"] or found.shape != x.shape:
             continue
         if not compared:
-            answer["gone"] = _gone(found, kind, request["gone"])
+            gone = _gone(found, kind, request["gone"])
+            answer["gone"] = int(np.count_nonzero(gone))
+            if request.get("masks") and 0 < answer["gone"] < found.size:
+                answer["mask"] = hashlib.blake2b(np.packbits(gone).tobytes(), digest_size=16).hexdigest()
         else:
             answer.update(_beside(found, before, x, number, kind, request))
             if request["outputs"]:
@@ -74,12 +79,12 @@ def _called(adapter: Any, layer: Any, x: Any, training: bool, way: str) -> Any:
     return adapter.switched(layer, x, training, way) if way else adapter.apply(layer, x, training)
 
 
-def _gone(found: Any, dtype: str, gone: Sequence[float]) -> int:
-    """How many elements hold the dropped value."""
+def _gone(found: Any, dtype: str, gone: Sequence[float]) -> Any:
+    """Which elements hold the dropped value."""
     if tuple(gone) == (0.0, 0.0):
         plain = found << 1 if dtype == "bfloat16" else found  # without the sign of its bits
-        return int(found.size - np.count_nonzero(plain))
-    return int(np.count_nonzero(rounding.is_dropped(rounding.to_float64(found, dtype), tuple(gone))))  # type: ignore[arg-type]
+        return plain == 0
+    return rounding.is_dropped(rounding.to_float64(found, dtype), tuple(gone))  # type: ignore[arg-type]
 
 
 def _beside(found: Any, before: Any, x: Any, number: int, dtype: str, request: Dict[str, Any]) -> Step:
