@@ -7,8 +7,6 @@ import gc
 import sys
 from typing import Any, Dict, Iterator
 
-from dropcheck.worker.server.lowering import share_context
-
 MANY_CALLS = ("draw", "seeds", "bare", "time")  # requests that call a layer often: what it leaves must not pile up
 MANY_MODULES = 100  # imported in one block: a framework, or its compiler
 
@@ -34,5 +32,4 @@ def handled(worker: Any, request: Dict[str, Any]) -> Dict[str, Any]:
     """The worker's answer, in a process that has nothing else to do."""
     with contextlib.nullcontext() if request.get("ask") in MANY_CALLS else uncollected():
         answer: Dict[str, Any] = worker.handle(request)
-    share_context()  # as soon as JAX is there
     return answer
