@@ -27,6 +27,8 @@ from typing import Any
 import pytest
 from kits.forking import NUMBER
 
+from dropcheck.worker import stems
+
 # what takes long to import, and the modules that come with it in every program
 HEAVY = {
     **{name: (name,) for name in ("torch", "keras", "equinox", "haiku", "onnxruntime")},
@@ -236,3 +238,4 @@ class Parents:
 
         shown = {name: getattr(subprocess, name) for name in ("DEVNULL", "TimeoutExpired")}
         monkeypatch.setattr(client, "subprocess", SimpleNamespace(Popen=popen, **shown))
+        monkeypatch.setattr(stems, "possible", lambda: False)  # these have their import already
