@@ -141,7 +141,11 @@ class KerasLayers(KerasLife):
         return self.convert(arranged(np.asarray(values).astype(kind), "contiguous"))
 
     def convert(self, values: Any) -> Any:
-        """A native tensor with the values and dtype of a NumPy array."""
+        """A native tensor with the values and dtype of a NumPy array that nobody else holds."""
+        if self.backend == "jax":  # Keras' way gives the same array by a program, which JAX compiles for each new shape and dtype
+            import jax
+
+            return jax.device_put(values)
         return self.keras.ops.convert_to_tensor(values)
 
     def cast(self, x: Any, dtype: str) -> Any:
