@@ -111,7 +111,8 @@ class JaxArrays(JaxLife):
     def tensor(self, values: Any, dtype: str, layout: str = "contiguous") -> Any:
         if layout != "contiguous":
             raise Unsupported("JAX arrays have no strides")
-        with self.precision(dtype):  # a copy; jnp.array makes it by a program, which is compiled for each new shape and dtype
+        with self.precision(dtype):
+            # a copy; jnp.array makes it by a program, which is compiled for each new shape and dtype
             return jax.device_put(np.ascontiguousarray(values).astype(jnp.dtype(dtype)))
 
     def array(self, tensor: Any) -> Any:

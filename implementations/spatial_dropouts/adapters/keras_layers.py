@@ -142,7 +142,8 @@ class KerasLayers(KerasLife):
 
     def convert(self, values: Any) -> Any:
         """A native tensor with the values and dtype of a NumPy array that nobody else holds."""
-        if self.backend == "jax":  # Keras' way gives the same array by a program, which JAX compiles for each new shape and dtype
+        if self.backend == "jax":
+            # Keras' way gives the same array by a program, which JAX compiles for each new shape and dtype
             import jax
 
             return jax.device_put(values)
