@@ -14,7 +14,7 @@ from dropcheck.auditing.time_left import together
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.gather import Clock
-from dropcheck.judge.checks import CHECKS
+from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import Check
 from dropcheck.plan import targets
 from dropcheck.plan.request import AuditRequest, Event, Progress
@@ -91,7 +91,7 @@ class Opened:
     @property
     def alpha_of_words(self) -> float:
         """The error probability at which repeated words are looked for."""
-        return next(c for c in CHECKS if c.name == "mask.distinct-calls").limits(self.request.profile).alpha
+        return CHECK["mask.distinct-calls"].limits(self.request.profile).alpha
 
 
 @dataclass
