@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -111,6 +112,20 @@ def test_the_gradient_is_that_of_the_real_layer(name: str) -> None:
     y, gradient = adapter.gradient(adapter.make(0.5, "float32", 1, "global"), x, torch.full_like(x, 0.75))
     assert gradient is not None and 0 < int((y == 0).sum()) < y.numel()
     assert torch.equal(gradient, 0.75 * y)
+
+
+@pytest.mark.parametrize("name", ["torch.sdpa#weights", "torch.MultiheadAttention#weights"])
+@pytest.mark.parametrize("rate", [-0.1, math.nan])
+def test_what_is_no_rate_reaches_the_code_of_attention_that_reads_it(name: str, rate: float) -> None:
+    """A kernel that raises for any dropout would hide that PyTorch runs such rates as 0 elsewhere (seen in 2.13.0)."""
+    from spatial_dropouts.adapters import load
+
+    layer = load(str(spatial_dropouts.REGISTER[name].make))(rate).train()
+    x = torch.ones(2, 2, 8, 8)
+    try:
+        assert torch.equal(layer(x), x)
+    except (RuntimeError, ValueError) as error:  # a release that refuses it says so of the rate
+        assert "probability" in str(error)
 
 
 def test_vmap_is_skipped_with_a_reason() -> None:

@@ -17,6 +17,11 @@ class _Weights(nn.Module):
         super().__init__()
         self.p = p
 
+    @property
+    def possible(self) -> bool:
+        """Whether the rate is one; NaN is none."""
+        return 0 <= self.p <= 1
+
     def carrier(self, x: Any) -> Any:
         """Values (n, h, k, w): unit vectors of width w, at least the number of queries, which a backward pass needs."""
         n, h, q, k = x.shape
@@ -50,8 +55,10 @@ class Sdpa(_Weights):
 
     def run(self, values: Any) -> Any:
         n, h, k, w = values.shape
-        queries = values.new_zeros(n, h, self.queries, w)
-        keys = values.new_zeros(n, h, k, w)
+        # what is no rate meets a kernel that raises for any dropout, or, where values are narrower, code that reads it
+        size = w if self.possible else w + 1
+        queries = values.new_zeros(n, h, self.queries, size)
+        keys = values.new_zeros(n, h, k, size)
         return nn.functional.scaled_dot_product_attention(
             queries, keys, values, dropout_p=self.p if self.training else 0.0
         )
@@ -101,7 +108,8 @@ class Multihead(_Weights):
         rows = values.transpose(1, 2).reshape(n, k, h * w)
         queries = values.new_zeros(n, self.queries, h * w)
         layer = self.held[0].train(self.training)
-        output, _ = layer(queries, rows, rows, need_weights=False)
+        # what is no rate is asked by the default call: the other one may use a kernel that raises for any dropout
+        output, _ = layer(queries, rows, rows, need_weights=not self.possible)
         return output.reshape(n, self.queries, h, w).transpose(1, 2)
 
     def returned(self, x: Any) -> Any:
