@@ -1,4 +1,4 @@
-"""A second round of layers written to slip through: PyTorch, written before anybody looked at what sees them.
+"""A second round of layers written to slip through: PyTorch, written before any of them was audited.
 
 dropcheck selftest --part zoo --from tests/measurements/second_round_torch.py --profile quick
 """
