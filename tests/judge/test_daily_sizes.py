@@ -52,7 +52,9 @@ def test_standard_counts_every_rate_and_the_large_sizes_of_daily_use() -> None:
 @pytest.mark.parametrize("profile", ["quick", "standard", "deep"])
 def test_many_small_calls_are_calls_of_one_layer(profile: str) -> None:
     many = max(planned(profile), key=lambda c: c.calls)
-    assert many.calls >= (12_000 if profile == "quick" else 100_000) and many.rows == 1
+    assert (
+        many.calls >= (12_000 if profile == "quick" else (1 << 16) + 2_000) and many.rows == 1
+    )  # a counter of 16 bits begins anew
     assert len(split(many)) == 1, "each unit would have a new layer"
 
 

@@ -27,8 +27,9 @@ _DAILY_BEYOND_QUICK = (
 )
 # Rates of the ladder that quick asks in the first dtype only: of few bits are the others' own defects at small and odd rates.
 NOT_IN_QUICK = {"float64": (0.15, 0.3), "float16": (0.3,), "bfloat16": (0.3,)}
-# Calls of one layer. Keys of 24 bits meet again n^2 / 2^25 times on average: 4.3 in quick (seen by 98.6 %), 429 in standard.
-_MANY_CALLS = {"quick": 12_000, "standard": 120_000, "deep": 400_000}
+# Calls of one layer. Keys of 24 bits meet again n^2 / 2^25 times on average: 4.3 in quick (seen by 98.6 %), 138 in standard.
+# Those of standard are more than a counter of 16 bits has numbers; twice as many would show nothing else for certain, for 2 s.
+_MANY_CALLS = {"quick": 12_000, "standard": 68_000, "deep": 400_000}
 _MANY_HEAVY_CALLS = {"quick": 1_500, "standard": 12_000, "deep": 150_000}
 _MANY = (_MANY_CALLS, _MANY_HEAVY_CALLS, costly_calls.MANY_CALLS)  # by what a call costs
 

@@ -63,7 +63,7 @@ MOST_CALLS = 72
 def cases(bench: Bench) -> list[Case]:
     """The calls of the sweep for a target, the control first; empty where its pattern has one coin a call, or blocks.
 
-    Where cases are named, few calls of these sizes and rates: what failed at one of them fails again when it is named.
+    Where cases are named, those of the sweep among them: what failed at one of them fails again when it is named.
     """
     pattern, first = bench.contract.pattern, bench.first
     if not pattern.coins or pattern.blocks or (bench.named and not bench.cases):
@@ -86,36 +86,16 @@ def cases(bench: Bench) -> list[Case]:
     def least_of(rows: int, channels: int, shared: int) -> int:
         return 3 if rows * channels * shared < 1 << 18 else 2  # a call of a megabyte is made twice
 
-    if bench.named:
-        found = [sized(rate, *CONTROL, COINS, 3)]
-        for one in bench.cases:
-            if one.regime == "stream" and one.dtype == first and plain(one):
-                coins = max(RATE_COINS, math.ceil(40 / min(one.rate, 1 - one.rate)))
-                found.append(
-                    sized(
-                        one.rate,
-                        one.rows,
-                        one.channels,
-                        one.shared,
-                        coins,
-                        least_of(one.rows, one.channels, one.shared),
-                    )
-                )
-        return list(dict.fromkeys(found)) if len(found) > 1 else []
     found = [sized(rate, r, c, s, COINS, least_of(r, c, s)) for r, c, s in (CONTROL, *some)]
     if not bench.contract.rates and not bench.requested:
         for other in RATES:
             coins = max(RATE_COINS, math.ceil(40 / min(other, 1 - other)))
             # where every new shape is compiled, one that is asked already
             found.append(sized(other, *(FEW[1] if heavy else RATE_SIZES), coins, 2))
+    if bench.named:
+        named = [one for one in found[1:] if one in bench.cases]
+        found = [found[0], *named] if named else []
     return list(dict.fromkeys(found))
-
-
-def plain(case: Case) -> bool:
-    """Whether a case has nothing but sizes, a dtype and a rate inside (0, 1), as the sweep has."""
-    return (
-        0 < case.rate < 1 and not (case.batches or case.grad or case.infer or case.way) and case.layout == "contiguous"
-    )
 
 
 def _fitting(pattern: Pattern, rows: int, channels: int, shared: int) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from typing import Any
 from dropcheck.contract.cases import Case, seed_of
 from dropcheck.judge.checks import wrong_values
 from dropcheck.judge.checks.base import Bench, Check, Limits, finding
-from dropcheck.judge.checks.daily_cases import cases, plain
+from dropcheck.judge.checks.daily_cases import cases
 from dropcheck.judge.checks.daily_faults import (
     CALLS,
     CHANNEL,
@@ -207,7 +207,7 @@ def at_sizes(name: str) -> Callable[[Check, Bench, Limits], list[Finding]]:
                 )
             )
         if not found and told.sizes[name] > 0 and bench.named:
-            alone = [c for c in bench.cases if plain(c) and c.dtype == bench.first and not check.asks(c, bench.profile)]
+            alone = [c for c in cases(bench)[1:] if not check.asks(c, bench.profile)]
             words = f"in few calls of this size, {_WORDS[name]}"
             return [finding(check, one, "pass", words, coins=told.coins[name]) for one in alone]
         if not found and told.sizes[name] > 0:
