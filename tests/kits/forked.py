@@ -10,7 +10,6 @@ import ast
 import contextlib
 import os
 import re
-import select
 import signal
 import socket
 import struct
@@ -67,33 +66,15 @@ def read_at_import(modules: Iterable[str], variables: Mapping[str, str]) -> tupl
     return tuple(sorted(read.items()))
 
 
-class Program:
+class Program(stems.Grown):
     """A program under way, as ``subprocess.Popen`` has it."""
 
     def __init__(self, argv: Sequence[str], told: int) -> None:
-        self.args, self.told = list(argv), told
-        self.returncode: int | None = None
-        self.pid = self._number()
-
-    def _number(self) -> int:
         try:
-            (number,) = NUMBER.unpack(os.read(self.told, NUMBER.size))
+            (pid,) = NUMBER.unpack(os.read(told, NUMBER.size))
         except struct.error:
             raise RuntimeError("the process that forks has ended") from None
-        return int(number)
-
-    def poll(self) -> int | None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self.wait(0)
-        return None
-
-    def wait(self, timeout: float | None = None) -> int:
-        if self.returncode is None:
-            if not select.select([self.told], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            self.returncode = self._number()
-            os.close(self.told)
-        return self.returncode
+        super().__init__(pid, told, list(argv))
 
 
 class Parent:

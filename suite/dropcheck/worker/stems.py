@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +31,8 @@ EACH = 2  # processes that workers are forks of
 class Grown:
     """A worker that was forked, as ``subprocess.Popen`` has a process."""
 
-    def __init__(self, pid: int, told: int) -> None:
-        self.args, self.pid, self.told = "a forked worker", pid, told
+    def __init__(self, pid: int, told: int, args: str | Sequence[str] = "a forked worker") -> None:
+        self.args, self.pid, self.told = args, pid, told
         self.returncode: int | None = None
 
     def poll(self) -> int | None:

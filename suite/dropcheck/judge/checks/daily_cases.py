@@ -83,10 +83,8 @@ def cases(bench: Bench) -> list[Case]:
             first, rate, rows, channels, shared, calls=min(MOST_CALLS, max(least, -(-coins // (rows * channels))))
         )
 
-    def least_of(rows: int, channels: int, shared: int) -> int:
-        return 3 if rows * channels * shared < 1 << 18 else 2  # a call of a megabyte is made twice
-
-    found = [sized(rate, r, c, s, COINS, least_of(r, c, s)) for r, c, s in (CONTROL, *some)]
+    # a call of a megabyte is made twice
+    found = [sized(rate, r, c, s, COINS, 3 if r * c * s < 1 << 18 else 2) for r, c, s in (CONTROL, *some)]
     if not bench.contract.rates and not bench.requested:
         for other in RATES:
             coins = max(RATE_COINS, math.ceil(40 / min(other, 1 - other)))
