@@ -1,6 +1,7 @@
 """All correct layers that run in process, under many root seeds: is one accused?
 
     python tests/measurements/seeds.py --seeds 200 --coins 2e6 --out seeds.jsonl
+    python tests/measurements/seeds.py --seeds 200 --shares 10 --out seeds.jsonl    # each seed: a tenth of the layers
 
 Every audit asks all exact questions and, of the coin cases of `quick` for that root seed, the cheapest that make up so many
 coins together; drawn cases differ from seed to seed. The file grows by one line an audit; what it holds is not run again.
@@ -90,6 +91,9 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--coins", type=float, default=2e6, help="coins of one audit")
     parser.add_argument("--out", type=Path, default=Path("seeds.jsonl"))
+    parser.add_argument(
+        "--shares", type=int, default=1, help="under each seed one of so many shares of the layers, in turns"
+    )
     parser.add_argument("--layers", nargs="*", default=[], help="names; none: all that run in process")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -106,7 +110,7 @@ def main() -> None:
     began = time.monotonic()
     with given.out.open("a") as out:
         for seed in range(given.first, given.first + given.seeds):
-            for layer in given.layers or layers():
+            for layer in (given.layers or layers())[seed % given.shares :: given.shares]:
                 if (layer, seed) in done:
                     continue
                 request = AuditRequest(targets=(layer,), seed=seed, jobs=1, in_process=True, causes=False)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from dropcheck.contract.cases import parse_case
+from dropcheck.count import every_lag
 from dropcheck.judge.checks.base import Limits
-from dropcheck.selftest import calibration, certain, plants, power, simulated
+from dropcheck.results.selftest import Tail
+from dropcheck.selftest import anywhere, calibration, certain, plants, power, simulated, tails
 from dropcheck.selftest.simulated import generator
 
-CERTAIN = {plant.key: plant for plant in certain.plants()}
+CERTAIN = {plant.key: plant for plant in (*certain.plants(), *anywhere.plants())}
 
 
 @pytest.mark.parametrize("key", CERTAIN)
@@ -59,3 +61,16 @@ def test_null_audits_ask_for_words_at_any_offset() -> None:
     got = simulated.record(text, plants.independent(generator(1, text), case))
     simulated.look(got, 0.05)
     assert got.anywhere is not None and got.anywhere.kept > 100 and not got.anywhere.within + got.anywhere.across
+
+
+def test_looks_anywhere_of_independent_coins_keep_every_level_and_would_not_if_their_bound_were_too_small(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [Tail(**one) for one in tails.measure("anywhere", 1000, 4)]
+    assert all(row.holds and row.n == 50 for row in rows) and len({row.check for row in rows}) == 6
+    assert any(row.size > 0 for row in rows), "no null case came near a level: the rows could not fail"
+    bound = every_lag.bernstein
+    monkeypatch.setattr(every_lag, "bernstein", lambda t, pairs, most, ways: bound(t * 1.5, pairs, most, 1.0))
+    monkeypatch.setattr(anywhere, "_NULL_CASES", anywhere._NULL_CASES[:1])
+    bad = [one for one in tails.measure("anywhere", 1000, 4) if not Tail(**one).holds]
+    assert {one["check"] for one in bad} >= {"looks for any distance of calls"}

@@ -12,7 +12,7 @@ from dropcheck.contract.cases import parse_case
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge.checks.base import BETA, Limits
 from dropcheck.results.selftest import Power, Promise
-from dropcheck.selftest import certain, plants, simulated
+from dropcheck.selftest import anywhere, certain, plants, simulated
 from dropcheck.selftest.misses import exact
 from dropcheck.selftest.plants import Plant, independent
 from dropcheck.selftest.simulated import failed, generator, named, record
@@ -20,7 +20,7 @@ from dropcheck.selftest.work import Item
 
 __all__ = ["PLANTS", "conclude", "exact", "items", "planted", "planted_shape", "printed"]
 
-PLANTS: Mapping[str, Plant] = {**plants.PLANTS, **{p.key: p for p in certain.plants()}}
+PLANTS: Mapping[str, Plant] = {**plants.PLANTS, **{p.key: p for p in (*certain.plants(), *anywhere.plants())}}
 INFLATED = 0.05
 UNLIKELY = 1e-6
 TRIES = 2000

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import chdtri, gammaln
 from scipy.stats import binom, hypergeom
 
+from dropcheck.selftest import anywhere
 from dropcheck.selftest.simulated import generator
 from dropcheck.statistics import association, binomial, dispersion, duplicates, goodness, homogeneity
 
@@ -22,6 +23,7 @@ NAMES = {
     "goodness": 20.0,
     "spread": 20.0,
     "copies": 1.0,
+    "anywhere": 75.0,
 }
 
 
@@ -203,3 +205,12 @@ def _copies(draws: int, rng: Any) -> Any:
         yield _row(
             "mask.distinct-calls", f"{words} stretches of {coins} decisions, rate {p:g}", "exact sum", size, 0.0, coins
         )
+
+
+def _anywhere(draws: int, rng: Any) -> Any:
+    """Ties anywhere: their bounds hold at every level, and are counted at levels that null cases reach."""
+    for look, case, level, share, n in anywhere.null_sizes(draws // 20, rng):
+        # the error of the share that the level itself would have: none is seen of what is rarer than one in n
+        error = math.sqrt(level * (1 - level) / n)
+        row = _row(f"looks for {look}", case, "counting", share, error, n)
+        yield {**row, "alpha": level}
