@@ -15,6 +15,7 @@ import dropcheck
 from dropcheck.plan import shared_imports
 from dropcheck.worker import stems
 from dropcheck.worker.client import ProcessSession, Refused, TargetError, ask
+from dropcheck.worker.sessions import SessionSpec
 from dropcheck.worker.starting import Start
 from dropcheck.worker.stems import Stem
 
@@ -105,6 +106,18 @@ def test_where_a_fork_is_not_safe_a_worker_is_started_by_itself(
     finally:
         session.close()
         made.close()
+
+
+def test_an_import_that_hangs_takes_no_more_than_the_time_of_its_target(tmp_path: Path) -> None:
+    (tmp_path / "hanging.py").write_text("import threading\nthreading.Event().wait()\n")
+    start = Start(environment=(("PYTHONPATH", f"{tmp_path}:{':'.join(sys.path)}"),), stem=("hanging",))
+    spec = SessionSpec("x", "user", environment=start.environment, stem=start.stem, timeout_s=0.2)
+    with stems.shared([spec.begin(), spec.begin()]):
+        session = spec.bare()  # of its own, and not 120 s later: then the test would not end
+        assert isinstance(session, ProcessSession) and isinstance(session.process, subprocess.Popen)
+        session.close()
+        for made in stems._runs[-1].made[spec.begin()]:
+            made.process.kill()  # they are given a second to end by themselves
 
 
 def test_a_worker_outlives_no_session_whose_stem_was_killed(stem: Stem) -> None:

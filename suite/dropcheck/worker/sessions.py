@@ -56,7 +56,7 @@ class SessionSpec:
             packages=self.packages,
             timeout_s=self.timeout_s,
             memory_mb=self.memory_mb,
-            fork=stems.forks(begin, number),
+            fork=stems.forks(begin, number, self.timeout_s),
         )
 
     def start(self, number: int = 0) -> Session:

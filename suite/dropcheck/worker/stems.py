@@ -19,6 +19,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dropcheck.worker.server.stem import NUMBER
@@ -72,8 +73,11 @@ class Stem:
                 env=start.variables(),
             )
 
-    def fork(self, pipe: int, log: int) -> Grown | None:
-        """A worker that serves ``pipe`` and writes what it prints to ``log``, both descriptors; None where there is none."""
+    def fork(self, pipe: int, log: int, limit_s: float = START_TIMEOUT_S) -> Grown | None:
+        """A worker that serves ``pipe`` and writes what it prints to ``log``, both descriptors; None where there is none.
+
+        ``limit_s``: seconds to wait for it. The import may still go on, and a target's time is its own.
+        """
         told, telling = os.pipe()
         try:
             with self.alone:
@@ -84,7 +88,7 @@ class Stem:
         finally:
             os.close(telling)
         pid = 0
-        if select.select([told], [], [], START_TIMEOUT_S)[0]:
+        if select.select([told], [], [], min(limit_s, START_TIMEOUT_S))[0]:
             with contextlib.suppress(struct.error):
                 (pid,) = NUMBER.unpack(os.read(told, NUMBER.size))
         if pid:
@@ -145,10 +149,13 @@ def shared(starts: Iterable[Start]) -> Iterator[None]:
         run.close()
 
 
-def forks(start: Start, number: int) -> Any:
-    """``Stem.fork`` for the worker of that number among those of its target; None where each is started by itself."""
+def forks(start: Start, number: int, limit_s: float = START_TIMEOUT_S) -> Any:
+    """``Stem.fork`` for the worker of that number among those of its target; None where each is started by itself.
+
+    ``limit_s``: seconds that the target has, for an import that is not done yet, too.
+    """
     for run in _runs:
         stem = run.of(start, number)
         if stem is not None:
-            return stem.fork
+            return partial(stem.fork, limit_s=limit_s)
     return None
