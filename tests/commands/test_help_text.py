@@ -10,7 +10,7 @@ import typer
 
 from dropcheck import cli
 from dropcheck.commands import help_text
-from dropcheck.commands.audit import AuditCommand
+from dropcheck.commands.audit_rows import AuditCommand
 
 
 def commands() -> Any:

@@ -89,3 +89,14 @@ def test_a_replay_is_told_in_python_by_the_same_table() -> None:
         "dropcheck.check(layer, select='rate', case='x y', profile='deep', seed=5, sequential=True, "
         "pattern='n c l -> n c', inference='keep', strict=True, device='cuda')"
     )
+
+
+def test_an_option_and_its_word_in_python_name_each_other() -> None:
+    for one in audit_options.OPTIONS:
+        assert audit_options.option_of(one.argument) == one.name
+    for command in typer.main.get_command(cli.app).commands.values():  # type: ignore[attr-defined]
+        for one in command.params:
+            if one.name in ("help", "names") or not one.opts[0].startswith("--"):
+                continue
+            if command.name in ("audit", "bench", "gate"):  # declared by rows
+                assert audit_options.option_of(one.name) == one.opts[0]

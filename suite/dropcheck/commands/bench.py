@@ -5,16 +5,19 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dropcheck.commands import options
+from dropcheck.commands.rows import option, shared, takes
 from dropcheck.contract.errors import UsageError
-from dropcheck.plan import option_values
+from dropcheck.plan import option_values, python_options
 
-Texts = list[str] | None
+if TYPE_CHECKING:
+    from dropcheck.results.bench import BenchResult
 
 
 def _width() -> int:
@@ -37,135 +40,122 @@ class _Teller:
         print(f"{text} ({done:.0%}{tail})", file=sys.stderr, flush=True)
 
 
-def bench(
-    names: options.Names = None,
-    profile: options.Profile = "quick",
-    plan: Annotated[bool, typer.Option("--plan", help="Show cells and time; run nothing.")] = False,
-    cell: Annotated[
-        Texts,
-        typer.Option("--cell", metavar="CELL", help="Time this cell, such as '64,256,1024 float32 rate=.5 forward'."),
-    ] = None,
-    direction: Annotated[
-        Texts,
-        typer.Option("--direction", metavar="DIRECTION", help="inference, forward, backward (with the forward pass)."),
-    ] = None,
-    dtype: Annotated[Texts, typer.Option("--dtype", metavar="DTYPE", help="Only cells of these dtypes.")] = None,
-    rate: Annotated[Texts, typer.Option("--rate", metavar="RATE", help="Only cells of these rates.")] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(metavar="TARGET", help="What the others are compared with; the first target by default."),
-    ] = None,
-    processes: Annotated[int | None, typer.Option(help="Fresh processes per target.")] = None,
-    blocks: Annotated[int | None, typer.Option(help="Blocks per process.")] = None,
-    slot: Annotated[str | None, typer.Option(metavar="TIME", help="Length of a timed block, such as 15ms.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the layers; 0: as many as processors.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
-    pattern: options.Pattern = None,
-    seed: options.Seed = None,
-    margin: Annotated[
-        float | None, typer.Option(help="Differences below this share count as the same; default .03.")
-    ] = None,
-    level: Annotated[
-        float | None, typer.Option(help="Probability of calling identical code different; default .01.")
-    ] = None,
-    resolution: Annotated[
-        float | None,
-        typer.Option(
-            help="Smallest difference to detect, such as .03, with up to 4 times the processes; coarser cells are inconclusive."
-        ),
-    ] = None,
-    noise: Annotated[
-        float | None,
-        typer.Option(
-            help="Cells whose reference differs from itself by more than this share have no figure; default .05."
-        ),
-    ] = None,
-    audit: Annotated[
-        Path | None,
-        typer.Option(metavar="RESULT", help="Use this stored audit; otherwise run a quick audit first."),
-    ] = None,
-    timeout: Annotated[str, typer.Option(metavar="TIME", help="Timeout per measurement, including setup.")] = "2m",
-    memory: options.Memory = None,
-    python: options.Python = None,
-    json_file: options.ResultFile = None,
-    pytest_json: Annotated[
-        Path | None, typer.Option("--pytest-json", metavar="FILE", help="Write the JSON of pytest-benchmark.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bench.json and bench.txt.")] = None,
-    history: options.History = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume an interrupted run, with the same --json or --out.")
-    ] = False,
-) -> None:
+ROWS = (
+    shared("names", options.Names),
+    shared("profile", options.Profile, "quick"),
+    option("--plan", "Show cells and time; run nothing.", kind=bool),
+    option("--cell", "Time this cell, such as '64,256,1024 float32 rate=.5 forward'.", metavar="CELL", many=True),
+    option("--direction", "inference, forward, backward (with the forward pass).", metavar="DIRECTION", many=True),
+    option("--dtype", "Only cells of these dtypes.", metavar="DTYPE", many=True),
+    option("--rate", "Only cells of these rates.", metavar="RATE", many=True),
+    option("--reference", "What the others are compared with; the first target by default.", metavar="TARGET"),
+    option("--processes", "Fresh processes per target.", kind=int),
+    option("--blocks", "Blocks per process.", kind=int),
+    option("--slot", "Length of a timed block, such as 15ms.", metavar="TIME"),
+    option("--threads", "Threads of the layers; 0: as many as processors.", kind=int, default=0),
+    option("--device", "cpu or cuda.", metavar="DEVICE", default="cpu"),
+    shared("pattern", options.Pattern),
+    shared("seed", options.Seed),
+    option("--margin", "Differences below this share count as the same; default .03.", kind=float),
+    option("--level", "Probability of calling identical code different; default .01.", kind=float),
+    option(
+        "--resolution",
+        "Smallest difference to detect, such as .03, with up to 4 times the processes; coarser cells are inconclusive.",
+        kind=float,
+    ),
+    option(
+        "--noise",
+        "Cells whose reference differs from itself by more than this share have no figure; default .05.",
+        kind=float,
+    ),
+    option("--audit", "Use this stored audit; otherwise run a quick audit first.", metavar="RESULT", kind=Path),
+    option("--timeout", "Timeout per measurement, including setup.", metavar="TIME", default="2m"),
+    shared("memory", options.Memory),
+    shared("python", options.Python),
+    shared("json", options.ResultFile),
+    option("--pytest-json", "Write the JSON of pytest-benchmark.", metavar="FILE", kind=Path),
+    option("--out", "Write bench.json and bench.txt.", metavar="DIR", kind=Path),
+    shared("history", options.History),
+    option("--resume", "Resume an interrupted run, with the same --json or --out.", kind=bool),
+)
+
+
+@takes(ROWS)
+def bench(**typed: Any) -> None:
     """Measure speed, side by side; the first target is the reference. No target: the default layers that can run here."""
     from dropcheck.plan.request import DEFAULT_SEED
-    from dropcheck.report import bench as text
-    from dropcheck.results import bench as records
-    from dropcheck.results.audit import write_atomically
-    from dropcheck.speed import pytest_json as exported
-    from dropcheck.speed import ratio
-    from dropcheck.speed.noise import NOISE
     from dropcheck.speed.run import BenchRequest, prepare, run
 
+    files = _Files(*(typed.pop(name) for name in ("json", "pytest_json", "out", "history")))
+    names, plan, seed = (typed.pop(name) for name in ("names", "plan", "seed"))
     root, drawn = option_values.seed(seed, DEFAULT_SEED)
-    for path, option in ((json_file, "--json"), (pytest_json, "--pytest-json")):
-        options.writable_file(path, option)
-    options.writable_folder(out, "--out")
-    options.history(history)
-    if resume and out is None and json_file is None:
-        raise UsageError(
-            "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
-        )
-    place = out / "bench" if out is not None else json_file
+    files.refuse(typed["resume"])
+    given = {name: value for name, value in typed.items() if value is not None and value != []}
     request = BenchRequest(
         targets=tuple(names or ()),
-        profile=profile,
-        cells=tuple(cell or ()),
-        directions=option_values.listed(direction or ()),
-        dtypes=option_values.listed(dtype or ()),
-        rates=option_values.rates(rate or ()),
-        reference=reference,
-        processes=processes,
-        blocks=blocks,
-        slot_ms=option_values.duration(slot, "--slot") * 1e3 if slot is not None else None,
-        threads=threads,
-        device=device,
-        pattern=pattern,
         seed=root,
-        margin=ratio.MARGIN if margin is None else margin,
-        level=ratio.LEVEL if level is None else level,
-        resolution=resolution,
-        noise=NOISE if noise is None else noise,
-        audit=audit,
-        timeout_s=option_values.duration(timeout, "--timeout"),
-        memory_mb=memory,
-        python=python,
-        journal=place.with_name(place.name + ".journal") if place is not None else None,
-        resume=resume,
+        journal=files.journal,
         argv=tuple(sys.argv[1:]),
+        **python_options.of_bench(given, typed=True),
     )
     if plan:
         _plan(prepare(request))
         return
     if drawn:
         print(f"root seed {root}", file=sys.stderr)
-    result = run(request, _Teller())
+    _tell(run(request, _Teller()), files)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Where a result is written."""
+
+    json_file: Path | None
+    pytest_json: Path | None
+    out: Path | None
+    history: str | None
+
+    @property
+    def journal(self) -> Path | None:
+        """Where raw samples are kept until the result is written."""
+        place = self.out / "bench" if self.out is not None else self.json_file
+        return place.with_name(place.name + ".journal") if place is not None else None
+
+    def refuse(self, resume: bool) -> None:
+        """Raise UsageError, before anything runs, for a place that cannot be written, and where there is none to resume."""
+        options.writable_file(self.json_file, "--json")
+        options.writable_file(self.pytest_json, "--pytest-json")
+        options.writable_folder(self.out, "--out")
+        options.history(self.history)
+        if resume and self.journal is None:
+            raise UsageError(
+                "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
+            )
+
+
+def _tell(result: BenchResult, files: _Files) -> None:
+    """Write and print a result, and end with its exit code."""
+    from dropcheck.report import bench as text
+    from dropcheck.results import bench as records
+    from dropcheck.results.audit import write_atomically
+    from dropcheck.speed import pytest_json as exported
+
     told = text.render(result, _width())
-    if json_file is not None:
-        records.save(result, json_file)
-    if pytest_json is not None:
-        exported.save(result, pytest_json)
-    if out is not None:
-        records.save(result, out / "bench.json")
-        write_atomically(out / "bench.txt", told.encode())
-    if request.journal is not None and not result.interrupted:
-        request.journal.unlink(missing_ok=True)
+    if files.json_file is not None:
+        records.save(result, files.json_file)
+    if files.pytest_json is not None:
+        exported.save(result, files.pytest_json)
+    if files.out is not None:
+        records.save(result, files.out / "bench.json")
+        write_atomically(files.out / "bench.txt", told.encode())
+    if files.journal is not None and not result.interrupted:
+        files.journal.unlink(missing_ok=True)
     sys.stdout.write(told)
     sys.stdout.flush()
-    if history is not None and not result.interrupted:
+    if files.history is not None and not result.interrupted:
         from dropcheck.results.history import stores
 
-        print(stores.record(history, result))
+        print(stores.record(files.history, result))
     raise typer.Exit(130 if result.interrupted else records.exit_code(result))
 
 

@@ -6,102 +6,98 @@ import os
 import shutil
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dropcheck.commands import options
+from dropcheck.commands.rows import option, shared, takes
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.plan import option_values
+from dropcheck.plan.audit_options import option_of
 
 if TYPE_CHECKING:
     from dropcheck.gate.decision import Decision
     from dropcheck.gate.policy import Sourced
     from dropcheck.gate.records import Evidence, Here
 
-Texts = list[str] | None
+_TARGETS = "Targets instead of those that the policy names."
 
 
-def gate(
-    names: Annotated[
-        Texts, typer.Argument(metavar="TARGET", help="Targets instead of those that the policy names.")
-    ] = None,
-    policy: options.PolicyFile = None,
-    preset: Annotated[str | None, typer.Option(help="default, strict or quick.")] = None,
-    profile: Annotated[str | None, typer.Option(help="quick, standard or deep.")] = None,
-    select: Annotated[Texts, typer.Option("--select", metavar="CHECK", help="Checks that are required.")] = None,
-    ignore: Annotated[Texts, typer.Option("--ignore", metavar="CHECK", help="Checks that are not required.")] = None,
-    device: Annotated[Texts, typer.Option("--device", metavar="DEVICE", help="cpu, cuda.")] = None,
-    on_missing: Annotated[
-        str | None, typer.Option(metavar="WORD", help="How to treat missing results: fail, inconclusive or skip.")
-    ] = None,
-    fail_on: options.FailOn = None,
-    values: Annotated[
-        Texts,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any other key of the policy, such as speed.max_ratio=1.1."),
-    ] = None,
-    dump: Annotated[
-        bool, typer.Option("--dump-config", help="Print the policy in effect, with where each value is from.")
-    ] = False,
-    stored: Annotated[
-        list[Path] | None,
-        typer.Option("--from", metavar="RESULT", help="Decide on stored results of audit and bench; run nothing."),
-    ] = None,
-    fmt: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="text, json, junit, sarif, github or markdown.")
-    ] = "text",
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the decision.")] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")] = None,
-    sarif: Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0.")] = None,
-    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="Write the decision in every format, and the results that it rests on."
-        ),
-    ] = None,
-    history: Annotated[
-        str | None,
-        typer.Option(
-            "--history", metavar="PLACE", help="Add its results to this history: a folder, an SQLite file or a URL."
-        ),
-    ] = None,
-    update_ratchet: Annotated[
-        bool, typer.Option("--update-ratchet", help="Write the figures that got better; not available in CI.")
-    ] = False,
-    seed: options.Seed = None,
-    jobs: options.Jobs = 0,
-    timeout: options.TargetLimit = "10m",
-) -> None:
+ROWS = (
+    shared("names", Annotated[options.Texts, typer.Argument(metavar="TARGET", help=_TARGETS)]),
+    shared("policy", options.PolicyFile),
+    option("--preset", "default, strict or quick."),
+    option("--profile", "quick, standard or deep."),
+    option("--select", "Checks that are required.", metavar="CHECK", many=True),
+    option("--ignore", "Checks that are not required.", metavar="CHECK", many=True),
+    option("--device", "cpu, cuda.", metavar="DEVICE", many=True),
+    option("--on-missing", "How to treat missing results: fail, inconclusive or skip.", metavar="WORD"),
+    shared("fail_on", options.FailOn),
+    option("--set", "Any other key of the policy, such as speed.max_ratio=1.1.", metavar="KEY=VALUE", many=True),
+    option("--dump-config", "Print the policy in effect, with where each value is from.", kind=bool),
+    option(
+        "--from",
+        "Decide on stored results of audit and bench; run nothing.",
+        metavar="RESULT",
+        kind=Path,
+        many=True,
+    ),
+    option("--format", "text, json, junit, sarif, github or markdown.", metavar="FORMAT", default="text"),
+    option("--json", "Write the decision.", metavar="FILE", kind=Path),
+    option("--junit", "Write JUnit XML.", metavar="FILE", kind=Path),
+    option("--sarif", "Write SARIF 2.1.0.", metavar="FILE", kind=Path),
+    option("--markdown", "Write Markdown.", metavar="FILE", kind=Path),
+    option("--out", "Write the decision in every format, and the results that it rests on.", metavar="DIR", kind=Path),
+    option(
+        "--history",
+        "Add its results to this history: a folder, an SQLite file or a URL.",
+        metavar="PLACE",
+    ),
+    option("--update-ratchet", "Write the figures that got better; not available in CI.", kind=bool),
+    shared("seed", options.Seed),
+    shared("jobs", options.Jobs, 0),
+    shared("timeout", options.TargetLimit, "10m"),
+)
+# what the command line says of the policy: argument, as it is named where a value is from, key
+_LISTS = (("names", "TARGET", "targets"), ("select", "--select", "checks"), ("ignore", "--ignore", "ignore"),
+          ("device", "--device", "devices"))  # fmt: skip
+_WORDS = (("preset", "preset"), ("profile", "profile"), ("on_missing", "on_missing"), ("fail_on", "fail_on"))
+
+
+@takes(ROWS)
+def gate(**typed: Any) -> None:
     """Decide whether a release meets the policy (audits, benchmarks, waivers)."""
     from dropcheck.gate import decision as deciding
     from dropcheck.gate.formats.register import FORMATS
     from dropcheck.results.audit import ResultError
 
-    if fmt not in FORMATS:
-        raise UsageError(f"there is no format {fmt!r}; expected one of {', '.join(FORMATS)}{nearest(fmt, FORMATS)}")
-    files = {"json": json_file, "junit": junit, "sarif": sarif, "markdown": markdown}
+    policy, form, out, history = (typed[name] for name in ("policy", "format", "out", "history"))
+    if form not in FORMATS:
+        raise UsageError(f"there is no format {form!r}; expected one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
+    files = {name: typed[name] for name in ("json", "junit", "sarif", "markdown")}
     for name, path in files.items():
         options.writable_file(path, f"--{name}")
     options.writable_folder(out, "--out")
     try:
-        given = _given(names, preset, profile, select, ignore, device, on_missing, fail_on, values)
-        sourced = _policy(policy, given)
-        if dump:
+        sourced = _policy(policy, _given(typed))
+        if typed["dump_config"]:
             from dropcheck.gate.writing import dumped
 
             sys.stdout.write(dumped(sourced))
             return
         options.history(history)
-        made, found = _decided(sourced, stored, update_ratchet, seed, jobs, timeout)
+        running = (typed[name] for name in ("from_", "update_ratchet", "seed", "jobs", "timeout"))
+        made, found = _decided(sourced, *running)
         if out is not None:
             made = _with_files(made, sourced, found, out)
     except (UsageError, ResultError) as error:
         # a gate that could not run says so in the format that was asked for, where a machine reads it
         made, found = deciding.failed(str(error), str(policy or "")), None
         print(f"dropcheck: {error}", file=sys.stderr)
-    _tell(made, found, fmt, files, out)
+    _tell(made, found, form, files, out)
     if history is not None and found is not None:
         from dropcheck.results.history import stores
 
@@ -112,20 +108,10 @@ def gate(
     raise typer.Exit(made.exit_code)
 
 
-def _given(
-    names: Texts,
-    preset: str | None,
-    profile: str | None,
-    select: Texts,
-    ignore: Texts,
-    device: Texts,
-    on_missing: str | None,
-    fail_on: str | None,
-    values: Texts,
-) -> list[tuple[str, str, Any]]:
+def _given(typed: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     """What the command line says of the policy: (option, key, value)."""
     found: list[tuple[str, str, Any]] = []
-    for pair in values or ():
+    for pair in typed["set"] or ():
         key, equals, text = pair.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"--set takes a key and a value such as speed.max_ratio=1.1, not {pair!r}")
@@ -134,19 +120,11 @@ def _given(
         except (ValueError, RecursionError, KeyError):
             value = text
         found.append((f"--set {key.strip()}", key.strip(), value))
-    lists = (("TARGET", "targets", names), ("--select", "checks", option_values.listed(select or ())))
-    for option, key, some in (*lists, ("--ignore", "ignore", option_values.listed(ignore or ()))):
-        if some:
-            found.append((option, key, list(some)))
-    if device:
-        found.append(("--device", "devices", list(option_values.listed(device))))
-    words = (
-        ("--preset", "preset", preset),
-        ("--profile", "profile", profile),
-        ("--on-missing", "on_missing", on_missing),
-        ("--fail-on", "fail_on", fail_on),
-    )
-    found += [(option, key, word) for option, key, word in words if word is not None]
+    for argument, option_name, key in _LISTS:
+        some = typed[argument] or ()
+        if listed := list(some if argument == "names" else option_values.listed(some)):
+            found.append((option_name, key, listed))
+    found += [(option_of(name), key, typed[name]) for name, key in _WORDS if typed[name] is not None]
     return found
 
 

@@ -28,6 +28,17 @@ def _flag(value: bool) -> list[str]:
     return []
 
 
+def argument_of(name: str) -> str:
+    """``--fail-on`` as ``fail_on``; a word of Python's own has an underscore behind it."""
+    word = name.removeprefix("--").replace("-", "_")
+    return f"{word}_" if iskeyword(word) else word
+
+
+def option_of(argument: str) -> str:
+    """``fail_on`` as ``--fail-on``."""
+    return "--" + argument.removesuffix("_").replace("_", "-")
+
+
 @dataclass(frozen=True)
 class Option:
     """``field``: of AuditRequest. ``written``: the texts of a value, each behind the option's name; of a flag there are none.
@@ -45,8 +56,7 @@ class Option:
     @property
     def argument(self) -> str:
         """What ``dropcheck.audit`` calls it: the option's name, with an underscore behind a word of Python's own."""
-        word = self.name[2:].replace("-", "_")
-        return f"{word}_" if iskeyword(word) else word
+        return argument_of(self.name)
 
     @property
     def flag(self) -> bool:

@@ -151,18 +151,24 @@ def signed(options: type[Any], names: Iterable[str]) -> Callable[[Callee], Calle
     return sign
 
 
-def of_audit(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of an ``AuditRequest``. Raises UsageError for what there is not, with the nearest name."""
-    return _fields(options, OF_AUDIT)
+def of_audit(options: Mapping[str, Any], typed: bool = False) -> dict[str, Any]:
+    """Fields of an ``AuditRequest``; ``typed``: errors name options as the command line does.
+
+    Raises UsageError for what there is not, with the nearest name.
+    """
+    return _fields(options, OF_AUDIT, audit_options.option_of if typed else str)
 
 
-def of_bench(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a ``BenchRequest``. Raises UsageError for what there is not, with the nearest name."""
-    return _fields(options, OF_BENCH)
+def of_bench(options: Mapping[str, Any], typed: bool = False) -> dict[str, Any]:
+    """Fields of a ``BenchRequest``; ``typed``: errors name options as the command line does.
+
+    Raises UsageError for what there is not, with the nearest name.
+    """
+    return _fields(options, OF_BENCH, audit_options.option_of if typed else str)
 
 
-def _fields(options: Mapping[str, Any], arguments: Mapping[str, str]) -> dict[str, Any]:
-    """Values by field; what is None is not given."""
+def _fields(options: Mapping[str, Any], arguments: Mapping[str, str], shown: Callable[[str], str]) -> dict[str, Any]:
+    """Values by field; what is None is not given. ``shown``: an argument as an error names it."""
     own = {*arguments.values(), *_INNER}
     found: dict[str, Any] = {}
     names: dict[str, str] = {}
@@ -176,7 +182,7 @@ def _fields(options: Mapping[str, Any], arguments: Mapping[str, str]) -> dict[st
         names[field] = name
         if value is not None:
             read = _slot if name == "slot" else _READ.get(field)
-            found[field] = value if read is None else read(name, value)
+            found[field] = value if read is None else read(shown(name), value)
     return found
 
 
