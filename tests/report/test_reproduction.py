@@ -478,3 +478,28 @@ def test_the_command_lists_prints_writes_and_runs(call: Any, write: Any, tmp_pat
     wrong = call("repro", "r.json", "mine.py:layer", "rate.marginl")
     assert wrong.code == 2 and "the nearest is 'rate.marginal'" in wrong.err
     json.loads((tmp_path / "r.json").read_text())  # the result is only read
+
+
+SHOWN = [
+    # float64 rounds its output as float32 on this backend, and its gradient does not
+    ("keras.LSTM#recurrent@torch", "keras@torch", "n t=2 g=3 h -> n g h", "float64", True),
+    ("keras.LSTM#recurrent@torch", "keras@torch", "n t=2 g=3 h -> n g h", "float32", False),
+    ("torch.MultiheadAttention#weights", "torch", "n h q k -> n h q k", "float32", False),
+]
+
+
+@pytest.mark.parametrize("name, framework, pattern, dtype, wrong", SHOWN)
+def test_gradients_of_an_instrument_are_those_of_the_real_layer_inside(
+    name: str, framework: str, pattern: str, dtype: str, wrong: bool
+) -> None:
+    contract = Contract(pattern=Pattern.parse(pattern))
+    about = told(name, "gradient.scale", f"{dtype} rate=0.3 grad plain", framework, contract)
+    assert "read_back(" in write(*about).split("def gradient(")[1]
+    got = confirm(*about)
+    assert isinstance(got, Confirmed) if wrong else isinstance(got, NotConfirmed) and got.ran, got
+
+
+def test_inference_in_another_dtype_shows_though_its_values_are_right() -> None:
+    result, found = told("torch.Dropout1d", "mode.inference", "float32 rate=0.3", "torch")
+    spoken = msgspec.structs.replace(found, message="inference returns float64 (3, 4), expected float32 (3, 4)")
+    assert "answer.dtype" in write(result, spoken) and "answer.dtype" not in write(result, found)

@@ -15,14 +15,15 @@ from dropcheck.contract.modes import EAGER
 from dropcheck.contract.promise import Contract
 from dropcheck.judge.checks.looks import COINS
 from dropcheck.report.reproduction import daily_bodies, daily_frameworks, javascript
-from dropcheck.report.reproduction.bodies import BODIES, FRESH_PROCESS, RAISES
+from dropcheck.report.reproduction.bodies import ANSWERS_FORM, BODIES, FRESH_PROCESS, RAISES, SAYS_FORM
 from dropcheck.report.reproduction.daily_pieces import DAILY_PIECES
-from dropcheck.report.reproduction.frameworks import FRAMEWORKS, TORCH_RECOMPUTE_COMPILED
+from dropcheck.report.reproduction.frameworks import FRAMEWORKS
 from dropcheck.report.reproduction.layer import Layer, layer_of
 from dropcheck.report.reproduction.pieces import PIECES
 from dropcheck.report.reproduction.references import reference
 from dropcheck.report.reproduction.situation import Situation, situation
 from dropcheck.report.reproduction.snippet import Snippet
+from dropcheck.report.reproduction.torch_frameworks import TORCH_RECOMPUTE_COMPILED
 from dropcheck.results.audit import Finding, TargetResult
 
 _UNIT = {"float32": "2**-24", "float64": "2**-53", "float16": "2**-11", "bfloat16": "2**-8"}
@@ -203,7 +204,9 @@ def _source(found: Finding, case: Situation) -> str:
     if found.check in daily_bodies.DAILY:
         return daily_bodies.body(found, case)
     kind = next((text for word, text in _KINDS.items() if word in case.words), "")
-    return BODIES[found.check].replace("KIND\n", f"{kind}\n" if kind else "")
+    text = BODIES[found.check].replace("KIND\n", f"{kind}\n" if kind else "")
+    form = found.check == "mode.inference" and found.message.startswith("inference returns")
+    return text.replace("    FORM\n", ANSWERS_FORM if form else "").replace("FORM_SAID\n", SAYS_FORM if form else "")
 
 
 def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found: Finding, control: str) -> str:
@@ -236,12 +239,15 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
         )
     checkpointed_inside = "checkpoint-in-compiled" in case.words
     recompute = TORCH_RECOMPUTE_COMPILED if checkpointed_inside else snippet.recompute
-    for needed, source in (("gradient(", snippet.gradient), ("recompute(", recompute)):
+    gradient = snippet.gradient
+    if snippet.shown and "def carrier(" in layer.imports:
+        gradient = gradient.replace("def gradient(", "def plain_gradient(") + snippet.shown
+    for needed, source in (("gradient(", gradient), ("recompute(", recompute)):
         if needed in body and f"def {needed}" not in called:
             if not source:
                 raise UsageError(f"there is no script for {found.check} of {layer.framework}: it has no such piece")
             if needed == "recompute(" and "gradient(" in source:
-                parts.append(snippet.gradient)
+                parts.append(gradient)
             parts.append(source)
     if "reseeded(" in body:
         renewed = case.way in ("constructor", "key") or layer.seeder or layer.framework == "flax-nnx"
