@@ -51,6 +51,8 @@ class KerasLayers(KerasLife):
         self.device: Any = None  # a torch.device, where PyTorch's is another than the processor
         self.way = keras_modes.way_of(self.backend, "eager")
         self.immutable = self.backend in ("tensorflow", "jax")
+        if self.backend == "jax":
+            importlib.import_module("spatial_dropouts.adapters.jax_loops").shared()
         self.tensors: Any = None  # what all adapters of PyTorch's tensors share
         if self.backend == "torch":
             self.tensors = importlib.import_module("spatial_dropouts.adapters.torch_tensors")
@@ -263,6 +265,8 @@ class KerasLayers(KerasLife):
                 yield
         finally:
             self.set_policy(policy)
+            if self.backend == "jax":
+                importlib.import_module("spatial_dropouts.adapters.jax_loops").apart()
 
     def preserved(self) -> ContextManager[Any]:
         return self._preserved()

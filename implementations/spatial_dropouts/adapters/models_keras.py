@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, ContextManager, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -67,6 +67,19 @@ def survey(
 ) -> Tuple[List[Use], List[str]]:
     """Uses of dropout layers in forward passes in training, and what cannot be seen."""
     given, how = _input(model, sample, shape)
+    with _loops(model):
+        return _surveyed(model, given, how, calls, seconds)
+
+
+def _loops(model: Any) -> ContextManager[None]:
+    """Loops on JAX are compiled once in all passes of a look, not once a pass."""
+    if not any(kind.__module__.startswith("keras.src.backend.jax") for kind in type(model).__mro__):
+        return contextlib.nullcontext()
+    found: ContextManager[None] = importlib.import_module("spatial_dropouts.adapters.jax_loops").alike()
+    return found
+
+
+def _surveyed(model: Any, given: Any, how: str, calls: int, seconds: float) -> Tuple[List[Use], List[str]]:
     try:
         model(given, training=True)  # builds what is not built
     except Exception as error:
@@ -109,7 +122,8 @@ def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequ
     dropouts = {
         n: layer for n, layer in named.items() if isinstance(layer, (own.layers.Dropout, own.layers.AlphaDropout))
     }
-    return sites_keras.found(model, given, named, dropouts, reached)
+    with _loops(model):
+        return sites_keras.found(model, given, named, dropouts, reached)
 
 
 def _input(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> Tuple[Any, str]:
