@@ -29,6 +29,8 @@ from dropcheck.statistics import binomial
 
 FRAMEWORKS = ("numpy", "torch", "torch-function")
 PREFIXES = ("custom.", "unusual.", "torch.")
+# what these release versions do wrong under every seed (reports/models.md, D9): no accusation of a correct layer
+TRUE = {(f"torch.{name}#weights", "rate.rejects-invalid") for name in ("sdpa", "MultiheadAttention")}
 BAD = ("fail", "error", "inconclusive")
 
 
@@ -61,7 +63,11 @@ def known(path: Path) -> Iterator[dict[str, Any]]:
 
 def told(records: list[dict[str, Any]], coins: float) -> str:
     """What the audits of a file came to."""
-    accused = [r for r in records if any(f["verdict"] in ("fail", "error") for f in r["findings"])]
+    accused = [
+        r
+        for r in records
+        if any(f["verdict"] in ("fail", "error") and (r["layer"], f["check"]) not in TRUE for f in r["findings"])
+    ]
     unsure = sum(r["verdict"] == "inconclusive" for r in records)
     names, seeds = {r["layer"] for r in records}, {r["seed"] for r in records}
     most = binomial.one_sided(len(accused), len(records), 0.05)[1] if records else 1.0
