@@ -93,6 +93,23 @@ def rows_alike(got: Gathered, sure: bool = True) -> NDArray[np.int64] | None:
     return None if sure and min(few, math.log10(pairs) + len(calls) * agreement(got)) > CERTAIN else label
 
 
+def rows_alike_apart(got: Gathered) -> tuple[int, int, float] | None:
+    """(lag, pairs, log10 of the chance): all samples of a call so far apart are equal, in all calls; None: they are not.
+
+    Of pairs of samples without a common one each agrees by chance as often as one coin of them, whatever the coins of a sample
+    do among each other. All lags share the bound.
+    """
+    found = []
+    lags = got.live.row_lags
+    for lag, table in lags.items():
+        pairs = int(table.pairs.min()) if len(table.pairs) else 0
+        same = (table.first == table.both).all() and (table.second == table.both).all()
+        if same and pairs and 0 < int(table.both.sum()) < int(table.pairs.sum()):
+            found.append((lag, pairs, min(0.0, pairs * agreement(got) + math.log10(len(lags)))))
+    best = min(found, key=lambda one: one[2], default=None)
+    return best if best is not None and best[2] <= CERTAIN else None
+
+
 def log10_few_words(seen: int, rows: int, p: float, coins: int, without: float = 0.0) -> float:
     """log10 of a bound of the chance that ``rows`` independent rows of ``coins`` coins show only ``seen`` different words.
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dropcheck.count.copies import calls_alike, rows_alike
+from dropcheck.count.copies import calls_alike, rows_alike, rows_alike_apart
 from dropcheck.count.gathered import Gathered
 from dropcheck.count.other_forms import OtherForm, calls_in_other_form, rows_in_other_form, squares_of_one_half
 from dropcheck.count.repeated_words import place_of, searched
@@ -81,6 +81,26 @@ def _equal_rows(check: Check, got: Gathered, label: NDArray[np.int64]) -> Findin
     )
 
 
+def _equal_apart(check: Check, got: Gathered) -> Finding | None:
+    """Rows of a call that are equal wherever they are compared; where calls show one coin each, no word and no row tells it."""
+    found = rows_alike_apart(got)
+    if found is None:
+        return None
+    lag, pairs, log = found
+    return finding(
+        check,
+        got.case,
+        "fail",
+        f"samples {lag} apart have the same mask in all of {pairs} pairs, expected none",
+        estimate=1.0,
+        expected=0.0,
+        unit="share of pairs of samples with equal masks",
+        coins=got.tally.coins,
+        log10_evidence=log,
+        tallies={"lag": lag, "equal": pairs, "pairs": pairs},
+    )
+
+
 def _in_other_form(got: Gathered, kind: str) -> OtherForm | None:
     """What repeats turned round or inverted, where channels are not copies of each other, which turning round would show too."""
     if got.proof.get("violations"):
@@ -139,11 +159,15 @@ def _repeat_finding(check: Check, got: Gathered, limits: Limits, kind: str) -> F
     found, tally, case = got.repeats, got.tally, got.case
     if found is None or got.word_log10 is None:
         # coins that never change make no words
+        if kind == "samples":
+            return _equal_apart(check, got)
         sure = calls_alike(got) if kind == "calls" and searched(case) else None
         return None if sure is None else _equal_calls(check, got, *sure)
     if kind == "calls" and got.proof.get("violations"):
         return _whole_calls(check, got)
     seen = repeated_words(got, limits.alpha)
+    if kind == "samples" and (seen is None or not seen[0]) and (apart := _equal_apart(check, got)) is not None:
+        return apart
     if seen is None and kind == "calls" and (sure := calls_alike(got)) is not None:
         return _equal_calls(check, got, *sure)
     if seen is None:
