@@ -54,6 +54,10 @@ PROFILES = {
 }
 
 
+# Calls of a drawn case at most. Where a call costs milliseconds whatever its size, rows take the place of calls: in ``standard`` a
+# third of the calls for as many coins. What shows after many calls only is the business of fixed cases.
+_DRAWN_CALLS = {"quick": 400, "standard": 2000, "deep": 20_000}
+_DRAWN_HEAVY_CALLS = {"quick": 100, "standard": 125, "deep": 5000}
 _MOST_CALLS = 20_000  # of one case whose sizes are fixed by its pattern, where more calls take the place of larger ones
 
 
@@ -137,6 +141,8 @@ def core(
                 continue
             cases.append(sized(dtype, rate, 4097 if heavy else 1025, 65, 4))
     regime = profile.regime_rows
+    # rows of cases that are about something else than rows: where a call costs milliseconds, more of them in fewer calls
+    some, fewer = (1025, 521) if heavy and not quick else (257, 131)
     # channel counts: one, three (whole rows fall), odd, above 256 and 512
     # (one channel costs the most a coin, and a rate of .1 asks the fewest coins)
     one_channel = 0.1 if quick and not contract.rates else half
@@ -167,15 +173,15 @@ def core(
     cases.append(often)
     # other dtypes, layouts and gradient recording get structure too
     for dtype in dtypes[1:]:
-        cases.append(sized(dtype, half, 257, 66, 4, regime))
+        cases.append(sized(dtype, half, some, 66, 4, regime))
     for layout in layouts:
         if layout != "contiguous":
-            cases.append(sized(first, half, 257, 66, 6, regime, layout=layout))
-            cases.append(sized(first, third, 131, 34, 6, layout=layout))
+            cases.append(sized(first, half, some, 66, 6, regime, layout=layout))
+            cases.append(sized(first, third, fewer, 34, 6, layout=layout))
     if gradients:
-        cases.append(sized(first, half, 257, 66, 4, regime, grad=True))
-        cases.append(sized(first, third, 131, 34, 4, grad=True))
-    cases.append(sized(first, half, 257, 33, 3, regime // 2, infer=3))
+        cases.append(sized(first, half, some, 66, 4, regime, grad=True))
+        cases.append(sized(first, third, fewer, 34, 4, grad=True))
+    cases.append(sized(first, half, some, 33, 3, regime // 2, infer=3))
     # inputs whose values vary coin by coin
     cases.append(Case(first, half, 129, 65, 3, calls=max(64, regime // 500), regime="values"))
     # first calls under many seeds, by every way that a seed reaches the layer
@@ -317,7 +323,7 @@ def drawn(
             shared = 1
         coins = ladder_coins(rate, marginal, profile.name, resolution, rows * channels, shared)
         calls = -(-coins // (rows * channels))
-        most = {"quick": 400, "standard": 2000, "deep": 20_000}[profile.name] // (4 if heavy else 1)
+        most = (_DRAWN_HEAVY_CALLS if heavy else _DRAWN_CALLS)[profile.name]
         if calls > most:
             # few coins a call: more channels or rows instead of ever more calls
             factor = -(-calls // most)
