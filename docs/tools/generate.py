@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from dropcheck.commands import help_text
-from dropcheck.judge import levels
+from dropcheck.judge import examples, levels
 from dropcheck.judge.checks import CHECKS
 from dropcheck.judge.checks.base import ALPHA, BETA, Check
 from dropcheck.judge.claims import FAMILIES
@@ -30,11 +29,6 @@ LEVEL = {
     "edge": "wrong results only at rate 0, at rate 1, for invalid rates or for empty inputs",
     "trait": "reported, and judged only with `--strict`",
 }
-
-
-def notes() -> dict[str, dict[str, str]]:
-    """Of each check, why it matters and what it covers: docs/tools/checks.toml."""
-    return tomllib.loads((DOCS / "tools" / "checks.toml").read_text())
 
 
 def pages() -> dict[str, str]:
@@ -83,17 +77,17 @@ def check_index() -> str:
 
 def check_page(check: Check) -> str:
     """One check: sentence, level, reason, code, decision, detection limit, error probability, remedy."""
-    note = notes()[check.name]
+    why, covers = examples.notes(check.name)
     parts = [f"# {check.name}", "", f"**{_capital(check.claim)}**", ""]
     parts += [f"Level of a failure: [{_level(check)}](../glossary.md#level).", ""]
-    parts += ["## Why it matters", "", note["why"], ""]
+    parts += ["## Why it matters", "", why, ""]
     for heading, field in (("Wrong", "wrong"), ("Right", "right")):
         if code := str(getattr(check, field, "") or "").strip("\n"):
             parts += [f"## {heading}", "", "```python", code, "```", ""]
     parts += ["## What to do when it fails", "", _capital(check.remedy), ""]
     parts += ["## How it decides", "", _capital(check.how), ""]
-    if note.get("covers"):
-        parts += ["## What it covers", "", note["covers"], ""]
+    if covers:
+        parts += ["## What it covers", "", covers, ""]
     parts += ["## What the verdicts are worth", "", *_worth(check), ""]
     parts += _defects(check)
     parts += ["## Try it", "", "```", f"dropcheck audit TARGET --select {check.name}", "```", ""]

@@ -40,29 +40,13 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
     chosen = _opened(chosen, request, checks)
     if request.ledger is not None:
         Ledger(request.ledger).check()
-    finished: dict[str, TargetResult] = {}
-    mark = fingerprint(request, checks)
     sources = {t.name: t.digest() for t in chosen}
-    if request.journal is not None:
-        finished = journal.read(request.journal, mark, sources) if request.resume else {}
-        journal.begin(request.journal, mark, finished.values(), sources)
+    finished, store = _kept(request, checks, sources)
     todo = [t for t in chosen if t.name not in finished]
     interrupted = ended = False
     wanted = request.jobs or min(processors(), 8)
     jobs = min(len(todo), wanted) or 1
     share = max(1, wanted // max(1, len(todo)))
-    store = None
-    if request.journal is not None:
-        place = request.journal.with_name(request.journal.name + ".units")
-        if not request.resume:
-            if left := held(place):
-                print(
-                    f"dropcheck: {left} finished unit{'s' if left > 1 else ''} of a run that was killed, in {place}, "
-                    f"{'are' if left > 1 else 'is'} discarded; --resume would go on from there",
-                    file=sys.stderr,
-                )
-            place.unlink(missing_ok=True)
-        store = Store(place, mark)
     outcomes: dict[str, Outcome] = {}
     alike = [opening.of_request(target, request).begin() for target in todo] if len(todo) > 1 else []
     with executors.cluster(request.dask) as cluster, stems.shared(alike):
@@ -81,8 +65,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
                     finished[one.target], outcomes[one.target] = one, outcome
                     if request.journal is not None and store is not None:
                         journal.append(request.journal, one, sources[one.target])
-                        if pending or _broke(outcomes):  # else the file itself goes, which takes no time
-                            store.forget(outcome.kept_as)
+                        store.forget(outcome.kept_as)
             ended = True
         except KeyboardInterrupt:
             interrupted = True
@@ -94,19 +77,43 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
             pool.shutdown(wait=not interrupted or request.in_process, cancel_futures=True)
             if store is not None and not interrupted:
                 # where the suite itself failed, what was counted stays for --resume
-                store.close(remove=ended and not _broke(outcomes))
+                store.close(remove=ended and not any(one.broke for one in outcomes.values()))
     usages = [outcomes[t.name].usage if t.name in outcomes else "" for t in todo]
     if todo and all(usages):
         raise UsageError(usages[0])
-    ordered = [finished[t.name] for t in chosen if t.name in finished]
+    return _result(request, [finished[t.name] for t in chosen if t.name in finished], interrupted)
+
+
+def _kept(
+    request: AuditRequest, checks: list[Check], sources: dict[str, str]
+) -> tuple[dict[str, TargetResult], Store | None]:
+    """What an interrupted run has finished, and where this one keeps its units; nothing and None without a journal."""
+    if request.journal is None:
+        return {}, None
+    mark = fingerprint(request, checks)
+    finished = journal.read(request.journal, mark, sources) if request.resume else {}
+    journal.begin(request.journal, mark, finished.values(), sources)
+    place = request.journal.with_name(request.journal.name + ".units")
+    if not request.resume:
+        if left := held(place):  # only the command has journals: it may speak
+            print(
+                f"dropcheck: {left} finished unit{'s' if left > 1 else ''} of a run that was killed, in {place}, "
+                f"{'are' if left > 1 else 'is'} discarded; --resume would go on from there",
+                file=sys.stderr,
+            )
+        place.unlink(missing_ok=True)
+    return finished, Store(place, mark)
+
+
+def _result(request: AuditRequest, ordered: list[TargetResult], interrupted: bool) -> Result:
+    """The result of all targets. Its root seed is that of the request, or the one that a ledger chose for all."""
     seeds = {t.ledger.seed for t in ordered if t.ledger is not None}
-    seed = seeds.pop() if len(seeds) == 1 else request.seed
     return Result(
         verdict=results.overall([t.verdict for t in ordered]),
         environment=describe(),
         argv=list(request.argv),
         profile=request.profile,
-        seed=seed,
+        seed=seeds.pop() if len(seeds) == 1 else request.seed,
         alpha=ALPHA,
         beta=BETA,
         targets=ordered,
@@ -115,11 +122,6 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
         device=request.device,
         request=recorded(request),
     )
-
-
-def _broke(outcomes: dict[str, Outcome]) -> bool:
-    """Whether the suite itself failed at a target."""
-    return any(one.broke for one in outcomes.values())
 
 
 def _opened(chosen: list[targets.Target], request: AuditRequest, checks: list[Check]) -> list[targets.Target]:

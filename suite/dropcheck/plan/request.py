@@ -84,61 +84,9 @@ Progress = Callable[[Event], None]
 
 def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
     """Targets and checks of a request; all bad input is refused here. Raises UsageError."""
-    if request.profile not in PROFILES:
-        raise UsageError(
-            f"there is no profile {request.profile!r}; expected quick, standard or deep{nearest(request.profile, PROFILES)}"
-        )
-    if request.device not in DEVICES:
-        raise UsageError(
-            f"device {request.device!r} cannot be used; expected {' or '.join(DEVICES)}{nearest(request.device, DEVICES)}"
-        )
-    for mode in request.modes:
-        if mode not in (*MODES, ALL):
-            raise UsageError(
-                f"there is no mode {mode!r}; expected one of {', '.join(MODES)}, or all{nearest(mode, [*MODES, ALL])}"
-            )
-    for dtype in request.dtypes:
-        if dtype not in DTYPES:
-            raise UsageError(
-                f"there is no dtype {dtype!r}; expected one of {', '.join(DTYPES)}{nearest(dtype, DTYPES)}"
-            )
-    for rate in request.rates:
-        try:
-            check_rate(rate)
-        except ContractError as error:
-            raise UsageError(str(error)) from error
-    if request.resolution is not None and not 0 < request.resolution < 0.5:
-        raise UsageError(
-            f"a resolution is a difference of rates in (0, 0.5), such as 0.005, not {request.resolution:g}"
-        )
-    if request.pattern is not None:
-        try:
-            Pattern.parse(request.pattern)
-        except ContractError as error:
-            raise UsageError(str(error)) from error
-    option_values.inference(request.inference)
-    if request.fail_on is not None:
-        levels.named(request.fail_on, "--fail-on")
-    for text in request.cases:
-        case = parse_case(text)
-        size = max((case.rows, *case.batches)) * case.channels * case.shared
-        memory.refuse(f"--case {text!r}", size, case.dtype, request.memory_mb, request.device == "cpu")
-    smallest = min(request.dtypes or ("float32",), key=memory.BYTES.__getitem__)
-    for shape in (*request.shapes, *((request.input,) if request.input is not None else ())):
-        option = "--input" if shape == request.input else "--shape"
-        named = f"{option} {','.join(map(str, shape))}"
-        memory.refuse(named, math.prod(shape), smallest, request.memory_mb, request.device == "cpu")
-    if request.python is not None and shutil.which(request.python) is None:
-        raise UsageError(f"the interpreter {request.python!r} does not start: there is no such program; give its path")
-    if request.ledger is not None and request.sequential:
-        raise UsageError(
-            "--ledger and --sequential do not go together: a ledger adds up runs of the same plan; leave out one of them"
-        )
-    if request.ledger is not None and request.budget_s is not None:
-        raise UsageError(
-            "--ledger and --budget do not go together: the time that is left would choose how much evidence a run gives; "
-            "leave out --budget"
-        )
+    _refuse_words(request)
+    _refuse_sizes(request)
+    _refuse_together(request)
     given = request.targets
     chosen = [targets.parse(t) if isinstance(t, str) else t for t in given] if given else targets.defaults()
     chosen = [t for one in chosen for t in _in_modes(one, request.modes)]
@@ -150,6 +98,65 @@ def prepare(request: AuditRequest) -> tuple[list[targets.Target], list[Check]]:
     if not checks:
         raise UsageError("no check is left: everything that --select names is ignored by --ignore")
     return chosen, checks
+
+
+def _word(given: str, known: Sequence[str], what: str, expected: str) -> None:
+    """Refuse a word that is none of those known; ``what``: how the sentence calls it."""
+    if given not in known:
+        raise UsageError(f"{what.format(repr(given))}; expected {expected}{nearest(given, known)}")
+
+
+def _refuse_words(request: AuditRequest) -> None:
+    """Words and numbers that mean nothing."""
+    _word(request.profile, list(PROFILES), "there is no profile {}", "quick, standard or deep")
+    _word(request.device, DEVICES, "device {} cannot be used", " or ".join(DEVICES))
+    for mode in request.modes:
+        _word(mode, [*MODES, ALL], "there is no mode {}", f"one of {', '.join(MODES)}, or all")
+    for dtype in request.dtypes:
+        _word(dtype, DTYPES, "there is no dtype {}", f"one of {', '.join(DTYPES)}")
+    try:
+        for rate in request.rates:
+            check_rate(rate)
+        if request.pattern is not None:
+            Pattern.parse(request.pattern)
+    except ContractError as error:
+        raise UsageError(str(error)) from error
+    if request.resolution is not None and not 0 < request.resolution < 0.5:
+        raise UsageError(
+            f"a resolution is a difference of rates in (0, 0.5), such as 0.005, not {request.resolution:g}"
+        )
+    option_values.inference(request.inference)
+    if request.fail_on is not None:
+        levels.named(request.fail_on, "--fail-on")
+    if request.python is not None and shutil.which(request.python) is None:
+        raise UsageError(f"the interpreter {request.python!r} does not start: there is no such program; give its path")
+
+
+def _refuse_sizes(request: AuditRequest) -> None:
+    """Cases and shapes that this machine cannot hold."""
+    on_cpu = request.device == "cpu"
+    for text in request.cases:
+        case = parse_case(text)
+        size = max((case.rows, *case.batches)) * case.channels * case.shared
+        memory.refuse(f"--case {text!r}", size, case.dtype, request.memory_mb, on_cpu)
+    smallest = min(request.dtypes or ("float32",), key=memory.BYTES.__getitem__)
+    given = [("--shape", shape) for shape in request.shapes]
+    given += [("--input", request.input)] if request.input is not None else []
+    for option, shape in given:
+        memory.refuse(f"{option} {','.join(map(str, shape))}", math.prod(shape), smallest, request.memory_mb, on_cpu)
+
+
+def _refuse_together(request: AuditRequest) -> None:
+    """Options that contradict each other."""
+    if request.ledger is not None and request.sequential:
+        raise UsageError(
+            "--ledger and --sequential do not go together: a ledger adds up runs of the same plan; leave out one of them"
+        )
+    if request.ledger is not None and request.budget_s is not None:
+        raise UsageError(
+            "--ledger and --budget do not go together: the time that is left would choose how much evidence a run gives; "
+            "leave out --budget"
+        )
 
 
 def _in_modes(target: targets.Target, wanted: tuple[str, ...]) -> list[targets.Target]:

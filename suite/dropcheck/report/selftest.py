@@ -128,102 +128,15 @@ def _n(value: float | None, digits: int = 3) -> str:
 
 def sections(result: SelfTest) -> list[Section]:
     """All tables of a result."""
-    found = [
-        Section(
-            "Guarantees",
-            "What dropcheck guarantees, on how many cases that was measured (n), and the result.",
-            ("guarantee", "holds", "n", "measured"),
-            [[p.name, "yes" if p.held else "NO", f"{p.n:,}", p.text] for p in result.promises],
-        )
-    ]
+    found = [_guarantees(result)]
     if result.calibration:
         found.append(_calibration(result))
     if result.tails:
-        rows = [
-            [
-                t.check,
-                t.case,
-                t.method,
-                f"{t.alpha:g}",
-                f"{t.size:.3g}" + (f" ± {t.error:.1g}" if t.error else ""),
-                _n(t.size / t.alpha),
-                f"{t.n:,}",
-                "yes" if t.holds else "NO",
-            ]
-            for t in result.tails
-        ]
-        found.append(
-            Section(
-                "Probability of a false alarm at the level of an audit",
-                _READ["tails"],
-                ("check", "case", "method", "nominal", "size", "size/nominal", "n", "holds"),
-                rows,
-            )
-        )
+        found.append(_tails(result))
     if result.power:
-        rows = []
-        for r in result.power:
-            seen = f"{r.caught} of {r.tries}" if r.miss is None else ""
-            miss = "" if r.miss is None else f"{r.miss:.3g}" + (f" ± {r.error:.1g}" if r.error else "")
-            rows.append(
-                [
-                    r.check,
-                    r.plant,
-                    r.case,
-                    f"{r.beta:g}",
-                    _n(r.resolution, 4),
-                    seen,
-                    f"{r.lower:.4f}" if r.tries else "",
-                    str(r.least) if r.tries else "",
-                    miss,
-                    "yes" if r.holds else "NO",
-                ]
-            )
-        found.append(
-            Section(
-                "Power at exactly the printed detection limit",
-                _READ["power"],
-                (
-                    "check",
-                    "planted",
-                    "case",
-                    "beta",
-                    "detection limit",
-                    "detected",
-                    "lower bound (99 %)",
-                    "least",
-                    "P(miss)",
-                    "holds",
-                ),
-                rows,
-            )
-        )
+        found.append(_power(result))
     if result.thresholds or result.goldens:
-        rows = [
-            [t.quantity, f"{t.compared}", f"{t.compared - t.wrong}", "; ".join(t.examples)] for t in result.thresholds
-        ]
-        found.append(
-            Section("Thresholds by exact sums", _READ["thresholds"], ("quantity", "compared", "agree", "differ"), rows)
-        )
-        rows = [
-            [
-                g.figure,
-                f"{g.stated:,.0f}",
-                f"{g.computed:,.0f}",
-                f"{g.computed / g.stated - 1:+.1%}",
-                f"{g.slack:.0%}",
-                "yes" if g.holds else "NO",
-            ]
-            for g in result.goldens
-        ]
-        found.append(
-            Section(
-                "Documented figures",
-                "For alpha 1e-8, beta 1e-6, rate .1 and 64 channels unless said otherwise.",
-                ("figure", "stated", "computed now", "difference", "accepted", "holds"),
-                rows,
-            )
-        )
+        found += [_thresholds(result), _goldens(result)]
     if result.zoo:
         found.extend(_zoo(result))
     if result.from_file is not None:
@@ -238,6 +151,100 @@ def sections(result: SelfTest) -> list[Section]:
             )
         )
     return found
+
+
+def _guarantees(result: SelfTest) -> Section:
+    return Section(
+        "Guarantees",
+        "What dropcheck guarantees, on how many cases that was measured (n), and the result.",
+        ("guarantee", "holds", "n", "measured"),
+        [[p.name, "yes" if p.held else "NO", f"{p.n:,}", p.text] for p in result.promises],
+    )
+
+
+def _tails(result: SelfTest) -> Section:
+    rows = [
+        [
+            t.check,
+            t.case,
+            t.method,
+            f"{t.alpha:g}",
+            f"{t.size:.3g}" + (f" ± {t.error:.1g}" if t.error else ""),
+            _n(t.size / t.alpha),
+            f"{t.n:,}",
+            "yes" if t.holds else "NO",
+        ]
+        for t in result.tails
+    ]
+    return Section(
+        "Probability of a false alarm at the level of an audit",
+        _READ["tails"],
+        ("check", "case", "method", "nominal", "size", "size/nominal", "n", "holds"),
+        rows,
+    )
+
+
+def _power(result: SelfTest) -> Section:
+    rows = []
+    for r in result.power:
+        seen = f"{r.caught} of {r.tries}" if r.miss is None else ""
+        miss = "" if r.miss is None else f"{r.miss:.3g}" + (f" ± {r.error:.1g}" if r.error else "")
+        rows.append(
+            [
+                r.check,
+                r.plant,
+                r.case,
+                f"{r.beta:g}",
+                _n(r.resolution, 4),
+                seen,
+                f"{r.lower:.4f}" if r.tries else "",
+                str(r.least) if r.tries else "",
+                miss,
+                "yes" if r.holds else "NO",
+            ]
+        )
+    return Section(
+        "Power at exactly the printed detection limit",
+        _READ["power"],
+        (
+            "check",
+            "planted",
+            "case",
+            "beta",
+            "detection limit",
+            "detected",
+            "lower bound (99 %)",
+            "least",
+            "P(miss)",
+            "holds",
+        ),
+        rows,
+    )
+
+
+def _thresholds(result: SelfTest) -> Section:
+    rows = [[t.quantity, f"{t.compared}", f"{t.compared - t.wrong}", "; ".join(t.examples)] for t in result.thresholds]
+    return Section("Thresholds by exact sums", _READ["thresholds"], ("quantity", "compared", "agree", "differ"), rows)
+
+
+def _goldens(result: SelfTest) -> Section:
+    rows = [
+        [
+            g.figure,
+            f"{g.stated:,.0f}",
+            f"{g.computed:,.0f}",
+            f"{g.computed / g.stated - 1:+.1%}",
+            f"{g.slack:.0%}",
+            "yes" if g.holds else "NO",
+        ]
+        for g in result.goldens
+    ]
+    return Section(
+        "Documented figures",
+        "For alpha 1e-8, beta 1e-6, rate .1 and 64 channels unless said otherwise.",
+        ("figure", "stated", "computed now", "difference", "accepted", "holds"),
+        rows,
+    )
 
 
 def _calibration(result: SelfTest) -> Section:

@@ -147,7 +147,7 @@ def plants() -> list[plain.Plant]:
         _mirrored_pairs,
     )
     found = [
-        ("mask.independent-calls", "coins far apart are tied", even, _tied_far, far),
+        ("mask.independent-calls", "drop decisions far apart are tied", even, _tied_far, far),
         ("mask.independent-samples", "mirrored samples are tied", even, _mirrored(False), mirrored),
         ("mask.independent-samples", "mirrored samples are tied backwards", even, _mirrored(True), mirrored),
         (

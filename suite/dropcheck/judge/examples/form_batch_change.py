@@ -1,4 +1,8 @@
-"""Wrong and right code for form.batch-change."""
+"""The last batch of an epoch is smaller, and sequences differ in length. A layer that keeps a buffer of the first
+shape crashes or reuses stale masks.
+
+Covers: Numbers of rows, widths and lengths change. A layer that is built for one width may reject another.
+"""
 
 import torch
 

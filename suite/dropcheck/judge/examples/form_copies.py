@@ -1,4 +1,8 @@
-"""Wrong and right code for form.copies."""
+"""Frameworks copy layers for averaging, cloning and saving. A copy must drop as the original does.
+
+Covers: `deepcopy`, `pickle`, `state_dict`, `get_config`, `clone_model`, `nnx.clone`, as far as the framework has
+them.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for form.empty."""
+"""Filters and masks sometimes leave an empty batch. A layer should return an empty result or reject the input
+clearly.
+
+Covers: No samples, no channels and no positions, in all dtypes. A rejection passes; a crash fails.
+"""
 
 import torch
 

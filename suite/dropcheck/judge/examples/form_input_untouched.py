@@ -1,4 +1,8 @@
-"""Wrong and right code for form.input-untouched."""
+"""A layer that writes into its input corrupts residual connections. A reused output buffer corrupts earlier
+results.
+
+Covers: Rates 0, .3 and 1, recorded and plain inputs, and inference after training.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for form.nonfinite."""
+"""0 times infinity is NaN. A layer that multiplies by its mask lets Inf and NaN pass through dropped channels.
+
+Covers: Inputs with Inf and NaN are compared with a finite call that has the same seed. A layer whose masks no seed
+repeats is skipped.
+"""
 
 import torch
 

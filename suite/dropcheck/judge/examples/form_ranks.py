@@ -1,4 +1,8 @@
-"""Wrong and right code for form.ranks."""
+"""Some layers accept several ranks and treat each differently. Then a batch of images may be read as one image.
+
+Covers: In the first dtype: which elements drop together, kept values, the share of drops, whether two calls differ,
+and inference. Independence is tested only for inputs of the main pattern.
+"""
 
 import torch
 

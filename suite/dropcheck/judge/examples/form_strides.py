@@ -1,4 +1,9 @@
-"""Wrong and right code for form.strides."""
+"""Slices and transposed tensors are common in models. A layer that writes through the wrong strides drops other
+elements than it reports.
+
+Covers: One shape at rate .3, two calls each. A contiguous call with the same seed is the control. A rejection with
+a clear exception passes; a crash fails.
+"""
 
 import torch
 

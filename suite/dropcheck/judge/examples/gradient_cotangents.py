@@ -1,4 +1,7 @@
-"""Wrong and right code for gradient.cotangents."""
+"""Sums and means send expanded gradients of stride 0. Code that assumes contiguous memory reads the wrong numbers.
+
+Covers: Expanded, transposed and strided cotangents.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Wrong and right code for gradient.edges."""
+"""NaN in one gradient destroys all weights in one step.
+
+Covers: Rates 0 and 1. A backward pass that raises fails where the forward pass works.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for gradient.mask."""
+"""The backward pass must stop at what the forward pass dropped. Otherwise the gradient belongs to another network.
+
+Covers: Training, also where the input is 0 or negative. In inference the gradient must pass unchanged; that part is
+tested for PyTorch.
+"""
 
 import torch
 

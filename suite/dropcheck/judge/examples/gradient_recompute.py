@@ -1,4 +1,8 @@
-"""Wrong and right code for gradient.recompute."""
+"""Activation checkpointing runs the forward pass twice. New drop decisions in the second run make the gradient
+wrong.
+
+Covers: The framework's checkpointing. The framework's own plain layer is the control.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Wrong and right code for gradient.scale."""
+"""A gradient without the scale changes the learning rate of everything before the layer.
+
+Covers: The gradient is compared with the forward pass of the same call.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Wrong and right code for gradient.second-derivative."""
+"""Gradient penalties and second-order methods differentiate the gradient again.
+
+Covers: The second derivative, with the same drop decisions.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for gradient.two-passes."""
+"""Contrastive and multi-view training call a layer twice before the backward pass. A layer that remembers only its
+last mask mixes them up.
+
+Covers: Two forward passes, then both backward passes.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for mask.distinct-channels."""
+"""Channels that always drop together act as one channel. The network then sees fewer independent masks than it
+should.
+
+Covers: Rates .3 to .7. All pairs up to 1100 channels; above that, pairs at fixed distances.
+"""
 
 import torch
 

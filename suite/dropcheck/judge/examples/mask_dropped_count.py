@@ -1,4 +1,8 @@
-"""Wrong and right code for mask.dropped-count."""
+"""Some layers drop exactly the same number of channels each time. That is sampling without replacement, not
+dropout.
+
+Covers: The number of dropped channels of each row. Rows that keep or drop every channel are counted exactly.
+"""
 
 import torch
 

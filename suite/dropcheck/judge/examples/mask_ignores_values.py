@@ -1,4 +1,8 @@
-"""Wrong and right code for mask.ignores-values."""
+"""A mask that follows the input biases training towards small or large values.
+
+Covers: Sign and magnitude, decision by decision. Twelve kinds of input: zero channels, padding, output of ReLU,
+equal samples, constants, one sign, and more. First dtype, one shape.
+"""
 
 import torch
 

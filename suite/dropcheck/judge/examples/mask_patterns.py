@@ -1,4 +1,7 @@
-"""Wrong and right code for mask.patterns."""
+"""Pairs can be independent while groups are not. Vectorised generators fail in groups of four or eight.
+
+Covers: Groups of three, four and eight channels, at a list of distances.
+"""
 
 import torch
 

@@ -1,4 +1,9 @@
-"""Wrong and right code for mask.whole-channels."""
+"""Spatial dropout drops a channel as a whole. Separate decisions for each position are plain dropout, which
+regularises correlated positions less.
+
+Covers: Every output with at least two positions that share a decision, and every way of seeding. This check is
+exact.
+"""
 
 import torch
 

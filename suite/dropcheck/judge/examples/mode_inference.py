@@ -1,4 +1,9 @@
-"""Wrong and right code for mode.inference."""
+"""Dropout that stays active in inference makes predictions random. Scaling that stays active makes them wrong.
+
+Covers: Before and after training, at every shape and dtype of the plan, by every way of switching. Rates 0, .9 and
+1. Signed zeros, Inf, NaN, tiny and huge values. Subnormal numbers are not tested, because processors may turn them
+into 0.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for mode.settings."""
+"""Frameworks have global settings for determinism, precision and compilation. A layer must be right under each, and
+must not change them.
+
+Covers: The settings of each framework, one at a time. The report lists them.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for mode.threads."""
+"""Servers and data pipelines call one layer from several threads. State without protection then gives two threads
+one mask.
+
+Covers: Two threads call one layer at once. Outputs and masks of both are tested.
+"""
 
 import torch
 

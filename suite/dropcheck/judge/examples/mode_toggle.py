@@ -1,4 +1,8 @@
-"""Wrong and right code for mode.toggle."""
+"""Training loops switch to inference for validation and back. A layer that does not switch back trains without
+dropout.
+
+Covers: Every training call must drop, also on shapes that inference saw first, in every way of switching.
+"""
 
 import torch
 

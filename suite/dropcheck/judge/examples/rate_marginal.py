@@ -1,4 +1,9 @@
-"""Wrong and right code for rate.marginal."""
+"""A wrong rate changes how strongly the network is regularised. The scale is then wrong as well.
+
+Covers: Fixed rates from .001 to .9, and some drawn at random. Many seeds, and each of the first calls by itself.
+`standard` adds .75, .99 and 1e-4. At twelve rates of daily use, errors above about 2 percentage points are
+detected. In each case of 64 or more calls: whether the rate rises or falls with the number of calls of one layer.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Wrong and right code for rate.one."""
+"""A schedule that ends at rate 1 must not produce NaN. 1 / (1 - rate) divides by zero there.
+
+Covers: Output at rate 1: all zeros, and finite. A clear rejection passes; a crash fails.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Wrong and right code for rate.per-channel."""
+"""Errors of vectorised code sit at the edges: the last channels of an odd width have another rate.
+
+Covers: Every channel, at rates of at least .01.
+"""
 
 import torch
 

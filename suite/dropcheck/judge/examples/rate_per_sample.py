@@ -1,4 +1,7 @@
-"""Wrong and right code for rate.per-sample."""
+"""The first or last sample of a batch may be treated differently. Its gradient is then biased.
+
+Covers: Every position of the batch, at rates of at least .01.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for rate.per-shape."""
+"""Kernels choose another path for other sizes and layouts. Each path must drop at the same rate.
+
+Covers: The shapes of the plan, recorded and plain inputs, and layouts. It is inconclusive if the detection limit is
+above 25 percentage points.
+"""
 
 import torch
 

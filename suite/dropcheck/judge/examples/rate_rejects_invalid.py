@@ -1,4 +1,7 @@
-"""Wrong and right code for rate.rejects-invalid."""
+"""A rate of 1.5 or -0.1 is a typing error, and NaN is a fault upstream. Accepting them hides it.
+
+Covers: Rates -0.1, 1.5 and NaN. Infinity and 1 + 1e-7 are not tested. A crash is not a rejection.
+"""
 
 import torch
 

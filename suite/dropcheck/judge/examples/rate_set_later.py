@@ -1,4 +1,7 @@
-"""Wrong and right code for rate.set-later."""
+"""Schedules change the rate during training. A layer that computed its scale once keeps the old one.
+
+Covers: The rate is set after construction and after calls. A second layer of the class must keep its own rate.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Wrong and right code for seed.distinct."""
+"""Repeating a run with other seeds measures its variance. Seeds that share masks underestimate it.
+
+Covers: Streams of different seeds, at any offset. It is skipped while `seed.reproducible` fails.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Wrong and right code for seed.instances."""
+"""A model has many dropout layers. Layers that share masks drop the same channels at every depth.
+
+Covers: Two layers of one class, called in turn. Blocks that overlap are skipped.
+"""
 
 import torch
 

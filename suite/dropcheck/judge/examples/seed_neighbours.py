@@ -1,4 +1,8 @@
-"""Wrong and right code for seed.neighbours."""
+"""People use seeds 0, 1, 2. Simple generators give related streams for neighbouring seeds.
+
+Covers: Seeds that differ by one or by one bit. Call 2 of a seed and call 1 of the next seed. Every position by
+itself, too.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for seed.reproducible."""
+"""Without reproducible masks no run can be repeated, and no fault can be found again.
+
+Covers: Each call is compared with the same call after the same seed, in this process and in a fresh one. In the
+mode `ranks`, replicas with one seed must agree.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for seed.reset."""
+"""Experiments reseed between runs. A mask that survives reseeding links them.
+
+Covers: All dtypes, after training calls of one shape. In the first dtype also after calls of other shapes and after
+inference.
+"""
 
 import torch
 

@@ -1,4 +1,8 @@
-"""Wrong and right code for site.gradient."""
+"""A home-made checkpoint runs a block twice. If the second run draws another mask, the gradient belongs to another
+network.
+
+Covers: PyTorch, Keras, Flax and Equinox models. One backward pass through the model, each dropout layer by itself.
+"""
 
 import torch
 from torch.utils.checkpoint import checkpoint

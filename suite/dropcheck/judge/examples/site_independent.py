@@ -1,4 +1,8 @@
-"""Wrong and right code for site.independent."""
+"""A seed that is set inside of `forward` gives two layers one mask. Both layers then drop the same channels.
+
+Covers: PyTorch models: two training passes, and every pair of dropout layers. ONNX files: the masks of every pair,
+place by place.
+"""
 
 import torch
 
