@@ -191,3 +191,55 @@ def test_a_lock_ends_no_audit_and_what_a_thread_raises_is_its_answer() -> None:
     assert threads.at_once(locked, 2, threads.files_of(locked, None)) == [0, 1]
     got = threads.at_once(lambda number: 1 // number, 2, frozenset())
     assert isinstance(got[0], ZeroDivisionError) and got[1] == 1
+
+
+SETS = """
+import torch
+
+
+class Layer(torch.nn.Dropout1d):
+    def __init__(self, p=0.5):
+        super().__init__(p)
+        self.own = int(torch.randint(2**31, ()))
+
+    def forward(self, x):
+        if self.training and self.p:
+            keep = (torch.rand(*x.shape[:2], 1, generator=torch.Generator().manual_seed(SEED())) >= self.p).to(x.dtype)
+            HERE
+            return x * keep / (1 - self.p)
+        return x
+
+
+def SEED():
+    return int.from_bytes(__import__("os").urandom(7), "little")
+"""
+
+
+@pytest.mark.parametrize(
+    "here, verdict, said",
+    [
+        (
+            "torch.manual_seed(1)",
+            "fail",
+            "a training call sets the random numbers of everybody else: torch gives the same",
+        ),
+        (
+            "torch.manual_seed(self.own)",
+            "fail",
+            "a training call sets the random numbers of everybody else: torch gives",
+        ),
+        ("torch.manual_seed(SEED())", "pass", "differs from state to state"),
+        ("torch.rand(3)", "pass", "differs from state to state"),
+    ],
+)
+def test_a_layer_that_sets_the_stream_of_all_others_fails_whatever_number_it_sets(
+    here: str, verdict: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "layers.py").write_text(SETS.replace("HERE", here))
+    contract = dropcheck.Contract(dropcheck.Pattern.parse("n c l -> n c"), seeds=())
+    made = dropcheck.Implementation(make=f"{tmp_path / 'layers.py'}:Layer", framework="torch", contract=contract)
+    (target,) = dropcheck.audit(
+        made, select="seed.instances", dtypes="float32", in_process=True, jobs=1, causes=False
+    ).targets
+    (one,) = [one for one in target.findings if "others after" in one.case]
+    assert one.verdict == verdict and said in one.message, one.message

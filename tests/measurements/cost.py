@@ -1,6 +1,6 @@
 """What the statistics cost: time over the bare layer for the same coins, memory as coins grow, and two workers over one.
 
-    python tests/measurements/cost.py [whole|bulk|plan|memory|workers] [TARGET ...]
+    python tests/measurements/cost.py [whole|bulk|plan|processor|memory|workers] [TARGET ...]
 
 ``whole``: what a user waits for. All coins of a standard audit as it runs by default, a session a core, over a plain loop of the
 same calls in one process that has all cores; pairs one after the other.
@@ -8,6 +8,8 @@ same calls in one process that has all cores; pairs one after the other.
 ``bulk``: one large case, one session. A pair runs the bare layer and the audited layer one after the other: both meet the
 same load; the ratio of a pair is wall time of everything (calls, proof, packing, pipe, counting, judging) over the time
 of the calls alone. ``plan``: all coins of a standard audit, the same ratio, the calls timed where they are made.
+``processor``: user and system time of a whole ``dropcheck audit --profile standard``, all processes and their start included, over
+that of one worker that opens the target and makes the same calls in a plain loop; pairs one after the other.
 ``memory``: resident size of suite and worker at 10^7, 10^8 and 10^9 coins. ``workers``: one case on one session and on two,
 in turn. On a machine with other work to do the ratios are too large: the layer and its counting share the cores.
 """
@@ -15,7 +17,9 @@ in turn. On a machine with other work to do the ratios are too large: the layer 
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -33,7 +37,7 @@ from dropcheck.worker.client import ProcessSession, ask
 
 RATE, ROWS, CHANNELS, SHARED = 0.3, 1025, 64, 4
 CALLS, PAIRS = 6000, 5
-PARTS = ("whole", "bulk", "plan", "memory", "workers")
+PARTS = ("whole", "bulk", "plan", "processor", "memory", "workers")
 EXACT = tuple(c.name for c in CHECKS if c.observe is not None)  # checks that count no coins
 
 
@@ -161,6 +165,30 @@ def plan(names: list[str]) -> None:
         )
 
 
+def spent() -> float:
+    """User and system seconds of all processes that this one started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def processor(names: list[str]) -> None:
+    """A whole standard audit over a worker that makes the same calls and nothing else, both with their start."""
+    for name in names:
+        request = AuditRequest(targets=(name,), ignore=EXACT, profile="standard")
+        cases = [parse_case(c.case) for c in planned(request)[0].cases]
+        command = [sys.executable, "-m", "dropcheck", "audit", name, "--profile", "standard", "--jobs", "1"]
+        ratios = []
+        for _ in range(PAIRS):
+            before = spent()
+            loop(name, cases)
+            alone, before = spent() - before, spent()
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)  # 1: it fails
+            whole = spent() - before
+            ratios.append(whole / alone)
+            print(f"{name}: processor {whole:.1f} over {alone:.1f} s = {ratios[-1]:.2f}", flush=True)
+        print(f"{name}: median {statistics.median(ratios):.2f}")
+
+
 def peak(name: str, calls: int) -> tuple[int, float]:
     """Coins of the large case, and the peak resident size of this process and its worker while they are audited."""
     with Peak() as most:
@@ -218,6 +246,8 @@ def main() -> None:
         bulk(names or ["torch.Dropout1d", "custom.reference", "keras.SpatialDropout1D@torch"])
     if "plan" in parts:
         plan(names or ["torch.Dropout1d", "keras.SpatialDropout1D@jax", "keras.SpatialDropout1D@tensorflow"])
+    if "processor" in parts:
+        processor(names or ["torch.Dropout1d"])
     if "memory" in parts:
         memory((names or ["torch.Dropout1d"])[0])
     if "workers" in parts:

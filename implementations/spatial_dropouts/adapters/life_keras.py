@@ -115,6 +115,18 @@ class KerasLife:
             found["disable_jit"] = jax.disable_jit
         return found
 
+    def streams(self) -> Dict[str, Tuple[Callable[[int], Any], Callable[[], List[int]]]]:
+        """The global stream of the backend; JAX has none."""
+        if self.backend == "torch":
+            from spatial_dropouts.adapters import life_torch
+
+            return life_torch.streams()
+        if self.backend == "tensorflow":
+            from spatial_dropouts.adapters import life_tensorflow
+
+            return life_tensorflow.streams()
+        return {}
+
     def ambient(self) -> Dict[str, str]:
         found = {"floatx": str(self.keras.backend.floatx())}
         if self.backend == "torch":

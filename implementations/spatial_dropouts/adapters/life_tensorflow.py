@@ -11,6 +11,15 @@ from dropcheck.contract.adapter import Unsupported
 Passed = Tuple[Any, Optional[Any], Optional[Any]]
 
 
+def streams() -> Dict[str, Tuple[Callable[[int], Any], Callable[[], List[int]]]]:
+    """TensorFlow's global seed, and what operations without a seed of their own draw after it."""
+
+    def drawn() -> List[int]:
+        return [int(word) for word in tf.random.uniform((4,), 0, 2**31 - 1, tf.int32).numpy()]
+
+    return {"tensorflow": (tf.random.set_seed, drawn)}
+
+
 def passes(call: Callable[[Any], Any], inputs: Sequence[Any], cotangents: Sequence[Any]) -> List[Passed]:
     """All forward passes under one tape, then all backward passes in the same order, then the first one's once more."""
     with tf.GradientTape(persistent=True) as tape:
@@ -48,6 +57,9 @@ class TensorflowLife:
         if way == "key":
             raise Unsupported("every call is given a seed of its own: there is no source that two layers share")
         return self.make(rate, dtype, None, way)  # type: ignore[attr-defined]
+
+    def streams(self) -> Dict[str, Tuple[Callable[[int], Any], Callable[[], List[int]]]]:
+        return streams()
 
     def passes(self, layer: Any, inputs: Sequence[Any], cotangents: Sequence[Any]) -> List[Passed]:
         return passes(lambda x: self.call(layer, x, True, *self.pair(layer)), inputs, cotangents)

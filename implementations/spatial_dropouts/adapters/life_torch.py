@@ -72,6 +72,11 @@ def ambient() -> Dict[str, str]:
     }
 
 
+def streams() -> Dict[str, Tuple[Callable[[int], Any], Callable[[], List[int]]]]:
+    """PyTorch's global stream of the CPU, and how it is set."""
+    return {"torch": (torch.manual_seed, lambda: [int(word) for word in torch.randint(2**31, (4,))])}
+
+
 def passes(call: Callable[[Any], Any], inputs: Sequence[Any], cotangents: Sequence[Any]) -> List[Passed]:
     """All forward passes, then all backward passes in the same order, then the first one's once more."""
     with torch.enable_grad(), torch_late.unimported():
@@ -156,6 +161,9 @@ class TorchLife:
 
     def ambient(self) -> Dict[str, str]:
         return ambient()
+
+    def streams(self) -> Dict[str, Tuple[Callable[[int], Any], Callable[[], List[int]]]]:
+        return streams()
 
     def threaded(self) -> None:
         """PyTorch's modules may be called from several threads, and its generators have locks."""

@@ -97,6 +97,10 @@ class MlxLayers:
         """Like this one, of MLX's own plain layer: what it fails too is not a layer's own failure."""
         return plain_twin(self, nn.Dropout)
 
+    def streams(self) -> Dict[str, Any]:
+        """MLX's global stream."""
+        return {"mlx": (mx.random.seed, lambda: np.array(mx.random.randint(0, 2**31 - 1, (4,))).tolist())}
+
     def seed(self, seed: Optional[int], way: str) -> None:
         """Seed MLX's global state, or the layer's own source."""
         seeding.sow(self.implementation, seed, way, mx.random.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Any, ContextManager, Iterator, Optional, Tuple
+from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 import paddle
@@ -80,6 +80,10 @@ class PaddleLayers:
         layer.train()
         vars(layer)["_dropcheck_rate"] = rate  # past the layer's own tracking of attributes
         return layer
+
+    def streams(self) -> Dict[str, Any]:
+        """Paddle's global generator."""
+        return {"paddle": (paddle.seed, lambda: [int(v) for v in paddle.randint(0, 2**31 - 1, [4], "int64").numpy()])}
 
     def seed(self, seed: Optional[int], way: str) -> None:
         """Seed Paddle's global generator, or the layer's own source."""

@@ -46,8 +46,10 @@ def _only_cpu() -> bool:
 
 def laid_out(values: Any, dtype: str, layout: str, device: Any) -> Any:
     """A tensor of float64 values in a dtype: contiguous, with gaps (strided), or with its axes in reverse order in memory."""
-    kind = DTYPES[dtype]
-    whole = torch.tensor(np.ascontiguousarray(values, dtype=np.float64)).to(kind).to(device)
+    kind, given = DTYPES[dtype], np.ascontiguousarray(values, dtype=np.float64)
+    # a copy anyway where the dtype is another one; PyTorch warns of memory that it may not write to
+    seen = torch.from_numpy if kind is not torch.float64 and given.flags.writeable else torch.tensor
+    whole = seen(given).to(kind).to(device)
     if layout == "contiguous" or whole.ndim == 0:
         return whole
     if layout == "strided":

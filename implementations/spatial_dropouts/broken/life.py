@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 from typing import Any, Dict, Tuple
 
+import numpy as np
 import torch
 
 from spatial_dropouts.broken.torch_layers import Layer, coins, select, spread
@@ -22,6 +24,22 @@ class GeneratorLeftAsMade(Layer):
 
     def mask(self, x: torch.Tensor) -> torch.Tensor:
         return torch.rand(x.shape[:2], dtype=torch.float64, generator=self.generator) < self.rate
+
+
+class SeedsNumpyInForward(Layer):
+    """Masks of PyTorch's stream; a training pass sets the stream of NumPy, from which data are shuffled."""
+
+    def mask(self, x: torch.Tensor) -> torch.Tensor:
+        np.random.seed(0)
+        return coins(x, self.rate)
+
+
+class SeedsPythonInItsConstructor(Layer):
+    """Masks of PyTorch's stream; the constructor sets Python's."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        random.seed(7)
 
 
 class SeededFromInitialSeed(Layer):

@@ -52,6 +52,7 @@ def _life(attr: str, summary: str, **more: Any) -> Implementation:
 
 LIFE: Mapping[str, Implementation] = {
     "unusual.mask-for-inspection": _life("MaskForInspection", "the last mask stays on the layer, and nothing reads it"),
+    "unusual.forks-the-streams": _life("ForksTheStreams", "sets global streams and puts them back"),
     "unusual.read-only-rate": _life("ReadOnlyRate", "the rate cannot be set later"),
     "unusual.rate-with-setter": _life("RateWithSetter", "threshold and factor are worked out when the rate is set"),
     "unusual.seed-by-default": _life("SeedByDefault", "its seed is 0 by default, as it says", seed_argument="seed"),

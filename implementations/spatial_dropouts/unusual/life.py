@@ -25,6 +25,20 @@ class MaskForInspection(Layer):
         return drawn
 
 
+class ForksTheStreams(Layer):
+    """Sets global streams for a picture of its mask, and puts them back as they were."""
+
+    def mask(self, x: torch.Tensor) -> torch.Tensor:
+        drawn = coins(x, self.rate)
+        before = np.random.get_state()
+        np.random.seed(0)
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            self.picture = torch.rand(4), np.random.random(4)
+        np.random.set_state(before)
+        return drawn
+
+
 class ReadOnlyRate(torch.nn.Module):
     """The rate is fixed at construction, and a property without a setter says so."""
 

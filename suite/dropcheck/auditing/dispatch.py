@@ -221,7 +221,7 @@ def _judged(
     made = [opened.replayable(f, case, f",{checks[0].name}" if f.check in ASIDE else "") for f in some]
     found.so_far.extend(made)
     found.clock.judge_s += time.perf_counter() - started
-    got.sample = None  # memory stays flat however many cases there are
+    got.let_go()
     return got, made
 
 

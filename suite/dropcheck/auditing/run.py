@@ -65,7 +65,8 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
                     finished[one.target], outcomes[one.target] = one, outcome
                     if request.journal is not None and store is not None:
                         journal.append(request.journal, one, sources[one.target])
-                        store.forget(outcome.kept_as)
+                        if pending or _broke(outcomes):  # else the file itself goes, which takes no time
+                            store.forget(outcome.kept_as)
             ended = True
         except KeyboardInterrupt:
             interrupted = True
@@ -77,7 +78,7 @@ def run(request: AuditRequest, progress: Progress | None = None) -> Result:
             pool.shutdown(wait=not interrupted or request.in_process, cancel_futures=True)
             if store is not None and not interrupted:
                 # where the suite itself failed, what was counted stays for --resume
-                store.close(remove=ended and not any(one.broke for one in outcomes.values()))
+                store.close(remove=ended and not _broke(outcomes))
     usages = [outcomes[t.name].usage if t.name in outcomes else "" for t in todo]
     if todo and all(usages):
         raise UsageError(usages[0])
@@ -122,6 +123,11 @@ def _result(request: AuditRequest, ordered: list[TargetResult], interrupted: boo
         device=request.device,
         request=recorded(request),
     )
+
+
+def _broke(outcomes: dict[str, Outcome]) -> bool:
+    """Whether the suite itself failed at a target."""
+    return any(one.broke for one in outcomes.values())
 
 
 def _opened(chosen: list[targets.Target], request: AuditRequest, checks: list[Check]) -> list[targets.Target]:

@@ -16,7 +16,6 @@ import msgspec
 from dropcheck.contract.cases import Case
 from dropcheck.contract.promise import Contract
 from dropcheck.count.gather import Counted
-from dropcheck.count.tallies import Tally
 from dropcheck.count.units import Unit
 from dropcheck.judge.checks.base import Check, settle
 from dropcheck.plan.request import AuditRequest
@@ -130,14 +129,6 @@ def _units(case: Case, cap: int) -> tuple[Unit, ...]:
 
 def slim(counted: Counted) -> Counted:
     """A unit without the counts that nobody asks for: many small units of many channels would fill the memory."""
-    whole = counted.tally
-    counted.tally = Tally(
-        whole.channels,
-        rows=whole.rows,
-        calls=whole.calls,
-        dropped=whole.dropped,
-        channel=whole.channel,
-        histogram=whole.histogram,
-    )
+    counted.tally = counted.tally.sums()
     counted.lookup = counted.anywhere = None
     return counted

@@ -35,6 +35,7 @@ OFFERS: Dict[str, Any] = {
     # what can be asked of every adapter all the same
     "holder": lambda layer: layer,  # the object that a layer keeps its state in
     "ambient": dict,  # what is set globally, by name
+    "streams": dict,  # the framework's global random streams: name -> (set to a number, draw four integers)
     "control": lambda: None,  # a twin for the framework's own plain layer
 }
 

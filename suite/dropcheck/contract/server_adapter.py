@@ -185,6 +185,10 @@ class ServerAdapter:
             raise self.server.lost(f"answers {ask!r} with {len(found)} arrays; expected {wanted}")
         return found
 
+    def streams(self) -> Dict[str, Any]:
+        """Raises Unsupported: the streams of the server's language are not seen from here."""
+        raise Unsupported("what others draw in the server's process is not seen")
+
     def recording(self, on: bool) -> ContextManager[Any]:
         return unchanged()
 

@@ -50,6 +50,14 @@ class Gathered:
         found: T = self.kept[question.__name__]
         return found
 
+    def let_go(self) -> None:
+        """Keep what a comparison with other cases asks, once the case is judged: memory stays flat however many there are."""
+        self.tally, self.sample = self.tally.sums(), None
+        self.repeats = self.lookup = self.anywhere = self.seeds = None
+        self.kept.clear()
+        for name in ("positions", "live"):
+            vars(self).pop(name, None)
+
     @property
     def mostly_nonfinite(self) -> bool:
         """Whether above one per cent of the elements were NaN or Inf: coins then say nothing about the layer's rate."""

@@ -121,6 +121,17 @@ class Tally:
         start = (stride - 1) * self.channels - stride * (stride - 1) // 2
         return self.far[start : start + self.channels - stride]
 
+    def sums(self) -> Tally:
+        """The counts of coins, channels and rows alone: the others of many cases, or of many units, would fill the memory."""
+        return Tally(
+            self.channels,
+            rows=self.rows,
+            calls=self.calls,
+            dropped=self.dropped,
+            channel=self.channel,
+            histogram=self.histogram,
+        )
+
     def merge(self, other: Tally) -> Tally:
         """The sum of two tallies of the same case."""
         if not self.rows:

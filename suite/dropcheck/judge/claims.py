@@ -51,7 +51,7 @@ CLAIMS: dict[str, str] = {
     "mode.settings": "the layer works under other global settings of the framework, and does not change them",
     "mode.threads": "two threads can call one layer at the same time, and get different masks",
     "form.copies": "a copy of a layer keeps pattern, rate and scale",
-    "seed.instances": "two layers of one class draw different masks",
+    "seed.instances": "two layers of one class draw different masks, and others draw on as before",
     "rate.set-later": "a rate that is set later applies to mask and scale, or is rejected",
     "gradient.two-passes": "each backward pass uses the mask of its own forward pass",
     "gradient.cotangents": "the backward pass accepts expanded, transposed and strided gradients",

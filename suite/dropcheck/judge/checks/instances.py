@@ -29,6 +29,7 @@ from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import percent
 from dropcheck.worker.client import Refused
 
+_AGAIN = 2  # the last call of a layer after which others draw
 MOST = 128  # calls of a layer and of its copy in turn
 
 
@@ -56,7 +57,56 @@ def _instances(check: Check, bench: Bench, limits: Limits) -> list[Finding]:
                 found.append(skipped(check, where, str(reason)))
                 continue
             found.append(_apart(check, bench, where, x, seen, "two layers"))
-    return found
+    return [*found, _left_to_others(check, bench)]
+
+
+_STREAMS = {
+    "torch": "torch.manual_seed",
+    "tensorflow": "tf.random.set_seed",
+    "numpy.random": "np.random.seed",
+    "random": "random.seed",
+    "mlx": "mx.random.seed",
+    "paddle": "paddle.seed",
+}
+
+
+def _left_to_others(check: Check, bench: Bench) -> Finding:
+    """What everybody else draws from the global streams after the layer; the same in two states below 10^-37 by chance."""
+    rate, dtype, way = standing(bench, 0.5), bench.first, (bench.contract.seeds or ("",))[0]
+    where = f"{dtype} rate={rate:g} others after the layer"
+    try:
+        x = telling(bench, rate, dtype, 3, 5, 3)
+        one, two = life(bench, "left_to_others", rate=rate, dtype=dtype, way=way, seed=bench.seed, x=x)["rounds"]
+    except Refused as error:
+        return refused(check, where, error, "a new layer and two calls of it raise")
+    set_by: dict[str, str] = {}
+    for stage in (stage for stage in one if stage in two):
+        for name, words in one[stage].items():
+            # the same numbers after each call of one layer: a state that each layer has drawn for itself
+            again = stage == f"call {_AGAIN}" and all(got[stage][name] == got["call 1"][name] for got in (one, two))
+            if words == two[stage][name] or again:
+                set_by.setdefault(name, "the constructor" if stage == "constructor" else "a training call")
+    number = sum(len(names) for names in one.values())
+    if set_by:
+        text = "; ".join(
+            f"{stage} sets the random numbers of everybody else: {name} gives the same numbers after it, whatever was drawn before "
+            f"(as after {_STREAMS.get(name, 'a new seed')})"
+            for name, stage in set_by.items()
+        )
+        return finding(
+            check,
+            where,
+            "fail",
+            text,
+            log10_evidence=-math.inf,
+            estimate=float(len(set_by)),
+            expected=0.0,
+            unit="global random streams that the layer sets",
+            tallies={"streams": len(set_by)},
+        )
+    return finding(
+        check, where, "pass", f"what others draw after the layer differs from state to state ({number} comparisons)"
+    )
 
 
 class _Contract(Exception):
@@ -207,10 +257,12 @@ CHECKS = (
         role="layers in turn",
         how="Two layers of one class are called in turn: after one global seed, with one generator, with different constructor "
         "seeds or keys, and without a seed. They must have no mask rows and no whole masks in common (below 10^-9 by chance). "
-        "Layers with the same constructor seed may have the same masks.",
+        "Layers with the same constructor seed may have the same masks. A new layer and two calls of it must also leave the global "
+        "random streams (of the framework, NumPy and Python) as they were, or further on: what others draw next is compared "
+        "after two states, and is the same below 10^-37 by chance.",
         remedy="Do not keep a mask, a cache or a generator on the class or the module. If the layer has its own generator, seed it "
         "with a number drawn for each layer, such as int(torch.randint(2**31, ())). torch.Generator() without a seed always "
-        "starts from the same constant.",
+        "starts from the same constant. Never call torch.manual_seed, np.random.seed or random.seed in a layer.",
         observe=_instances,
     ),
 )

@@ -23,6 +23,38 @@ observed = f"{common} of {len(one)} stretches of decisions (rows, whole calls) a
 defect = common > 0
 """
 
+_OTHERS = """
+import random
+
+STREAMS = {"random": (random.seed, lambda: random.getrandbits(96)), "numpy.random": (np.random.seed, lambda: np.random.bytes(12))}
+@MORE@x, rounds = tensor(values(SHAPES[0])), []
+make(RATE, SEED)
+for number in (1000, 2000):  # two states that are far apart
+    for put, _ in STREAMS.values():
+        put(number)
+    layer = sibling(RATE, OTHER)
+    drawn = [{name: draw() for name, (_, draw) in STREAMS.items()}]
+    for put, _ in STREAMS.values():
+        put(number + 500)
+    for _ in range(2):
+        call(layer, x)
+        drawn.append({name: draw() for name, (_, draw) in STREAMS.items()})
+    rounds.append(drawn)
+one, two = rounds
+again = [name for name in STREAMS if all(r[1][name] == r[2][name] for r in rounds)]  # a state that each layer keeps
+wrong = [name for name in STREAMS if name in again or any(a[name] == b[name] for a, b in list(zip(one, two))[@FIRST@:])]
+expected = "what others draw after the layer differs from state to state"
+observed = f"{', '.join(wrong)}: the same numbers after it, whatever was drawn before" if wrong else "it does"
+defect = bool(wrong)
+"""
+# further streams, by the first word of a framework
+_STREAMS = {
+    "torch": "torch.manual_seed, lambda: torch.randint(2**31, (4,)).tolist()",
+    "tensorflow": "tf.random.set_seed, lambda: tf.random.uniform((4,), 0, 2**31 - 1, tf.int32).numpy().tolist()",
+    "mlx": "mx.random.seed, lambda: mx.random.randint(0, 2**31 - 1, (4,)).tolist()",
+    "paddle": 'paddle.seed, lambda: paddle.randint(0, 2**31 - 1, [4], "int64").numpy().tolist()',
+}
+
 _COPY = """
 layer = make(RATE, SEED)
 usual = seen(layer, inputs())
@@ -178,9 +210,13 @@ _BODIES = {
 DAILY = tuple(_BODIES)
 
 
-def body(found: Finding, case: Situation) -> str:
+def body(found: Finding, case: Situation, framework: str = "") -> str:
     """The source of a finding of one of these checks."""
     text = _BODIES[found.check]
+    if found.check == "seed.instances" and "others after" in found.case:
+        word = framework.rpartition("@")[2].partition("-")[0]
+        more = f'STREAMS["{word}"] = {_STREAMS[word]}\n' if word in _STREAMS else ""
+        text = _OTHERS.replace("@MORE@", more).replace("@FIRST@", "0" if "the constructor" in found.message else "1")
     if found.check == "form.copies" and found.case.endswith("in turn"):
         text = _COPY_IN_TURN
     if found.check == "rate.set-later" and "beside" in case.words:

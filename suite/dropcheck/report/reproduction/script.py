@@ -106,7 +106,7 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     case = situation(found, contract)
     layer = layer_of(target.target, target.framework, case.way, contract.rates is not None)
     snippet = FRAMEWORKS[layer.framework]
-    body = _body(found, case)
+    body = _body(found, case, layer.framework)
     functions = _functions(snippet, layer, case, body, found, reference(layer.framework, contract, case.rate))
     values = _constants(found, case, contract, layer)
     if contract.affine:  # the dropped value is computed, and rounded as a layer pleases; positive inputs end elsewhere
@@ -175,8 +175,8 @@ def docstring(target: TargetResult, found: Finding, seen: Iterable[str]) -> str:
     return '"""' + "\n".join(lines) + '\n"""'
 
 
-def _body(found: Finding, case: Situation) -> str:
-    text = _source(found, case)
+def _body(found: Finding, case: Situation, framework: str) -> str:
+    text = _source(found, case, framework)
     if case.layout == "contiguous" and not case.grad:
         text = text.replace("prepared(x)", "x")
     return text
@@ -196,13 +196,13 @@ def _calls(found: Finding, case: Situation) -> int:
     return math.ceil(case.calls * min(100.0, max(1.0, (12 / max(z, 1e-9)) ** 2)))
 
 
-def _source(found: Finding, case: Situation) -> str:
+def _source(found: Finding, case: Situation, framework: str) -> str:
     if found.check == "seed.reproducible" and "fresh" in case.words:
         return FRESH_PROCESS
     if found.check == "gradient.recompute" and found.tallies.get("raised"):
         return RAISES
     if found.check in daily_bodies.DAILY:
-        return daily_bodies.body(found, case)
+        return daily_bodies.body(found, case, framework)
     kind = next((text for word, text in _KINDS.items() if word in case.words), "")
     text = BODIES[found.check].replace("KIND\n", f"{kind}\n" if kind else "")
     form = found.check == "mode.inference" and found.message.startswith("inference returns")

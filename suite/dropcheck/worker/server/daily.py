@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping
 import numpy as np
 
 from dropcheck.contract.offers import offered
-from dropcheck.worker.server import life
+from dropcheck.worker.server import life, streams
 
 
 def _sibling(worker: Any, id: int, rate: float, dtype: str, way: str) -> Dict[str, Any]:
@@ -66,6 +66,10 @@ def _own_keys(worker: Any, rate: float, dtype: str, seed: int, way: str, x: Any)
     return life.own_keys(worker.driver, rate, dtype, seed, way, x)
 
 
+def _left_to_others(worker: Any, rate: float, dtype: str, way: str, seed: int, x: Any) -> Dict[str, Any]:
+    return streams.left_to_others(worker.driver, rate, dtype, way, seed, x)
+
+
 def _weights(worker: Any, id: int, x: Any, dtype: str) -> Dict[str, Any]:
     """One training call that returns attention weights: these, and what the output shows of the mask, as arrays of one shape."""
     adapter = worker.driver
@@ -87,5 +91,6 @@ QUESTIONS: Mapping[str, Callable[..., Dict[str, Any]]] = {
     "counted": _counted,
     "alike": _alike,
     "own_keys": _own_keys,
+    "left_to_others": _left_to_others,
     "weights": _weights,
 }
