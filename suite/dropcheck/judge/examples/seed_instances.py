@@ -1,6 +1,7 @@
 """A model has many dropout layers. Layers that share masks drop the same channels at every depth.
 
-Covers: Two layers of one class, called in turn. What others draw after a layer from the global streams of the framework, NumPy and Python. Blocks that overlap are skipped.
+Covers: Two layers of one class, called in turn. What others draw after a layer
+from the global streams of the framework, NumPy and Python. Blocks that overlap are skipped.
 """
 
 import torch
