@@ -105,7 +105,9 @@ def shown_first(defect: broken.Defect, **options: Any) -> Iterator[dict[str, Any
     """Of what an audit is asked: the case that shows the defect, then some cases at a time, then all."""
     if defect.name in SHOWN:
         yield {"cases": (SHOWN[defect.name],)}
-    if defect.name.startswith("blocks-"):  # their large calls are no cases that can be named, but have rates
+    if (
+        defect.contract is not None and defect.contract.pattern.apart
+    ):  # their large calls are no cases that can be named, but have rates
         yield {"rates": (0.3,)}
     for cases in more_and_more(defect.target, **options):
         yield {"cases": cases}

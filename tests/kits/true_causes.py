@@ -210,6 +210,19 @@ _all(
 _all((TORN + r"|last position|kept", r"position|long|L|512"), "long-tail-kept")
 _all((TORN + r"|block",), "blocks-flat")
 _all((rf"{TIED}|block",), "blocks-larger")
+_all((r"wrong number of channels",), "exact-with-replacement", "share-by-coins", "stretch-too-long")
+_all((r"channel 7 drops in 0",), "exact-never-last")
+_all((r"drop together in",), "exact-neighbours")
+_all(
+    (r"rows? .*(drop the same channels|correlation)|samples",),
+    "exact-one-choice",
+    "exact-pairs-alike",
+    "stretch-one-a-batch",
+)
+_all((r"probability 1, expected",), "exact-always")
+_all((r"length \d+ has a share",), "stretch-short")
+_all((r"a stretch ends at 39 in 0",), "stretch-never-last")
+_all((r"more than one stretch",), "stretch-wraps-round")
 
 # rates
 _all((SWAPPED,), "swaps-keep-and-drop", "rate-means-keep", "alpha-swapped")

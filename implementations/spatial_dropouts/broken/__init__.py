@@ -21,6 +21,7 @@ from spatial_dropouts.broken.records import leaves as records_leaves
 from spatial_dropouts.broken.records import life as records_life
 from spatial_dropouts.broken.records import passes as records_passes
 from spatial_dropouts.broken.records import rates as records_rates
+from spatial_dropouts.broken.records import rows as records_rows
 from spatial_dropouts.broken.records import schedules as records_schedules
 from spatial_dropouts.broken.records import sizes_daily as records_sizes_daily
 from spatial_dropouts.broken.records import streams as records_streams
@@ -39,6 +40,7 @@ _PLANTED: Tuple[Defect, ...] = (
     *records_alone.DEFECTS,
     *records_alpha.DEFECTS,
     *records_blocks.DEFECTS,
+    *records_rows.DEFECTS,
     *records_controls.DEFECTS,
     *records_corners.DEFECTS,
     *records_declared.DEFECTS,

@@ -22,11 +22,16 @@ _SITE: Mapping[str, str] = {
 }
 
 
+# the instrument multiplies by a matrix of channels by channels at each step, in JavaScript
+_WIDEST = 17
+
+
 class Tfjs(ServerAdapter):
     """Drives the layers of server.js; ``options`` of an implementation are those of the layer."""
 
     framework = "tfjs"
     modes: Tuple[str, ...] = ("wasm",)
+    widest, heavy = 0, 0
 
     def __init__(self, obj: str, implementation: Implementation) -> None:
         super().__init__(["node"], layer=obj, options=implementation.options)
@@ -34,6 +39,7 @@ class Tfjs(ServerAdapter):
         self.contract = implementation.resolve_contract(Pattern.parse("n l c -> n c"), ())
         if obj.startswith("recurrent."):
             self.fixed = {**self.fixed, **_SITE}
+            self.widest, self.heavy = _WIDEST, 2
         self.use("cpu")
 
     def use(self, mode: str) -> None:

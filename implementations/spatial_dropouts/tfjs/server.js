@@ -46,7 +46,9 @@ function find(id) {
 
 // --- answers: [head, arrays of {shape, values}] -------------------------------------------------------------------------
 
-const read = (tensor) => ({shape: tensor.shape, dtype: tensor.dtype, values: tensor.dataSync()});
+// an empty tensor has a plain array for its values
+const flat = (values) => (ArrayBuffer.isView(values) ? values : Float32Array.from(values));
+const read = (tensor) => ({shape: tensor.shape, dtype: tensor.dtype, values: flat(tensor.dataSync())});
 
 const answers = {
   hello({protocols}) {

@@ -12,6 +12,7 @@ from spatial_dropouts.unusual import (
     constructing,
     declared,
     inference,
+    rows,
     schedules,
     sizes_daily,
     stretches,
@@ -68,6 +69,7 @@ LIFE: Mapping[str, Implementation] = {
 
 REGISTER: Mapping[str, Implementation] = {
     **blocks.REGISTER,
+    **rows.REGISTER,
     **inference.REGISTER,
     **constructing.REGISTER,
     **stretches.REGISTER,

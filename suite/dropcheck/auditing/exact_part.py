@@ -12,7 +12,7 @@ from dropcheck.contract import requirements
 from dropcheck.contract.cases import LADDER, Case, parse_case, seed_of
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, Pattern
-from dropcheck.judge.checks import CHECK, blocks
+from dropcheck.judge.checks import CHECK, blocks, row_laws
 from dropcheck.judge.checks.base import Bench, finding
 from dropcheck.judge.checks.exact_questions import Layer, probe
 from dropcheck.judge.checks.visible import follows
@@ -89,7 +89,7 @@ def exact_results(
 
 def asked_exactly(opened: Opened, found: Found, advance: Advance, bench: Bench) -> list[Finding]:
     request = opened.request
-    apart = bool(bench.contract.pattern.blocks)  # their counted checks are asked here, too
+    apart = bench.contract.pattern.apart  # their counted checks are asked here, too
     exact = [c for c in opened.checks if c.observe is not None or apart]
     answers: dict[str, list[Finding]] = {}
     # the check that needs the second process goes first, so that the process is free to count
@@ -100,7 +100,9 @@ def asked_exactly(opened: Opened, found: Found, advance: Advance, bench: Bench) 
         started = time.perf_counter()
         try:
             if apart:
-                some = blocks.asked(check, bench, limits, request.profile)
+                some = (blocks if bench.contract.pattern.blocks else row_laws).asked(
+                    check, bench, limits, request.profile
+                )
             else:
                 assert check.observe is not None
                 some = check.observe(check, bench, limits)

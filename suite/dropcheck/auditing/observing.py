@@ -26,7 +26,7 @@ def observed(
     the same over calls: coin (they differ), shared (equal), groups, copies, dependent, single, unsure.
     """
     if (
-        contract.pattern.blocks
+        contract.pattern.apart
         or (info.get("heavy") and info.get("mode", "eager") != "eager")  # compiled anew for each shape
         or not any(f.verdict == "fail" and f.check in _FAILS for f in findings)
     ):

@@ -130,6 +130,10 @@ def _examine(
         found.traits["ranks"] = f"seeded apart: rank 1 has the seed + 2**31; {asks} ranks that are seeded alike, too"
     if info.get("guessed"):
         found.traits["framework"] = info["guessed"]
+    if widest := info.get("widest"):
+        found.traits["channels left out"] = (
+            f"cases have at most {widest} channels: the cost of a call grows with their square"
+        )
     bench = bench_of(opened, found, primary, second)
     if not bench.dtypes:
         return
@@ -155,7 +159,7 @@ def _examine(
             raise
         found.findings = exact.result() + [one for some in judged for one in some]
     for check in opened.checks:
-        if check.compare is not None and not contract.pattern.blocks:
+        if check.compare is not None and not contract.pattern.apart:
             limits = check.limits(opened.request.profile, None, opened.request.strict, opened.request.resolution)
             # what ended when its own rate was decided is no fair sample for a comparison
             whole = [got for got in everything if got.case not in ends]

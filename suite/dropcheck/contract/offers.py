@@ -14,6 +14,7 @@ OFFERS: Dict[str, Any] = {
     "guessed": "",  # how a contract that nobody declared was guessed
     "modes": (),  # words that ``use(mode)`` knows, beside eager
     "heavy": False,  # a call costs milliseconds, and each new shape perhaps a compilation; 2: tens of milliseconds
+    "widest": 0,  # channels above which a call costs more than its decisions are worth: no case has more; 0: any number
     "inference": True,  # the layer can be called in inference
     "overwrites": False,  # the layer is documented to write into its input
     "switches": (),  # ways of switching to inference

@@ -18,6 +18,8 @@ _ALPHA = -float(SELU_ALPHA) * float(SELU_SCALE)
 
 _AXIS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ARROW = "->"
+_RATE, _ANY = "rate", "*"  # in the place of a number of channels, and of the length of a block
+_SHARES, _STRETCHES = 20, 40  # sizes of axes where the pattern gives none: shares of them are whole numbers
 _ONE = "1"  # in the place of coin axes: one coin a call
 
 
@@ -37,13 +39,18 @@ class Pattern:
     The last coin axis is the *channel*; the coin axes before it together index the *rows*. A single coin axis that is
     the first input axis indexes rows of one channel (drop path, ``n c l -> n``). ``n c l -> 1`` has one coin a call: one row of
     one channel. ``sizes``: axes that have one size only, as in ``n c=3 l -> n c``. ``blocks``: coin axes along which blocks of
-    this length are dropped whole and may overlap, as in ``n c h w -> n c h/3 w/3`` (DropBlock; see blocks.py).
+    this length are dropped whole and may overlap, as in ``n c h w -> n c h/3 w/3`` (DropBlock; see blocks.py). ``exact``: the
+    channels of which a row loses exactly so many, as in ``n c h w -> n c=2``, or the share of the rate (0 here), as in
+    ``n c -> n c=rate``. ``stretch``: the channels of which a row loses one stretch of random length, as in ``n f t -> n f/*``
+    (see row_laws.py).
     """
 
     axes: Tuple[str, ...]
     coins: Tuple[str, ...]
     sizes: Tuple[Tuple[str, int], ...] = field(default=(), compare=False)  # what inputs may be, not what shares a coin
     blocks: Tuple[Tuple[str, int], ...] = ()
+    exact: Tuple[Tuple[str, int], ...] = ()
+    stretch: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
@@ -72,12 +79,23 @@ class Pattern:
             if equals:
                 left[place], fixed[name] = (name, start), int(size)
         blocks: Dict[str, int] = {}
+        exact: Dict[str, int] = {}
+        stretch = ""
         for place, (word, start) in enumerate(right):
+            name, equals, number = word.partition("=")
+            if equals:
+                if number != _RATE and not (number.isdigit() and int(number) > 0):
+                    problem = f"{word!r}: a row loses a whole number of at least 1, as in 'c=2', or the share 'c=rate'"
+                    raise _point(text, start, len(word), problem)
+                right[place], exact[name] = (name, start), 0 if number == _RATE else int(number)
+                continue
             name, slash, size = word.partition("/")
+            if slash and size == _ANY:
+                right[place], stretch = (name, start), name
+                continue
             if slash and not (size.isdigit() and int(size) > 0):
-                raise _point(
-                    text, start, len(word), f"{word!r}: a block is a whole number of at least 1 long, as in 'h/3'"
-                )
+                problem = f"{word!r}: a block is a whole number of at least 1 long, as in 'h/3', or of any length, as in 'h/*'"
+                raise _point(text, start, len(word), problem)
             if slash:
                 right[place] = (name, start)
                 if int(size) > 1:  # blocks of one are coins
@@ -113,7 +131,15 @@ class Pattern:
                 len(word),
                 f"the axes of the mask keep the order of the input axes: write '-> {' '.join(ordered)}'",
             )
-        return cls(tuple(names), tuple(coin_names), _with_room(fixed, blocks, names), tuple(blocks.items()))
+        _one_law(text, coin_names, blocks, exact, stretch)
+        room = {**{a: 4 * k or _SHARES for a, k in exact.items()}, **({stretch: _STRETCHES} if stretch else {})}
+        sizes = _with_room({**room, **fixed}, blocks, names)
+        few = next((a for a, k in exact.items() if dict(sizes)[a] <= k), None)
+        if few is not None:
+            raise ContractError(
+                f"axis {few!r} has size {dict(sizes)[few]}: a row cannot lose {exact[few]} and keep one"
+            )
+        return cls(tuple(names), tuple(coin_names), sizes, tuple(blocks.items()), tuple(exact.items()), stretch)
 
     @classmethod
     def from_noise_shape(
@@ -163,6 +189,11 @@ class Pattern:
                 )
 
     @property
+    def apart(self) -> bool:
+        """Whether coins of a row depend on each other as declared: overlapping blocks, an exact number, or one stretch."""
+        return bool(self.blocks or self.exact or self.stretch)
+
+    @property
     def shared(self) -> Tuple[str, ...]:
         """Axes along which all elements share one coin."""
         return tuple(a for a in self.axes if a not in self.coins)
@@ -210,12 +241,32 @@ class Pattern:
                 sizes[axis] = part
         return tuple({**sizes, **fixed}[a] for a in self.axes)
 
+    def _law(self, axis: str) -> str:
+        """What stands behind the name of an axis of the mask."""
+        if axis in dict(self.exact):
+            return f"={dict(self.exact)[axis] or _RATE}"
+        if axis == self.stretch:
+            return f"/{_ANY}"
+        return f"/{dict(self.blocks)[axis]}" if axis in dict(self.blocks) else ""
+
     def __str__(self) -> str:
         fixed = dict(self.sizes)
         left = " ".join(f"{a}={fixed[a]}" if a in fixed else a for a in self.axes)
-        blocks = dict(self.blocks)
-        right = " ".join(f"{a}/{blocks[a]}" if a in blocks else a for a in self.coins)
+        right = " ".join(a + self._law(a) for a in self.coins)
         return f"{left} {_ARROW} {right or _ONE}"
+
+
+def _one_law(text: str, coins: Sequence[str], blocks: Any, exact: Mapping[str, int], stretch: str) -> None:
+    """An exact number and a stretch are of channels, the last axis of the mask, and nothing else is declared beside them."""
+    axis = stretch or next(iter(exact), "")
+    if not axis:
+        return
+    if len(exact) + bool(stretch) > 1 or blocks:
+        raise ContractError(f"the pattern {text!r} has two laws on its right: blocks, an exact number, or one stretch")
+    if axis != coins[-1]:
+        raise ContractError(
+            f"the pattern {text!r}: {axis!r} is not the last axis of the mask, {coins[-1]!r}, which it must be"
+        )
 
 
 def _with_room(fixed: Mapping[str, int], blocks: Mapping[str, int], axes: Sequence[str]) -> Tuple[Tuple[str, int], ...]:
@@ -285,6 +336,9 @@ class Contract:
                    the pattern ``n c h w -> n c h/3 w/3`` says it, too. ``scale`` is then usually ``"realised"``.
     ``gamma``      how the rate becomes that of the seeds of blocks: ``"paper"`` (arXiv:1810.12890, with the sizes of the
                    axes) or ``"area"`` (the rate over the elements of a block).
+    ``stretch``    how length and place of one stretch, as in ``n f t -> n f/*``, are drawn; the rate is the largest share of it:
+                   ``"whole"`` (lengths 0 to the largest, every place where it fits), ``"paper"`` (without the last place, as
+                   arXiv:1904.08779 has it) or ``"real"`` (both are uniform real numbers, rounded down).
     ``replicas``   what mode ranks runs are replicas of one layer (tensor parallel): every rank has the whole batch, and ranks
                    that are seeded alike must drop the same. Else ranks are shards of a batch, with masks of their own.
     """
@@ -305,6 +359,7 @@ class Contract:
     block: Union[int, Mapping[str, int]] = field(default=1, compare=False)
     gamma: str = "paper"
     replicas: bool = False
+    stretch: str = "whole"
 
     def __post_init__(self) -> None:
         self._place_blocks()
@@ -347,6 +402,7 @@ class Contract:
     def _place_blocks(self) -> None:
         """Write ``block`` into the pattern."""
         _one_of("gamma", self.gamma, ("paper", "area"))
+        _one_of("stretch", self.stretch, ("whole", "paper", "real"))
         if self.block == 1:
             return
         coins = self.pattern.coins
@@ -363,6 +419,10 @@ class Contract:
             )
         if any(not isinstance(k, int) or isinstance(k, bool) or k < 1 for k in blocks.values()):
             raise ContractError(f"block: a length is a whole number of at least 1, not {self.block!r}")
+        if self.pattern.exact or self.pattern.stretch:
+            raise ContractError(
+                f"block: the pattern '{self.pattern}' has another law beside blocks: leave one of them out"
+            )
         right = " ".join(f"{a}/{blocks[a]}" if a in blocks else a for a in coins)
         whole = Pattern.parse(f"{str(self.pattern).partition(_ARROW)[0]}{_ARROW} {right}")
         object.__setattr__(self, "pattern", whole)
@@ -436,6 +496,7 @@ class Contract:
             **({} if self.inference == "identity" else {"inference": self.inference}),
             **({} if self.gamma == "paper" else {"gamma": self.gamma}),
             **({"replicas": True} if self.replicas else {}),
+            **({} if self.stretch == "whole" else {"stretch": self.stretch}),
         }
 
     @classmethod
@@ -456,6 +517,7 @@ class Contract:
             inference=data.get("inference", "identity"),
             gamma=data.get("gamma", "paper"),
             replicas=data.get("replicas", False),
+            stretch=data.get("stretch", "whole"),
         )
 
 

@@ -133,7 +133,7 @@ class ServerAdapter:
         }
 
     def make(self, rate: float, dtype: str, seed: Optional[int], way: str) -> Any:
-        if way == "global" and seed is not None:
+        if way == "global" and seed is not None and "global" in self.contract.seeds:  # else none is promised
             self.server.ask({"ask": "seed", "seed": int(seed)})
         said, _ = self.server.ask({"ask": "make", "dtype": dtype, **self.asked(rate, seed, way)})
         id = said.get("id")

@@ -50,6 +50,19 @@ def larger(case: Case, pattern: Pattern, profile: str, asked: Callable[[Case], b
     return replace(case, calls=min(case.calls, (_ONE_ROW if case.rows == 1 else _SOME_ROWS)[profile]))
 
 
+def narrower(cases: list[Case], widest: int) -> list[Case]:
+    """The cases with at most ``widest`` channels (0: any number), as many decisions in more rows, or in calls of one row."""
+
+    def fitted(case: Case) -> Case:
+        if not widest or case.channels <= widest:
+            return case
+        rows = case.rows if case.rows == 1 or case.batches else -(-case.rows * case.channels // widest)
+        calls = min(2 * case.calls, -(-case.calls * case.channels // widest)) if rows == case.rows else case.calls
+        return replace(case, rows=rows, channels=widest, calls=calls)
+
+    return list(dict.fromkeys(map(fitted, cases)))
+
+
 def _times(case: Case, pattern: Pattern, times: int) -> Case:
     """The case with so many times as many rows, or as long ones where there are few."""
     if case.rows > _FEW_ROWS:

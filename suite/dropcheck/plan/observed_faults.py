@@ -55,6 +55,8 @@ def axes(found: Inferred, pattern: Pattern, batch: str = "") -> str:
         coin = axis.name in pattern.coins
         if axis.kind in ("dependent", "groups") and axis.name in dict(pattern.blocks):
             continue  # neighbours that overlapping blocks drop together
+        if axis.kind in ("dependent", "groups", "copies") and axis.name in (pattern.stretch, *dict(pattern.exact)):
+            continue  # channels of a row that depend on each other, as declared
         if axis.kind == "shared" and coin and (axis.name != batch or not found.coin_axes):
             parts.append(f"its drop decisions do not vary along {axis.name}")
         elif axis.kind == "groups":

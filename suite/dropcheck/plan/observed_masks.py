@@ -68,7 +68,8 @@ def faults(seen: Observed, declared: bool) -> tuple[str, ...]:
     odd = any(axis.kind in ("copies", "dependent") for axis in found.axes)
     if declared and seen.refused is None and (seen.marks.affine or not odd):  # else a wrong value may look like a mask
         parts.append(observed_faults.axes(found, contract.pattern, seen.batch))
-    parts.append(observed_faults.rate(found, rate, contract.rate_tolerance(rate)))
+    if not (contract.pattern.exact or contract.pattern.stretch):  # of which a channel has another rate
+        parts.append(observed_faults.rate(found, rate, contract.rate_tolerance(rate)))
     if not (observed_faults.swapped(found, rate) and observed_faults.near(seen.marks.scale, 1 / rate)):
         parts.append(observed_faults.scale(found, seen.marks, contract, rate))
     return tuple(dict.fromkeys(part for part in parts if part))

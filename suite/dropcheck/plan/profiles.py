@@ -16,6 +16,7 @@ from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.judge.checks import CHECK
 from dropcheck.judge.checks.base import ALPHA, BETA, MOST_CASES, Check, allowance, long_channels
 from dropcheck.plan import costly_calls
+from dropcheck.plan.costly_calls import narrower
 from dropcheck.statistics.evidence import z
 
 # Rates and sizes of daily use, counted; many more are asked in a few calls each: see ``judge.checks.daily_sizes``.
@@ -398,13 +399,14 @@ def plan_cases(
 ) -> list[Case]:
     """All coin cases of one target in the order in which they run."""
     dtypes = [d for d in DTYPES if d in info["dtypes"] and (not wanted.dtypes or d in wanted.dtypes)]
-    if contract.pattern.blocks:
+    if contract.pattern.apart:
         if wanted.cases or wanted.shapes:
+            what = "overlapping blocks" if contract.pattern.blocks else "a law of its rows"
             raise ContractError(
-                f"the pattern '{contract.pattern}' has overlapping blocks, whose cases are given by their sizes: leave out "
+                f"the pattern '{contract.pattern}' has {what}, whose cases are given by their sizes: leave out "
                 "--case and --shape; the nearest is --rate"
             )
-        return []  # see judge/checks/blocks.py
+        return []  # see judge/checks/blocks.py and judge/checks/row_laws.py
     if wanted.cases:
         return [_fitting(parse_case(text), contract) for text in wanted.cases]
     if not dtypes:
@@ -430,4 +432,5 @@ def plan_cases(
                 new = (dtype, rate, layout, grad) not in fixed
                 calls = min(calls, 50_000)
                 cases.append(Case(dtype, rate, rows, channels, shared, calls, layout=layout, grad=grad, drawn=new))
-    return cases
+        return cases
+    return narrower(cases, int(info.get("widest", 0)))

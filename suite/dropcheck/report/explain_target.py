@@ -101,7 +101,8 @@ def explained(
         lines += [*_wrap(seen.inference, width), "", f"For numbers, and how to fix it:  {again}"]
     else:
         # nobody chooses the dropout inside of a framework's layer: no advice for what an instrument shows
-        advice = [] if "mask.ignores-values" in seen.info.get("fixed", {}) else _wrap(use(_shown(seen)), width)
+        plain = "mask.ignores-values" not in seen.info.get("fixed", {}) and not _of_rows(seen.contract.pattern)
+        advice = _wrap(use(_shown(seen)), width) if plain else []
         lines += [*_wrap(seen.inference, width), *advice, "", *_contract(seen.contract)]
         lines += ["", f"To verify this for all sizes, rates and seeds:  {again}"]
     return Explained("\n".join([*_first(target, seen, faults, width), *lines, ""]), bool(faults))
@@ -180,6 +181,8 @@ def _pattern(seen: Observed) -> list[str]:
     found, declared = seen.found, seen.contract.pattern
     if found.nothing or found.everything:
         return [f"No pattern can be seen.   declared  {declared}"]
+    if _of_rows(declared) and not difference(found, declared):
+        return [f"{_law_of_rows(declared)}, as declared.   pattern  {declared}"]
     if found.pattern is not None:
         return [
             f"{one_coin_per(found.pattern)}   pattern  {found.pattern}   noise_shape  {found.noise_shape}",
@@ -192,6 +195,22 @@ def _pattern(seen: Observed) -> list[str]:
         along = " and ".join(a for a, _ in declared.blocks)
         return [f"Blocks of {lengths} that overlap along {along}, as declared.   pattern  {declared}"]
     return [f"No noise shape fits: {unfitting(found)}.   declared  {declared}"]
+
+
+def _of_rows(declared: Pattern) -> bool:
+    """Whether a row has a law of its own."""
+    return bool(declared.exact or declared.stretch)
+
+
+def _law_of_rows(declared: Pattern) -> str:
+    """What a row loses, in words."""
+    rows = f"Each ({', '.join(declared.row_axes)})" if declared.row_axes else "Each call"
+    if declared.stretch:
+        return f"{rows} loses one stretch of random length along {declared.stretch}"
+    axis, number = declared.exact[0]
+    if not number:
+        return f"{rows} loses exactly the share rate of its {dict(declared.sizes)[axis]} positions along {axis}"
+    return f"{rows} that drops loses exactly {number} of {dict(declared.sizes)[axis]} positions along {axis}"
 
 
 def difference(found: Inferred, declared: Pattern, says: str = "It declares") -> str:
@@ -289,7 +308,7 @@ def _numbers(seen: Observed, title: str) -> list[str]:
             f"  {title:<{wide}}{_listed(own)}",
         ]
     fits = seen.found.pattern
-    if fits is not None and fits.shared and len(fits.axes) <= 4:
+    if fits is not None and not _of_rows(seen.contract.pattern) and fits.shared and len(fits.axes) <= 4:
         elements, each = 2 ** len(fits.axes), 2 ** len(fits.shared)
         counts = [str(n) for n in range(0, elements + 1, each)]
         shape = ", ".join("2" for _ in fits.axes)

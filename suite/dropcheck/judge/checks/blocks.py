@@ -29,7 +29,7 @@ _COINS = {"quick": 300_000, "standard": 2_000_000, "deep": 10_000_000}  # of one
 _A_CALL = 150_000  # elements, about: more than float16 counts
 _AT_ONCE = 1 << 21  # elements of one request
 _RATES = (0.1, 0.3, 0.5)
-_COARSER = 4.0  # a coin of the grid costs more than a dozen elements: fewer are asked; see ``base.allowance``
+COARSER = 4.0  # a coin of the grid costs more than a dozen elements: fewer are asked; see ``base.allowance``
 
 # what is told by words of coins that must not depend on each other, or by a rate that a block does not have
 UNASKED = {
@@ -78,7 +78,7 @@ def asked(check: Check, bench: Bench, limits: Limits, profile: str) -> list[Find
             continue
         own = check.limits(profile, read.got.case, limits.strict, bench.resolution)
         if own.coarsest is not None and bench.resolution is None:
-            own = replace(own, coarsest=min(check.most, _COARSER * own.coarsest))
+            own = replace(own, coarsest=min(check.most, COARSER * own.coarsest))
         if check.reach is not None and own.coarsest is not None and check.reach(read.got.case, own) > own.coarsest:
             continue  # too few coins for a pass, whatever they show
         one = check.judge(check, read.got, own)
@@ -177,7 +177,7 @@ def _read(bench: Bench, dtype: str, rate: float) -> Read | Finding:
             packed.append(pack(np.ascontiguousarray(blocks.coins_on_grid(pattern, gone))))
             by = by_coin(pattern, gone)
             proof["violations"] += int(np.count_nonzero(by.any(axis=1) != by.all(axis=1)))
-            _values(bench, x, y, gone, rate, dtype, proof, examples)
+            count_values(bench, x, y, gone, rate, dtype, proof, examples)
             odd = blocks.uncovered(pattern, gone)
             if odd.any():
                 place = place or tuple(int(i) for i in np.argwhere(odd)[0])
@@ -188,17 +188,17 @@ def _read(bench: Bench, dtype: str, rate: float) -> Read | Finding:
     counts = tally(coins, case.channels, case.rows)
     got = Gathered(case, contract, counts, {**proof, "wrong_example": None, "example": None, **examples}, coins)
     if searched(case):
-        look_for_repeats(got, _alpha_of_words(bench.profile) / 2)
+        look_for_repeats(got, alpha_of_words(bench.profile) / 2)
     return Read(text, got, rate, calls * x.size, uncovered, place)
 
 
-def _alpha_of_words(profile: str) -> float:
+def alpha_of_words(profile: str) -> float:
     from dropcheck.judge.checks import CHECK
 
     return CHECK["mask.distinct-calls"].limits(profile).alpha
 
 
-def _values(
+def count_values(
     bench: Bench,
     x: Values,
     y: Values,

@@ -61,19 +61,21 @@ MOST_CALLS = 72
 
 
 def cases(bench: Bench) -> list[Case]:
-    """The calls of the sweep for a target, the control first; empty where its pattern has one coin a call, or blocks.
+    """The calls of the sweep for a target, the control first; empty where its pattern has one coin a call, or dependent coins.
 
     Where cases are named, those of the sweep among them: what failed at one of them fails again when it is named.
     """
     pattern, first = bench.contract.pattern, bench.first
-    if not pattern.coins or pattern.blocks or (bench.named and not bench.cases):
+    if not pattern.coins or pattern.apart or (bench.named and not bench.cases):
         return []
     usable = [r for r in bench.rates if 0 < r < 1]
     if not usable:
         return []
     rate = min(usable, key=lambda r: abs(r - 0.5))
     heavy = bool(bench.info.get("heavy")) or bench.info.get("mode", "eager") != "eager"
-    some = FEW if heavy and bench.profile == "quick" else (*SIZES, LARGE)
+    widest = int(bench.info.get("widest", 0)) or MANY * MANY
+    usual = FEW if heavy and bench.profile == "quick" else (*SIZES, LARGE)
+    some = [(r, min(c, widest), s) for r, c, s in usual]  # its rows and positions all the same
 
     def sized(rate: float, rows: int, channels: int, shared: int, coins: int, least: int) -> Case:
         rows, channels, shared = _fitting(pattern, rows, channels, shared)
@@ -89,7 +91,8 @@ def cases(bench: Bench) -> list[Case]:
         for other in RATES:
             coins = max(RATE_COINS, math.ceil(40 / min(other, 1 - other)))
             # where every new shape is compiled, one that is asked already
-            found.append(sized(other, *(FEW[1] if heavy else RATE_SIZES), coins, 2))
+            rows, channels, shared = FEW[1] if heavy else RATE_SIZES
+            found.append(sized(other, rows, min(channels, widest), shared, coins, 2))
     if bench.named:
         named = [one for one in found[1:] if one in bench.cases]
         found = [found[0], *named] if named else []

@@ -123,7 +123,7 @@ def _asked(bench: Bench) -> Told:
     pattern, dtype, contract = bench.contract.pattern, bench.first, bench.contract
     rate = min((r for r in bench.rates if 0 < r < 1), key=lambda r: abs(r - 0.5), default=0.0)
     found = Told(f"{dtype} rate={rate:g} inputs{OF_DAILY_USE}")
-    if not rate or not pattern.coins or pattern.blocks:
+    if not rate or not pattern.coins or pattern.apart:
         return found
     shape = pattern.shape(*enough(pattern, ROWS, CHANNELS, SHARED if pattern.shared else 1))
     order = _axes(pattern)

@@ -151,8 +151,10 @@ def familiar(bench: Bench, sizes: tuple[int, int, int], other: tuple[int, int, i
 
 
 def coins_of(pattern: Pattern, shape: Sequence[int]) -> int:
-    """Coins that one call on an input of this shape flips; under overlapping blocks as many independent ones as it is worth."""
+    """Coins that one call on an input of this shape flips; where they depend on each other as many as it is worth at least."""
     rows, channels = pattern.matrix_shape(shape)
+    if pattern.exact or pattern.stretch:
+        return rows  # each of which drops with the rate at least, wherever a channel can drop at all
     return elsewhere(pattern, rows * channels) if pattern.blocks else rows * channels
 
 

@@ -70,7 +70,9 @@ def more(bench: Bench, limits: Limits, coins: int) -> list[Step]:
     if not wanted:
         return []
     pattern = bench.contract.pattern
-    shape = pattern.shape(*(enough(pattern, *_LARGE) if pattern.coins else (1, 1, 60)))
+    rows, channels, shared = _LARGE
+    widest = int(bench.info.get("widest", 0)) or channels
+    shape = pattern.shape(*(enough(pattern, rows, min(channels, widest), shared) if pattern.coins else (1, 1, 60)))
     one = coins_of(pattern, shape)
     need = min(_MOST, binomial.zero_tolerance_coins(wanted, limits.beta)) - coins
     return [(shape, True, False, "")] * min(_MOST_CALLS, -(-max(0, need) // one))

@@ -56,7 +56,7 @@ def _of_all_sizes(check: Check, bench: Bench, where: str, rate: float, dtype: st
     wrong = odd & ~gone & ~right_values(bench, x, y, rate, dtype)
     if not wrong.any():
         wrong = odd & gone & ~_fallen(bench, rate, dtype, plain, gone, odd, places)
-    if not wrong.any() and places.shape[1] == 1 and not pattern.blocks:  # whose elements do not fall one by one
+    if not wrong.any() and places.shape[1] == 1 and not pattern.apart:  # whose elements do not fall one by one
         for number in range(len(sizes)):
             some = kind == number
             room = math.sqrt(12 * math.log(10) / (2 * int(some.sum())))

@@ -167,7 +167,8 @@ class Round:
         if (problem := wrong_in(self.bench, pattern, answer["x"], y, self.rate, self.dtype)) is not None:
             return f"inference must drop as training does, but {problem.words}"
         count, falls = self.coins(step), round(float(gone.mean()) * self.coins(step))
-        if binomial.log10_outside(falls, count, self.rate, self.bench.contract.rate_tolerance(self.rate)) < _RARE:
+        outside = binomial.log10_outside(falls, count, self.rate, self.bench.contract.rate_tolerance(self.rate))
+        if outside < _RARE and not pattern.apart:  # whose elements do not fall with the rate
             return f"inference drops with probability {falls / count:.4g}, expected {self.rate:g}"
         if self.coins(step) * _log_same(self.rate) < _SURE and any(self._same(gone, i, step) for i in range(step)):
             return "two inference calls have the same mask, expected different ones"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from dropcheck.judge.checks import CHECK
-from dropcheck.judge.diagnosis import edges, forms, gradients, masks, modes, rates, scales, sites
+from dropcheck.judge.diagnosis import edges, forms, gradients, masks, modes, rates, row_laws, scales, sites
 from dropcheck.judge.diagnosis.places import only
 from dropcheck.judge.diagnosis.record import Diagnosis
 from dropcheck.judge.diagnosis.seen import Cause, Seen, at, case_of, cause
@@ -20,6 +20,7 @@ Look = Callable[[Seen], Iterator[Cause]]
 
 # each takes the failures that its cause explains from those that the looks before it left; the most basic first
 LOOKS: tuple[Look, ...] = (
+    row_laws.rows,
     forms.strides,
     forms.batches,
     forms.overwritten,

@@ -36,7 +36,7 @@ def _per(axes: tuple[str, ...]) -> str:
 def another(declared: Pattern, found: Found) -> tuple[str, str, str] | None:
     """Another pattern than the declared one: what is observed, the fix, a name; None where it is the declared one."""
     kinds = [found.axes.get(axis, "") for axis in declared.axes]
-    if not all(kind in ("coin", "shared") for kind in kinds) or declared.blocks:
+    if not all(kind in ("coin", "shared") for kind in kinds) or declared.apart:
         return None
     coins = tuple(axis for axis, kind in zip(declared.axes, kinds, strict=True) if kind == "coin")
     wanted = tuple(axis for axis in declared.axes if axis in declared.coins)

@@ -91,6 +91,12 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     if found.check not in CHECKS:
         raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(CHECKS)}")
     contract = Contract.from_dict(target.contract)
+    of_rows = found.check.startswith(("mask.", "rate.")) and found.check not in ("rate.zero", "rate.rejects-invalid")
+    if (contract.pattern.exact or contract.pattern.stretch) and of_rows:
+        raise UsageError(
+            f"there is no script for {found.check} of a layer that drops an exact number of channels or one stretch: expected "
+            "independent decisions"
+        )
     if (contract.pattern.blocks or contract.scale == "realised") and found.check != "rate.one":
         raise UsageError(
             f"there is no script for {found.check} of a layer of overlapping blocks or of scale 'realised': expected decisions of "

@@ -134,6 +134,7 @@ class Worker:
             "mode": mode,
             "modes": ["eager", *offered(adapter, "modes")],
             "heavy": int(offered(adapter, "heavy")),
+            "widest": int(offered(adapter, "widest")),
             "inference": bool(offered(adapter, "inference")),
             "overwrites": bool(offered(adapter, "overwrites")),
             "switches": list(offered(adapter, "switches")),
