@@ -9,6 +9,6 @@ from __future__ import annotations
 from typing import Mapping
 
 from dropcheck.contract.adapter import Implementation
-from spatial_dropouts.libraries import others, pytorch
+from spatial_dropouts.libraries import masking, others, pytorch
 
-REGISTER: Mapping[str, Implementation] = {**pytorch.REGISTER, **others.REGISTER}
+REGISTER: Mapping[str, Implementation] = {**pytorch.REGISTER, **masking.REGISTER, **others.REGISTER}

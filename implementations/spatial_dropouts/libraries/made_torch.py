@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from functools import partialmethod
-from typing import Any
+from typing import Any, Union
 
 from spatial_dropouts.libraries.one_file import module, nothing, one_class
 
@@ -124,3 +124,23 @@ def torchrl(rate: float) -> Any:
         return y[0] if self.training else y
 
     return module_of(forward, inner=inner)
+
+
+def kornia(rate: float, number: int) -> Any:
+    """RandomChannelDropout of Kornia."""
+    from kornia.augmentation import RandomChannelDropout
+
+    return RandomChannelDropout(num_drop_channels=number, p=rate)
+
+
+def torchaudio(rate: float, name: str, size: int, iid_masks: bool) -> Any:
+    """TimeMasking or FrequencyMasking of torchaudio; the rate is the largest share of ``size`` positions."""
+    absent = {"torchaudio": {}, "torchaudio.functional.filtering": {"highpass_biquad": None, "treble_biquad": None}}
+    absent["torchaudio._internal"] = {"module_utils": None}
+    functions = module("torchaudio", "functional/functional.py", absent, "torchaudio.functional.functional")
+    file, names = "transforms/_transforms.py", {**names_of_torch(), "Union": Union, "F": functions}
+    base = one_class("torchaudio", file, "_AxisMasking", names)
+    made = one_class("torchaudio", file, name, {**names, "_AxisMasking": base})
+    if name == "TimeMasking":
+        return made(size, iid_masks, p=rate)
+    return made(int(size * rate + 1e-6), iid_masks)
