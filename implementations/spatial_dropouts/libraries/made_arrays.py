@@ -54,6 +54,25 @@ def thinc(x: Any, rate: float, *, training: bool) -> Any:
 
 
 @functools.lru_cache(maxsize=None)
+def _ivy() -> Any:
+    """Ivy on its NumPy backend."""
+    import ivy as library
+
+    library.set_backend("numpy")
+    return library
+
+
+def ivy(x: Any, rate: float, *, training: bool) -> Any:
+    """dropout of Ivy on NumPy."""
+    return _ivy().to_numpy(_ivy().dropout(_ivy().array(x), rate, training=training))
+
+
+def ivy_channels(x: Any, rate: float, *, training: bool) -> Any:
+    """dropout1d of Ivy on NumPy, channels first."""
+    return _ivy().to_numpy(_ivy().dropout1d(_ivy().array(x), rate, training=training, data_format="NCW"))
+
+
+@functools.lru_cache(maxsize=None)
 def _wrapper() -> Any:
     """numpy-ml's wrapper Dropout and its base class; the package does not import beside NumPy 2."""
     import numpy as np

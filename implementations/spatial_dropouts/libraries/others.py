@@ -51,6 +51,8 @@ def _function(
 
 _OBJAX = "pip install --no-deps objax==1.8.0 tensorboard parameterized, and pillow protobuf absl-py six"
 _EQUIMO = "pip install --no-deps equimo==1.1.0 (only one file of it is run)"
+_IVY = "ivy==1.0.0.5"
+_IVY_NEEDS = "pip install --no-deps ivy==1.0.0.5 astor dill diskcache einops gast networkx packaging psutil requests"
 
 REGISTER: Mapping[str, Implementation] = {
     "keras_cv.DropPath": _keras("keras_cv", "keras-cv==0.9.0", "KerasCV's drop path: whole samples"),
@@ -91,6 +93,12 @@ REGISTER: Mapping[str, Implementation] = {
         "onnx_reference_seed", _EACH, _ONNX, "the same, a seed as an attribute of its node", ()
     ),
     "thinc.Dropout": _function("thinc", _EACH, "thinc==9.1.1", "Thinc's Dropout, each element by itself", ("global",)),
+    "ivy.dropout": _function(
+        "ivy", _EACH, _IVY, "Ivy's dropout on NumPy, each element by itself", ("global",), install=_IVY_NEEDS
+    ),
+    "ivy.dropout1d": _function(
+        "ivy_channels", "n c l -> n c", _IVY, "Ivy's dropout1d on NumPy", ("global",), install=_IVY_NEEDS
+    ),
     "numpy_ml.Dropout": _function(
         "numpy_ml",
         "n c -> n c",
