@@ -51,7 +51,9 @@ def asked(
     for module in (rate_zero, rate_one):
         monkeypatch.setattr(module, "Layer", Leaking)
     monkeypatch.setattr(rate_edges, "_DEEP", 1.0)  # the large calls of profile deep are asked below
-    bench = SimpleNamespace(contract=Contract(parsed), dtypes=("float32",), profile=profile, traits={}, resolution=None)
+    bench = SimpleNamespace(
+        info={}, contract=Contract(parsed), dtypes=("float32",), profile=profile, traits={}, resolution=None
+    )
     ask: Callable[..., list[Finding]] = rate_zero._zero if check == "rate.zero" else rate_one._one
     (found,) = ask(CHECK[check], bench, Limits(0.0, BETA, COARSEST[profile]))
     return found, flipped
@@ -92,7 +94,7 @@ def test_a_hundredth_of_all_paths_that_drop_at_rate_0_are_seen_with_every_seed(m
 def test_every_exact_question_of_the_edges_has_its_coins_from_the_pattern() -> None:
     for text in PATTERNS:
         pattern = Pattern.parse(text)
-        for sizes in rate_edges.shapes(SimpleNamespace(contract=Contract(pattern), profile="standard")):  # type: ignore[arg-type]
+        for sizes in rate_edges.shapes(SimpleNamespace(info={}, contract=Contract(pattern), profile="standard")):  # type: ignore[arg-type]
             shape = pattern.shape(*sizes)
             assert coins_of(pattern, shape) == len(by_coin(pattern, np.empty(shape, bool)))
 
