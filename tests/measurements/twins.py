@@ -4,7 +4,10 @@
 
 Each audit asks exact questions of six families in float32 and, of the coin cases of `quick` for that root seed, the cheapest that
 make up so many coins together. The file grows by one line an audit; what it holds is not run again. A twin whose framework is
-missing is left out, and named.
+missing is left out, and named. Twins of Keras run on the backend of KERAS_BACKEND:
+one coin case at rate .5, and no question that no seed changes.
+
+    KERAS_BACKEND=jax python tests/measurements/twins.py --twins "keras attention" "keras state" "keras directions"
 """
 
 from __future__ import annotations
@@ -39,6 +42,13 @@ SELECT = (
     "gradient.mask",
     "mode.inference",
 )
+COUNTED = (
+    "mask",
+    "rate.marginal",
+    "scale",
+    "seed.reproducible",
+    "gradient.mask",
+)  # whose answers vary with the root seed
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Twin:
     pattern: str
     seeds: tuple[str, ...]
     modes: tuple[str, ...] = ("eager",)
+    case: str = ""  # the one coin case; empty: the cheapest of `quick`
 
     def implementation(self) -> Implementation:
         """Raises ImportError where its framework is missing."""
@@ -61,6 +72,11 @@ class Twin:
             framework=self.framework,
             contract=Contract(pattern=Pattern.parse(self.pattern), seeds=self.seeds),
         )
+
+
+def _keras(kind: str, pattern: str, case: str) -> Twin:
+    adapter = "spatial_dropouts.instruments.keras_adapter:KerasInstrument"
+    return Twin(f"kits.planted_keras_sites:{kind}", adapter, "keras", pattern, ("global", "constructor"), case=case)
 
 
 _TORCH = "spatial_dropouts.instruments.torch_adapter:TorchInstrument"
@@ -75,7 +91,19 @@ TWINS = {
         ("key",),
         ("jit",),
     ),
+    "keras attention": _keras("Attention", "n h=4 q k=16 -> n h q k", "float32 rate=0.5 6144,16,1 calls=24"),
+    "keras state": _keras("Carried", "n t=2 g=3 h -> n g h", "float32 rate=0.5 1536,66,2 calls=24"),
+    "keras directions": _keras("BothWays", "n t=2 d=2 f -> n d f", "float32 rate=0.5 1536,66,2 calls=24"),
 }
+
+
+def label(name: str) -> str:
+    """The name of a twin in the file, with the backend that it ran on."""
+    if TWINS[name].framework != "keras":
+        return name
+    import keras
+
+    return f"{name} on {keras.backend.backend()}"
 
 
 def told(records: list[dict[str, Any]]) -> str:
@@ -93,9 +121,10 @@ def audited(implementation: Implementation, twin: Twin, seed: int) -> list[dict[
     """What does not pass."""
     result = dropcheck.audit(
         implementation,
-        select=SELECT,
+        select=COUNTED if twin.case else SELECT,
         modes=twin.modes,
         dtypes=("float32",),
+        cases=(twin.case,) if twin.case else (),
         seed=seed,
         in_process=True,
         jobs=1,
@@ -132,9 +161,9 @@ def main() -> None:
     with given.out.open("a") as out:
         for seed in range(given.first, given.first + given.seeds):
             for name, implementation in here.items():
-                if (name, seed) in done:
+                if (label(name), seed) in done:
                     continue
-                record = {"twin": name, "seed": seed, "findings": audited(implementation, TWINS[name], seed)}
+                record = {"twin": label(name), "seed": seed, "findings": audited(implementation, TWINS[name], seed)}
                 records.append(record)
                 out.write(json.dumps(record) + "\n")
                 out.flush()
