@@ -84,12 +84,12 @@ def test_the_command_finds_the_release_in_which_a_planted_defect_appears(call: A
     variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     variables |= {"PIP_NO_COMPILE": "1"}  # of NumPy little is imported
     words = ("bisect", "tinydrop:layer", "--check", "rate.marginal", "--package", "tinydrop")
-    done = call(*words, "--from", "1.1", "--to", "1.10", "--json", "b.json", **variables)
+    done = call(*words, "--from", "1.1", "--to", "1.3", "--json", "b.json", **variables)
     assert done.code == 0, done.err
     assert "fails for the first time in tinydrop 1.3: it passes in 1.2, the release before" in done.out
     told = json.loads((tmp_path / "b.json").read_text())
     assert told["schema"] == "dropcheck.bisect/1" and told["candidates"] == ["1.3"]
     outcomes = {t["release"]: t["outcome"] for t in told["trials"]}
-    assert outcomes["1.1"] == "not installable" and outcomes["1.10"] == "fail" and outcomes["1.2"] == "pass"
+    assert outcomes == {"1.1": "not installable", "1.2": "pass", "1.3": "fail"}
     unknown = call(*words[:3], "rate.marginl", *words[4:], "--from", "1.1", "--to", "1.10", **variables)
     assert unknown.code == 2 and "the nearest is 'rate.marginal'" in unknown.err

@@ -109,7 +109,7 @@ def test_right_formats_noise_shapes_and_blocks(call: Any, keras_file: Path) -> N
 @IN_KERAS
 def test_the_audit_of_a_keras_model(call: Any, keras_file: Path) -> None:
     done = call("audit", "nets.py:wrong@torch", "--dtype", "float32", "--select", "mask.whole-channels,rate.marginal",
-                "--json", "r.json")  # fmt: skip
+                "--resolution", ".02", "--json", "r.json")  # fmt: skip
     assert done.code == 1
     drop, end = done.result()["targets"]
     assert drop["target"] == "nets.py:wrong#drop@torch" and drop["verdict"] == "fail" and end["verdict"] == "pass"
@@ -161,7 +161,9 @@ def test_flax_and_equinox_layers_are_audited_as_they_stand(
     if find_spec(module) is None or find_spec(f"spatial_dropouts.adapters.{adapter}") is None:
         pytest.skip(f"{module} has no adapter here")
     write("jax_nets.py", JAX)
-    few = () if name == "eq#tail.0" else ("--case", "float32 rate=0.3 257,64,4 calls=84")  # it shares no coin
+    few = (
+        ("--resolution", ".02") if name == "eq#tail.0" else ("--case", "float32 rate=0.3 257,64,4 calls=84")
+    )  # it shares no coin
     done = call("audit", f"jax_nets.py:{name}", "--dtype", "float32", "--rate", ".3", *few,
                 "--select", "mask.whole-channels,rate.marginal")  # fmt: skip
     assert done.code == 0, done.out + done.err

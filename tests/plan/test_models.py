@@ -188,6 +188,8 @@ def test_the_audit_expands_a_model_and_fails_the_wrong_axis(call: Any, write: An
         "float32",
         "--select",
         "mask,rate.marginal",
+        "--resolution",
+        ".02",
         "--json",
         "r.json",
         inside=True,
@@ -207,6 +209,8 @@ def test_the_audit_expands_a_model_and_fails_the_wrong_axis(call: Any, write: An
         "float32",
         "--select",
         "mask.whole-channels,rate.marginal",
+        "--resolution",
+        ".02",
         inside=True,
     )
     assert again.code == 0
