@@ -27,7 +27,12 @@ STORED = {
 MODEL = "net.py:model"
 
 
-@pytest.mark.parametrize("name", sorted(STORED))
+LONG = {
+    "field/result.json.xz"
+}  # 6 s: the others are read by `make test`, and results of this release by most of its tests
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.long] * (n in LONG)) for n in sorted(STORED)])
 def test_stored_results_are_read_as_they_always_were(name: str) -> None:
     if not (REPORTS / name).is_file():
         pytest.skip("a source distribution has no results of a whole field")
