@@ -33,6 +33,15 @@ PICTURE_ROWS, PICTURE_COLUMNS = 16, 48
 SECONDS = {"quick": 60.0, "standard": 300.0, "deep": 3000.0}
 
 
+# log10 of the chance that a case of a layer without seeds has coins of one kind only, and so may show nothing when it is run again
+_ONE_KIND = -9.0
+
+
+def _may_show_nothing(case: Case) -> bool:
+    """Whether all coins of a case may fall alike by chance: what kept or dropped elements show is then not seen."""
+    return 0 < case.rate < 1 and case.coins * math.log10(max(case.rate, 1 - case.rate)) > _ONE_KIND
+
+
 @dataclass
 class Trial:
     """Whether a check still fails on the fresh coins of a candidate, in an open session.
@@ -58,6 +67,8 @@ class Trial:
         """The predicate of ``shrink``. A candidate that the layer refuses, or the check does not ask, does not fail."""
         if time.monotonic() > self.until:
             raise Spent
+        if self.draws > 1 and _may_show_nothing(case):
+            return False
         return all(self._fails(case) for _ in range(self.draws))
 
     def _fails(self, case: Case) -> bool:
