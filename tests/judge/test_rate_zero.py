@@ -28,7 +28,7 @@ def verdict(monkeypatch: pytest.MonkeyPatch, scale: Any, layer: Callable[[Any], 
 
     monkeypatch.setattr(rate_zero, "Layer", Fixed)
     contract = Contract(Pattern.parse("n c l -> n c"), scale=scale)
-    bench = SimpleNamespace(contract=contract, dtypes=(dtype,), profile="quick", traits={}, resolution=None)
+    bench = SimpleNamespace(info={}, contract=contract, dtypes=(dtype,), profile="quick", traits={}, resolution=None)
     (found,) = rate_zero._zero(ZERO, bench, Limits(0.0, 1e-6, 2**-8))  # type: ignore[arg-type]
     return found
 

@@ -47,5 +47,6 @@ TRAITS: dict[str, str] = {
     ),
     "sites": "How many random draws a forward pass of the model makes, and how many of them are audited in place.",
     "two processes without a seed": "Whether two fresh processes without a seed draw the same masks.",
+    "channels left out": "The largest number of channels of a case, where the cost of a call grows with the square of channels.",
     "workers lost and replaced": "How many workers of a cluster ended before their cases did. Other workers took the cases.",
 }
