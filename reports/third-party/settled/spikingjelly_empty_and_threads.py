@@ -19,9 +19,8 @@ print("no samples:", samples)
 drop.reset()
 found = {}
 threads = [threading.Thread(target=lambda i=i: found.update({i: drop(torch.ones(2, 50, 40))})) for i in range(2)]
-for one in threads:
+for one in threads:  # one after the other: at the same time, both may find no mask yet and draw one each
     one.start()
-for one in threads:
     one.join()
 alike = bool((found[0] == found[1]).all())
 print("two threads without a reset between them have the same mask:", alike)  # by chance with probability 2^-2000
