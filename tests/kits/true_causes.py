@@ -372,6 +372,8 @@ _all(
     "one-mask-for-a-model",
     "blocks-of-the-generator",
 )
+_all((r"everybody else|others|random numbers", r"numpy"), "seeds-numpy-in-forward")
+_all((r"everybody else|others|random numbers", r"random\.seed|python|constructor"), "seeds-python-in-its-constructor")
 
 # gradients
 _all(
