@@ -72,6 +72,19 @@ KIND
 x, cotangent = tensor(x), tensor(values(SHAPES[0], 2))
 """
 
+# of mask.distinct-samples, where samples are equal in all calls, and too short for words
+ROWS_ALIKE = """
+rows = np.stack(list(masks(make(RATE, SEED)))).transpose(1, 0, 2)
+rows = rows.reshape(len(rows), -1)
+rows = rows[(rows != rows[:, :1]).any(axis=1)]  # a sample that never changes has a rate of its own
+p = rows.mean() if len(rows) else 1.0
+chance = len(rows) ** 2 / 2 * (p**2 + (1 - p) ** 2) ** rows.shape[1]
+copies = len(rows) - len(np.unique(rows, axis=0))
+expected = "no sample of a call has the mask of another one in every call"
+observed = f"{copies} of {len(rows)} samples repeat another one in all of {CALLS} calls (by chance: {chance:.0e})"
+defect = copies > 0 and chance < 1e-8
+"""
+
 # of mode.inference, where an output has another dtype: its values may be right
 ANSWERS_FORM = """    changed[-1] = y.size if str(answer.dtype) != str(given.dtype) else changed[-1]
 """

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dropcheck.report.reproduction.array_frameworks import ARRAY_FRAMEWORKS
 from dropcheck.report.reproduction.jax_frameworks import JAX_FRAMEWORKS
 from dropcheck.report.reproduction.keras_frameworks import KERAS_FRAMEWORKS
+from dropcheck.report.reproduction.onnx_files import ONNX_FILES
 from dropcheck.report.reproduction.snippet import Snippet
 from dropcheck.report.reproduction.torch_frameworks import TORCH, TORCH_FUNCTION
 
@@ -59,6 +60,7 @@ FRAMEWORKS: dict[str, Snippet] = {
     "torch-function": TORCH_FUNCTION,
     "numpy": NUMPY,
     **KERAS_FRAMEWORKS,
+    **ONNX_FILES,
     **ARRAY_FRAMEWORKS,
     **JAX_FRAMEWORKS,
 }

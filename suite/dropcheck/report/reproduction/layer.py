@@ -14,6 +14,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.register import register
 from dropcheck.plan import targets
 from dropcheck.plan.targets import Target
+from dropcheck.report.reproduction import onnx_files
 from dropcheck.report.reproduction.frameworks import FRAMEWORKS
 
 # what the pieces of the frameworks import, and under which other name
@@ -52,6 +53,8 @@ def layer_of(name: str, framework: str, way: str, instance: bool) -> Layer:
     """The layer of a target by the name that a result holds. Raises UsageError where no script can reach it."""
     target = targets.parse(name.partition(requirements.JOIN)[0])
     implementation, place, attr, kind = _origin(target)
+    if target.source == "user" and place.endswith(".onnx") and framework in onnx_files.ENGINES:
+        return Layer(onnx_files.ENGINES[framework], onnx_files.part_of(place, attr, target.name), "PART", target=target)
     chosen = implementation.framework or framework if implementation is not None else framework
     if chosen == "keras":
         chosen = framework

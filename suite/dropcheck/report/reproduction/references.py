@@ -117,6 +117,9 @@ def _numpy(head: str, before: str, quiet: str, generator: str, returned: str) ->
 
 _GENERATOR = "\n        self.generator = np.random.default_rng(seed)"
 
+# a place of an ONNX file is called as a node of ONNX Runtime
+_SAME = {"onnxruntime-file": "onnxruntime", "onnx.reference": "onnxruntime"}
+
 REFERENCES: dict[str, str] = {
     "torch": _class("(torch.nn.Module)", _init(base=True), _torch("forward(self, x)", "not self.training")),
     "torch-function": _class("", _init(), _torch("__call__(self, x, training=True)", "not training")),
@@ -169,7 +172,7 @@ def reference(framework: str, contract: Contract, rate: float) -> str:
         kept = "wide * (0.0 if rate == 1 else 1 / (1 - rate))"
     else:
         kept = "wide" if contract.scale == "none" else f"wide * {float(contract.scale)!r}"
-    source = REFERENCES[framework].replace("@KEPT@", kept)
+    source = REFERENCES[_SAME.get(framework, framework)].replace("@KEPT@", kept)
     if contract.inference == "keep":  # the older convention
         source = source.replace("            return x\n", "            return x * (1 - self.rate)\n")
         source = source.replace("            return [x]\n", "            return [x * (1 - self.rate)]\n")

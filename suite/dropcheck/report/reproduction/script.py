@@ -15,7 +15,7 @@ from dropcheck.contract.modes import EAGER
 from dropcheck.contract.promise import Contract
 from dropcheck.judge.checks.looks import COINS
 from dropcheck.report.reproduction import daily_bodies, daily_frameworks, javascript
-from dropcheck.report.reproduction.bodies import ANSWERS_FORM, BODIES, FRESH_PROCESS, RAISES, SAYS_FORM
+from dropcheck.report.reproduction.bodies import ANSWERS_FORM, BODIES, FRESH_PROCESS, RAISES, ROWS_ALIKE, SAYS_FORM
 from dropcheck.report.reproduction.daily_pieces import DAILY_PIECES
 from dropcheck.report.reproduction.frameworks import FRAMEWORKS
 from dropcheck.report.reproduction.layer import Layer, layer_of
@@ -210,6 +210,8 @@ def _source(found: Finding, case: Situation, framework: str) -> str:
     if found.check in daily_bodies.DAILY:
         return daily_bodies.body(found, case, framework)
     kind = next((text for word, text in _KINDS.items() if word in case.words), "")
+    if found.check == "mask.distinct-samples" and {"copied_rows", "lag"} & found.tallies.keys():
+        return ROWS_ALIKE
     text = BODIES[found.check].replace("KIND\n", f"{kind}\n" if kind else "")
     form = found.check == "mode.inference" and found.message.startswith("inference returns")
     return text.replace("    FORM\n", ANSWERS_FORM if form else "").replace("FORM_SAID\n", SAYS_FORM if form else "")
