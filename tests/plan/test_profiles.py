@@ -216,3 +216,21 @@ def test_larger_calls_keep_what_their_pattern_fixes() -> None:
     assert wide.coins >= 1028 * 16 * 1500 and pattern.matrix_shape(pattern.shape(wide.rows, 16, 1)) == (wide.rows, 16)
     assert larger(replace(case, rows=1028), 400).calls == 750  # no more than leave its rate asked
     assert larger(replace(case, calls=24)).calls == 24
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_no_case_records_gradients_where_nothing_is_recorded_and_no_check_is_lost(profile: str) -> None:
+    """JAX differentiates functions: a call that records and one that does not are the same call."""
+    contract = Contract(pattern=Pattern.parse("n l c -> n c"), seeds=("constructor",))
+    info = {"dtypes": DTYPES, "layouts": ["contiguous"], "gradients": True, "heavy": 1}
+    marginal = next(c for c in CHECKS if c.name == "rate.marginal")
+    cases, fewer = (
+        plan_cases(contract, {**info, "records": records}, PROFILES[profile], marginal, 1, "t", Wanted())
+        for records in (True, False)
+    )
+    core = [case for case in cases if not case.drawn and case.grad]
+    assert core and len(fewer) == len(cases) - len(core) and not any(case.grad for case in fewer)
+    asked = [
+        {c.name for c in CHECKS if c.wants is not None and any(c.wants(x) for x in some)} for some in (cases, fewer)
+    ]
+    assert asked[0] == asked[1]

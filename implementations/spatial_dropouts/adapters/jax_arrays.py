@@ -62,6 +62,7 @@ class JaxArrays(JaxLife):
     default_pattern = "n l c -> n c"
     immutable = True
     heavy: int = 1  # dispatching one eager call costs about a millisecond, and a new shape a compilation
+    records = False  # gradients are those of a function: nothing is recorded in a call
     bare_samples = False  # under vmap the layer takes samples without a batch axis
     kept_as: Type[Layer] = Layer
     modes: Tuple[str, ...] = jax_modes.MODES

@@ -243,6 +243,11 @@ class KerasLayers(KerasLife):
         y, gradient = self.way.recompute(layer, self.given(x), cotangent)
         return y, gradient if gradient is None or not self.mixed else self.cast(gradient, self.dtype_of(x))
 
+    @property
+    def records(self) -> bool:
+        """Whether a call can record gradients: JAX differentiates functions."""
+        return bool(self.backend != "jax")
+
     def recording(self, on: bool) -> ContextManager[Any]:
         if self.backend == "torch":
             import torch

@@ -16,6 +16,7 @@ OFFERS: Dict[str, Any] = {
     "heavy": False,  # a call costs milliseconds, and each new shape perhaps a compilation; 2: tens of milliseconds
     "widest": 0,  # channels above which a call costs more than its decisions are worth: no case has more; 0: any number
     "inference": True,  # the layer can be called in inference
+    "records": True,  # a call that records gradients may run other code than one that does not
     "overwrites": False,  # the layer is documented to write into its input
     "switches": (),  # ways of switching to inference
     "returns_weights": False,  # attention of which ``weights(layer, x)`` shows what it returns

@@ -136,6 +136,7 @@ class Worker:
             "heavy": int(offered(adapter, "heavy")),
             "widest": int(offered(adapter, "widest")),
             "inference": bool(offered(adapter, "inference")),
+            "records": bool(offered(adapter, "records")),
             "overwrites": bool(offered(adapter, "overwrites")),
             "switches": list(offered(adapter, "switches")),
             "returns_weights": bool(offered(adapter, "returns_weights")),
