@@ -17,7 +17,7 @@ def seed_everything(seed):
     tf.random.set_seed(seed)
 """
 
-_TF_GRADIENT = """
+TF_GRADIENT = """
 def gradient(layer, x, cotangent):
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -159,7 +159,7 @@ def call(layer, x, training=True):
         tensor=_TF_TENSOR,
         make=_STATE_OF_ITS_OWN,
         call="\ndef call(layer, x, training=True):\n    return layer(x) if training else x\n",
-        gradient=_TF_GRADIENT,
+        gradient=TF_GRADIENT,
         recompute=TF_RECOMPUTE,
         modes=tf_modes("layer(given) if training else given"),
     ),
@@ -168,7 +168,7 @@ def call(layer, x, training=True):
         tensor=_TF_TENSOR,
         make=_STATE_OF_ITS_OWN.replace("    seed_everything(seed)", "    tf_keras.utils.set_random_seed(seed)"),
         call="\ndef call(layer, x, training=True):\n    return layer(x, training=training)\n",
-        gradient=_TF_GRADIENT,
+        gradient=TF_GRADIENT,
         recompute=TF_RECOMPUTE,
         modes={
             **tf_modes("layer(given, training=training)"),

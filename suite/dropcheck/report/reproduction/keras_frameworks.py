@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropcheck.report.reproduction.array_frameworks import TF_RECOMPUTE, tf_modes
+from dropcheck.report.reproduction.array_frameworks import TF_GRADIENT, TF_RECOMPUTE, tf_modes
 from dropcheck.report.reproduction.snippet import Snippet
 from dropcheck.report.reproduction.torch_frameworks import STRIDED, TORCH_GRADIENT
 
@@ -88,14 +88,7 @@ KERAS_FRAMEWORKS: dict[str, Snippet] = {
     "keras@tensorflow": _keras(
         "tensorflow",
         "\nimport tensorflow as tf",
-        """
-def gradient(layer, x, cotangent):
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = call(layer, x)
-    g = tape.gradient(y, x, output_gradients=cotangent)
-    return numpy(y), np.zeros(x.shape) if g is None else numpy(g)
-""",
+        TF_GRADIENT,
         _keras_shown("""
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(given)
