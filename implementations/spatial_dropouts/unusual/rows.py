@@ -8,14 +8,7 @@ import numpy as np
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
-from spatial_dropouts.broken.rows import Rows, Share, Stretch, stretches
-
-
-class PaperStretch(Stretch):
-    """The place is drawn below size - length (arXiv:1904.08779, section 2)."""
-
-    def starts(self, free: Any, rng: Any) -> Any:
-        return rng.integers(0, np.maximum(free, 1))
+from spatial_dropouts.broken.rows import Rows, Share, Stretch, StretchNeverLast, stretches
 
 
 class RealStretch(Stretch):
@@ -53,7 +46,7 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.exact-share": _one(Share, "each sample loses the share rate of its channels", "n c l -> n c=rate"),
     "unusual.stretch": _one(Stretch, "each sample loses one stretch, as declared", "n c l -> n c/*"),
     "unusual.stretch-paper": _one(
-        PaperStretch, "one stretch by the law of the paper", "n c l -> n c/*", stretch="paper"
+        StretchNeverLast, "one stretch by the law of the paper", "n c l -> n c/*", stretch="paper"
     ),
     "unusual.stretch-real": _one(RealStretch, "one stretch, rounded down", "n c l -> n c/*", stretch="real"),
     "unusual.one-stretch": _one(OneStretch, "one stretch of a whole call, as declared", "n c l -> c/*"),

@@ -76,10 +76,7 @@ class _Shown:
         options.writable_file(self.json_file, "--json")
         options.writable_folder(self.out, "--out")
         options.history(self.history)
-        if resume and self.journal is None:
-            raise UsageError(
-                "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
-            )
+        options.resumable(resume, self.journal)
 
 
 def _fields(typed: dict[str, Any], default: int) -> tuple[dict[str, Any], bool]:

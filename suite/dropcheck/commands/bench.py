@@ -13,7 +13,6 @@ import typer
 
 from dropcheck.commands import options
 from dropcheck.commands.rows import option, shared, takes
-from dropcheck.contract.errors import UsageError
 from dropcheck.plan import option_values, python_options
 
 if TYPE_CHECKING:
@@ -127,10 +126,7 @@ class _Files:
         options.writable_file(self.pytest_json, "--pytest-json")
         options.writable_folder(self.out, "--out")
         options.history(self.history)
-        if resume and self.journal is None:
-            raise UsageError(
-                "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
-            )
+        options.resumable(resume, self.journal)
 
 
 def _tell(result: BenchResult, files: _Files) -> None:

@@ -95,6 +95,14 @@ def _writable_folder(folder: Path, option: str, shown: Path) -> None:
         raise UsageError(f"{option} {shown} cannot be written: {error.strerror or error}") from error
 
 
+def resumable(resume: bool, journal: Path | None) -> None:
+    """Raise UsageError where a run shall be resumed and has no result, beside which it would be kept."""
+    if resume and journal is None:
+        raise UsageError(
+            "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
+        )
+
+
 def history(place: str | None) -> None:
     """Refuse, before anything runs, what cannot be a history. Raises UsageError."""
     if place is not None:

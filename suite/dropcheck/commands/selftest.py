@@ -164,10 +164,7 @@ def execute(
         journal = out / "selftest.journal"
     elif json_file is not None:
         journal = json_file.with_name(json_file.name + ".journal")
-    if resume and journal is None:
-        raise UsageError(
-            "--resume continues the run of a result: give the --out DIR or --json FILE of the interrupted run"
-        )
+    options.resumable(resume, journal)
     jobs = jobs or min(processors(), 32)
     if from_file is not None:
         from dropcheck.selftest import fromfile

@@ -28,8 +28,8 @@ from dropcheck.judge.checks.looks import (
 from dropcheck.results.audit import Finding
 from dropcheck.results.plain_text import percent
 from dropcheck.worker.client import Refused
+from dropcheck.worker.server.streams import CALLS
 
-_AGAIN = 2  # the last call of a layer after which others draw
 MOST = 128  # calls of a layer and of its copy in turn
 
 
@@ -83,7 +83,7 @@ def _left_to_others(check: Check, bench: Bench) -> Finding:
     for stage in (stage for stage in one if stage in two):
         for name, words in one[stage].items():
             # the same numbers after each call of one layer: a state that each layer has drawn for itself
-            again = stage == f"call {_AGAIN}" and all(got[stage][name] == got["call 1"][name] for got in (one, two))
+            again = stage == f"call {CALLS}" and all(got[stage][name] == got["call 1"][name] for got in (one, two))
             if words == two[stage][name] or again:
                 set_by.setdefault(name, "the constructor" if stage == "constructor" else "a training call")
     number = sum(len(names) for names in one.values())

@@ -129,28 +129,27 @@ def _broken(read: Read, profile: str) -> list[str]:
 
 def _judged(check: Check, read: Read, bench: Bench, limits: Limits, profile: str) -> list[Finding]:
     """The usual decision over coins that rows give, and whether whole rows are alike."""
-    some = [read.coins]
-    if check.name in _EVENTS and read.events is not None:
-        # of a stretch the rate is the largest share, which its channels show; a row that drops shows that of an exact number
-        stretch = bool(bench.contract.pattern.stretch)
-        some = [read.coins] if check.name == "rate.marginal" and stretch else [read.events]
+    # of a stretch the rate is the largest share, which its channels show; a row that drops shows that of an exact number
+    of_channels = check.name == "rate.marginal" and bool(bench.contract.pattern.stretch)
+    got = read.events if check.name in _EVENTS and read.events is not None and not of_channels else read.coins
+    own = check.limits(profile, got.case, limits.strict, bench.resolution)
+    if own.coarsest is not None and bench.resolution is None:
+        own = replace(own, coarsest=min(check.most, COARSER * own.coarsest))
     found = []
-    for got in some:
-        if check.judge is None or check.wants is None or not check.wants(got.case):
-            continue
-        own = check.limits(profile, got.case, limits.strict, bench.resolution)
-        if own.coarsest is not None and bench.resolution is None:
-            own = replace(own, coarsest=min(check.most, COARSER * own.coarsest))
-        if check.reach is not None and own.coarsest is not None and check.reach(got.case, own) > own.coarsest:
-            continue  # too few coins for a pass, whatever they show
-        one = check.judge(check, got, own)
-        if one is not None:
-            if one.alpha is None and math.isfinite(own.alpha):
-                one = msgspec.structs.replace(one, alpha=own.alpha)
-            found.append(msgspec.structs.replace(one, case=read.text, message=_words(check, one, read, got)))
+    if check.judge is not None and _bears(check, got.case, own) and (one := check.judge(check, got, own)) is not None:
+        if one.alpha is None and math.isfinite(own.alpha):
+            one = msgspec.structs.replace(one, alpha=own.alpha)
+        found.append(msgspec.structs.replace(one, case=read.text, message=_words(check, one, read, got)))
     if check.name in _ALIKE:
         found.append(_ALIKE[check.name](check, read.rows, check.limits(profile, None, limits.strict)))
     return found
+
+
+def _bears(check: Check, case: Case, own: Limits) -> bool:
+    """Whether a case bears on a check, and has coins enough for a pass, whatever they show."""
+    if check.wants is None or not check.wants(case):
+        return False
+    return check.reach is None or own.coarsest is None or check.reach(case, own) <= own.coarsest
 
 
 def _words(check: Check, one: Finding, read: Read, got: Gathered) -> str:

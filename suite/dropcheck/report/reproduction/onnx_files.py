@@ -7,24 +7,15 @@ import textwrap
 from typing import Any
 
 from dropcheck.contract.errors import UsageError
+from dropcheck.report.reproduction.array_frameworks import ARRAY_FRAMEWORKS
 from dropcheck.report.reproduction.snippet import Snippet
 
 _MOST = 1 << 16  # bytes of a place that a script holds
 _OWN, _THERE = "dropcheck_", "part_"  # names of tensors in the adapter's models, and in scripts
 ENGINES = {"onnxruntime": "onnxruntime-file", "onnx.reference": "onnx.reference"}  # of results -> of FRAMEWORKS
 
-_TENSOR = """
-def tensor(values):
-    return np.array(values, DTYPE)
-
-
-def numpy(y):
-    return np.array(y, np.float64)
-
-
-def seed_everything(seed):
-    @SEED@
-"""
+_SEED = "onnxruntime.set_seed(seed)"
+_TENSOR = ARRAY_FRAMEWORKS["onnxruntime"].tensor  # that of a node by itself
 
 _MAKE = """
 def make(rate, seed):
@@ -42,14 +33,14 @@ def call(layer, x, training=True):  # a file runs as it was exported
 ONNX_FILES: dict[str, Snippet] = {
     "onnxruntime-file": Snippet(
         imports="import onnxruntime",
-        tensor=_TENSOR.replace("@SEED@", "onnxruntime.set_seed(seed)"),
+        tensor=_TENSOR,
         make="\nonnxruntime.set_default_logger_severity(4)\n"
         + _MAKE.replace("@SESSION@", 'onnxruntime.InferenceSession(PART, providers=["CPUExecutionProvider"])'),
         call=_CALL,
     ),
     "onnx.reference": Snippet(
-        imports="import onnx\nfrom onnx.reference import ReferenceEvaluator".replace("\\\n", "\n"),
-        tensor=_TENSOR.replace("@SEED@", "np.random.seed(seed % 2**32)"),
+        imports="import onnx\nfrom onnx.reference import ReferenceEvaluator",
+        tensor=_TENSOR.replace(_SEED, "np.random.seed(seed % 2**32)"),
         make=_MAKE.replace("@SESSION@", "ReferenceEvaluator(onnx.load_from_string(PART))"),
         call=_CALL,
     ),
