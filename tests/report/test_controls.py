@@ -93,6 +93,48 @@ def test_a_factor_that_all_share_is_the_gradients_of_zeros_that_stand_alone_too(
     assert zeros.verdict == "pass" and zeros.message.startswith("the backward pass has the scale of the forward pass")
 
 
+GROWING = """
+import torch
+
+class Growing(torch.autograd.Function):  # the factor doubles from step to step
+    @staticmethod
+    def forward(ctx, x, mask, wrong):
+        factors = mask * 2.0 ** torch.arange(x.shape[-1])
+        ctx.save_for_backward(factors * wrong)
+        return x * factors
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0], None, None
+
+class Layer(torch.nn.Module):
+    wrong = 1.0
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        mask = (torch.rand(*x.shape[:2], 1) >= self.p) / (1 - self.p)
+        return Growing.apply(x, mask, self.wrong)
+
+class Wrong(Layer):
+    wrong = 3.0
+"""
+
+
+@pytest.mark.parametrize(("layer", "more"), [("Layer", set()), ("Wrong", {"gradient.scale"})])
+def test_an_element_of_zero_has_no_factor_where_those_of_its_channel_differ(
+    layer: str, more: set[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "growing.py"
+    file.write_text(GROWING)
+    target = audited(f"{file}:{layer}", select=("gradient.scale", "scale.kept-values"))
+    assert failing(target) == {"scale.kept-values", *more}, [(f.check, f.case, f.message) for f in target.findings]
+
+
 def test_single_elements_show_no_coin_without_a_seed_that_repeats() -> None:
     pattern = dropcheck.Pattern.parse("n c l -> n c l")
     unseeded = dropcheck.Implementation(

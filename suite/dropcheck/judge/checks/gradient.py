@@ -147,7 +147,7 @@ def _scale_of(check: Check, where: str, got: Passed, rate: float, dtype: str, be
 def _forward_factors(got: Passed, rate: float, dtype: str, bench: Bench) -> tuple[Values, float | None] | None:
     """The factor of each element as the forward pass shows it, and the one that all share; None where it is as promised.
 
-    An element of 0 has the median factor of its coin's others; alone under its coin, the one that all share, or else none (NaN).
+    An element of 0 has that of its coin's others, if those of each coin are alike, or the one that all share, or else none (NaN).
     """
     kept = got.seen.known & ~got.seen.gone & (got.x != 0)
     if not kept.any() or right_values(bench, got.x, got.y, rate, dtype)[kept].all():
@@ -161,6 +161,9 @@ def _forward_factors(got: Passed, rate: float, dtype: str, bench: Bench) -> tupl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of coins without any known factor
         of_coin = np.nanmedian(factors.ravel()[places], axis=1)
+        apart = np.nanmax(np.abs(factors.ravel()[places] - of_coin[:, None]), axis=1)
+        if (apart > 8 * rounding.unit_roundoff(dtype) * np.abs(of_coin)).any():
+            of_coin[:] = np.nan  # such as a factor of each time step: no other element shows that of a 0
     if shared is not None:
         of_coin[np.isnan(of_coin)] = shared
     spread = np.empty(factors.size)
