@@ -7,6 +7,8 @@ replaced by what the contract makes of a kept ``wide``, the input in a type that
 
 from __future__ import annotations
 
+import re
+
 from dropcheck.contract.promise import Contract
 
 _SHAPE = "[1 if a in SHARED else n for a, n in enumerate(x.shape)]"
@@ -162,8 +164,18 @@ REFERENCES: dict[str, str] = {
 }
 
 
-def reference(framework: str, contract: Contract, rate: float) -> str:
-    """The source of the control of a framework, for a layer of this contract that is asked at ``rate``."""
+# how a control drops whose rows have a law: its source calls ``by_law(rng, shape, rate)``
+_BY_LAW = {
+    "numpy": "by_law(GENERATOR, x.shape, self.rate)",
+    "torch": "torch.from_numpy(by_law(np.random.default_rng(int(torch.randint(2**31, ()))), x.shape, self.rate)).to(x.device)",
+}
+
+
+def reference(framework: str, contract: Contract, rate: float, law: str = "") -> str:
+    """The source of the control of a framework, for a layer of this contract that is asked at ``rate``.
+
+    ``law``: the source of ``by_law``, where rows lose an exact number of channels, or one stretch.
+    """
     if not contract.keeps_at(rate):
         kept = "wide * 0.0"  # nothing is kept at rate 1
     elif contract.affine:
@@ -173,6 +185,8 @@ def reference(framework: str, contract: Contract, rate: float) -> str:
     else:
         kept = "wide" if contract.scale == "none" else f"wide * {float(contract.scale)!r}"
     source = REFERENCES[_SAME.get(framework, framework)].replace("@KEPT@", kept)
+    if law:
+        source = re.sub(r"coins = .*", f"coins = {_BY_LAW[framework]}", source).replace("coins < rate", "coins") + law
     if contract.inference == "keep":  # the older convention
         source = source.replace("            return x\n", "            return x * (1 - self.rate)\n")
         source = source.replace("            return [x]\n", "            return [x * (1 - self.rate)]\n")

@@ -14,7 +14,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.contract.modes import EAGER
 from dropcheck.contract.promise import Contract
 from dropcheck.judge.checks.looks import COINS
-from dropcheck.report.reproduction import daily_bodies, daily_frameworks, javascript
+from dropcheck.report.reproduction import daily_bodies, daily_frameworks, javascript, row_bodies
 from dropcheck.report.reproduction.bodies import ANSWERS_FORM, BODIES, FRESH_PROCESS, RAISES, ROWS_ALIKE, SAYS_FORM
 from dropcheck.report.reproduction.daily_pieces import DAILY_PIECES
 from dropcheck.report.reproduction.frameworks import FRAMEWORKS
@@ -91,11 +91,9 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     if found.check not in CHECKS:
         raise UsageError(f"there is no script for the check {found.check}: expected one of {', '.join(CHECKS)}")
     contract = Contract.from_dict(target.contract)
-    of_rows = found.check.startswith(("mask.", "rate.")) and found.check not in ("rate.zero", "rate.rejects-invalid")
-    if (contract.pattern.exact or contract.pattern.stretch) and of_rows:
+    if row_bodies.applies(contract) and found.check in ("rate.one", "rate.set-later"):
         raise UsageError(
-            f"there is no script for {found.check} of a layer that drops an exact number of channels or one stretch: expected "
-            "independent decisions"
+            f"there is no script for {found.check} of a layer that drops an exact number of channels or one stretch"
         )
     if (contract.pattern.blocks or contract.scale == "realised") and found.check != "rate.one":
         raise UsageError(
@@ -112,9 +110,14 @@ def parts(target: TargetResult, found: Finding) -> Parts:
     case = situation(found, contract)
     layer = layer_of(target.target, target.framework, case.way, contract.rates is not None)
     snippet = FRAMEWORKS[layer.framework]
-    body = _body(found, case, layer.framework)
-    functions = _functions(snippet, layer, case, body, found, reference(layer.framework, contract, case.rate))
+    of_rows = row_bodies.applies(contract)
+    mode = layer.target.mode if layer.target is not None else EAGER
+    law = row_bodies.law(layer.framework, mode, contract) if of_rows else ""
+    body = _body(found, case, layer.framework, contract)
+    functions = _functions(snippet, layer, case, body, found, reference(layer.framework, contract, case.rate, law))
     values = _constants(found, case, contract, layer)
+    if of_rows:
+        values |= row_bodies.constants(found, case, contract)
     if contract.affine:  # the dropped value is computed, and rounded as a layer pleases; positive inputs end elsewhere
         functions, body = (part.replace("y == DROPPED", _NEAR) for part in (functions, body))
         body = body.replace("tensor(values(SHAPES[0], 1))", "tensor(abs(values(SHAPES[0], 1)))")
@@ -181,8 +184,10 @@ def docstring(target: TargetResult, found: Finding, seen: Iterable[str]) -> str:
     return '"""' + "\n".join(lines) + '\n"""'
 
 
-def _body(found: Finding, case: Situation, framework: str) -> str:
+def _body(found: Finding, case: Situation, framework: str, contract: Contract) -> str:
     text = _source(found, case, framework)
+    if row_bodies.applies(contract) and row_bodies.answers(found.check):
+        text = row_bodies.body(found, contract)
     if case.layout == "contiguous" and not case.grad:
         text = text.replace("prepared(x)", "x")
     return text
@@ -193,6 +198,8 @@ def _calls(found: Finding, case: Situation) -> int:
 
     Of a layer in daily use as many as an audit asks.
     """
+    if row_bodies.answers(found.check) and " rows " in found.case:
+        return row_bodies.calls(found, case.calls)
     if found.check in daily_bodies.DAILY:
         return max(2, math.ceil(COINS / math.prod(case.pattern.matrix_shape(case.shapes[0]))))
     if found.estimate is None or found.expected is None or not found.coins or found.check != "rate.marginal":
@@ -267,7 +274,7 @@ def _functions(snippet: Snippet, layer: Layer, case: Situation, body: str, found
         more = daily_frameworks.pieces(found, case, layer, make, body)
         parts, text = [*parts, *more], "\n".join([body, *more])
     pieces: list[str] = []
-    for name, source in reversed((PIECES | DAILY_PIECES).items()):
+    for name, source in reversed((PIECES | DAILY_PIECES | row_bodies.PIECES).items()):
         if re.search(rf"\b{name}\(", text):
             pieces.insert(0, source)
             text += source

@@ -85,6 +85,9 @@ def _asked(found: Finding, contract: Contract, way: str) -> Situation:
     shapes = [pattern.shape(*sizes)]
     if (batches := re.search(r"batches=([\d,]+)", text)) is not None:
         shapes = [pattern.shape(int(n), 33, 3) for n in batches[1].split(",")]
+    calls = 8
+    if (whole := re.search(r"\brows (\d+(?:x\d+)*) in (\d+) calls", text)) is not None:  # of rows that have a law
+        shapes, calls = [tuple(map(int, whole[1].split("x")))], int(whole[2])
     asked_way = re.search(r"way=(\S+)", text)
     if (
         found.check == "seed.instances" and asked_way is None
@@ -98,7 +101,7 @@ def _asked(found: Finding, contract: Contract, way: str) -> Situation:
         rate=rate,
         shapes=tuple(shapes),
         pattern=pattern,
-        calls=8,
+        calls=calls,
         way=asked_way[1] if asked_way is not None else way,
         layout=layout,
         words=tuple(text.split()),
