@@ -59,6 +59,7 @@ def model_of(width=8): return Bare()
 def draws(x): return F.dropout(x, 0.3)
 def keyed(x, key): return x
 def keyed_by_name(x, *, key): return x
+def flagged(x, training=False, rng=None): return x
 def factory(p): return nn.Dropout(p)
 def dropout(x, rate, training): return x
 def method(self): return x
@@ -80,7 +81,7 @@ def test_a_class_that_may_take_a_rate_is_a_layer(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "model"),
     [
-        *((n, True) for n in ("model", "model_of", "draws", "keyed", "keyed_by_name", "some")),
+        *((n, True) for n in ("model", "model_of", "draws", "keyed", "keyed_by_name", "flagged", "some")),
         *((n, False) for n in ("factory", "dropout", "method")),
     ],
 )

@@ -146,6 +146,10 @@ def _function(function: Callable[..., Any]) -> Tuple[str, str]:
     if len(names) == 1 and (made := made_by(function)):
         return made, ""
     given = getattr(function, "__name__", type(function).__name__)
+    if len(names) < 2:
+        raise NoDropout(
+            f"{given}({', '.join(names)}) is no dropout that can be driven: it takes no rate; expected {EXPECTED}"
+        )
     raise NoDropout(
         f"{given}({', '.join(names)}) is no dropout that can be driven: it takes no rng, key or training, and its module "
         f"uses none of NumPy, PyTorch, TensorFlow and JAX; expected {EXPECTED}"

@@ -10,7 +10,7 @@ from typing import Iterable, Iterator, Optional, Tuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARIES = (
-    "jax", "jaxlib", "flax", "equinox", "jaxtyping", "keras", "tf_keras", "tensorflow", "torch", "wadler_lindig", "optree",
+    "jax", "jaxlib", "flax", "equinox", "jaxtyping", "keras", "tf_keras", "tensorflow", "torch", "wadler_lindig", "optree", "numpy",
 )  # fmt: skip
 END = "_pass_of_the_model"  # the function of an adapter that runs a model: what stands outside of it is no caller
 # files of a library below which its functions of this public module stand
@@ -53,6 +53,7 @@ def caller(frames: Iterable[Tuple[str, int, str]]) -> Optional[Caller]:
     function = ""
     for file, line, name in frames:
         name = name.rpartition(".")[2]
+        name = name[:-3] if name.endswith("_v2") else name  # what TensorFlow calls functions that it exports without it
         module = _library(file)
         if module:
             public = next((to for start, to in _PUBLIC if module.startswith(start)), "")

@@ -38,15 +38,20 @@ class Scopes:
         return self.known[int(marks[-1])] if marks else self.known[0]
 
 
-def traced(run: Callable[[], Any], scopes: Scopes) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]], List[str]]:
+def traced(
+    run: Callable[[], Any], scopes: Scopes, variables: bool = True
+) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]], List[str]]:
     """The draws of ``run``, which is traced and not run, as rows of ``dropcheck.contract.sites.Draw``; those that outputs use.
 
-    The last: what each draw is seeded with, as a digest, equal for equal seeds; empty where it is not known.
+    The last: what each draw is seeded with, as a digest, equal for equal seeds; empty where it is not known. ``variables``:
+    whether a variable that is read has one value in the whole pass, so that a seed may come from it.
     """
     graph = tf.__internal__.FuncGraph("a_pass_of_the_model")  # tf.function refuses layers that are made in a call
     with graph.as_default():
         outputs = tf.nest.flatten(run())
-    wanted = _backwards([t for t in outputs if tf.is_tensor(t)])
+    wanted = _backwards(
+        [t for t in outputs if tf.is_tensor(t) and not hasattr(t, "numpy")]
+    )  # an input that comes out is eager
     rows: List[Dict[str, Any]] = []
     used: List[Dict[str, Any]] = []
     seeds: List[str] = []
@@ -55,24 +60,25 @@ def traced(run: Callable[[], Any], scopes: Scopes) -> Tuple[List[Dict[str, Any]]
         if len(rows) < _MOST and _DRAWS.match(op.type) and 0 not in op.outputs[0].shape:
             rows.append(_row(op, name, scopes, called))
             stateless = op.type.startswith("Stateless") and op.graph is graph
-            seeds.append("".join(_digest(t, graph, digests) for t in op.inputs[1:4]) if stateless else "")
+            parts = [_digest(t, graph, digests, variables) for t in op.inputs[1:4]] if stateless else []
+            seeds.append("".join(parts) if all(parts) else "")
             if top in wanted:
                 used.append(rows[-1])
     return rows, used, seeds
 
 
-def _digest(tensor: Any, graph: Any, known: Dict[Any, str]) -> str:
+def _digest(tensor: Any, graph: Any, known: Dict[Any, str], variables: bool) -> str:
     """A digest of how a seed is computed, from constants and small variables: equal ones are equal numbers."""
     key = tensor.ref()
     if key not in known:
-        known[key] = _computed(tensor, graph, known)
+        known[key] = _computed(tensor, graph, known, variables)
     return known[key]
 
 
-def _computed(tensor: Any, graph: Any, known: Dict[Any, str]) -> str:
+def _computed(tensor: Any, graph: Any, known: Dict[Any, str], variables: bool) -> str:
     op = tensor.op
     value = tf.get_static_value(tensor)
-    if value is None and op.type == "ReadVariableOp":
+    if value is None and op.type == "ReadVariableOp" and variables:
         outer = next((real for real, inner in graph.captures if inner is op.inputs[0]), None)
         shape = tensor.shape
         if outer is None or shape.rank is None or (shape.num_elements() or _SMALL) >= _SMALL:
@@ -80,7 +86,9 @@ def _computed(tensor: Any, graph: Any, known: Dict[Any, str]) -> str:
         value = tf.raw_ops.ReadVariableOp(resource=outer, dtype=tensor.dtype).numpy()
     if value is not None:
         return hashlib.sha256(repr((value.shape, str(value.dtype))).encode() + value.tobytes()).hexdigest()[:24]
-    below = [_digest(one, graph, known) for one in op.inputs]
+    if op.op_def.is_stateful:  # it makes another value each time
+        return ""
+    below = [_digest(one, graph, known, variables) for one in op.inputs]
     if not below or not all(below):
         return ""
     words = (op.type, sorted(str(a) for a in op.node_def.attr.items()), below, tensor.value_index)

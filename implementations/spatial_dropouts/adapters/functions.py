@@ -86,7 +86,7 @@ def used(function: Any, depth: int = _DEPTH, seen: Optional[Set[int]] = None) ->
         if isinstance(value, ModuleType):
             found.add(value.__name__.partition(".")[0])
             continue
-        root = str(getattr(value, "__module__", None) or "").partition(".")[0]
+        root = str(getattr(value, "__module__", None) or type(value).__module__).partition(".")[0]
         found.update({root} & known)
         if depth and callable(value) and getattr(value, "__globals__", None) is around:
             found |= used(value, depth - 1, seen)

@@ -275,7 +275,9 @@ def survey(
     known, flagless = framework_of(thing), ""
     if known is None:
         thing, known = unspecified.of_function(thing)
-        flagless = "a function of an array takes no training flag" if known else ""
+        flagless = (
+            "" if known is None or getattr(thing, "flag", None) or unspecified.flags(thing) else unspecified.FLAGLESS
+        )
     if known is None:
         return {"kind": "other"}
     part = importlib.import_module(f"{__package__}.{known[0]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import equinox as eqx
@@ -12,8 +13,10 @@ from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters import accepts, sites_jax
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import RATES, Use, rateless
-from spatial_dropouts.adapters.models_jax import Watch, called, flags, inputs, runs, still
+from spatial_dropouts.adapters.models_jax import Watch, called, inputs, runs, still
+from spatial_dropouts.adapters.unspecified import flags
 
+_UNSWITCHED = "it needs a key in each call, and holds nothing that inference_mode could switch"
 _CHANNELS = {"Linear": -1, "Embedding": -1, "LayerNorm": -1, "RMSNorm": -1}
 
 
@@ -75,6 +78,10 @@ def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequ
     keyed = accepts(type(model).__call__, "key")
     said = flags(type(model).__call__)
     quiet = eqx.nn.inference_mode(model)
+    # it must be given a key, and nothing in it can be told that it infers
+    switched = (
+        not keyed or bool(said) or _optional(model, "key") or any(hasattr(m, "inference") for _, m in _all(model))
+    )
 
     def run(one: Any, training: bool, args: Tuple[Any, ...], given: Any) -> Any:
         words = said if training else {name: not on for name, on in said.items()}
@@ -92,7 +99,18 @@ def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequ
             return still(lambda: run(one, False, args, None), lambda: run(one, False, args, key))
 
     dropouts = {name: layer for name, layer in _named(model).items() if isinstance(layer, eqx.nn.Dropout)}
-    return sites_jax.found(forward, model, lambda: dropouts, reached)
+    return sites_jax.found(forward, model, lambda: dropouts, reached, "" if switched else _UNSWITCHED, library=eqx)
+
+
+def _optional(model: Any, name: str) -> bool:
+    """Whether a call may leave out a keyword."""
+    parameter = inspect.signature(type(model).__call__).parameters.get(name)
+    return parameter is None or parameter.default is not inspect.Parameter.empty
+
+
+def _all(model: Any) -> Iterator[Tuple[str, Any]]:
+    yield "", model
+    yield from _walk(model)
 
 
 def _pass_of_the_model(model: Any, args: Tuple[Any, ...], said: Dict[str, Any]) -> Any:

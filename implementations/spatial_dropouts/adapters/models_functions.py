@@ -6,10 +6,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import jax
 
-from spatial_dropouts.adapters import functions, sites_jax
+from spatial_dropouts.adapters import sites_jax
 from spatial_dropouts.adapters.models_base import Use
 from spatial_dropouts.adapters.models_jax import inputs, runs
-from spatial_dropouts.adapters.unspecified import KEYS
+from spatial_dropouts.adapters.unspecified import FLAGLESS, flags, words
 
 
 def is_model(thing: Any) -> bool:
@@ -25,21 +25,20 @@ def survey(
     model: Any, sample: Any, shape: Optional[Sequence[int]], calls: int, seconds: float
 ) -> Tuple[List[Use], List[str]]:
     """A function has no layers: it is run once. Raises NoDropout where it does not run."""
-    runs(inputs(model, sample, shape), lambda *args: _pass_of_the_model(model, args, jax.random.key(20141110)))
+    runs(inputs(model, sample, shape), lambda *args: _pass_of_the_model(model, args, True, 0))
     return [], []
 
 
 def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequence[str]) -> Dict[str, Any]:
     """Plain data for ``dropcheck.contract.sites.Sites``."""
-    key = jax.random.key(20141110)
-    args, _ = runs(inputs(model, sample, shape), lambda *some: _pass_of_the_model(model, some, key))
+    args, _ = runs(inputs(model, sample, shape), lambda *some: _pass_of_the_model(model, some, True, 0))
 
     def forward(watch: sites_jax.Layers, training: bool) -> Any:
-        return _pass_of_the_model(model, args, jax.random.fold_in(key, 1) if watch.again else key)
+        return _pass_of_the_model(model, args, training, int(watch.again))
 
-    return sites_jax.found(forward, model, dict, reached, "it takes no training flag")
+    return sites_jax.found(forward, model, dict, reached, "" if flags(model) else FLAGLESS)
 
 
-def _pass_of_the_model(model: Any, args: Tuple[Any, ...], key: Any) -> Any:
-    names = functions.parameters(model)
-    return model(*args, **{name: key for name in names[1:] if name in KEYS})
+def _pass_of_the_model(model: Any, args: Tuple[Any, ...], training: bool, number: int) -> Any:
+    key = jax.random.fold_in(jax.random.key(20141110), number)
+    return model(*args, **words(model, training, {"key": key, "rng": key, "seed": 20141110 + number}))

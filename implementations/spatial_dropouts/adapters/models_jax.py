@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 import jax
@@ -11,19 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from spatial_dropouts.adapters.models_base import Use, expected_of, neighbours, rate_of, timed, wanted
+from spatial_dropouts.adapters.unspecified import title
 
 _CALL = "__call__"
-ON, OFF = ("training", "train", "is_training"), ("inference", "deterministic")
 _LAST = ("Embed", "Embedding", "Dense", "DenseGeneral", "Linear", "LinearGeneral", "LayerNorm", "RMSNorm", "BatchNorm")
-
-
-def flags(function: Any) -> Dict[str, bool]:
-    """The keyword that puts a call into training, where it has one."""
-    try:
-        names = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return {}
-    return next(({name: name in ON} for name in (*ON, *OFF) if name in names), {})
 
 
 def last(layer: Any) -> Optional[int]:
@@ -134,9 +124,7 @@ def inputs(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> List[Tupl
         some = sample if isinstance(sample, (tuple, list)) else (sample,)
         return [tuple(jnp.asarray(one) for one in some)]
     if shape is None:
-        raise wanted(
-            f"{type(model).__name__} is a model without a sample input", "this framework does not tell what it takes"
-        )
+        raise wanted(f"{title(model)} is a model without a sample input", "this framework does not tell what it takes")
     return [
         (jnp.asarray(np.random.default_rng(5).standard_normal(tuple(shape)), "float32"),),
         (jnp.zeros(tuple(shape), "int32"),),

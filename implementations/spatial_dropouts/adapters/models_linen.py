@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+import flax
 import flax.linen as nn
 import jax
 
@@ -13,7 +14,8 @@ from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters import sites_jax
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use
-from spatial_dropouts.adapters.models_jax import OFF, ON, Watch, flags, inputs, last, runs, still
+from spatial_dropouts.adapters.models_jax import Watch, inputs, last, runs, still
+from spatial_dropouts.adapters.unspecified import OFF, ON, flags
 
 
 def is_model(thing: Any) -> bool:
@@ -93,7 +95,7 @@ def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequ
             lambda: apply(quiet, _turned(given)), lambda: apply(quiet, _turned(given), rngs={"dropout": second})
         )
 
-    return sites_jax.found(forward, model, lambda: dropouts, reached, uninferred)
+    return sites_jax.found(forward, model, lambda: dropouts, reached, uninferred, library=flax)
 
 
 def _pass_of_the_model(model: Any, variables: Any, args: Any, said: Dict[str, bool], rngs: Dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+import flax
 import jax
 from flax import nnx
 
@@ -11,7 +12,8 @@ from dropcheck.contract.adapter import Implementation
 from spatial_dropouts.adapters import sites_jax
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use, rateless
-from spatial_dropouts.adapters.models_jax import Watch, called, flags, inputs, last, runs
+from spatial_dropouts.adapters.models_jax import Watch, called, inputs, last, runs
+from spatial_dropouts.adapters.unspecified import flags
 
 
 def _named(model: Any) -> Dict[str, Any]:
@@ -72,7 +74,7 @@ def sites(model: Any, sample: Any, shape: Optional[Sequence[int]], reached: Sequ
             return run(one, training, args)
 
     dropouts = {name: layer for name, layer in _named(model).items() if isinstance(layer, nnx.Dropout)}
-    return sites_jax.found(forward, model, lambda: dropouts, reached)
+    return sites_jax.found(forward, model, lambda: dropouts, reached, library=flax)
 
 
 def _pass_of_the_model(model: Any, args: Tuple[Any, ...], said: Dict[str, bool]) -> Any:

@@ -61,8 +61,12 @@ def not_asked(name: str, use: int, why: str) -> Dict[str, Any]:
 
 def raised(error: Exception) -> str:
     """Why there was no backward pass."""
-    words = str(error).splitlines()[0][:160] if str(error) else ""
-    return f"a backward pass raises {type(error).__name__}: {words}"
+    return f"a backward pass raises {error_in_words(error)}"
+
+
+def error_in_words(error: Exception) -> str:
+    """The class of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}"
 
 
 def shared(

@@ -78,11 +78,17 @@ class Layers:
 
 
 def found(
-    forward: Forward, model: Any, named: Callable[[], Dict[str, Any]], reached: Sequence[str], inferred: str = ""
+    forward: Forward,
+    model: Any,
+    named: Callable[[], Dict[str, Any]],
+    reached: Sequence[str],
+    inferred: str = "",
+    library: Any = None,
 ) -> Dict[str, Any]:
     """Plain data for ``dropcheck.contract.sites.Sites``. Three traces, a forward pass and a backward pass.
 
     ``named``: the dropout layers of the model by name, after a forward pass. ``inferred``: why there is no pass in inference.
+    ``library``: on JAX, whose version is said.
     """
     kind = type(model).__name__
     training, _ = draws_jax.traced(lambda: forward(Layers(), True), kind=kind)
@@ -96,7 +102,7 @@ def found(
         again = draws_jax.traced(lambda: forward(Layers(again=True), True), kind=kind)[0].keys
     backward, unasked = _backward(forward, reached)
     return {
-        "version": str(jax.__version__),
+        "version": f"{library.__version__} on jax {jax.__version__}" if library is not None else str(jax.__version__),
         "training": drawn,
         "inference": inference,
         "unreached": sites_base.unreached(named().items(), drawn, reached),

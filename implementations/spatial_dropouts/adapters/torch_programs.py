@@ -26,14 +26,14 @@ def unwrapped(module: Any) -> Any:
 
 
 class Function(torch.nn.Module):
-    """A function of one tensor as a module without layers."""
+    """A function of one tensor as a module without layers. ``flag``: its keyword that tells it to train, and the value then."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Callable[..., Any], flag: Dict[str, bool]) -> None:
         super().__init__()
-        self.function = function
+        self.function, self.flag = function, flag
 
     def forward(self, x: Any) -> Any:
-        return self.function(x)
+        return self.function(x, **{name: on == self.training for name, on in self.flag.items()})
 
 
 def kind_of(module: Any) -> str:

@@ -20,7 +20,7 @@ _BITS = ("shift_right_logical", "or", "and", "xor", "shift_left", "convert_eleme
 
 @dataclass(frozen=True)
 class Value:
-    """``draws`` that it depends on; ``number``: a constant, the same everywhere; ``uniform``: draw, lower and upper end;
+    """``draws`` that it depends on; ``number``: a constant, one number; ``uniform``: draw, lower and upper end;
     ``mask``: draw, and the probability of not being 0; ``bits``: a draw's raw bits; ``same``: a digest, equal for equal numbers."""
 
     draws: FrozenSet[int] = frozenset()
@@ -32,14 +32,14 @@ class Value:
 
     @classmethod
     def of(cls, constant: Any) -> Value:
-        """Of a constant of any type: known where it is one number."""
-        if not 0 < int(getattr(constant, "size", 1)) <= 4096:
+        """Of a constant of any type: known where it is one number. An array may be a sample input that happens to be ones."""
+        if int(getattr(constant, "size", 1)) != 1:
             return cls()
         try:
             some = np.asarray(constant, "float64").ravel()
         except Exception:  # a random key, a token
             return cls()
-        return cls(number=float(some[0])) if (some == some[0]).all() else cls()
+        return cls(number=float(some[0])) if some.size == 1 else cls()
 
 
 def joined(values: Iterable[Value]) -> Value:
@@ -60,6 +60,17 @@ def result(
         return [_selected(given, whole, rated)]
     made = _one(name, eqn, given, masked, rated)
     return [whole if made is None else replace(made, draws=whole.draws)]
+
+
+def computed(
+    name: str, given: List[Value], masked: Callable[[int], None], rated: Callable[[int, float], None]
+) -> Value:
+    """The value that an operation makes outside of a jaxpr. ``name``: as a jaxpr calls it; see ``result``."""
+    whole = joined(given)
+    if name == "select_n":
+        return _selected(given, whole, rated)
+    made = _one(name, None, given, masked, rated)
+    return whole if made is None else replace(made, draws=whole.draws)
 
 
 def _one(name: str, eqn: Any, given: List[Value], masked: Any, rated: Any) -> Optional[Value]:

@@ -7,6 +7,8 @@ import ast
 from dropcheck.plan.finding_layers import CALLED, RATES, methods_of
 
 _STATES = ("rngs", "key", "rng")  # random states of JAX
+# what a function of one array may take besides: a random state, and whether it trains
+_MORE = ("key", "rng", "seed", "training", "train", "is_training", "inference", "deterministic")
 _BASES = ("Module", "Layer", "Model")  # as frameworks call what takes no rate
 
 
@@ -19,7 +21,7 @@ def function(node: ast.FunctionDef) -> bool:
         return True
     more = [*names[1:], *(one.arg for one in wanted.kwonlyargs)]
     rest = wanted.vararg is None and wanted.kwarg is None
-    return rest and bool(names) and names[0] not in (*RATES, "self") and set(more) <= {"key", "rng"}
+    return rest and bool(names) and names[0] not in (*RATES, "self") and set(more) <= set(_MORE)
 
 
 def layer(node: ast.ClassDef, tree: ast.Module) -> bool:

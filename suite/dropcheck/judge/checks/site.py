@@ -135,7 +135,8 @@ CHECKS = (
         how="dropcheck runs the model once in training and once in inference. It records every operation that moves a random "
         "generator, with its module and its line of code. A dropout that draws in inference fails. A dropout "
         "layer that no training pass calls is inconclusive, unless the module that holds it draws at the layer's rate itself. "
-        "Layers that are audited in place are judged by their own checks. PyTorch, Keras, Flax and Equinox models.",
+        "Layers that are audited in place are judged by their own checks. PyTorch, Keras, Flax and Equinox models, and "
+        "functions of arrays.",
         remedy="Pass the training flag to every function: `F.dropout(x, p, self.training)`, and "
         "`dropout_p=self.p if self.training else 0.0` to `scaled_dot_product_attention`. Create dropout layers in `__init__`, "
         "not in `forward`.",
@@ -157,7 +158,7 @@ CHECKS = (
         "the masks of all dropout layers, call by call. Two layers with one mask fail, and so does a function that draws the "
         "same in each pass. Two uses of one layer may share a mask (variational dropout). In ONNX files it compares "
         "the masks alone, place by place: layers whose decisions agree too often or too seldom at some places fail. "
-        "PyTorch, Keras, Flax and Equinox models, and ONNX files.",
+        "PyTorch, Keras, Flax and Equinox models, functions of arrays, and ONNX files.",
         remedy="Do not seed the generator inside of `forward`, do not hand the mask of one layer to another, and give each "
         "dropout its own key or seed. Where layers "
         "share masks on purpose, use `--ignore site.independent`.",

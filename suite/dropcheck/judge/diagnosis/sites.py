@@ -21,6 +21,7 @@ _TRAINS = {
     "equinox": "`inference` is false and a key is given",
     "keras": "`training` is true",
     "tf_keras": "`training` is true",
+    **dict.fromkeys(("numpy", "jax", "tensorflow"), "its flag says that it trains"),  # functions of an array
 }
 
 

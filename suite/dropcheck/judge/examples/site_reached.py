@@ -1,7 +1,7 @@
 """`F.dropout` without `self.training` drops in inference, too. No layer of the model shows it.
 
-Covers: PyTorch, Keras, Flax and Equinox models. Every operation that moves a random generator, in one pass in
-training and one in inference.
+Covers: PyTorch, Keras, Flax and Equinox models, and functions of arrays. Every operation that moves a random generator, in one
+pass in training and one in inference.
 """
 
 import torch
