@@ -1,6 +1,7 @@
 """The plan by cost and benefit: the planted defects that only one case of a profile catches, and the case's processor seconds.
 
     python tests/measurements/plan.py --profile quick --out reports/plan [--part audits|costs|table|add] [--shard 1/2]
+    python tests/measurements/plan.py --profile standard --out reports/plan --beyond quick
 
 Each planted defect is audited with all checks, in float32 and, where nothing fails there, in all dtypes. What fails is kept
 with its case before more basic failures withhold it: were the basic case not asked, that is what would be seen. ``audits``
@@ -8,6 +9,11 @@ grows ``audits-PROFILE.jsonl`` by one line a defect; what the files of the folde
 file of its own. ``costs`` times each case and each exact question on correct layers. ``table`` writes ``PROFILE.json`` and
 ``PROFILE.md`` from both. ``add`` puts the audits of defects that a written table does not have beside what it says of the
 others: these are not audited again, so that what newer code catches of them stays as it was.
+
+``--beyond quick``: an audit in ``standard`` takes a quarter of a minute, so only defects that the table of ``quick`` leaves open
+are audited: those that one case of it catches alone, those that it misses and those that it does not have. What an exact check or
+two cases of ``quick`` catch has no case of its own in ``standard``, which asks the same exact checks, and larger cases of the same
+kinds. The rows then count the audited defects alone, and the page says so.
 """
 
 from __future__ import annotations
@@ -123,10 +129,21 @@ def known(folder: Path, profile: str, others: Sequence[Path] = ()) -> Iterator[d
                 yield one
 
 
-def audits(folder: Path, profile: str, shard: str) -> None:
-    """Audit what no file holds yet."""
+def open_in(folder: Path, profile: str) -> tuple[list[str], int]:
+    """Planted defects that the table of another profile does not settle, and how many it settles."""
+    whole = json.loads((folder / f"{profile}.json").read_text())
+    alone = {layer for row in whole["rows"] if not row["exact"] for layer in row["only"]}
+    settled = set(whole["layers"]) - alone - set(whole["missed"])
+    names = sorted(name for name, check in zoo.names().items() if check is not None)
+    return [name for name in names if name not in settled], len(settled & set(names))
+
+
+def audits(folder: Path, profile: str, shard: str, beyond: str | None = None) -> None:
+    """Audit what no file holds yet. ``beyond``: only what the table of this profile leaves open."""
     number, _, count = shard.partition("/")
     names = {name: check for name, check in zoo.names().items() if check is not None}
+    if beyond is not None:
+        names = {name: names[name] for name in open_in(folder, beyond)[0]}
     strict = zoo.asked_strictly()
     done = {one["layer"] for one in known(folder, profile)}
     with (folder / f"audits-{profile}-{number}of{count}.jsonl").open("a") as out:
@@ -189,13 +206,15 @@ def timed(layer: str, profile: str) -> dict[str, float]:
     return dict(whole)
 
 
-def table(folder: Path, profile: str, others: Sequence[Path] = ()) -> None:
+def table(folder: Path, profile: str, others: Sequence[Path] = (), beyond: str | None = None) -> None:
     """One row a case or exact check: defects that only it catches, that it catches at all, its seconds."""
     seconds: dict[str, dict[str, float]] = json.loads((folder / f"costs-{profile}.json").read_text())
     records = {one["layer"]: one for one in known(folder, profile, others)}
     catches: dict[str, set[str]] = defaultdict(set)
     for layer, one in records.items():
-        for check, case in one["raw"]:
+        for check, case in {
+            tuple(pair) for pair in (*one["raw"], *one.get("final", ()))
+        }:  # some fail by no check's own function
             catches[_row(check, case, seconds)].add(layer)
     by_defect: dict[str, set[str]] = defaultdict(set)
     for row, layers in catches.items():
@@ -208,6 +227,8 @@ def table(folder: Path, profile: str, others: Sequence[Path] = ()) -> None:
         rows.append({"row": row, "exact": row in EXACT, "only": only, "catches": len(catches[row]), "seconds": spent})
     missed = sorted(layer for layer in records if layer not in by_defect)
     whole = {"profile": profile, "defects": len(records), "missed": missed, "rows": rows, "layers": sorted(records)}
+    if beyond is not None:
+        whole.update(beyond=beyond, settled=open_in(folder, beyond)[1])
     _write(folder, whole)
 
 
@@ -257,17 +278,23 @@ def markdown(whole: dict[str, Any]) -> str:
     """The table for readers, dearest cases first."""
     rows = whole["rows"]
     alone = sum(len(r["only"]) for r in rows)
+    beyond = whole.get("beyond")
+    which = (
+        "" if beyond is None else f" that the table of `{beyond}` leaves open (it settles {whole['settled']} others)"
+    )
     text = [
         f"# The plan of `{whole['profile']}` by cost and benefit",
         "",
-        f"{whole['defects']} planted defects, each audited with all checks; "
+        f"{whole['defects']} planted defects{which}, each audited with all checks; "
         f"{len(whole['missed'])} are missed"
         + (f" ({', '.join(whole['missed'])})" if whole["missed"] else "")
         + f"; {alone} are caught by one case or one exact check only. Seconds: processor time of calls, counting and judging "
         f"in one process, the median of {REPEATS} audits of {CORRECT[0]} and of {CORRECT[1]}. A case that catches nothing of "
         "its own may still carry a promise: a rate, a dtype or a resolution.",
         "",
-        f"`python tests/measurements/plan.py --profile {whole['profile']} --out reports/plan` makes this table.",
+        f"`python tests/measurements/plan.py --profile {whole['profile']} --out reports/plan"
+        + (f" --beyond {beyond}" if beyond else "")
+        + "` makes this table.",
         "",
     ]
     for title, exact in (("Cases", False), ("Exact checks", True)):
@@ -296,16 +323,17 @@ def main() -> None:
     parser.add_argument(
         "--from", type=Path, nargs="*", default=[], dest="others", help="further files with a line an audit"
     )
+    parser.add_argument("--beyond", choices=("quick",), help="only the defects that this profile's table leaves open")
     parser.add_argument("--shard", default="1/1", help="this part of the defects, as 1/2")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     given.out.mkdir(parents=True, exist_ok=True)
     if "audits" in given.part:
-        audits(given.out, given.profile, given.shard)
+        audits(given.out, given.profile, given.shard, given.beyond)
     if "costs" in given.part:
         costs(given.out, given.profile)
     if "table" in given.part:
-        table(given.out, given.profile, given.others)
+        table(given.out, given.profile, given.others, given.beyond)
     if "add" in given.part:
         add(given.out, given.others, given.profile)
 

@@ -121,8 +121,8 @@ def core(
     quick = profile.name == "quick"
     judged = [r for r in rates if 0 < r < 1]
     first = dtypes[0]
-    # what quick leaves out catches no planted defect that its other cases miss: reports/plan
-    middle = judged if contract.rates else [0.1, 0.5] if quick else [0.1, 0.3, 0.5]
+    # what quick and standard leave out catches no planted defect that their other cases miss: reports/plan
+    middle = judged if contract.rates else [0.1, 0.3, 0.5] if profile.name == "deep" else [0.1, 0.5]
     half = 0.5 if not contract.rates else judged[0] if judged else 0.5
     third = 0.3 if not contract.rates else half
     cases: list[Case] = []
