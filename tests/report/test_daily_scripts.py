@@ -121,6 +121,12 @@ CRASHES = """
 import math
 import torch
 
+def wrapped(a, b):
+    try:
+        return a / b
+    except ZeroDivisionError as error:
+        raise RuntimeError(f"backend: {error}") from error
+
 class Mine(torch.nn.Module):
     def __init__(self, p):
         super().__init__()
@@ -131,7 +137,7 @@ class Mine(torch.nn.Module):
 """
 
 
-@pytest.mark.parametrize("worth", ["(1 - p) ** -0.5", "[][0] if p == 1 else 1", "1"])
+@pytest.mark.parametrize("worth", ["(1 - p) ** -0.5", "[][0] if p == 1 else 1", "wrapped(1, 1 - p)", "1"])
 def test_a_crash_at_rate_1_is_shown_and_a_refusal_is_not(
     worth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,8 +116,9 @@ try:
         y = numpy(call(layer, tensor(values(SHAPES[0]))))
         kept, infinite, total = kept + int((y != DROPPED).sum()), infinite + int((~np.isfinite(y)).sum()), total + y.size
 except Exception as error:
-    # what the interpreter raises when code goes wrong is no refusal
+    # what the interpreter raises when code goes wrong is no refusal, whatever a library wraps around it
     wrong = isinstance(error, (ArithmeticError, AttributeError, LookupError, MemoryError, NameError, RecursionError, SystemError))
+    wrong |= any(words in str(error) for words in ("division by zero", "math domain error", "cannot convert float"))
     crash = f"{'crashes' if wrong else 'rejected'}: {type(error).__name__}: {error}"
 observed = crash or f"{kept} of {total} elements are not dropped, {infinite} of them not finite"
 defect = kept > 0 or crash.startswith("crashes")
