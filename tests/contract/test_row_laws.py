@@ -13,6 +13,7 @@ from dropcheck.contract import row_laws
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import ContractError
 from dropcheck.judge.checks import row_laws as asking
+from dropcheck.report.sentences import worth
 from spatial_dropouts.broken.rows import chosen, stretches
 
 
@@ -145,3 +146,19 @@ def test_a_row_that_breaks_its_law_fails_one_check_alone(name: str, check: str) 
 def test_cases_cannot_be_named() -> None:
     with pytest.raises(UsageError, match="a law of its rows"):
         asked("unusual.exactly-two", "mask", cases=("float32 rate=0.3 8,8,2 calls=4",))
+
+
+@pytest.mark.usefixtures("fewer")
+def test_a_pass_names_the_share_that_would_have_been_seen() -> None:
+    select = ("rate.per-channel", "mask.independent-channels", "mask.independent-calls", "mask.dropped-count")
+    found = asked("unusual.exactly-two", *select, rates=(0.3,))
+    assert failing(found) == set()
+    said = worth(found.targets)
+    assert {line.partition(",")[0] for line in said} >= {
+        "mask.dropped-count: another share of rows with a wrong number of dropped channels",
+        "rate.per-channel: another share of rows at one channel",
+        "mask.independent-channels: another share of rows in which one pair drops",
+        "mask.independent-calls: another share of pairs of rows that are alike",
+    }
+    one = next(f for f in found.targets[0].findings if f.check == "mask.dropped-count" and f.verdict == "pass")
+    assert one.resolution == pytest.approx(1 - 1e-6 ** (1 / one.coins))

@@ -402,18 +402,20 @@ def worth(targets: Sequence[TargetResult]) -> list[str]:
 
     lines = []
     for check in CHECKS:
-        values = [
-            f.resolution
-            for t in targets
-            for f in t.findings
-            if f.check == check.name and f.verdict == "pass" and f.resolution is not None
-        ]
-        if values and check.resolution_words:
-            scale, unit = (
-                (100, " points") if check.name.startswith("rate.") and "rate" in check.resolution_words else (1, "")
+        by_words: dict[str, list[float]] = {}
+        for f in (f for t in targets for f in t.findings if f.check == check.name and f.verdict == "pass"):
+            # rows that have a law are counted otherwise than decisions of their own
+            words = (
+                f"another {f.unit}"
+                if (f.unit or "").startswith("share of ") and " rows" in f.case
+                else check.resolution_words
             )
+            if f.resolution is not None and words:
+                by_words.setdefault(words, []).append(f.resolution)
+        for words, values in by_words.items():
+            scale, unit = (100, " points") if check.name.startswith("rate.") and "rate" in words else (1, "")
             low, high = min(values) * scale, max(values) * scale
             least, most = (f"{v:.2g}" if v < 100 else f"{v:,.0f}" for v in (low, high))
             span = f"{least}{unit}" if high < 1.2 * low else f"{least} to {most}{unit}, depending on the case"
-            lines.append(f"{check.name}: {check.resolution_words}, {span}")
+            lines.append(f"{check.name}: {words}, {span}")
     return lines

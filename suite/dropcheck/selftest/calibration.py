@@ -14,7 +14,7 @@ from scipy.stats import binom, binomtest
 from dropcheck.contract.cases import Case, parse_case
 from dropcheck.judge.checks.base import Check, Limits
 from dropcheck.results.selftest import Calibration, Promise, Tail
-from dropcheck.selftest import simulated
+from dropcheck.selftest import row_laws, simulated
 from dropcheck.selftest.simulated import failed, generator, named, record, sharpened, statistical
 from dropcheck.selftest.work import Item
 
@@ -40,6 +40,7 @@ SHAPES = (
     ("float32 rate=0.1", ((65, 8), (33, 3), (7, 64), (90, 5))),
 )
 SHAPE_AUDITS = 50_000
+ROW_AUDITS = 25_000  # of each law of rows
 CHUNK = 1000
 
 
@@ -59,6 +60,11 @@ def items(seed: int, scale: float) -> list[Item]:
             found.append(
                 Item(f"calibration/shapes {index}/{number}", "calibration:shape_audits", arguments, 1e-3 * size)
             )
+    for index, law in enumerate(row_laws.LAWS):
+        for number, size in enumerate(_chunks(ROW_AUDITS, scale)):
+            arguments = {"index": index, "audits": size, "number": number, "seed": seed}
+            key = f"calibration/{row_laws.where(*law).replace('/', ':')}/{number}"
+            found.append(Item(key, "row_laws:null_audits", arguments, 1e-2 * size))
     return [*found, *(_tail_items(seed, scale))]
 
 

@@ -12,7 +12,7 @@ from dropcheck.contract.cases import parse_case
 from dropcheck.count.gathered import Gathered
 from dropcheck.judge.checks.base import BETA, Limits
 from dropcheck.results.selftest import Power, Promise
-from dropcheck.selftest import anywhere, certain, plants, simulated
+from dropcheck.selftest import anywhere, certain, plants, row_laws, simulated
 from dropcheck.selftest.misses import exact
 from dropcheck.selftest.plants import Plant, independent
 from dropcheck.selftest.simulated import failed, generator, named, record
@@ -32,13 +32,14 @@ SHAPES = ((64, 3), (21, 17), (128, 4))
 def items(seed: int, scale: float) -> list[Item]:
     """All work of the part."""
     found = []
-    for key in PLANTS:
+    for key in (*PLANTS, *row_laws.PLANTS):
+        call = "power:planted" if key in PLANTS else "row_laws:planted"
         for beta in (INFLATED, BETA):
             tries = max(5, int((TRIES_INFLATED if beta == INFLATED else TRIES) * scale))
             for number, start in enumerate(range(0, tries, CHUNK)):
                 some = min(CHUNK, tries - start)
                 place = {"key": key, "beta": beta, "tries": some, "number": number, "seed": seed}
-                found.append(Item(f"power/{key}/{beta:g}/{number}", "power:planted", place, 5e-3 * some))
+                found.append(Item(f"power/{key}/{beta:g}/{number}", call, place, 5e-3 * some))
     for sign in (1, -1):
         for beta in (INFLATED, BETA):
             tries = max(5, int(TRIES * scale))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import chdtri, gammaln
 from scipy.stats import binom, hypergeom
 
-from dropcheck.selftest import anywhere
+from dropcheck.selftest import anywhere, row_laws
 from dropcheck.selftest.simulated import generator
 from dropcheck.statistics import association, binomial, dispersion, duplicates, goodness, homogeneity
 
@@ -24,6 +24,7 @@ NAMES = {
     "spread": 20.0,
     "copies": 1.0,
     "anywhere": 75.0,
+    "rows": 5.0,
 }
 
 
@@ -214,3 +215,9 @@ def _anywhere(draws: int, rng: Any) -> Any:
         error = math.sqrt(level * (1 - level) / n)
         row = _row(f"looks for {look}", case, "counting", share, error, n)
         yield {**row, "alpha": level}
+
+
+def _rows(draws: int, rng: Any) -> Any:
+    """Rows of an exact number or of one stretch: the exact law of each count, times the tests of a claim."""
+    for check, case, size, terms in row_laws.exact_sizes(ALPHA):
+        yield _row(check, case, "exact sum", size, 0.0, terms)

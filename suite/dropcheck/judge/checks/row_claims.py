@@ -1,7 +1,8 @@
 """Rows held to the law of an exact number or of one stretch: how many channels, which ones, and whether rows are alike.
 
 Each test is exact. Tests of one claim on one case share its alpha by Bonferroni. Numbers of channels, places and pairs that the
-law excludes fail by a single row.
+law excludes fail by a single row. A resolution is in the unit of the estimate: a share that is off by as much is missed with
+probability beta at most.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from dropcheck.contract.row_laws import Law
 from dropcheck.judge.checks.base import Check, Limits, finding, skipped
 from dropcheck.results.audit import Finding
 from dropcheck.statistics import binomial, homogeneity
+
+_WRONG_NUMBER = "share of rows with a wrong number of dropped channels"
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ def whole(check: Check, seen: Rows, limits: Limits) -> Finding:
         text = f"{apart} of {n} rows lose more than one stretch, expected none; row {row} loses {seen.pattern.stretch} {where}"
     else:
         what = f"one stretch along {seen.pattern.stretch} at most" if seen.pattern.stretch else "whole channels only"
-        return finding(check, seen.text, "pass", f"all {n} rows lose {what}", log10_evidence=0.0, **numbers)
+        rare = binomial.zero_tolerance_resolution(n, limits.beta)
+        return finding(
+            check, seen.text, "pass", f"all {n} rows lose {what}", log10_evidence=0.0, resolution=rare, **numbers
+        )
     return finding(check, seen.text, "fail", text, log10_evidence=-math.inf, **numbers)
 
 
@@ -79,16 +85,19 @@ def counts(check: Check, seen: Rows, limits: Limits) -> Finding:
         right += " or none" if law.event and law.starts is None else ""
         text = f"{some} of {n} rows lose a wrong number of channels, most often {worst}, expected {right}"
         share = some / n
-        more = dict(estimate=share, expected=0.0, unit="share of rows with a wrong number of dropped channels")
+        more = dict(estimate=share, expected=0.0, unit=_WRONG_NUMBER)
         return finding(check, seen.text, "fail", text, log10_evidence=-math.inf, coins=n, **more, **numbers)
     if law.starts is None:
         text = f"all rows that drop lose exactly {law.number} of {law.size} channels ({n} rows)"
-        return finding(check, seen.text, "pass", text, log10_evidence=0.0, coins=n, **numbers)
+        rare = binomial.zero_tolerance_resolution(n, limits.beta)
+        more = dict(resolution=rare, estimate=0.0, expected=0.0, unit=_WRONG_NUMBER)
+        return finding(check, seen.text, "pass", text, log10_evidence=0.0, coins=n, **more, **numbers)
     lengths = np.arange(law.number + 1)
     logs = binomial.log10_two_sided_many(observed[lengths], n, law.counts[lengths])
     worst = int(np.argmin(logs))
     shares = (float(observed[worst] / n), float(law.counts[worst]))
-    more = dict(estimate=shares[0], expected=shares[1], unit="share of rows with one length")
+    fine = _resolution(n, law.counts[lengths], limits, len(lengths))
+    more = dict(estimate=shares[0], expected=shares[1], unit="share of rows with one length", resolution=fine)
     bad = f"length {worst} has a share of {shares[0]:.4f} of {n} rows, expected {shares[1]:.4f}"
     good = (
         f"lengths 0 to {law.number} have their shares of {n} rows; the furthest is {shares[0]:.4f} for {shares[1]:.4f}"
@@ -123,10 +132,18 @@ def places(check: Check, seen: Rows, limits: Limits) -> Finding:
     share, right = float(found[worst] / len(dropping)), float(expected[worst])
     bad = f"{what} {share:.4f} of the rows that drop, expected {right:.4f}"
     good = f"each channel has its share of {len(dropping)} rows that drop; the furthest has {share:.4f} for {right:.4f}"
+    fine = _resolution(len(dropping), expected, limits, len(found))
     numbers: dict[str, Any] = dict(
         estimate=share, expected=right, unit="share of rows at one channel", tallies={"rows_by_channel": found}
     )
+    numbers["resolution"] = fine
     return _tested(check, seen, limits, float(logs[worst]) + math.log10(len(found)), bad, good, **numbers)
+
+
+def _resolution(n: int, chances: Any, limits: Limits, tests: int) -> float:
+    """The deviation that ``tests`` tests miss with probability beta, of the share nearest to a half, which shows it least."""
+    share = float(chances[np.argmin(np.abs(np.asarray(chances) - 0.5))])
+    return binomial.resolution(n, share, limits.alpha / tests, limits.beta)
 
 
 def _beyond_one(found: Any, n: int, chance: Any) -> Any:
@@ -161,6 +178,7 @@ def pairs(check: Check, seen: Rows, limits: Limits) -> Finding:
     numbers: dict[str, Any] = dict(
         estimate=share, expected=chance, unit="share of rows in which one pair drops", tallies={"pairs": len(first)}
     )
+    numbers["resolution"] = _resolution(len(dropping), np.array([chance]), limits, len(first))
     return _tested(check, seen, limits, float(logs[worst]) + math.log10(len(first)), bad, good, **numbers)
 
 
@@ -212,6 +230,12 @@ def _alike(check: Check, seen: Rows, limits: Limits, some: dict[str, tuple[int, 
     good = f"rows drop the same channels as often as rows of other calls; {worst} in {share:.4f} of {n} pairs, for {usual:.4f}"
     numbers: dict[str, Any] = dict(
         estimate=share, expected=usual, unit="share of pairs of rows that are alike", tallies={"pairs": n}
+    )
+    # near pairs are the fewer or as many as the far ones: the smaller group's share is the coarser one
+    tests = 2 * len(logs)
+    numbers["resolution"] = max(
+        homogeneity.position_resolution(min(n, others), 2, float(usual), 2 * limits.alpha / tests, limits.beta)
+        for _, n in some.values()
     )
     of_pairs = replace(seen, text=f"{seen.text} alike")
     return _tested(check, of_pairs, limits, logs[worst] + math.log10(2 * len(logs)), bad, good, **numbers)
