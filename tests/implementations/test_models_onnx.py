@@ -14,6 +14,7 @@ from dropcheck.contract.errors import UsageError
 from dropcheck.judge.checks import CHECK
 from dropcheck.plan import models, targets
 from dropcheck.report import explain_model
+from dropcheck.report.reproduction import Confirmed, confirm
 from spatial_dropouts import adapters
 from spatial_dropouts.adapters.loading import NoDropout
 
@@ -190,3 +191,79 @@ def test_the_nearest_node_is_named(tmp_path: Path) -> None:
     path = _saved(onnx_models.two_layers(), tmp_path)
     with pytest.raises(NoDropout, match="has no node 'frist' that drops in training; the nearest is 'first'"):
         adapters.load(f"{path}:onnxruntime#frist")
+
+
+@pytest.mark.parametrize(
+    ("condition", "names", "note"),
+    [
+        (
+            None,
+            ["split/then/drop", "split/else/first"],
+            "both branches of If split are run, whatever its condition says",
+        ),
+        (True, ["split/then/drop"], "the else branch of If split never runs: its condition is a constant"),
+        (False, ["split/else/first"], "the then branch of If split never runs: its condition is a constant"),
+    ],
+)
+def test_what_drops_in_branches_is_found(condition: bool | None, names: list[str], note: str, tmp_path: Path) -> None:
+    found = _seen(_saved(onnx_models.branches(condition), tmp_path), "@reference")
+    assert [layer.name for layer in found.layers] == names and note in found.notes
+    rates = {"split/then/drop": 0.3, "split/else/first": 0.5}
+    for layer in found.layers:
+        assert layer.rate == rates[layer.name] and layer.shape == (8, 6, 5) and not layer.refusal
+        assert abs(layer.found.rate - rates[layer.name]) < 0.05
+        assert layer.pattern is not None and ("channel" in layer.pattern.coins) == (layer.name == "split/then/drop")
+
+
+def test_branches_that_never_run_together_share_nothing(tmp_path: Path) -> None:
+    """ONNX Runtime seeds generators of neighbouring nodes with neighbouring numbers, in both branches of an If as well."""
+    sites = _seen(_saved(onnx_models.branches(), tmp_path)).sites
+    assert sites is not None and not sites.shared
+
+
+@pytest.mark.parametrize(("seed", "verdict"), [({}, "pass"), ({"seed": 7}, "fail")], ids=["new", "one mask"])
+def test_each_iteration_of_a_loop_has_decisions_of_its_own(seed: Any, verdict: str, tmp_path: Path) -> None:
+    """onnx.reference starts a generator from the seed of a node each time that it runs it: one mask for all iterations."""
+    path = _saved(onnx_models.loop(**seed), tmp_path)
+    (drop,) = _seen(path, "@reference").layers
+    assert drop.axes == ("iteration", "batch", "time", "channel") and drop.shape == (4, 8, 6, 5)
+    assert ("all of iteration shares one" in drop.wrong) == (verdict == "fail")
+    (target,) = dropcheck.audit(
+        f"{path}#steps/body/drop@reference",
+        select=("mask.distinct-samples", "mask.whole-channels", "form.empty"),
+        cases="float32 rate=0.3 128,65,1 calls=4",
+        jobs=1,
+        in_process=True,
+        causes=False,
+    ).targets
+    assert target.error is None and target.contract["pattern"].startswith("iteration ")
+    failing = [f for f in target.findings if f.verdict == "fail"]
+    assert {f.check for f in failing} == ({"mask.distinct-samples"} if verdict == "fail" else set()), failing
+    for one in failing:
+        shown = confirm(target, one)
+        assert isinstance(shown, Confirmed), shown
+
+
+def test_bodies_that_do_not_run_written_out_are_left_alone_and_named(tmp_path: Path) -> None:
+    """The other branch wants a shape that this input does not have: it never runs with it."""
+    made = onnx_models.branches()
+    other = next(a.g for a in made.graph.node[0].attribute if a.name == "else_branch")
+    other.node[-1].input[0] = "wide"
+    other.node.insert(0, onnx.helper.make_node("Reshape", ["x", "sizes"], ["wide"]))
+    made.graph.initializer.append(onnx.numpy_helper.from_array(np.array([7, 7, 7]), "sizes"))
+    with pytest.raises(UsageError, match="inside of If split: written out, the branches and loops do not all run"):
+        _seen(_saved(made, tmp_path), "@reference")
+
+
+def test_what_draws_in_a_scan_is_named_and_not_looked_into(tmp_path: Path) -> None:
+    info = onnx.helper.make_tensor_value_info
+    body = onnx.helper.make_graph(
+        [onnx.helper.make_node("Dropout", ["row", "ratio", "training"], ["kept"], name="drop")],
+        "body",
+        [info("row", onnx_models.FLOAT, [6, 5])],
+        [info("kept", onnx_models.FLOAT, [6, 5])],
+    )
+    scan = onnx.helper.make_node("Scan", ["x"], ["y"], name="rows", body=body, num_scan_inputs=1)
+    made = onnx_models.model([scan], {"ratio": np.float32(0.3), "training": np.array(True)})
+    with pytest.raises(UsageError, match="Dropout inside of Scan rows: only If and Loop are looked into"):
+        _seen(_saved(made, tmp_path))

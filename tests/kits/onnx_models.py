@@ -90,3 +90,45 @@ def dropout(training: bool = True, ratio: float = 0.3, opset: int = 20, batch: i
     node = helper.make_node("Dropout", names, ["y"], name="drop", **attributes)
     constants = {"ratio": np.float32(ratio), "training": np.array(training)} if opset >= 12 else {}
     return model([node], constants, opset=opset, batch=batch)
+
+
+def branches(condition: bool | None = None) -> Any:
+    """An If named split: element-wise Dropout .3 in one branch, whole channels .5 in the other. ``condition``: None, an input."""
+    node, taken = helper.make_node, "condition"
+    then = helper.make_graph(
+        [node("Dropout", ["x", "ratio", "training"], ["a"], name="drop")],
+        "then",
+        [],
+        [helper.make_tensor_value_info("a", FLOAT, None)],
+        [numpy_helper.from_array(np.array(True), "training")],
+    )
+    other = helper.make_graph(
+        channels("first", "x", "b"), "else", [], [helper.make_tensor_value_info("b", FLOAT, None)]
+    )
+    constants: dict[str, Any] = {
+        "ratio": np.float32(0.3),
+        "like": np.zeros((8, 6, 1), np.float32),
+        "first_keep": np.float32(0.5),
+    }
+    if condition is not None:
+        constants[taken] = np.array(condition)
+    whole = model([node("If", [taken], ["y"], name="split", then_branch=then, else_branch=other)], constants)
+    if condition is None:
+        whole.graph.input.append(helper.make_tensor_value_info(taken, TensorProto.BOOL, []))
+    return whole
+
+
+def loop(ratio: float = 0.3, **attributes: Any) -> Any:
+    """A Loop named steps of three iterations, with a Dropout node on what it carries."""
+    node, info = helper.make_node, helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            node("Dropout", ["carried", "ratio", "training"], ["dropped"], name="drop", **attributes),
+            node("Identity", ["go"], ["go_on"]),
+        ],
+        "body",
+        [info("i", TensorProto.INT64, []), info("go", TensorProto.BOOL, []), info("carried", FLOAT, [8, 6, 5])],
+        [info("go_on", TensorProto.BOOL, []), info("dropped", FLOAT, [8, 6, 5])],
+    )
+    constants = {"ratio": np.float32(ratio), "training": np.array(True), "three": np.int64(3), "begin": np.array(True)}
+    return model([node("Loop", ["three", "begin", "x"], ["y"], name="steps", body=body)], constants)

@@ -10,12 +10,13 @@ import numpy as np
 
 from dropcheck.contract.adapter import Implementation, Unsupported
 from dropcheck.contract.promise import Contract, Pattern
-from spatial_dropouts.adapters import onnx_parts
+from spatial_dropouts.adapters import onnx_bodies, onnx_parts
 from spatial_dropouts.adapters.loading import NoDropout
 from spatial_dropouts.adapters.models_base import Use, expected_of, names_of, neighbours, timed
 from spatial_dropouts.adapters.onnx_loading import File, Session, engine_name, inputs, serialised, version
-from spatial_dropouts.adapters.onnx_places import Graph, Place, dropouts, kind_of, subgraphs
+from spatial_dropouts.adapters.onnx_places import RANDOM, Graph, Place, dropouts, kind_of, subgraphs
 
+ITERATIONS = 4  # of a loop in which a place is looked at
 STARTS = 24  # sessions, each with a seed of its own
 _NEAR = 2.0**-7  # of a dropped value, with the roundings of the narrowest dtype
 _LAST = ("Gemm", "MatMul", "LayerNormalization")
@@ -29,12 +30,19 @@ class _Use(Use):
 
     def __init__(self, place: Place) -> None:
         super().__init__(
-            place.name, place.kind, "class" if place.node.op_type == "Dropout" else "name", place.rate, place.shape
+            place.name, place.kind, "class" if place.node.op_type == "Dropout" else "name", place.rate, place.whole
         )
         self.place, self.starts = place, []  # type: Place, List[Any]
 
     def answer(self) -> Dict[str, Any]:
         found = super().answer()
+        if self.place.iterations:
+            before, rank = found["axes"], len(self.place.shape)
+            inner = names_of(rank, rank - 1) if rank > 1 else ("batch",)
+            names = dict(zip(before, ("iteration", *inner)))
+            found["axes"] = [names[n] for n in before]
+            if found["expected"]:
+                found["expected"] = " ".join(names.get(n, n) for n in found["expected"].split())
         if self.place.fixed and found["expected"]:
             found["expected"] = _sized(found["expected"], found["axes"], self.place)
         found["own_law"] = _self_normalizing(self.place)
@@ -44,7 +52,8 @@ class _Use(Use):
 def _sized(pattern: str, axes: Sequence[str], place: Place) -> str:
     """The pattern with the sizes that the file fixes."""
     left, right = pattern.split(" -> ")
-    sized = [f"{a}={place.shape[i]}" if i in place.fixed else a for i, a in enumerate(axes)]
+    lead = len(axes) - len(place.shape)
+    sized = [f"{a}={place.whole[i]}" if i - lead in place.fixed else a for i, a in enumerate(axes)]
     return f"{' '.join(sized)} -> {right}" if left.split() == list(axes) else pattern
 
 
@@ -54,6 +63,7 @@ class _Seen:
     def __init__(self, graph: Graph, places: List[Place], notes: List[str]) -> None:
         self.graph, self.places, self.notes = graph, places, notes
         self.still: List[Tuple[str, str]] = []
+        self.away: List[str] = []  # what draws inside of bodies that are not looked into
         self.other: List[Any] = []
         self.uses: List[_Use] = []
 
@@ -110,8 +120,9 @@ def inside(thing: File, path: str) -> Any:
         words = f"; the nearest is {near[0]!r}" if near else f": {_without(thing, seen)}"
         raise NoDropout(f"{thing.name} has no node {path!r} that drops in training{words}")
     place = found[path]
-    rank = len(place.shape)
-    names = names_of(rank, rank - 1 if rank < 3 else 1) if rank > 1 else ("batch",)
+    names = _names(len(place.shape))
+    if place.iterations:
+        names = ("iteration", *names)
     own = place.seed is not None
     way = () if own or thing.engine != "onnxruntime" else ("global",)
     rates = None if place.rate is None else (place.rate,)
@@ -119,6 +130,10 @@ def inside(thing: File, path: str) -> Any:
     if _self_normalizing(place):
         contract = replace(contract, scale="alpha", offset="alpha", dropped="alpha")
     return Implementation(make=onnx_layer(thing, seen.graph, place), framework="onnx", contract=contract)
+
+
+def _names(rank: int) -> Tuple[str, ...]:
+    return tuple(names_of(rank, rank - 1 if rank < 3 else 1)) if rank > 1 else ("batch",)
 
 
 def _self_normalizing(place: Place) -> bool:
@@ -135,7 +150,7 @@ def onnx_layer(thing: File, graph: Graph, place: Place) -> Any:
     """What the adapter of one place drives."""
     from spatial_dropouts.adapters.onnx_layers import Part
 
-    return Part(onnx_parts.model_of(graph, place), thing.engine, str(np.dtype(place.dtype)))
+    return Part(onnx_parts.model_of(graph, place), thing.engine, str(np.dtype(place.dtype)), place.iterations > 0)
 
 
 def _without(thing: File, seen: _Seen) -> str:
@@ -144,8 +159,10 @@ def _without(thing: File, seen: _Seen) -> str:
     if count:
         which = f"all {count} Dropout nodes are" if count > 1 else "its Dropout node is"
         said = f"{thing.name} drops nothing: {which} in inference mode: {' and '.join(sorted(why))}"
-    elif seen.other or seen.notes:
-        some = [f"{n.op_type} at {seen.graph.names[id(n)]}" for n in seen.other[:3]] + seen.notes[:2]
+    elif seen.away:
+        said = f"{thing.name} has no dropout that can be driven: {'; '.join(seen.away[:2])}"
+    elif seen.other:
+        some = [f"{n.op_type} at {seen.graph.names[id(n)]}" for n in seen.other[:3]]
         said = f"{thing.name} has no dropout among its {total} nodes: {', '.join(some)} decide nothing as a mask does"
     else:
         said = (
@@ -155,18 +172,44 @@ def _without(thing: File, seen: _Seen) -> str:
 
 
 def _found(thing: File, shape: Optional[Sequence[int]]) -> _Seen:
-    """The places of a file with shapes, rates, and what draws besides; one run shows the shapes."""
+    """The places of a file with shapes, rates, and what draws besides; one run shows the shapes.
+
+    Branches and bodies of loops are written out first; where that does not run, they are left as they are.
+    """
+    whole = onnx_bodies.lifted(thing.proto, (*RANDOM, "Dropout"))
+    if whole is None:
+        return _found_in(thing, shape, None)
+    before, thing.proto = thing.proto, whole.proto
+    try:
+        return _found_in(thing, shape, whole)
+    except NoDropout:
+        thing.proto = before
+        return _found_in(thing, shape, None, "written out, the branches and loops do not all run")
+
+
+def _found_in(
+    thing: File,
+    shape: Optional[Sequence[int]],
+    whole: Optional[onnx_bodies.Lifted],
+    why: str = "only If and Loop are looked into",
+) -> _Seen:
     graph = Graph(thing.proto)
     nodes, still = dropouts(graph)
     around, other = subgraphs(graph)
     places = sorted([*nodes, *around], key=lambda p: graph.order[id(p.node)])
-    seen = _Seen(graph, places, [f"{words}: not looked into" for words in graph.inside()])
+    away = graph.inside(whole.done if whole is not None else set())
+    seen = _Seen(graph, places, [f"{words}: {why}" for words in away])
+    seen.away = list(seen.notes)
+    if whole is not None:
+        seen.notes += whole.notes
     seen.still, seen.other = still, other
     if places:
         _shapes(thing, seen, shape)
         seen.places = [p for p in places if p.node.op_type == "Dropout" or onnx_parts.decide(graph, p)]
         kept = {id(p.node) for p in seen.places}
         seen.other += [p.node for p in places if id(p.node) not in kept]
+        for place in seen.places:
+            place.iterations = ITERATIONS if whole is not None and whole.iterates(place.name) else 0
     if seen.places:
         seen.notes += [f"{name} (Dropout) is in inference mode: {why}" for name, why in still]
     return seen
@@ -276,8 +319,15 @@ def _observe(thing: File, seen: _Seen, shape: Optional[Sequence[int]], calls: in
     proto = thing.proto
     given, _ = inputs(proto, shape)
     uses = [_Use(place) for place in seen.places]
+    made_by: Dict[str, str] = {}  # the name of a place -> that of its output
     for number, use in enumerate(uses):
         place, fed = use.place, f"dropcheck_fed_{number}"
+        made_by[use.name] = place.y
+        if place.iterations:
+            fed, made_by[use.name] = onnx_bodies.joined(proto, onnx_parts.model_of(seen.graph, place), number)
+            given[fed] = use.x.astype(place.dtype)
+            _describe(use)
+            continue
         for node in place.inner:
             node.input[:] = [fed if n == place.x else n for n in node.input]
         proto.graph.input.append(
@@ -288,7 +338,7 @@ def _observe(thing: File, seen: _Seen, shape: Optional[Sequence[int]], calls: in
         given[fed] = use.x.astype(place.dtype)
         _describe(use)
         neighbours(use, _trace(seen, use), _convention)
-    names = list(dict.fromkeys(use.place.y for use in uses))
+    names = list(dict.fromkeys(made_by.values()))
     _outputs(proto, names)
     data: Any = serialised(proto) if thing.engine == "onnxruntime" else proto
     session = _run(thing, lambda: Session(data, thing.engine, 20141110), given)
@@ -297,7 +347,7 @@ def _observe(thing: File, seen: _Seen, shape: Optional[Sequence[int]], calls: in
     def take(started: Any, first: bool) -> None:
         made = dict(zip(names, started.run(names, given)))
         for use in uses:
-            y = np.asarray(made[use.place.y])
+            y = np.asarray(made[made_by[use.name]])
             if first:
                 use.starts.append(np.array(y[use.cut], np.float64))
             else:
@@ -307,7 +357,7 @@ def _observe(thing: File, seen: _Seen, shape: Optional[Sequence[int]], calls: in
     if thing.engine == "onnxruntime":
         seeds = iter(np.random.default_rng(5).integers(0, 2**31, STARTS))
         timed(lambda: take(Session(data, thing.engine, int(next(seeds))), True), STARTS, seconds)
-    seen.uses = [use for use in uses if tuple(use.shape) == tuple(use.place.shape)]
+    seen.uses = [use for use in uses if tuple(use.shape) == use.place.whole]
     thing.seen = seen  # type: ignore[attr-defined]
 
 
@@ -319,6 +369,8 @@ def _describe(use: _Use) -> None:
         use.noise = [
             i for i in range(len(place.shape)) if i >= lead and (place.mask[i - lead] != 1 or place.shape[i] == 1)
         ]
+        if place.iterations:  # each iteration draws anew
+            use.noise = [0, *(i + 1 for i in use.noise)]
     use.plain = place.dropped == 0
 
 

@@ -14,10 +14,10 @@ from spatial_dropouts.adapters.onnx_parts import X, Y
 
 
 class Part:
-    """A model of one input and one output. ``dtype``: of both, as NumPy names it."""
+    """A model of one input and one output. ``dtype``: of both, as NumPy names it; ``iterates``: over the first axis."""
 
-    def __init__(self, proto: Any, engine: str, dtype: str) -> None:
-        self.proto, self.engine, self.dtype = proto, engine, dtype
+    def __init__(self, proto: Any, engine: str, dtype: str, iterates: bool = False) -> None:
+        self.proto, self.engine, self.dtype, self.iterates = proto, engine, dtype, iterates
         self.data = proto.SerializeToString()
 
 
@@ -64,6 +64,8 @@ class OnnxParts:
     def apply(self, layer: Any, x: Any, training: bool) -> Any:
         if not training:
             raise Unsupported("an ONNX file runs as it was exported, and cannot be switched to inference")
+        if self.obj.iterates and not x.size:
+            raise Unsupported("engines differ in what a loop over nothing, or of nothing, has for an output")
         return layer.run([Y], {X: x})[0]
 
     def gradient(self, layer: Any, x: Any, cotangent: Any) -> Tuple[Any, Optional[Any]]:

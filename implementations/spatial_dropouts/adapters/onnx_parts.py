@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
+from spatial_dropouts.adapters import onnx_bodies
 from spatial_dropouts.adapters.onnx_loading import Session
 from spatial_dropouts.adapters.onnx_places import Graph, Place
 
@@ -16,7 +17,7 @@ X, Y, DRAWN = "dropcheck_x", "dropcheck_y", "dropcheck_drawn"
 def model_of(graph: Graph, place: Place, seed: Optional[int] = None, drawn: bool = False) -> Any:
     """A model of one input and one output that is this place alone. ``seed``: of the node; None: as it stands in the file.
 
-    ``drawn``: the random numbers are a second input.
+    ``drawn``: the random numbers are a second input. A place of a loop's body is driven in a loop of its own.
     """
     from onnx import TensorProto, helper
 
@@ -58,7 +59,10 @@ def model_of(graph: Graph, place: Place, seed: Optional[int] = None, drawn: bool
         drawn_kind = helper.np_dtype_to_tensor_dtype(np.dtype(drawn_dtype(place)))
         given.append(helper.make_tensor_value_info(DRAWN, drawn_kind, None))
     whole = helper.make_graph(nodes, "place", given, [helper.make_tensor_value_info(Y, kind, None)], made)
-    return helper.make_model(whole, opset_imports=list(graph.proto.opset_import), ir_version=graph.proto.ir_version)
+    made_model = helper.make_model(
+        whole, opset_imports=list(graph.proto.opset_import), ir_version=graph.proto.ir_version
+    )
+    return onnx_bodies.looped(made_model, X, Y) if place.iterations and not drawn else made_model
 
 
 def _like(graph: Graph, place: Place, node: Any, constants: Dict[str, Any]) -> List[Any]:

@@ -27,6 +27,12 @@ class Place:
         self.dtype: Any = None
         self.probability: Optional[float] = None  # of a Bernoulli node
         self.dropped: float = 0.0  # what a dropped element becomes
+        self.iterations = 0  # of the loop in which it is driven: above 0, its input has them as its first axis
+
+    @property
+    def whole(self) -> Tuple[int, ...]:
+        """The shape of what it is driven with."""
+        return (self.iterations, *self.shape) if self.iterations else self.shape
 
     @property
     def seed(self) -> Optional[float]:
@@ -75,10 +81,12 @@ class Graph:
                 return np.array(list(a.floats or a.ints))
         return None
 
-    def inside(self) -> List[str]:
-        """Operators that draw inside of branches and loops, which are not looked into."""
+    def inside(self, done: Set[str]) -> List[str]:
+        """Operators that draw inside of bodies; ``done``: nodes whose bodies are written out."""
         found: List[str] = []
         for node in self.nodes:
+            if self.names[id(node)] in done:
+                continue
             for a in node.attribute:
                 for graph in (a.g, *a.graphs) if a.type in (5, 10) else ():
                     found += [f"{n.op_type} inside of {node.op_type} {self.names[id(node)]}" for n in _all(graph)

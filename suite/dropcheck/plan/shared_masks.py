@@ -47,7 +47,7 @@ def among(layers: Sequence[Layer], known: Iterable[Shared] = ()) -> list[Shared]
     for number, later in enumerate(judged):
         for first in judged[:number]:
             pair = frozenset((first.name, later.name))
-            if len(pair) < 2 or pair in told or first.name in copies or later.name in copies:
+            if len(pair) < 2 or pair in told or first.name in copies or later.name in copies or _apart(first, later):
                 continue
             decisions = _equal(first, later)
             if decisions and len(found) < _MOST:
@@ -55,6 +55,14 @@ def among(layers: Sequence[Layer], known: Iterable[Shared] = ()) -> list[Shared]
                 how = f"their masks are equal in all {len(later.marks.dropped)} passes ({decisions:,} drop decisions)"
                 found.append(Shared(first.name, later.name, how))
     return found
+
+
+def _apart(one: Layer, other: Layer) -> bool:
+    """Whether they stand in the two branches of one If of an ONNX file: no pass has both."""
+    for mine, theirs in zip(one.name.split("/"), other.name.split("/"), strict=False):
+        if mine != theirs:
+            return {mine, theirs} == {"then", "else"}
+    return False
 
 
 def _equal(one: Layer, other: Layer) -> int:
@@ -89,7 +97,7 @@ def leaning(layers: Sequence[Layer], known: Iterable[Shared] = ()) -> list[Share
     for number, later in enumerate(judged):
         for first in judged[:number]:
             pair = frozenset((first.name, later.name))
-            if len(pair) < 2 or pair in told or len(found) >= _MOST:
+            if len(pair) < 2 or pair in told or len(found) >= _MOST or _apart(first, later):
                 continue
             if how := _leans(first, later):
                 told.add(pair)

@@ -80,3 +80,6 @@ def _rename(graph: Any) -> None:
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [name.replace(_OWN, _THERE, 1) for name in names]
+        for attribute in node.attribute:  # the body of a loop
+            if attribute.HasField("g"):
+                _rename(attribute.g)
