@@ -256,6 +256,16 @@ def test_pips_last_error_is_the_reason(said: str, sentence: str) -> None:
     assert surveying._sentence(error, "tiny", Version("1.0")) == f"tiny 1.0 does not install: {sentence}"
 
 
+def test_where_no_release_installs_each_has_its_sentence_and_the_end_is_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, single(lambda release: "pass"))
+    large = "x was not built: 888 MB or more to install (torch 888 MB), and 500 MB are allowed"
+    world.refused = {release: TooLarge(large) for release in RELEASES}
+    table, whole = world.survey()
+    assert all("888 MB or more" in column.why for column in table.packages[0].columns)
+    assert not world.audited and not whole.targets and records.exit_code(table) == 3
+    assert "888 MB or more" in text.render(table, 100)
+
+
 def test_what_cannot_be_judged_leaves_several_candidates_and_ends_with_3(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, single(lambda release: "pass" if release >= Version("1.2.2") else "fail"))
     world.refused = {r: BuildError("pip says:\n    no") for r in ("1.2.0", "1.2.1", "1.2.2")}

@@ -59,7 +59,8 @@ class Survey:
         asked = {p.name: [self.column(p, one) for one in series[p.name]] for p in packages}
         self._audit([name for p, some in packages.items() for name in _names(some, asked[p.name])])
         told = [self._told(p, some, listed[p.name], asked[p.name]) for p, some in packages.items()]
-        assert self.whole is not None
+        if self.whole is None:  # no release of any package could be installed
+            self.whole = _empty(self.question.request)
         order = {c.requirements: n for n, p in enumerate(told) for c in sorted([*p.columns, *p.between], key=_release)}
         ordered = sorted(self.found.values(), key=lambda t: (order.get(_words(t.target), 0), t.target))
         whole = msgspec.structs.replace(
