@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dropcheck.commands import listing
+from dropcheck.contract import modes
 from dropcheck.contract.adapter import EXTRAS, Implementation
 from dropcheck.contract.register import register
 from dropcheck.plan.targets import Listing
@@ -39,6 +40,24 @@ def test_the_name_of_an_instrument_says_the_layer_and_its_row_what_drops() -> No
     summary = "PyTorch's scaled_dot_product_attention: dropout of attention weights"
     row = Listing("torch.sdpa#weights", "torch", "n h=4 q k=64 -> n h q k", summary, True, "")
     assert listing.text([row], False, 80).splitlines()[1].endswith("  dropout of attention weights")
+
+
+def test_the_modes_of_instruments_stand_below_them_with_what_is_missing_and_why() -> None:
+    rows = [
+        Listing("torch.A#x", "torch", "n c -> n c", "PyTorch's A: x", True, "", modes="eager, jit"),
+        Listing("torch.B#x", "torch", "n c -> n c", "PyTorch's B: x", True, "", modes="eager, jit"),
+        Listing("torch.C#x", "torch", "n c -> n c", "PyTorch's C: x", True, "", modes="eager; not jit: why"),
+    ]
+    assert listing.text(rows, False, 80).splitlines()[-2:] == [
+        "  modes of #sites: eager, jit",
+        "  modes of torch.C#x: eager; not jit: why",
+    ]
+
+
+def test_a_mode_that_one_backend_has_not_is_named_there() -> None:
+    withheld = {"jit": "nobody wrote it", "vmap@torch": "why"}
+    assert modes.split("keras@jax", withheld) == (("mixed",), {"jit": "nobody wrote it"})
+    assert modes.sentence("keras@torch", {"vmap@torch": "why"}) == "eager, mixed; not vmap: why"
 
 
 def test_every_framework_of_the_register_has_a_heading() -> None:

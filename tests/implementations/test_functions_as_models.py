@@ -42,6 +42,13 @@ def twins(x, seed):
     x = right(x, one)
     return np.where(other.random(x.shape) >= 0.3, x, 0)
 
+def one_helper(x, seed):
+    x = lone(x, default_rng(seed))
+    return lone(2 * x, default_rng(seed))
+def own_seeds(x, seed):
+    x = lone(x, default_rng(seed))
+    return lone(2 * x, default_rng(seed + 1))
+
 class Net:
     def __init__(self):
         self.w, self.rng = np.ones((8, 4)), np.random.default_rng(3)
@@ -72,6 +79,12 @@ def frozen(x): return seeded(x, (1, 2))
 def twins(x, seed):
     x = seeded(x, seed)
     return tf.nn.experimental.stateless_dropout(2 * x, 0.3, seed=seed)
+def one_helper(x, seed):
+    x = seeded(x, seed)
+    return seeded(2 * x, seed)
+def own_seeds(x, seed):
+    x = seeded(x, seed)
+    return seeded(2 * x, (seed[0] + 7, 3))
 def generator(x, rng):
     x = x * tf.cast(rng.uniform(tf.shape(x)) >= 0.3, x.dtype)
     return x * tf.cast(rng.uniform(tf.shape(x)) >= 0.3, x.dtype)
@@ -106,6 +119,13 @@ def always(x, key, deterministic=False): return drop(x, key)
 def lone(x, key): return drop(x, key)
 @jax.jit
 def compiled(x, key): return drop(x, key)
+def one_helper(x, key):
+    x = compiled(x, key)
+    return compiled(2 * x, key)
+def own_seeds(x, key):
+    a, b = jax.random.split(key)
+    x = compiled(x, a)
+    return compiled(2 * x, b)
 """
 EQUINOX = """
 import equinox as eqx, jax, jax.numpy as jnp
@@ -130,6 +150,17 @@ TORCH = """
 import torch, torch.nn.functional as F
 def right(x, training=True): return F.dropout(x, 0.3, training)
 def always(x, training=True): return F.dropout(x, 0.3)
+def one_helper(x):
+    state = torch.get_rng_state()
+    x = right(x)
+    torch.set_rng_state(state)
+    return right(2 * x)
+def own_seeds(x):
+    x = right(x)
+    return right(2 * x)
+def half(x, training):
+    x = right(x, training)
+    return right(2 * x, True)
 """
 ALL = {"numpy": NUMPY, "tensorflow": TENSORFLOW, "jax": JAX, "equinox": EQUINOX, "torch": TORCH}
 
@@ -249,3 +280,46 @@ def test_generators_of_the_code_do_not_move(tmp_path: Path) -> None:
         assert loaded.RNG.bit_generator.state == np.random.default_rng(1).bit_generator.state
         assert loaded.net.rng.bit_generator.state == np.random.default_rng(3).bit_generator.state
         assert type(loaded.RNG) is type(loaded.net.rng) is np.random.Generator
+
+
+HELPERS = ("numpy", "tensorflow", "jax", "torch")
+
+
+@pytest.mark.parametrize(("framework", "name"), pairs({f: ("one_helper",) for f in HELPERS}))
+def test_two_calls_of_one_helper_with_one_random_state_fail_by_the_lines_that_call_it(
+    tmp_path: Path, framework: str, name: str
+) -> None:
+    sites = seen(tmp_path, framework, name)
+    assert [check for check, v in verdicts(sites).items() if v == "fail"] == ["site.independent sites"]
+    (shared,) = sites.shared
+    lines = [one.rpartition(" called at ")[2] for one in (shared.first, shared.second)]
+    text = ALL[framework].splitlines()
+    assert ["2 * x" in text[int(line.partition(":")[2]) - 1] for line in lines] == [False, True]
+
+
+@pytest.mark.parametrize(("framework", "name"), pairs({f: ("own_seeds",) for f in HELPERS}))
+def test_two_calls_of_one_helper_are_two_places(tmp_path: Path, framework: str, name: str) -> None:
+    sites = seen(tmp_path, framework, name)
+    assert "fail" not in verdicts(sites).values()
+    assert (
+        len({sites.where(one) for one in sites.training})
+        == len(sites.training)
+        == len(sites.grouped(sites.training))
+        == 2
+    )
+
+
+def test_the_call_of_a_helper_that_drops_in_inference_is_named(tmp_path: Path) -> None:
+    sites = seen(tmp_path, "torch", "half")
+    ((drawn,), lines) = sites.inference, (tmp_path / "net.py").read_text().splitlines()
+    assert "right(2 * x, True)" in lines[int(sites.where(drawn).rpartition(":")[2]) - 1]
+
+
+def test_loops_and_many_callers_stay_one_place() -> None:
+    from dropcheck.contract.sites import way_apart
+
+    ways = {(f"net.py:{n}",) for n in range(3)}
+    assert [way_apart(ways, one) for one in sorted(ways)] == ["net.py:0", "net.py:1", "net.py:2"]
+    assert way_apart({("net.py:1",)}, ("net.py:1",)) == ""
+    assert way_apart({(f"net.py:{n}",) for n in range(9)}, ("net.py:1",)) == ""
+    assert way_apart({("a.py:1", "/x/net.py:2"), ("a.py:1", "/x/net.py:3")}, ("a.py:1", "/x/net.py:3")) == "net.py:3"

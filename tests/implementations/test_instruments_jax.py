@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dropcheck
-from dropcheck.contract.adapter import Implementation
+from dropcheck.contract.adapter import Implementation, Unsupported
 from dropcheck.contract.promise import Contract, Pattern
 
 pytest.importorskip("flax")
@@ -85,3 +85,13 @@ def test_instruments_are_exact(name: str, dtype: str) -> None:
     assert np.array_equal(values(gradient), 0.75 * values(y))
     shared = tuple(place for place, axis in enumerate(pattern.axes) if axis not in pattern.coins)
     assert (np.ptp(values(y), axis=shared) == 0).all() if shared else True
+
+
+def test_modes_that_are_withheld_are_refused_with_that_reason() -> None:
+    for name in NAMES:
+        entry = spatial_dropouts.REGISTER[name]
+        for mode, reason in entry.withheld.items():
+            adapter: Any = adapter_for(load(str(entry.make)), entry)
+            with pytest.raises(Unsupported, match=reason):
+                adapter.use(mode)
+    assert spatial_dropouts.REGISTER["flax.linen.SelfAttention#weights"].withheld

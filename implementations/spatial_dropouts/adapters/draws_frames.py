@@ -6,12 +6,13 @@ import os
 import sys
 from dataclasses import dataclass
 from types import FrameType
-from typing import Iterable, Iterator, Optional, Tuple
+from typing import Iterable, Iterator, List, Optional, Tuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARIES = (
     "jax", "jaxlib", "flax", "equinox", "jaxtyping", "keras", "tf_keras", "tensorflow", "torch", "wadler_lindig", "optree", "numpy",
 )  # fmt: skip
+VIA = 6  # lines that led to a draw and are kept
 END = "_pass_of_the_model"  # the function of an adapter that runs a model: what stands outside of it is no caller
 # files of a library below which its functions of this public module stand
 _PUBLIC = (
@@ -29,12 +30,16 @@ _PUBLIC = (
 
 @dataclass(frozen=True)
 class Caller:
-    """``file``, ``line``, ``where`` (its function): of the user's code; ``function``: the library's function that was called."""
+    """``file``, ``line``, ``where`` (its function): of the user's code; ``function``: the library's function that was called.
+
+    ``via``: the lines of the user's code that called this one, from the nearest on, inside of one layer.
+    """
 
     file: str
     line: int
     where: str
     function: str
+    via: Tuple[str, ...] = ()
 
 
 def of_library(file: str) -> bool:
@@ -51,7 +56,8 @@ def _library(file: str) -> str:
 def caller(frames: Iterable[Tuple[str, int, str]]) -> Optional[Caller]:
     """Of frames from the innermost on (file, line, function); None where no code of the user's stands among them."""
     function = ""
-    for file, line, name in frames:
+    some = iter(frames)
+    for file, line, name in some:
         name = name.rpartition(".")[2]
         name = name[:-3] if name.endswith("_v2") else name  # what TensorFlow calls functions that it exports without it
         module = _library(file)
@@ -64,10 +70,25 @@ def caller(frames: Iterable[Tuple[str, int, str]]) -> Optional[Caller]:
             if name == END:
                 break
             continue
-        if file.startswith("<") or os.sep + "contextlib" in file or os.sep + "functools" in file:
+        if _nobodys(file):
             continue
-        return Caller(file, line, name, function)
+        return Caller(file, line, name, function, led((file, line) for file, line, _ in some))
     return Caller("", 0, "", function) if function else None
+
+
+def _nobodys(file: str) -> bool:
+    return file.startswith("<") or os.sep + "contextlib" in file or os.sep + "functools" in file
+
+
+def led(frames: Iterable[Tuple[str, int]]) -> Tuple[str, ...]:
+    """The lines of the user's code among outer frames, up to the call of a layer, whose wrappers are ours."""
+    found: List[str] = []
+    for file, line in frames:
+        if file.startswith(_HERE) or len(found) == VIA:
+            break
+        if not (_nobodys(file) or of_library(file)):
+            found.append(f"{file}:{line}")
+    return tuple(found)
 
 
 def _has(public: str, name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Seq
 import jax
 import numpy as np
 
-from spatial_dropouts.adapters.draws_frames import Caller, caller, of_library
+from spatial_dropouts.adapters.draws_frames import VIA, Caller, caller, of_library
 from spatial_dropouts.adapters.uniform_numbers import Value, joined, result
 
 _DRAWS = ("random_bits", "rng_uniform", "rng_bit_generator", "random_gamma", "threefry2x32", "prng_random_bits")
@@ -75,14 +75,21 @@ class Draws:
         return [value(a) for a in jaxpr.outvars]
 
     def _placed(self, eqn: Any, place: _Place) -> _Place:
-        marks = _MARK.findall(str(eqn.source_info.name_stack))
+        outer, marks = place, _MARK.findall(str(eqn.source_info.name_stack))
         if marks:
             module, kind, made = marks[-1]
             place = replace(place, module=module, kind=kind, made=made == "1")
         if place.frozen:
             return place
         called = caller(_frames(eqn))
-        return place if called is None else replace(place, called=called)
+        if called is None:
+            return place
+        if (
+            outer.called is not None and outer.module == place.module
+        ):  # a compiled helper has the lines of its first use
+            way = (*called.via, f"{outer.called.file}:{outer.called.line}", *outer.called.via)
+            called = replace(called, via=way[:VIA])
+        return replace(place, called=called)
 
     def _equation(self, eqn: Any, given: List[Value], place: _Place) -> List[Value]:
         name = eqn.primitive.name
@@ -134,6 +141,7 @@ class Draws:
                 "line": called.line,
                 "where": called.where,
                 "made": place.made,
+                "via": list(called.via),
             }
         )
         self.times.append(place.times)

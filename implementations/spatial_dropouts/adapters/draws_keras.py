@@ -31,9 +31,9 @@ class Draws(draws_torch.Draws):
         row = self.found[-1]
         called = caller(stack(sys._getframe(1)))
         row.update(module=self.paths[-1], kind=type(self.modules[-1]).__name__, made=self.made[-1])
-        row.update(file="", line=0, where="")
+        row.update(file="", line=0, where="", via=[])
         if called is not None:
-            row.update(file=called.file, line=called.line, where=called.where)
+            row.update(file=called.file, line=called.line, where=called.where, via=list(called.via))
             row["function"] = called.function or row["function"]
         kept = args[0] if args and op == "bernoulli" and torch.is_tensor(args[0]) else None
         if row["rate"] is None and kept is not None and kept.numel() and bool((kept == kept.flatten()[0]).all()):

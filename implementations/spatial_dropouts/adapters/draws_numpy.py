@@ -72,6 +72,7 @@ class Draws:
                 "line": called.line if called else 0,
                 "where": called.where if called else "",
                 "made": False,
+                "via": list(called.via) if called else [],
             }
         )
         return wrapped(out, value, self) if self.followed and isinstance(out, np.ndarray) else out

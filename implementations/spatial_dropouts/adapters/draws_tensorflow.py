@@ -154,6 +154,7 @@ def _row(op: Any, name: str, scopes: Scopes, called: Optional[Caller]) -> Dict[s
         "line": known.line,
         "where": known.where,
         "made": made,
+        "via": list(known.via),
     }
 
 

@@ -12,8 +12,11 @@ import torch
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from spatial_dropouts.adapters import draws_frames
+
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_CALLS = os.path.join("torch", "nn", "modules", "module.py")  # where modules are called
 _MOST = 10_000  # draws of one pass that are kept
 _SEEDED = torch.Tag.nondeterministic_seeded
 # where a public function holds its drop probability: the keyword, and its place among the positional arguments
@@ -55,7 +58,7 @@ class Draws:
             kept = next((a for a in args[1:] if isinstance(a, float)), None)
             rate = None if kept is None else 1 - kept
         first = out[-1] if op == "native_dropout" else out[0] if isinstance(out, (tuple, list)) else out
-        file, line, where, made = self._caller()
+        file, line, where, made, via = self._caller()
         self.states.append(hashlib.sha256(before).hexdigest()[:24] if before else "")
         self.found.append(
             {
@@ -69,11 +72,12 @@ class Draws:
                 "line": line,
                 "where": where,
                 "made": made,
+                "via": via,
             }
         )
 
-    def _caller(self) -> Tuple[str, int, str, bool]:
-        """File, line and function of the innermost frame outside of PyTorch and this package, and ``made``."""
+    def _caller(self) -> Tuple[str, int, str, bool, List[str]]:
+        """File, line and function of the innermost frame outside of PyTorch and this package, ``made``, and what led there."""
         made = False
         frame: Optional[FrameType] = sys._getframe(2)
         while frame is not None:
@@ -83,11 +87,19 @@ class Draws:
             ):  # PyTorch called PyTorch, as a Sequential does: no line of the model's own
                 break
             if not name.startswith((_TORCH, _HERE, "<")) and os.sep + "contextlib" not in name:
-                return name, frame.f_lineno, frame.f_code.co_name, made
+                return name, frame.f_lineno, frame.f_code.co_name, made, list(draws_frames.led(_outer(frame)))
             owner = frame.f_locals.get("self")
             made = made or (isinstance(owner, torch.nn.Module) and owner not in self.names)
             frame = frame.f_back
-        return "", 0, "", made
+        return "", 0, "", made, []
+
+
+def _outer(frame: FrameType) -> Iterator[Tuple[str, int]]:
+    """The frames around one, up to the call of the module that it runs in."""
+    around = frame.f_back
+    while around is not None and not around.f_code.co_filename.endswith(_CALLS):
+        yield around.f_code.co_filename, around.f_lineno
+        around = around.f_back
 
 
 def _sizes(tensor: Any) -> List[int]:

@@ -128,6 +128,8 @@ def _holders(thing: Any, depth: int) -> Iterator[Any]:
 def _used(model: Any, args: Tuple[Any, ...]) -> List[Dict[str, Any]]:
     """Draws in inference that the output depends on: what is drawn and thrown away is not dropped."""
     draws, output = _seen(model, args, False)
+    if not draws.found or _equal(output, _seen(model, args, False, range(len(draws.found)))[1]):
+        return []
     groups: Dict[Any, List[int]] = {}
     for number, row in enumerate(draws.found):
         groups.setdefault((row["op"], row["file"], row["line"]), []).append(number)

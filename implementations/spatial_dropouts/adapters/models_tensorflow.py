@@ -79,7 +79,7 @@ def _running(model: Any, sample: Any, shape: Optional[Sequence[int]]) -> Tuple[T
 
 
 def _traced(model: Any, args: Tuple[Any, ...], training: bool, number: int, pair: bool) -> Any:
-    states: Dict[str, Any] = {"seed": (_SEED, number) if pair else _SEED + number}
+    states: Dict[str, Any] = {"seed": (_SEED + number, number) if pair else _SEED + number}
     if "rng" in functions.parameters(model):
         states["rng"] = tf.random.Generator.from_seed(_SEED + number)
 

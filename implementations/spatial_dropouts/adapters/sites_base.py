@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
+from dropcheck.contract.sites import way_apart
 from spatial_dropouts.adapters.models_base import rate_of
 
 _PAIRS = 8  # that are named
@@ -88,7 +89,8 @@ def shared(
     for draw, known in zip(draws, states):
         if not known or not _decides(draw, reached):
             continue
-        pair = (_site(seen.setdefault(known, draw), reached), _site(draw, reached))
+        first = seen.setdefault(known, draw)
+        pair = _sites(first, draw, reached)
         if pair[0] != pair[1] and pair not in told:
             told.add(pair)
             found.append({"first": pair[0], "second": pair[1], "how": f"both draw from {state}", "passes": False})
@@ -115,6 +117,16 @@ def _decides(draw: Dict[str, Any], reached: Sequence[str]) -> bool:
     """Whether it decides what is dropped: by its rate, by what it calls, or as it stands in a layer that drops."""
     called = draw["op"].startswith(("bernoulli", "native_dropout")) or "dropout" in draw["function"]
     return draw["rate"] is not None or called or "drop" in draw["kind"].lower() or draw["module"] in reached
+
+
+def _sites(first: Dict[str, Any], second: Dict[str, Any], reached: Sequence[str]) -> Tuple[str, str]:
+    """Two places as a reader calls them: where they are one line, each with the line that called it."""
+    names = _site(first, reached), _site(second, reached)
+    if names[0] != names[1] or first["module"] in reached or not first["file"]:
+        return names
+    ways = {tuple(first.get("via", ())), tuple(second.get("via", ()))}
+    one, other = (way_apart(ways, tuple(draw.get("via", ()))) for draw in (first, second))
+    return (f"{names[0]} called at {one}", f"{names[1]} called at {other}") if one and other else names
 
 
 def _site(draw: Dict[str, Any], reached: Sequence[str]) -> str:

@@ -168,13 +168,21 @@ def _on_torch(model: Any, run: Any, asked: Dict[str, Any], dropouts: Dict[str, A
     def inferred() -> List[Dict[str, Any]]:
         """Draws in inference that the outputs depend on: recurrent layers draw masks there, too, and use none."""
         rows, outputs, _ = drawn(False)
+
+        def use(some: Collection[int]) -> bool:
+            others = drawn(False, some)[1]
+            return any(a.shape != b.shape or not np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, others))
+
+        if not rows or not use(
+            range(len(rows))
+        ):  # all at once: mostly nothing uses them, and a pass is saved for each place
+            return []
         groups: Dict[Any, List[int]] = {}
         for number, row in enumerate(rows):
             groups.setdefault((row["module"], row["kind"], row["file"], row["line"], row["rate"]), []).append(number)
         used: List[int] = []
         for some in groups.values():
-            others = drawn(False, some)[1]
-            if any(a.shape != b.shape or not np.array_equal(a, b, equal_nan=True) for a, b in zip(outputs, others)):
+            if len(groups) == 1 or use(some):
                 used += some
         return [rows[number] for number in sorted(used)]
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, Tuple
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
-from spatial_dropouts.instruments import jax_register, keras_targets
+from spatial_dropouts.instruments import fixed, jax_register, keras_targets
 
 _HERE = "spatial_dropouts.instruments"
 
@@ -25,6 +25,7 @@ def _torch(place: str, pattern: str, summary: str, **options: Any) -> Implementa
         requires=("torch",),
         default=False,
         summary=summary,
+        withheld=fixed.TORCH,
     )
 
 

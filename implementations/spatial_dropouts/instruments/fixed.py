@@ -31,3 +31,15 @@ PULLED: Dict[str, str] = {
     **RATE,
     **{name: BACKWARD[name] for name in BACKWARD if name != "gradient.two-passes"},
 }
+
+# modes of the framework that an instrument does not have
+TORCH: Dict[str, str] = {
+    **dict.fromkeys(("vmap-different", "vmap-same"), f"{_INPUT}: vmap has nothing of it to map over"),
+    **dict.fromkeys(("dtensor-shard", "dtensor-replicate"), f"{_INPUT}: it is a plain tensor"),
+    "in-place": "what the instrument shows is no input that a layer could write into",
+}
+QUERIES: Dict[str, str] = dict.fromkeys(
+    ("vmap", "vmap-rbg", "vmap-unsafe-rbg", "ranks"),
+    "self-attention has as many queries as keys: no query is run without the others",
+)
+COMPILED: Dict[str, str] = {"compiled@torch": "on this backend Keras compiles training steps, and no layer by itself"}

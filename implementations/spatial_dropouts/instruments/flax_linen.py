@@ -21,12 +21,12 @@ class LinenInstrument(FlaxLinen):
 
     def use(self, mode: str) -> None:
         """Raises Unsupported where one query cannot be taken from the others."""
+        axes = self.contract.pattern
+        if mode in fixed.QUERIES and axes.row_axes[0] == "q" and "q" in dict(axes.sizes):
+            raise Unsupported(fixed.QUERIES[mode])
         super().use(mode)
         if mode == "jit":
             self.heavy = 1
-        axes = self.contract.pattern
-        if mode in ("vmap", "ranks") and axes.row_axes[0] == "q" and "q" in dict(axes.sizes):
-            raise Unsupported("self-attention has as many queries as keys: no query is run without the others")
 
 
 class Weights(flax.linen.Module):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Dict
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
+from spatial_dropouts.instruments import fixed
 
 _HERE = "spatial_dropouts.instruments"
 # Flax documents its default broadcast_dropout=True as a dropout that is broadcast along the batch dimensions. That heads share the
@@ -45,7 +47,9 @@ REGISTER: Dict[str, Implementation] = {
         "MultiHeadDotProductAttention", _EACH, _OWN, broadcast_dropout=False
     ),
     # queries and keys are the same rows
-    "flax.linen.SelfAttention#weights": _linen("SelfAttention", "n h=2 q=128 k=128 -> q k", _ONE),
+    "flax.linen.SelfAttention#weights": replace(
+        _linen("SelfAttention", "n h=2 q=128 k=128 -> q k", _ONE), withheld=fixed.QUERIES
+    ),
     "flax.linen.SelfAttention#weights-each": _linen(
         "SelfAttention", "n h=4 q=16 k=16 -> n h q k", _OWN, broadcast_dropout=False
     ),

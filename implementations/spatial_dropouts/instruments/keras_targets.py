@@ -7,6 +7,7 @@ from typing import Any, Dict, Tuple
 
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.promise import Contract, Pattern
+from spatial_dropouts.instruments import fixed
 
 _HERE = "spatial_dropouts.instruments"
 
@@ -27,6 +28,7 @@ def _keras(
         backends=("tensorflow", "jax", "torch"),
         default=False,
         summary=summary,
+        withheld=fixed.COMPILED,
     )
 
 

@@ -38,9 +38,9 @@ class TorchInstrument(TorchLayers):
         return ("contiguous",)
 
     def use(self, mode: str) -> None:
-        """Raises Unsupported under vmap: there what the layer is given has to be mapped over."""
-        if mode.startswith("vmap"):
-            raise Unsupported("the instrument fixes the input of the layer: vmap has nothing of it to map over")
+        """Raises Unsupported in modes that need an input of the layer that can be chosen, as vmap does."""
+        if mode in fixed.TORCH:
+            raise Unsupported(fixed.TORCH[mode])
         super().use(mode)
 
     def control(self) -> Any:

@@ -86,6 +86,7 @@ def text(rows: Sequence[Listing], every: bool, width: int) -> str:
         for (base, _), row in merged.items():
             mark = "  " if row.runnable else "- "
             lines.append(_row(f"{mark}{base:<{wide}}  {row.pattern:<{pattern}}", line(row.summary), width))
+        lines += _modes((row for row in some if row.modes), width)
         lines += _reasons(merged.values(), width)
     hidden = sum(not row.runnable for row in rows)
     if hidden and not every:
@@ -95,6 +96,23 @@ def text(rows: Sequence[Listing], every: bool, width: int) -> str:
 
 def _claim(name: str, claim: str, width: int) -> str:
     return textwrap.fill(claim, width, initial_indent=f"{name:<26}  ", subsequent_indent=" " * 28)
+
+
+def _modes(rows: Iterable[Listing], width: int) -> list[str]:
+    """The modes of instruments, each list once, with what has it where that is not all."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(row.modes, []).append(line(row.name))
+    lines = []
+    most = max(map(len, names.values()), default=0)
+    for words, some in names.items():
+        backends = sorted({name.partition("@")[2] for name in some} - {""})
+        whose = " #sites" + (f" on {' and '.join(f'@{one}' for one in backends)}" if backends else "")
+        if len(some) < most and not backends:
+            whose = f" {', '.join(some)}"
+        told = f"  modes of{whose}: {words}"
+        lines += textwrap.wrap(told, width, subsequent_indent="    ", break_on_hyphens=False)
+    return lines
 
 
 def _reasons(rows: Iterable[Listing], width: int) -> list[str]:

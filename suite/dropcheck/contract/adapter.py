@@ -89,6 +89,7 @@ class Implementation:
     ``apart``            it shares no environment with the other frameworks and runs through an interpreter of its own.
     ``backends``         Keras backends that it runs on.
     ``default``          part of an audit that names no target.
+    ``withheld``         modes of its framework that its adapter refuses, and why; ``mode@backend`` for one backend of Keras.
     """
 
     make: Union[str, Callable[..., Any]]
@@ -108,6 +109,7 @@ class Implementation:
     default: bool = True
     summary: str = ""
     output: Optional[outputs.Output] = None
+    withheld: Mapping[str, str] = field(default_factory=_options)
 
     def construct(self, obj: Callable[..., Any], rate: float, extra: Optional[Mapping[str, Any]] = None) -> Any:
         """Call ``obj`` (the loaded ``make``) for a layer that drops with probability ``rate``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 EAGER = "eager"
@@ -79,3 +80,27 @@ def of(framework: str) -> tuple[str, ...]:
     framework = FRAMEWORK_OF.get(framework, framework)
     base = framework.partition("@")[0]
     return tuple(m.word for m in MODES.values() if framework in m.frameworks or base in m.frameworks)
+
+
+def split(framework: str, withheld: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Of an implementation: the modes beside eager that it has, and those that it has not, each with the reason.
+
+    ``framework``: with the backend of Keras. ``withheld``: as an Implementation declares it.
+    """
+    backend = framework.partition("@")[2]
+    not_here = {
+        word.partition("@")[0]: reason
+        for word, reason in withheld.items()
+        if not word.partition("@")[2] or word.partition("@")[2] == backend
+    }
+    return tuple(word for word in of(framework) if word not in not_here), not_here
+
+
+def sentence(framework: str, withheld: Mapping[str, str]) -> str:
+    """The same for a reader: ``eager, jit, scan; not vmap: the reason``."""
+    has, not_here = split(framework, withheld)
+    reasons: dict[str, list[str]] = {}
+    for word, reason in not_here.items():
+        reasons.setdefault(reason, []).append(word)
+    refused = [f"not {', '.join(words)}: {reason}" for reason, words in reasons.items()]
+    return "; ".join([", ".join((EAGER, *has)), *refused])

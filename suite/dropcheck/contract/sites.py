@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from functools import cached_property
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 # Imported by the worker: the standard library only, Python 3.9 at run time.
 
@@ -42,6 +43,7 @@ LAYERS_AUDITED_AS: Dict[str, Dict[str, Tuple[str, ...]]] = {
     "equinox": {"MultiheadAttention": ("equinox.MultiheadAttention#weights",)},
 }
 
+_WAYS = 8  # callers of one line that are told apart
 # how notes end that say what is wrong
 DROPS = ": drops in inference"
 SHARES = "; expected masks of their own"
@@ -54,7 +56,8 @@ class Draw:
     ``op``: the operation that drew. ``function``: the framework's public function around it, empty for none. ``module``,
     ``kind``: the innermost module and its class. ``rate``: its drop probability, None where it has none. ``shape``: of what
     it drew. ``file``, ``line``, ``where``: the line of code that called it, and the function that the line stands in.
-    ``made``: a layer drew that was made during the pass, and belongs to no model.
+    ``made``: a layer drew that was made during the pass, and belongs to no model. ``via``: the lines that called this line,
+    from the nearest on, inside of one module.
     """
 
     op: str
@@ -67,11 +70,12 @@ class Draw:
     line: int
     where: str
     made: bool = False
+    via: Tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
         """Where it was called, for a reader: ``net.py:12``."""
-        return f"{self.file.replace(chr(92), '/').rpartition('/')[2]}:{self.line}" if self.file else ""
+        return _named(f"{self.file}:{self.line}") if self.file else ""
 
     @property
     def what(self) -> str:
@@ -91,6 +95,22 @@ class Draw:
         word = self.kind.lower()
         named = "drop" in word or "stochasticdepth" in word
         return named and self.op.startswith(("rand", "uniform")) and not self.op.startswith(("randn", "randint"))
+
+
+def _named(line: str) -> str:
+    """A line of code without its folder."""
+    return line.replace(chr(92), "/").rpartition("/")[2]
+
+
+def way_apart(ways: Collection[Tuple[str, ...]], way: Tuple[str, ...]) -> str:
+    """The line on one of several ways to a place at which they part: ``net.py:20``; empty where there is one way, or too many."""
+    if not 1 < len(ways) <= _WAYS:
+        return ""
+    for place in range(max(map(len, ways))):
+        lines = {one[place] if place < len(one) else "" for one in ways}
+        if len(lines) > 1:
+            return _named(way[place]) if place < len(way) else ""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -179,6 +199,31 @@ class Sites:
             compared="shared" in answer,
         )
 
+    @cached_property
+    def _ways(self) -> Dict[Tuple[str, str, str], Set[Tuple[str, ...]]]:
+        found: Dict[Tuple[str, str, str], Set[Tuple[str, ...]]] = {}
+        for one in (*self.training, *self.inference):
+            found.setdefault((one.module, one.what, one.place), set()).add(one.via)
+        return found
+
+    def where(self, draw: Draw) -> str:
+        """The line that drew, and the one that called it where several do: ``net.py:5, called at net.py:12``."""
+        apart = way_apart(self._ways.get((draw.module, draw.what, draw.place), set()), draw.via)
+        return f"{draw.place}, called at {apart}" if apart else draw.place
+
+    def grouped(self, draws: Sequence[Draw]) -> List[str]:
+        """Draws of one module, function, line and rate as one text: ``attn (Attention): F.dropout at net.py:12, rate 0.1``."""
+        some: Dict[Tuple[str, str, str, str, Optional[float]], List[Draw]] = {}
+        for one in draws:
+            some.setdefault((one.module, one.kind, one.what, self.where(one), one.rate), []).append(one)
+        said = []
+        for (module, kind, what, place, rate), same in some.items():
+            text = f"{module or 'the model itself'} ({kind}): {what}" + (f" at {place}" if place else "")
+            text += f", rate {rate:g}" if rate is not None else ""
+            shapes = list(dict.fromkeys(" x ".join(map(str, one.shape)) or "one number" for one in same))
+            said.append(f"{text}, {' and '.join(shapes[:3])}" + (f", {len(same)} times" if len(same) > 1 else ""))
+        return said
+
     def inside(self, draw: Draw) -> bool:
         """Whether a draw is made by a layer that is audited in place, or inside of it."""
         return _within(draw, self.layers)
@@ -214,12 +259,12 @@ class Sites:
 
     def notes(self) -> List[str]:
         """What is not audited in place, a sentence each: draws by module and function, and layers that are not called."""
-        said = [f"{words}: not audited in place" for words in grouped(self.hidden)]
+        said = [f"{words}: not audited in place" for words in self.grouped(self.hidden)]
         by_name = sorted({AUDITED_AS[one.what] for one in self.hidden if one.what in AUDITED_AS})
         said += [f"The function itself is a target: dropcheck audit {name}" for name in by_name]
         said += [f"The layer itself is a target: dropcheck audit '{name}'" for name in self.layer_targets]
-        said += [f"{words}{DROPS}" for words in grouped(self.active)]
-        said += [f"{words}: random in inference, by no dropout" for words in grouped(self.sampled)]
+        said += [f"{words}{DROPS}" for words in self.grouped(self.active)]
+        said += [f"{words}: random in inference, by no dropout" for words in self.grouped(self.sampled)]
         said += [f"{one.first}{f' and {one.second}' if one.second else ''}: {one.how}{SHARES}" for one in self.shared]
         if self.uninferred:
             said.append(f"Not run in inference: {self.uninferred}")
@@ -243,20 +288,6 @@ class Sites:
         return f"{draws}: {total - hidden} in layers that are audited in place, {hidden} elsewhere"
 
 
-def grouped(draws: Sequence[Draw]) -> List[str]:
-    """Draws of one module, function, line and rate as one text: ``attn (Attention): F.dropout at net.py:12, rate 0.1``."""
-    some: Dict[Tuple[str, str, str, str, Optional[float]], List[Draw]] = {}
-    for one in draws:
-        some.setdefault((one.module, one.kind, one.what, one.place, one.rate), []).append(one)
-    said = []
-    for (module, kind, what, place, rate), same in some.items():
-        text = f"{module or 'the model itself'} ({kind}): {what}" + (f" at {place}" if place else "")
-        text += f", rate {rate:g}" if rate is not None else ""
-        shapes = list(dict.fromkeys(" x ".join(map(str, one.shape)) or "one number" for one in same))
-        said.append(f"{text}, {' and '.join(shapes[:3])}" + (f", {len(same)} times" if len(same) > 1 else ""))
-    return said
-
-
 def _within(draw: Draw, names: Sequence[str]) -> bool:
     return any(draw.module == name or draw.module.startswith(f"{name}.") for name in names)
 
@@ -270,4 +301,4 @@ def short(function: str) -> str:
 
 
 def _draw(one: Dict[str, Any]) -> Draw:
-    return Draw(**{**one, "shape": tuple(one["shape"])})
+    return Draw(**{**one, "shape": tuple(one["shape"]), "via": tuple(one.get("via", ()))})

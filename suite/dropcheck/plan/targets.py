@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from dropcheck.contract import node_packages, requirements
+from dropcheck.contract import modes, node_packages, requirements
 from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError, nearest
 from dropcheck.contract.modes import EAGER, MODES
@@ -85,6 +85,7 @@ class Listing:
     runnable: bool
     reason: str
     default: bool = True
+    modes: str = ""  # of an instrument, with what it has not and why
 
 
 def parse(text: str, defined: bool = True) -> Target:
@@ -255,6 +256,12 @@ def _missing(implementation: Implementation, backend: str) -> str:
     return ""
 
 
+def modes_of(implementation: Implementation, backend: str) -> str:
+    """The modes that an implementation has, and those that it has not, with the reason."""
+    framework = implementation.framework or ""
+    return modes.sentence(f"{framework}@{backend}" if backend else framework, implementation.withheld)
+
+
 def available(zoo: bool = False) -> list[Listing]:
     """All registered implementations, and why some cannot run here."""
     rows = []
@@ -285,6 +292,7 @@ def available(zoo: bool = False) -> list[Listing]:
                     not missing,
                     implementation.missing(missing) if missing else "",
                     implementation.default,
+                    modes_of(implementation, backend) if "#" in full else "",
                 )
             )
     return rows

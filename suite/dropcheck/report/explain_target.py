@@ -10,7 +10,7 @@ from dropcheck.contract.adapter import Implementation
 from dropcheck.contract.errors import UsageError
 from dropcheck.contract.promise import Contract, ContractError, Pattern
 from dropcheck.judge.pattern_inference import Inferred, unfitting
-from dropcheck.plan import models, observed_faults, observed_masks, other_ranks
+from dropcheck.plan import models, observed_faults, observed_masks, other_ranks, targets
 from dropcheck.plan.observed_masks import Observed, batch_axis, channel_axis, observe
 from dropcheck.plan.targets import Target
 from dropcheck.report import explain_model
@@ -101,9 +101,13 @@ def explained(
         lines += [*_wrap(seen.inference, width), "", f"For numbers, and how to fix it:  {again}"]
     else:
         # nobody chooses the dropout inside of a framework's layer: no advice for what an instrument shows
-        plain = "mask.ignores-values" not in seen.info.get("fixed", {}) and not _of_rows(seen.contract.pattern)
+        instrument = "mask.ignores-values" in seen.info.get("fixed", {})
+        plain = not instrument and not _of_rows(seen.contract.pattern)
         advice = _wrap(use(_shown(seen)), width) if plain else []
         lines += [*_wrap(seen.inference, width), *advice, "", *_contract(seen.contract)]
+        if instrument and implementation is not None:
+            modes = targets.modes_of(implementation, seen.info["framework"].partition("@")[2])
+            lines += _wrap(f"modes: {modes}", width, "  ", "    ")
         lines += ["", f"To verify this for all sizes, rates and seeds:  {again}"]
     return Explained("\n".join([*_first(target, seen, faults, width), *lines, ""]), bool(faults))
 

@@ -5,7 +5,7 @@ What is random is seen, not estimated: an operation draws if it moves a generato
 
 from __future__ import annotations
 
-from dropcheck.contract.sites import Sites, Unreached, grouped
+from dropcheck.contract.sites import Sites, Unreached
 from dropcheck.judge.checks.base import Check, finding, skipped
 from dropcheck.results.audit import Finding
 
@@ -27,7 +27,7 @@ def _training(check: Check, sites: Sites) -> Finding:
     hidden = [one for one in sites.hidden if one.drops]
     text = sites.counted
     if hidden:
-        text += f" ({_some(grouped(hidden))}); their masks are not tested here"
+        text += f" ({_some(sites.grouped(hidden))}); their masks are not tested here"
     if not sites.training:
         return finding(
             check, "training", "fail", "no random draw in a training pass; expected one of each dropout layer"
@@ -43,14 +43,16 @@ def _inference(check: Check, sites: Sites, inference: str) -> Finding:
     if inference == "active":
         return _declared(check, sites)
     if drops:
-        text = f"dropout is active in inference: {_some(grouped(drops))}; expected no random draw"
-        called = [{"what": d.what, "place": d.place, "kind": d.kind, "rate": d.rate, "made": d.made} for d in drops]
+        text = f"dropout is active in inference: {_some(sites.grouped(drops))}; expected no random draw"
+        called = [
+            {"what": d.what, "place": sites.where(d), "kind": d.kind, "rate": d.rate, "made": d.made} for d in drops
+        ]
         for one in called:
             one["framework"] = sites.framework
         numbers = {"estimate": len(drops), "expected": 0, "unit": "dropout draws in inference"}
         return finding(check, "inference", "fail", text, tallies={"called": called}, **numbers)
     if sites.sampled:
-        text = f"the model draws random numbers in inference, by no dropout: {_some(grouped(sites.sampled))}"
+        text = f"the model draws random numbers in inference, by no dropout: {_some(sites.grouped(sites.sampled))}"
         return skipped(check, "inference", text)
     return finding(check, "inference", "pass", "no random draw in inference outside of the audited layers")
 
@@ -67,12 +69,12 @@ def _declared(check: Check, sites: Sites) -> Finding:
     if expected and not drawn:
         text = f"{seen}; the contract declares that dropout stays active in inference"
         return finding(check, "inference", "fail", text, **numbers)
-    active = {(one.module, one.what, one.place) for one in sites.inference}
-    quiet = [one for one in sites.hidden if sites.is_dropout(one) and (one.module, one.what, one.place) not in active]
+    active = {(one.module, one.what, sites.where(one)) for one in sites.inference}
+    quiet = [
+        one for one in sites.hidden if sites.is_dropout(one) and (one.module, one.what, sites.where(one)) not in active
+    ]
     if quiet:
-        text = (
-            f"{seen}; not drawn: {_some(grouped(quiet))}; the contract declares that dropout stays active in inference"
-        )
+        text = f"{seen}; not drawn: {_some(sites.grouped(quiet))}; the contract declares that dropout stays active in inference"
         return finding(check, "inference", "fail", text, **numbers)
     return finding(check, "inference", "pass", f"{seen}, as the contract declares (inference active)", **numbers)
 

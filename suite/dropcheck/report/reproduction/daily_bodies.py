@@ -88,6 +88,7 @@ layer = make(RATES[0], SEED)
 holder, name = layer["made"] if isinstance(layer, dict) else layer, "rate" if CONTROL else ATTRIBUTE
 for old, new in zip(RATES, RATES[1:]):
     call(layer, tensor(values(SHAPES[0])))
+    holder = holder if hasattr(holder, name) else holder.real  # an instrument holds the layer
     keeps = abs(getattr(holder, name) - old) > 1e-9  # it holds 1 - rate
     setattr(holder, name, 1 - new if keeps else new)
 problems = faults(seen(layer, inputs()), usual)
