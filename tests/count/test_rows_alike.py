@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dropcheck.count.copies import rows_alike_apart
+from dropcheck.count.copies import calls_alike, rows_alike_apart
 from dropcheck.judge.checks.base import Limits
 from dropcheck.selftest.simulated import judge, look, named, record
 
@@ -38,3 +38,19 @@ def test_independent_samples_and_samples_that_never_differ_by_their_rate_alone_a
 def test_few_pairs_are_not_certain() -> None:
     one = np.repeat(np.random.default_rng(3).random((12, 1)) < 0.5, 2, axis=0)
     assert rows_alike_apart(record("float32 rate=0.5 2,1,4 calls=12", one)) is None
+
+
+def test_calls_of_one_size_that_repeat_are_seen_where_batches_vary() -> None:
+    """A mask kept for each shape: with few channels, copied columns explain equal words, and calls must be compared as a whole."""
+    draws, batches = np.random.default_rng(4), (3, 1, 7)
+    text = "float32 rate=0.3 3,31,5 calls=180 batches=3,1,7"
+    kept = [draws.random((batch, 31)) < 0.3 for batch in batches]
+    got = record(text, np.concatenate(kept * 60))
+    alike = calls_alike(got, 8.0)
+    assert alike is not None
+    lag, equal, pairs, log = alike
+    assert lag % 3 == 0 and equal == pairs and log < -6
+    look(got, 1e-8)
+    found = judge(named("mask.distinct-calls"), got, Limits(1e-8))
+    assert found is not None and found.verdict == "fail"
+    assert calls_alike(record(text, np.concatenate([draws.random((b, 31)) < 0.3 for b in batches * 60])), 8.0) is None

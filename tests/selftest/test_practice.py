@@ -240,6 +240,7 @@ def test_table_and_chart_show_every_battery(layer) -> None:
     found = compare([layer("Identity"), layer("Quads")], [layer("Correct")], root=4, runs=1)
     ours = ours_from([(layer("Identity"), "fail", 9.0)], found.layers, found.correct)
     text, svg = table(found, ours), practice.figure(found, ours=ours)
+    assert type(svg) is str  # a result holds it, and JSON knows no other kind of text
     root = ElementTree.fromstring(svg)
     assert root[0].tag.endswith("title") and root[1].tag.endswith("desc") and root[0].text
     for name in [*BY_NAME, "dropcheck quick"]:

@@ -119,3 +119,22 @@ def test_the_words_of_an_exception_have_no_sequences_of_a_terminal() -> None:
     assert faults.said(error) == "called.\n0.0 cannot be raised\nred"
     assert plain_text.clean(str(error)) == faults.said(error)
     assert plain_text.clean("a\x1bb \x07") == "a\\u001bb \\u0007"  # others are shown
+
+
+def test_a_shortened_traceback_of_jax_still_shows_that_a_call_raised() -> None:
+    """It points into the caches behind the instruction; a leaked mask of a layer was called a fault of dropcheck by it."""
+    jax = pytest.importorskip("jax")
+    kept: list[Any] = []
+
+    def leaking(x: Any) -> Any:
+        if not kept:
+            kept.append(jax.random.uniform(jax.random.key(0), x.shape))
+        return x * kept[0]
+
+    with pytest.raises(jax.errors.UnexpectedTracerError) as caught:
+        for _ in range(2):
+            jax.vjp(jax.checkpoint(leaking), jax.numpy.ones(3))[1](jax.numpy.ones(3))
+    found = faults._raising(caught.value)
+    assert found is not None
+    frame, place = found
+    assert faults._operation(frame.f_code, place).startswith("CALL")

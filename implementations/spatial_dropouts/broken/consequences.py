@@ -161,6 +161,43 @@ REASONS: Mapping[str, Mapping[str, Tuple[str, ...]]] = {
         "key-from-sample": ("mask.distinct-samples",)
     },
     "the last part of a large call is neither scaled nor dropped": {"elements-above-2-22": ("rate.per-sample",)},
+    "inverted at rate .5, and dependent at any other": {"antithetic-half": ("mask.independent-samples",)},
+    "copies far apart in a large call, of which a short case has too few, are samples that depend on each other": {
+        "batches-above-3000": ("mask.independent-samples",)
+    },
+    "positions that share a block make equal neighbours, in samples and in calls": {
+        "blocks-shared": ("mask.independent-samples", "mask.independent-calls")
+    },
+    "a part of a call comes again as another part of the next call": {
+        "chunk-per-call": ("mask.independent-samples", "mask.independent-calls")
+    },
+    "the calls after a recorded one have its mask, whatever is switched between them": {
+        "gradient-freezes": ("mode.toggle",)
+    },
+    "a generator on the layer goes into a copy with all that it was about to give": {
+        "ignores-manual-seed": ("form.copies",),
+        "keeps-drawn-block": ("form.copies",),
+    },
+    "a key on the module is that of the last forward pass, also when an earlier one is run again": {
+        "jax-key-held-on-the-module": ("gradient.recompute",)
+    },
+    "samples of one decision have two masks, so that equal ones meet in every call and under every seed": {
+        "keras-sample-wise": ("mask.distinct-samples", "mask.distinct-calls", "seed.neighbours")
+    },
+    "a seed of its own in each call is the seed of every call, layer and process": {
+        "keras-seed-in-call": ("seed.reproducible", "seed.reset", "seed.distinct")
+    },
+    "samples that are never dropped look tied where too few calls tell the samples apart": {
+        "large-batch-tail-kept": ("mask.independent-samples", "mask.independent-calls")
+    },
+    "two seeds of a pair give one stream, also to two layers and to a copy": {
+        "replicas-share": ("seed.instances", "form.copies")
+    },
+    "the second call has the mask of the first, also if the rate was set between them": {
+        "second-call-repeats": ("rate.set-later",)
+    },
+    "a mask kept from a traced call is of no use outside of it": {"keras-frozen-noise": ("gradient.recompute",)},
+    "what two calls ago left behind outlives reseeding": {"third-call-leans": ("seed.reset",)},
 }
 
 

@@ -144,32 +144,45 @@ def agreement(got: Gathered, inverted: bool = False) -> float:
     return float(np.log10(max(chance.max(), 1e-300)))
 
 
+def _calls_of_a_size(got: Gathered) -> list[Bytes]:
+    """The first coins as (calls, rows of a call, bytes), where batches vary once for each place in their turn."""
+    calls, batches = calls_of(got), got.case.batches
+    if calls is not None or got.sample is None or not batches:
+        return [] if calls is None else [calls]
+    turn, width = sum(batches), got.sample.shape[1]
+    turns = got.sample[: len(got.sample) // turn * turn].reshape(-1, turn, width)
+    ends = np.cumsum(batches)
+    return [turns[:, end - batch : end] for batch, end in zip(batches, ends, strict=True)]
+
+
 def calls_alike(got: Gathered, coins: float = 1.0) -> tuple[int, int, int, float] | None:
     """(lag, equal pairs, pairs, log10 of the chance): calls a lag apart are equal as a whole too often; None: they are not.
 
     Whole calls are equal or not under any pattern. If calls are independent of each other, two are equal at most as often as
     one coin of them, whatever the coins of a call do among each other: the number of equal ones of disjoint pairs is at most
     binomial, times the lags that are looked at. ``coins``: as many independent coins as a row of a call is worth; with its
-    channels divided by the measured ``spread``, short cases tell, too.
+    channels divided by the measured ``spread``, short cases tell, too. Where batches vary, calls of one size are compared, times
+    the sizes.
     """
-    found = calls_of(got)
-    if found is None or len(found) < 4:
-        return None
-    calls = min(len(found), MOST_CALLS)
-    code = np.unique(found[:calls].reshape(calls, -1), axis=0, return_inverse=True)[1].ravel()
-    if code.max() == calls - 1:
-        return None
     agree = 10 ** (agreement(got) * max(1.0, coins))
     best: tuple[int, int, int, float] | None = None
-    lags = calls // 2
-    for lag in range(1, lags + 1):
-        index = np.arange(calls - lag)
-        first = index[(index // lag) % 2 == 0]
-        equal = int((code[first] == code[first + lag]).sum())
-        if equal > agree * len(first):
-            log = float(log10_two_sided_many(equal, len(first), agree)) + math.log10(lags)
-            if log <= CERTAIN and (best is None or log < best[3]):
-                best = lag, equal, len(first), log
+    kinds = _calls_of_a_size(got)
+    for found in kinds:
+        if len(found) < 4:
+            continue
+        calls = min(len(found), MOST_CALLS)
+        code = np.unique(found[:calls].reshape(calls, -1), axis=0, return_inverse=True)[1].ravel()
+        if code.max() == calls - 1:
+            continue
+        lags = calls // 2
+        for lag in range(1, lags + 1):
+            index = np.arange(calls - lag)
+            first = index[(index // lag) % 2 == 0]
+            equal = int((code[first] == code[first + lag]).sum())
+            if equal > agree * len(first):
+                log = float(log10_two_sided_many(equal, len(first), agree)) + math.log10(lags * len(kinds))
+                if log <= CERTAIN and (best is None or log < best[3]):
+                    best = lag * len(kinds), equal, len(first), log
     return best
 
 

@@ -59,10 +59,11 @@ def figure(comparison: Comparison, ours: Score | None = None) -> str:
         name = f"{number}  {one.battery} ({len(one.caught)}{share})"
         parts.append(_text(_RIGHT + 24, _TOP + _LINE * number - 8, name))
     tall = max(_BOTTOM + 56, _TOP + _LINE * len(scores) + 12)
-    return Markup(
+    whole = Markup(
         '<svg role="img" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1:.0f}" width="{0}" height="{1:.0f}">\n'
         '<title>{2}</title>\n<desc>{3}</desc>\n<style>{4}</style>\n<rect width="100%" height="100%" fill="#fff"/>\n{5}\n</svg>\n'
     ).format(_WIDTH, tall, TITLE, _described(scores, total), Markup(_STYLE), Markup("\n").join(parts))
+    return str(whole)  # a plain string: results hold it, and JSON knows no Markup
 
 
 def _described(scores: Sequence[Score], total: int) -> str:

@@ -49,7 +49,7 @@ def record(text: str, coins: Any, classes: Any = None, words: float | None = Non
     """(rows, channels) coins as an audit would have gathered them; ``words``: look for repeated words at this level."""
     case = parse_case(text)
     packed = pack(coins)
-    per_call = 2 * case.rows if case.regime == "seeds" else case.rows
+    per_call = None if case.batches else 2 * case.rows if case.regime == "seeds" else case.rows
     seeds = gather.neighbouring_seeds(0, case.calls // 2) if case.regime == "seeds" else None
     counts = tally(packed, case.channels, per_call, None if classes is None else pack(classes), seeds=seeds)
     got = Gathered(case, CONTRACT, counts, {"violations": 0, "nonfinite": 0}, packed, seeds=seeds)

@@ -19,6 +19,7 @@ from dropcheck.selftest.work import Item
 
 SECONDS = {"quick": 12.0, "standard": 50.0, "deep": 600.0}  # rough cost of one layer
 LEAST_QUICK = 0.95  # the share of planted defects that quick promises to catch; finer profiles promise all
+OF_MODELS = tuple(c for c in CHECKS if c.judge is None and c.observe is None and c.compare is None)
 IN_PROCESS = ("numpy", "torch", "torch-function")
 
 
@@ -172,10 +173,15 @@ def _timed(check: Check, note: Callable[[Sequence[Finding]], None]) -> Check:
 
 
 def owners(layers: Sequence[Layer]) -> list[Owner]:
-    """For every check the defects that only it catches, and those that name it but that others catch too."""
+    """For every check the defects that only it catches, and those that name it but that others catch too.
+
+    Not of the checks that are asked of whole models alone: no layer can fail them.
+    """
     defects = [one for one in layers if one.names is not None]
     found = []
     for check in CHECKS:
+        if check in OF_MODELS:
+            continue
         only = sorted({d.layer for d in defects if d.failing == [check.name]})
         shared = {
             d.layer: [c for c in d.failing if c != check.name]
@@ -208,6 +214,8 @@ def conclude(
         strictly = sorted(o.check for o in table if o.only and asked_strictly().issuperset(o.only))
         if strictly:
             text += f"; only with --strict: {', '.join(strictly)}"
+        if OF_MODELS:
+            text += f"; not counted, since they are asked of whole models: {', '.join(c.name for c in OF_MODELS)}"
         if idle:
             text += f"; without such a defect: {', '.join(idle)}"
         if bare:

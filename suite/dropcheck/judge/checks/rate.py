@@ -170,7 +170,21 @@ def _shapes(check: Check, everything: Sequence[Gathered], limits: Limits) -> lis
                     **numbers,
                 )
             )
-    return findings
+    return _decided(check, findings)
+
+
+def _decided(check: Check, findings: list[Finding]) -> list[Finding]:
+    """Without verdict where a rate has too few decisions to compare its shapes, and other rates decide: a few short cases."""
+    if all(one.verdict in ("inconclusive", "skipped") for one in findings):
+        return findings
+    return [
+        skipped(
+            check, one.case, f"too few drop decisions: an error of {one.resolution:.2g} could be missed at this rate"
+        )
+        if one.verdict == "inconclusive"
+        else one
+        for one in findings
+    ]
 
 
 def is_ladder(case: Case) -> bool:

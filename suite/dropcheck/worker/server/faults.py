@@ -89,6 +89,9 @@ def _is_site(frame: FrameType) -> bool:
 
 
 def _operation(code: CodeType, place: int) -> str:
+    # JAX shortens tracebacks: its new ones point into the caches that follow an instruction since Python 3.11
+    while 0 < place < len(code.co_code) and dis.opname[code.co_code[place]] == "CACHE":
+        place -= 2
     return dis.opname[code.co_code[place]] if 0 <= place < len(code.co_code) else ""
 
 
