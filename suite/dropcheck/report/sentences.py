@@ -66,6 +66,7 @@ def answer(target: TargetResult, found: Sequence[Diagnosis]) -> str:
     for level, noun in (("defect", "other defect"), ("edge", "edge case"), ("trait", "trait")):
         if number_of := sum(one.level == level for one in rest):
             parts.append(count(number_of, noun if level != "edge" or first.level != "edge" else "other edge case"))
+    text = text.rstrip(".")  # some exceptions end their words with one
     return text + (f"; and {', '.join(parts)}" if parts else "") + "."
 
 
