@@ -96,10 +96,14 @@ def test_the_sweep_has_powers_of_two_squares_and_large_calls() -> None:
     assert {0.2, 0.25, 0.75, 0.99, 1e-4} <= {c.rate for c in cases}
 
 
-def test_the_sweep_is_short_where_shapes_are_compiled_and_whole_in_standard() -> None:
+def test_the_sweep_is_short_where_shapes_are_compiled_and_whole_in_deep() -> None:
     few = daily_cases.cases(bench(heavy=True, requested=True))
     assert [(c.rows, c.channels, c.shared) for c in few[1:]] == list(daily_cases.FEW)
-    assert len(daily_cases.cases(bench(heavy=True, profile="standard", requested=True))) > 50
+    some = daily_cases.cases(bench(heavy=True, profile="standard", requested=True))
+    assert {(c.rows, c.channels, c.shared) for c in some[1:]} == {*daily_cases.SOME, daily_cases.LARGE}
+    assert {*daily_cases.FEW} < {*daily_cases.SOME} < {*daily_cases.SIZES}
+    assert len(daily_cases.cases(bench(heavy=True, profile="deep", requested=True))) > 60
+    assert len(daily_cases.cases(bench(profile="standard", requested=True))) > 60
 
 
 def test_named_cases_are_asked_alone() -> None:

@@ -23,15 +23,18 @@ from dropcheck.statistics.evidence import z
 DAILY_RATES = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75)
 _DAILY = ((0.2, 32, 256, 4), (0.25, 128, 128, 2))
 _DAILY_BEYOND_QUICK = (
-    *((0.75, 64, 1024, 2), (0.99, 32, 256, 4), (1e-4, 1024, 256, 1), (0.5, 16, 64, 64), (0.5, 64, 64, 3)),
-    *((0.5, 9, 2049, 3), (0.5, 3, 128, 515), (0.3, 3073, 86, 16)),
+    *((0.75, 64, 1024, 2), (0.99, 32, 256, 4), (1e-4, 1024, 256, 1), (0.5, 64, 64, 3), (0.5, 9, 2049, 3)),
+    (0.3, 3073, 86, 16),
 )
+# these catch no planted defect that others miss (reports/plan): asked where a shape costs nothing but its calls
+_DAILY_WHERE_CHEAP = ((0.5, 16, 64, 64), (0.5, 3, 128, 515))
 # Rates of the ladder that quick asks in the first dtype only: of few bits are the others' own defects at small and odd rates.
 NOT_IN_QUICK = {"float64": (0.15, 0.3), "float16": (0.3,), "bfloat16": (0.3,)}
 # Calls of one layer. Keys of 24 bits meet again n^2 / 2^25 times on average: 4.3 in quick (seen by 98.6 %), 138 in standard.
 # Those of standard are more than a counter of 16 bits has numbers; twice as many would show nothing else for certain, for 2 s.
 _MANY_CALLS = {"quick": 12_000, "standard": 68_000, "deep": 400_000}
-_MANY_HEAVY_CALLS = {"quick": 1_500, "standard": 12_000, "deep": 150_000}
+# Where a call costs milliseconds, 12,000 of them in standard took a sixth of the audit, and no planted defect needs them.
+_MANY_HEAVY_CALLS = {"quick": 1_500, "standard": 3_000, "deep": 150_000}
 _MANY = (_MANY_CALLS, _MANY_HEAVY_CALLS, costly_calls.MANY_CALLS)  # by what a call costs
 
 
@@ -58,6 +61,8 @@ PROFILES = {
 # Calls of a drawn case at most. Where a call costs milliseconds whatever its size, rows take the place of calls: in ``standard`` a
 # third of the calls for as many coins. What shows after many calls only is the business of fixed cases.
 _DRAWN_CALLS = {"quick": 400, "standard": 2000, "deep": 20_000}
+# Each shape is compiled anew there, which costs more than its calls: fewer shapes.
+_DRAWN_HEAVY_CASES = {"quick": 6, "standard": 24, "deep": 120}
 _DRAWN_HEAVY_CALLS = {"quick": 100, "standard": 125, "deep": 5000}
 _MOST_CALLS = 20_000  # of one case whose sizes are fixed by its pattern, where more calls take the place of larger ones
 
@@ -165,11 +170,18 @@ def core(
     cases.append(changing)
     cases.append(sized(first, third, 1, 1031, 2, short // 2))
     # what people use: powers of two, squares, rates that are no halves; and one layer that is called many times
-    for rate, *sizes in (*_DAILY, *(_DAILY_BEYOND_QUICK if not quick else ())):
+    daily = (
+        *_DAILY,
+        *(_DAILY_BEYOND_QUICK if not quick else ()),
+        *(_DAILY_WHERE_CHEAP if not (quick or heavy) else ()),
+    )
+    for rate, *sizes in daily:
         if not contract.rates or rate in contract.rates:
             cases.append(sized(first, rate, *sizes))
     many = _MANY[heavy][profile.name]
-    wide = costly_calls.MANY_CHANNELS if heavy == costly_calls.TENS_OF_MILLISECONDS else 65
+    wide = (
+        costly_calls.MANY_CHANNELS if heavy == costly_calls.TENS_OF_MILLISECONDS else 257 if heavy and not quick else 65
+    )
     often = Case(first, half, 1, wide, 1, calls=many)
     cases.append(often)
     # other dtypes, layouts and gradient recording get structure too
@@ -302,7 +314,7 @@ def drawn(
 ) -> list[Case]:
     """Cases from the root seed: shapes, rates with many digits, dtypes, layouts, gradients and batches nobody chose."""
     found: list[Case] = []
-    for i in range(profile.drawn):
+    for i in range(_DRAWN_HEAVY_CASES[profile.name] if heavy else profile.drawn):
         rng = np.random.default_rng(seed_of(root, requirements.plain(target), "drawn", profile.name, i))
         rate = float(np.round(rng.uniform(0.02, 0.95), 6))
         if rng.random() < 0.4:

@@ -43,6 +43,15 @@ SIZES = (
     *((2, 3001, 2), (1, 10001, 2), (3, 4097, 1), (1, 65537, 1), (5001, 5, 2), (10007, 48, 1), (32768, 2, 1)),
 )
 
+# where every new shape is compiled, those of profile standard: one or two of each kind, since all take a fifth of the audit
+SOME = (
+    *FEW,
+    *((16, 64, 64), (1, 512, 2), (2, 2048, 4), (8, 512, 8), (64, 1024, 1), (512, 128, 2), (4096, 4, 2), (256, 256, 1)),
+    *((31, 63, 15), (7, 1023, 7), (1000, 10, 5), (24, 768, 5), (5, 320, 56)),
+    *((10, 10, 7), (64, 64, 3), (7, 24, 24), (3, 128, 128), (24, 40, 24), (12, 12, 12)),
+    *((3, 32, 512), (2, 33, 1024), (2, 3001, 2), (1, 65537, 1), (10007, 48, 1)),
+)
+
 LARGE = (3073, 86, 16)  # above 3000 rows, 2^18 coins and 2^22 elements
 
 RATES = (0.05, 0.2, 0.25, 0.35, 0.4, 0.6, 0.7, 0.75, 0.8, 0.95, 0.99, 1e-4)
@@ -74,7 +83,9 @@ def cases(bench: Bench) -> list[Case]:
     rate = min(usable, key=lambda r: abs(r - 0.5))
     heavy = bool(bench.info.get("heavy")) or bench.info.get("mode", "eager") != "eager"
     widest = int(bench.info.get("widest", 0)) or MANY * MANY
-    usual = FEW if heavy and bench.profile == "quick" else (*SIZES, LARGE)
+    usual: tuple[tuple[int, int, int], ...] = (*SIZES, LARGE)
+    if heavy and bench.profile != "deep":
+        usual = FEW if bench.profile == "quick" else (*SOME, LARGE)
     some = [(r, min(c, widest), s) for r, c, s in usual]  # its rows and positions all the same
 
     def sized(rate: float, rows: int, channels: int, shared: int, coins: int, least: int) -> Case:
