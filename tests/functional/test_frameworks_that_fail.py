@@ -77,6 +77,15 @@ def test_what_does_not_import_is_skipped_with_the_reason(run: Callable[..., Any]
     assert "on standard output" not in done.out and "bye" not in done.out
 
 
+def test_a_named_target_that_cannot_run_here_is_missing_evidence_whatever_passes_beside_it(
+    run: Callable[..., Any], fakes: dict[str, str]
+) -> None:
+    one = ("custom.reference", "--select", "mask", "--dtype", "float32", "--case", "float32 rate=0.3 257,64,4 calls=84")
+    named = run("audit", "fake.absent", *one, **fakes)
+    assert named.code == 3 and "fake_absent is not installed" in " ".join(named.out.split())
+    assert run("audit", *one, **fakes).code == 0
+
+
 def test_noise_and_threads_at_import_harm_nobody(run: Callable[..., Any], fakes: dict[str, str]) -> None:
     done = run(
         *("audit", "fake.noisy", "custom.reference", "--select", "mask,rate", "--json", "r.json"),

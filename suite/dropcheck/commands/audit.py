@@ -129,6 +129,8 @@ def _run(request: AuditRequest, shown: _Shown) -> None:
     from dropcheck.judge.levels import exit_code
 
     code = exit_code(result)
+    if code == 0 and any(one.skipped is not None and one.target in request.targets for one in result.targets):
+        code = 3  # the others pass; of a target that was asked for by its name and cannot run here, nothing is known
     raise typer.Exit(0 if shown.complete and code in (0, 1, 3) and result.targets else code)
 
 
