@@ -200,6 +200,7 @@ _all(
     "makes-up-for-zeros",
     "constant-is-padding",
     "gentle-after-relu",
+    "large-values-stay",
     "follows-by-row",
     "follows-by-place",
 )

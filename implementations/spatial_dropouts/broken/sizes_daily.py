@@ -272,6 +272,14 @@ class PositiveOnly(Layer):
         return coins(rng, self.rate * (0.8 if gentle else 1.0), x.shape[:2])
 
 
+class LargeValuesStay(Layer):
+    """Channels with a value above 3000 are taken for outliers, which stay."""
+
+    def mask(self, x: Any, rng: Any) -> Any:
+        large = np.abs(x).reshape(*x.shape[:2], -1).max(axis=2, initial=0) > 3000
+        return super().mask(x, rng) & ~large
+
+
 class SquaresScaledTwice(Layer):
     """32 x 32 maps go through a fused kernel that scales by the realised share."""
 

@@ -66,6 +66,17 @@ class LongRowsInBlocks(Layer):
         return y
 
 
+class LargeValuesApart(Layer):
+    """Channels with a value above 3000 are scaled by themselves; they drop like others."""
+
+    def drop(self, x: Any, mask: Any) -> Any:
+        y = super().drop(x, mask)
+        large = np.abs(x).reshape(*x.shape[:2], -1).max(axis=2, initial=0) > 3000
+        some = large & ~mask
+        y[some] = scaled(x[some], self.rate)
+        return y
+
+
 class LargeInPieces(Layer):
     """Calls of more than 2^16 coins draw row by row, so that memory stays flat."""
 
@@ -107,6 +118,7 @@ REGISTER: Mapping[str, Implementation] = {
     "unusual.sparse-zeros": _np("SparseZeros", "skips channels that are zero"),
     "unusual.quarters-from-bits": _np("QuartersFromBits", "two bits a coin at .25, .5 and .75"),
     "unusual.long-rows-in-blocks": _np("LongRowsInBlocks", "writes long channels block by block"),
+    "unusual.large-values-apart": _np("LargeValuesApart", "scales channels with large values by themselves"),
     "unusual.large-in-pieces": _np("LargeInPieces", "draws large calls in pieces"),
     "unusual.reborn-every-thousand": _np("RebornEveryThousand", "seeds its own generator anew every thousand calls"),
 }

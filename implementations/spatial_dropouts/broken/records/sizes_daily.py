@@ -195,6 +195,14 @@ _ROWS = (
         "20 % of the rate",
         _INPUTS,
     ),
+    (
+        "large-values-stay",
+        "LargeValuesStay",
+        "mask.ignores-values",
+        "channels with a value above 3000 never drop",
+        "one value above 3000",
+        _INPUTS,
+    ),
 )
 
 DEFECTS: Tuple[Defect, ...] = tuple(

@@ -30,6 +30,8 @@ MOST_CALLS = 64
 # No share of ALPHA: at this level a dozen kinds of input accuse a right layer with probability below 10^-10.
 IMPOSSIBLE = -12.0
 
+_LARGE = 15_000.0  # twice as much is finite in float16
+
 Block = NDArray[np.float64]  # (rows, channels, elements of a coin)
 
 
@@ -77,6 +79,14 @@ def _ascending(x: Block, rng: np.random.Generator) -> Block:
     return np.sort(x, axis=None).reshape(x.shape)
 
 
+def _large(x: Block, rng: np.random.Generator) -> Block:
+    return x * 2.0 ** math.floor(math.log2(_LARGE / max(1e-3, float(np.abs(x).max()))))
+
+
+def _small(x: Block, rng: np.random.Generator) -> Block:
+    return x * 2.0**-8
+
+
 # kind -> how it is made of values that are all distinct; those with zeros show no coin where all elements are 0
 KINDS: dict[str, Callable[[Block, np.random.Generator], Block]] = {
     "all values distinct": lambda x, rng: x,
@@ -91,7 +101,10 @@ KINDS: dict[str, Callable[[Block, np.random.Generator], Block]] = {
     "positive values": _positive,
     "negative values": _negative,
     "values in ascending order": _ascending,
+    "values of thousands": _large,
+    "values of hundredths": _small,
 }
+_SCALED = ("values of thousands", "values of hundredths")
 _WITH_ZEROS = tuple(KINDS)[1:5]
 
 
@@ -139,7 +152,10 @@ def _asked(bench: Bench) -> Told:
     plain = values[np.arange(math.prod(sizes)) % len(values)].reshape(sizes)
     # where what is dropped is not 0, or kept zeros are not, zeros are values like others, and may be that value
     zeros = contract.dropped == 0 and contract.offset_at(rate) == 0
-    kinds = {kind: make for kind, make in KINDS.items() if zeros or kind not in _WITH_ZEROS}
+    # values that are scaled may be what an affine layer drops to, too; few are kept at high rates, and larger than a dtype has
+    left_out = {*(() if zeros else (*_WITH_ZEROS, *_SCALED)), *(() if rate <= 0.5 else _SCALED[:1])}
+    left_out.update(_SCALED[1:] if dtype == "float16" else ())  # which has no such small numbers to full precision
+    kinds = {kind: make for kind, make in KINDS.items() if kind not in left_out}
     for kind, make in {"plain": lambda x, rng: plain, **kinds}.items():
         block = np.asarray(make(distinct.reshape(sizes), rng), np.float64)
         x = block.reshape([shape[a] for a in order]).transpose(np.argsort(order))

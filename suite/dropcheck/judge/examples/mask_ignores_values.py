@@ -1,6 +1,6 @@
 """A mask that follows the input biases training towards small or large values.
 
-Covers: Sign and magnitude, decision by decision. Twelve kinds of input: zero channels, padding, output of ReLU,
+Covers: Sign and magnitude, decision by decision. Fourteen kinds of input: zero channels, padding, output of ReLU,
 equal samples, constants, one sign, and more. First dtype, one shape.
 """
 
