@@ -52,7 +52,7 @@ def test_keras_is_recognised_from_the_object() -> None:
 def test_what_is_no_layer_is_told_what_was_expected() -> None:
     with pytest.raises(TypeError, match=r"int was given; expected a torch\.nn\.Module"):
         recognise(3)
-    with pytest.raises(TypeError, match="it takes no rng, key or training"):
+    with pytest.raises(TypeError, match="it takes no rate"):
         recognise(lambda x: x)
     assert recognise(keyed) == "jax"
 
