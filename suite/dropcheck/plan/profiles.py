@@ -61,10 +61,15 @@ PROFILES = {
 # Calls of a drawn case at most. Where a call costs milliseconds whatever its size, rows take the place of calls: in ``standard`` a
 # third of the calls for as many coins. What shows after many calls only is the business of fixed cases.
 _DRAWN_CALLS = {"quick": 400, "standard": 2000, "deep": 20_000}
-# Each shape is compiled anew there, which costs more than its calls: fewer shapes.
-_DRAWN_HEAVY_CASES = {"quick": 6, "standard": 24, "deep": 120}
+# Each shape is compiled anew there, which costs more than its calls: fewer shapes in standard (``_spares_shapes``).
+_DRAWN_OF_COMPILED_SHAPES = 24
 _DRAWN_HEAVY_CALLS = {"quick": 100, "standard": 125, "deep": 5000}
 _MOST_CALLS = 20_000  # of one case whose sizes are fixed by its pattern, where more calls take the place of larger ones
+
+
+def _spares_shapes(heavy: int, profile: Profile) -> bool:
+    """Whether a profile asks fewer shapes and calls since each is dear: ``quick`` asks few of all layers, ``deep`` asks all."""
+    return bool(heavy) and profile.name == "standard"
 
 
 def ladder_coins(
@@ -170,18 +175,17 @@ def core(
     cases.append(changing)
     cases.append(sized(first, third, 1, 1031, 2, short // 2))
     # what people use: powers of two, squares, rates that are no halves; and one layer that is called many times
-    daily = (
-        *_DAILY,
-        *(_DAILY_BEYOND_QUICK if not quick else ()),
-        *(_DAILY_WHERE_CHEAP if not (quick or heavy) else ()),
-    )
+    daily = [*_DAILY]
+    if not quick:
+        daily += _DAILY_BEYOND_QUICK
+        daily += () if _spares_shapes(heavy, profile) else _DAILY_WHERE_CHEAP
     for rate, *sizes in daily:
         if not contract.rates or rate in contract.rates:
             cases.append(sized(first, rate, *sizes))
     many = _MANY[heavy][profile.name]
-    wide = (
-        costly_calls.MANY_CHANNELS if heavy == costly_calls.TENS_OF_MILLISECONDS else 257 if heavy and not quick else 65
-    )
+    wide = 257 if _spares_shapes(heavy, profile) else 65  # fewer calls tell the rate as finely by more channels
+    if heavy == costly_calls.TENS_OF_MILLISECONDS:
+        wide = costly_calls.MANY_CHANNELS
     often = Case(first, half, 1, wide, 1, calls=many)
     cases.append(often)
     # other dtypes, layouts and gradient recording get structure too
@@ -314,7 +318,7 @@ def drawn(
 ) -> list[Case]:
     """Cases from the root seed: shapes, rates with many digits, dtypes, layouts, gradients and batches nobody chose."""
     found: list[Case] = []
-    for i in range(_DRAWN_HEAVY_CASES[profile.name] if heavy else profile.drawn):
+    for i in range(_DRAWN_OF_COMPILED_SHAPES if _spares_shapes(heavy, profile) else profile.drawn):
         rng = np.random.default_rng(seed_of(root, requirements.plain(target), "drawn", profile.name, i))
         rate = float(np.round(rng.uniform(0.02, 0.95), 6))
         if rng.random() < 0.4:

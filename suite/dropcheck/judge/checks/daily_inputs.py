@@ -104,7 +104,7 @@ KINDS: dict[str, Callable[[Block, np.random.Generator], Block]] = {
     "values of thousands": _large,
     "values of hundredths": _small,
 }
-_SCALED = ("values of thousands", "values of hundredths")
+_THOUSANDS, _HUNDREDTHS = tuple(KINDS)[-2:]
 _WITH_ZEROS = tuple(KINDS)[1:5]
 
 
@@ -152,9 +152,13 @@ def _asked(bench: Bench) -> Told:
     plain = values[np.arange(math.prod(sizes)) % len(values)].reshape(sizes)
     # where what is dropped is not 0, or kept zeros are not, zeros are values like others, and may be that value
     zeros = contract.dropped == 0 and contract.offset_at(rate) == 0
-    # values that are scaled may be what an affine layer drops to, too; few are kept at high rates, and larger than a dtype has
-    left_out = {*(() if zeros else (*_WITH_ZEROS, *_SCALED)), *(() if rate <= 0.5 else _SCALED[:1])}
-    left_out.update(_SCALED[1:] if dtype == "float16" else ())  # which has no such small numbers to full precision
+    left_out = (
+        set() if zeros else {*_WITH_ZEROS, _THOUSANDS, _HUNDREDTHS}
+    )  # scaled values, too, may be what is dropped to
+    if rate > 0.5:
+        left_out.add(_THOUSANDS)  # what is kept may be larger than the dtype has
+    if dtype == "float16":
+        left_out.add(_HUNDREDTHS)  # which has no such small numbers to full precision
     kinds = {kind: make for kind, make in KINDS.items() if kind not in left_out}
     for kind, make in {"plain": lambda x, rng: plain, **kinds}.items():
         block = np.asarray(make(distinct.reshape(sizes), rng), np.float64)
